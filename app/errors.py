@@ -1,0 +1,230 @@
+"""The one exception tree of VibeBox.
+
+Every error that a user or an operator can meet is a `VibeBoxError`. A class states the HTTP status
+it maps to, a stable `slug` that clients may switch on, and a title; the instance adds a `detail`
+that says what happened and what to do next. Third-party errors are translated at the boundary
+(`storage`, `engine`) and chained, so that driver text reaches the log and never a client.
+
+This module only declares; `app.problems` turns an error into a response (RFC 9457).
+"""
+
+from typing import ClassVar
+
+
+class VibeBoxError(Exception):
+    """Root of every error of ours; `detail` is safe to show to an anonymous caller."""
+
+    status: ClassVar[int] = 500
+    slug: ClassVar[str] = "internal-error"
+    title: ClassVar[str] = "Internal error"
+    default_detail: ClassVar[str] = "Something went wrong on our side."
+
+    def __init__(self, detail: str | None = None) -> None:
+        self.detail = detail or self.default_detail
+        super().__init__(self.detail)
+
+
+class SettingsError(VibeBoxError):
+    """The environment holds values that cannot be used; `mistakes` lists all of them."""
+
+    slug = "settings-invalid"
+    title = "Settings are not valid"
+
+    def __init__(self, mistakes: list[str]) -> None:
+        self.mistakes = mistakes
+        super().__init__("; ".join(mistakes))
+
+
+class MetricsDirectoryError(VibeBoxError):
+    """PROMETHEUS_MULTIPROC_DIR cannot be used as the shared metrics directory."""
+
+    slug = "metrics-directory-unusable"
+    title = "The metrics directory cannot be used"
+
+
+# --- what the caller sent -------------------------------------------------------------------
+
+
+class MalformedBodyError(VibeBoxError):
+    """The body is not JSON."""
+
+    status = 400
+    slug = "malformed-body"
+    title = "The request body is not valid JSON"
+    default_detail = "Send a JSON object with Content-Type: application/json."
+
+
+class InvalidInputError(VibeBoxError):
+    """Fields of the request break a rule; `errors` holds one `{field, message}` for each."""
+
+    status = 422
+    slug = "invalid-input"
+    title = "The request is not valid"
+
+    def __init__(self, errors: list[dict[str, str]]) -> None:
+        self.errors = errors
+        fields = ", ".join(sorted({error["field"] for error in errors}))
+        super().__init__(f"Correct these fields and send the request again: {fields}.")
+
+
+class AuthenticationError(VibeBoxError):
+    """The caller did not prove who they are."""
+
+    status = 401
+    slug = "not-authenticated"
+    title = "Authentication is required"
+    default_detail = "Send Authorization: Bearer <access token>; POST /api/v1/auth/login gives one."
+
+
+class InvalidCredentialsError(AuthenticationError):
+    """E-mail and password do not match an account."""
+
+    slug = "invalid-credentials"
+    title = "The credentials are not right"
+    default_detail = "The e-mail address or the password is wrong."
+
+
+class InvalidTokenError(AuthenticationError):
+    """A token is unknown, expired or revoked."""
+
+    slug = "invalid-token"
+    title = "The token is not valid"
+    default_detail = "The token is unknown, expired or revoked; log in again."
+
+
+class EmailTakenError(VibeBoxError):
+    """An account with this e-mail address exists."""
+
+    status = 409
+    slug = "email-taken"
+    title = "The e-mail address is taken"
+    default_detail = "An account with this e-mail address exists; log in instead."
+
+
+class EnvironmentNotFoundError(VibeBoxError):
+    """No such environment, or it belongs to somebody else."""
+
+    status = 404
+    slug = "environment-not-found"
+    title = "Environment not found"
+    default_detail = "No environment of yours has this id; GET /api/v1/environments lists them."
+
+
+class EnvironmentNameTakenError(VibeBoxError):
+    """The owner has an environment of this name."""
+
+    status = 409
+    slug = "environment-name-taken"
+    title = "The environment name is taken"
+    default_detail = "You have an environment of this name; choose another name."
+
+
+class EnvironmentConflictError(VibeBoxError):
+    """The environment is in a status that does not allow the operation."""
+
+    status = 409
+    slug = "environment-conflict"
+    title = "The environment is in another status"
+
+
+# --- storage ----------------------------------------------------------------------------------
+
+
+class StorageError(VibeBoxError):
+    """Root of database errors."""
+
+    status = 503
+    slug = "storage-unavailable"
+    title = "The database is not available"
+    default_detail = "The database did not answer; try again in a few seconds."
+
+
+class StorageUnavailableError(StorageError):
+    """The database cannot be reached, is overloaded or did not answer before its deadline."""
+
+
+class SchemaRevisionError(StorageError):
+    """The database has another schema revision than this release needs."""
+
+    slug = "schema-revision"
+    title = "The database schema is not the one this release needs"
+
+
+# --- Docker Engine ----------------------------------------------------------------------------
+
+
+class EngineError(VibeBoxError):
+    """Root of Docker Engine errors: the engine answered with something we did not expect."""
+
+    status = 502
+    slug = "engine-failure"
+    title = "Docker Engine failed"
+    default_detail = "Docker Engine reported a failure; the operator's log has the reason."
+
+
+class EngineUnreachableError(EngineError):
+    """No engine answers at DOCKER_HOST."""
+
+    status = 503
+    slug = "engine-unreachable"
+    title = "Docker Engine is not reachable"
+    default_detail = "Docker Engine does not answer; nothing was changed. Try again later."
+
+
+class EngineTimeoutError(EngineError):
+    """The engine did not finish in time; the call may still be carried out later."""
+
+    status = 504
+    slug = "engine-timeout"
+    title = "Docker Engine did not answer in time"
+    default_detail = "Docker Engine did not finish in time; look at the environment again."
+
+
+class ContainerNotFoundError(EngineError):
+    """The engine knows no such container."""
+
+    status = 404
+    slug = "container-not-found"
+    title = "The container does not exist"
+    default_detail = "The environment's container is gone; start the environment to make a new one."
+
+
+class EngineConflictError(EngineError):
+    """The container is in a state that does not allow the operation, or its name is taken."""
+
+    status = 409
+    slug = "engine-conflict"
+    title = "The container is in another state"
+    default_detail = "The container is in a state that does not allow this; look at it again."
+
+
+class ImageMissingError(EngineError):
+    """The engine does not hold the image."""
+
+    status = 422
+    slug = "image-missing"
+    title = "The image is not there"
+
+    def __init__(self, image: str) -> None:
+        self.image = image
+        super().__init__(
+            f"Docker Engine holds no image {image!r}; "
+            "pull or build it on the host, or choose another one."
+        )
+
+
+class PortTakenError(EngineError):
+    """A host port that the container wants to publish is in use."""
+
+    status = 409
+    slug = "port-taken"
+    title = "A host port is taken"
+    default_detail = "A host port of this environment is in use; choose another one or leave it out."
+
+
+class ExecutableMissingError(EngineError):
+    """The command to run does not exist in the container or cannot be executed."""
+
+    status = 422
+    slug = "executable-missing"
+    title = "The command cannot be run in the container"

@@ -1,0 +1,30 @@
+"""What happened in the service, as named signals.
+
+Services send; whoever is interested (today telemetry) subscribes. A service so never knows a
+metric, and a receiver never changes what a service does: see `emit`.
+"""
+
+import logging
+from typing import Any
+
+from blinker import Namespace, Signal
+
+_log = logging.getLogger(__name__)
+_signals = Namespace()
+
+authentication = _signals.signal(
+    "authentication",
+    doc="""Credentials were checked. Arguments: method (password, token, refresh), success (bool).""",
+)
+
+
+def emit(signal: Signal, **arguments: Any) -> None:
+    """Send `signal` to its receivers; a receiver that fails is logged and forgotten.
+
+    What a receiver does (counting, say) must never fail the user's request that it is told about.
+    """
+    for receiver in signal.receivers_for(None):
+        try:
+            receiver(None, **arguments)
+        except Exception:
+            _log.exception("signal receiver failed", extra={"signal": signal.name})
