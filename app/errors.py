@@ -92,6 +92,17 @@ class InvalidTokenError(AuthenticationError):
     default_detail = "The token is unknown, expired or revoked; log in again."
 
 
+class MetricsForbiddenError(VibeBoxError):
+    """The caller may not read the metrics."""
+
+    status = 403
+    slug = "metrics-forbidden"
+    title = "The metrics are not public"
+    default_detail = (
+        "Scrape from this host without a proxy, or send the bearer token of VIBEBOX_METRICS_TOKEN."
+    )
+
+
 class EmailTakenError(VibeBoxError):
     """An account with this e-mail address exists."""
 
@@ -219,7 +230,9 @@ class PortTakenError(EngineError):
     status = 409
     slug = "port-taken"
     title = "A host port is taken"
-    default_detail = "A host port of this environment is in use; choose another one or leave it out."
+    default_detail = (
+        "A host port of this environment is in use; choose another one or leave it out."
+    )
 
 
 class ExecutableMissingError(EngineError):

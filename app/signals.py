@@ -14,7 +14,12 @@ _signals = Namespace()
 
 authentication = _signals.signal(
     "authentication",
-    doc="""Credentials were checked. Arguments: method (password, token, refresh), success (bool).""",
+    doc="Credentials were checked: method (password, token, refresh), success (bool).",
+)
+
+health_checked = _signals.signal(
+    "health-checked",
+    doc="A health check ran: check (name), required (bool), up (bool), seconds (float).",
 )
 
 
@@ -27,4 +32,4 @@ def emit(signal: Signal, **arguments: Any) -> None:
         try:
             receiver(None, **arguments)
         except Exception:
-            _log.exception("signal receiver failed", extra={"signal": signal.name})
+            _log.exception("signal receiver failed", extra={"arguments": sorted(arguments)})

@@ -1,0 +1,65 @@
+# Daily work. CI calls the same targets; `make` alone shows them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# What an installation depends on: it is done again only when one of these changed.
+SOURCES := setup.cfg pyproject.toml constraints.txt
+PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-unit test-services check format generate lock benchmark clean
+
+help: ## Show this help
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
+
+run: $(VENV)/.installed ## Start VibeBox on this machine (SQLite, http://127.0.0.1:3000); Ctrl-C stops it
+	@exec $(BIN)/vibebox run
+
+test: $(VENV)/.installed-dev ## Run every test; parts whose service is not installed are left out and named
+	$(BIN)/pytest $(ARGS)
+
+test-unit: $(VENV)/.installed-dev ## Run the tests that need no service
+	$(BIN)/pytest -m "not integration and not end_to_end" $(ARGS)
+
+test-services: ## Install PostgreSQL, Docker Engine and Prometheus for the tests (Debian, as root)
+	scripts/install-test-services
+
+check: $(VENV)/.installed-dev ## Lint, type check, and hold the architecture's import table
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.installed-dev ## Format the code and mend what ruff can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+generate: $(VENV)/.installed ## Write the files that are generated from the code
+	$(BIN)/vibebox settings --write .env.example
+	$(BIN)/vibebox metrics --write monitoring/README.md
+
+lock: ## Write constraints.txt anew from the ranges of setup.cfg
+	rm -rf build/lock && $(PYTHON) -m venv build/lock
+	build/lock/bin/pip --disable-pip-version-check install --quiet '.[test,dev]'
+	build/lock/bin/pip --disable-pip-version-check freeze --all --exclude vibebox --exclude pip --exclude setuptools > constraints.txt
+	rm -rf build/lock
+
+benchmark: $(VENV)/.installed-dev ## Measure what telemetry adds to a request, beside bare Flask
+	$(BIN)/python -m benchmarks
+
+clean: ## Remove the environment, caches and build results; keep var/ (database)
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(SOURCES) | $(VENV)/bin/python
+	@echo "Installing VibeBox into $(VENV) …"
+	@$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@echo "Installing what tests and checks need …"
+	@$(PIP) --editable '.[test,dev]'
+	@touch $@

@@ -1,0 +1,68 @@
+"""VibeBox: development environments in Docker containers, with observability you can trust."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flask_openapi3 import OpenAPI
+
+    from app.settings import Settings
+
+
+def create_app(settings: "Settings | None" = None) -> "OpenAPI":
+    """Return the application, wired from top to bottom; it does no I/O.
+
+    `settings` defaults to the environment's. `Components.start` begins what runs beside the
+    requests; the server calls it after fork. Raises: SettingsError.
+    """
+    # Imported here and not above: gunicorn's master imports `app.settings`, and so this module,
+    # before PROMETHEUS_MULTIPROC_DIR is final, which the metrics client reads when it is imported.
+    from app import access, accounts, environments, health, openapi, problems
+    from app.components import EXTENSION, Components
+    from app.engine import DockerEngine
+    from app.exchange import Exchanges
+    from app.lifecycle import Lifecycle
+    from app.settings import load_settings
+    from app.storage import Database
+    from app.telemetry.wiring import Telemetry
+
+    settings = settings or load_settings()
+    app = openapi.new_app(__name__)
+    exchanges = Exchanges(app)
+    access.init_app(app, exchanges)
+    problems.init_app(app)
+
+    database = Database(
+        settings.database_url,
+        connect_timeout=settings.db_connect_timeout,
+        statement_timeout=settings.db_statement_timeout,
+        pool_size=settings.db_pool_size,
+        max_overflow=settings.pool_limit - settings.db_pool_size,
+        pool_timeout=settings.db_pool_timeout,
+    )
+    telemetry = Telemetry(settings, database)
+    engine = telemetry.measure_engine(
+        DockerEngine(
+            settings.docker_host,
+            query_timeout=settings.engine_query_timeout,
+            lifecycle_timeout=settings.engine_lifecycle_timeout,
+            exec_timeout=settings.engine_exec_timeout,
+            publish_address=settings.publish_address,
+        )
+    )
+
+    app.extensions[EXTENSION] = Components(
+        settings=settings,
+        lifecycle=Lifecycle(),
+        database=database,
+        engine=engine,
+        telemetry=telemetry,
+        checks=health.build_checks(settings, database, engine),
+        accounts=accounts.build(settings, database),
+        environments=environments.build(settings, database, engine),
+    )
+
+    for blueprint in (health.api, accounts.api, environments.api):
+        app.register_api(blueprint)
+    openapi.finish(app)
+    telemetry.measure_requests(app, exchanges, openapi.documented_statuses(app))
+    return app

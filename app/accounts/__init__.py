@@ -1,0 +1,22 @@
+"""Accounts: who may use the service, and the tokens with which they do."""
+
+from app.accounts.passwords import Passwords
+from app.accounts.routes import api
+from app.accounts.service import Accounts
+from app.settings import Settings
+from app.storage import Database
+
+__all__ = ["api", "build"]
+
+
+def build(settings: Settings, database: Database) -> Accounts:
+    """Return the service of accounts."""
+    passwords = Passwords(
+        time_cost=settings.argon2_time_cost, memory_kib=settings.argon2_memory_kib
+    )
+    return Accounts(
+        database,
+        passwords,
+        access_ttl=settings.access_token_ttl,
+        refresh_ttl=settings.refresh_token_ttl,
+    )

@@ -1,0 +1,25 @@
+"""Bearer authentication of a request (RFC 6750)."""
+
+from flask import g, request
+
+from app.accounts.service import Identity
+from app.components import components
+from app.errors import AuthenticationError
+
+
+def authenticate() -> None:
+    """Put the identity of the caller into the request's context; a before_request hook.
+
+    Raises: AuthenticationError where no bearer token is offered, InvalidTokenError where it is
+    not a good one.
+    """
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise AuthenticationError
+    g.identity = components().accounts.authenticate(token.strip())
+
+
+def identity() -> Identity:
+    """Return who is asking; only behind `authenticate`."""
+    found: Identity = g.identity
+    return found

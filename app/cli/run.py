@@ -1,0 +1,65 @@
+"""`vibebox run`: the service on one machine, for who wants to see it run.
+
+It migrates the database and hands over to honcho, which starts the long-running processes of the
+Procfile and stops them together. honcho gives each process type a PORT of its own, starting from
+the one it is told: so it is told ours.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from app.engine import DockerEngine
+from app.errors import EngineError, VibeBoxError
+from app.settings import Settings, load_settings
+from app.storage import Database, schema
+
+_PING_SECONDS = 2.0
+
+
+def start(root: Path) -> None:
+    """Start the service of the checkout at `root`; does not return."""
+    procfile = root / "Procfile"
+    if not procfile.is_file():
+        raise VibeBoxError(f"There is no Procfile in {root}; run this in VibeBox's directory.")
+    settings = load_settings()
+    _migrate(settings)
+    environment = {**os.environ, "VIBEBOX_WELCOME": "true", "PORT": str(settings.port)}
+    if not os.environ.get("VIBEBOX_DOCKER_REQUIRED") and not _engine_answers(settings):
+        click.echo(
+            f"No Docker Engine answers at {settings.docker_host}: starting with Docker not "
+            "required. Environments can be recorded, not started."
+        )
+        environment["VIBEBOX_DOCKER_REQUIRED"] = "false"
+    binaries = Path(sys.executable).parent
+    environment["PATH"] = f"{binaries}{os.pathsep}{environment.get('PATH', '')}"
+    processes = [
+        line.partition(":")[0]
+        for line in procfile.read_text().splitlines()
+        if ":" in line and not line.startswith(("#", "release:"))
+    ]
+    arguments = ["-m", "honcho", "start", "--no-prefix", "--port", str(settings.port), *processes]
+    sys.stdout.flush()
+    os.execve(sys.executable, [sys.executable, *arguments], environment)
+
+
+def _migrate(settings: Settings) -> None:
+    database = Database(settings.database_url)
+    try:
+        schema.upgrade(database)
+    finally:
+        database.dispose()
+
+
+def _engine_answers(settings: Settings) -> bool:
+    engine = DockerEngine(settings.docker_host)
+    try:
+        engine.ping(timeout=_PING_SECONDS)
+    except EngineError:
+        return False
+    else:
+        return True
+    finally:
+        engine.close()

@@ -1,0 +1,48 @@
+"""The parts of one application, and the getter through which routes reach their service."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from flask import current_app
+
+if TYPE_CHECKING:
+    from app.accounts.service import Accounts
+    from app.engine import Engine
+    from app.environments.service import Environments
+    from app.health.checks import Checks
+    from app.lifecycle import Lifecycle
+    from app.settings import Settings
+    from app.storage import Database
+    from app.telemetry.wiring import Telemetry
+
+EXTENSION = "vibebox"
+
+
+@dataclass(frozen=True)
+class Components:
+    """What `create_app` made; `start` and `close` frame its life in a worker."""
+
+    settings: "Settings"
+    lifecycle: "Lifecycle"
+    database: "Database"
+    engine: "Engine"
+    telemetry: "Telemetry"
+    checks: "Checks"
+    accounts: "Accounts"
+    environments: "Environments"
+
+    def start(self) -> None:
+        """Start what runs beside the requests; call it after fork."""
+        self.checks.start()
+
+    def close(self) -> None:
+        """End the threads and give back the connections."""
+        self.checks.close()
+        self.telemetry.close()
+        self.engine.close()
+        self.database.dispose()
+
+
+def components() -> Components:
+    """Return the parts of the application that handles this request."""
+    return cast(Components, current_app.extensions[EXTENSION])

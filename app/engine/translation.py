@@ -1,0 +1,123 @@
+"""Driver errors into ours, at this one boundary; the cause stays chained for the log.
+
+Docker tells most failures apart in the text of its message only, so the known texts are matched
+here (measured with 20.10, compared with later sources). The text itself never gets into `detail`.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+
+from docker.errors import APIError, DockerException
+from requests import RequestException
+from requests.exceptions import Timeout
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
+from urllib3.exceptions import TimeoutError as UrllibTimeoutError
+
+from app.errors import (
+    ContainerNotFoundError,
+    EngineConflictError,
+    EngineError,
+    EngineTimeoutError,
+    EngineUnreachableError,
+    ExecutableMissingError,
+    ImageMissingError,
+    PortTakenError,
+)
+
+_PORT_TAKEN = ("port is already allocated", "address already in use")
+_NO_IMAGE = ("no such image", "invalid reference format")
+# The runtime quotes the executable in its message. docker-init is the host's, not the image's.
+_NO_EXECUTABLE = re.compile(
+    r'oci runtime .*exec: "(?!docker-init")[^"]*": '
+    r".*(executable file not found|no such file or directory|permission denied|is a directory)",
+    re.DOTALL,
+)
+_NOT_CONNECTED = (
+    ConnectTimeoutError,
+    NewConnectionError,
+    ConnectionRefusedError,
+    FileNotFoundError,
+    BlockingIOError,  # the backlog of the unix socket is full
+)
+
+
+@contextmanager
+def translated(image: str | None = None) -> Iterator[None]:
+    """Raise driver errors as ours; `image` is the one the call is about, if any."""
+    try:
+        yield
+    except (DockerException, RequestException, HTTPError, OSError) as error:
+        raise translate(error, image) from error
+
+
+def translate(error: Exception, image: str | None = None) -> EngineError:
+    """Return our error for an error of docker, requests, urllib3 or the socket."""
+    if isinstance(error, APIError):
+        return _from_answer(error.status_code or 0, (error.explanation or "").lower(), image)
+    causes = list(_causes(error))
+    if any(isinstance(cause, PermissionError) for cause in causes):
+        return EngineUnreachableError(
+            "VibeBox is not allowed to use the socket of Docker Engine; "
+            "the operator gives its user access to DOCKER_HOST."
+        )
+    if any(isinstance(cause, _NOT_CONNECTED) for cause in causes):
+        return EngineUnreachableError()
+    if any(isinstance(cause, TimeoutError | Timeout | UrllibTimeoutError) for cause in causes):
+        return EngineTimeoutError()
+    if any(isinstance(cause, HTTPError | OSError) for cause in causes[1:]):
+        return EngineUnreachableError(
+            "The connection to Docker Engine was lost; look at the environment again."
+        )
+    return EngineError()
+
+
+def names_missing_executable(message: str) -> bool:
+    """Whether Docker says in `message` that a command does not exist or cannot be executed."""
+    return _NO_EXECUTABLE.search(message.lower()) is not None
+
+
+def is_removal_under_way(error: EngineConflictError) -> bool:
+    """Whether the conflict is that somebody else is removing the container already."""
+    cause = error.__cause__
+    return isinstance(cause, APIError) and "already in progress" in (cause.explanation or "")
+
+
+def is_version_refused(error: APIError) -> bool:
+    """Whether the engine no longer speaks the API version that was negotiated with it."""
+    return error.status_code == HTTPStatus.BAD_REQUEST and (
+        (error.explanation or "").startswith("client version")
+    )
+
+
+def _from_answer(status: int, message: str, image: str | None) -> EngineError:
+    if any(text in message for text in _PORT_TAKEN):
+        return PortTakenError()
+    if names_missing_executable(message):
+        return ExecutableMissingError(
+            "The image's start command does not exist in it or cannot be executed; "
+            "choose another image."
+        )
+    if image is not None and any(text in message for text in _NO_IMAGE):
+        return ImageMissingError(image)
+    if status == HTTPStatus.CONFLICT:
+        return EngineConflictError()
+    if status == HTTPStatus.NOT_FOUND and "no such container" in message:
+        return ContainerNotFoundError()
+    return EngineError()
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield the error and all that it wraps.
+
+    requests and urllib3 put the wrapped error into the arguments. `__context__` is left out: it
+    also holds what the caller was handling when it made the call.
+    """
+    yield error
+    wrapped = [*error.args, getattr(error, "reason", None), error.__cause__]
+    seen: list[BaseException] = []
+    for inner in wrapped:
+        if isinstance(inner, BaseException) and inner not in seen:
+            seen.append(inner)
+            yield from _causes(inner)

@@ -1,0 +1,117 @@
+"""How bytes get to the engine: one pool of connections whose sockets keep the call's deadline.
+
+Replaces the SDK's own transport, which keeps one pool for each URL (never more than 25 of them,
+whatever `num_pools` says) and closes the oldest while another thread may be using it.
+"""
+
+import socket
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from requests import PreparedRequest
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import ConnectTimeoutError
+
+from app.engine.deadline import remaining
+from app.errors import EngineUnreachableError
+
+Address = str | tuple[str, int]
+"""Path of a unix socket, or host and port."""
+
+# Idle connections kept; more threads than that work too, their connections are closed after use.
+_POOL_SIZE = 64
+
+
+def parse_host(host: str) -> Address:
+    """Return the address in DOCKER_HOST. Raises EngineUnreachableError when there is none."""
+    try:
+        url = urlsplit(host.strip())
+        port = url.port
+    except ValueError:
+        url, port = urlsplit(""), None
+    if url.scheme == "unix" and url.path.startswith("/") and not url.netloc:
+        return url.path
+    if url.scheme == "tcp" and url.hostname and port and url.path in ("", "/"):
+        return url.hostname, port
+    raise EngineUnreachableError(
+        "DOCKER_HOST is not an address this release can use; the operator sets it to "
+        "unix:///path/to/docker.sock or tcp://host:port."
+    )
+
+
+class DeadlineSocket(socket.socket):
+    """A socket that never waits for the peer past the deadline of the call it serves."""
+
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        """Receive like any socket, for as long as the call has left. All reads end up here."""
+        self.settimeout(remaining())
+        return super().recv_into(*args, **kwargs)
+
+
+def dial(address: Address) -> DeadlineSocket:
+    """Connect to the engine within the current deadline."""
+    timeout = remaining()
+    try:
+        plain = (
+            _dial_unix(address, timeout)
+            if isinstance(address, str)
+            else socket.create_connection(address, timeout=timeout)
+        )
+    except TimeoutError as error:
+        # Told apart from a read time-out: nothing was sent, so nothing was changed.
+        raise ConnectTimeoutError("no connection to Docker Engine in time") from error
+    connected = DeadlineSocket(plain.family, plain.type, plain.proto, fileno=plain.detach())
+    connected.settimeout(timeout)
+    return connected
+
+
+def _dial_unix(path: str, timeout: float) -> socket.socket:
+    plain = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        plain.settimeout(timeout)
+        plain.connect(path)
+    except BaseException:
+        plain.close()
+        raise
+    return plain
+
+
+class _Connection(HTTPConnection):
+    """HTTP over whatever `dial` gives."""
+
+    def __init__(self, *args: Any, address: Address, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._address = address
+
+    def connect(self) -> None:
+        self.sock = dial(self._address)
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class EngineAdapter(HTTPAdapter):
+    """Sends every request of a requests session to the one engine at `address`."""
+
+    def __init__(self, address: Address) -> None:
+        super().__init__()
+        self._pool = _Pool("localhost", maxsize=_POOL_SIZE, address=address)
+
+    def get_connection_with_tls_context(
+        self,
+        request: PreparedRequest,
+        verify: bool | str | None,
+        proxies: Mapping[str, str] | None = None,
+        cert: tuple[str, str] | str | None = None,
+    ) -> HTTPConnectionPool:
+        """Return the one pool."""
+        return self._pool
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        super().close()
+        self._pool.close()

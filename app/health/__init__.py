@@ -1,0 +1,26 @@
+"""The seed's four health routes and the checks behind readiness."""
+
+from app.engine import Engine
+from app.health.checks import Check, Checks
+from app.health.routes import api
+from app.settings import Settings
+from app.storage import Database
+
+__all__ = ["api", "build_checks"]
+
+
+def build_checks(settings: Settings, database: Database, engine: Engine) -> Checks:
+    """Return the readiness checks, through the service's own pool and its own Docker client."""
+    deadline = settings.health_check_timeout
+    return Checks(
+        [
+            Check("database", lambda: database.probe(deadline), required=True, deadline=deadline),
+            Check(
+                "docker",
+                lambda: engine.ping(timeout=deadline),
+                required=settings.docker_required,
+                deadline=deadline,
+            ),
+        ],
+        interval=settings.health_check_interval,
+    )

@@ -1,0 +1,42 @@
+"""Who may read /health/metrics."""
+
+import hmac
+from ipaddress import ip_address
+
+from werkzeug.datastructures import Headers
+
+# A proxy on this host makes every client look like a loopback peer; each of these gives it away.
+FORWARDING_HEADERS = (
+    "Forwarded",
+    "Via",
+    "X-Forwarded-For",
+    "X-Forwarded-Host",
+    "X-Forwarded-Port",
+    "X-Forwarded-Proto",
+    "X-Forwarded-Server",
+    "X-Real-Ip",
+)
+
+
+def may_scrape(peer: str, headers: Headers, token: str | None) -> bool:
+    """Tell whether the request may read the metrics.
+
+    A peer on this host that sent no forwarding header may; everybody else needs the bearer token,
+    and where none is configured nobody else may.
+    """
+    if _is_loopback(peer) and not any(name in headers for name in FORWARDING_HEADERS):
+        return True
+    if not token:
+        return False
+    scheme, _, offered = headers.get("Authorization", "").partition(" ")
+    same = hmac.compare_digest(offered.strip().encode(), token.encode())
+    return scheme.lower() == "bearer" and same
+
+
+def _is_loopback(peer: str) -> bool:
+    try:
+        address = ip_address(peer)
+    except ValueError:
+        return False  # a unix socket: whoever listens there is a proxy
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback

@@ -1,0 +1,96 @@
+"""The OpenAPI document: what flask-openapi3 collects from the routes, in our error shape."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Response
+from flask_openapi3 import Info, OpenAPI
+from flask_openapi3.types import ResponseDict
+
+from app._version import __version__
+from app.errors import InvalidInputError, MalformedBodyError, StorageUnavailableError, VibeBoxError
+from app.problems import CONTENT_TYPE, Problem, validation_problem
+
+# What a route returns. flask-openapi3 resolves annotations at run time, which flask.typing's
+# own alias does not allow.
+Answer = Response | tuple[Response, int] | tuple[str, int]
+
+BEARER: list[dict[str, list[Any]]] = [{"bearer": []}]
+_REFERENCE = {"$ref": "#/components/schemas/Problem"}
+_VALIDATION_STATUS = "422"
+
+
+def new_app(import_name: str) -> OpenAPI:
+    """Return a Flask application that collects its OpenAPI document, shown at /openapi."""
+    app = OpenAPI(
+        import_name,
+        info=Info(
+            title="VibeBox",
+            version=__version__,
+            description="Development environments in Docker containers.",
+        ),
+        security_schemes={"bearer": {"type": "http", "scheme": "bearer"}},
+        validation_error_status=_VALIDATION_STATUS,
+        validation_error_model=Problem,
+        validation_error_callback=validation_problem,
+    )
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # as the schemas order them
+    return app
+
+
+def problems(*errors: type[VibeBoxError]) -> ResponseDict:
+    """Return the documented responses for `errors`, one for each status, with an example each."""
+    responses: dict[Any, Any] = {}
+    for error in errors:
+        response = responses.setdefault(
+            str(error.status),
+            {
+                "description": error.title,
+                "content": {CONTENT_TYPE: {"schema": _REFERENCE, "examples": {}}},
+            },
+        )
+        if error.title not in response["description"]:
+            response["description"] += f"; {error.title}"
+        response["content"][CONTENT_TYPE]["examples"][error.slug] = {"value": _example(error)}
+    return responses
+
+
+def body_problems(*errors: type[VibeBoxError]) -> ResponseDict:
+    """Return `problems` of a route that reads a JSON body and uses the database."""
+    return problems(MalformedBodyError, InvalidInputError, StorageUnavailableError, *errors)
+
+
+def finish(app: OpenAPI) -> None:
+    """Complete the document once all blueprints are registered.
+
+    flask-openapi3 gives every operation a validation error; those that take no input have none.
+    """
+    for path in app.api_doc["paths"].values():
+        for operation in path.values():
+            documented = operation["responses"].get(_VALIDATION_STATUS, {})
+            if "application/json" in documented.get("content", {}):
+                del operation["responses"][_VALIDATION_STATUS]
+
+
+def documented_statuses(app: OpenAPI) -> Mapping[tuple[str, str], list[int]]:
+    """Return the statuses that each (method, URL rule) documents; HEAD answers as GET does."""
+    statuses = {}
+    for rule in app.url_map.iter_rules():
+        path = app.api_doc["paths"].get(rule.rule.replace("<", "{").replace(">", "}"), {})
+        for method in rule.methods or ():
+            operation = path.get("get" if method == "HEAD" else method.lower())
+            if operation is not None:
+                # What nobody foresaw is a 500, on any route.
+                statuses[method, rule.rule] = [*map(int, operation["responses"]), 500]
+    return statuses
+
+
+def _example(error: type[VibeBoxError]) -> dict[str, Any]:
+    detail = error.default_detail
+    return {
+        "type": f"urn:vibebox:problem:{error.slug}",
+        "title": error.title,
+        "status": error.status,
+        "detail": detail if detail != VibeBoxError.default_detail else error.title,
+        "request_id": "5f6c1e0a9b7d4c5e8f1a2b3c4d5e6f70",
+    }

@@ -1,0 +1,105 @@
+"""Every error response has one shape, `application/problem+json` (RFC 9457), made here.
+
+Members: type, title, status, detail, request_id, and `errors` for invalid fields. Domain errors
+state their status themselves (`app.errors`); HTTP errors of Flask get the same shape; whatever
+nobody foresaw is a 500 whose cause is in the log, under the same request id, and nowhere else.
+"""
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, json, request
+from pydantic import BaseModel, Field, ValidationError
+from werkzeug.exceptions import HTTPException, InternalServerError
+
+from app.errors import AuthenticationError, InvalidInputError, MalformedBodyError, VibeBoxError
+from app.logging import request_id
+
+CONTENT_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 5
+_log = logging.getLogger(__name__)
+
+
+class FieldError(BaseModel):
+    """One field that breaks a rule."""
+
+    field: str = Field(examples=["name"])
+    message: str = Field(examples=["Field required"])
+
+
+class Problem(BaseModel):
+    """An error, as RFC 9457 describes it."""
+
+    type: str = Field(examples=["urn:vibebox:problem:environment-not-found"])
+    title: str = Field(examples=["Environment not found"])
+    status: int = Field(examples=[404])
+    detail: str = Field(examples=["No environment of yours has this id."])
+    request_id: str = Field(examples=["5f6c1e0a9b7d4c5e8f1a2b3c4d5e6f70"])
+    errors: list[FieldError] | None = None
+
+
+def init_app(app: Flask) -> None:
+    """Answer every error of `app`, known or not, in the one shape."""
+    app.register_error_handler(VibeBoxError, _domain_error)
+    app.register_error_handler(HTTPException, _http_error)
+
+
+def problem(
+    status: int, slug: str, title: str, detail: str, errors: list[dict[str, str]] | None = None
+) -> Response:
+    """Return the error response of one shape; `slug` is stable, so clients may switch on it."""
+    body: dict[str, Any] = {
+        "type": f"urn:vibebox:problem:{slug}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "request_id": request_id.get(),
+    }
+    if errors:
+        body["errors"] = errors
+    response = Response(json.dumps(body) + "\n", status, content_type=CONTENT_TYPE)
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
+
+
+def validation_problem(error: ValidationError) -> Response:
+    """Translate pydantic's error about the request (flask-openapi3 calls this).
+
+    Raises: MalformedBodyError where the reason is a body that is no JSON at all.
+    """
+    has_body = bool(request.content_length) or request.headers.get("Transfer-Encoding") is not None
+    if has_body and request.get_json(silent=True) is None:
+        raise MalformedBodyError
+    raise InvalidInputError(
+        [
+            {"field": ".".join(str(part) for part in item["loc"]) or "body", "message": item["msg"]}
+            for item in error.errors(include_url=False, include_context=False, include_input=False)
+        ]
+    )
+
+
+def _domain_error(error: VibeBoxError) -> Response:
+    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        _log.error("request failed: %s", error.slug, exc_info=error)
+    errors = error.errors if isinstance(error, InvalidInputError) else None
+    response = problem(error.status, error.slug, error.title, error.detail, errors)
+    if isinstance(error, AuthenticationError):
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _http_error(error: HTTPException) -> Response:
+    if error.response is not None:
+        return error.response  # type: ignore[return-value]
+    if isinstance(error, InternalServerError) and error.original_exception is not None:
+        _log.error("unhandled exception", exc_info=error.original_exception)
+    status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
+    title = HTTPStatus(status).phrase
+    slug = title.lower().replace(" ", "-").replace("'", "")
+    response = problem(status, slug, title, error.description or title)
+    for name, value in error.get_headers():
+        if name.lower() not in ("content-type", "content-length"):
+            response.headers[name] = value
+    return response

@@ -1,0 +1,211 @@
+"""The one table of settings: environment name, type, default and help.
+
+Nothing else in the product defines a default or reads the environment. `.env.example` is generated
+from this table (`vibebox settings`), and a test holds the two equal. Names without the `VIBEBOX_`
+prefix are conventions of others (gunicorn, Docker, prometheus-client) that we honour.
+"""
+
+import difflib
+import os
+from typing import Any
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.errors import SettingsError
+from app.logging import redact
+
+PREFIX = "VIBEBOX_"
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+def _shared(name: str, default: Any, description: str, **rules: Any) -> Any:
+    """Declare a setting whose environment name is a convention, without our prefix."""
+    return Field(default, validation_alias=name, description=description, **rules)
+
+
+def _own(default: Any, description: str, **rules: Any) -> Any:
+    """Declare a setting of ours; its environment name is VIBEBOX_ and the field's name."""
+    return Field(default, description=description, **rules)
+
+
+class Settings(BaseSettings):
+    """All settings, validated. `Settings()` reads the environment; see `load_settings`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_ignore_empty=True,
+        populate_by_name=True,
+        frozen=True,
+        extra="forbid",
+    )
+
+    # Where the service listens, and with how much.
+    host: str = _shared("HOST", "127.0.0.1", "Address the service listens on.")
+    port: int = _shared("PORT", 3000, "Port the service listens on.", ge=1, le=65535)
+    web_concurrency: int = _shared(
+        "WEB_CONCURRENCY", 2, "Number of gunicorn workers.", ge=1, le=256
+    )
+    threads: int = _own(8, "Request threads of each worker.", ge=1, le=256)
+    graceful_timeout: int = _own(
+        30, "Seconds that a stopping worker gives the requests it has accepted.", ge=1, le=3600
+    )
+    request_timeout: int = _own(
+        60, "Seconds after which gunicorn replaces a worker whose main thread is stuck.", ge=5
+    )
+    keepalive: int = _own(
+        5, "Seconds that an idle connection stays open for its next request.", ge=0, le=300
+    )
+
+    # What it talks to.
+    database_url: str = _shared(
+        "DATABASE_URL",
+        "sqlite:///var/vibebox.db",
+        "SQLAlchemy URL of the database: sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME.",
+    )
+    docker_host: str = _shared(
+        "DOCKER_HOST", "unix:///var/run/docker.sock", "Address of Docker Engine."
+    )
+    docker_required: bool = _own(
+        True, "Whether /health/ready answers 503 while Docker Engine does not answer."
+    )
+    prometheus_multiproc_dir: str = _shared(
+        "PROMETHEUS_MULTIPROC_DIR",
+        "var/metrics",
+        "Directory through which the processes share their metrics; made and cleaned at start.",
+    )
+    metrics_token: SecretStr | None = _own(
+        None,
+        "Bearer token that lets a scraper which is not on this host read /health/metrics.",
+    )
+
+    # Logging.
+    log_level: str = _own("info", f"One of {', '.join(LOG_LEVELS)}.")
+    welcome: bool = _own(
+        False, "Print three plain lines on where things are once the service listens."
+    )
+
+    # Deadlines, in seconds.
+    health_check_timeout: float = _own(0.8, "Deadline of each readiness check.", gt=0, le=0.9)
+    health_check_interval: float = _own(
+        15, "How often the service runs its checks of its own accord.", gt=0
+    )
+    scrape_timeout: float = _own(
+        0.8, "Deadline of what a scrape reads from the database.", gt=0, le=5
+    )
+    db_connect_timeout: float = _own(2, "Deadline of connecting to PostgreSQL.", ge=1)
+    db_statement_timeout: float = _own(30, "Deadline of each PostgreSQL statement.", ge=1)
+    engine_query_timeout: float = _own(5, "Deadline of Docker ping and inspect.", gt=0)
+    engine_lifecycle_timeout: float = _own(
+        120, "Deadline of Docker create, start, stop, restart and remove.", gt=0
+    )
+    engine_exec_timeout: float = _own(60, "Deadline of a command run in a container.", gt=0)
+    stop_grace: int = _own(
+        10, "Seconds that a container gets between SIGTERM and SIGKILL.", ge=0, le=100
+    )
+
+    # Database pool of each worker. A request holds at most one connection, so `threads` + 2
+    # (one for the readiness check, one for the scrape) means that no request ever waits for one.
+    db_pool_size: int = _own(5, "Connections to the database that a worker keeps open.", ge=1)
+    db_pool_max: int | None = _own(
+        None, "Connections that a worker may open at most (default: its threads + 2).", ge=1
+    )
+    db_pool_timeout: float = _own(10, "Seconds a request waits for a free connection.", gt=0)
+
+    # Containers.
+    publish_address: str = _own(
+        "127.0.0.1", "Address of this host on which containers publish their ports."
+    )
+    default_cpu_limit: float = _own(1.0, "CPUs of an environment that names none.", gt=0)
+    default_memory_limit_mb: int = _own(
+        1024, "Memory in MiB of an environment that names none.", ge=16
+    )
+    pids_limit: int = _own(512, "Processes that a container may hold.", ge=16)
+
+    # Accounts.
+    access_token_ttl: int = _own(900, "Seconds that an access token is valid.", ge=1)
+    refresh_token_ttl: int = _own(
+        30 * 86400, "Seconds that a refresh token is valid; each use renews it.", ge=1
+    )
+    argon2_time_cost: int = _own(3, "Passes of argon2id over its memory.", ge=1)
+    argon2_memory_kib: int = _own(65536, "Memory of argon2id in KiB.", ge=8)
+
+    @field_validator("log_level")
+    @classmethod
+    def _known_log_level(cls, value: str) -> str:
+        if value.lower() not in LOG_LEVELS:
+            raise ValueError(f"must be one of {', '.join(LOG_LEVELS)}")
+        return value.lower()
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: str) -> str:
+        known = ("sqlite:///", "postgresql://", "postgres://", "postgresql+psycopg2://")
+        if not value.startswith(known):
+            raise ValueError("must start with sqlite:/// or postgresql://")
+        return value
+
+    @field_validator("docker_host")
+    @classmethod
+    def _known_transport(cls, value: str) -> str:
+        if not value.startswith(("unix://", "tcp://", "http://", "https://")):
+            raise ValueError("must start with unix:// or tcp://")
+        return value
+
+    @property
+    def pool_limit(self) -> int:
+        """Connections to the database that one worker may hold at most."""
+        return max(self.db_pool_max or self.threads + 2, self.db_pool_size)
+
+
+def environment_name(name: str, field: FieldInfo) -> str:
+    """Return the environment variable that sets the field `name`."""
+    alias = field.validation_alias
+    return alias if isinstance(alias, str) else PREFIX + name.upper()
+
+
+def load_settings() -> Settings:
+    """Read and check the environment.
+
+    Returns: the settings. Raises: SettingsError listing every mistake in plain words, among them
+    each unknown VIBEBOX_ name, since a mistyped name would otherwise be ignored in silence.
+    """
+    mistakes = _unknown_names()
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        mistakes += [_in_plain_words(dict(item)) for item in error.errors()]
+    if mistakes:
+        raise SettingsError(sorted(mistakes))
+    return settings
+
+
+def _unknown_names() -> list[str]:
+    known = [environment_name(name, field) for name, field in Settings.model_fields.items()]
+    mistakes = []
+    for name in os.environ:
+        if name.startswith(PREFIX) and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            mistakes.append(f"{name}: there is no such setting{hint}")
+    return mistakes
+
+
+def _in_plain_words(item: dict[str, Any]) -> str:
+    key = str(item["loc"][0])
+    field = Settings.model_fields.get(key.lower())
+    name = environment_name(key.lower(), field) if field else key
+    shown = "" if "token" in name.lower() else f" (got {redact(repr(item['input']))})"
+    message = str(item["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+    return f"{name}: {message}{shown}"
+
+
+def example() -> str:
+    """Return the text of `.env.example`: every setting, commented out at its default."""
+    lines = ["# Generated by `vibebox settings` from app/settings.py; copy to .env and change.", ""]
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default is None else field.default
+        shown = str(default).lower() if isinstance(default, bool) else default
+        lines += [f"# {field.description}", f"#{environment_name(name, field)}={shown}", ""]
+    return "\n".join(lines)

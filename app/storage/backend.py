@@ -1,0 +1,70 @@
+"""What the two databases have in common, and the choice between them.
+
+`Database` knows nothing of drivers. What differs between SQLite and PostgreSQL is behind `Backend`;
+the PostgreSQL driver is imported only when a URL asks for it.
+"""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from sqlalchemy import URL, Connection, Engine, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError
+
+from app.errors import SettingsError
+
+
+class Backend(Protocol):
+    """One kind of database, with its limits."""
+
+    url: URL
+    driver_error: type[Exception]
+    reading_options: Mapping[str, Any]
+
+    def connect(self) -> DBAPIConnection:
+        """Open a driver connection, within the connect time-out."""
+
+    def engine(self, **pool_arguments: Any) -> Engine:
+        """Make an engine whose pool opens its connections by `connect`."""
+
+    def bounded(self, connection: DBAPIConnection) -> AbstractContextManager[None]:
+        """Apply the thread's deadline to what is run on `connection`."""
+
+    def is_unavailable(self, error: Exception, *, reading: bool) -> bool:
+        """Tell trouble that an operator can end from a mistake in our code."""
+
+    def is_missing_table(self, error: Exception) -> bool:
+        """Tell whether a statement failed because its table does not exist."""
+
+    def for_migration(self) -> "Backend":
+        """Return the same database with limits that fit a long migration."""
+
+    def before_migration(self, connection: Connection) -> None:
+        """Keep other migrations out until the transaction ends."""
+
+    def after_migration(self, connection: Connection) -> None:
+        """Verify what the database could not enforce during the migration."""
+
+
+def backend_for(url: str, *, connect_timeout: float, statement_timeout: float) -> Backend:
+    """Choose the backend of a URL; raises SettingsError when there is none."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        # The cause is dropped on purpose: a URL can hold a password.
+        raise SettingsError([f"The database URL cannot be read; {_FORMS}"]) from None
+    if parsed.drivername in {"sqlite", "sqlite+pysqlite"}:
+        from app.storage.sqlite import SqliteBackend
+
+        return SqliteBackend(parsed)
+    if parsed.drivername in {"postgres", "postgresql", "postgresql+psycopg2"}:
+        from app.storage.postgresql import PostgresqlBackend
+
+        return PostgresqlBackend(
+            parsed, connect_timeout=connect_timeout, statement_timeout=statement_timeout
+        )
+    raise SettingsError([f"There is no database backend for {parsed.drivername}; {_FORMS}"])
+
+
+_FORMS = "write sqlite:////path/to/file.db or postgresql://user:password@host/name."

@@ -1,0 +1,187 @@
+"""The database as the rest of VibeBox sees it: transactions, a probe, and errors of our own.
+
+Third-party errors are translated here and nowhere else. Only what an operator can end becomes a
+`StorageUnavailableError`; a broken constraint (IntegrityError) is the calling service's business,
+and everything else is a bug that must surface.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import NullPool
+
+from app.errors import StorageUnavailableError
+from app.storage import deadline, revisions
+from app.storage.backend import backend_for
+from app.storage.pool import Pool, without_queueing
+
+_REVISION = "SELECT version_num FROM alembic_version"
+
+
+class Database:
+    """The one facade of the storage.
+
+    Make it after fork: connections cannot be shared by processes. A method added here must let no
+    driver error out; wrap its body in `_translating`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        connect_timeout: float = 2,
+        statement_timeout: float = 30,
+        pool_size: int = 5,
+        max_overflow: int = 5,
+        pool_timeout: float = 10,
+    ) -> None:
+        """Describe the database; nothing is opened before the first use.
+
+        Args:
+            url: `sqlite:////path/to/file.db` or `postgresql://user:password@host/name`.
+            connect_timeout: Seconds to open a connection (PostgreSQL).
+            statement_timeout: Seconds that a statement may run (PostgreSQL).
+            pool_size: Connections kept open in this process.
+            max_overflow: Connections opened beyond that under load, and closed after use.
+            pool_timeout: Seconds that a request waits for a connection when all are in use.
+
+        Raises:
+            SettingsError: The URL names no database that we can use.
+        """
+        self._backend = backend_for(
+            url, connect_timeout=connect_timeout, statement_timeout=statement_timeout
+        )
+        self.engine: Engine = self._backend.engine(
+            poolclass=Pool,
+            pool_size=pool_size,
+            max_overflow=max_overflow,
+            pool_timeout=pool_timeout,
+            # A file does not go away; a server does.
+            pool_pre_ping=self._backend.url.drivername != "sqlite",
+        )
+        # What a service read stays readable after its transaction: hence no expiry on commit.
+        self._writer = sessionmaker(self.engine, expire_on_commit=False)
+        self._reader = sessionmaker(
+            self.engine.execution_options(**self._backend.reading_options), expire_on_commit=False
+        )
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Open a read-only transaction; a write in it is refused by the database.
+
+        Raises:
+            StorageUnavailableError: The database or a free connection was not to be had.
+        """
+        with self._translating(reading=True), self._reader.begin() as session:
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """Open a transaction that is committed at the end, or rolled back if the body raises.
+
+        On SQLite it holds the one write lock from its first statement on: keep it short.
+
+        Raises:
+            StorageUnavailableError: As for `reading`. When it is the commit that got no answer, the
+                change may have been made all the same.
+            sqlalchemy.exc.IntegrityError: A constraint does not allow the change.
+        """
+        with self._translating(reading=False), self._writer.begin() as session:
+            yield session
+
+    @contextmanager
+    def migrating(self) -> Iterator[Connection]:
+        """Open a transaction for a migration: alone, without time limits, outside the pool.
+
+        Raises:
+            StorageUnavailableError: As for `writing`, or another migration did not end in time.
+        """
+        backend = self._backend.for_migration()
+        engine = backend.engine(poolclass=NullPool)
+        with self._translating(reading=False), engine.begin() as connection:
+            backend.before_migration(connection)
+            yield connection
+            backend.after_migration(connection)
+
+    def probe(self, deadline: float) -> None:
+        """Verify within `deadline` seconds that the database answers and has our schema.
+
+        Raises:
+            StorageUnavailableError: It does not answer in time.
+            SchemaRevisionError: It has another revision, or never had one.
+        """
+        revisions.verify(self.revision(deadline))
+
+    def revision(self, seconds: float) -> str | None:
+        """Read the schema revision within `seconds`; None when there is none yet.
+
+        It goes past SQLAlchemy's statement events, so that probes are not counted as work.
+
+        Raises:
+            StorageUnavailableError: The database does not answer in time.
+        """
+        with (
+            deadline.within(seconds),
+            self._translating(reading=True),
+            self._spare_connection() as connection,
+            self._backend.bounded(connection),
+            closing(connection.cursor()) as cursor,
+        ):
+            try:
+                cursor.execute(_REVISION)
+                row = cursor.fetchone()
+            except self._backend.driver_error as error:
+                if not self._backend.is_missing_table(error):
+                    raise
+                row = None
+        return str(row[0]) if row else None
+
+    def describe(self) -> str:
+        """Return the URL without its secrets, for logs."""
+        url = self._backend.url
+        hidden = {key: "hidden" if "pass" in key else value for key, value in url.query.items()}
+        return url.set(query=hidden).render_as_string(hide_password=True)
+
+    def dispose(self) -> None:
+        """Close the idle connections; the next use opens new ones."""
+        self.engine.dispose()
+
+    @contextmanager
+    def _spare_connection(self) -> Iterator[DBAPIConnection]:
+        """Lend a connection without queueing for it.
+
+        When busy requests hold all of them, one more is opened and closed again: a busy pool is not
+        a dead database.
+        """
+        try:
+            with without_queueing():
+                pooled = self.engine.raw_connection()
+        except PoolTimeoutError:
+            with closing(self._backend.connect()) as extra:
+                yield extra
+            return
+        with closing(pooled):
+            try:
+                yield pooled.dbapi_connection or pooled
+            except self._backend.driver_error as error:
+                pooled.invalidate(error)
+                raise
+
+    @contextmanager
+    def _translating(self, *, reading: bool) -> Iterator[None]:
+        """Turn the errors of the driver and the pool that an operator can end into ours."""
+        try:
+            yield
+        except PoolTimeoutError as error:
+            raise StorageUnavailableError(
+                "Every database connection is in use; try again in a few seconds."
+            ) from error
+        except (DBAPIError, self._backend.driver_error) as error:
+            if not self._backend.is_unavailable(error, reading=reading):
+                raise
+            raise StorageUnavailableError from error

@@ -1,0 +1,231 @@
+"""Every metric family of VibeBox; nothing else creates a metric.
+
+Names are `vibebox_<noun>_<what>_<unit>`; durations are seconds, sizes bytes. Each entry says what
+moves it, and a test with a real server asserts exactly that. Gauges written by processes have
+mode livesum, livemax or livemostrecent: never one series a process, and nothing stays behind of a
+process that ended. Buckets reach past every threshold that an alert uses.
+The reference table in monitoring/README.md is generated from this module.
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from app.engine import OPERATIONS
+from app.storage import Base, EnvironmentStatus
+from app.telemetry.family import (
+    OTHER,
+    Computed,
+    CounterFamily,
+    Family,
+    GaugeFamily,
+    HistogramFamily,
+)
+
+# A registry of our own, so that what a library puts on the default one does not mix in.
+registry = CollectorRegistry(auto_describe=False)
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
+OTHER_METHOD = "OTHER"
+STATUS_CODES = tuple(str(code) for code in range(100, 600))
+ERROR_TYPES = ("client_error", "server_error", "unhandled_exception", "timeout")
+DOCKER_OPERATIONS = tuple(dict.fromkeys(OPERATIONS.values()))
+OUTCOMES = ("success", "failure")
+AUTHENTICATION_METHODS = ("password", "token", "refresh")
+STATEMENTS = ("select", "insert", "update", "delete", OTHER)
+MODELS = (*Base.metadata.tables, OTHER)
+POOL_STATES = ("active", "idle", "overflow", "max")
+ENVIRONMENT_STATUSES = tuple(EnvironmentStatus)
+CHECKS = ("database", "docker")
+COLLECTORS = ("inventory", "files")
+
+_HTTP = {"method": (*METHODS, OTHER_METHOD), "route": None, "status_code": STATUS_CODES}
+
+http_requests = CounterFamily(
+    Counter,
+    "vibebox_http_requests_total",
+    "HTTP requests answered.",
+    _HTTP,
+    "each HTTP request when its response is finished, streamed and aborted ones too; route is the "
+    "URL rule or `unmatched`, status_code the one sent or intended",
+    registry=registry,
+)
+http_request_duration = HistogramFamily(
+    Histogram,
+    "vibebox_http_request_duration_seconds",
+    "Time from the request to the end of its response.",
+    _HTTP,
+    "the same moment",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+    registry=registry,
+)
+active_connections = GaugeFamily(
+    Gauge,
+    "vibebox_active_connections",
+    "HTTP requests being served now.",
+    {},
+    "+1 when a request starts, -1 when its response is finished; a scrape does not count itself",
+    multiprocess_mode="livesum",
+    registry=registry,
+)
+api_errors = CounterFamily(
+    Counter,
+    "vibebox_api_errors_total",
+    "HTTP responses of 400 and above.",
+    {"type": ERROR_TYPES, "route": None, "status_code": STATUS_CODES},
+    "each response of 400 and above; type is timeout for 408 and 504, unhandled_exception where "
+    "the code raised what nobody foresaw",
+    registry=registry,
+)
+docker_operations = CounterFamily(
+    Counter,
+    "vibebox_docker_operations_total",
+    "Calls of Docker Engine.",
+    {"operation": DOCKER_OPERATIONS, "status": OUTCOMES},
+    "each call through the Docker door; a missing container, a conflict and a command's non-zero "
+    "exit are answers, not failures",
+    registry=registry,
+)
+docker_operation_duration = HistogramFamily(
+    Histogram,
+    "vibebox_docker_operation_duration_seconds",
+    "Duration of calls of Docker Engine, failed ones too.",
+    {"operation": DOCKER_OPERATIONS},
+    "the same calls",
+    # A pull takes minutes; its deadline is 600 s.
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600),
+    registry=registry,
+)
+db_query_duration = HistogramFamily(
+    Histogram,
+    "vibebox_db_query_duration_seconds",
+    "Duration of SQL statements, failed ones too.",
+    {"operation": STATEMENTS, "model": MODELS},
+    "each statement, except those of probes and scrapes, which come every few seconds whether or "
+    "not anybody uses the service",
+    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+    registry=registry,
+)
+db_pool_size = GaugeFamily(
+    Gauge,
+    "vibebox_db_connection_pool_size",
+    "Database connections of all live processes.",
+    {"state": POOL_STATES},
+    "connections opened, closed, taken from and returned to the pool; active includes overflow",
+    multiprocess_mode="livesum",
+    registry=registry,
+)
+db_pool_utilization = GaugeFamily(
+    Gauge,
+    "vibebox_db_connection_pool_utilization",
+    "Active connections over allowed ones in the fullest process.",
+    {},
+    "the same moments",
+    multiprocess_mode="livemax",
+    registry=registry,
+)
+auth_attempts = CounterFamily(
+    Counter,
+    "vibebox_auth_attempts_total",
+    "Authentications.",
+    {"method": AUTHENTICATION_METHODS, "status": OUTCOMES},
+    "each check of a password, an access token or a refresh token; a request that offers no "
+    "credentials is none",
+    registry=registry,
+)
+build_info = GaugeFamily(
+    Gauge,
+    "vibebox_build_info",
+    "Versions of what is running; the value is 1.",
+    {"version": None, "python": None, "gunicorn": None, "flask": None},
+    "the start of a process",
+    multiprocess_mode="livemax",
+    registry=registry,
+)
+health_check_up = GaugeFamily(
+    Gauge,
+    "vibebox_health_check_up",
+    "Whether the last run of a check found its dependency well.",
+    {"check": CHECKS, "required": ("true", "false")},
+    "each run of a check: for a probe, and every 15 s of the service's own accord",
+    multiprocess_mode="livemostrecent",
+    registry=registry,
+)
+health_check_duration = HistogramFamily(
+    Histogram,
+    "vibebox_health_check_duration_seconds",
+    "Duration of health checks, up to their deadline.",
+    {"check": CHECKS},
+    "the same runs",
+    buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 0.8, 1, 2),
+    registry=registry,
+)
+collect_errors = CounterFamily(
+    Counter,
+    "vibebox_metrics_collect_errors_total",
+    "Parts of a scrape that could not be read.",
+    {"collector": COLLECTORS},
+    "each part of a scrape, or file of the shared directory, that is left out",
+    registry=registry,
+)
+label_overflow = CounterFamily(
+    Counter,
+    "vibebox_metrics_label_overflow_total",
+    "Label values outside their closed set, counted under `other`.",
+    {"family": None},
+    "each event with such a value",
+    registry=registry,
+)
+
+environments_total = Computed(
+    "vibebox_environments_total",
+    "Environments by status (the name that dashboards know).",
+    {"status": ENVIRONMENT_STATUSES},
+    "rows by status at scrape time; the same whichever worker answers",
+)
+environments = Computed(
+    "vibebox_environments",
+    "Environments by status.",
+    {"status": ENVIRONMENT_STATUSES},
+    "the same",
+)
+collect_duration = Computed(
+    "vibebox_metrics_collect_duration_seconds",
+    "Time that each part of this scrape took.",
+    {"collector": COLLECTORS},
+    "the scrape that shows it",
+)
+
+FAMILIES: tuple[Family | Computed, ...] = tuple(  # type: ignore[type-arg]
+    item for item in list(globals().values()) if isinstance(item, (Family, Computed))
+)
+
+
+def _count_overflow(family: str) -> None:
+    label_overflow.child(family).inc()
+
+
+Family.on_overflow = staticmethod(_count_overflow)
+
+
+def create_expected() -> None:
+    """Create at 0 every combination that does not depend on the application's routes.
+
+    A counter born at 1 has an increase of 0, and an alert on a series that does not exist yet
+    sees nothing: so all of them exist from the start. Histograms of calls follow their counters.
+    """
+    for counter in (docker_operations, auth_attempts, collect_errors):
+        counter.create_all()
+    for gauge in (active_connections, db_pool_size, db_pool_utilization):
+        gauge.create_all()
+    docker_operation_duration.create_all()
+    for family in FAMILIES:
+        if any(values is not None for values in family.labels.values()):
+            label_overflow.child(family.name)
+
+
+def reference_table() -> str:
+    """Return the catalogue as a Markdown table, in the order of this module."""
+    lines = ["| family | type | labels | moved by |", "|---|---|---|---|"]
+    for family in FAMILIES:
+        labels = ", ".join(family.labels) or "none"
+        lines.append(f"| `{family.name}` | {family.kind} | {labels} | {family.moved_by} |")
+    return "\n".join(lines) + "\n"

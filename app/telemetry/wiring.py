@@ -1,0 +1,51 @@
+"""Connects telemetry to an application; the only module here that the factory knows."""
+
+import platform
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+
+from flask import Flask
+
+from app._version import __version__
+from app.engine import Engine
+from app.exchange import Exchanges
+from app.settings import Settings
+from app.storage import Database
+from app.telemetry import events, requests
+from app.telemetry.catalogue import build_info, create_expected
+from app.telemetry.engine_calls import measured
+from app.telemetry.exposition import Exposition, Files
+from app.telemetry.inventory import Inventory
+from app.telemetry.queries import init_engine
+
+
+class Telemetry:
+    """Telemetry of one application: what it measures, and the scrape that shows it."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        create_expected()
+        events.connect()
+        init_engine(database.engine, settings.pool_limit)
+        build_info.child(
+            __version__, platform.python_version(), version("gunicorn"), version("flask")
+        ).set(1)
+        self._inventory = Inventory(database, settings.scrape_timeout)
+        # The files come last, so that the failure of another part shows in the same scrape.
+        self.exposition = Exposition([self._inventory, Files()])
+
+    def measure_engine(self, engine: Engine) -> Engine:
+        """Return the Docker door, with each call counted."""
+        return measured(engine)
+
+    def measure_requests(
+        self,
+        app: Flask,
+        exchanges: Exchanges,
+        documented: Mapping[tuple[str, str], Iterable[int]],
+    ) -> None:
+        """Count the requests of `app`, whose blueprints are registered already."""
+        requests.init_app(app, exchanges, documented)
+
+    def close(self) -> None:
+        """End the threads of telemetry."""
+        self._inventory.close()

@@ -1,0 +1,145 @@
+"""gunicorn's configuration: `gunicorn -c gunicorn.conf.py app.wsgi:app`.
+
+GUNICORN_CMD_ARGS and the command line win over what stands here. gunicorn runs this file again on
+HUP. A hook that raises in the master would end the whole server: so each hook that may fail runs
+inside `_never_raise`, except `on_starting`, whose very purpose is to refuse a bad start.
+"""
+
+import functools
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+
+from app.errors import SettingsError, VibeBoxError
+from app.logging import config as logging_config
+from app.settings import load_settings
+
+REFUSED = 2  # exit code of a start that the operator has to correct
+
+try:
+    _settings = load_settings()
+except SettingsError as error:
+    print("VibeBox cannot start:", *error.mistakes, sep="\n  ", file=sys.stderr)
+    sys.exit(REFUSED)
+
+# Every process of the service must see the same absolute path, and the metrics client reads it
+# from the environment when a worker imports it.
+_directory = Path(_settings.prometheus_multiproc_dir).absolute()
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(_directory)
+_log = logging.getLogger("app.server")
+
+bind = (
+    f"[{_settings.host}]:{_settings.port}"
+    if ":" in _settings.host
+    else (f"{_settings.host}:{_settings.port}")
+)
+workers = _settings.web_concurrency
+worker_class = "gthread"
+threads = _settings.threads
+keepalive = _settings.keepalive
+timeout = _settings.request_timeout
+graceful_timeout = _settings.graceful_timeout
+# The heartbeat must not wait for a disk.
+worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+# On by default in gunicorn 27, at one path for every server of the user: two would clash.
+control_socket_disable = True
+# Forwarded headers are ours to judge (health.access); none is trusted for the peer's address.
+forwarded_allow_ips = ""
+accesslog = None
+logconfig_dict = logging_config(_settings.log_level)
+
+
+def _never_raise(hook):
+    """Log what goes wrong in a hook instead of ending the server."""
+
+    @functools.wraps(hook)
+    def guarded(*arguments):
+        try:
+            return hook(*arguments)
+        except Exception:
+            _log.exception("server hook failed", extra={"hook": hook.__name__})
+
+    return guarded
+
+
+def on_starting(server):
+    """Check the database's schema and prepare the metrics directory, or refuse in one sentence."""
+    from app.telemetry.directory import Membership, prepare
+
+    server.started = time.monotonic()
+    try:
+        _check_schema()
+        # On a binary upgrade (USR2) the old server lives in the directory; it is left as it is.
+        live = prepare(_directory)
+        server.membership = Membership(_directory)
+    except (VibeBoxError, OSError) as error:
+        print(f"VibeBox cannot start: {error}", file=sys.stderr)
+        sys.exit(REFUSED)
+    _log.info("starting", extra={"metrics_directory": str(_directory), "live_members": live})
+
+
+def _check_schema():
+    """Refuse the wrong schema; a database that is not there yet is readiness's business."""
+    from app.errors import StorageUnavailableError
+    from app.storage import Database, schema
+
+    database = Database(_settings.database_url, connect_timeout=_settings.db_connect_timeout)
+    try:
+        schema.check(database)
+    except StorageUnavailableError as error:
+        _log.warning("database not reachable at start", extra={"why": str(error.__cause__)})
+    finally:
+        database.dispose()
+
+
+@_never_raise
+def when_ready(server):
+    """Say where things are."""
+    addresses = [str(listener) for listener in server.LISTENERS]
+    _log.info("listening", extra={"addresses": addresses, "workers": server.num_workers})
+    if _settings.welcome:
+        from app.cli.welcome import lines
+
+        print(*lines(addresses[0], _settings), sep="\n", flush=True)
+
+
+@_never_raise
+def post_fork(server, worker):
+    """Join the metrics directory in the worker's own name."""
+    from app.telemetry.directory import Membership
+
+    server.membership.forget()
+    worker.membership = Membership(_directory)
+    worker.server_started = server.started
+
+
+@_never_raise
+def post_worker_init(worker):
+    """Start what runs beside the requests, now that this process is the worker."""
+    components = worker.wsgi.extensions["vibebox"]
+    components.lifecycle.attach(worker, worker.server_started)
+    components.start()
+
+
+@_never_raise
+def worker_exit(server, worker):
+    """Give back what the worker holds; gunicorn calls this in the worker."""
+    if getattr(worker, "wsgi", None) is not None:
+        worker.wsgi.extensions["vibebox"].close()
+    worker.membership.leave()
+
+
+@_never_raise
+def child_exit(server, worker):
+    """Drop the live gauges of a worker that ended, however that came; runs in the master."""
+    from app.telemetry.directory import mark_dead
+
+    mark_dead(_directory, worker.pid)
+
+
+@_never_raise
+def on_exit(server):
+    """Leave the metrics directory."""
+    server.membership.leave()

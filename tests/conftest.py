@@ -1,0 +1,180 @@
+"""Fixtures that all tests share: real services, a clean environment, a watch for leaks.
+
+A service whose programs are not installed leaves its tests out here, says so at the end, and fails
+them where the environment has CI=true: a gate that silently tests less is no gate.
+"""
+
+import os
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from tests.services import leaks
+from tests.services.docker_engine import DockerEngine
+from tests.services.fault_proxy import FaultProxy
+from tests.services.postgresql import PostgreSQL
+from tests.services.prometheus import Prometheus
+from tests.services.scratch import sweep
+from tests.services.web import WebServer
+
+SERVICE_SETTINGS = (
+    "DATABASE_URL",
+    "DOCKER_HOST",
+    "GUNICORN_CMD_ARGS",
+    "HOST",
+    "PORT",
+    "PROMETHEUS_MULTIPROC_DIR",
+    "WEB_CONCURRENCY",
+)
+"""Settings of the service that do not start with VIBEBOX_."""
+
+
+class Service(Protocol):
+    """A service that lives for the whole session."""
+
+    @property
+    def pid(self) -> int: ...
+    def heal(self) -> None: ...
+
+
+_left_out: dict[str, str] = {}
+_services: list[Service] = []
+
+
+def _require(name: str, missing: str | None) -> None:
+    """Leave the test out, or fail it in CI, when something of the service is missing."""
+    if missing is None:
+        return
+    reason = f"{name} ({missing}; make test-services installs it)"
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"in CI no service may be left out: {reason}", pytrace=False)
+    _left_out[name] = reason
+    pytest.skip(f"left out: {reason}")
+
+
+def pytest_sessionstart() -> None:
+    """Clear away what a killed test run left behind."""
+    sweep()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown() -> Generator[None]:
+    """Resume what the test suspended or stopped, before any fixture needs it to tidy up."""
+    problems = list(_heal_services())
+    yield
+    # Only now: without the teardown of this test no further one could run.
+    if problems:
+        pytest.fail("\n".join(problems), pytrace=False)
+
+
+def _heal_services() -> Iterator[str]:
+    for service in _services:
+        try:
+            service.heal()
+        except Exception as error:
+            yield f"{type(service).__name__} cannot be used any more: {error}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which services this run did without."""
+    for reason in sorted(_left_out.values()):
+        terminalreporter.write_line(f"left out: {reason}")
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """A PostgreSQL cluster for the whole session; take a `new_database()` of your own."""
+    _require("PostgreSQL", PostgreSQL.installed())
+    service = PostgreSQL()
+    _services.append(service)
+    yield service
+    _services.remove(service)
+    service.close()
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> Iterator[DockerEngine]:
+    """A Docker Engine for the whole session; remove your containers, or call `clear()`."""
+    _require("Docker Engine", DockerEngine.installed())
+    service = DockerEngine()
+    _services.append(service)
+    yield service
+    _services.remove(service)
+    service.close()
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the settings of whoever runs the tests."""
+    for name in list(os.environ):
+        if name.startswith("VIBEBOX_") or name in SERVICE_SETTINGS:
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def no_leaks() -> Iterator[None]:
+    """Fail a test that leaves threads, file descriptors or processes behind."""
+    before = leaks.snapshot()
+    yield
+    found = leaks.wait_for_none(before, ignore=[service.pid for service in _services])
+    if found:
+        pytest.fail("the test leaves behind:\n" + "\n".join(found), pytrace=False)
+
+
+class WebServerFactory(Protocol):
+    """Makes servers; see `WebServer` for the arguments."""
+
+    def __call__(
+        self,
+        env: Mapping[str, str] | None = None,
+        workers: int = 2,
+        threads: int = 8,
+        migrate: bool = True,
+        start: bool = True,
+    ) -> WebServer: ...
+
+
+@pytest.fixture
+def web_server(tmp_path: Path) -> Iterator[WebServerFactory]:
+    """A factory of running servers, each with a directory of its own; ends them after the test."""
+    servers: list[WebServer] = []
+
+    def make(
+        env: Mapping[str, str] | None = None,
+        workers: int = 2,
+        threads: int = 8,
+        migrate: bool = True,
+        start: bool = True,
+    ) -> WebServer:
+        directory = tmp_path / f"web-{len(servers) + 1}"
+        directory.mkdir()
+        server = WebServer(directory, env, workers, threads, migrate)
+        servers.append(server)
+        if start:
+            server.start()
+        return server
+
+    yield make
+    for server in servers:
+        server.close()
+        server.print_log()
+
+
+@pytest.fixture
+def prometheus() -> Iterator[Callable[..., Prometheus]]:
+    """A factory with the arguments of `Prometheus`; ends what it made after the test."""
+    _require("Prometheus", Prometheus.installed())
+    with ExitStack() as stack:
+        yield lambda *arguments, **options: stack.enter_context(
+            closing(Prometheus(*arguments, **options))
+        )
+
+
+@pytest.fixture
+def fault_proxy() -> Iterator[Callable[..., FaultProxy]]:
+    """A factory with the arguments of `FaultProxy`; ends what it made after the test."""
+    with ExitStack() as stack:
+        yield lambda *arguments, **options: stack.enter_context(FaultProxy(*arguments, **options))

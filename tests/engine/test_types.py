@@ -1,0 +1,30 @@
+"""The protocol and its table of operations."""
+
+import inspect
+
+from app.engine import OPERATIONS, DockerEngine, Engine
+
+
+def _public(kind: type) -> set[str]:
+    members = inspect.getmembers(kind, inspect.isfunction)
+    return {name for name, _ in members if not name.startswith("_")}
+
+
+def test_every_method_of_the_protocol_has_an_operation() -> None:
+    assert set(OPERATIONS) == _public(Engine) - {"close"}
+
+
+def test_operations_are_those_of_the_metric() -> None:
+    assert set(OPERATIONS.values()) == {
+        "create", "start", "stop", "restart", "remove", "exec", "inspect", "ping",
+    }  # fmt: skip
+    assert OPERATIONS["inspect_image"] == OPERATIONS["inspect"] == "inspect"
+
+
+def test_docker_engine_has_no_unmeasured_method() -> None:
+    assert _public(DockerEngine) == _public(Engine)
+
+
+def test_docker_engine_implements_the_protocol() -> None:
+    engine: Engine = DockerEngine("unix:///nowhere")
+    assert engine is not None

@@ -1,0 +1,64 @@
+"""A 2 MB image made of this host's static busybox, since tests pull nothing from outside."""
+
+import io
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+
+import docker
+
+TAG = "vibebox-test/busybox:1"
+_FILES = {"etc/passwd": b"root:x:0:0:root:/root:/bin/sh\n", "etc/group": b"root:x:0:\n"}
+_DIRECTORIES = ("bin", "dev", "etc", "proc", "root", "sys", "tmp", "var")
+
+
+def busybox_program() -> str | None:
+    """Return the path of busybox when it needs no shared libraries, or None."""
+    program = shutil.which("busybox")
+    if program is None:
+        return None
+    # A dynamic program names its interpreter right behind the headers.
+    with open(program, "rb") as file:
+        return None if b"/ld-" in file.read(4096) else program
+
+
+def import_busybox(client: docker.APIClient, tag: str = TAG) -> str:
+    """Import the image into an engine and return its tag."""
+    repository, _, version = tag.rpartition(":")
+    client.import_image_from_data(
+        _root_file_system(),
+        repository=repository,
+        tag=version,
+        changes=['CMD ["/bin/sh"]', "ENV PATH=/bin"],
+    )
+    return tag
+
+
+def _root_file_system() -> bytes:
+    program = Path(busybox_program() or "busybox")
+    listing = subprocess.run([program, "--list"], capture_output=True, text=True, check=True)
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name in _DIRECTORIES:
+            _add(archive, name, tarfile.DIRTYPE, mode=0o1777 if name == "tmp" else 0o755)
+        for name, content in _FILES.items():
+            _add(archive, name, tarfile.REGTYPE, content=content, mode=0o644)
+        _add(archive, "bin/busybox", tarfile.REGTYPE, content=program.read_bytes())
+        for applet in set(listing.stdout.split()) - {"busybox"}:
+            _add(archive, f"bin/{applet}", tarfile.SYMTYPE, target="busybox")
+    return buffer.getvalue()
+
+
+def _add(
+    archive: tarfile.TarFile,
+    name: str,
+    kind: bytes,
+    *,
+    content: bytes = b"",
+    target: str = "",
+    mode: int = 0o755,
+) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.mode, entry.size, entry.linkname = kind, mode, len(content), target
+    archive.addfile(entry, io.BytesIO(content))

@@ -1,0 +1,22 @@
+"""Plain HTTP to the services under test."""
+
+from collections.abc import Mapping
+
+import requests
+
+
+def get(
+    url: str, params: Mapping[str, str] | None = None, timeout: float = 10
+) -> requests.Response:
+    """GET the URL over a connection of its own, never through a proxy of the environment."""
+    with requests.Session() as session:
+        session.trust_env = False
+        return session.get(url, params=params, timeout=timeout)
+
+
+def answers(url: str) -> bool:
+    """Tell whether a GET of the URL gives 200 now."""
+    try:
+        return get(url, timeout=2).status_code == 200
+    except requests.RequestException:
+        return False

@@ -1,0 +1,168 @@
+"""A throw-away PostgreSQL cluster."""
+
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import psycopg2
+
+from tests.services.programs import Program, ServiceError, free_port
+from tests.services.scratch import new_directory, remove_directory
+
+READY_TIMEOUT = 30.0
+SUPERUSER = "vibebox"
+# The data is thrown away: durability would only cost time.
+SPEED = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "shared_buffers": "32MB",
+    "max_connections": "200",
+}
+
+
+def _program(name: str) -> str | None:
+    """Find a server program. Debian keeps them, by version, outside of PATH."""
+    versions = Path("/usr/lib/postgresql").glob(f"*/bin/{name}")
+    newest = max(versions, key=lambda path: float(path.parts[-3]), default=None)
+    return str(newest) if newest else shutil.which(name)
+
+
+def _unprivileged() -> list[str]:
+    """Return what to put before a command: PostgreSQL refuses to run as root."""
+    if os.geteuid() != 0:
+        return []
+    return ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
+
+
+class PostgreSQL:
+    """A cluster of its own, trusting every connection from this host.
+
+    `suspend` makes it hang: connections stay open, new ones are accepted by the kernel, nothing is
+    answered. `stop` makes it refuse connections. Both are undone by `heal`.
+    """
+
+    def __init__(self) -> None:
+        self._directory = new_directory("postgresql")
+        self._data = self._directory / "data"
+        self._numbers = itertools.count(1)
+        self.port = free_port()
+        self.url = self._url("vibebox")
+        self._environment = {"HOME": "/tmp", "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
+        self._server = Program(
+            self._server_command(),
+            self._directory / "log",
+            env=self._environment,
+            cwd=Path("/"),
+            # A "fast" shutdown: the default one waits until the last client has left.
+            stop_signal=signal.SIGINT,
+        )
+        try:
+            self._initialise()
+            self.start()
+            self._create_database("vibebox")
+        except BaseException:
+            self.close()
+            raise
+
+    @staticmethod
+    def installed() -> str | None:
+        """Return in words what is missing to run PostgreSQL here, or None."""
+        if _program("postgres") is None or _program("initdb") is None:
+            return "PostgreSQL's server programs are not installed"
+        return None
+
+    @property
+    def pid(self) -> int:
+        """Process id of the postmaster."""
+        return self._server.pid
+
+    def _url(self, database: str) -> str:
+        return f"postgresql+psycopg2://{SUPERUSER}@127.0.0.1:{self.port}/{database}"
+
+    def _server_command(self) -> list[str]:
+        settings = {"listen_addresses": "127.0.0.1", "port": str(self.port), **SPEED}
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        program = _program("postgres") or "postgres"
+        return [*_unprivileged(), program, "-D", str(self._data), "-k", str(self._data), *options]
+
+    def _initialise(self) -> None:
+        self._data.mkdir(mode=0o700)
+        if os.geteuid() == 0:
+            shutil.chown(self._data, "postgres", "postgres")
+        program = _program("initdb") or "initdb"
+        command = [*_unprivileged(), program, "-D", str(self._data), "-U", SUPERUSER]
+        options = ["--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
+        result = subprocess.run(
+            [*command, *options],
+            cwd="/",
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if result.returncode:
+            raise ServiceError(f"initdb failed: {result.stdout}{result.stderr}")
+
+    def start(self) -> None:
+        """Start the server and wait until it answers; harmless when it runs."""
+        if not self._server.running:
+            self._server.start()
+            self._server.wait_ready(self._answers, READY_TIMEOUT)
+
+    def _answers(self) -> bool:
+        try:
+            self._connect("postgres").close()
+        except psycopg2.OperationalError:
+            return False
+        return True
+
+    def _connect(self, database: str) -> psycopg2.extensions.connection:
+        connection = psycopg2.connect(
+            host="127.0.0.1", port=self.port, user=SUPERUSER, dbname=database, connect_timeout=5
+        )
+        connection.autocommit = True
+        return connection
+
+    def _create_database(self, name: str) -> None:
+        connection = self._connect("postgres")
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(f'CREATE DATABASE "{name}"')
+        finally:
+            connection.close()
+
+    def new_database(self) -> str:
+        """Create an empty database and return its SQLAlchemy URL."""
+        name = f"test_{next(self._numbers)}"
+        self._create_database(name)
+        return self._url(name)
+
+    def stop(self) -> None:
+        """Stop the server; it breaks off its connections and refuses new ones."""
+        self._server.stop()
+
+    def kill(self) -> None:
+        """End the server without warning; the next `start` recovers."""
+        self._server.kill()
+
+    def suspend(self) -> None:
+        """Freeze the server with all its backends."""
+        self._server.suspend()
+
+    def resume(self) -> None:
+        """Undo `suspend`; harmless when the server is not suspended."""
+        self._server.resume()
+
+    def heal(self) -> None:
+        """Make the server run and answer again, whatever a test did to it."""
+        self.resume()
+        self.start()
+
+    def close(self) -> None:
+        """Stop the server and remove everything that belongs to it."""
+        self._server.stop()
+        remove_directory(self._directory)

@@ -1,0 +1,146 @@
+"""Migrations: up, down, at once, and the refusal of a wrong revision."""
+
+import subprocess
+import sys
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import inspect, text
+
+from app.errors import SchemaRevisionError
+from app.storage import Base, Database, schema
+from app.storage.revisions import MIGRATIONS
+from tests.storage.processes import together
+from tests.storage.support import environment, user
+
+
+def tables(database: Database) -> set[str]:
+    return set(inspect(database.engine).get_table_names())
+
+
+def set_revision(database: Database, revision: str) -> None:
+    with database.writing() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = :it"), {"it": revision})
+
+
+def test_migrations_go_up_down_and_up_again(empty_database: Database) -> None:
+    schema.upgrade(empty_database)
+    assert schema.current_revision(empty_database) == schema.expected_revision()
+    assert tables(empty_database) == {*Base.metadata.tables, "alembic_version"}
+    schema.downgrade(empty_database, "base")
+    assert schema.current_revision(empty_database) is None
+    assert tables(empty_database) == {"alembic_version"}
+    schema.upgrade(empty_database)
+    schema.check(empty_database)
+
+
+def test_migrated_schema_equals_the_models(database: Database) -> None:
+    with database.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_check_constraints_equal_the_models(database: Database) -> None:
+    """Alembic does not compare these."""
+    found = {
+        str(check["name"])
+        for table in Base.metadata.tables
+        for check in inspect(database.engine).get_check_constraints(table)
+    }
+    assert found == {"ck_auth_tokens_kind", "ck_environments_status"}
+
+
+def test_upgrading_again_changes_nothing(database: Database) -> None:
+    with database.writing() as session:
+        session.add(environment(user()))
+    schema.upgrade(database)
+    schema.upgrade(database, schema.expected_revision())
+    with database.reading() as session:
+        assert session.execute(text("SELECT count(*) FROM environments")).scalar_one() == 1
+
+
+def test_simultaneous_upgrades_all_succeed(url: str) -> None:
+    assert together(3, "migrate", url) == [0, 0, 0]
+
+
+def test_expected_revision_is_the_head_that_alembic_sees() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    script = ScriptDirectory.from_config(config)
+    assert script.get_current_head() == schema.expected_revision()
+    assert all(revision.revision.isdecimal() for revision in script.walk_revisions())
+
+
+def test_never_migrated_database_is_refused_with_the_command(empty_database: Database) -> None:
+    for refuse in (lambda: schema.check(empty_database), lambda: empty_database.probe(5)):
+        with pytest.raises(SchemaRevisionError, match="vibebox migrate"):
+            refuse()
+
+
+@pytest.mark.parametrize(
+    ("revision", "advice"),
+    [("0000", "run `vibebox migrate`"), ("9999", "upgrade VibeBox")],
+    ids=["older", "newer"],
+)
+def test_other_revision_is_refused_with_the_next_step(
+    database: Database, revision: str, advice: str
+) -> None:
+    set_revision(database, revision)
+    for refuse in (lambda: schema.check(database), lambda: database.probe(5)):
+        with pytest.raises(SchemaRevisionError, match=advice) as caught:
+            refuse()
+        assert revision in caught.value.detail
+        assert schema.expected_revision() in caught.value.detail
+
+
+def test_newer_database_is_not_migrated(database: Database) -> None:
+    set_revision(database, "9999")
+    with pytest.raises(SchemaRevisionError, match="upgrade VibeBox"):
+        schema.upgrade(database)
+    with pytest.raises(SchemaRevisionError, match="upgrade VibeBox"):
+        schema.downgrade(database, "base")
+    assert set(Base.metadata.tables) < tables(database)
+
+
+def test_unknown_revision_is_refused(database: Database) -> None:
+    with pytest.raises(SchemaRevisionError, match="nowhere"):
+        schema.upgrade(database, "nowhere")
+
+
+def test_failed_migration_leaves_nothing_behind(
+    empty_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: object, connection: object) -> None:
+        raise LookupError
+
+    monkeypatch.setattr("app.storage.sqlite.SqliteBackend.after_migration", fail)
+    monkeypatch.setattr("app.storage.postgresql.PostgresqlBackend.after_migration", fail)
+    with pytest.raises(LookupError):
+        schema.upgrade(empty_database)
+    assert tables(empty_database) == set()
+
+
+def test_rows_without_their_owner_undo_a_migration_on_sqlite(sqlite: Database) -> None:
+    orphan = "INSERT INTO auth_tokens VALUES ('i','nobody','g','access','d','n','n',NULL,NULL)"
+    with (
+        pytest.raises(SchemaRevisionError, match="auth_tokens"),
+        sqlite.migrating() as connection,
+    ):
+        connection.execute(text(orphan))
+    with sqlite.reading() as session:
+        assert session.execute(text("SELECT count(*) FROM auth_tokens")).scalar_one() == 0
+
+
+def test_looking_at_the_revision_does_not_import_alembic(sqlite: Database, sqlite_url: str) -> None:
+    program = (
+        "import sys; from app.storage import Database, schema; "
+        f"database = Database({sqlite_url!r}); database.probe(5); schema.upgrade(database); "
+        "print({'alembic', 'psycopg2'} & set(sys.modules))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert result.stdout.strip() == "set()"
