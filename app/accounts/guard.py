@@ -10,9 +10,12 @@ from app.errors import AuthenticationError
 def authenticate() -> None:
     """Put the identity of the caller into the request's context; a before_request hook.
 
+    OPTIONS only tells which methods there are, and a browser's preflight carries no credentials.
     Raises: AuthenticationError where no bearer token is offered, InvalidTokenError where it is
     not a good one.
     """
+    if request.method == "OPTIONS":
+        return
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise AuthenticationError

@@ -5,7 +5,6 @@ the PostgreSQL driver is imported only when a URL asks for it.
 """
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from sqlalchemy import URL, Connection, Engine, make_url
@@ -27,9 +26,6 @@ class Backend(Protocol):
 
     def engine(self, **pool_arguments: Any) -> Engine:
         """Make an engine whose pool opens its connections by `connect`."""
-
-    def bounded(self, connection: DBAPIConnection) -> AbstractContextManager[None]:
-        """Apply the thread's deadline to what is run on `connection`."""
 
     def is_unavailable(self, error: Exception, *, reading: bool) -> bool:
         """Tell trouble that an operator can end from a mistake in our code."""

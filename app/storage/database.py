@@ -129,7 +129,6 @@ class Database:
             deadline.within(seconds),
             self._translating(reading=True),
             self._spare_connection() as connection,
-            self._backend.bounded(connection),
             closing(connection.cursor()) as cursor,
         ):
             try:

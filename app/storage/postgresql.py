@@ -8,8 +8,7 @@ resolution is the exception: libpq does it before the first wait.
 
 import math
 import select
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from time import monotonic
 from typing import Any, cast
 
@@ -149,11 +148,6 @@ class PostgresqlBackend:
             use_native_hstore=False,
             **pool_arguments,
         )
-
-    @contextmanager
-    def bounded(self, connection: DBAPIConnection) -> Iterator[None]:
-        """Nothing to do: every wait already looks at the thread's deadline."""
-        yield
 
     def is_unavailable(self, error: Exception, *, reading: bool) -> bool:
         """Count what the driver calls operational, and whatever ended the connection."""

@@ -8,8 +8,7 @@ writing one by BEGIN IMMEDIATE, which takes the write lock before the first read
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -98,7 +97,11 @@ class SqliteBackend:
         self._foreign_keys = foreign_keys
 
     def connect(self) -> DBAPIConnection:
-        """Open the file; makes its directory first, private to us as it holds password hashes."""
+        """Open the file; makes its directory first, private to us as it holds password hashes.
+
+        The thread's deadline counts here only: in WAL mode an open connection reads whatever others
+        do, so that a probe cannot wait any later.
+        """
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -132,17 +135,6 @@ class SqliteBackend:
         engine = create_engine(url, creator=self.connect, **pool_arguments)
         event.listen(engine, "begin", _note_kind)
         return engine
-
-    @contextmanager
-    def bounded(self, connection: DBAPIConnection) -> Iterator[None]:
-        """Wait for locks on `connection` no longer than the thread's deadline."""
-        driver = cast(sqlite3.Connection, connection)
-        seconds = deadline.remaining(self._busy_seconds)
-        driver.execute(f"PRAGMA busy_timeout = {seconds * 1000:.0f}")
-        try:
-            yield
-        finally:
-            driver.execute(f"PRAGMA busy_timeout = {self._busy_seconds * 1000:.0f}")
 
     def is_unavailable(self, error: Exception, *, reading: bool) -> bool:
         """Decide by SQLite's primary result code; the driver's classes are too coarse.

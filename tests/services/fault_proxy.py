@@ -197,7 +197,7 @@ class _Link:
         while data := self._receive(self._client):
             if not self._deliver(self._service, data):
                 return
-        _end_writing(self._service)
+        self._end_writing(self._service)
 
     def _answers(self) -> None:
         answered = 0
@@ -211,7 +211,7 @@ class _Link:
             if limit is not None and answered >= limit:
                 self._over.set()
                 return
-        _end_writing(self._client)
+        self._end_writing(self._client)
 
     def _receive(self, end: socket.socket) -> bytes:
         """Return the next data; nothing when the peer has finished or the link is over."""
@@ -230,14 +230,14 @@ class _Link:
                 data = data[end.send(data) :]
         return not self._over.is_set()
 
+    def _end_writing(self, end: socket.socket) -> None:
+        """Pass on that one side has finished; not after a break, which is no orderly end."""
+        if not self._over.is_set():
+            end.shutdown(socket.SHUT_WR)
+
 
 def _socket_for(address: Address) -> socket.socket:
     return socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
-
-
-def _end_writing(end: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        end.shutdown(socket.SHUT_WR)
 
 
 def _discard(end: socket.socket) -> None:

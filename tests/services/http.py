@@ -6,12 +6,15 @@ import requests
 
 
 def get(
-    url: str, params: Mapping[str, str] | None = None, timeout: float = 10
+    url: str,
+    params: Mapping[str, str] | None = None,
+    timeout: float = 10,
+    headers: Mapping[str, str] | None = None,
 ) -> requests.Response:
     """GET the URL over a connection of its own, never through a proxy of the environment."""
     with requests.Session() as session:
         session.trust_env = False
-        return session.get(url, params=params, timeout=timeout)
+        return session.get(url, params=params, timeout=timeout, headers=headers)
 
 
 def answers(url: str) -> bool:

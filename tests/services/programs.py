@@ -46,13 +46,16 @@ def free_port() -> int:
 
 
 def wait_until(
-    condition: Callable[[], bool], timeout: float, interval: float = 0.02, otherwise: str = ""
+    condition: Callable[[], bool],
+    timeout: float,
+    interval: float = 0.02,
+    otherwise: Callable[[], str] | None = None,
 ) -> None:
-    """Poll until `condition` holds; raise ServiceError with `otherwise` when it never does."""
+    """Poll until `condition` holds; raise ServiceError with the text of `otherwise` if not."""
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:
-            raise ServiceError(otherwise or f"still waiting after {timeout:g} s")
+            raise ServiceError(otherwise() if otherwise else f"still waiting after {timeout:g} s")
         time.sleep(interval)
 
 
@@ -110,7 +113,7 @@ def kill(processes: Collection[psutil.Process], timeout: float = STOP_TIMEOUT) -
     wait_until(
         lambda: not any(alive(process) for process in processes),
         timeout,
-        otherwise=f"processes survive SIGKILL: {[process.pid for process in processes]}",
+        otherwise=lambda: f"processes survive SIGKILL: {[process.pid for process in processes]}",
     )
 
 
@@ -198,7 +201,9 @@ class Program:
         def settled() -> bool:
             return not self.running or ready()
 
-        wait_until(settled, timeout, otherwise=self._report(f"not ready after {timeout:g} s"))
+        wait_until(
+            settled, timeout, otherwise=lambda: self._report(f"not ready after {timeout:g} s")
+        )
         if not self.running:
             raise ServiceError(self._report(f"ended with exit code {self.returncode}"))
 
@@ -237,7 +242,7 @@ class Program:
         wait_until(
             lambda: not self.running,
             timeout,
-            otherwise=self._report(f"still running after {timeout:g} s"),
+            otherwise=lambda: self._report(f"still running after {timeout:g} s"),
         )
         return self._started().returncode
 

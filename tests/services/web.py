@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,7 +13,7 @@ import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.services import http
-from tests.services.programs import Program, ServiceError, free_port, tail
+from tests.services.programs import Program, ServiceError, free_port, tail, wait_until
 
 ROOT = Path(__file__).parents[2]
 GUNICORN = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "app.wsgi:app"]
@@ -96,6 +96,17 @@ class WebServer:
     def worker_pids(self) -> list[int]:
         """Return the process ids of the master's children, in ascending order."""
         return sorted(child.pid for child in psutil.Process(self.pid).children())
+
+    def wait_for_workers(
+        self, condition: Callable[[list[int]], bool], timeout: float = READY_TIMEOUT
+    ) -> list[int]:
+        """Wait until the process ids of the workers satisfy `condition`, and return them."""
+        wait_until(
+            lambda: condition(self.worker_pids()),
+            timeout,
+            otherwise=lambda: f"workers are {self.worker_pids()} after {timeout:g} s",
+        )
+        return self.worker_pids()
 
     def signal(self, number: int) -> None:
         """Send a signal to the master."""

@@ -47,10 +47,7 @@ def increment(database: Database) -> None:
 
 
 if __name__ == "__main__":
-    task, database = (
-        {"migrate": migrate, "increment": increment}[sys.argv[1]],
-        Database(sys.argv[2]),
-    )
+    tasks = {"migrate": migrate, "increment": increment}
     print("ready", flush=True)
     sys.stdin.read()
-    task(database)
+    tasks[sys.argv[1]](Database(sys.argv[2]))

@@ -1,7 +1,5 @@
 """probe(): a healthy database passes however busy the service is."""
 
-import threading
-
 import pytest
 from sqlalchemy import event
 
@@ -40,10 +38,8 @@ def test_probe_of_a_busy_pool_succeeds_without_queueing(small: Database) -> None
 def test_probing_thread_queues_again_for_ordinary_work(small: Database) -> None:
     with all_connections_busy(small, 2):
         small.probe(5)
-        release = threading.Event()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(small.engine.pool, "_timeout", 0.05)
             with pytest.raises(StorageUnavailableError), small.reading() as session:
                 session.connection()
-        release.set()
     small.dispose()

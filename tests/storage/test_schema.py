@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -15,6 +16,11 @@ from app.storage import Base, Database, schema
 from app.storage.revisions import MIGRATIONS
 from tests.storage.processes import together
 from tests.storage.support import environment, user
+
+Guard = Callable[[Database], None]
+both_guards = pytest.mark.parametrize(
+    "guard", [schema.check, lambda database: database.probe(5)], ids=["check", "probe"]
+)
 
 
 def tables(database: Database) -> set[str]:
@@ -74,26 +80,28 @@ def test_expected_revision_is_the_head_that_alembic_sees() -> None:
     assert all(revision.revision.isdecimal() for revision in script.walk_revisions())
 
 
-def test_never_migrated_database_is_refused_with_the_command(empty_database: Database) -> None:
-    for refuse in (lambda: schema.check(empty_database), lambda: empty_database.probe(5)):
-        with pytest.raises(SchemaRevisionError, match="vibebox migrate"):
-            refuse()
+@both_guards
+def test_never_migrated_database_is_refused_with_the_command(
+    empty_database: Database, guard: Guard
+) -> None:
+    with pytest.raises(SchemaRevisionError, match="vibebox migrate"):
+        guard(empty_database)
 
 
+@both_guards
 @pytest.mark.parametrize(
     ("revision", "advice"),
     [("0000", "run `vibebox migrate`"), ("9999", "upgrade VibeBox")],
     ids=["older", "newer"],
 )
 def test_other_revision_is_refused_with_the_next_step(
-    database: Database, revision: str, advice: str
+    database: Database, guard: Guard, revision: str, advice: str
 ) -> None:
     set_revision(database, revision)
-    for refuse in (lambda: schema.check(database), lambda: database.probe(5)):
-        with pytest.raises(SchemaRevisionError, match=advice) as caught:
-            refuse()
-        assert revision in caught.value.detail
-        assert schema.expected_revision() in caught.value.detail
+    with pytest.raises(SchemaRevisionError, match=advice) as caught:
+        guard(database)
+    assert revision in caught.value.detail
+    assert schema.expected_revision() in caught.value.detail
 
 
 def test_newer_database_is_not_migrated(database: Database) -> None:

@@ -1,0 +1,52 @@
+"""A client of the public API, as a developer's script would be."""
+
+from typing import Any, Self
+
+import requests
+
+PASSWORD = "correct horse battery"
+
+
+class Api:
+    """Calls the service at `url`; after `login` with the tokens of that login."""
+
+    def __init__(self, url: str) -> None:
+        self.url = f"{url}/api/v1"
+        self.tokens: dict[str, Any] = {}
+        self._session = requests.Session()
+        self._session.trust_env = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_details: object) -> None:
+        self._session.close()
+
+    def call(
+        self, method: str, path: str, body: Any = None, *, token: str | None = None
+    ) -> requests.Response:
+        """Send one request, with the access token of the login or the one given."""
+        bearer = token or self.tokens.get("access_token")
+        headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
+        return self._session.request(
+            method, f"{self.url}{path}", json=body, headers=headers, timeout=150
+        )
+
+    def register(self, email: str, password: str = PASSWORD) -> requests.Response:
+        return self.call("POST", "/auth/register", {"email": email, "password": password})
+
+    def login(self, email: str, password: str = PASSWORD) -> requests.Response:
+        response = self.call("POST", "/auth/login", {"email": email, "password": password})
+        if response.ok:
+            self.tokens = response.json()
+        return response
+
+    def create(self, name: str, image: str, **fields: Any) -> str:
+        """Create an environment and return its id."""
+        response = self.call("POST", "/environments", {"name": name, "image": image, **fields})
+        assert response.status_code == 201, response.text
+        return str(response.json()["id"])
+
+    def act(self, environment: str, action: str) -> requests.Response:
+        """Start, stop or restart an environment."""
+        return self.call("POST", f"/environments/{environment}/{action}")
