@@ -32,7 +32,7 @@ def http_counts(metrics: dict[Sample, float], name: str) -> Counts:
     return counts
 
 
-def kinds(token: str, environment: str) -> list[Kind]:
+def kinds(token: str) -> list[Kind]:
     bearer = {"Authorization": f"Bearer {token}"}
     sent_json = {"Content-Type": "application/json"}
     return [
@@ -45,14 +45,7 @@ def kinds(token: str, environment: str) -> list[Kind]:
         Kind("404", "GET", f"{ENVIRONMENTS}/nobody", ENVIRONMENT, 404, bearer),
         Kind("422", "POST", ENVIRONMENTS, ENVIRONMENTS, 422, {**bearer, **sent_json}, b"{}"),
         Kind("400", "POST", "/api/v1/auth/login", "/api/v1/auth/login", 400, sent_json, b"{"),
-        Kind(
-            "503 engine down",
-            "POST",
-            f"{ENVIRONMENTS}/{environment}/start",
-            f"{ENVIRONMENT}/start",
-            503,
-            bearer,
-        ),
+        Kind("503 engine down", "GET", "/health/ready", "/health/ready", 503),
         Kind("unmatched", "GET", "/no/such/path?token=secret", UNMATCHED, 404),
         Kind("405", "PUT", "/health", UNMATCHED, 405),
         Kind("other method", "BREW", "/pot", UNMATCHED, 404, label="OTHER"),
@@ -71,8 +64,8 @@ def test_ten_thousand_requests_are_counted_exactly(server: WebServer) -> None:
     with Api(server.url) as api:
         api.register("ada@example.org")
         api.login("ada@example.org")
-        environment = api.create("one", "busybox:1")
-    plan = {kind: 700 for kind in kinds(api.tokens["access_token"], environment)}
+        api.create("one", "busybox:1")
+    plan = {kind: 700 for kind in kinds(api.tokens["access_token"])}
     assert sum(plan.values()) > 10_000
     before = server.metrics()
 

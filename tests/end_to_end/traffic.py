@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-ASSET = "/openapi/static/js/swagger-ui-bundle.js"
-ASSET_ROUTE = "/openapi/static/<path:filename>"
+ASSET = "/openapi/swagger/js/swagger-ui-bundle.js"
+ASSET_ROUTE = "/openapi/swagger/<path:filename>"
 UNMATCHED = "unmatched"
 ANY = 0
 """A status that is not known beforehand."""

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import psycopg2
 
-from tests.services.programs import Program, ServiceError, free_port
+from tests.services.programs import Program, ServiceError, as_user, free_port
 from tests.services.scratch import new_directory, remove_directory
 
 READY_TIMEOUT = 30.0
 SUPERUSER = "vibebox"
+OWNER = "postgres"
+"""Who runs the server when the tests run as root, which PostgreSQL refuses to be run by."""
+
 # The data is thrown away: durability would only cost time.
 SPEED = {
     "fsync": "off",
@@ -29,13 +32,6 @@ def _program(name: str) -> str | None:
     versions = Path("/usr/lib/postgresql").glob(f"*/bin/{name}")
     newest = max(versions, key=lambda path: float(path.parts[-3]), default=None)
     return str(newest) if newest else shutil.which(name)
-
-
-def _unprivileged() -> list[str]:
-    """Return what to put before a command: PostgreSQL refuses to run as root."""
-    if os.geteuid() != 0:
-        return []
-    return ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
 
 
 class PostgreSQL:
@@ -57,6 +53,7 @@ class PostgreSQL:
             self._directory / "log",
             env=self._environment,
             cwd=Path("/"),
+            user=OWNER,
             # A "fast" shutdown: the default one waits until the last client has left.
             stop_signal=signal.SIGINT,
         )
@@ -87,14 +84,14 @@ class PostgreSQL:
         settings = {"listen_addresses": "127.0.0.1", "port": str(self.port), **SPEED}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         program = _program("postgres") or "postgres"
-        return [*_unprivileged(), program, "-D", str(self._data), "-k", str(self._data), *options]
+        return [program, "-D", str(self._data), "-k", str(self._data), *options]
 
     def _initialise(self) -> None:
         self._data.mkdir(mode=0o700)
+        command = [_program("initdb") or "initdb", "-D", str(self._data), "-U", SUPERUSER]
         if os.geteuid() == 0:
-            shutil.chown(self._data, "postgres", "postgres")
-        program = _program("initdb") or "initdb"
-        command = [*_unprivileged(), program, "-D", str(self._data), "-U", SUPERUSER]
+            shutil.chown(self._data, OWNER, OWNER)
+            command = [*as_user(OWNER), *command]
         options = ["--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
         result = subprocess.run(
             [*command, *options],

@@ -23,11 +23,27 @@ STOP_TIMEOUT = 20.0
 # not taken by somebody's connection a moment later. pytest-randomly reseeds `random` for each test:
 # an own generator keeps two test runs with the same seed from choosing the same ports.
 PORTS = range(20000, 32000)
+OWNER_VARIABLE = "TEST_PROCESS"
+"""In the environment of every program: which test process it belongs to (see `scratch.sweep`)."""
 _CHOICE = random.SystemRandom()
 
 
 class ServiceError(Exception):
     """A service of the tests did not do what it was told; the message ends with its log."""
+
+
+def identity(process: psutil.Process | None = None) -> str:
+    """Return what tells a process (this one, by default) from all others, past and future."""
+    process = process or psutil.Process()
+    return f"{process.pid}:{process.create_time()}"
+
+
+def identifies_living(identity_text: str) -> bool:
+    """Tell whether the process with this identity still runs."""
+    try:
+        return identity(psutil.Process(int(identity_text.partition(":")[0]))) == identity_text
+    except psutil.NoSuchProcess:
+        return False
 
 
 def free_port() -> int:
@@ -98,6 +114,17 @@ def mentioning(text: str) -> list[psutil.Process]:
     return found
 
 
+def abandoned() -> list[psutil.Process]:
+    """Return the programs whose test process is dead."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            owner = process.environ().get(OWNER_VARIABLE)
+            if owner and not identifies_living(owner):
+                found.append(process)
+    return found
+
+
 def send(processes: Iterable[psutil.Process], number: int) -> None:
     """Send a signal to each process that is still there."""
     for process in processes:
@@ -126,11 +153,17 @@ def tail(path: Path, lines: int = 30) -> str:
     return "\n".join(text.splitlines()[-lines:]) or "(empty log)"
 
 
+def as_user(name: str) -> list[str]:
+    """Return what to put before a command for root to run it as another user."""
+    return ["setpriv", f"--reuid={name}", f"--regid={name}", "--init-groups"]
+
+
 class Program:
     """A program under the control of a test.
 
-    `freeze_family` says whether `suspend` stops the descendants as well; leave them running where a
-    hang of the main process alone is the fault to act out.
+    `user` is whom to run as when the tests run as root. `freeze_family` says whether `suspend`
+    stops the descendants as well; leave them running where a hang of the main process alone is the
+    fault to act out.
     """
 
     def __init__(
@@ -140,12 +173,16 @@ class Program:
         *,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        name: str | None = None,
+        user: str | None = None,
         stop_signal: int = signal.SIGTERM,
         freeze_family: bool = True,
     ) -> None:
         self.command = list(command)
         self.log = log
-        self._env = env
+        self._name = name or Path(command[0]).name
+        self._user = user if os.geteuid() == 0 else None
+        self._env = {**(os.environ if env is None else env), OWNER_VARIABLE: identity()}
         self._cwd = cwd
         self._stop_signal = stop_signal
         self._freeze_family = freeze_family
@@ -159,7 +196,7 @@ class Program:
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None:
-            raise ServiceError(f"{self.command[0]} was not started")
+            raise ServiceError(f"{self._name} was not started")
         return self._process
 
     @property
@@ -176,7 +213,7 @@ class Program:
         """Start the program. Its output is appended to the log."""
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
-                self._guarded(),
+                [*self._prefix(), *self.command],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -185,15 +222,17 @@ class Program:
                 start_new_session=True,
             )
 
-    def _guarded(self) -> list[str]:
+    def _prefix(self) -> list[str]:
         """Have the kernel stop the program when the test process dies.
 
         The kernel watches the thread that started the program, so only the main thread may ask.
+        It forgets the wish when the user changes: both must be done by one setpriv.
         """
-        if threading.current_thread() is not threading.main_thread():
-            return self.command
-        name = signal.Signals(self._stop_signal).name.removeprefix("SIG")
-        return ["setpriv", f"--pdeathsig={name}", *self.command]
+        options = as_user(self._user)[1:] if self._user else []
+        if threading.current_thread() is threading.main_thread():
+            name = signal.Signals(self._stop_signal).name.removeprefix("SIG")
+            options.append(f"--pdeathsig={name}")
+        return ["setpriv", *options] if options else []
 
     def wait_ready(self, ready: Callable[[], bool], timeout: float) -> None:
         """Wait until `ready`; raise ServiceError at once when the program ends instead."""
@@ -208,7 +247,7 @@ class Program:
             raise ServiceError(self._report(f"ended with exit code {self.returncode}"))
 
     def _report(self, problem: str) -> str:
-        return f"{Path(self.command[0]).name}: {problem}; its log ends:\n{tail(self.log)}"
+        return f"{self._name}: {problem}; its log ends:\n{tail(self.log)}"
 
     def suspend(self) -> None:
         """Freeze the program: it keeps its sockets open and answers nothing."""

@@ -18,6 +18,9 @@ Vector = list[tuple[dict[str, str], float]]
 class Prometheus:
     """A Prometheus with its own storage, on a free port of this host.
 
+    Its first scrape comes 5 s after the start: so long it waits, by a constant of its own, before
+    it looks at targets. Put what needs a scrape into few tests.
+
     Args:
         targets: what to scrape, each as "host:port".
         job: value of the job label.

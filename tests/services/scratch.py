@@ -1,25 +1,29 @@
 """Directories of services, and the clearing away of what a killed test run left behind.
 
-Each directory names the process that owns it. A test run that is killed (pytest-timeout ends the
-whole process when a test hangs) cannot tidy up; the next one finds directories without a living
-owner, ends every process that works in them, and removes them with their mounts and bridges.
+Each directory names the test process that owns it, as does the environment of each program. A test
+run that is killed (pytest-timeout ends the whole process when a test hangs) cannot tidy up; the
+next one ends the programs without a living owner, and removes such directories with the mounts and
+network bridges that belong to them.
 """
 
 import contextlib
-import json
-import os
+import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
-
-from tests.services.programs import family, kill, mentioning
+from tests.services.programs import (
+    abandoned,
+    family,
+    identifies_living,
+    identity,
+    kill,
+    mentioning,
+)
 
 PREFIX = "vibebox-test-"
-_OWNER = "owner.json"
+_OWNER = "owner"
 _BRIDGE = "bridge"
 
 
@@ -28,8 +32,7 @@ def new_directory(service: str) -> Path:
     directory = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{service}-", dir="/tmp"))
     # Servers that drop root's rights must be able to reach what is inside.
     directory.chmod(0o755)
-    owner = {"pid": os.getpid(), "started": psutil.Process().create_time()}
-    (directory / _OWNER).write_text(json.dumps(owner))
+    (directory / _OWNER).write_text(identity())
     return directory
 
 
@@ -45,10 +48,22 @@ def remove_directory(directory: Path) -> None:
         kill(family(process.pid))
     for mount in _mounts_under(directory):
         subprocess.run(["umount", "--lazy", mount], check=False, capture_output=True)
-    with contextlib.suppress(FileNotFoundError):
-        bridge = (directory / _BRIDGE).read_text()
+    for bridge in _bridges_of(directory):
         subprocess.run(["ip", "link", "delete", bridge], check=False, capture_output=True)
     shutil.rmtree(directory, ignore_errors=True)
+
+
+def _bridges_of(directory: Path) -> set[str]:
+    """Return the bridge noted, and those of networks that a dockerd made and did not remove.
+
+    Only its database knows their names; it keeps them as plain text.
+    """
+    found = set()
+    with contextlib.suppress(FileNotFoundError):
+        found.add((directory / _BRIDGE).read_text())
+        networks = (directory / "data/network/files/local-kv.db").read_bytes()
+        found.update(name.decode() for name in re.findall(rb"br-[0-9a-f]{12}", networks))
+    return found
 
 
 def _mounts_under(directory: Path) -> list[str]:
@@ -59,20 +74,15 @@ def _mounts_under(directory: Path) -> list[str]:
 
 
 def sweep() -> None:
-    """Remove the directories whose owner is dead."""
-    for directory in _abandoned():
-        remove_directory(directory)
-
-
-def _abandoned() -> Iterator[Path]:
+    """Remove the programs and directories whose owner is dead."""
+    kill(abandoned())
     for directory in Path("/tmp").glob(f"{PREFIX}*"):
-        try:
-            owner = json.loads((directory / _OWNER).read_text())
-            living = psutil.Process(owner["pid"]).create_time() == owner["started"]
-        except psutil.NoSuchProcess:
-            yield directory
-        except (OSError, ValueError, KeyError):
-            continue  # Another run is making or removing it this moment.
-        else:
-            if not living:
-                yield directory
+        if _is_abandoned(directory):
+            remove_directory(directory)
+
+
+def _is_abandoned(directory: Path) -> bool:
+    try:
+        return not identifies_living((directory / _OWNER).read_text())
+    except (OSError, ValueError):
+        return False  # Another run is making or removing it this moment.

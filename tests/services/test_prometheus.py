@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.services.programs import ServiceError
+from tests.services.programs import ServiceError, free_port
 from tests.services.prometheus import Prometheus, promtool
 
 pytestmark = pytest.mark.integration
@@ -38,41 +38,26 @@ def target() -> Iterator[str]:
         thread.join()
 
 
-def test_scrapes_and_answers_queries(prometheus: Callable[..., Prometheus], target: str) -> None:
-    server = prometheus([target], bearer_token="secret")
-    labels = {
-        "__name__": "answer",
-        "instance": target,
-        "job": "vibebox-backend",
-        "of": "everything",
-    }
-    assert server.wait_for("answer") == [(labels, 42.0)]
-    assert server.query("scalar(answer) + 1") == [({}, 43.0)]
-    assert server.query("absent_metric") == []
-    assert [it["health"] for it in server.targets()] == ["up"]
-
-
-def test_failing_wait_names_the_scrape_error(
-    prometheus: Callable[..., Prometheus], target: str
-) -> None:
-    server = prometheus([target])
-    server.wait_for("up", lambda result: [value for _, value in result] == [0])
-    with pytest.raises(ServiceError, match="403"):
-        server.wait_for("answer", timeout=0.2)
-
-
-def test_takes_extra_configuration_and_flags(
+def test_scrapes_applies_rules_and_answers_queries(
     prometheus: Callable[..., Prometheus], target: str, tmp_path: Path
 ) -> None:
     rules = tmp_path / "rules.yml"
     rules.write_text("groups: [{name: g, rules: [{record: doubled, expr: 2 * answer}]}]")
     server = prometheus(
-        [target],
+        [target, f"127.0.0.1:{free_port()}"],
         bearer_token="secret",
         extra_config=f"rule_files: [{rules}]",
         flags=["--enable-feature=exemplar-storage"],
     )
+    labels = {"instance": target, "job": "vibebox-backend", "of": "everything"}
+    assert server.wait_for("answer") == [({"__name__": "answer", **labels}, 42.0)]
     assert server.wait_for("doubled")[0][1] == 84
+    assert server.query("scalar(answer) + 1") == [({}, 43.0)]
+    assert server.query("absent_metric") == []
+    server.wait_for("up", lambda result: {value for _, value in result} == {0.0, 1.0})
+    assert sorted(it["health"] for it in server.targets()) == ["down", "up"]
+    with pytest.raises(ServiceError, match="refused"):
+        server.wait_for("absent_metric", timeout=0.2)
     assert promtool("check", "config", str(server.config_file)).returncode == 0
 
 

@@ -58,7 +58,7 @@ class WebServer:
             **(env or {}),
         }
         self._migrate_first = migrate
-        self._server = Program(GUNICORN, self.log, env=self.env, cwd=ROOT)
+        self._server = Program(GUNICORN, self.log, name="gunicorn", env=self.env, cwd=ROOT)
 
     def start(self, wait: bool = True) -> None:
         """Migrate the database if so wished, start the server and wait until it is live.
