@@ -50,13 +50,14 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
         )
     )
 
+    lifecycle = Lifecycle()
     app.extensions[EXTENSION] = Components(
         settings=settings,
-        lifecycle=Lifecycle(),
+        lifecycle=lifecycle,
         database=database,
         engine=engine,
         telemetry=telemetry,
-        checks=health.build_checks(settings, database, engine),
+        checks=health.build_checks(settings, database, engine, lifecycle),
         accounts=accounts.build(settings, database),
         environments=environments.build(settings, database, engine),
     )

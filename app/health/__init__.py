@@ -3,13 +3,16 @@
 from app.engine import Engine
 from app.health.checks import Check, Checks
 from app.health.routes import api
+from app.lifecycle import Lifecycle
 from app.settings import Settings
 from app.storage import Database
 
 __all__ = ["api", "build_checks"]
 
 
-def build_checks(settings: Settings, database: Database, engine: Engine) -> Checks:
+def build_checks(
+    settings: Settings, database: Database, engine: Engine, lifecycle: Lifecycle
+) -> Checks:
     """Return the readiness checks, through the service's own pool and its own Docker client."""
     deadline = settings.health_check_timeout
     return Checks(
@@ -23,4 +26,5 @@ def build_checks(settings: Settings, database: Database, engine: Engine) -> Chec
             ),
         ],
         interval=settings.health_check_interval,
+        on_ready=lifecycle.serve,
     )

@@ -72,17 +72,26 @@ class Check:
 
 
 class Checks:
-    """All checks of a process; `start` makes them run of their own accord as well."""
+    """All checks of a process; `start` makes them run of their own accord as well.
 
-    def __init__(self, checks: list[Check], interval: float) -> None:
+    `on_ready` is called after each run in which all required ones passed.
+    """
+
+    def __init__(
+        self, checks: list[Check], *, interval: float, on_ready: Callable[[], None]
+    ) -> None:
         self._checks = checks
+        self._on_ready = on_ready
         self._interval = interval
         self._stopped = threading.Event()
 
     def run(self) -> dict[Check, Result]:
         """Run all side by side and return what each found."""
         runs = [(check, check.begin()) for check in self._checks]
-        return {check: check.finish(run) for check, run in runs}
+        results = {check: check.finish(run) for check, run in runs}
+        if all(result.up for check, result in results.items() if check.required):
+            self._on_ready()
+        return results
 
     def start(self) -> None:
         """Refresh the results every interval, so that alerts see them whoever probes."""

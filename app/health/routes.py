@@ -54,7 +54,6 @@ def ready() -> Answer:
         for check, result in results.items()
     }
     if all(result.up for check, result in results.items() if check.required):
-        lifecycle.serve()
         return _readiness("ready", shown), 200
     never_ready = lifecycle.phase is Phase.STARTING
     return _readiness("starting" if never_ready else "unavailable", shown), 503

@@ -114,7 +114,7 @@ def test_random_paths_and_methods_add_no_series_after_warm_up(server: WebServer)
             Kind(f"{method} {path}", method, path, UNMATCHED, status): 1
             for method in methods
             for path, status in (("/nothing", 404), ("/openapi", 308))
-                if status == 404 or method in ("GET", "HEAD")
+            if status == 404 or method in ("GET", "HEAD")
         }
         | {
             Kind(f"405 {method}", method, "/health", UNMATCHED, 405): 1

@@ -32,17 +32,22 @@ class ServiceError(Exception):
     """A service of the tests did not do what it was told; the message ends with its log."""
 
 
-def identity(process: psutil.Process | None = None) -> str:
-    """Return what tells a process (this one, by default) from all others, past and future."""
-    process = process or psutil.Process()
-    return f"{process.pid}:{process.create_time()}"
+def identity(pid: int | None = None) -> str:
+    """Return what tells a process (this one, by default) from all others, past and future.
+
+    Its start is counted in ticks since boot: psutil's time of day moves when the clock is set, and
+    another test run would take a living one for dead.
+    """
+    stat = Path(f"/proc/{pid or os.getpid()}/stat").read_text()
+    # Behind the name, which may hold spaces and brackets, comes field 3; the start is field 22.
+    return f"{pid or os.getpid()}:{stat.rpartition(')')[2].split()[19]}"
 
 
 def identifies_living(identity_text: str) -> bool:
     """Tell whether the process with this identity still runs."""
     try:
-        return identity(psutil.Process(int(identity_text.partition(":")[0]))) == identity_text
-    except psutil.NoSuchProcess:
+        return identity(int(identity_text.partition(":")[0])) == identity_text
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
@@ -114,14 +119,17 @@ def mentioning(text: str) -> list[psutil.Process]:
     return found
 
 
-def abandoned() -> list[psutil.Process]:
-    """Return the programs whose test process is dead."""
-    found = []
+def abandoned() -> set[psutil.Process]:
+    """Return the programs whose test process is dead, with their descendants.
+
+    Containers are among the descendants (of containerd's shims): they have their own environment.
+    """
+    found: set[psutil.Process] = set()
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             owner = process.environ().get(OWNER_VARIABLE)
             if owner and not identifies_living(owner):
-                found.append(process)
+                found.update(family(process.pid))
     return found
 
 
