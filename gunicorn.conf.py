@@ -36,7 +36,7 @@ bind = (
     else (f"{_settings.host}:{_settings.port}")
 )
 workers = _settings.web_concurrency
-worker_class = "gthread"
+worker_class = "app.worker.Worker"
 threads = _settings.threads
 keepalive = _settings.keepalive
 timeout = _settings.request_timeout

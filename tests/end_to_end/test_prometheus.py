@@ -1,13 +1,14 @@
 """A real Prometheus reads what the service counted."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
 from tests.conftest import WebServerFactory
 from tests.end_to_end.traffic import UNMATCHED, Kind, send_all
 from tests.services import http
-from tests.services.prometheus import Prometheus, promtool
+from tests.services.prometheus import Prometheus, Vector, promtool
 
 pytestmark = pytest.mark.end_to_end
 
@@ -32,13 +33,15 @@ def test_prometheus_reads_as_many_requests_as_were_sent(
     assert scraper.wait_for("up == 1")
     for kind, times in plan.items():
         selector = f'{{method="{kind.method}",route="{kind.route}",status_code="{kind.status}"}}'
-        expected = times + (before if kind.name == "live" else 0)
-        scraper.wait_for(
-            f"vibebox_http_requests_total{selector}",
-            lambda found, expected=expected: [value for _, value in found] == [expected],
-        )
+        expected = [times + (before if kind.name == "live" else 0)]
+        read = partial(values_are, expected)
+        scraper.wait_for(f"vibebox_http_requests_total{selector}", read)
     (target,) = scraper.targets()
     assert target["lastError"] == ""
+
+
+def values_are(expected: list[float], found: Vector) -> bool:
+    return [value for _, value in found] == expected
 
 
 def test_a_forwarded_scrape_needs_the_token(

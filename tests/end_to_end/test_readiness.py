@@ -17,6 +17,7 @@ from tests.services.web import WebServer
 pytestmark = pytest.mark.end_to_end
 
 WORKERS = 2
+Service = PostgreSQL | DockerEngine
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def test_unavailable_in_time_and_well_again(
     dependency: str,
     fault: str,
 ) -> None:
-    services = {"database": postgresql, "docker": docker_engine}
+    services: dict[str, Service] = {"database": postgresql, "docker": docker_engine}
     broken = list(services) if dependency == "both" else [dependency]
     probe(server)
     for name in broken:

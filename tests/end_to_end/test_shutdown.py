@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections import Counter
+from functools import partial
 
 import pytest
 
@@ -84,13 +85,19 @@ def test_reload_under_load_fails_no_request(server: WebServer, kept_alive: bool)
             old = server.worker_pids()
             time.sleep(0.5)
             server.signal(signal.SIGHUP)
-            wait_until(lambda old=old: not set(old) & set(server.worker_pids()), 20)
+            wait_until(partial(replaced, server, old), 20)
         time.sleep(0.5)
 
     print(load.outcomes)
     assert set(load.outcomes) <= {"401", "closed while idle"}
     assert load.outcomes["401"] > 100
     assert server.metric("vibebox_active_connections") == 0
+
+
+def replaced(server: WebServer, old: list[int]) -> bool:
+    """Tell whether none of the old workers is left, and new ones are there."""
+    now = server.worker_pids()
+    return bool(now) and not set(old) & set(now)
 
 
 def test_counts_survive_a_reload(server: WebServer) -> None:
@@ -106,7 +113,7 @@ def test_counts_survive_a_reload(server: WebServer) -> None:
     old = server.worker_pids()
 
     server.signal(signal.SIGHUP)
-    wait_until(lambda: not set(old) & set(server.worker_pids()), 20)
+    wait_until(partial(replaced, server, old), 20)
 
     assert counted() == 20
 
@@ -138,9 +145,11 @@ def test_a_slow_request_is_finished_after_termination(
         api.register("ada@example.org")
         api.login("ada@example.org")
         statuses: list[int] = []
-        thread = threading.Thread(
-            target=lambda: statuses.append(api.call("GET", "/environments").status_code)
-        )
+
+        def ask() -> None:
+            statuses.append(api.call("GET", "/environments").status_code)
+
+        thread = threading.Thread(target=ask)
         postgresql.suspend()
         thread.start()
         wait_until(lambda: server.metric("vibebox_active_connections") == 1, 10)
