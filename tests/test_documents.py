@@ -1,0 +1,101 @@
+"""What the documents say is true of the code."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app import create_app, settings
+from app.cli.documents import BEGIN, END
+from app.settings import Settings, environment_name
+from app.telemetry.catalogue import reference_table
+from tests.services.prometheus import Prometheus, promtool
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+DECISIONS = ROOT / "docs" / "decisions"
+PROMETHEUS = ROOT / "monitoring" / "prometheus" / "prometheus.yml"
+DOCUMENTS = [
+    *ROOT.glob("*.md"),
+    *(ROOT / "docs").rglob("*.md"),
+    *(ROOT / "monitoring").rglob("*.md"),
+]
+SPEAKING_OF_SETTINGS = [
+    *(path for path in DOCUMENTS if path.name != "CHANGELOG.md"),  # it remembers removed ones
+    ROOT / "Dockerfile",
+    ROOT / "docker-compose.yml",
+    PROMETHEUS,
+]
+_LINK = re.compile(r"\[[^\]]*\]\((?!https?://)([^)\s#]+)(?:#[^)]*)?\)")
+
+
+def name(path: Path) -> str:
+    """Return a readable test id."""
+    return str(path.relative_to(ROOT))
+
+
+def test_env_example_lists_every_setting() -> None:
+    assert (ROOT / ".env.example").read_text() == settings.example(), "run: make generate"
+
+
+def test_metrics_table_is_that_of_the_catalogue() -> None:
+    document = (ROOT / "monitoring" / "README.md").read_text()
+    table = document.partition(BEGIN)[2].partition(END)[0]
+    assert table.strip() == reference_table().strip(), "run: make generate"
+
+
+@pytest.mark.parametrize("path", SPEAKING_OF_SETTINGS, ids=name)
+def test_named_settings_exist(path: Path) -> None:
+    known = {environment_name(key, field) for key, field in Settings.model_fields.items()}
+    assert set(re.findall(r"VIBEBOX_[A-Z][A-Z0-9_]*", path.read_text())) <= known
+
+
+def test_readme_names_make_targets_that_exist() -> None:
+    named = set(re.findall(r"(?:^|`)make ([a-z-]+)(?:`| +#)", README, re.MULTILINE))
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert {"run", "test"} <= named <= set(targets)
+
+
+def test_readme_names_the_health_routes() -> None:
+    app = create_app(Settings(database_url="sqlite:///no-such-directory/never-opened.db"))
+    routes = {rule.rule for rule in app.url_map.iter_rules() if rule.rule.startswith("/health")}
+    assert set(re.findall(r"GET (/health[a-z/]*)", README)) == routes
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name)
+def test_local_links_resolve(path: Path) -> None:
+    broken = [link for link in _LINK.findall(path.read_text()) if not (path.parent / link).exists()]
+    assert broken == []
+
+
+def test_readme_names_paths_that_exist() -> None:
+    named = re.findall(r"\b((?:app|tests|monitoring|benchmarks|docs)/[\w./-]*\w/?)", README)
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_every_decision_is_listed_and_has_its_three_parts() -> None:
+    index = (DECISIONS / "README.md").read_text()
+    for page in _decisions():
+        text = page.read_text()
+        title = text.splitlines()[0].removeprefix("# ")
+        assert f"| [{title[:4]}]({page.name}) | {title[5:]} |" in index
+        assert re.findall(r"^## (.*)$", text, re.MULTILINE) == [
+            "Context",
+            "Decision",
+            "Consequences",
+        ]
+
+
+def _decisions() -> Iterator[Path]:
+    pages = sorted(DECISIONS.glob("[0-9]*.md"))
+    assert [page.name[:4] for page in pages] == [f"{n:04}" for n in range(1, len(pages) + 1)]
+    yield from pages
+
+
+@pytest.mark.integration
+def test_promtool_accepts_the_prometheus_configuration() -> None:
+    if missing := Prometheus.installed():
+        pytest.skip(missing)
+    result = promtool("check", "config", str(PROMETHEUS))
+    assert result.returncode == 0, result.stdout + result.stderr
