@@ -14,7 +14,7 @@ help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 run: $(VENV)/.installed ## Start VibeBox on this machine (SQLite, http://127.0.0.1:3000); Ctrl-C stops it
-	@exec $(BIN)/vibebox run
+	@trap : INT; $(BIN)/vibebox run || [ $$? -eq 130 ]
 
 test: $(VENV)/.installed-dev ## Run every test; parts whose service is not installed are left out and named
 	$(BIN)/pytest $(ARGS)

@@ -6,14 +6,21 @@ inside `_never_raise`, except `on_starting`, whose very purpose is to refuse a b
 """
 
 import functools
+import itertools
 import logging
 import os
 import sys
 import time
 from pathlib import Path
 
+# On HUP gunicorn runs this file again in a master that has our modules loaded, and its workers
+# inherit them: without this a reload would go on with the old code and the old schema revision.
+for _name in [name for name in sys.modules if name.partition(".")[0] == "app"]:
+    del sys.modules[_name]
+
 from app.errors import SettingsError, VibeBoxError
 from app.logging import config as logging_config
+from app.logging import configure as configure_logging
 from app.settings import load_settings
 
 REFUSED = 2  # exit code of a start that the operator has to correct
@@ -106,10 +113,20 @@ def when_ready(server):
 
 
 @_never_raise
+def pre_fork(server, worker):
+    """Give the worker the lowest free place, so that names are few and are used again."""
+    taken = {getattr(other, "place", None) for other in server.WORKERS.values()}
+    worker.place = next(
+        f"web-{number}" for number in itertools.count() if f"web-{number}" not in taken
+    )
+
+
+@_never_raise
 def post_fork(server, worker):
-    """Join the metrics directory in the worker's own name."""
+    """Name the process in its logs and join the metrics directory in its own name."""
     from app.telemetry.directory import Membership
 
+    configure_logging(_settings.log_level, worker.place)
     server.membership.forget()
     worker.membership = Membership(_directory)
     worker.server_started = server.started

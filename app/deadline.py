@@ -36,8 +36,8 @@ class Run(Generic[T]):
         try:
             return self._future.result(max(0.0, remaining))
         except TimeoutError:
-            if self._future.done():
-                raise  # the work's own
+            if self._future.done():  # at the last moment, or it was the work's own error
+                return self._future.result()
             raise DeadlineExceededError(f"no answer in {deadline:g} s") from None
 
     @property

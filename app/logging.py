@@ -1,7 +1,7 @@
 """JSON logs on standard output: one object a line, bound to the request, without secrets.
 
-One event is one line with fields rather than a sentence. What a request adds (its id, route and
-worker) comes from a context variable, so that a line written deep in a service carries it too.
+One event is one line with fields rather than a sentence. The id of a request comes from a context
+variable, so that a line written deep in a service carries it too.
 """
 
 import json
@@ -10,6 +10,7 @@ import logging.config
 import re
 import sys
 import traceback
+from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
@@ -21,17 +22,24 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 _SECRETS = (
     (re.compile(r"vbx_[a-z]+_[A-Za-z0-9_-]+"), "vbx_[redacted]"),
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}"), r"\1 [redacted]"),
-    (re.compile(r"(://[^:/@\s]+):[^@\s]+@"), r"\1:[redacted]@"),
+    # Up to the last @: a password may hold one by mistake.
+    (re.compile(r"(://[^:/@\s]*):[^\s'\"]*@"), r"\1:[redacted]@"),
+    # A quoted value to its closing quote, another one to where a word ends.
     (
         re.compile(
-            r"(?i)(password|passwd|secret|token|api_key)(['\"]?\s*[=:]\s*['\"]?)[^\s'\",&}]+"
+            r"(?i)((?:password|passwd|secret|token|api_key)['\"]?\s*[=:]\s*)"
+            r"(?:(\")(?:\\.|[^\"\\])*\"?|(')(?:\\.|[^'\\])*'?|[^\s'\",&}]+)"
         ),
-        r"\1\2[redacted]",
+        r"\1\2\3[redacted]\2\3",
     ),
 )
+_SECRET_FIELD = re.compile(r"passw|secret|token|api_key|authorization|cookie", re.IGNORECASE)
 
 # What any of the patterns needs; most text has none of it, and this is one search instead of four.
 _HINT = re.compile(r"vbx_|bearer|basic|://|passw|secret|token|api_key", re.IGNORECASE)
+
+# The place of this process among its siblings (web-0, web-1, …), reused by its successor.
+_worker = {"worker": "master"}
 
 # Attributes of every LogRecord; whatever else a record carries came through `extra=`.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -46,7 +54,19 @@ def redact(text: str) -> str:
     return text
 
 
-_encode = json.JSONEncoder(default=lambda value: redact(str(value)), ensure_ascii=False).encode
+# ASCII only, so that text which is no valid Unicode can be written too.
+_encode = json.JSONEncoder(default=lambda value: redact(str(value))).encode
+
+
+def _clean(value: Any, name: str) -> Any:
+    """Return the field `name` without secrets, whatever it is made of."""
+    if isinstance(value, str):
+        return "[redacted]" if _SECRET_FIELD.search(name) else redact(value)
+    if isinstance(value, Mapping):
+        return {str(key): _clean(inner, str(key)) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clean(inner, name) for inner in value]
+    return value
 
 
 class JsonFormatter(logging.Formatter):
@@ -58,13 +78,14 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "event": redact(record.getMessage()),
+            **_worker,
             "pid": record.process,
         }
         if current := request_id.get():
             entry["request_id"] = current
         for key, value in vars(record).items():
             if key not in _STANDARD and not key.startswith("_"):
-                entry[key] = redact(value) if isinstance(value, str) else value
+                entry[key] = _clean(value, key)
         if record.exc_info:
             entry["exception"] = redact("".join(traceback.format_exception(*record.exc_info)))
         return _encode(entry)
@@ -95,6 +116,7 @@ def config(level: str = "info") -> dict[str, Any]:
     }
 
 
-def configure(level: str = "info") -> None:
-    """Send the logs of this process to standard output as JSON."""
+def configure(level: str = "info", worker: str = "master") -> None:
+    """Send the logs of this process to standard output as JSON, under the worker's name."""
+    _worker["worker"] = worker
     logging.config.dictConfig(config(level))

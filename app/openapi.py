@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import Response
+from flask.json.provider import DefaultJSONProvider
 from flask_openapi3 import Info, OpenAPI
 from flask_openapi3.types import ResponseDict
 
@@ -34,8 +35,21 @@ def new_app(import_name: str) -> OpenAPI:
         validation_error_model=Problem,
         validation_error_callback=validation_problem,
     )
-    app.json.sort_keys = False  # type: ignore[attr-defined]  # as the schemas order them
+    app.json = _Json(app)
     return app
+
+
+class _Json(DefaultJSONProvider):
+    """Flask's JSON; members stand in the order of the schemas."""
+
+    sort_keys = False
+
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        """Parse JSON; what is nested too deeply is as malformed as what is cut off."""
+        try:
+            return super().loads(s, **kwargs)
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
 
 
 def problems(*errors: type[VibeBoxError]) -> ResponseDict:

@@ -11,7 +11,7 @@ from typing import Any
 
 from flask import Flask, Response, json, request
 from pydantic import BaseModel, Field, ValidationError
-from werkzeug.exceptions import HTTPException, InternalServerError
+from werkzeug.exceptions import HTTPException
 
 from app.errors import AuthenticationError, InvalidInputError, MalformedBodyError, VibeBoxError
 from app.logging import request_id
@@ -93,8 +93,7 @@ def _domain_error(error: VibeBoxError) -> Response:
 def _http_error(error: HTTPException) -> Response:
     if error.response is not None:
         return error.response  # type: ignore[return-value]
-    if isinstance(error, InternalServerError) and error.original_exception is not None:
-        _log.error("unhandled exception", exc_info=error.original_exception)
+    # What nobody foresaw arrives here as an InternalServerError; Flask has logged its cause.
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
     title = HTTPStatus(status).phrase
     slug = title.lower().replace(" ", "-").replace("'", "")

@@ -11,6 +11,7 @@ from typing import Any
 
 from gunicorn.workers.gthread import ThreadWorker
 
+
 class Worker(ThreadWorker):
     """The worker class of `gunicorn.conf.py`."""
 

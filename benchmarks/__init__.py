@@ -1,1 +1,1 @@
-"""Benchmarks: side by side in one run, printed as ratios, since absolute times differ by machine."""
+"""Benchmarks: side by side in one run, shown as ratios, since machines differ."""

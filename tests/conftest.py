@@ -4,6 +4,7 @@ A service whose programs are not installed leaves its tests out here, says so at
 them where the environment has CI=true: a gate that silently tests less is no gate.
 """
 
+import gc
 import os
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, closing
@@ -18,7 +19,7 @@ from tests.services.fault_proxy import FaultProxy
 from tests.services.postgresql import PostgreSQL
 from tests.services.prometheus import Prometheus
 from tests.services.scratch import sweep
-from tests.services.web import WebServer
+from tests.services.web import ROOT, WebServer
 
 SERVICE_SETTINGS = (
     "DATABASE_URL",
@@ -58,6 +59,15 @@ def _require(name: str, missing: str | None) -> None:
 def pytest_sessionstart() -> None:
     """Clear away what a killed test run left behind."""
     sweep()
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what lives as long as the session.
+
+    The leak detectors collect after each test; without this each of those takes 40 ms.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -134,6 +144,7 @@ class WebServerFactory(Protocol):
         threads: int = 8,
         migrate: bool = True,
         start: bool = True,
+        root: Path = ROOT,
     ) -> WebServer: ...
 
 
@@ -148,10 +159,11 @@ def web_server(tmp_path: Path) -> Iterator[WebServerFactory]:
         threads: int = 8,
         migrate: bool = True,
         start: bool = True,
+        root: Path = ROOT,
     ) -> WebServer:
         directory = tmp_path / f"web-{len(servers) + 1}"
         directory.mkdir()
-        server = WebServer(directory, env, workers, threads, migrate)
+        server = WebServer(directory, env, workers, threads, migrate, root)
         servers.append(server)
         if start:
             server.start()

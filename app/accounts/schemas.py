@@ -5,7 +5,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-_EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s.]+$"
+# Without NUL, which PostgreSQL cannot store.
+_EMAIL = r"^[^@\s\x00]+@[^@\s\x00]+\.[^@\s.\x00]+$"
 Email = Annotated[str, Field(max_length=254, pattern=_EMAIL, examples=["ada@example.org"])]
 
 

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import click
+from dotenv import dotenv_values
 
 from app.engine import DockerEngine
 from app.errors import EngineError, VibeBoxError
@@ -24,6 +25,7 @@ def start(root: Path) -> None:
     procfile = root / "Procfile"
     if not procfile.is_file():
         raise VibeBoxError(f"There is no Procfile in {root}; run this in VibeBox's directory.")
+    _read_env_file(root / ".env")
     settings = load_settings()
     _migrate(settings)
     environment = {**os.environ, "VIBEBOX_WELCOME": "true", "PORT": str(settings.port)}
@@ -40,9 +42,18 @@ def start(root: Path) -> None:
         for line in procfile.read_text().splitlines()
         if ":" in line and not line.startswith(("#", "release:"))
     ]
-    arguments = ["-m", "honcho", "start", "--no-prefix", "--port", str(settings.port), *processes]
+    # honcho would let .env win over the environment: it is read already.
+    options = ["--env", os.devnull, "--no-prefix", "--port", str(settings.port)]
+    arguments = ["-m", "honcho", "start", *options, *processes]
     sys.stdout.flush()
     os.execve(sys.executable, [sys.executable, *arguments], environment)
+
+
+def _read_env_file(file: Path) -> None:
+    """Add what .env sets to the environment, which wins."""
+    for name, value in dotenv_values(file).items():
+        if value is not None:
+            os.environ.setdefault(name, value)
 
 
 def _migrate(settings: Settings) -> None:

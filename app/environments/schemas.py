@@ -128,7 +128,7 @@ class EnvironmentPage(BaseModel):
 class EnvironmentPath(BaseModel):
     """Which environment."""
 
-    environment_id: str = Field(max_length=64)
+    environment_id: str = Field(max_length=64, pattern=_NO_NUL)
 
 
 class EnvironmentQuery(BaseModel):

@@ -2,19 +2,22 @@
 
 import http.client
 import json
+import shutil
 import signal
 import threading
 import time
 from collections import Counter
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from tests.conftest import WebServerFactory
 from tests.end_to_end.api import Api
+from tests.services.http import get as http_get
 from tests.services.postgresql import PostgreSQL
 from tests.services.programs import wait_until
-from tests.services.web import WebServer
+from tests.services.web import ROOT, WebServer
 
 pytestmark = pytest.mark.end_to_end
 
@@ -92,6 +95,22 @@ def test_reload_under_load_fails_no_request(server: WebServer, kept_alive: bool)
     assert set(load.outcomes) <= {"401", "closed while idle"}
     assert load.outcomes["401"] > 100
     assert server.metric("vibebox_active_connections") == 0
+
+
+def test_reload_takes_up_new_code(web_server: WebServerFactory, tmp_path: Path) -> None:
+    root = tmp_path / "release"
+    shutil.copytree(ROOT / "app", root / "app")
+    shutil.copy(ROOT / "gunicorn.conf.py", root)
+    server = web_server(root=root)
+    before = http_get(f"{server.url}/health").json()["version"]
+    (root / "app" / "_version.py").write_text('__version__ = "99.0"\n')
+    old = server.worker_pids()
+
+    server.signal(signal.SIGHUP)
+    wait_until(partial(replaced, server, old), 20)
+
+    assert http_get(f"{server.url}/health").json()["version"] == "99.0" != before
+    assert server.metric("vibebox_build_info", version="99.0") == 1
 
 
 def replaced(server: WebServer, old: list[int]) -> bool:

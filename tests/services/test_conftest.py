@@ -14,6 +14,8 @@ from tests.services import leaks
 from tests.services.postgresql import PostgreSQL
 from tests.services.web import ROOT
 
+pytestmark = pytest.mark.integration
+
 LEAKING = """
     threading.Thread(target=time.sleep, args=(4,), name="forgotten", daemon=True).start()
     os.open("/etc/hostname", os.O_RDONLY)

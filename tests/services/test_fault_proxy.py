@@ -10,6 +10,8 @@ import pytest
 from tests.services.fault_proxy import FaultProxy
 from tests.services.programs import free_port
 
+pytestmark = pytest.mark.integration
+
 ANSWER = b"0123456789"
 
 

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.services.programs import alive, wait_until
 from tests.services.scratch import new_directory, remove_directory, sweep
@@ -14,6 +15,8 @@ KILLED_RUN = """
 import os, signal
 from tests.services.programs import Program
 from tests.services.scratch import new_directory
+
+pytestmark = pytest.mark.integration
 directory = new_directory("killed")
 program = Program(["sleep", "60"], directory / "log")
 program.start()

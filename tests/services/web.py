@@ -40,6 +40,7 @@ class WebServer:
         workers: int = 2,
         threads: int = 8,
         migrate: bool = True,
+        root: Path = ROOT,
     ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -58,7 +59,8 @@ class WebServer:
             **(env or {}),
         }
         self._migrate_first = migrate
-        self._server = Program(GUNICORN, self.log, name="gunicorn", env=self.env, cwd=ROOT)
+        self._root = root
+        self._server = Program(GUNICORN, self.log, name="gunicorn", env=self.env, cwd=root)
 
     def start(self, wait: bool = True) -> None:
         """Migrate the database if so wished, start the server and wait until it is live.
@@ -74,7 +76,7 @@ class WebServer:
     def migrate(self) -> None:
         """Bring the database to the schema of this release."""
         result = subprocess.run(
-            MIGRATE, cwd=ROOT, env=self.env, capture_output=True, text=True, check=False
+            MIGRATE, cwd=self._root, env=self.env, capture_output=True, text=True, check=False
         )
         if result.returncode:
             raise ServiceError(f"migrate failed:\n{result.stdout}{result.stderr}")

@@ -26,6 +26,7 @@ def test_connections_are_set_up(sqlite: Database, pragma: str, value: object) ->
         assert session.execute(text(f"PRAGMA {pragma}")).scalar_one() == value
 
 
+@pytest.mark.integration
 def test_four_writing_processes_lose_no_update(sqlite: Database, sqlite_url: str) -> None:
     with sqlite.writing() as session:
         session.add(environment(user()))

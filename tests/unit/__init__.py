@@ -1,0 +1,1 @@
+"""Unit tests: no service, no network; the database is SQLite, Docker a fake."""

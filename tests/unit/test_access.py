@@ -1,0 +1,120 @@
+"""The request id, and the one log line of a request."""
+
+import json
+import logging
+import re
+
+import pytest
+from flask.testing import FlaskClient
+
+from app.logging import JsonFormatter, request_id
+
+GOOD = "client-chosen_1.2"
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.INFO)
+    return caplog
+
+
+def lines(log: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    return [record for record in log.records if record.name == "app.access"]
+
+
+@pytest.mark.parametrize("offered", [GOOD, "a", "A" * 128])
+def test_well_formed_id_is_honoured(client: FlaskClient, offered: str) -> None:
+    response = client.get("/health", headers={"X-Request-ID": offered})
+
+    assert response.headers["X-Request-ID"] == offered
+
+
+@pytest.mark.parametrize(
+    "offered",
+    ["", "A" * 129, "with space", "semi;colon", "<script>", 'quote"s', "caf\xe9", "a/b"],
+)
+def test_malformed_id_is_replaced(client: FlaskClient, offered: str) -> None:
+    response = client.get("/health", headers={"X-Request-ID": offered})
+
+    assert re.fullmatch("[0-9a-f]{32}", response.headers["X-Request-ID"])
+
+
+def test_each_request_without_an_id_gets_its_own(client: FlaskClient) -> None:
+    ids = {client.get("/health").headers["X-Request-ID"] for _ in range(5)}
+
+    assert len(ids) == 5
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "route"),
+    [
+        ("GET", "/api/v1/auth/me", 401, "/api/v1/auth/me"),
+        ("GET", "/nowhere", 404, "unmatched"),
+        ("PUT", "/api/v1/auth/me", 405, "unmatched"),
+        ("GET", "/openapi/openapi.json", 200, "/openapi/openapi.json"),
+        ("POST", "/api/v1/auth/login", 422, "/api/v1/auth/login"),
+    ],
+)
+def test_each_request_has_one_line(
+    client: FlaskClient,
+    log: pytest.LogCaptureFixture,
+    method: str,
+    path: str,
+    status: int,
+    route: str,
+) -> None:
+    client.open(path, method=method)
+
+    (line,) = lines(log)
+    shown = json.loads(JsonFormatter().format(line))
+    assert shown["event"] == "request"
+    assert (shown["method"], shown["path"], shown["status"]) == (method, path, status)
+    assert shown["route"] == route
+    assert 0 < shown["duration_ms"] < 5000
+
+
+@pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready", "/health/metrics"])
+def test_probes_have_no_line_at_info(
+    client: FlaskClient, log: pytest.LogCaptureFixture, path: str
+) -> None:
+    client.get(path)
+
+    assert lines(log) == []
+
+
+def test_probes_have_a_line_at_debug(client: FlaskClient, log: pytest.LogCaptureFixture) -> None:
+    log.set_level(logging.DEBUG)
+    client.get("/health")
+
+    assert [line.levelname for line in lines(log)] == ["DEBUG"]
+
+
+def test_unknown_path_that_looks_like_a_probe_has_a_line(
+    client: FlaskClient, log: pytest.LogCaptureFixture
+) -> None:
+    client.get("/health/nothing")
+
+    assert len(lines(log)) == 1
+
+
+def test_query_string_is_never_logged(client: FlaskClient, log: pytest.LogCaptureFixture) -> None:
+    log.set_level(logging.DEBUG)
+    for path in ("/health", "/nowhere", "/api/v1/auth/me"):
+        client.get(f"{path}?access=s3cr3t-query")
+
+    written = "".join(JsonFormatter().format(record) for record in log.records)
+    assert len(lines(log)) == 3
+    assert "s3cr3t-query" not in written
+
+
+def test_path_is_cut(client: FlaskClient, log: pytest.LogCaptureFixture) -> None:
+    client.get("/" + "x" * 5000)
+
+    (line,) = lines(log)
+    assert len(vars(line)["path"]) == 200
+
+
+def test_id_is_gone_when_the_request_is_over(client: FlaskClient) -> None:
+    client.get("/health", headers={"X-Request-ID": GOOD})
+
+    assert request_id.get() == ""
