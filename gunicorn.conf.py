@@ -6,6 +6,7 @@ inside `_never_raise`, except `on_starting`, whose very purpose is to refuse a b
 """
 
 import functools
+import importlib
 import itertools
 import logging
 import os
@@ -84,7 +85,17 @@ def on_starting(server):
     except (VibeBoxError, OSError) as error:
         print(f"VibeBox cannot start: {error}", file=sys.stderr)
         sys.exit(REFUSED)
+    _import_libraries()
     _log.info("starting", extra={"metrics_directory": str(_directory), "live_members": live})
+
+
+def _import_libraries():
+    """Load the large libraries once, so that workers share their memory and boot in a moment.
+
+    Ours are not among them: a reload brings new code of ours, a new library needs a restart.
+    """
+    for name in ("argon2", "docker", "flask_openapi3", "prometheus_client", "sqlalchemy.orm"):
+        importlib.import_module(name)
 
 
 def _check_schema():

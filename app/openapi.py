@@ -6,6 +6,7 @@ from typing import Any
 from flask import Response
 from flask.json.provider import DefaultJSONProvider
 from flask_openapi3 import Info, OpenAPI
+from flask_openapi3.models.schema import Schema
 from flask_openapi3.types import ResponseDict
 
 from app._version import __version__
@@ -15,6 +16,10 @@ from app.problems import CONTENT_TYPE, Problem, validation_problem
 # What a route returns. flask-openapi3 resolves annotations at run time, which flask.typing's
 # own alias does not allow.
 Answer = Response | tuple[Response, int] | tuple[str, int]
+
+# flask-openapi3 knows the `example` of OpenAPI 3.0 only, and would drop the examples of our schemas.
+Schema.model_config["extra"] = "allow"
+Schema.model_rebuild(force=True)
 
 BEARER: list[dict[str, list[Any]]] = [{"bearer": []}]
 _REFERENCE = {"$ref": "#/components/schemas/Problem"}

@@ -24,7 +24,7 @@ class Passwords:
         if self._nobody is None:
             self._nobody = self._hasher.hash("no account has this password")
         try:
-            self._hasher.verify(hashed or self._nobody, password)
+            self._hasher.verify(self._nobody if hashed is None else hashed, password)
         except (VerificationError, InvalidHashError):
             return False
         return hashed is not None

@@ -86,11 +86,11 @@ class Accounts:
         signals.emit(signals.authentication, method="password", success=valid)
         if found is None or not valid:
             raise InvalidCredentialsError
+        changes: dict[str, Any] = {"last_authenticated_at": utc_now()}
+        if self._passwords.outdated(found.password_hash):
+            changes["password_hash"] = self._passwords.hash(password)
         with self._database.writing() as session:
             self._forget_expired(session, found.id)
-            changes: dict[str, Any] = {"last_authenticated_at": utc_now()}
-            if self._passwords.outdated(found.password_hash):
-                changes["password_hash"] = self._passwords.hash(password)
             session.execute(update(User).where(User.id == found.id).values(changes))
             return self._issue(session, Identity(found.id, new_id()))
 

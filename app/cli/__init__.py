@@ -1,5 +1,6 @@
 """The command line `vibebox`: what an operator does beside running the service."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -73,7 +74,7 @@ def settings(target: Path | None) -> None:
     if target is None:
         click.echo(example(), nl=False)
     else:
-        target.write_text(example())
+        _write(target, example())
 
 
 @main.command()
@@ -82,12 +83,25 @@ def settings(target: Path | None) -> None:
 )
 def metrics(target: Path | None) -> None:
     """Print the table of metric families, or renew it between its marks in a document."""
+    # The metrics client would open files of its own in there.
+    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
     from app.telemetry.catalogue import reference_table
 
     if target is None:
         click.echo(reference_table(), nl=False)
-    else:
-        target.write_text(renewed(target.read_text(), reference_table()))
+        return
+    try:
+        document = renewed(target.read_text(), reference_table())
+    except ValueError as error:
+        raise click.UsageError(f"{target}: {error}.") from error
+    _write(target, document)
+
+
+def _write(target: Path, text: str) -> None:
+    try:
+        target.write_text(text)
+    except OSError as error:
+        raise click.UsageError(f"{target} cannot be written: {error.strerror}.") from error
 
 
 @main.command()

@@ -12,5 +12,5 @@ def renewed(document: str, generated: str) -> str:
     head, begin, rest = document.partition(BEGIN)
     _, end, tail = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"the document lacks the marks {BEGIN.strip()} and {END}")
+        raise ValueError(f"the document lacks the marks {BEGIN.strip()} and {END.strip()}")
     return f"{head}{BEGIN}\n{generated}\n{END}{tail}"

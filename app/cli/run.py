@@ -13,7 +13,7 @@ import click
 from dotenv import dotenv_values
 
 from app.engine import DockerEngine
-from app.errors import EngineError, VibeBoxError
+from app.errors import EngineError
 from app.settings import Settings, load_settings
 from app.storage import Database, schema
 
@@ -24,7 +24,7 @@ def start(root: Path) -> None:
     """Start the service of the checkout at `root`; does not return."""
     procfile = root / "Procfile"
     if not procfile.is_file():
-        raise VibeBoxError(f"There is no Procfile in {root}; run this in VibeBox's directory.")
+        raise click.UsageError(f"There is no Procfile in {root}; run this in VibeBox's directory.")
     _read_env_file(root / ".env")
     settings = load_settings()
     _migrate(settings)

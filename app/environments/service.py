@@ -99,9 +99,14 @@ class Environments:
         passage = self._transitions.begin(
             owner_id, environment_id, _AT_REST, EnvironmentStatus.STOPPING
         )
+        before = passage.environment
         with self._passing(passage), self._unique_name():
-            self._containers.remove(passage.environment)
-            self._transitions.end(passage, passage.environment.status, container_id=None, **fields)
+            # First: a refusal must not cost the container, which holds the user's files.
+            self._refuse_taken_name(before, fields.get("name"))
+            self._containers.remove(before)
+            self._transitions.end(
+                passage, before.status, error=before.error, container_id=None, **fields
+            )
         return self.get(owner_id, environment_id)
 
     def delete(self, owner_id: str, environment_id: str) -> None:
@@ -180,9 +185,11 @@ class Environments:
 
     def _give_up(self, passage: Passage, status: EnvironmentStatus, error: str | None) -> None:
         """End the passage after a failure, which must not hide behind one of the database."""
-        container = passage.environment.container_id
+        changes: dict[str, Any] = {"container_id": passage.environment.container_id}
+        if status is EnvironmentStatus.ERROR:
+            changes["published_ports"] = []
         try:
-            self._transitions.end(passage, status, error=error, container_id=container)
+            self._transitions.end(passage, status, error=error, **changes)
         except VibeBoxError:
             _log.exception("passage left behind", extra={"environment": passage.environment.id})
 
@@ -216,6 +223,16 @@ class Environments:
         self._transitions.end(
             passage, status, error=error, container_id=state.id, published_ports=ports
         )
+
+    def _refuse_taken_name(self, environment: Environment, name: str | None) -> None:
+        twin = select(Environment.id).where(
+            Environment.owner_id == environment.owner_id,
+            Environment.name == name,
+            Environment.id != environment.id,
+        )
+        with self._database.reading() as session:
+            if name is not None and session.scalar(twin) is not None:
+                raise EnvironmentNameTakenError
 
     def _rename(self, owner_id: str, environment_id: str, fields: dict[str, Any]) -> None:
         with self._unique_name(), self._database.writing() as session:

@@ -48,7 +48,8 @@ class Check:
             reason = f"{type(error).__name__}: {error}"
             if error.__cause__ is not None:
                 reason += f" ({error.__cause__})"
-        seconds = run.seconds
+        # A run that hangs is told as what it was waited for, not as the hours that it may last.
+        seconds = min(run.seconds, self._deadline)
         self._tell(reason, seconds)
         return Result(up=reason is None, latency_ms=round(seconds * 1000, 3))
 

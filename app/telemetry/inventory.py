@@ -38,4 +38,4 @@ class Inventory:
         counts = select(Environment.status, func.count()).group_by(Environment.status)
         with self._database.reading() as session:
             session.connection(execution_options=UNMEASURED)
-            return {str(status): count for status, count in session.execute(counts).tuples()}
+            return {str(status): count for status, count in session.execute(counts)}

@@ -128,9 +128,12 @@ class DockerEngine:
 
     def client(self) -> docker.APIClient:
         """Return a new client. It is closed at the end of the test that asked for it."""
-        client = docker.APIClient(base_url=self.host, version="auto", timeout=CLIENT_TIMEOUT)
+        client = self._connect()
         self._clients.append(client)
         return client
+
+    def _connect(self) -> docker.APIClient:
+        return docker.APIClient(base_url=self.host, version="auto", timeout=CLIENT_TIMEOUT)
 
     def close_clients(self) -> None:
         """Close the clients handed out."""
@@ -161,7 +164,10 @@ class DockerEngine:
 
     def clear(self) -> None:
         """Remove all containers, volumes and networks; images stay."""
-        client = self.client()
+        with contextlib.closing(self._connect()) as client:
+            self._remove_all(client)
+
+    def _remove_all(self, client: docker.APIClient) -> None:
         for container in client.containers(all=True):
             _ignore_missing(client.remove_container, container["Id"], force=True, v=True)
         for volume in client.volumes()["Volumes"] or []:

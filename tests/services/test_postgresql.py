@@ -1,13 +1,24 @@
 """The throw-away PostgreSQL."""
 
 import time
+from collections.abc import Iterator
 
 import psycopg2
 import pytest
+from psycopg2.extensions import get_wait_callback, set_wait_callback
 
 from tests.services.postgresql import PostgreSQL
 
 pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(autouse=True)
+def plain_driver() -> Iterator[None]:
+    """Use psycopg2 as it comes: the service's own wait callback is global to the process."""
+    installed = get_wait_callback()
+    set_wait_callback(None)
+    yield
+    set_wait_callback(installed)
 
 
 def query(url: str, statement: str, connect_timeout: int = 5) -> object:

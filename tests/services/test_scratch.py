@@ -11,12 +11,12 @@ from tests.services.programs import alive, wait_until
 from tests.services.scratch import new_directory, remove_directory, sweep
 from tests.services.web import ROOT
 
+pytestmark = pytest.mark.integration
+
 KILLED_RUN = """
 import os, signal
 from tests.services.programs import Program
 from tests.services.scratch import new_directory
-
-pytestmark = pytest.mark.integration
 directory = new_directory("killed")
 program = Program(["sleep", "60"], directory / "log")
 program.start()

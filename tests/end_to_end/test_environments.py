@@ -1,0 +1,192 @@
+"""Environments through the public API, with real containers."""
+
+import os
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import requests
+
+from tests.conftest import WebServerFactory
+from tests.end_to_end.api import Api
+from tests.services.docker_engine import DockerEngine
+from tests.services.postgresql import PostgreSQL
+from tests.services.programs import wait_until
+from tests.services.web import WebServer
+
+pytestmark = pytest.mark.end_to_end
+
+
+@pytest.fixture
+def server(
+    web_server: WebServerFactory, docker_engine: DockerEngine, postgresql: PostgreSQL
+) -> WebServer:
+    return web_server(
+        {"DOCKER_HOST": docker_engine.host, "DATABASE_URL": postgresql.new_database()}
+    )
+
+
+@pytest.fixture
+def api(server: WebServer, docker_engine: DockerEngine) -> Iterator[Api]:
+    with Api(server.url) as api:
+        api.register("ada@example.org")
+        api.login("ada@example.org")
+        yield api
+    docker_engine.clear()
+
+
+def status(api: Api, environment: str) -> str:
+    return str(api.call("GET", f"/environments/{environment}").json()["status"])
+
+
+def test_whole_life(api: Api, docker_engine: DockerEngine) -> None:
+    ports = [{"container_port": 8000}]
+    environment = api.create("one", docker_engine.busybox, ports=ports, env={"A": "b"})
+    assert status(api, environment) == "stopped"
+
+    started = api.act(environment, "start").json()
+    assert started["status"] == "running"
+    assert started["published_ports"][0]["container_port"] == 8000
+    container = containers(docker_engine, environment)[0]
+    assert container["State"]["Running"] is True
+    assert "A=b" in container["Config"]["Env"]
+    assert container["HostConfig"]["Memory"] == started["memory_limit_mb"] * 1024 * 1024
+
+    assert api.act(environment, "restart").json()["status"] == "running"
+    assert api.act(environment, "stop").json()["status"] == "stopped"
+    assert containers(docker_engine, environment)[0]["State"]["Running"] is False
+
+    changed = api.call("PATCH", f"/environments/{environment}", {"env": {"A": "c"}}).json()
+    assert changed["env"] == {"A": "c"}
+    assert containers(docker_engine, environment) == []
+    assert api.act(environment, "start").ok
+    assert "A=c" in containers(docker_engine, environment)[0]["Config"]["Env"]
+
+    assert api.call("DELETE", f"/environments/{environment}").status_code == 204
+    assert containers(docker_engine, environment) == []
+    assert api.call("GET", f"/environments/{environment}").status_code == 404
+
+
+def containers(docker_engine: DockerEngine, environment: str) -> list[dict[str, Any]]:
+    """Return what Docker says of the containers of the environment."""
+    client = docker_engine.client()
+    found = client.containers(all=True, filters={"label": f"vibebox.environment={environment}"})
+    return [client.inspect_container(container["Id"]) for container in found]
+
+
+def test_of_simultaneous_starts_one_wins(
+    server: WebServer, api: Api, docker_engine: DockerEngine
+) -> None:
+    for number in range(5):
+        environment = api.create(f"contested-{number}", docker_engine.busybox)
+        url = f"{api.url}/environments/{environment}/start"
+        headers = {"Authorization": f"Bearer {api.tokens['access_token']}"}
+
+        def start(_: int, url: str = url, headers: dict[str, str] = headers) -> int:
+            return requests.post(url, headers=headers, timeout=60).status_code
+
+        with ThreadPoolExecutor(4) as pool:
+            answers = Counter(pool.map(start, range(4)))
+
+        assert answers == {200: 1, 409: 3}
+        assert len(containers(docker_engine, environment)) == 1
+
+
+def test_nobody_else_sees_it(server: WebServer, api: Api) -> None:
+    environment = api.create("mine", "busybox:1")
+    with Api(server.url) as other:
+        other.register("eve@example.org")
+        other.login("eve@example.org")
+        for method, path in (("GET", ""), ("PATCH", ""), ("DELETE", ""), ("POST", "/start")):
+            body = {"name": "stolen"} if method == "PATCH" else None
+            answer = other.call(method, f"/environments/{environment}{path}", body)
+            assert answer.status_code == 404, method
+        assert other.call("GET", "/environments").json()["total"] == 0
+
+
+@pytest.mark.parametrize("fault", ["stopped", "hung"])
+def test_without_an_engine_a_start_changes_nothing(
+    api: Api, docker_engine: DockerEngine, fault: str
+) -> None:
+    environment = api.create("one", docker_engine.busybox)
+    docker_engine.stop() if fault == "stopped" else docker_engine.suspend()
+
+    answer = api.act(environment, "start")
+
+    assert answer.status_code == 503
+    assert answer.json()["type"] == "urn:vibebox:problem:engine-unreachable"
+    assert status(api, environment) == "stopped"
+    docker_engine.start() if fault == "stopped" else docker_engine.resume()
+    assert api.act(environment, "start").status_code == 200
+
+
+def test_missing_image_is_named(api: Api) -> None:
+    environment = api.create("one", "no/such-image:1")
+
+    answer = api.act(environment, "start")
+
+    assert answer.status_code == 422
+    assert "no/such-image:1" in answer.json()["detail"]
+    shown = api.call("GET", f"/environments/{environment}").json()
+    assert shown["status"] == "error"
+    assert "no/such-image:1" in shown["error"]
+
+
+def test_taken_port_is_a_conflict(api: Api, docker_engine: DockerEngine) -> None:
+    first = api.create("first", docker_engine.busybox, ports=[{"container_port": 80}])
+    taken = api.act(first, "start").json()["published_ports"][0]["host_port"]
+    ports = [{"container_port": 80, "host_port": taken}]
+    second = api.create("second", docker_engine.busybox, ports=ports)
+
+    answer = api.act(second, "start")
+
+    assert answer.status_code == 409
+    assert answer.json()["type"] == "urn:vibebox:problem:port-taken"
+    assert api.act(first, "stop").ok
+    assert api.act(second, "start").json()["status"] == "running"
+
+
+@pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
+def test_four_workers_write_at_once(
+    web_server: WebServerFactory, request: pytest.FixtureRequest, backend: str
+) -> None:
+    env = {}
+    if backend == "postgresql":
+        env["DATABASE_URL"] = request.getfixturevalue("postgresql").new_database()
+    server = web_server(env, workers=4)
+    with Api(server.url) as api:
+        api.register("ada@example.org")
+        api.login("ada@example.org")
+        headers = {"Authorization": f"Bearer {api.tokens['access_token']}"}
+
+    def create(number: int) -> int:
+        body = {"name": f"env-{number}", "image": "busybox:1"}
+        url = f"{server.url}/api/v1/environments"
+        return requests.post(url, json=body, headers=headers, timeout=60).status_code
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = Counter(pool.map(create, range(200)))
+
+    assert answers == {201: 200}
+    assert server.metric("vibebox_environments_total", status="stopped") == 200
+
+
+def test_counts_and_gauges_survive_a_killed_worker(server: WebServer, api: Api) -> None:
+    def counted() -> float:
+        return server.metric("vibebox_http_requests_total", route="/api/v1/environments")
+
+    api.call("GET", "/environments")
+    before = counted()
+    wait_until(lambda: len(server.worker_pids()) == 2, 10)
+    victims = server.worker_pids()[:1]
+    for pid in victims:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(
+        lambda: len(server.worker_pids()) == 2 and not set(victims) & set(server.worker_pids()), 20
+    )
+
+    assert counted() == before
+    assert server.metric("vibebox_active_connections") == 0

@@ -1,0 +1,192 @@
+"""The command line: what an operator does beside running the service."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from app._version import __version__
+from app.cli import main
+from app.cli.documents import BEGIN, END, renewed
+from app.cli.welcome import lines
+from app.settings import Settings, example
+from app.storage.revisions import expected_revision
+from app.telemetry.catalogue import reference_table
+
+
+@pytest.fixture
+def runner() -> CliRunner:
+    return CliRunner()
+
+
+def run(runner: CliRunner, *arguments: str, **environment: str) -> Result:
+    return runner.invoke(main, arguments, env=environment)
+
+
+def assert_refused(result: Result) -> None:
+    """Assert that the command ended with sentences and code 2."""
+    assert result.exit_code == 2, result.output
+    assert result.stderr.strip()
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help_names_every_command(runner: CliRunner, option: str) -> None:
+    result = run(runner, option)
+
+    assert result.exit_code == 0
+    for command in ("migrate", "downgrade", "settings", "metrics", "run"):
+        assert f"\n  {command} " in result.output
+
+
+@pytest.mark.parametrize("command", ["migrate", "downgrade", "settings", "metrics", "run"])
+def test_every_command_has_help(runner: CliRunner, command: str) -> None:
+    result = run(runner, command, "--help")
+
+    assert result.exit_code == 0
+    assert main.commands[command].help
+
+
+def test_version(runner: CliRunner) -> None:
+    assert run(runner, "--version").output == f"vibebox, version {__version__}\n"
+
+
+def test_migrating_again_changes_nothing(runner: CliRunner, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/vibebox.db"
+    first, second = (run(runner, "migrate", DATABASE_URL=url) for _ in range(2))
+
+    newest = expected_revision()
+    assert first.output == f"{url} went from nothing to schema revision {newest}.\n"
+    assert second.output == f"{url} is at schema revision {newest}.\n"
+    assert (first.exit_code, second.exit_code) == (0, 0)
+
+
+def test_downgrade_takes_it_back(runner: CliRunner, database_url: str) -> None:
+    result = run(runner, "downgrade", "base", DATABASE_URL=database_url)
+
+    assert (result.exit_code, result.output) == (
+        0,
+        f"{database_url} is at schema revision base.\n",
+    )
+    assert "went from nothing" in run(runner, "migrate", DATABASE_URL=database_url).output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["downgrade", "9999"], "The schema cannot be migrated"),
+        (["migrate", "--revision", "9999"], "The schema cannot be migrated"),
+    ],
+)
+def test_unknown_revision_is_refused(
+    runner: CliRunner, database_url: str, arguments: list[str], words: str
+) -> None:
+    result = run(runner, *arguments, DATABASE_URL=database_url)
+
+    assert_refused(result)
+    assert words in result.stderr
+
+
+@pytest.mark.parametrize("command", [["migrate"], ["downgrade", "base"]], ids=lambda c: c[0])
+def test_database_that_cannot_be_opened_is_refused(runner: CliRunner, command: list[str]) -> None:
+    result = run(runner, *command, DATABASE_URL="sqlite:////proc/nowhere/x.db")
+
+    assert_refused(result)
+    assert result.stderr.startswith("The database is not available:")
+
+
+def test_every_bad_setting_is_listed(runner: CliRunner) -> None:
+    result = run(runner, "migrate", PORT="x", VIBEBOX_THREDS="1")
+
+    assert_refused(result)
+    heading, *mistakes = result.stderr.splitlines()
+    assert heading == "Settings are not valid:"
+    assert [line.split(":")[0] for line in mistakes] == ["  PORT", "  VIBEBOX_THREDS"]
+
+
+def test_settings_are_printed_or_written(runner: CliRunner, tmp_path: Path) -> None:
+    file = tmp_path / "example"
+
+    assert run(runner, "settings").output == example()
+    assert run(runner, "settings", "--write", str(file)).exit_code == 0
+    assert file.read_text() == example()
+
+
+def test_settings_are_printed_also_where_they_are_wrong(runner: CliRunner) -> None:
+    assert run(runner, "settings", PORT="x").exit_code == 0
+
+
+def test_metrics_are_printed(runner: CliRunner) -> None:
+    assert run(runner, "metrics").output == reference_table()
+
+
+def test_metrics_touch_no_metrics_directory(tmp_path: Path) -> None:
+    arguments = [sys.executable, "-m", "app.cli", "metrics"]
+    environment = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "none"), "PYTHONSAFEPATH": "1"}
+    result = subprocess.run(arguments, env=environment, capture_output=True, text=True)
+
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == reference_table()
+
+
+def test_metrics_renew_a_document(runner: CliRunner, tmp_path: Path) -> None:
+    file = tmp_path / "README.md"
+    file.write_text(f"# Before\n{BEGIN}old\n{END}# After\n")
+
+    for _ in range(2):
+        assert run(runner, "metrics", "--write", str(file)).exit_code == 0
+
+    text = file.read_text()
+    assert text.startswith(f"# Before\n{BEGIN}") and text.endswith(f"{END}# After\n")
+    assert reference_table() in text and "old" not in text
+
+
+@pytest.mark.parametrize("document", ["", BEGIN, END, f"{END}{BEGIN}"])
+def test_document_without_marks_is_refused_untouched(
+    runner: CliRunner, tmp_path: Path, document: str
+) -> None:
+    file = tmp_path / "README.md"
+    file.write_text(document)
+
+    assert_refused(run(runner, "metrics", "--write", str(file)))
+    assert file.read_text() == document
+
+
+def test_renewing_keeps_what_stands_around() -> None:
+    assert renewed(f"a\n{BEGIN}x{END}b", "new\n") == f"a\n{BEGIN}\nnew\n\n{END}b"
+
+
+@pytest.mark.parametrize("command", ["settings", "metrics"])
+def test_file_that_cannot_be_written_is_refused(
+    runner: CliRunner, tmp_path: Path, command: str
+) -> None:
+    assert_refused(run(runner, command, "--write", str(tmp_path / "none" / "file")))
+
+
+def test_run_needs_a_checkout(
+    runner: CliRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run(runner, "run")
+
+    assert_refused(result)
+    assert "There is no Procfile" in result.stderr
+    assert "Internal error" not in result.stderr
+
+
+def test_unknown_command_is_refused(runner: CliRunner) -> None:
+    assert_refused(run(runner, "migrat"))
+
+
+def test_welcome_says_where_things_are_without_secrets() -> None:
+    settings = Settings(database_url="postgresql://ada:s3cr3t@db/vibebox", docker_required=False)
+    welcome = lines("http://127.0.0.1:3000", settings)
+
+    assert len(welcome) == 3
+    text = "\n".join(welcome)
+    assert "http://127.0.0.1:3000/openapi/swagger" in text
+    assert "http://127.0.0.1:3000/health/ready" in text
+    assert "(not required)" in text
+    assert "s3cr3t" not in text

@@ -1,0 +1,122 @@
+"""What a request moves, exactly."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from flask import Response
+from flask.testing import FlaskClient
+from flask_openapi3 import OpenAPI
+
+from tests.unit.support import moved, read
+
+REQUESTS = "vibebox_http_requests_total"
+TIMES = "vibebox_http_request_duration_seconds_count"
+ERRORS = "vibebox_api_errors_total"
+ACTIVE = "vibebox_active_connections"
+OVERFLOW = "vibebox_metrics_label_overflow_total"
+
+
+@pytest.fixture
+def odd(app: OpenAPI) -> FlaskClient:
+    """A client of the application with routes that do odd things."""
+
+    def stream() -> Response:
+        def body() -> Iterator[bytes]:
+            yield str(read(ACTIVE)[()]).encode()
+
+        return Response(body())
+
+    def bug() -> Response:
+        raise RuntimeError("bug")
+
+    app.add_url_rule("/stream", "stream", stream)
+    app.add_url_rule("/bug", "bug", bug)
+    for status in (408, 504, 502, 599, 201):
+        app.add_url_rule(f"/{status}", f"{status}", _answering(status))
+    return app.test_client()
+
+
+def _answering(status: int) -> Callable[[], Response]:
+    return lambda: Response("", status)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "labels"),
+    [
+        ("GET", "/health", ("GET", "/health", "200")),
+        ("HEAD", "/health", ("HEAD", "/health", "200")),
+        ("OPTIONS", "/health", ("OPTIONS", "/health", "200")),
+        ("GET", "/nowhere", ("GET", "unmatched", "404")),
+        ("PUT", "/health", ("PUT", "unmatched", "405")),
+        ("BREW", "/health", ("OTHER", "unmatched", "405")),
+        ("GET", "/api/v1/auth/me", ("GET", "/api/v1/auth/me", "401")),
+        ("GET", "/health/metrics", ("GET", "/health/metrics", "200")),
+        ("GET", "/201", ("GET", "/201", "201")),
+        ("GET", "/bug", ("GET", "/bug", "500")),
+    ],
+)
+def test_request_counts_once(
+    odd: FlaskClient, method: str, path: str, labels: tuple[str, ...]
+) -> None:
+    with moved(REQUESTS) as requests, moved(TIMES) as times:
+        odd.open(path, method=method)
+
+    assert requests == {labels: 1}
+    assert times == {labels: 1}
+
+
+@pytest.mark.parametrize(
+    ("path", "labels"),
+    [
+        ("/nowhere", ("client_error", "unmatched", "404")),
+        ("/bug", ("unhandled_exception", "/bug", "500")),
+        ("/502", ("server_error", "/502", "502")),
+        ("/504", ("timeout", "/504", "504")),
+        ("/408", ("timeout", "/408", "408")),
+    ],
+)
+def test_error_counts_once_by_its_type(
+    odd: FlaskClient, path: str, labels: tuple[str, ...]
+) -> None:
+    with moved(ERRORS) as errors:
+        odd.get(path)
+
+    assert errors == {labels: 1}
+
+
+def test_success_is_no_error(odd: FlaskClient) -> None:
+    with moved(ERRORS) as errors:
+        odd.get("/health")
+
+    assert errors == {}
+
+
+def test_made_up_method_is_counted_as_overflow(odd: FlaskClient) -> None:
+    with moved(OVERFLOW) as overflow:
+        odd.open("/health", method="BREW")
+        odd.open("/health", method="get")
+
+    assert overflow == {(REQUESTS,): 2}
+
+
+def test_request_is_in_flight_while_its_body_lasts(odd: FlaskClient) -> None:
+    idle = read(ACTIVE)[()]
+
+    assert float(odd.get("/stream").data) == idle + 1
+    assert read(ACTIVE)[()] == idle
+
+
+def test_scrape_is_not_in_flight_for_itself(odd: FlaskClient) -> None:
+    idle = read(ACTIVE)[()]
+    shown = odd.get("/health/metrics").get_data(as_text=True)
+
+    assert f"\n{ACTIVE} {idle}\n" in shown
+
+
+def test_aborted_request_counts_once_and_is_not_left_in_flight(odd: FlaskClient) -> None:
+    idle = read(ACTIVE)[()]
+    with moved(REQUESTS) as requests:
+        odd.get("/stream", buffered=False).close()
+
+    assert requests == {("GET", "/stream", "200"): 1}
+    assert read(ACTIVE)[()] == idle
