@@ -17,7 +17,7 @@ from app.problems import CONTENT_TYPE, Problem, validation_problem
 # own alias does not allow.
 Answer = Response | tuple[Response, int] | tuple[str, int]
 
-# flask-openapi3 knows the `example` of OpenAPI 3.0 only, and would drop the examples of our schemas.
+# flask-openapi3 knows OpenAPI 3.0's `example` only, and would drop the examples of our schemas.
 Schema.model_config["extra"] = "allow"
 Schema.model_rebuild(force=True)
 

@@ -45,7 +45,7 @@ _left_out: dict[str, str] = {}
 _services: list[Service] = []
 
 
-def _require(name: str, missing: str | None) -> None:
+def require(name: str, missing: str | None) -> None:
     """Leave the test out, or fail it in CI, when something of the service is missing."""
     if missing is None:
         return
@@ -97,7 +97,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgreSQL]:
     """A PostgreSQL cluster for the whole session; take a `new_database()` of your own."""
-    _require("PostgreSQL", PostgreSQL.installed())
+    require("PostgreSQL", PostgreSQL.installed())
     service = PostgreSQL()
     _services.append(service)
     yield service
@@ -108,7 +108,7 @@ def postgresql() -> Iterator[PostgreSQL]:
 @pytest.fixture(scope="session")
 def docker_engine() -> Iterator[DockerEngine]:
     """A Docker Engine for the whole session; remove your containers, or call `clear()`."""
-    _require("Docker Engine", DockerEngine.installed())
+    require("Docker Engine", DockerEngine.installed())
     service = DockerEngine()
     _services.append(service)
     yield service
@@ -178,7 +178,7 @@ def web_server(tmp_path: Path) -> Iterator[WebServerFactory]:
 @pytest.fixture
 def prometheus() -> Iterator[Callable[..., Prometheus]]:
     """A factory with the arguments of `Prometheus`; ends what it made after the test."""
-    _require("Prometheus", Prometheus.installed())
+    require("Prometheus", Prometheus.installed())
     with ExitStack() as stack:
         yield lambda *arguments, **options: stack.enter_context(
             closing(Prometheus(*arguments, **options))

@@ -10,6 +10,7 @@ from app import create_app, settings
 from app.cli.documents import BEGIN, END
 from app.settings import Settings, environment_name
 from app.telemetry.catalogue import reference_table
+from tests.conftest import require
 from tests.services.prometheus import Prometheus, promtool
 
 ROOT = Path(__file__).parents[1]
@@ -95,7 +96,6 @@ def _decisions() -> Iterator[Path]:
 
 @pytest.mark.integration
 def test_promtool_accepts_the_prometheus_configuration() -> None:
-    if missing := Prometheus.installed():
-        pytest.skip(missing)
+    require("Prometheus", Prometheus.installed())
     result = promtool("check", "config", str(PROMETHEUS))
     assert result.returncode == 0, result.stdout + result.stderr

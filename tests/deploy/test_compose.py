@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.settings import Settings
+from tests.conftest import require
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docker-compose.yml"
@@ -43,8 +44,8 @@ def test_docker_waits_longer_than_the_server_drains() -> None:
 
 def config(environment: dict[str, str], directory: Path) -> subprocess.CompletedProcess[str]:
     """Have Compose judge the file; leave the test out where Compose is not installed."""
-    if shutil.which("docker-compose") is None:
-        pytest.skip("docker-compose is not installed")
+    found = shutil.which("docker-compose")
+    require("Docker Compose", None if found else "docker-compose is not installed")
     nothing = directory / "env"  # not the .env of whoever runs the tests
     nothing.touch()
     given = ["--file", str(FILE), "--env-file", str(nothing)]

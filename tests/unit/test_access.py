@@ -22,21 +22,19 @@ def lines(log: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
     return [record for record in log.records if record.name == "app.access"]
 
 
-@pytest.mark.parametrize("offered", [GOOD, "a", "A" * 128])
-def test_well_formed_id_is_honoured(client: FlaskClient, offered: str) -> None:
-    response = client.get("/health", headers={"X-Request-ID": offered})
+def test_well_formed_id_is_honoured(client: FlaskClient) -> None:
+    for offered in (GOOD, "a", "A" * 128):
+        response = client.get("/health", headers={"X-Request-ID": offered})
 
-    assert response.headers["X-Request-ID"] == offered
+        assert response.headers["X-Request-ID"] == offered
 
 
-@pytest.mark.parametrize(
-    "offered",
-    ["", "A" * 129, "with space", "semi;colon", "<script>", 'quote"s', "caf\xe9", "a/b"],
-)
-def test_malformed_id_is_replaced(client: FlaskClient, offered: str) -> None:
-    response = client.get("/health", headers={"X-Request-ID": offered})
+def test_malformed_id_is_replaced(client: FlaskClient, subtests: pytest.Subtests) -> None:
+    for offered in ("", "A" * 129, "a b", "a;b", "<script>", 'quote"s', "caf\xe9", "a/b"):
+        with subtests.test(offered[:20]):
+            response = client.get("/health", headers={"X-Request-ID": offered})
 
-    assert re.fullmatch("[0-9a-f]{32}", response.headers["X-Request-ID"])
+            assert re.fullmatch("[0-9a-f]{32}", response.headers["X-Request-ID"])
 
 
 def test_each_request_without_an_id_gets_its_own(client: FlaskClient) -> None:

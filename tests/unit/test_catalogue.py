@@ -71,7 +71,7 @@ def test_labels_are_snake_case_and_no_identity(name: str) -> None:
 def test_gauge_leaves_nothing_of_a_dead_process(name: str) -> None:
     family = FAMILIES[name]
 
-    assert isinstance(family, Computed) or family._metric._multiprocess_mode in MODES  # type: ignore[union-attr]
+    assert isinstance(family, Computed) or family._metric._multiprocess_mode in MODES
 
 
 @pytest.mark.parametrize(

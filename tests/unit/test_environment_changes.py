@@ -41,34 +41,35 @@ def test_nothing_to_change_is_fine(user: User, environment: str, engine: FakeEng
     assert len(engine.containers) == 1
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("image", "other:1"),
-        ("env", {"A": "b"}),
-        ("ports", [{"container_port": 80, "host_port": None, "protocol": "tcp"}]),
-        ("cpu_limit", 2.0),
-        ("memory_limit_mb", 32),
-    ],
-)
 def test_other_fields_go_into_a_new_container(
-    user: User, environment: str, engine: FakeEngine, field: str, value: Any
+    user: User, environment: str, engine: FakeEngine, subtests: pytest.Subtests
 ) -> None:
     engine.images.add("other:1")
+    changes: dict[str, Any] = {
+        "image": "other:1",
+        "env": {"A": "b"},
+        "ports": [{"container_port": 80, "host_port": None, "protocol": "tcp"}],
+        "cpu_limit": 2.0,
+        "memory_limit_mb": 32,
+    }
+    for field, value in changes.items():
+        with subtests.test(field):
+            changed = change(user, environment, **{field: value})
 
-    changed = change(user, environment, **{field: value})
+            assert (changed[field], changed["status"]) == (value, "stopped")
+            assert engine.containers == {}
+            assert body(user.post(one(environment, "start")))["status"] == "running"
+            assert len(engine.containers) == 1
+            user.post(one(environment, "stop"))
 
-    assert (changed[field], changed["status"]) == (value, "stopped")
-    assert engine.containers == {}
-    assert body(user.post(one(environment, "start")))["status"] == "running"
-    assert len(engine.containers) == 1
 
+def test_null_is_no_value(user: User, subtests: pytest.Subtests) -> None:
+    identity = user.new_environment()
+    for field in ("name", "image", "env", "ports", "cpu_limit", "memory_limit_mb"):
+        with subtests.test(field):
+            response = user.send("PATCH", one(identity), json={field: None})
 
-@pytest.mark.parametrize("field", ["name", "image", "env", "ports", "cpu_limit", "memory_limit_mb"])
-def test_null_is_no_value(user: User, environment: str, field: str) -> None:
-    response = user.send("PATCH", one(environment), json={field: None})
-
-    assert_problem(response, 422, "invalid-input")
+            assert_problem(response, 422, "invalid-input")
 
 
 def test_environment_without_a_container_may_change_without_docker(

@@ -10,6 +10,7 @@ from werkzeug.test import TestResponse
 
 from tests.unit.conftest import User, parts
 from tests.unit.fakes import FIRST_FREE_PORT, IMAGE, FakeEngine
+from tests.unit.routes import WITH_ID
 from tests.unit.support import assert_problem, moved
 
 ENVIRONMENTS = "/api/v1/environments"
@@ -17,10 +18,70 @@ GOOD: dict[str, Any] = {
     "name": "billing-api",
     "image": IMAGE,
     "env": {"DEBUG": "1"},
-    "ports": [{"container_port": 8000, "host_port": 18000}, {"container_port": 53, "protocol": "udp"}],
+    "ports": [
+        {"container_port": 8000, "host_port": 18000},
+        {"container_port": 53, "protocol": "udp"},
+    ],
     "cpu_limit": 0.5,
     "memory_limit_mb": 64,
-}  # fmt: skip
+}
+BROKEN: list[tuple[str, Any]] = [
+    ("name", ""),
+    ("name", "Upper"),
+    ("name", "-dash"),
+    ("name", "dash-"),
+    ("name", "a" * 64),
+    ("name", "line\n"),
+    ("image", ""),
+    ("image", "/abs"),
+    ("image", "with space"),
+    ("image", "a" * 256),
+    ("env", {"1A": "x"}),
+    ("env", {"A=B": "x"}),
+    ("env", {"A": "\x00"}),
+    ("env", {"A": 5}),
+    ("env", {f"A{n}": "" for n in range(129)}),
+    ("ports", [{"container_port": 0}]),
+    ("ports", [{"container_port": 65536}]),
+    ("ports", [{"container_port": 80, "host_port": 80}]),
+    ("ports", [{"container_port": 80, "protocol": "sctp"}]),
+    ("ports", [{"container_port": 80}, {"container_port": 80}]),
+    (
+        "ports",
+        [
+            {"container_port": 80, "host_port": 8000},
+            {"container_port": 81, "host_port": 8000},
+        ],
+    ),
+    ("ports", [{"container_port": 80, "extra": 1}]),
+    ("cpu_limit", 0),
+    ("cpu_limit", 257),
+    ("cpu_limit", float("inf")),
+    ("memory_limit_mb", 15),
+    ("memory_limit_mb", 1.5),
+    ("status", "running"),
+    ("owner_id", "somebody"),
+]
+ALLOWED = [
+    ("stopped", "start", True),
+    ("error", "start", True),
+    ("running", "start", False),
+    ("paused", "start", False),
+    ("starting", "start", False),
+    ("stopping", "start", False),
+    ("stopped", "stop", False),
+    ("paused", "stop", True),
+    ("error", "stop", True),
+    ("starting", "stop", False),
+    ("stopped", "restart", False),
+    ("error", "restart", True),
+    ("starting", "DELETE", False),
+    ("stopping", "DELETE", False),
+    ("paused", "DELETE", True),
+    ("running", "PATCH", False),
+    ("error", "PATCH", True),
+]
+_SET = "UPDATE environments SET status = :status WHERE id = :id"
 
 
 def one(identity: str, *more: str) -> str:
@@ -60,51 +121,13 @@ def test_limits_have_defaults(make_app: Callable[..., OpenAPI], make_user: Any) 
     assert (made["cpu_limit"], made["memory_limit_mb"]) == (3.5, 99)
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("name", ""),
-        ("name", "Upper"),
-        ("name", "-dash"),
-        ("name", "dash-"),
-        ("name", "a" * 64),
-        ("name", "line\n"),
-        ("image", ""),
-        ("image", "/abs"),
-        ("image", "with space"),
-        ("image", "a" * 256),
-        ("env", {"1A": "x"}),
-        ("env", {"A=B": "x"}),
-        ("env", {"A": "\x00"}),
-        ("env", {"A": 5}),
-        ("env", {f"A{n}": "" for n in range(129)}),
-        ("ports", [{"container_port": 0}]),
-        ("ports", [{"container_port": 65536}]),
-        ("ports", [{"container_port": 80, "host_port": 80}]),
-        ("ports", [{"container_port": 80, "protocol": "sctp"}]),
-        ("ports", [{"container_port": 80}, {"container_port": 80}]),
-        (
-            "ports",
-            [
-                {"container_port": 80, "host_port": 8000},
-                {"container_port": 81, "host_port": 8000},
-            ],
-        ),
-        ("ports", [{"container_port": 80, "extra": 1}]),
-        ("cpu_limit", 0),
-        ("cpu_limit", 257),
-        ("cpu_limit", float("inf")),
-        ("memory_limit_mb", 15),
-        ("memory_limit_mb", 1.5),
-        ("status", "running"),
-        ("owner_id", "somebody"),
-    ],
-)
-def test_one_broken_field_is_named(user: User, field: str, value: Any) -> None:
-    response = user.post(ENVIRONMENTS, json={**GOOD, field: value})
+def test_one_broken_field_is_named(user: User, subtests: pytest.Subtests) -> None:
+    for field, value in BROKEN:
+        with subtests.test(f"{field}: {str(value)[:40]}"):
+            response = user.post(ENVIRONMENTS, json={**GOOD, field: value})
 
-    errors = assert_problem(response, 422, "invalid-input")["errors"]
-    assert {error["field"].partition(".")[0] for error in errors} == {field}
+            errors = assert_problem(response, 422, "invalid-input")["errors"]
+            assert {error["field"].partition(".")[0] for error in errors} == {field}
 
 
 def test_one_port_may_be_named_for_both_protocols(user: User) -> None:
@@ -121,17 +144,16 @@ def test_name_is_unique_among_the_owners(user: User, stranger: User) -> None:
     assert stranger.new_environment("one")
 
 
-@pytest.mark.parametrize("action", ["GET", "PATCH", "DELETE", "start", "stop", "restart"])
 def test_environment_of_somebody_else_does_not_exist(
-    user: User, stranger: User, engine: FakeEngine, action: str
+    user: User, stranger: User, engine: FakeEngine, subtests: pytest.Subtests
 ) -> None:
     identity = user.new_environment()
-    if action.isupper():
-        response = stranger.send(action, one(identity), json={} if action == "PATCH" else None)
-    else:
-        response = stranger.post(one(identity, action))
+    for route in WITH_ID:
+        with subtests.test(str(route)):
+            path = route.rule.replace("<environment_id>", identity)
+            response = stranger.send(route.method, path, json={} if route.body else None)
 
-    assert_problem(response, 404, "environment-not-found")
+            assert_problem(response, 404, "environment-not-found")
     assert body(user.get(one(identity)))["status"] == "stopped"
     assert engine.calls == []
 
@@ -143,7 +165,7 @@ def test_list_is_paged_newest_first(user: User, stranger: User) -> None:
     pages = [body(user.get(f"{ENVIRONMENTS}?limit=2&offset={offset}")) for offset in (0, 2, 4, 6)]
 
     listed = [[item["id"] for item in page["items"]] for page in pages]
-    assert sum(listed, []) == made[::-1]
+    assert [identity for page in listed for identity in page] == made[::-1]
     assert [len(ids) for ids in listed] == [2, 2, 1, 0]
     assert {(page["total"], page["limit"]) for page in pages} == {(5, 2)}
     assert [page["offset"] for page in pages] == [0, 2, 4, 6]
@@ -159,12 +181,10 @@ def test_list_is_filtered_by_status(app: OpenAPI, user: User) -> None:
     assert body(user.get(f"{ENVIRONMENTS}?status=error"))["total"] == 0
 
 
-@pytest.mark.parametrize(
-    "query",
-    ["limit=0", "limit=101", "limit=x", "offset=-1", "offset=99999999999", "status=unknown"],
-)
-def test_invalid_query_is_refused(user: User, query: str) -> None:
-    assert_problem(user.get(f"{ENVIRONMENTS}?{query}"), 422, "invalid-input")
+def test_invalid_query_is_refused(user: User, subtests: pytest.Subtests) -> None:
+    for query in ("limit=0", "limit=101", "limit=x", "offset=-1", f"offset={10**11}", "status=no"):
+        with subtests.test(query):
+            assert_problem(user.get(f"{ENVIRONMENTS}?{query}"), 422, "invalid-input")
 
 
 def test_whole_life(user: User, engine: FakeEngine) -> None:
@@ -205,44 +225,24 @@ def test_docker_calls_of_a_life_are_counted(user: User) -> None:
     assert {labels[1] for labels in calls} == {"success"}
 
 
-@pytest.mark.parametrize(
-    ("status", "action", "allowed"),
-    [
-        ("stopped", "start", True),
-        ("error", "start", True),
-        ("running", "start", False),
-        ("paused", "start", False),
-        ("starting", "start", False),
-        ("stopping", "start", False),
-        ("stopped", "stop", False),
-        ("paused", "stop", True),
-        ("error", "stop", True),
-        ("starting", "stop", False),
-        ("stopped", "restart", False),
-        ("error", "restart", True),
-        ("starting", "DELETE", False),
-        ("stopping", "DELETE", False),
-        ("paused", "DELETE", True),
-        ("running", "PATCH", False),
-        ("error", "PATCH", True),
-    ],
-)
 def test_status_decides_what_is_allowed(
-    app: OpenAPI, user: User, status: str, action: str, allowed: bool
+    app: OpenAPI, user: User, subtests: pytest.Subtests
 ) -> None:
-    identity = user.new_environment()
-    with parts(app).database.writing() as session:
-        session.execute(text("UPDATE environments SET status = :status"), {"status": status})
+    for number, (status, action, allowed) in enumerate(ALLOWED):
+        with subtests.test(f"{action} while {status}"):
+            identity = user.new_environment(f"e{number}")
+            with parts(app).database.writing() as session:
+                session.execute(text(_SET), {"status": status, "id": identity})
 
-    if action.isupper():
-        changes = {"cpu_limit": 2} if action == "PATCH" else None
-        response = user.send(action, one(identity), json=changes)
-    else:
-        response = user.post(one(identity, action))
+            if action.isupper():
+                changes = {"cpu_limit": 2} if action == "PATCH" else None
+                response = user.send(action, one(identity), json=changes)
+            else:
+                response = user.post(one(identity, action))
 
-    if allowed:
-        assert response.status_code in (200, 204)
-    else:
-        detail = assert_problem(response, 409, "environment-conflict")["detail"]
-        assert detail.startswith(f"The environment is {status}; this needs it to be ")
-        assert body(user.get(one(identity)))["status"] == status
+            if allowed:
+                assert response.status_code in (200, 204)
+            else:
+                detail = assert_problem(response, 409, "environment-conflict")["detail"]
+                assert detail.startswith(f"The environment is {status}; this needs it to be ")
+                assert body(user.get(one(identity)))["status"] == status

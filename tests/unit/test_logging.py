@@ -34,17 +34,17 @@ def failing(message: str) -> dict[str, Any]:
     return entry
 
 
-def test_line_has_time_level_logger_event_and_pid() -> None:
+def test_line_has_time_level_logger_event_pid_and_worker() -> None:
     entry = line("listening on %s", 3000)
 
     assert entry["event"] == "listening on 3000"
     assert (entry["level"], entry["logger"]) == ("warning", "app.test")
     assert entry["time"].endswith("+00:00")
-    assert set(entry) == {"time", "level", "logger", "event", "pid"}
+    assert set(entry) == {"time", "level", "logger", "event", "pid", "worker"}
 
 
 def test_fields_become_keys() -> None:
-    entry = line("request", extra={"status": 200, "route": "/health", "odd": {1, 1}})
+    entry = line("request", extra={"status": 200, "route": "/health", "odd": {1}})
 
     assert (entry["status"], entry["route"], entry["odd"]) == (200, "/health", "{1}")
 

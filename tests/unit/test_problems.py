@@ -14,7 +14,7 @@ from flask_openapi3 import OpenAPI
 from app.components import EXTENSION
 from app.logging import JsonFormatter
 from tests.unit.conftest import User, parts
-from tests.unit.routes import GUARDED, ROUTES, WITH_BODY, WITH_ID, Route
+from tests.unit.routes import GUARDED, ROUTES, WITH_BODY, WITH_ID
 from tests.unit.support import assert_problem
 
 SECRET = "secret-bug-text"

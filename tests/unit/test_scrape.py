@@ -189,7 +189,7 @@ def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(directory))
     for pid in (7, 8):
         values = MmapedDict(str(directory / f"counter_{pid}.db"))
-        values.write_value(mmap_key("vibebox_x", "vibebox_x_total", (), (), "Help."), pid, 0.0)
+        values.write_value(mmap_key("vibebox_x", "vibebox_x_total", [], [], "Help."), pid, 0.0)
         values.close()
     return directory
 
