@@ -43,39 +43,31 @@ def test_each_request_without_an_id_gets_its_own(client: FlaskClient) -> None:
     assert len(ids) == 5
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "status", "route"),
-    [
+def test_each_request_has_one_line(
+    client: FlaskClient, log: pytest.LogCaptureFixture, subtests: pytest.Subtests
+) -> None:
+    for method, path, status, route in (
         ("GET", "/api/v1/auth/me", 401, "/api/v1/auth/me"),
         ("GET", "/nowhere", 404, "unmatched"),
         ("PUT", "/api/v1/auth/me", 405, "unmatched"),
         ("GET", "/openapi/openapi.json", 200, "/openapi/openapi.json"),
         ("POST", "/api/v1/auth/login", 422, "/api/v1/auth/login"),
-    ],
-)
-def test_each_request_has_one_line(
-    client: FlaskClient,
-    log: pytest.LogCaptureFixture,
-    method: str,
-    path: str,
-    status: int,
-    route: str,
-) -> None:
-    client.open(path, method=method)
+    ):
+        with subtests.test(f"{method} {path}"):
+            log.clear()
+            client.open(path, method=method)
 
-    (line,) = lines(log)
-    shown = json.loads(JsonFormatter().format(line))
-    assert shown["event"] == "request"
-    assert (shown["method"], shown["path"], shown["status"]) == (method, path, status)
-    assert shown["route"] == route
-    assert 0 < shown["duration_ms"] < 5000
+            (line,) = lines(log)
+            shown = json.loads(JsonFormatter().format(line))
+            assert shown["event"] == "request"
+            assert (shown["method"], shown["path"], shown["status"]) == (method, path, status)
+            assert shown["route"] == route
+            assert 0 < shown["duration_ms"] < 5000
 
 
-@pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready", "/health/metrics"])
-def test_probes_have_no_line_at_info(
-    client: FlaskClient, log: pytest.LogCaptureFixture, path: str
-) -> None:
-    client.get(path)
+def test_probes_have_no_line_at_info(client: FlaskClient, log: pytest.LogCaptureFixture) -> None:
+    for path in ("/health", "/health/live", "/health/ready", "/health/metrics"):
+        client.get(path)
 
     assert lines(log) == []
 

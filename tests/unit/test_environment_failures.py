@@ -35,24 +35,26 @@ def running(user: User, environment: str) -> str:
     return environment
 
 
-@pytest.mark.parametrize("action", ["start", "restart", "stop", "DELETE"])
 @pytest.mark.parametrize("failure", [Failure.UNREACHABLE, Failure.TIMED_OUT])
 def test_engine_that_is_down_changes_nothing(
-    user: User, running: str, engine: FakeEngine, action: str, failure: Failure
+    user: User, running: str, engine: FakeEngine, subtests: pytest.Subtests, failure: Failure
 ) -> None:
-    if action == "start":
-        user.post(one(running, "stop"))
-    before = body(user.get(one(running)))
-    engine.failures["*"] = failure
+    for action in ("restart", "stop", "DELETE", "start"):
+        if action == "start":
+            user.post(one(running, "stop"))
+        before = body(user.get(one(running)))
+        with subtests.test(action):
+            engine.failures["*"] = failure
+            if action == "DELETE":
+                response = user.send(action, one(running))
+            else:
+                response = user.post(one(running, action))
+            engine.failures.clear()
 
-    if action.isupper():
-        response = user.send(action, one(running))
-    else:
-        response = user.post(one(running, action))
-
-    assert_problem(response, 503, "engine-unreachable")
-    assert response.headers["Retry-After"]
-    assert {**body(user.get(one(running))), "updated_at": ""} == {**before, "updated_at": ""}
+            assert_problem(response, 503, "engine-unreachable")
+            assert response.headers["Retry-After"]
+            after = body(user.get(one(running)))
+            assert {**after, "updated_at": ""} == {**before, "updated_at": ""}
 
 
 def test_missing_image_is_named_and_recorded(
@@ -223,21 +225,19 @@ def abandon(app: OpenAPI) -> Abandon:
 
 
 @pytest.mark.parametrize("passage", [EnvironmentStatus.STARTING, EnvironmentStatus.STOPPING])
-@pytest.mark.parametrize(
-    ("action", "expected"), [("start", RUNNING), ("stop", STOPPED), ("restart", RUNNING)]
-)
 def test_abandoned_passage_is_taken_over(
     user: User,
     environment: str,
     abandon: Abandon,
+    subtests: pytest.Subtests,
     passage: EnvironmentStatus,
-    action: str,
-    expected: str,
 ) -> None:
-    abandon(environment, passage)
+    for action, expected in (("start", RUNNING), ("stop", STOPPED), ("restart", RUNNING)):
+        with subtests.test(action):
+            abandon(environment, passage)
 
-    assert body(user.post(one(environment, action)))["status"] == expected
-    assert status(user, environment) == (expected, None)
+            assert body(user.post(one(environment, action)))["status"] == expected
+            assert status(user, environment) == (expected, None)
 
 
 @pytest.mark.parametrize("how", ["PATCH", "start"])

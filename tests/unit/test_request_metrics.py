@@ -40,9 +40,8 @@ def _answering(status: int) -> Callable[[], Response]:
     return lambda: Response("", status)
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "labels"),
-    [
+def test_request_counts_once(odd: FlaskClient, subtests: pytest.Subtests) -> None:
+    for method, path, labels in (
         ("GET", "/health", ("GET", "/health", "200")),
         ("HEAD", "/health", ("HEAD", "/health", "200")),
         ("OPTIONS", "/health", ("OPTIONS", "/health", "200")),
@@ -53,35 +52,28 @@ def _answering(status: int) -> Callable[[], Response]:
         ("GET", "/health/metrics", ("GET", "/health/metrics", "200")),
         ("GET", "/201", ("GET", "/201", "201")),
         ("GET", "/bug", ("GET", "/bug", "500")),
-    ],
-)
-def test_request_counts_once(
-    odd: FlaskClient, method: str, path: str, labels: tuple[str, ...]
-) -> None:
-    with moved(REQUESTS) as requests, moved(TIMES) as times:
-        odd.open(path, method=method)
+    ):
+        with subtests.test(f"{method} {path}"):
+            with moved(REQUESTS) as requests, moved(TIMES) as times:
+                odd.open(path, method=method)
 
-    assert requests == {labels: 1}
-    assert times == {labels: 1}
+            assert requests == {labels: 1}
+            assert times == {labels: 1}
 
 
-@pytest.mark.parametrize(
-    ("path", "labels"),
-    [
-        ("/nowhere", ("client_error", "unmatched", "404")),
-        ("/bug", ("unhandled_exception", "/bug", "500")),
-        ("/502", ("server_error", "/502", "502")),
-        ("/504", ("timeout", "/504", "504")),
-        ("/408", ("timeout", "/408", "408")),
-    ],
-)
-def test_error_counts_once_by_its_type(
-    odd: FlaskClient, path: str, labels: tuple[str, ...]
-) -> None:
-    with moved(ERRORS) as errors:
-        odd.get(path)
+def test_error_counts_once_by_its_type(odd: FlaskClient, subtests: pytest.Subtests) -> None:
+    for path, labels in {
+        "/nowhere": ("client_error", "unmatched", "404"),
+        "/bug": ("unhandled_exception", "/bug", "500"),
+        "/502": ("server_error", "/502", "502"),
+        "/504": ("timeout", "/504", "504"),
+        "/408": ("timeout", "/408", "408"),
+    }.items():
+        with subtests.test(path):
+            with moved(ERRORS) as errors:
+                odd.get(path)
 
-    assert errors == {labels: 1}
+            assert errors == {labels: 1}
 
 
 def test_success_is_no_error(odd: FlaskClient) -> None:
