@@ -19,8 +19,8 @@ run: $(VENV)/.installed ## Start VibeBox on this machine (SQLite, http://127.0.0
 test: $(VENV)/.installed-dev ## Run every test; parts whose service is not installed are left out and named
 	$(BIN)/pytest $(ARGS)
 
-test-unit: $(VENV)/.installed-dev ## Run the tests that need no service
-	$(BIN)/pytest -m "not integration and not end_to_end" $(ARGS)
+test-unit: $(VENV)/.installed-dev ## Run the tests that need no service, on all cores
+	$(BIN)/pytest --numprocesses auto -m "not integration and not end_to_end" $(ARGS)
 
 test-services: ## Install PostgreSQL, Docker Engine and Prometheus for the tests (Debian, as root)
 	scripts/install-test-services

@@ -46,9 +46,14 @@ def _write_line(exchange: Exchange) -> None:
         fields = {
             "method": exchange.method,
             "route": exchange.route,
-            "path": exchange.path[:_PATH_SHOWN],
+            "path": _readable(exchange.path)[:_PATH_SHOWN],
             "status": exchange.status,
             "duration_ms": round(exchange.seconds * 1000, 3),
         }
         _log.log(level, "request", extra=fields)
     request_id.set("")
+
+
+def _readable(path: str) -> str:
+    """Return the path as text: WSGI hands its bytes over as Latin-1 (PEP 3333)."""
+    return path.encode("latin-1").decode("utf-8", "replace")

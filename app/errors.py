@@ -54,6 +54,15 @@ class MalformedBodyError(VibeBoxError):
     default_detail = "Send a JSON object with Content-Type: application/json."
 
 
+class BodyTooLargeError(VibeBoxError):
+    """The body is larger than any that the service has a use for."""
+
+    status = 413
+    slug = "body-too-large"
+    title = "The request body is too large"
+    default_detail = "Send at most 1 MiB."
+
+
 class InvalidInputError(VibeBoxError):
     """Fields of the request break a rule; `errors` holds one `{field, message}` for each."""
 

@@ -10,7 +10,13 @@ from flask_openapi3.models.schema import Schema
 from flask_openapi3.types import ResponseDict
 
 from app._version import __version__
-from app.errors import InvalidInputError, MalformedBodyError, StorageUnavailableError, VibeBoxError
+from app.errors import (
+    BodyTooLargeError,
+    InvalidInputError,
+    MalformedBodyError,
+    StorageUnavailableError,
+    VibeBoxError,
+)
 from app.problems import CONTENT_TYPE, Problem, validation_problem
 
 # What a route returns. flask-openapi3 resolves annotations at run time, which flask.typing's
@@ -21,6 +27,9 @@ Answer = Response | tuple[Response, int] | tuple[str, int]
 Schema.model_config["extra"] = "allow"
 Schema.model_rebuild(force=True)
 
+# Whole bodies are held in memory, also those of callers who are not logged in.
+MAX_BODY_BYTES = 1024 * 1024
+
 BEARER: list[dict[str, list[Any]]] = [{"bearer": []}]
 _REFERENCE = {"$ref": "#/components/schemas/Problem"}
 _VALIDATION_STATUS = "422"
@@ -30,6 +39,7 @@ def new_app(import_name: str) -> OpenAPI:
     """Return a Flask application that collects its OpenAPI document, shown at /openapi."""
     app = OpenAPI(
         import_name,
+        static_folder=None,
         info=Info(
             title="VibeBox",
             version=__version__,
@@ -41,6 +51,7 @@ def new_app(import_name: str) -> OpenAPI:
         validation_error_callback=validation_problem,
     )
     app.json = _Json(app)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     return app
 
 
@@ -76,7 +87,9 @@ def problems(*errors: type[VibeBoxError]) -> ResponseDict:
 
 def body_problems(*errors: type[VibeBoxError]) -> ResponseDict:
     """Return `problems` of a route that reads a JSON body and uses the database."""
-    return problems(MalformedBodyError, InvalidInputError, StorageUnavailableError, *errors)
+    return problems(
+        MalformedBodyError, BodyTooLargeError, InvalidInputError, StorageUnavailableError, *errors
+    )
 
 
 def finish(app: OpenAPI) -> None:

@@ -11,9 +11,15 @@ from typing import Any
 
 from flask import Flask, Response, json, request
 from pydantic import BaseModel, Field, ValidationError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from app.errors import AuthenticationError, InvalidInputError, MalformedBodyError, VibeBoxError
+from app.errors import (
+    AuthenticationError,
+    BodyTooLargeError,
+    InvalidInputError,
+    MalformedBodyError,
+    VibeBoxError,
+)
 from app.logging import request_id
 
 CONTENT_TYPE = "application/problem+json"
@@ -91,6 +97,8 @@ def _domain_error(error: VibeBoxError) -> Response:
 
 
 def _http_error(error: HTTPException) -> Response:
+    if isinstance(error, RequestEntityTooLarge):
+        return _domain_error(BodyTooLargeError())
     if error.response is not None:
         return error.response  # type: ignore[return-value]
     # What nobody foresaw arrives here as an InternalServerError; Flask has logged its cause.

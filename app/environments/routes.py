@@ -17,6 +17,7 @@ from app.environments.schemas import (
 )
 from app.errors import (
     AuthenticationError,
+    BodyTooLargeError,
     EngineConflictError,
     EngineError,
     EngineTimeoutError,
@@ -35,7 +36,7 @@ from app.errors import (
 from app.openapi import BEARER, Answer, problems
 
 _COMMON = (AuthenticationError, InvalidTokenError, StorageUnavailableError, InvalidInputError)
-_BODY = (*_COMMON, MalformedBodyError)
+_BODY = (*_COMMON, MalformedBodyError, BodyTooLargeError)
 _ONE = (*_COMMON, EnvironmentNotFoundError)
 _ENGINE = (EngineUnreachableError, EngineTimeoutError, EngineError)
 _LAUNCH = (

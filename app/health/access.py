@@ -7,8 +7,11 @@ from werkzeug.datastructures import Headers
 
 # A proxy on this host makes every client look like a loopback peer; each of these gives it away.
 FORWARDING_HEADERS = (
+    "Cf-Connecting-Ip",
     "Forwarded",
+    "True-Client-Ip",
     "Via",
+    "X-Client-Ip",
     "X-Forwarded-For",
     "X-Forwarded-Host",
     "X-Forwarded-Port",

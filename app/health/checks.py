@@ -33,6 +33,8 @@ class Check:
         self.required = required
         self._deadline = deadline
         self._flight = SingleFlight(f"check-{name}", look)
+        self._lock = threading.Lock()
+        self._told: Run[None] | None = None
         self._last_reason: str | None = None
 
     def begin(self) -> Run[None]:
@@ -50,12 +52,19 @@ class Check:
                 reason += f" ({error.__cause__})"
         # A run that hangs is told as what it was waited for, not as the hours that it may last.
         seconds = min(run.seconds, self._deadline)
-        self._tell(reason, seconds)
+        if self._is_news(run):
+            self._tell(reason, seconds)
         return Result(up=reason is None, latency_ms=round(seconds * 1000, 3))
 
     def close(self) -> None:
         """End the thread of this check after its run."""
         self._flight.close()
+
+    def _is_news(self, run: Run[None]) -> bool:
+        """Tell whether nobody told of this run: several probes may have joined it."""
+        with self._lock:
+            told, self._told = self._told, run
+            return told is not run
 
     def _tell(self, reason: str | None, seconds: float) -> None:
         signals.emit(

@@ -47,7 +47,7 @@ def backend_for(url: str, *, connect_timeout: float, statement_timeout: float) -
     """Choose the backend of a URL; raises SettingsError when there is none."""
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         # The cause is dropped on purpose: a URL can hold a password.
         raise SettingsError([f"The database URL cannot be read; {_FORMS}"]) from None
     if parsed.drivername in {"sqlite", "sqlite+pysqlite"}:

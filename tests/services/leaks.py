@@ -45,7 +45,18 @@ def _descriptors() -> dict[tuple[int, str], str]:
 def _processes() -> dict[psutil.Process, str]:
     # Children only. A descendant whose parent lives belongs to that parent, which is listed; one
     # whose parent has died cannot be told from a stranger's process.
+    if not _has_children():
+        return {}
     return {process: _describe(process) for process in psutil.Process().children()}
+
+
+def _has_children() -> bool:
+    """Ask the kernel, which knows; psutil reads every process of the machine to find out."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
 
 
 def _describe(process: psutil.Process) -> str:

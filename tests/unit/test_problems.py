@@ -13,6 +13,7 @@ from flask_openapi3 import OpenAPI
 
 from app.components import EXTENSION
 from app.logging import JsonFormatter
+from app.openapi import MAX_BODY_BYTES
 from tests.unit.conftest import User, parts
 from tests.unit.routes import GUARDED, ROUTES, WITH_BODY, WITH_ID
 from tests.unit.support import assert_problem
@@ -240,3 +241,11 @@ def test_text_without_unicode_is_a_422(client: FlaskClient) -> None:
     response = client.post("/api/v1/auth/register", data=body, headers=JSON)
 
     assert_problem(response, 422, "invalid-input")
+
+
+def test_body_over_the_limit_is_refused(client: FlaskClient) -> None:
+    body = b'{"email": "' + b"a" * MAX_BODY_BYTES + b'"}'
+
+    response = client.post("/api/v1/auth/login", data=body, content_type="application/json")
+
+    assert_problem(response, 413, "body-too-large")

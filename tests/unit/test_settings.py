@@ -121,7 +121,6 @@ def test_password_of_a_wrong_database_url_is_not_shown(
     assert TOKEN not in line
 
 
-@pytest.mark.xfail(reason="app.storage.backend lets make_url's ValueError for a bad port out")
 def test_port_of_the_database_that_is_no_number_is_a_mistake() -> None:
     with pytest.raises(SettingsError):
         Database(f"postgresql://ada:{TOKEN}@host:port/x")
