@@ -1,19 +1,71 @@
-"""gunicorn's threaded worker, with a listening socket that closes when the worker stops accepting.
+"""gunicorn's threaded worker, with two differences that an operator notices.
 
-The stock worker only looks away from the socket while it finishes its requests. Since every worker
-holds a copy, the kernel goes on taking connections for a server that will never read them; they
-hang until the last worker is gone and are then reset. Here those that wait already are served, and
-new ones are refused at once (or, on a reload, go to the new workers), so a client or a proxy can
-turn elsewhere.
+**Probes and scrapes are never starved.** While every request thread is held, the stock worker
+queues whatever comes behind them, a liveness probe too: a busy service is then killed as a dead
+one. Here a connection that arrives in such a moment is looked at first; what asks for /health is
+served by a few threads of its own. Nothing is read from the connection for that, only peeked at.
+
+**A stopping worker closes its copy of the listening socket.** The stock worker only looks away from
+it while it finishes its requests. As long as any copy is open the kernel goes on taking
+connections for a server that will never read them; they hang until the last worker is gone and are
+then reset. Here those that wait already are served, and new ones are refused at once (or, on a
+reload, go to the new workers), so that a client or a proxy can turn elsewhere.
 """
 
+import selectors
+import socket
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from gunicorn.workers.gthread import ThreadWorker
 
+RESERVED_THREADS = 2
+_RESERVED_FOR = (b"GET /health", b"HEAD /health")
+_PEEKED = max(map(len, _RESERVED_FOR))
+# How long a connection that says nothing may wait for its turn to be looked at.
+_SILENCE_SECONDS = 5.0
+
 
 class Worker(ThreadWorker):
-    """The worker class of `gunicorn.conf.py`."""
+    """The worker class of `gunicorn.conf.py`.
+
+    `held` is touched by the main thread only: connections are handed out and taken back there.
+    """
+
+    def get_thread_pool(self) -> ThreadPoolExecutor:
+        """Make the request threads, and beside them the reserved ones."""
+        self.held = 0
+        self.reserve = ThreadPoolExecutor(RESERVED_THREADS, thread_name_prefix="reserved")
+        pool: ThreadPoolExecutor = super().get_thread_pool()
+        return pool
+
+    def enqueue_req(self, conn: Any) -> None:
+        """Hand a connection that has something to say to a thread."""
+        conn.reserved = False
+        if self.held >= self.cfg.threads and not self.cfg.is_ssl:
+            beginning = _peek(conn.sock)
+            if beginning is None:
+                self._wait_for_beginning(conn)
+                return
+            conn.reserved = beginning.startswith(_RESERVED_FOR)
+        if conn.reserved:
+            done: Future[Any] = self.reserve.submit(self.handle, conn)
+            done.add_done_callback(partial(self._give_back, conn))
+        else:
+            self.held += 1
+            super().enqueue_req(conn)
+
+    def finish_request(self, conn: Any, fs: "Future[Any]") -> None:
+        """Take back a connection whose request is answered."""
+        if not conn.reserved:
+            self.held -= 1
+        super().finish_request(conn, fs)
+
+    def busy_threads(self) -> tuple[int, int]:
+        """Return how many request threads are held, and how many there are."""
+        return min(self.held, self.cfg.threads), self.cfg.threads
 
     def set_accept_enabled(self, enabled: bool) -> None:
         """Start or pause accepting; the pause of a stopping worker is for good."""
@@ -30,3 +82,25 @@ class Worker(ThreadWorker):
             self.accept(listener)
             if self.nr_conns == before:
                 return
+
+    def _give_back(self, conn: Any, done: "Future[Any]") -> None:
+        """Return the connection to the main thread, as the stock worker does for its own pool."""
+        self.method_queue.defer(self.finish_request, conn, done)
+
+    def _wait_for_beginning(self, conn: Any) -> None:
+        """Let the poller watch a connection that has not said anything yet."""
+        conn.sock.setblocking(False)
+        conn.timeout = time.monotonic() + _SILENCE_SECONDS
+        self.pending_conns.append(conn)
+        callback = partial(self.on_pending_socket_readable, conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, callback)
+
+
+def _peek(peer: socket.socket) -> bytes | None:
+    """Return the first bytes that wait to be read, None where there are none yet."""
+    try:
+        return peer.recv(_PEEKED, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return b""  # the client is gone; the handler finds out
