@@ -7,6 +7,9 @@ BIN := $(VENV)/bin
 SOURCES := setup.cfg pyproject.toml constraints.txt
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
+# The tests that need no service and share nothing: they run on all cores.
+UNIT := not integration and not end_to_end
+
 .DEFAULT_GOAL := help
 .PHONY: help run test test-unit test-services check format generate lock benchmark clean
 
@@ -17,10 +20,11 @@ run: $(VENV)/.installed ## Start VibeBox on this machine (SQLite, http://127.0.0
 	@trap : INT; $(BIN)/vibebox run || [ $$? -eq 130 ]
 
 test: $(VENV)/.installed-dev ## Run every test; parts whose service is not installed are left out and named
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses auto -m "$(UNIT)" $(ARGS)
+	$(BIN)/pytest -m "not ($(UNIT))" $(ARGS)
 
 test-unit: $(VENV)/.installed-dev ## Run the tests that need no service, on all cores
-	$(BIN)/pytest --numprocesses auto -m "not integration and not end_to_end" $(ARGS)
+	$(BIN)/pytest --numprocesses auto -m "$(UNIT)" $(ARGS)
 
 test-services: ## Install PostgreSQL, Docker Engine and Prometheus for the tests (Debian, as root)
 	scripts/install-test-services

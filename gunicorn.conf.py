@@ -16,8 +16,11 @@ from pathlib import Path
 
 # On HUP gunicorn runs this file again in a master that has our modules loaded, and its workers
 # inherit them: without this a reload would go on with the old code and the old schema revision.
+# What holds the master's own place and values in the metrics directory stays: it has one of each.
+_KEPT = ("app.telemetry.values", "app.telemetry.directory")
 for _name in [name for name in sys.modules if name.partition(".")[0] == "app"]:
-    del sys.modules[_name]
+    if not _name.startswith(_KEPT):
+        del sys.modules[_name]
 
 from app.errors import SettingsError, VibeBoxError
 from app.logging import config as logging_config
@@ -114,13 +117,30 @@ def _check_schema():
 
 @_never_raise
 def when_ready(server):
-    """Say where things are."""
+    """Say where things are, and begin to measure the master itself."""
+    _measure_master(server)
     addresses = [str(listener) for listener in server.LISTENERS]
     _log.info("listening", extra={"addresses": addresses, "workers": server.num_workers})
     if _settings.welcome:
         from app.cli.welcome import lines
 
         print(*lines(addresses[0], _settings), sep="\n", flush=True)
+
+
+def _measure_master(server):
+    from app.telemetry.runtime import MASTER, Runtime
+    from app.telemetry.runtime.exits import ExitClassifier
+
+    server.exits = ExitClassifier()
+    server.exits.on_starting()
+    server.runtime = Runtime("web", MASTER)
+    server.runtime.start()
+
+
+@_never_raise
+def on_reload(server):
+    """Tell workers of the old code from those of the new."""
+    server.exits.on_reload(server)
 
 
 @_never_raise
@@ -130,16 +150,14 @@ def pre_fork(server, worker):
     worker.place = next(
         f"web-{number}" for number in itertools.count() if f"web-{number}" not in taken
     )
+    server.exits.pre_fork(worker)
 
 
 @_never_raise
 def post_fork(server, worker):
-    """Name the process in its logs and join the metrics directory in its own name."""
-    from app.telemetry.directory import Membership
-
+    """Name the process in its logs; the metrics directory it joins in its own name."""
     configure_logging(_settings.log_level, worker.place)
     server.membership.forget()
-    worker.membership = Membership(_directory)
     worker.server_started = server.started
 
 
@@ -149,25 +167,41 @@ def post_worker_init(worker):
     components = worker.wsgi.extensions["vibebox"]
     components.lifecycle.attach(worker, worker.server_started)
     components.start()
+    from app.telemetry.runtime import Runtime
+
+    threads = components.telemetry.scrapes.without(worker.busy_threads)
+    worker.runtime = Runtime("web", worker.place, threads=threads, sockets=worker.sockets)
+    worker.runtime.start()
 
 
 @_never_raise
 def worker_exit(server, worker):
-    """Give back what the worker holds; gunicorn calls this in the worker."""
+    """Give back what the worker holds; gunicorn calls this in the worker.
+
+    Its place in the metrics directory is not among that: threads may still be counting, and the
+    kernel gives the place back when the last of them has ended.
+    """
+    if worker.pid != os.getpid():
+        return  # the master, cleaning up after a worker that is gone already
+    server.exits.worker_exit(worker)
+    if getattr(worker, "runtime", None) is not None:
+        worker.runtime.close()
     if getattr(worker, "wsgi", None) is not None:
         worker.wsgi.extensions["vibebox"].close()
-    worker.membership.leave()
 
 
 @_never_raise
 def child_exit(server, worker):
-    """Drop the live gauges of a worker that ended, however that came; runs in the master."""
-    from app.telemetry.directory import mark_dead
+    """Count why the worker ended and absorb what it counted; runs in the master."""
+    from app.telemetry.directory import absorb
 
-    mark_dead(_directory, worker.pid)
+    server.exits.child_exit(worker)
+    absorb(_directory)
 
 
 @_never_raise
 def on_exit(server):
-    """Leave the metrics directory."""
+    """Leave the metrics directory, after the last word on the master itself."""
+    server.runtime.close()
+    server.exits.on_exit()
     server.membership.leave()

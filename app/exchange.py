@@ -85,12 +85,18 @@ class Exchanges:
         return _Closing(body, exchange, self._finish)
 
     def _before(self) -> None:
-        exchange = current()
-        rule = request.url_rule
+        # The proxy is resolved once: each access through it costs more than counting does.
+        incoming = request._get_current_object()  # type: ignore[attr-defined]
+        exchange: Exchange = incoming.environ[_KEY]
+        rule = incoming.url_rule
         if rule is not None:
             exchange.route = rule.rule
             exchange.endpoint = rule.endpoint
-        _notify(self.on_start, exchange)
+        for subscriber in self.on_start:
+            try:
+                subscriber(exchange)
+            except Exception:
+                _log.exception("exchange subscriber failed")
 
     def _after(self, response: Response) -> Response:
         current().status = response.status_code

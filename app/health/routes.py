@@ -65,8 +65,9 @@ def metrics() -> Answer:
     secret = token.get_secret_value() if token else None
     if not may_scrape(request.remote_addr or "", request.headers, secret):
         raise MetricsForbiddenError
-    exposition = components().telemetry.exposition
-    body, content_type = exposition.render(request.headers.get("Accept", ""))
+    telemetry = components().telemetry
+    with telemetry.scrapes.serve():
+        body, content_type = telemetry.exposition.render(request.headers.get("Accept", ""))
     return Response(body, content_type=content_type)
 
 

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from app.engine import OPERATIONS
 from app.storage import Base, EnvironmentStatus
+from app.telemetry import values
 from app.telemetry.family import (
     OTHER,
     Computed,
@@ -19,6 +20,8 @@ from app.telemetry.family import (
     GaugeFamily,
     HistogramFamily,
 )
+
+values.install()
 
 # A registry of our own, so that what a library puts on the default one does not mix in.
 registry = CollectorRegistry(auto_describe=False)
@@ -35,7 +38,12 @@ MODELS = (*Base.metadata.tables, OTHER)
 POOL_STATES = ("active", "idle", "overflow", "max")
 ENVIRONMENT_STATUSES = tuple(EnvironmentStatus)
 CHECKS = ("database", "docker")
-COLLECTORS = ("inventory", "files")
+COLLECTORS = ("inventory", "files", "runtime")
+ROLES = ("web", "agent")
+CPU_MODES = ("user", "system")
+GENERATIONS = ("0", "1", "2")
+THREAD_STATES = ("busy", "total")
+EXIT_REASONS = ("recycled", "reloaded", "timeout", "killed", "crashed", "shutdown")
 
 _HTTP = {"method": (*METHODS, OTHER_METHOD), "route": None, "status_code": STATUS_CODES}
 
@@ -140,6 +148,172 @@ build_info = GaugeFamily(
     multiprocess_mode="livemax",
     registry=registry,
 )
+_PROCESS = {"role": ROLES, "worker": None}
+_WORKER = {"worker": None}
+
+process_cpu = CounterFamily(
+    Counter,
+    "vibebox_process_cpu_seconds_total",
+    "CPU time used by the processes that had this slot.",
+    {**_PROCESS, "mode": CPU_MODES},
+    "each second, by what the process used since; worker is a slot (master, web-0, agent), which "
+    "the next process in that place takes over",
+    registry=registry,
+)
+process_rss = GaugeFamily(
+    Gauge,
+    "vibebox_process_resident_memory_bytes",
+    "Resident memory, shared pages in full.",
+    _PROCESS,
+    "each second, from /proc",
+    multiprocess_mode="livemostrecent",
+    registry=registry,
+)
+process_pss = GaugeFamily(
+    Gauge,
+    "vibebox_process_proportional_memory_bytes",
+    "Resident memory, each shared page divided by its users.",
+    _PROCESS,
+    "every 5 s, from /proc; the sum over the slots is what the service uses",
+    multiprocess_mode="livemostrecent",
+    registry=registry,
+)
+memory_limit = GaugeFamily(
+    Gauge,
+    "vibebox_memory_limit_bytes",
+    "Memory that the control group allows, or the host has.",
+    {"role": ROLES},
+    "every 5 s, from the control groups of version 1 or 2",
+    multiprocess_mode="livemax",
+    registry=registry,
+)
+cpu_limit = GaugeFamily(
+    Gauge,
+    "vibebox_cpu_limit_cores",
+    "Cores that the control group allows, or the host has.",
+    {"role": ROLES},
+    "the same moments",
+    multiprocess_mode="livemax",
+    registry=registry,
+)
+process_open_fds = GaugeFamily(
+    Gauge,
+    "vibebox_process_open_fds",
+    "Open file descriptors.",
+    _WORKER,
+    "each second, from /proc",
+    multiprocess_mode="livemostrecent",
+    registry=registry,
+)
+process_max_fds = GaugeFamily(
+    Gauge,
+    "vibebox_process_max_fds",
+    "File descriptors that the process may open (soft limit).",
+    _WORKER,
+    "each second",
+    multiprocess_mode="livemostrecent",
+    registry=registry,
+)
+process_threads = GaugeFamily(
+    Gauge,
+    "vibebox_process_threads",
+    "Threads of every kind.",
+    _WORKER,
+    "each second, from /proc",
+    multiprocess_mode="livemostrecent",
+    registry=registry,
+)
+process_start_time = GaugeFamily(
+    Gauge,
+    "vibebox_process_start_time_seconds",
+    "Start of the process in seconds since 1970.",
+    _WORKER,
+    "the start of a process in the slot",
+    multiprocess_mode="livemostrecent",
+    registry=registry,
+)
+gc_collections = CounterFamily(
+    Counter,
+    "vibebox_python_gc_collections_total",
+    "Runs of Python's garbage collector.",
+    {**_WORKER, "generation": GENERATIONS},
+    "each collection, counted within a second",
+    registry=registry,
+)
+gc_collected_objects = CounterFamily(
+    Counter,
+    "vibebox_python_gc_collected_objects_total",
+    "Objects that Python's garbage collector freed.",
+    {**_WORKER, "generation": GENERATIONS},
+    "the same collections",
+    registry=registry,
+)
+gc_duration = HistogramFamily(
+    Histogram,
+    "vibebox_python_gc_duration_seconds",
+    "Pause of each garbage collection.",
+    {"generation": GENERATIONS},
+    "the same collections",
+    buckets=(0.0001, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1),
+    registry=registry,
+)
+scheduling_lag = HistogramFamily(
+    Histogram,
+    "vibebox_scheduling_lag_seconds",
+    "How late a thread wakes up that asked to sleep 100 ms.",
+    {},
+    "each wake-up of that thread, in workers and agent; one that is late by L counts as L, "
+    "L - 0.1, L - 0.2 and so on above 0, once for each 100 ms missed",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2.5, 10),
+    registry=registry,
+)
+worker_threads = GaugeFamily(
+    Gauge,
+    "vibebox_worker_threads",
+    "Request threads of all workers.",
+    {"state": THREAD_STATES},
+    "each second; a scrape does not count itself among the busy",
+    multiprocess_mode="livesum",
+    registry=registry,
+)
+accept_queue_depth = GaugeFamily(
+    Gauge,
+    "vibebox_accept_queue_depth",
+    "Connections that wait on the listening socket.",
+    {},
+    "each second; of several sockets the fullest, Unix sockets left out",
+    multiprocess_mode="livemax",
+    registry=registry,
+)
+accept_queue_limit = GaugeFamily(
+    Gauge,
+    "vibebox_accept_queue_limit",
+    "Connections that may wait on the listening socket.",
+    {},
+    "the same moments",
+    multiprocess_mode="livemax",
+    registry=registry,
+)
+workers = GaugeFamily(
+    Gauge,
+    "vibebox_workers",
+    "Live web workers.",
+    {},
+    "start and end of a web worker",
+    multiprocess_mode="livesum",
+    registry=registry,
+)
+worker_exits = CounterFamily(
+    Counter,
+    "vibebox_worker_exits_total",
+    "Web workers that ended.",
+    {"reason": EXIT_REASONS},
+    "each worker that the master reaps. timeout: the master's heartbeat check gave it up; crashed: "
+    "an exit code, or a fault (SIGSEGV, SIGBUS, …); reloaded, shutdown: the master asked it to, on "
+    "a reload or else; recycled: it reached max_requests; killed: a signal that the master did not "
+    "send (the kernel short of memory, an operator)",
+    registry=registry,
+)
 health_check_up = GaugeFamily(
     Gauge,
     "vibebox_health_check_up",
@@ -193,6 +367,12 @@ collect_duration = Computed(
     {"collector": COLLECTORS},
     "the scrape that shows it",
 )
+metrics_files = Computed(
+    "vibebox_metrics_files",
+    "Files of the shared metrics directory that a scrape reads.",
+    {"state": ("live", "dead")},
+    "the scrape that shows it; live are those of living processes, dead the others and the archive",
+)
 
 FAMILIES: tuple[Family | Computed, ...] = tuple(  # type: ignore[type-arg]
     item for item in list(globals().values()) if isinstance(item, (Family, Computed))
@@ -212,11 +392,12 @@ def create_expected() -> None:
     A counter born at 1 has an increase of 0, and an alert on a series that does not exist yet
     sees nothing: so all of them exist from the start. Histograms of calls follow their counters.
     """
-    for counter in (docker_operations, auth_attempts, collect_errors):
+    for counter in (docker_operations, auth_attempts, collect_errors, worker_exits):
         counter.create_all()
-    for gauge in (active_connections, db_pool_size, db_pool_utilization):
+    for gauge in (active_connections, db_pool_size, db_pool_utilization, worker_threads):
         gauge.create_all()
     docker_operation_duration.create_all()
+    gc_duration.create_all()
     for family in FAMILIES:
         if any(values is not None for values in family.labels.values()):
             label_overflow.child(family.name)

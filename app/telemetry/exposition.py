@@ -1,22 +1,30 @@
 """The scrape: every collector's part, or what is left when one cannot be read.
 
-Content negotiation is the client library's: the text format, or OpenMetrics by `Accept`.
+What the processes counted is rendered from the shared directory by the aggregator; the other parts
+are few families, made by the client library's encoders. Content negotiation is the client
+library's too: the text format, or OpenMetrics by `Accept`.
 """
 
 import logging
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
 from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.openmetrics.exposition import UNDERSCORES
 
-from app.telemetry.catalogue import collect_duration, collect_errors, registry
+from app.telemetry.aggregation import Aggregator, supported
+from app.telemetry.catalogue import collect_duration, collect_errors, metrics_files, registry
+from app.telemetry.directory import MetricsDirectoryBusyError, Snapshot, absorb, snapshot
 
+OPENMETRICS = "application/openmetrics-text"
+_END = b"# EOF\n"
+_EMPTY = "empty"  # a file that is being made at this moment looks like that
 _log = logging.getLogger(__name__)
 
 
@@ -28,69 +36,106 @@ class Collector(Protocol):
     def collect(self) -> Iterable[Metric]: ...
 
 
+class Encoding:
+    """What was negotiated: how to write families, and what to say of it."""
+
+    def __init__(self, accept: str) -> None:
+        self._encode, self.content_type = choose_encoder(accept)
+        self.openmetrics = self.content_type.startswith(OPENMETRICS)
+        self.escaping: str = getattr(self._encode, "keywords", {}).get("escaping", UNDERSCORES)
+
+    def text(self, families: Iterable[Metric]) -> bytes:
+        """Return the families as text, without OpenMetrics' end mark."""
+        return self._encode(_Families(families)).removesuffix(_END)
+
+
 class Files:
-    """Collector of what the processes counted, in the shared directory or, alone, in memory."""
+    """What the processes counted: in the shared directory or, where there is none, in memory."""
 
     name = "files"
 
-    def collect(self) -> Iterable[Metric]:
+    def __init__(self) -> None:
+        self._aggregator = Aggregator() if supported() else None
+
+    def render(self, encoding: Encoding) -> bytes:
+        """Return the text of all families. Raises: MetricsDirectoryBusyError, OSError."""
         directory = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
         if not directory:
-            return list(registry.collect())
-        try:
-            return list(MultiProcessCollector(None, directory).collect())
-        except Exception:
-            # One bad file fails the whole collection; leave out that one and count it.
-            return list(MultiProcessCollector.merge(_readable_files(Path(directory))))
+            return encoding.text(registry.collect())
+        with snapshot(Path(directory)) as current:
+            if not current.dead:
+                return self._text(current, encoding)
+        # Somebody died and nobody has noticed yet: what it counted has a place in the archive.
+        _absorb(Path(directory))
+        with snapshot(Path(directory)) as current:
+            return self._text(current, encoding)
+
+    def _text(self, current: Snapshot, encoding: Encoding) -> bytes:
+        text = self._read(sorted(current.files), encoding)
+        states = [
+            (("live",), float(current.live_files)),
+            (("dead",), float(len(current.files) - current.live_files)),
+        ]
+        return text + encoding.text([metrics_files.samples(states)])
+
+    def _read(self, files: list[Path], encoding: Encoding) -> bytes:
+        if self._aggregator is None:
+            return encoding.text(MultiProcessCollector.merge([str(file) for file in files]))
+        rendered = self._aggregator.render(files, encoding.openmetrics, encoding.escaping)
+        for file, why in rendered.errors:
+            if why != _EMPTY:
+                collect_errors.child(self.name).inc()
+                _log.warning("scrape left out a file", extra={"file": file.name, "why": why})
+        return rendered.families
 
 
 class Exposition:
-    """Renders a scrape of its collectors, in their order."""
+    """Renders a scrape of its collectors, in their order, and of the files."""
 
     def __init__(self, collectors: Iterable[Collector]) -> None:
         self._collectors = tuple(collectors)
+        self._files = Files()
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """Return the body and its Content-Type for the `Accept` header given."""
-        encode, content_type = choose_encoder(accept)
-        return encode(_Scrape(self._collectors)), content_type
-
-
-class _Scrape:
-    """One scrape, in the shape that the client library's encoders read."""
-
-    def __init__(self, collectors: Iterable[Collector]) -> None:
-        self._collectors = collectors
-
-    def collect(self) -> Iterator[Metric]:
-        seconds: list[tuple[tuple[str, ...], float]] = []
-        for collector in self._collectors:
+        encoding = Encoding(accept)
+        # The files come last, so that the failure of another part shows in the same scrape.
+        parts: list[tuple[str, Callable[[], bytes]]] = [
+            (collector.name, lambda part=collector: encoding.text(part.collect()))  # type: ignore[misc]
+            for collector in self._collectors
+        ]
+        parts.append((self._files.name, lambda: self._files.render(encoding)))
+        body, seconds = [], []
+        for name, render in parts:
             started = time.perf_counter()
-            yield from _guarded(collector)
-            seconds.append(((collector.name,), time.perf_counter() - started))
-        yield collect_duration.samples(seconds)
+            body.append(_guarded(name, render))
+            seconds.append(((name,), time.perf_counter() - started))
+        body.append(encoding.text([collect_duration.samples(seconds)]))
+        if encoding.openmetrics:
+            body.append(_END)
+        return b"".join(body), encoding.content_type
 
 
-def _guarded(collector: Collector) -> Iterable[Metric]:
+class _Families:
+    """Families in the shape that the client library's encoders read."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
+
+
+def _guarded(name: str, render: Callable[[], bytes]) -> bytes:
     try:
-        return list(collector.collect())
+        return render()
     except Exception as error:
-        collect_errors.child(collector.name).inc()
-        _log.warning(
-            "scrape left out a part", extra={"collector": collector.name, "why": str(error)}
-        )
-        return []
+        collect_errors.child(name).inc()
+        _log.warning("scrape left out a part", extra={"collector": name, "why": str(error)})
+        return b""
 
 
-def _readable_files(directory: Path) -> list[str]:
-    readable = []
-    for file in sorted(directory.glob("*.db")):
-        try:
-            list(MmapedDict.read_all_values_from_file(str(file)))
-            readable.append(str(file))
-        except FileNotFoundError:
-            continue  # a live gauge of a process that ended meanwhile
-        except Exception as error:
-            collect_errors.child(Files.name).inc()
-            _log.warning("scrape left out a file", extra={"file": file.name, "why": str(error)})
-    return readable
+def _absorb(directory: Path) -> None:
+    """Absorb the dead that nobody else has absorbed yet; not at the cost of waiting."""
+    with suppress(MetricsDirectoryBusyError, OSError):
+        collect_errors.child(Files.name).inc(absorb(directory, wait=0).bad_files)

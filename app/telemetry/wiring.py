@@ -14,9 +14,10 @@ from app.storage import Database
 from app.telemetry import events, requests
 from app.telemetry.catalogue import build_info, create_expected
 from app.telemetry.engine_calls import measured
-from app.telemetry.exposition import Exposition, Files
+from app.telemetry.exposition import Exposition
 from app.telemetry.inventory import Inventory
 from app.telemetry.queries import init_engine
+from app.telemetry.runtime import Scrapes
 
 
 class Telemetry:
@@ -29,9 +30,9 @@ class Telemetry:
         build_info.child(
             __version__, platform.python_version(), version("gunicorn"), version("flask")
         ).set(1)
+        self.scrapes = Scrapes()
         self._inventory = Inventory(database, settings.scrape_timeout)
-        # The files come last, so that the failure of another part shows in the same scrape.
-        self.exposition = Exposition([self._inventory, Files()])
+        self.exposition = Exposition([self._inventory])
 
     def measure_engine(self, engine: Engine) -> Engine:
         """Return the Docker door, with each call counted."""

@@ -133,14 +133,14 @@ def test_metrics_touch_no_metrics_directory(tmp_path: Path) -> None:
 
 def test_metrics_renew_a_document(runner: CliRunner, tmp_path: Path) -> None:
     file = tmp_path / "README.md"
-    file.write_text(f"# Before\n{BEGIN}old\n{END}# After\n")
+    file.write_text(f"# Before\n{BEGIN}WRITTEN BEFORE\n{END}# After\n")
 
     for _ in range(2):
         assert run(runner, "metrics", "--write", str(file)).exit_code == 0
 
     text = file.read_text()
     assert text.startswith(f"# Before\n{BEGIN}") and text.endswith(f"{END}# After\n")
-    assert reference_table() in text and "old" not in text
+    assert reference_table() in text and "WRITTEN BEFORE" not in text
 
 
 @pytest.mark.parametrize("document", ["", BEGIN, END, f"{END}{BEGIN}"])

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from app.telemetry import values
 from app.telemetry.family import Computed, CounterFamily, Family, GaugeFamily
 
 
@@ -35,7 +36,8 @@ def read(registry: CollectorRegistry) -> Callable[[], dict[tuple[str, ...], floa
 
 
 @pytest.fixture
-def family(registry: CollectorRegistry) -> CounterFamily:
+def family(registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch) -> CounterFamily:
+    monkeypatch.setattr(values, "store", values.Store())  # this test's values are its own
     labels = {"kind": ("a", "b"), "route": None}
     return CounterFamily(Counter, "x_total", "Help.", labels, "a test", registry=registry)
 

@@ -1,0 +1,10 @@
+"""The scrape over the files of many processes: what the stock collector would say, incrementally.
+
+The stock collector parses every key of every file at every scrape. Here a key is parsed once, a
+layout says which place of which file goes into which line, and a scrape reads values only.
+"""
+
+from app.telemetry.aggregation.aggregator import Aggregator, Rendered
+from app.telemetry.aggregation.support import supported
+
+__all__ = ["Aggregator", "Rendered", "supported"]

@@ -1,0 +1,25 @@
+"""The directory through which the processes share their metrics.
+
+`prepare` it at the start of the service, join it by a `Membership` in each process that counts,
+`absorb` the dead when a process has ended, and read a `snapshot` of it. See `layout` for its files,
+`archive` for why nothing is lost or counted twice whenever somebody is killed.
+
+Nothing in here imports prometheus_client: gunicorn's master imports this package before
+PROMETHEUS_MULTIPROC_DIR is final, and the client library reads that variable when it is imported.
+"""
+
+from app.telemetry.directory.archive import Absorption, absorb
+from app.telemetry.directory.door import MetricsDirectoryBusyError
+from app.telemetry.directory.membership import Membership
+from app.telemetry.directory.reading import Snapshot, snapshot
+from app.telemetry.directory.starting import prepare
+
+__all__ = [
+    "Absorption",
+    "Membership",
+    "MetricsDirectoryBusyError",
+    "Snapshot",
+    "absorb",
+    "prepare",
+    "snapshot",
+]

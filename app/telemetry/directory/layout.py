@@ -1,0 +1,122 @@
+"""The names in the metrics directory, and what each says.
+
+    counter_<member>.db  histogram_<member>.db  summary_<member>.db  gauge_<mode>_<member>.db
+                            what a member counted, in the client library's format
+    <kind>_<member>.side    what else a member keeps (exemplars); goes when its member goes
+    member_<member>.lock    the member's marker; whoever holds its lock lives
+    counter_archive<n>.db … what the dead counted; only the generation that the manifest names
+    manifest.json           the commit record: the generation, and the members that it holds
+    door.lock  gate.lock    see `door`
+    *.tmp                   being written aside; nobody's after a kill
+    *.bad                   a file that could not be read, kept for whoever wants to know why
+
+Stock tools split the names at `_`: a member's name has none. Files of a member without a marker
+(left by a version that named them by pid) belong to the dead.
+"""
+
+import os
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+DOOR = "door.lock"
+GATE = "gate.lock"
+MANIFEST = "manifest.json"
+ASIDE = ".tmp"
+BAD = ".bad"
+
+_VALUES = re.compile(r"(?P<prefix>counter|histogram|summary|gauge_[a-z]+)_(?P<member>[^_]+)\.db")
+_SIDE = re.compile(r"[a-z]+_(?P<member>[^_]+)\.side")
+_MARKER = re.compile(r"member_(?P<member>[^_]+)\.lock")
+_ARCHIVE = re.compile(r"archive(?P<generation>[0-9]+)")
+
+
+@dataclass(frozen=True)
+class ValueFile:
+    """A file of values; `prefix` is its type, for gauges with the mode: `gauge_max`."""
+
+    path: Path
+    prefix: str
+
+    @property
+    def is_live_gauge(self) -> bool:
+        return self.prefix.startswith("gauge_live")
+
+
+@dataclass
+class Belongings:
+    """What one member has in the directory."""
+
+    values: list[ValueFile] = field(default_factory=list)
+    sides: list[Path] = field(default_factory=list)
+    marker: Path | None = None
+
+    def paths(self) -> list[Path]:
+        """Everything, the marker last."""
+        paths = [file.path for file in self.values] + self.sides
+        return paths if self.marker is None else [*paths, self.marker]
+
+
+@dataclass
+class Listing:
+    """The directory's files, sorted by whose they are."""
+
+    members: defaultdict[str, Belongings] = field(default_factory=lambda: defaultdict(Belongings))
+    archives: defaultdict[int, list[ValueFile]] = field(default_factory=lambda: defaultdict(list))
+    aside: list[Path] = field(default_factory=list)
+    bad: list[Path] = field(default_factory=list)
+    strangers: list[str] = field(default_factory=list)
+
+
+def values_path(directory: Path, prefix: str, owner: str) -> Path:
+    """Return where an owner (a member, or `archive_name()`) has its values of a type."""
+    return directory / f"{prefix}_{owner}.db"
+
+
+def side_path(directory: Path, kind: str, member: str) -> Path:
+    """Return where a member keeps something beside its values; `kind` is lower-case letters."""
+    return directory / f"{kind}_{member}.side"
+
+
+def marker_path(directory: Path, member: str) -> Path:
+    return directory / f"member_{member}.lock"
+
+
+def archive_name(generation: int) -> str:
+    return f"archive{generation}"
+
+
+def scan(directory: Path) -> Listing:
+    """List the directory, in the order of the names. Raises: OSError."""
+    listing = Listing()
+    for name in sorted(os.listdir(directory)):
+        if not _sort_in(listing, directory / name):
+            listing.strangers.append(name)
+    return listing
+
+
+def _sort_in(listing: Listing, path: Path) -> bool:
+    if path.name in (DOOR, GATE, MANIFEST):
+        return True
+    if path.suffix in (ASIDE, BAD) and _is_ours(path.stem):
+        (listing.aside if path.suffix == ASIDE else listing.bad).append(path)
+        return True
+    if match := _VALUES.fullmatch(path.name):
+        _sort_values(listing, ValueFile(path, match["prefix"]), match["member"])
+    elif match := _SIDE.fullmatch(path.name):
+        listing.members[match["member"]].sides.append(path)
+    elif match := _MARKER.fullmatch(path.name):
+        listing.members[match["member"]].marker = path
+    return match is not None
+
+
+def _sort_values(listing: Listing, file: ValueFile, owner: str) -> None:
+    if archive := _ARCHIVE.fullmatch(owner):
+        listing.archives[int(archive["generation"])].append(file)
+    else:
+        listing.members[owner].values.append(file)
+
+
+def _is_ours(name: str) -> bool:
+    return name == MANIFEST or any(pattern.fullmatch(name) for pattern in (_VALUES, _SIDE, _MARKER))

@@ -1,0 +1,53 @@
+"""What a scrape reads: the values of the living, of the dead not yet absorbed, and the archive."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.telemetry.directory import door, layout, manifest
+from app.telemetry.directory.membership import is_live
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The files whose values count, the archive's first, and how many members there are.
+
+    `live_files` is how many of `files` belong to the living.
+    `archive` are those of `files` that are the archive's; see `merging` for their rests.
+    """
+
+    files: list[Path]
+    archive: list[Path]
+    live_files: int
+    live: int
+    dead: int
+
+
+@contextmanager
+def snapshot(directory: Path, wait: float = door.WAIT) -> Iterator[Snapshot]:
+    """Hold the directory still: read the files inside the block, and be quick.
+
+    A member that dies meanwhile keeps its files. Values of the living go on changing.
+    Raises: MetricsDirectoryBusyError after `wait` seconds; OSError.
+    """
+    with door.shared(directory, wait):
+        yield _take(directory)
+
+
+def _take(directory: Path) -> Snapshot:
+    listing = layout.scan(directory)
+    current = manifest.read(directory, listing)
+    archive = [file.path for file in listing.archives.get(current.generation, [])]
+    files = list(archive)
+    live = dead = live_files = 0
+    for name, belongings in listing.members.items():
+        if name in current.absorbed:
+            continue
+        lives = is_live(belongings.marker)
+        live += lives
+        dead += not lives
+        counting = [file.path for file in belongings.values if lives or not file.is_live_gauge]
+        live_files += len(counting) if lives else 0
+        files += counting
+    return Snapshot(files, archive, live_files, live, dead)

@@ -1,0 +1,84 @@
+"""A start makes, checks and, where nobody lives in it, cleans the directory."""
+
+import logging
+import os
+from pathlib import Path
+
+from app.errors import MetricsDirectoryError
+from app.telemetry.directory import disk, door, layout
+from app.telemetry.directory.archive import absorb
+from app.telemetry.directory.door import MetricsDirectoryBusyError
+from app.telemetry.directory.layout import Listing
+from app.telemetry.directory.membership import is_live
+
+_log = logging.getLogger(__name__)
+
+
+def prepare(directory: Path) -> int:
+    """Make and check the directory; clean it if nobody lives in it, else absorb the dead.
+
+    Returns: how many live members were found (0: it holds no values now).
+    Raises: MetricsDirectoryError, with one sentence for the operator.
+    """
+    _make(directory)
+    _check(directory)
+    try:
+        with door.exclusive(directory):
+            listing = layout.scan(directory)
+            live = sum(is_live(member.marker) for member in listing.members.values())
+            if live == 0:
+                _clean(directory, listing)
+    except OSError as error:
+        raise MetricsDirectoryError(
+            f"PROMETHEUS_MULTIPROC_DIR={directory} cannot be put in order ({error.strerror}): "
+            "empty it yourself or name another directory."
+        ) from error
+    if live:
+        _absorb(directory)
+    return live
+
+
+def _absorb(directory: Path) -> None:
+    """Absorb what can be absorbed now: what is left counts all the same, and others try again."""
+    try:
+        absorb(directory)
+    except (OSError, MetricsDirectoryBusyError) as error:
+        _log.warning("the dead are not absorbed", extra={"why": str(error)})
+
+
+def _make(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MetricsDirectoryError(
+            f"PROMETHEUS_MULTIPROC_DIR={directory} cannot be made ({error.strerror}): "
+            "name a directory that this user may write."
+        ) from error
+
+
+def _check(directory: Path) -> None:
+    if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+        raise MetricsDirectoryError(
+            f"PROMETHEUS_MULTIPROC_DIR={directory} cannot be written by this user: "
+            "change its owner or name another directory."
+        )
+    strangers = layout.scan(directory).strangers
+    if strangers:
+        shown = ", ".join(strangers[:3]) + (", …" if len(strangers) > 3 else "")
+        raise MetricsDirectoryError(
+            f"PROMETHEUS_MULTIPROC_DIR={directory} holds other things ({shown}): "
+            "name a directory of its own, since VibeBox deletes files in it."
+        )
+
+
+def _clean(directory: Path, listing: Listing) -> None:
+    """Delete everything but the locks.
+
+    The manifest goes last: until then it keeps what is left of absorbed members from counting.
+    """
+    paths = listing.aside + listing.bad
+    paths += [path for member in listing.members.values() for path in member.paths()]
+    paths += [file.path for files in listing.archives.values() for file in files]
+    for path in (*paths, directory / layout.MANIFEST):
+        disk.step(f"remove {path.name}")
+        path.unlink(missing_ok=True)
