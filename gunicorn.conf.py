@@ -16,10 +16,10 @@ from pathlib import Path
 
 # On HUP gunicorn runs this file again in a master that has our modules loaded, and its workers
 # inherit them: without this a reload would go on with the old code and the old schema revision.
-# What holds the master's own place and values in the metrics directory stays: it has one of each.
-_KEPT = ("app.telemetry.values", "app.telemetry.directory")
+# What holds this process's own values in the metrics directory stays: there is one of it.
+_KEPT = "app.telemetry.values"
 for _name in [name for name in sys.modules if name.partition(".")[0] == "app"]:
-    if not _name.startswith(_KEPT):
+    if _name != _KEPT:
         del sys.modules[_name]
 
 from app.errors import SettingsError, VibeBoxError
