@@ -7,7 +7,8 @@ BIN := $(VENV)/bin
 SOURCES := setup.cfg pyproject.toml constraints.txt
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-# The tests that need no service and share nothing: they run on all cores.
+# The tests that need no service and share nothing run on all cores; the others two files at a time,
+# since each process brings services of its own.
 UNIT := not integration and not end_to_end
 
 .DEFAULT_GOAL := help
@@ -21,7 +22,7 @@ run: $(VENV)/.installed ## Start VibeBox on this machine (SQLite, http://127.0.0
 
 test: $(VENV)/.installed-dev ## Run every test; parts whose service is not installed are left out and named
 	$(BIN)/pytest --numprocesses auto -m "$(UNIT)" $(ARGS)
-	$(BIN)/pytest -m "not ($(UNIT))" $(ARGS)
+	$(BIN)/pytest --numprocesses 2 --dist loadfile -m "not ($(UNIT))" $(ARGS)
 
 test-unit: $(VENV)/.installed-dev ## Run the tests that need no service, on all cores
 	$(BIN)/pytest --numprocesses auto -m "$(UNIT)" $(ARGS)

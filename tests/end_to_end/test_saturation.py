@@ -17,7 +17,7 @@ from tests.services.web import WebServer
 
 pytestmark = pytest.mark.end_to_end
 
-WORKERS, THREADS = 2, 4
+WORKERS, THREADS = 1, 4
 HELD = 3 * WORKERS * THREADS
 PROBES = 100
 

@@ -166,6 +166,15 @@ def as_user(name: str) -> list[str]:
     return ["setpriv", f"--reuid={name}", f"--regid={name}", "--init-groups"]
 
 
+def _stands_still(process: psutil.Process) -> bool:
+    """Tell whether no thread of the process runs any more."""
+    states = []
+    for thread in Path(f"/proc/{process.pid}/task").glob("*/stat"):
+        with contextlib.suppress(OSError):
+            states.append(thread.read_text().rpartition(")")[2].split()[0])
+    return all(state in "TtZX" for state in states)
+
+
 class Program:
     """A program under the control of a test.
 
@@ -263,6 +272,8 @@ class Program:
             self._freeze_all()
         else:
             self._freeze(psutil.Process(self.pid))
+        # On a busy machine a thread may still answer a moment after the signal.
+        wait_until(lambda: all(map(_stands_still, self._frozen)), STOP_TIMEOUT)
 
     def _freeze_all(self) -> None:
         """Freeze until no unfrozen descendant is left: a parent may fork until it is stopped."""
