@@ -122,6 +122,10 @@ def test_random_paths_and_methods_add_no_series_after_warm_up(server: WebServer)
         }
         | {Kind("other", "BREW", "/pot", UNMATCHED, 404, label="OTHER"): 1}
     )
+    # The last thing that a process publishes for the first time, by the master and four workers.
+    memory = "vibebox_process_proportional_memory_bytes"
+    wait_until(lambda: sum(name == memory for name, _ in server.metrics()) == 5, 20)
+    wait_until(lambda: server.metric("vibebox_workers") == 4, 20)
     send_all(server.port, warm_up)
     server.metrics()  # its own series
     series = set(server.metrics())
