@@ -14,6 +14,9 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from app.telemetry.aggregation import Aggregator
 from tests.telemetry.aggregation.support import key, stock, write
 
+# Hundreds of directories, each compared: seconds, not milliseconds.
+pytestmark = pytest.mark.integration
+
 Entry = tuple[str, float, float]
 FORMATS = pytest.mark.parametrize("openmetrics", [False, True], ids=["text", "openmetrics"])
 MODES = ("all", "liveall", "min", "livemin", "max", "livemax", "sum", "livesum")

@@ -160,6 +160,7 @@ def test_file_named_by_a_pid_belongs_to_the_dead(directory: Path) -> None:
     assert seen(directory) == {("a", ()): 3.0}
 
 
+@pytest.mark.integration
 def test_directory_stays_small_after_200_replacements(directory: Path) -> None:
     write_dead(directory)
     absorb(directory)
