@@ -195,8 +195,10 @@ def child_exit(server, worker):
     """Count why the worker ended and absorb what it counted; runs in the master."""
     from app.telemetry.directory import absorb
 
-    server.exits.child_exit(worker)
-    absorb(_directory)
+    try:
+        server.exits.child_exit(worker)
+    finally:  # a reason that cannot be told must not keep counts from the archive
+        absorb(_directory)
 
 
 @_never_raise

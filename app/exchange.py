@@ -92,11 +92,7 @@ class Exchanges:
         if rule is not None:
             exchange.route = rule.rule
             exchange.endpoint = rule.endpoint
-        for subscriber in self.on_start:
-            try:
-                subscriber(exchange)
-            except Exception:
-                _log.exception("exchange subscriber failed")
+        _notify(self.on_start, exchange)
 
     def _after(self, response: Response) -> Response:
         current().status = response.status_code
