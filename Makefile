@@ -50,8 +50,8 @@ lock: ## Write constraints.txt anew from the ranges of setup.cfg
 	build/lock/bin/pip --disable-pip-version-check freeze --all --exclude vibebox --exclude pip --exclude setuptools > constraints.txt
 	rm -rf build/lock
 
-benchmark: $(VENV)/.installed-dev ## Measure what telemetry adds to a request, beside bare Flask
-	$(BIN)/python -m benchmarks
+benchmark: $(VENV)/.installed-benchmark ## Measure telemetry beside bare Flask, the stock client and other exporters
+	$(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## Remove the environment, caches and build results; keep var/ (database)
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
@@ -67,4 +67,9 @@ $(VENV)/.installed: $(SOURCES) | $(VENV)/bin/python
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@echo "Installing what tests and checks need …"
 	@$(PIP) --editable '.[test,dev]'
+	@touch $@
+
+$(VENV)/.installed-benchmark: $(VENV)/.installed
+	@echo "Installing what ours is measured beside …"
+	@$(PIP) --editable '.[benchmark]'
 	@touch $@

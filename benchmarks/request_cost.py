@@ -1,103 +1,87 @@
-"""CPU time of one request, in process: bare Flask, and what each layer of ours adds.
+"""CPU time of one request, in process: bare Flask, and what each way to measure adds.
 
-Every variant answers the same JSON from the same route. They take turns in short rounds, so that
-another load on the machine hits all alike, and the median round of each is shown.
+Every variant answers the same JSON from the same route, in a process of its own. They take turns in
+short rounds, so that another load on the machine hits all alike. What a variant adds is the median
+of its differences to bare Flask in the same turn.
 """
 
-import logging
 import statistics
-import time
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
-from flask import Flask, Response
-from werkzeug.test import EnvironBuilder
-
-from app import access
-from app.exchange import Exchanges
-from app.logging import JsonFormatter
-from app.telemetry import requests
+from benchmarks import place
+from benchmarks.child import REQUESTS
+from benchmarks.table import Bar, Section, progress, times
+from benchmarks.variants import VARIANTS
 
 ROUNDS = 31
-REQUESTS = 400
+_ADDED_MICROSECONDS = 8.0
+_ENDS_WITHIN = 10.0
+
+Times = dict[str, list[float]]
 
 
-def _flask() -> Flask:
-    app = Flask("benchmark")
-
-    @app.get("/items/<item>")
-    def show(item: str) -> dict[str, str]:
-        return {"item": item}
-
-    return app
-
-
-def _bare() -> Flask:
-    return _flask()
-
-
-def _empty_hooks() -> Flask:
-    app = _flask()
-
-    def before() -> None:
-        return None
-
-    def after(response: Response) -> Response:
-        return response
-
-    app.before_request(before)
-    app.after_request(after)
-    return app
+def run() -> list[Bar]:
+    """Measure, print the section, and return how its bar was met."""
+    progress(f"{ROUNDS} rounds of {REQUESTS} requests, {len(VARIANTS)} variants in turn")
+    measured = _measure()
+    added = {
+        name: statistics.median(_differences(rounds, measured["bare"]))
+        for name, rounds in measured.items()
+    }
+    title = f"CPU time of one request, in process: median of {ROUNDS} rounds of {REQUESTS}"
+    section = Section(title, "variant", "µs", "added µs", "added/ours")
+    for name, variant in VARIANTS.items():
+        if name in measured:
+            median, more = statistics.median(measured[name]), added[name]
+            ratio = "" if name == "bare" else times(more / added["ours"])
+            section.row(variant.title, f"{median:.1f}", f"{more:.1f}", ratio)
+        else:
+            section.row(variant.title, "not installed: make benchmark")
+    ours = added["ours"]
+    promise = f"telemetry adds at most {_ADDED_MICROSECONDS:.0f} µs"
+    return [Bar(promise, f"{ours:.1f} µs", ours <= _ADDED_MICROSECONDS)]
 
 
-def _telemetry() -> Flask:
-    app = _flask()
-    requests.init_app(app, Exchanges(app), {})
-    return app
+def _measure() -> Times:
+    """Return the rounds of each variant that could be built."""
+    with place.temporary() as directory, ExitStack() as stack:
+        children = {name: stack.enter_context(_child(directory, name)) for name in VARIANTS}
+        measured: Times = {name: [] for name, child in children.items() if _round(child)}
+        for _ in range(ROUNDS):
+            for name, rounds in measured.items():
+                rounds.append(_round(children[name]))
+        return measured
 
 
-def _telemetry_and_log() -> Flask:
-    app = _flask()
-    exchanges = Exchanges(app)
-    access.init_app(app, exchanges)
-    requests.init_app(app, exchanges, {})
-    return app
+@contextmanager
+def _child(directory: Path, name: str) -> Iterator["subprocess.Popen[str]"]:
+    """Start the process of a variant, and end it with the block."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.child", name],
+        cwd=place.ROOT,
+        env=place.environment(directory / name),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        yield process
+        _, _ = process.communicate(timeout=_ENDS_WITHIN)
 
 
-VARIANTS: dict[str, Callable[[], Flask]] = {
-    "bare Flask": _bare,
-    "empty before/after hooks": _empty_hooks,
-    "VibeBox telemetry": _telemetry,
-    "VibeBox telemetry, request id, log line": _telemetry_and_log,
-}
+def _round(child: "subprocess.Popen[str]") -> float:
+    """Let the child run a round; 0 when it has ended, since it could not be built."""
+    assert child.stdin is not None and child.stdout is not None
+    try:
+        print(file=child.stdin, flush=True)
+    except BrokenPipeError:
+        return 0.0
+    return float(child.stdout.readline() or 0.0)
 
 
-def _round(app: Flask) -> float:
-    """Return the CPU time of one request in microseconds, averaged over a round."""
-    environ = EnvironBuilder("/items/7").get_environ()
-    started = time.process_time()
-    for _ in range(REQUESTS):
-        body = app.wsgi_app(dict(environ), lambda status, headers, error=None: lambda data: None)
-        for _chunk in body:
-            pass
-        body.close()  # type: ignore[attr-defined]
-    return (time.process_time() - started) / REQUESTS * 1e6
-
-
-def main() -> None:
-    """Measure and print the table."""
-    handler = logging.StreamHandler(open("/dev/null", "w"))
-    handler.setFormatter(JsonFormatter())
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-    apps = {name: build() for name, build in VARIANTS.items()}
-    for app in apps.values():
-        _round(app)
-    times: dict[str, list[float]] = {name: [] for name in apps}
-    for _ in range(ROUNDS):
-        for name, app in apps.items():
-            times[name].append(_round(app))
-    bare = statistics.median(times["bare Flask"])
-    print(f"CPU time of one request, median of {ROUNDS} rounds of {REQUESTS}\n")
-    print(f"{'variant':<42}{'µs':>8}{'added µs':>10}{'ratio':>8}")
-    for name, values in times.items():
-        median = statistics.median(values)
-        print(f"{name:<42}{median:>8.1f}{median - bare:>10.1f}{median / bare:>8.2f}")
+def _differences(rounds: list[float], bare: list[float]) -> list[float]:
+    return [mine - theirs for mine, theirs in zip(rounds, bare, strict=True)]

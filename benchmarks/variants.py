@@ -1,0 +1,173 @@
+"""The little application that is measured, and the ways to measure its requests.
+
+Each variant is built in a process of its own: one replaces the metrics client's value class,
+another wraps Flask's methods, and nothing of that may reach the next. So whatever a variant needs
+is imported where it is built.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from flask import Flask, Response
+
+    from app.exchange import Exchanges
+
+PATH = "/items/7"
+
+
+class Variant(NamedTuple):
+    """One way to measure requests; `ours` has the hooks of `gunicorn.conf.py` in a server."""
+
+    title: str
+    build: "Callable[[], Flask]"
+    ours: bool = False
+
+
+def _bare() -> "Flask":
+    from flask import Flask
+
+    app = Flask("benchmark")
+
+    @app.get("/items/<item>")
+    def show(item: str) -> dict[str, str]:
+        return {"item": item}
+
+    return app
+
+
+def _empty_hooks() -> "Flask":
+    app = _bare()
+
+    def before() -> None:
+        return None
+
+    def after(response: "Response") -> "Response":
+        return response
+
+    app.before_request(before)
+    app.after_request(after)
+    return app
+
+
+def _telemetry() -> "Flask":
+    from app.exchange import Exchanges
+
+    app = _bare()
+    return _measured(app, Exchanges(app))
+
+
+def _telemetry_and_log() -> "Flask":
+    from app import access
+    from app.exchange import Exchanges
+
+    app = _bare()
+    exchanges = Exchanges(app)
+    access.init_app(app, exchanges)
+    return _measured(app, exchanges)
+
+
+def _measured(app: "Flask", exchanges: "Exchanges") -> "Flask":
+    """Wire telemetry as `app.create_app` does, and leave what the server's hooks look for."""
+    from types import SimpleNamespace
+
+    from app.components import EXTENSION
+    from app.lifecycle import Lifecycle
+    from app.settings import load_settings
+    from app.storage import Database
+    from app.telemetry.wiring import Telemetry
+
+    settings = load_settings()
+    telemetry = Telemetry(settings, Database(settings.database_url))
+    telemetry.measure_requests(app, exchanges, {})
+    app.extensions[EXTENSION] = SimpleNamespace(
+        lifecycle=Lifecycle(), telemetry=telemetry, start=lambda: None, close=telemetry.close
+    )
+    return app
+
+
+def _stock() -> "Flask":
+    """Count what we count, in the usual way: hooks that look the labels up on each request."""
+    import time
+
+    from flask import g, request
+    from prometheus_client import Counter, Gauge, Histogram
+
+    app, names = _bare(), ("method", "route", "status")
+    total = Counter("http_requests", "Requests.", names)
+    # As many buckets as ours.
+    seconds = Histogram("http_seconds", "Seconds.", names, buckets=[2.0**n for n in range(-9, 5)])
+    active = Gauge("http_active", "In flight.", multiprocess_mode="livesum")
+
+    def before() -> None:
+        g.started = time.perf_counter()
+        active.inc()
+
+    def after(response: "Response") -> "Response":
+        rule = request.url_rule
+        labels = request.method, rule.rule if rule else "unmatched", str(response.status_code)
+        total.labels(*labels).inc()
+        seconds.labels(*labels).observe(time.perf_counter() - g.started)
+        active.dec()
+        return response
+
+    app.before_request(before)
+    app.after_request(after)
+    return app
+
+
+def _flask_exporter() -> "Flask":
+    """Its class for gunicorn, which counts into the shared directory; by rule, as we do."""
+    from prometheus_flask_exporter.multiprocess import GunicornInternalPrometheusMetrics
+
+    app = _bare()
+    GunicornInternalPrometheusMetrics(app, group_by="url_rule")
+    return app
+
+
+def _otel_metrics() -> "Flask":
+    """Metrics alone, kept in memory: its requests are counted, and no span is recorded."""
+    from opentelemetry.trace import NoOpTracerProvider
+
+    return _instrumented(NoOpTracerProvider())
+
+
+def _otel_metrics_and_traces() -> "Flask":
+    """The usual set-up: beside the metrics, each request is a span, and all are sampled.
+
+    The exporter throws the spans away in its own thread: what sending them costs is not in here.
+    """
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+
+    exporter: Any = SpanExporter()
+    exporter.export = lambda spans: SpanExportResult.SUCCESS
+    provider = TracerProvider()
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    return _instrumented(provider)
+
+
+def _instrumented(tracer_provider: Any) -> "Flask":
+    from opentelemetry.instrumentation.flask import FlaskInstrumentor
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+
+    app = _bare()
+    FlaskInstrumentor().instrument_app(
+        app,
+        tracer_provider=tracer_provider,
+        meter_provider=MeterProvider(metric_readers=[InMemoryMetricReader()]),
+    )
+    return app
+
+
+VARIANTS = {
+    "bare": Variant("bare Flask", _bare),
+    "hooks": Variant("empty before/after hooks", _empty_hooks),
+    "ours": Variant("VibeBox telemetry", _telemetry, ours=True),
+    "log": Variant("VibeBox telemetry, request id, log line", _telemetry_and_log, ours=True),
+    "stock": Variant("prometheus-client, stock multiprocess", _stock),
+    "exporter": Variant("prometheus-flask-exporter, multiprocess", _flask_exporter),
+    "otel": Variant("OpenTelemetry, metrics", _otel_metrics),
+    "otel-traces": Variant("OpenTelemetry, metrics and traces", _otel_metrics_and_traces),
+}
