@@ -138,6 +138,16 @@ def _measure_master(server):
 
 
 @_never_raise
+def pre_exec(server):
+    """Start the next master of a binary upgrade (USR2) by the very command of this one.
+
+    gunicorn would run its own file by path: after `python -m gunicorn` that puts its directory
+    first on the path, where its `http` hides the library's.
+    """
+    server.START_CTX["args"] = [sys.executable, *sys.orig_argv[1:]]
+
+
+@_never_raise
 def on_reload(server):
     """Tell workers of the old code from those of the new."""
     server.exits.on_reload(server)
@@ -193,12 +203,12 @@ def worker_exit(server, worker):
 @_never_raise
 def child_exit(server, worker):
     """Count why the worker ended and absorb what it counted; runs in the master."""
-    from app.telemetry.directory import absorb
+    from app.telemetry.absorbing import absorb_dead
 
     try:
         server.exits.child_exit(worker)
     finally:  # a reason that cannot be told must not keep counts from the archive
-        absorb(_directory)
+        absorb_dead(_directory)
 
 
 @_never_raise

@@ -2,6 +2,7 @@
 
 `X-Request-ID` is honoured where it is well formed and made up otherwise; it is returned with every
 response and stands in every log line of the request, so that a user's report leads to its log.
+The trace id of a caller's `traceparent` (W3C Trace Context, level 1) stands there too.
 """
 
 import logging
@@ -10,11 +11,16 @@ import uuid
 
 from flask import Flask, Response, request
 
-from app.exchange import Exchange, Exchanges
-from app.logging import request_id
+from app.exchange import Exchange, Exchanges, current
+from app.logging import request_id, trace_id
 
 HEADER = "X-Request-ID"
 _WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,128}")
+# Version 00 has these four fields, a later one may have more; ff and ids of zeros are invalid.
+_TRACEPARENT = re.compile(
+    r"(?P<version>(?!ff)[0-9a-f]{2})-(?P<trace>(?!0{32})[0-9a-f]{32})"
+    r"-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?P<more>-.*)?"
+)
 _PATH_SHOWN = 200
 _log = logging.getLogger(__name__)
 
@@ -27,8 +33,14 @@ def init_app(app: Flask, exchanges: Exchanges) -> None:
 
 
 def _identify() -> None:
-    offered = request.headers.get(HEADER, "")
-    request_id.set(offered if _WELL_FORMED.fullmatch(offered) else uuid.uuid4().hex)
+    exchange = current()
+    headers = request.headers
+    offered = headers.get(HEADER, "")
+    exchange.request_id = offered if _WELL_FORMED.fullmatch(offered) else uuid.uuid4().hex
+    request_id.set(exchange.request_id)
+    if parent := headers.get("traceparent"):
+        exchange.trace_id = _trace_of(parent)
+        trace_id.set(exchange.trace_id)
 
 
 def _return_id(response: Response) -> Response:
@@ -51,7 +63,17 @@ def _write_line(exchange: Exchange) -> None:
             "duration_ms": round(exchange.seconds * 1000, 3),
         }
         _log.log(level, "request", extra=fields)
+        exchange.logged = True
     request_id.set("")
+    trace_id.set("")
+
+
+def _trace_of(parent: str) -> str:
+    """Return the trace id of a `traceparent`; empty where that is invalid."""
+    match = _TRACEPARENT.fullmatch(parent)
+    if match is None or (match["more"] and match["version"] == "00"):
+        return ""
+    return match["trace"]
 
 
 def _readable(path: str) -> str:

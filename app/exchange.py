@@ -1,66 +1,102 @@
-"""One HTTP exchange, from the first hook to the moment its response is closed.
+"""One HTTP exchange, from the call of the application to the moment its response is closed.
 
 Flask's after_request runs before a streamed body is sent, and not every response object reports
-its end; the WSGI server however closes what the application returned exactly once, also when the
-client went away in the middle. So the hooks note what is known of the request, and a thin WSGI
-wrapper tells the subscribers when it is over. Telemetry and the access log subscribe.
+its end; the WSGI server however closes what the application returned exactly once (PEP 3333), also
+when the client went away in the middle. So what the application returns is wrapped, and the wrapper
+tells the subscribers when the exchange is over. Telemetry and the access log subscribe.
+
+This stands in the path of every request. That is why there is one object for the exchange and its
+body, and no Flask hook: calling one costs as much as counting a request does.
 """
 
 import logging
-import time
 from collections.abc import Callable, Iterable, Iterator
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, Response, got_request_exception, request
+from flask import Flask, got_request_exception, request
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 UNMATCHED = "unmatched"
 _KEY = "vibebox.exchange"
+# Where werkzeug leaves its request object, which knows the rule that matched, until Flask is done.
+_REQUEST = "werkzeug.request"
 _log = logging.getLogger(__name__)
 
 
 class Exchange:
-    """What is known of a request; `seconds` is set when it is finished.
+    """What is known of a request, and the body of its response: iterate it, and close it once.
 
-    `status` is the one sent or, where the client went away before it was sent, the intended one.
-    `route` is the URL rule, never the path: a label or a log field of closed values.
+    `status`, `route` and `endpoint` are set when the response starts, `seconds` when it is over.
+    `route` is the URL rule, never the path: a label or a log field of closed values. `status` is
+    the one sent or, where the client went away before it was sent, the intended one.
     """
 
-    __slots__ = (
-        "endpoint",
-        "in_flight",
-        "method",
-        "path",
-        "route",
-        "seconds",
-        "started",
-        "status",
-        "unhandled",
-    )
+    route = UNMATCHED
+    endpoint: str | None = None
+    status = 500  # what the server answers when the application raises
+    unhandled = False
+    request_id = trace_id = ""
+    logged = False  # whether the log has a line that names these two
+    in_flight = False  # whether telemetry counts it as being served now
+    seconds = 0.0
 
-    def __init__(self, environ: "WSGIEnvironment") -> None:
-        self.started = time.perf_counter()
+    def __init__(
+        self,
+        environ: "WSGIEnvironment",
+        start_response: "StartResponse",
+        finish: "Subscriber",
+    ) -> None:
+        self.started = perf_counter()
         self.method: str = environ["REQUEST_METHOD"]
         self.path: str = environ.get("PATH_INFO", "")
-        self.route = UNMATCHED
-        self.endpoint: str | None = None
-        self.status = 500  # what the server answers when the application raises
-        self.unhandled = False
-        self.in_flight = False  # whether telemetry counts it as being served now
-        self.seconds = 0.0
+        self.body: Iterable[bytes] = ()
+        self._environ: WSGIEnvironment | None = environ
+        self._start_response = start_response
+        self._finish: Subscriber | None = finish
+
+    def start_response(self, status: str, headers: Any, exc_info: Any = None) -> Any:
+        """Note the status on its way to the server, and the rule that led to it."""
+        self.status = int(status[:3])
+        # Let go of at once: it holds this object too, and a circle would wait for the collector.
+        environ, self._environ = self._environ, None
+        matched = environ.get(_REQUEST) if environ else None
+        if matched is not None and matched.url_rule is not None:
+            self.route = matched.url_rule.rule
+            self.endpoint = matched.url_rule.endpoint
+        return self._start_response(status, headers, exc_info)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.body)
+
+    def close(self) -> None:
+        """Close the body and end the exchange, once, whatever happened before."""
+        try:
+            if hasattr(self.body, "close"):
+                self.body.close()
+        finally:
+            self.end()
+
+    def end(self) -> None:
+        """Tell that the exchange is over; only the first call does."""
+        self._environ = None
+        finish, self._finish = self._finish, None
+        if finish is not None:
+            self.seconds = perf_counter() - self.started
+            finish(self)
 
 
 Subscriber = Callable[[Exchange], None]
 
 
 class Exchanges:
-    """Registers the before/after request hooks of `app` and wraps its WSGI callable.
+    """Wraps the WSGI callable of `app`.
 
-    Subscribers are called in the order in which they were added: `on_start` once routing is done,
-    `on_finish` exactly once for each exchange that started. One that raises is logged; the
-    request goes on.
+    Subscribers are called in the order in which they were added: `on_start` before anything is
+    known but method and path, `on_finish` exactly once for each exchange that started. One that
+    raises is logged; the request goes on.
     """
 
     def __init__(self, app: Flask) -> None:
@@ -68,63 +104,23 @@ class Exchanges:
         self.on_finish: list[Subscriber] = []
         self._wsgi_app: WSGIApplication = app.wsgi_app
         app.wsgi_app = self  # type: ignore[method-assign]
-        app.before_request(self._before)
-        app.after_request(self._after)
         got_request_exception.connect(_note_unhandled, app)
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
-        exchange = environ[_KEY] = Exchange(environ)
+        exchange = environ[_KEY] = Exchange(environ, start_response, self._finish)
+        _notify(self.on_start, exchange)
         try:
-            body = self._wsgi_app(environ, start_response)
+            exchange.body = self._wsgi_app(environ, exchange.start_response)
         except BaseException:
             exchange.unhandled = True
-            self._finish(exchange)
+            exchange.end()
             raise
-        return _Closing(body, exchange, self._finish)
-
-    def _before(self) -> None:
-        # The proxy is resolved once: each access through it costs more than counting does.
-        incoming = request._get_current_object()  # type: ignore[attr-defined]
-        exchange: Exchange = incoming.environ[_KEY]
-        rule = incoming.url_rule
-        if rule is not None:
-            exchange.route = rule.rule
-            exchange.endpoint = rule.endpoint
-        _notify(self.on_start, exchange)
-
-    def _after(self, response: Response) -> Response:
-        current().status = response.status_code
-        return response
+        return exchange
 
     def _finish(self, exchange: Exchange) -> None:
-        exchange.seconds = time.perf_counter() - exchange.started
         _notify(self.on_finish, exchange)
-
-
-class _Closing:
-    """The response body; `close` ends the exchange, once, whatever happened before."""
-
-    __slots__ = ("_body", "_exchange", "_finish")
-
-    def __init__(self, body: Iterable[bytes], exchange: Exchange, finish: Subscriber) -> None:
-        self._body = body
-        self._exchange: Exchange | None = exchange
-        self._finish = finish
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._body)
-
-    def close(self) -> None:
-        try:
-            close = getattr(self._body, "close", None)
-            if close is not None:
-                close()
-        finally:
-            exchange, self._exchange = self._exchange, None
-            if exchange is not None:
-                self._finish(exchange)
 
 
 def current() -> Exchange:

@@ -17,6 +17,8 @@ from typing import Any
 
 # Set by the request hooks; empty outside a request.
 request_id: ContextVar[str] = ContextVar("request_id", default="")
+# Empty too where the request came without a trace.
+trace_id: ContextVar[str] = ContextVar("trace_id", default="")
 
 # Our tokens carry a prefix of their own (see accounts.tokens) so that they are found anywhere.
 _SECRETS = (
@@ -83,6 +85,8 @@ class JsonFormatter(logging.Formatter):
         }
         if current := request_id.get():
             entry["request_id"] = current
+        if trace := trace_id.get():
+            entry["trace_id"] = trace
         for key, value in vars(record).items():
             if key not in _STANDARD and not key.startswith("_"):
                 entry[key] = _clean(value, key)

@@ -1,20 +1,27 @@
-"""gunicorn's threaded worker, with two differences that an operator notices.
+"""gunicorn's threaded worker, with three differences that an operator notices.
 
 **Probes and scrapes are never starved.** While every request thread is held, the stock worker
 queues whatever comes behind them, a liveness probe too: a busy service is then killed as a dead
 one. Here a connection that arrives in such a moment is looked at first; what asks for /health is
 served by a few threads of its own. Nothing is read from the connection for that, only peeked at.
+For that it must be accepted, so a few more connections are than `worker_connections` says; what
+waits in the kernel's queue behind those nobody can look at, a probe neither.
 
 **A stopping worker closes its copy of the listening socket.** The stock worker only looks away from
 it while it finishes its requests. As long as any copy is open the kernel goes on taking
 connections for a server that will never read them; they hang until the last worker is gone and are
 then reset. Here those that wait already are served, and new ones are refused at once (or, on a
 reload, go to the new workers), so that a client or a proxy can turn elsewhere.
+
+**A client that does not hang up holds up nobody.** After the last answer on a connection the stock
+worker waits up to two seconds for the client to close it, in the one thread that takes in
+connections. Here the poller watches for that.
 """
 
 import selectors
 import socket
 import time
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -22,10 +29,14 @@ from typing import Any
 from gunicorn.workers.gthread import ThreadWorker
 
 RESERVED_THREADS = 2
+RESERVED_CONNECTIONS = 32
 _RESERVED_FOR = (b"GET /health", b"HEAD /health")
 _PEEKED = max(map(len, _RESERVED_FOR))
 # How long a connection that says nothing may wait for its turn to be looked at.
 _SILENCE_SECONDS = 5.0
+# How long a client may take to close its end after the last answer, before it is cut off.
+_PARTING_SECONDS = 2.0
+_DRAINED = 65536
 
 
 class Worker(ThreadWorker):
@@ -33,6 +44,11 @@ class Worker(ThreadWorker):
 
     `held` is touched by the main thread only: connections are handed out and taken back there.
     """
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.worker_connections += RESERVED_CONNECTIONS
+        self.parting: deque[Any] = deque()
 
     def get_thread_pool(self) -> ThreadPoolExecutor:
         """Make the request threads, and beside them the reserved ones."""
@@ -45,9 +61,9 @@ class Worker(ThreadWorker):
         """Hand a connection that has something to say to a thread."""
         conn.reserved = False
         if self.held >= self.cfg.threads and not self.cfg.is_ssl:
-            beginning = _peek(conn.sock)
-            if beginning is None:
-                self._wait_for_beginning(conn)
+            beginning = _read_ahead(conn) or _peek(conn.sock)
+            if not beginning:
+                self._wait_or_close(conn, gone=beginning == b"")
                 return
             conn.reserved = beginning.startswith(_RESERVED_FOR)
         if conn.reserved:
@@ -61,7 +77,16 @@ class Worker(ThreadWorker):
         """Take back a connection whose request is answered."""
         if not conn.reserved:
             self.held -= 1
-        super().finish_request(conn, fs)
+        if _was_last(fs) and not self.cfg.is_ssl:
+            self._part(conn)
+        else:
+            super().finish_request(conn, fs)
+
+    def murder_pending(self) -> None:
+        """Close connections that have said nothing for too long, or not hung up."""
+        super().murder_pending()
+        while self.parting and self.parting[0].timeout <= time.monotonic():
+            self._close_parted(self.parting[0])
 
     def busy_threads(self) -> tuple[int, int]:
         """Return how many request threads are held, and how many there are."""
@@ -87,8 +112,45 @@ class Worker(ThreadWorker):
         """Return the connection to the main thread, as the stock worker does for its own pool."""
         self.method_queue.defer(self.finish_request, conn, done)
 
-    def _wait_for_beginning(self, conn: Any) -> None:
-        """Let the poller watch a connection that has not said anything yet."""
+    def _part(self, conn: Any) -> None:
+        """Say that no more will come, and wait for the client to close; RFC 9112 (9.6) says why."""
+        try:
+            conn.sock.shutdown(socket.SHUT_WR)
+        except OSError:  # the client has left already
+            self.nr_conns -= 1
+            conn.close()
+            return
+        conn.sock.setblocking(False)
+        conn.timeout = time.monotonic() + _PARTING_SECONDS
+        self.parting.append(conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._drain, conn))
+
+    def _drain(self, conn: Any, peer: socket.socket) -> None:
+        """Read what a parting client still sends, up to its end."""
+        try:
+            ended = not peer.recv(_DRAINED)
+        except BlockingIOError:
+            return
+        except OSError:
+            ended = True
+        if ended:
+            self._close_parted(conn)
+
+    def _close_parted(self, conn: Any) -> None:
+        self.parting.remove(conn)
+        self.poller.unregister(conn.sock)
+        self.nr_conns -= 1
+        conn.close()
+
+    def _wait_or_close(self, conn: Any, gone: bool) -> None:
+        """Let the poller watch a connection that has not said anything yet; close one that is gone.
+
+        Queued behind the held threads, each probe that has hung up would take up a connection.
+        """
+        if gone:
+            self.nr_conns -= 1
+            conn.close()
+            return
         conn.sock.setblocking(False)
         conn.timeout = time.monotonic() + _SILENCE_SECONDS
         self.pending_conns.append(conn)
@@ -96,11 +158,24 @@ class Worker(ThreadWorker):
         self.poller.register(conn.sock, selectors.EVENT_READ, callback)
 
 
+def _was_last(done: "Future[Any]") -> bool:
+    """Tell whether a connection is to be closed after this request."""
+    return not done.cancelled() and done.exception() is None and done.result() is False
+
+
+def _read_ahead(conn: Any) -> bytes:
+    """Return what was read together with the request before (pipelining): no poller tells of it."""
+    if conn.parser is None:
+        return b""
+    ahead: bytes = conn.parser.unreader.buf.getvalue()
+    return ahead
+
+
 def _peek(peer: socket.socket) -> bytes | None:
-    """Return the first bytes that wait to be read, None where there are none yet."""
+    """Return the first bytes that wait to be read: None for none yet, b"" where the client left."""
     try:
         return peer.recv(_PEEKED, socket.MSG_PEEK | socket.MSG_DONTWAIT)
     except BlockingIOError:
         return None
     except OSError:
-        return b""  # the client is gone; the handler finds out
+        return b""

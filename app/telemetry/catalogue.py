@@ -38,7 +38,7 @@ MODELS = (*Base.metadata.tables, OTHER)
 POOL_STATES = ("active", "idle", "overflow", "max")
 ENVIRONMENT_STATUSES = tuple(EnvironmentStatus)
 CHECKS = ("database", "docker")
-COLLECTORS = ("inventory", "files", "runtime")
+COLLECTORS = ("inventory", "files", "runtime", "values")
 ROLES = ("web", "agent")
 CPU_MODES = ("user", "system")
 GENERATIONS = ("0", "1", "2")
@@ -337,7 +337,8 @@ collect_errors = CounterFamily(
     "vibebox_metrics_collect_errors_total",
     "Parts of a scrape that could not be read.",
     {"collector": COLLECTORS},
-    "each part of a scrape, or file of the shared directory, that is left out",
+    "each part of a scrape, or file of the shared directory, that is left out; values: each time "
+    "that a process begins to miss its place in the directory (full, read-only, deleted)",
     registry=registry,
 )
 label_overflow = CounterFamily(

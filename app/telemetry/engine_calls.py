@@ -14,6 +14,7 @@ from app.errors import (
     PortTakenError,
 )
 from app.telemetry.catalogue import docker_operation_duration, docker_operations
+from app.telemetry.exemplars import of_request
 
 # What a healthy engine answers to a request that cannot be fulfilled.
 EXPECTED = (
@@ -56,6 +57,7 @@ def _measured(call: Callable[..., Any], operation: str) -> Callable[..., Any]:
             raise
         finally:
             docker_operations.child(operation, status).inc()
-            docker_operation_duration.child(operation).observe(time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            docker_operation_duration.child(operation).observe(seconds, of_request())
 
     return measured_call

@@ -9,7 +9,6 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -18,12 +17,14 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.openmetrics.exposition import UNDERSCORES
 
-from app.telemetry.aggregation import Aggregator, supported
+from app.telemetry.absorbing import absorb_dead
+from app.telemetry.aggregation import Aggregator, Beside, supported
 from app.telemetry.catalogue import collect_duration, collect_errors, metrics_files, registry
-from app.telemetry.directory import MetricsDirectoryBusyError, Snapshot, absorb, snapshot
+from app.telemetry.directory import Snapshot, snapshot
 
 OPENMETRICS = "application/openmetrics-text"
 _END = b"# EOF\n"
+_ERRORS = b"# TYPE " + collect_errors.name.removesuffix("_total").encode()
 _EMPTY = "empty"  # a file that is being made at this moment looks like that
 _log = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class Files:
 
     def __init__(self) -> None:
         self._aggregator = Aggregator() if supported() else None
+        self._left_out: set[tuple[Path, str]] = set()
 
     def render(self, encoding: Encoding) -> bytes:
         """Return the text of all families. Raises: MetricsDirectoryBusyError, OSError."""
@@ -66,27 +68,38 @@ class Files:
             if not current.dead:
                 return self._text(current, encoding)
         # Somebody died and nobody has noticed yet: what it counted has a place in the archive.
-        _absorb(Path(directory))
+        absorb_dead(Path(directory), wait=0)  # not at the cost of waiting
         with snapshot(Path(directory)) as current:
             return self._text(current, encoding)
 
     def _text(self, current: Snapshot, encoding: Encoding) -> bytes:
-        text = self._read(sorted(current.files), encoding)
+        text = self._read(current, encoding)
         states = [
             (("live",), float(current.live_files)),
             (("dead",), float(len(current.files) - current.live_files)),
         ]
         return text + encoding.text([metrics_files.samples(states)])
 
-    def _read(self, files: list[Path], encoding: Encoding) -> bytes:
+    def _read(self, current: Snapshot, encoding: Encoding) -> bytes:
+        files = sorted(current.files)
         if self._aggregator is None:
             return encoding.text(MultiProcessCollector.merge([str(file) for file in files]))
-        rendered = self._aggregator.render(files, encoding.openmetrics, encoding.escaping)
-        for file, why in rendered.errors:
-            if why != _EMPTY:
-                collect_errors.child(self.name).inc()
-                _log.warning("scrape left out a file", extra={"file": file.name, "why": why})
+        rendered = self._aggregator.render(
+            files,
+            encoding.openmetrics,
+            encoding.escaping,
+            Beside(frozenset(current.archive), current.sides),
+        )
+        self._report({(file, why) for file, why in rendered.errors if why != _EMPTY})
         return rendered.families
+
+    def _report(self, left_out: set[tuple[Path, str]]) -> None:
+        """Count each file that is left out at each scrape, and log it at the first."""
+        if left_out:
+            collect_errors.child(self.name).inc(len(left_out))
+        for file, why in sorted(left_out - self._left_out):
+            _log.warning("scrape left out a file", extra={"file": file.name, "why": why})
+        self._left_out = left_out
 
 
 class Exposition:
@@ -95,6 +108,7 @@ class Exposition:
     def __init__(self, collectors: Iterable[Collector]) -> None:
         self._collectors = tuple(collectors)
         self._files = Files()
+        self._failing: set[str] = set()
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """Return the body and its Content-Type for the `Accept` header given."""
@@ -108,12 +122,32 @@ class Exposition:
         body, seconds = [], []
         for name, render in parts:
             started = time.perf_counter()
-            body.append(_guarded(name, render))
+            body.append(self._guarded(name, render))
             seconds.append(((name,), time.perf_counter() - started))
+        if _ERRORS not in body[-1]:
+            # Only these of this process alone: one process's counts as the total look like a reset.
+            body.append(
+                encoding.text(registry.restricted_registry([collect_errors.name]).collect())
+            )
         body.append(encoding.text([collect_duration.samples(seconds)]))
         if encoding.openmetrics:
             body.append(_END)
         return b"".join(body), encoding.content_type
+
+    def _guarded(self, name: str, render: Callable[[], bytes]) -> bytes:
+        """Return what a part renders. A failure is counted, and logged when it begins."""
+        try:
+            text = render()
+        except Exception as error:
+            collect_errors.child(name).inc()
+            if name not in self._failing:
+                self._failing.add(name)
+                _log.warning("scrape left out a part", extra={"collector": name, "why": str(error)})
+            return b""
+        if name in self._failing:
+            self._failing.discard(name)
+            _log.info("scrape shows the part again", extra={"collector": name})
+        return text
 
 
 class _Families:
@@ -124,18 +158,3 @@ class _Families:
 
     def collect(self) -> Iterable[Metric]:
         return self._families
-
-
-def _guarded(name: str, render: Callable[[], bytes]) -> bytes:
-    try:
-        return render()
-    except Exception as error:
-        collect_errors.child(name).inc()
-        _log.warning("scrape left out a part", extra={"collector": name, "why": str(error)})
-        return b""
-
-
-def _absorb(directory: Path) -> None:
-    """Absorb the dead that nobody else has absorbed yet; not at the cost of waiting."""
-    with suppress(MetricsDirectoryBusyError, OSError):
-        collect_errors.child(Files.name).inc(absorb(directory, wait=0).bad_files)

@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection, ExceptionContext, ExecutionContext
 from sqlalchemy.pool import QueuePool
 
 from app.telemetry.catalogue import MODELS, db_pool_size, db_pool_utilization, db_query_duration
+from app.telemetry.exemplars import of_request
 from app.telemetry.family import OTHER
 
 # Execution option of statements that probes and scrapes make: they are not measured.
@@ -71,7 +72,8 @@ def _observe(connection: Connection, statement: str) -> None:
     started = connection.info.pop(_STARTED, None)
     measured = connection.get_execution_options().get("measured", True)
     if started is not None and measured:
-        db_query_duration.child(*classify(statement)).observe(time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        db_query_duration.child(*classify(statement)).observe(seconds, of_request())
 
 
 class _PoolMeter:

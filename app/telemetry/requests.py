@@ -4,6 +4,7 @@ This is the hot path. What one kind of request (method, route, status) adds to i
 kept as a handle; a finished request then is one lock and a few additions.
 """
 
+import time
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 
@@ -19,25 +20,31 @@ from app.telemetry.catalogue import (
     http_requests,
     label_overflow,
 )
+from app.telemetry.exemplars import Exemplar
 from app.telemetry.values import Value, store
 
 # The scrape must not find itself among the requests that it shows.
-SCRAPE_ENDPOINT = "health.metrics"
+SCRAPE_PATH = "/health/metrics"
 # What the router itself answers: no such path, another method's path, a missing slash.
 _UNMATCHED_STATUSES = (404, 405, 308)
 _TIMEOUTS = (408, 504)
+# A bucket's exemplar is renewed when it is older: Prometheus looks every few seconds, and a write
+# costs as much as all the counting.
+EXEMPLAR_SECONDS = 1.0
 
 
 class _Handle:
     """The values that one kind of request adds to."""
 
-    __slots__ = ("_bounds", "_buckets", "_count", "_error", "_sum")
+    __slots__ = ("_bounds", "_buckets", "_count", "_due", "_error", "_sum")
 
     def __init__(self, method: str, route: str, status: int, unhandled: bool) -> None:
         code = str(status)
         histogram = http_request_duration.child(method, route, code)
         self._bounds: list[float] = histogram._upper_bounds
         self._buckets: list[Value] = histogram._buckets
+        # When each bucket may take its next exemplar, by time.perf_counter().
+        self._due = [0.0] * len(self._buckets)
         self._sum: Value = histogram._sum
         self._count: Value = http_requests.child(method, route, code)._value
         self._error: Value | None = None
@@ -45,9 +52,11 @@ class _Handle:
             kind = error_type(status, unhandled)
             self._error = api_errors.child(kind, route, code)._value
 
-    def record(self, seconds: float, in_flight: bool) -> None:
-        """Count a finished request that took `seconds`, and was counted as in flight or not."""
-        bucket = self._buckets[bisect_left(self._bounds, seconds)]
+    def record(self, exchange: Exchange) -> None:
+        """Count a finished request."""
+        seconds = exchange.seconds
+        place = bisect_left(self._bounds, seconds)
+        bucket = self._buckets[place]
         count, total, error = self._count, self._sum, self._error
         with store.lock:
             count.file.doubles[count.index] += 1.0
@@ -55,8 +64,11 @@ class _Handle:
             total.file.doubles[total.index] += seconds
             if error is not None:
                 error.file.doubles[error.index] += 1.0
-            if in_flight:
+            if exchange.in_flight:
                 _active.file.doubles[_active.index] -= 1.0
+        if exchange.logged and exchange.started >= self._due[place]:
+            self._due[place] = exchange.started + EXEMPLAR_SECONDS
+            _exemplify(bucket, exchange)
 
 
 _active: Value = active_connections.child()._value
@@ -82,15 +94,26 @@ def error_type(status: int, unhandled: bool) -> str:
 
 
 def _start(exchange: Exchange) -> None:
-    if exchange.endpoint != SCRAPE_ENDPOINT:
-        _active.inc(1.0)
+    if exchange.path != SCRAPE_PATH:
+        with store.lock:
+            _active.file.doubles[_active.index] += 1.0
         exchange.in_flight = True
 
 
 def _finish(exchange: Exchange) -> None:
     key = exchange.method, exchange.route, exchange.status, exchange.unhandled
     handle = _handles.get(key) or _handle(*key)
-    handle.record(exchange.seconds, exchange.in_flight)
+    handle.record(exchange)
+
+
+def _exemplify(bucket: Value, exchange: Exchange) -> None:
+    """Let the bucket lead to the log line of this request."""
+    label, id = (
+        ("trace_id", exchange.trace_id)
+        if exchange.trace_id
+        else ("request_id", exchange.request_id)
+    )
+    store.put_exemplar(bucket, Exemplar(label, id, exchange.seconds, time.time()))
 
 
 def _handle(method: str, route: str, status: int, unhandled: bool) -> _Handle:

@@ -3,12 +3,17 @@
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 import pytest
 
+from app.telemetry.directory import layout
+from app.telemetry.directory.membership import is_live
 from tests.conftest import WebServerFactory
+from tests.end_to_end.counters import Watch, shown
 from tests.services import http
 from tests.services.programs import wait_until
 from tests.services.web import Sample, WebServer
@@ -16,6 +21,8 @@ from tests.services.web import Sample, WebServer
 pytestmark = pytest.mark.end_to_end
 
 WORKERS, THREADS = 4, 4
+# Each replaces all workers three times over: with the two reloads before, 104 are replaced.
+ROUNDS = 8
 SLOTS = {"master", *(f"web-{number}" for number in range(WORKERS))}
 CPU = "vibebox_process_cpu_seconds_total"
 EXITS = "vibebox_worker_exits_total"
@@ -103,27 +110,80 @@ def test_saturation_limits_and_shared_memory(server: WebServer) -> None:
     assert sample("vibebox_scheduling_lag_seconds_count") > 0
 
 
-@pytest.mark.timeout(180)
-def test_replaced_workers_keep_their_slots_and_their_cpu(server: WebServer) -> None:
-    load(server, 1)
-    time.sleep(1.2)
-    series = set(server.metrics())
-    least = by_worker(server.metrics(), CPU)
-    for _ in range(10):
-        victim = server.worker_pids()[0]
-        os.kill(victim, signal.SIGKILL)
-        server.wait_for_workers(lambda pids, gone=victim: len(pids) == WORKERS and gone not in pids)  # type: ignore[misc]
-        wait_until(lambda: len(by_worker(server.metrics(), START)) == len(SLOTS), 15)
-        now = by_worker(server.metrics(), CPU)
-        assert set(now) == SLOTS
-        assert all(now[slot] >= least[slot] for slot in SLOTS)
-        least = now
+def await_workers(server: WebServer, old: list[int]) -> None:
+    """Wait until none of `old` is left, and as many new ones as there should be are at work.
 
-    # The master counts an exit when it reaps the worker.
-    wait_until(lambda: server.metric(EXITS, reason="killed") == 10, 5)
-    wait_until(lambda: server.metric("vibebox_workers") == WORKERS, 15)
-    time.sleep(1.2)
-    assert set(server.metrics()) == series
+    A worker that boots does not listen to signals yet.
+    """
+    server.wait_for_workers(lambda pids: len(pids) == WORKERS and not set(pids) & set(old))
+    wait_until(lambda: shown(server, "vibebox_workers") == WORKERS, 30, interval=0.1)
+
+
+def reload(server: WebServer) -> None:
+    old = server.worker_pids()
+    server.signal(signal.SIGHUP)
+    await_workers(server, old)
+
+
+def strike(server: WebServer, number: int) -> None:
+    """Send all workers at once a signal that they end by."""
+    old = server.worker_pids()
+    for pid in old:
+        os.kill(pid, number)
+    await_workers(server, old)
+
+
+def value_files(server: WebServer) -> tuple[Counter[str], int]:
+    """Return how many files of values each owner has, the archive too, and how many members."""
+    listing = layout.scan(Path(server.env["PROMETHEUS_MULTIPROC_DIR"]))
+    assert not listing.aside and not listing.bad and len(listing.archives) == 1
+    files: Counter[str] = Counter()
+    for name, member in listing.members.items():
+        assert is_live(member.marker), name
+        files.update({name: len(member.values)})
+    (archive,) = listing.archives.values()
+    prefixes = [file.prefix for file in archive]
+    assert len(prefixes) == len(set(prefixes))
+    files["archive"] = len(prefixes)
+    return files, len(listing.members)
+
+
+@pytest.mark.timeout(180)
+def test_a_hundred_replaced_workers_leave_nothing_behind(server: WebServer) -> None:
+    load(server, 1)
+    started = time.monotonic()
+    with Watch(server) as watch:
+        # While a reload lasts there are twice as many workers, so twice as many places: the first
+        # one creates the other half, the second goes back.
+        reload(server)
+        reload(server)
+        time.sleep(1.2)
+        series = set(server.metrics())
+        files, members = value_files(server)
+
+        for _ in range(ROUNDS):
+            reload(server)
+            strike(server, signal.SIGKILL)
+            strike(server, signal.SIGTERM)
+    replaced = (3 * ROUNDS + 2) * WORKERS
+    print(f"{replaced} workers replaced in {time.monotonic() - started:.1f} s")
+    print(f"{watch.scrapes} scrapes, {len(series)} series, {sum(files.values())} files")
+
+    assert watch.scrapes > ROUNDS
+    assert not watch.faults, "\n".join(watch.faults)
+    # The master counts an exit when it reaps the worker. It told none but those it reloaded.
+    expected = {"reloaded": (ROUNDS + 2) * WORKERS, "killed": 2 * ROUNDS * WORKERS}
+    wait_until(lambda: server.metric(EXITS) == sum(expected.values()), 5)
+    assert {reason: server.metric(EXITS, reason=reason) for reason in expected} == expected
+    wait_until(
+        lambda: set(server.metrics()) == series,
+        15,
+        interval=0.5,
+        otherwise=lambda: f"series differ: {set(server.metrics()) ^ series}",
+    )
+    after, members_after = value_files(server)
+    assert members_after == members
+    assert sorted(after.values()) == sorted(files.values())
 
 
 @pytest.mark.parametrize(

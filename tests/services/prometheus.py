@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,14 @@ class Prometheus:
                 f"{expression} gave {result} for {timeout:g} s; targets: {targets}"
             ) from error
         return result
+
+    def exemplars(self, selector: str) -> list[dict[str, Any]]:
+        """Return the exemplars of the last hour: `seriesLabels` and `exemplars` of each series."""
+        now = time.time()
+        found: list[dict[str, Any]] = self._ask(
+            "query_exemplars", query=selector, start=str(now - 3600), end=str(now + 60)
+        )
+        return found
 
     def targets(self) -> list[dict[str, Any]]:
         """Return the scraped targets: `scrapeUrl`, `health`, `lastError`, `labels` and others."""

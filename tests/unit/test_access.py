@@ -1,8 +1,10 @@
 """The request id, and the one log line of a request."""
 
+import io
 import json
 import logging
 import re
+from collections.abc import Iterator
 
 import pytest
 from flask.testing import FlaskClient
@@ -108,3 +110,50 @@ def test_id_is_gone_when_the_request_is_over(client: FlaskClient) -> None:
     client.get("/health", headers={"X-Request-ID": GOOD})
 
     assert request_id.get() == ""
+
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
+
+
+@pytest.fixture
+def written(log: pytest.LogCaptureFixture) -> Iterator[io.StringIO]:
+    """The access log as it is written, formatted within the request."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonFormatter())
+    logger = logging.getLogger("app.access")
+    logger.addHandler(handler)
+    yield stream
+    logger.removeHandler(handler)
+
+
+def traces(written: io.StringIO) -> list[str | None]:
+    return [json.loads(line).get("trace_id") for line in written.getvalue().splitlines()]
+
+
+def test_trace_of_the_caller_stands_in_the_line(client: FlaskClient, written: io.StringIO) -> None:
+    parents = (PARENT, f"cc-{TRACE}-00f067aa0ba902b7-00", f"01-{TRACE}-00f067aa0ba902b7-00-x")
+    for parent in parents:
+        client.get("/nowhere", headers={"traceparent": parent})
+    client.get("/nowhere")
+
+    # The last one came without a trace, and got none of those before.
+    assert traces(written) == [TRACE] * len(parents) + [None]
+
+
+def test_invalid_trace_is_none(client: FlaskClient, written: io.StringIO) -> None:
+    parents = (
+        TRACE,
+        PARENT.upper(),
+        f"ff{PARENT[2:]}",
+        f"{PARENT}-more",
+        f"01{PARENT[2:]}more",
+        PARENT.replace(TRACE, "0" * 32),
+        PARENT.replace("00f067aa0ba902b7", "0" * 16),
+        f"{PARENT}x",
+    )
+    for parent in parents:
+        client.get("/nowhere", headers={"traceparent": parent})
+
+    assert traces(written) == [None] * len(parents)

@@ -1,5 +1,7 @@
 """What a request moves, exactly."""
 
+import time
+import uuid
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -7,6 +9,8 @@ from flask import Response
 from flask.testing import FlaskClient
 from flask_openapi3 import OpenAPI
 
+from app.telemetry.exemplars import Exemplar
+from app.telemetry.values import Value, store
 from tests.unit.support import moved, read
 
 REQUESTS = "vibebox_http_requests_total"
@@ -112,3 +116,45 @@ def test_aborted_request_counts_once_and_is_not_left_in_flight(odd: FlaskClient)
 
     assert requests == {("GET", "/stream", "200"): 1}
     assert read(ACTIVE)[()] == idle
+
+
+Put = list[tuple[Value, Exemplar]]
+
+
+@pytest.fixture
+def put(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Put:
+    """What is put beside the buckets; the tests' process shares no values."""
+    caplog.set_level("INFO")
+    pairs: Put = []
+    monkeypatch.setattr(store, "put_exemplar", lambda *pair: pairs.append(pair))
+    return pairs
+
+
+def test_a_bucket_leads_to_a_request_once_a_second(odd: FlaskClient, put: Put) -> None:
+    route = uuid.uuid4().hex  # of a series that no other test has filled
+    odd.application.add_url_rule(f"/{route}", route, lambda: "")
+    for number in range(10):
+        odd.get(f"/{route}", headers={"X-Request-ID": f"r{number}"})
+
+    buckets = [bucket for bucket, _ in put]
+    assert len(set(buckets)) == len(buckets)
+    first = put[0][1]
+    assert (first.label, first.id) == ("request_id", "r0")
+    assert 0 <= time.time() - first.time < 10
+
+
+def test_a_trace_goes_before_the_request_id(odd: FlaskClient, put: Put) -> None:
+    odd.application.add_url_rule("/traced", uuid.uuid4().hex, lambda: "")
+    odd.get("/traced", headers={"traceparent": f"00-{'a' * 32}-{'b' * 16}-01"})
+
+    assert [(exemplar.label, exemplar.id) for _, exemplar in put] == [("trace_id", "a" * 32)]
+
+
+def test_what_is_not_logged_is_no_exemplar(
+    odd: FlaskClient, put: Put, caplog: pytest.LogCaptureFixture
+) -> None:
+    odd.get("/health/live")
+    caplog.set_level("WARNING")
+    odd.get("/201")
+
+    assert put == []

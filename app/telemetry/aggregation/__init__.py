@@ -4,7 +4,7 @@ The stock collector parses every key of every file at every scrape. Here a key i
 layout says which place of which file goes into which line, and a scrape reads values only.
 """
 
-from app.telemetry.aggregation.aggregator import Aggregator, Rendered
+from app.telemetry.aggregation.aggregator import Aggregator, Beside, Rendered
 from app.telemetry.aggregation.support import supported
 
-__all__ = ["Aggregator", "Rendered", "supported"]
+__all__ = ["Aggregator", "Beside", "Rendered", "supported"]

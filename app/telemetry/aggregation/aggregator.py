@@ -1,12 +1,13 @@
 """The aggregator: files in, text out."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
 from prometheus_client.openmetrics.exposition import UNDERSCORES
 
+from app.telemetry.aggregation.endings import endings
 from app.telemetry.aggregation.keys import BadFileError, Keys
 from app.telemetry.aggregation.layout import Layout
 from app.telemetry.aggregation.page import Page
@@ -33,6 +34,18 @@ class Rendered:
         return self.families + self.end
 
 
+@dataclass(frozen=True)
+class Beside:
+    """What VibeBox's own directory has more than the client library's.
+
+    Attributes: archive (those of the files whose timestamps are rests, see directory.merging);
+    exemplars (their files).
+    """
+
+    archive: Collection[Path] = ()
+    exemplars: Sequence[Path] = ()
+
+
 class Aggregator:
     """Renders the files of many processes; keep it for the life of the process.
 
@@ -48,33 +61,44 @@ class Aggregator:
         self._sources: dict[Path, Source] = {}
         self._layout = Layout(())
         self._laid_out: list[tuple[Source, int]] = []
+        self._exact = False
         self._pages: dict[tuple[bool, str], Page] = {}
 
     def render(
-        self, files: Sequence[Path], openmetrics: bool, escaping: str = UNDERSCORES
+        self,
+        files: Sequence[Path],
+        openmetrics: bool,
+        escaping: str = UNDERSCORES,
+        beside: Beside | None = None,
     ) -> Rendered:
         """Return what the client's collector and encoder would say of `files`, in a stable order.
 
         files: in an order that stays (sorted, say): a new one costs a new layout, and in it the
         floats are added. escaping: one of the client's schemes, as negotiated.
+        beside: given for a directory of ours; then fractions are added exactly, which differs from
+        the client's collector in the last digits, and OpenMetrics has exemplars.
         A file that cannot be used is left out and told in the result; nothing is raised for it.
         """
         with self._lock:
-            read, errors = self._read(files)
-            self._lay_out([source for source, _ in read])
+            read, errors = self._read(files, beside.archive if beside else ())
+            sources = [source for source, _ in read]
+            self._lay_out(sources, exact=beside is not None)
             samples = self._layout.samples([values for _, values in read])
             page = self._pages.get((openmetrics, escaping))
             if page is None:
                 page = self._pages[openmetrics, escaping] = Page(openmetrics, escaping)
-            return Rendered(page.render(self._layout, samples), page.end, errors)
+            after = {}
+            if openmetrics and beside:
+                after = endings(self._layout, sources, beside.exemplars)
+            return Rendered(page.render(self._layout, samples, after), page.end, errors)
 
-    def _read(self, files: Sequence[Path]) -> tuple[_Read, _Errors]:
+    def _read(self, files: Sequence[Path], archive: Collection[Path]) -> tuple[_Read, _Errors]:
         read: _Read = []
         errors: _Errors = []
         before, self._sources = self._sources, {}
         for path in files:
             try:
-                source = before.get(path) or Source(path, self.keys)
+                source = before.get(path) or Source(path, self.keys, path in archive)
                 read.append((source, source.read(self._buffer)))
                 self._sources[path] = source
             except BadFileError as error:
@@ -87,12 +111,13 @@ class Aggregator:
                 errors.append((path, error.strerror or type(error).__name__))
         return read, errors
 
-    def _lay_out(self, sources: list[Source]) -> None:
+    def _lay_out(self, sources: list[Source], exact: bool) -> None:
         wanted = [(source, source.version) for source in sources]
-        if wanted == self._laid_out:
+        if wanted == self._laid_out and exact == self._exact:
             return
         if {source for source, _ in self._laid_out} - set(sources):
             self.keys.keep(key for source in sources for key in source.keys)
-        self._layout = Layout(sources)
+        self._layout = Layout(sources, exact)
+        self._exact = exact
         self._laid_out = wanted
         self.layouts += 1

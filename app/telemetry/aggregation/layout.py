@@ -14,12 +14,14 @@ from app.telemetry.aggregation.families import Family, Order
 from app.telemetry.aggregation.keys import Key
 from app.telemetry.aggregation.source import Source
 from app.telemetry.aggregation.steps import Slots, Step
+from app.telemetry.aggregation.sums import ExactSums
 
 
 class Layout:
     """The way from the files' values to the samples; `outlines` and `signed` as in Order."""
 
-    def __init__(self, sources: Sequence[Source]) -> None:
+    def __init__(self, sources: Sequence[Source], exact: bool = False) -> None:
+        """`exact`: sums of fractions are rounded once, whatever files they come from."""
         self._families = _families(sources)
         # The slots before the first file: 0.0 where values are added, else None.
         self._start: Slots = []
@@ -30,6 +32,18 @@ class Layout:
             family.append_to(self._order)
         self.outlines = self._order.outlines
         self.signed = self._order.signed
+        # Of buckets only: by slot, and by source and position.
+        self._numbers = {
+            self._order.slots[number]: number
+            for begin, end, _ in self._order.histograms
+            for number in range(begin, end)
+        }
+        self._buckets: dict[Source, dict[int, int]] = {}
+        self._exact = ExactSums(sources, self._shared) if exact else None
+        if self._exact is not None:
+            for number, source in enumerate(sources):
+                if source in self._exact.whole:
+                    self._plans[number] = []
 
     def samples(self, values: Sequence[tuple[float, ...]]) -> Slots:
         """Return the value of each sample, in order, from those of each source.
@@ -41,14 +55,27 @@ class Layout:
         for plan, of_source in zip(self._plans, values, strict=True):
             for step in plan:
                 step.apply(slots, of_source, stamps)
+        if self._exact is not None:
+            self._exact.apply(slots, values)
         samples = list(map(slots.__getitem__, self._order.slots))
         for begin, end, count in self._order.histograms:
             samples[begin:end] = accumulate(samples[begin:end])
             samples[count] = samples[end - 1]
         return samples
 
+    def bucket_numbers(self, source: Source) -> dict[int, int]:
+        """Return the numbers of the samples that are buckets, by the values' place in the file."""
+        known = self._buckets.get(source)
+        if known is None:
+            slots = map(self._shared.__getitem__, source.keys)
+            places = zip(source.positions, slots, strict=True)
+            known = self._buckets[source] = {
+                at: self._numbers[slot] for at, slot in places if slot in self._numbers
+            }
+        return known
+
     def _plan(self, source: Source) -> Iterator[Step]:
-        paired = source.kind == "gauge"
+        paired = source.paired
         slots = self._slots(source)
         operations = {self._families[name].operation for name in source.families}
         if len(operations) == 1:

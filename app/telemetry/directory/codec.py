@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from app.errors import VibeBoxError
+from app.telemetry.directory import disk
 
 _HEADER = 8
 _length = struct.Struct("i")
@@ -55,7 +56,7 @@ def read(path: Path, keys: dict[bytes, str] | None = None) -> list[Entry]:
     (FileNotFoundError among them).
     """
     try:
-        data = path.read_bytes()
+        data = disk.read(path)
     except OSError as error:
         if error.errno in _FAULTS_OF_THE_FILE:
             raise ValueFileUnreadableError(path, str(error.strerror)) from error

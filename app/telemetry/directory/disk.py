@@ -4,7 +4,9 @@ The test of kills puts a function of its own in the place of `step`. A change ma
 escape that test.
 """
 
+import mmap
 import os
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -40,6 +42,39 @@ def _write_aside(aside: Path, content: bytes) -> None:
         os.posix_fallocate(file.fileno(), 0, len(content))
         step(f"write {aside.name}")
         file.write(content)
+
+
+def read(path: Path) -> bytes:
+    """Return the content of a file; none where it is no regular file. Raises: OSError."""
+    with open(path, "rb", opener=_open_at_once) as file:
+        return file.read() if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else b""
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    # Without O_NONBLOCK a FIFO under such a name would hold up everybody for ever.
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def mapped(path: Path, size: int, create: bool = True) -> mmap.mmap:
+    """Return the file, made or grown to `size` bytes, as memory. Raises: OSError.
+
+    The space is allocated before it is mapped: a full disk is an error here and not a SIGBUS at
+    the first write. A file for which there is no space is not left behind. Without `create` the
+    file must be there.
+    """
+    flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0)
+    descriptor = os.open(path, flags, 0o644)
+    try:
+        is_new = os.fstat(descriptor).st_size == 0
+        try:
+            os.posix_fallocate(descriptor, 0, size)
+        except OSError:
+            if is_new:
+                remove(path)
+            raise
+        return mmap.mmap(descriptor, size)
+    finally:
+        os.close(descriptor)
 
 
 def remove(path: Path) -> bool:

@@ -27,7 +27,7 @@ def read(directory: Path, listing: layout.Listing) -> Manifest:
     No kill can spoil it; where something else did, the newest archive is taken for the right one.
     """
     try:
-        content = (directory / layout.MANIFEST).read_bytes()
+        content = disk.read(directory / layout.MANIFEST)
     except FileNotFoundError:
         return Manifest(0)
     try:

@@ -24,17 +24,32 @@ class Membership:
     until then (or until it ends) it keeps its parent's place occupied.
     """
 
-    def __init__(self, directory: Path) -> None:
-        """Join. Raises: OSError, MetricsDirectoryBusyError."""
+    def __init__(self, directory: Path, wait: float = _JOINING_WAIT) -> None:
+        """Join. Raises: MetricsDirectoryBusyError after `wait` seconds; OSError."""
         self.name = uuid.uuid4().hex
         self._path = layout.marker_path(directory, self.name)
         # Under the door's lock, since a marker that is made but not yet locked looks dead.
-        with door.exclusive(directory, _JOINING_WAIT):
+        with door.exclusive(directory, wait):
             disk.step(f"create {self._path.name}")
             flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
             self._descriptor: int | None = os.open(self._path, flags, 0o666)
             disk.step(f"lock {self._path.name}")
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    @property
+    def stands(self) -> bool:
+        """Whether the marker is still where others look for it; False after the place is given up.
+
+        Where that cannot be told, it is.
+        """
+        if self._descriptor is None:
+            return False
+        try:
+            return os.path.samestat(os.stat(self._path), os.fstat(self._descriptor))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            return True
 
     def leave(self) -> None:
         """Give up the place: what this process still writes from now on may be lost.
@@ -59,7 +74,8 @@ def is_live(marker: Path | None) -> bool:
     if marker is None:
         return False
     try:
-        descriptor = os.open(marker, os.O_RDONLY | os.O_CLOEXEC)
+        # Without O_NONBLOCK a FIFO under such a name would hold up everybody for ever.
+        descriptor = os.open(marker, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         return False
     except PermissionError:

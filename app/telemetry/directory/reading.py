@@ -13,12 +13,14 @@ from app.telemetry.directory.membership import is_live
 class Snapshot:
     """The files whose values count, the archive's first, and how many members there are.
 
+    `sides` are what the members keep beside their values.
     `live_files` is how many of `files` belong to the living.
     `archive` are those of `files` that are the archive's; see `merging` for their rests.
     """
 
     files: list[Path]
     archive: list[Path]
+    sides: list[Path]
     live_files: int
     live: int
     dead: int
@@ -39,7 +41,7 @@ def _take(directory: Path) -> Snapshot:
     listing = layout.scan(directory)
     current = manifest.read(directory, listing)
     archive = [file.path for file in listing.archives.get(current.generation, [])]
-    files = list(archive)
+    files, sides = list(archive), []
     live = dead = live_files = 0
     for name, belongings in listing.members.items():
         if name in current.absorbed:
@@ -50,4 +52,5 @@ def _take(directory: Path) -> Snapshot:
         counting = [file.path for file in belongings.values if lives or not file.is_live_gauge]
         live_files += len(counting) if lives else 0
         files += counting
-    return Snapshot(files, archive, live_files, live, dead)
+        sides += belongings.sides
+    return Snapshot(files, archive, sides, live_files, live, dead)

@@ -14,9 +14,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from app.telemetry.catalogue import collect_errors
+from app.telemetry.values import store
 
 INTERVAL = 1.0
 COLLECTOR = "runtime"
+_VALUES = "values"
 # A round takes a few milliseconds. One that hangs must not hang the master too.
 _FORK_WAITS = 5.0
 _END_WAITS = 5.0
@@ -37,7 +39,8 @@ class Publisher:
     """Publishes its parts; a part that fails is logged once for each kind of failure."""
 
     def __init__(self, parts: Sequence[Part], interval: float = INTERVAL) -> None:
-        self._parts = tuple(parts)
+        # First, so that the readings go to the place that the values have by then.
+        self._parts = (Part(_VALUES, _check_values), *parts)
         self._interval = interval
         self._round = threading.Lock()
         self._held = False
@@ -112,6 +115,12 @@ class Publisher:
             collect_errors.child(COLLECTOR).inc()
         except Exception:
             return  # What cannot even be counted is in the log.
+
+
+def _check_values() -> None:
+    troubles = store.check()
+    if troubles:
+        collect_errors.child(_VALUES).inc(troubles)
 
 
 _started: "weakref.WeakSet[Publisher]" = weakref.WeakSet()

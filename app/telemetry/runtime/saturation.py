@@ -1,7 +1,7 @@
 """How much of what can serve requests is taken: threads, and places in the listening sockets.
 
-gunicorn's worker accepts up to `worker_connections` and queues them inside: the socket's queue
-grows only after that, so busy threads tell first.
+The worker accepts up to `worker_connections` and a few more (see `app.worker`), and queues them
+inside: the socket's queue grows only after that, so busy threads tell first.
 """
 
 import socket

@@ -105,10 +105,10 @@ def test_directory_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
 def test_lack_of_descriptors_is_not_the_files_fault(
     good: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(path: Path) -> bytes:
+    def refuse(path: Path, flags: int) -> int:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(OSError, match="Too many open files"):
         codec.read(good)
 
