@@ -4,16 +4,15 @@ import mmap
 import os
 import random
 import signal
-import struct
 import time
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from prometheus_client.mmap_dict import MmapedDict
 
 from app.telemetry.directory import Membership, absorb, codec, layout, prepare, snapshot
 from app.telemetry.directory.codec import ValueFileUnreadableError
+from app.telemetry.values import ValueFile
 from tests.telemetry.directory.support import (
     Totals,
     ended_by,
@@ -116,30 +115,34 @@ def test_kill_while_cleaning_is_made_good_by_the_next_start(tmp_path: Path) -> N
 
 
 class Ledger:
-    """Numbers that outlive whoever writes them: what each writer began and has done."""
+    """Numbers that outlive whoever writes them: what each writer has done.
+
+    Not by struct.pack_into, which fills the place with zeros first: a kill may come in between.
+    """
 
     def __init__(self, slots: int) -> None:
         self._memory = mmap.mmap(-1, 8 * slots)
+        self._numbers = memoryview(self._memory).cast("q")
 
     def __setitem__(self, slot: int, value: int) -> None:
-        struct.pack_into("q", self._memory, 8 * slot, value)
+        self._numbers[slot] = value
 
     def __getitem__(self, slot: int) -> int:
-        value: int = struct.unpack_from("q", self._memory, 8 * slot)[0]
-        return value
+        return self._numbers[slot]
 
     def close(self) -> None:
+        self._numbers.release()
         self._memory.close()
 
 
 def count_for_ever(directory: Path, ledger: Ledger, slot: int) -> None:
     member = Membership(directory)
-    file = MmapedDict(str(layout.values_path(directory, "counter", member.name)))
-    name = key("hits")
+    file = ValueFile(layout.values_path(directory, "counter", member.name))
+    place = file.index(key("hits"))
     done = 0
     while True:
         done += 1
-        file.write_value(name, float(done), 0.0)
+        file.doubles[place] = float(done)
         ledger[slot] = done  # a kill between the two: one in flight
         if done % 500 == 0:
             time.sleep(0.0005)
