@@ -47,7 +47,7 @@ class Exchange:
         self,
         environ: "WSGIEnvironment",
         start_response: "StartResponse",
-        finish: "Subscriber",
+        on_finish: "list[Subscriber]",
     ) -> None:
         self.started = perf_counter()
         self.method: str = environ["REQUEST_METHOD"]
@@ -55,7 +55,7 @@ class Exchange:
         self.body: Iterable[bytes] = ()
         self._environ: WSGIEnvironment | None = environ
         self._start_response = start_response
-        self._finish: Subscriber | None = finish
+        self._on_finish: list[Subscriber] | None = on_finish
 
     def start_response(self, status: str, headers: Any, exc_info: Any = None) -> Any:
         """Note the status on its way to the server, and the rule that led to it."""
@@ -82,10 +82,10 @@ class Exchange:
     def end(self) -> None:
         """Tell that the exchange is over; only the first call does."""
         self._environ = None
-        finish, self._finish = self._finish, None
-        if finish is not None:
+        on_finish, self._on_finish = self._on_finish, None
+        if on_finish is not None:
             self.seconds = perf_counter() - self.started
-            finish(self)
+            _notify(on_finish, self)
 
 
 Subscriber = Callable[[Exchange], None]
@@ -109,7 +109,7 @@ class Exchanges:
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
-        exchange = environ[_KEY] = Exchange(environ, start_response, self._finish)
+        exchange = environ[_KEY] = Exchange(environ, start_response, self.on_finish)
         _notify(self.on_start, exchange)
         try:
             exchange.body = self._wsgi_app(environ, exchange.start_response)
@@ -118,9 +118,6 @@ class Exchanges:
             exchange.end()
             raise
         return exchange
-
-    def _finish(self, exchange: Exchange) -> None:
-        _notify(self.on_finish, exchange)
 
 
 def current() -> Exchange:
