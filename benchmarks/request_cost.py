@@ -63,7 +63,8 @@ def _child(directory: Path, name: str) -> Iterator["subprocess.Popen[str]"]:
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.child", name],
         cwd=place.ROOT,
-        env=place.environment(directory / name),
+        # One order of all dictionaries in all children.
+        env={**place.environment(directory / name), "PYTHONHASHSEED": "0"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
