@@ -21,6 +21,7 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
     from app.engine import DockerEngine
     from app.exchange import Exchanges
     from app.lifecycle import Lifecycle
+    from app.processes import Presence
     from app.settings import load_settings
     from app.storage import Database
     from app.telemetry.wiring import Telemetry
@@ -51,15 +52,17 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
     )
 
     lifecycle = Lifecycle()
+    presence = Presence(database)
     app.extensions[EXTENSION] = Components(
         settings=settings,
         lifecycle=lifecycle,
         database=database,
         engine=engine,
         telemetry=telemetry,
+        presence=presence,
         checks=health.build_checks(settings, database, engine, lifecycle),
         accounts=accounts.build(settings, database),
-        environments=environments.build(settings, database, engine),
+        environments=environments.build(settings, database, engine, presence),
     )
 
     for blueprint in (health.api, accounts.api, environments.api):

@@ -11,6 +11,7 @@ import uuid
 
 from flask import Flask, Response, request
 
+from app.audit import origin
 from app.exchange import Exchange, Exchanges, current
 from app.logging import request_id, trace_id
 
@@ -38,6 +39,7 @@ def _identify() -> None:
     offered = headers.get(HEADER, "")
     exchange.request_id = offered if _WELL_FORMED.fullmatch(offered) else uuid.uuid4().hex
     request_id.set(exchange.request_id)
+    origin.set(request.remote_addr or "")
     if parent := headers.get("traceparent"):
         exchange.trace_id = _trace_of(parent)
         trace_id.set(exchange.trace_id)

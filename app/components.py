@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from app.environments.service import Environments
     from app.health.checks import Checks
     from app.lifecycle import Lifecycle
+    from app.processes import Presence
     from app.settings import Settings
     from app.storage import Database
     from app.telemetry.wiring import Telemetry
@@ -27,6 +28,7 @@ class Components:
     database: "Database"
     engine: "Engine"
     telemetry: "Telemetry"
+    presence: "Presence"
     checks: "Checks"
     accounts: "Accounts"
     environments: "Environments"
@@ -34,10 +36,12 @@ class Components:
     def start(self) -> None:
         """Start what runs beside the requests; call it after fork."""
         self.checks.start()
+        self.presence.start()
 
     def close(self) -> None:
         """End the threads and give back the connections."""
         self.checks.close()
+        self.presence.close()
         self.telemetry.close()
         self.engine.close()
         self.database.dispose()

@@ -112,6 +112,162 @@ class MetricsForbiddenError(VibeBoxError):
     )
 
 
+class PermissionDeniedError(VibeBoxError):
+    """The caller is known, and may not do this."""
+
+    status = 403
+    slug = "permission-denied"
+    title = "You may not do this"
+
+
+class TooManyAttemptsError(VibeBoxError):
+    """Too many failed or fast authentications of an account or from an address."""
+
+    status = 429
+    slug = "too-many-attempts"
+    title = "Too many attempts"
+    default_detail = "Wait as long as Retry-After says, then try again."
+
+    def __init__(self, retry_after: int = 60) -> None:
+        self.retry_after = retry_after
+        super().__init__(f"Too many attempts; try again in {retry_after} seconds.")
+
+
+class QuotaExceededError(VibeBoxError):
+    """The owner of the project would use more than its quota allows."""
+
+    status = 409
+    slug = "quota-exceeded"
+    title = "The quota is used up"
+    default_detail = "Delete or stop environments, or ask an operator for a larger quota."
+
+
+class TeamNotFoundError(VibeBoxError):
+    """No such team, or the caller is not in it."""
+
+    status = 404
+    slug = "team-not-found"
+    title = "Team not found"
+    default_detail = "No team of yours has this id; GET /api/v1/teams lists them."
+
+
+class TeamNameTakenError(VibeBoxError):
+    """A team of this name exists."""
+
+    status = 409
+    slug = "team-name-taken"
+    title = "The team name is taken"
+    default_detail = "A team of this name exists; choose another name."
+
+
+class TeamConflictError(VibeBoxError):
+    """The team cannot be changed so in its present state."""
+
+    status = 409
+    slug = "team-conflict"
+    title = "The team does not allow this now"
+
+
+class MemberNotFoundError(VibeBoxError):
+    """The account is not a member of the team, or does not exist."""
+
+    status = 404
+    slug = "member-not-found"
+    title = "Member not found"
+    default_detail = "This team has no such member."
+
+
+class UserNotFoundError(VibeBoxError):
+    """No account has this id or address."""
+
+    status = 404
+    slug = "user-not-found"
+    title = "Account not found"
+    default_detail = "No account has this id or e-mail address."
+
+
+class ProjectNotFoundError(VibeBoxError):
+    """No such project, or the caller does not see it."""
+
+    status = 404
+    slug = "project-not-found"
+    title = "Project not found"
+    default_detail = "No project of yours has this id; GET /api/v1/projects lists them."
+
+
+class ProjectNameTakenError(VibeBoxError):
+    """The owner has a project of this name."""
+
+    status = 409
+    slug = "project-name-taken"
+    title = "The project name is taken"
+    default_detail = "The owner has a project of this name; choose another name."
+
+
+class ProjectNotEmptyError(VibeBoxError):
+    """The project holds environments."""
+
+    status = 409
+    slug = "project-not-empty"
+    title = "The project is not empty"
+    default_detail = "Delete its environments first."
+
+
+class ApiKeyNotFoundError(VibeBoxError):
+    """The caller has no such API key."""
+
+    status = 404
+    slug = "api-key-not-found"
+    title = "API key not found"
+    default_detail = "You have no API key of this id; GET /api/v1/api-keys lists them."
+
+
+class ApiKeyNameTakenError(VibeBoxError):
+    """The caller has an API key of this name."""
+
+    status = 409
+    slug = "api-key-name-taken"
+    title = "The API key name is taken"
+    default_detail = "You have an API key of this name; choose another name or revoke that one."
+
+
+class TemplateNotFoundError(VibeBoxError):
+    """No template has this name."""
+
+    status = 422
+    slug = "template-not-found"
+    title = "Template not found"
+    default_detail = "No template has this name; GET /api/v1/templates lists them."
+
+
+class SecretsUnavailableError(VibeBoxError):
+    """Secrets cannot be encrypted or decrypted with the keys that the operator set."""
+
+    status = 503
+    slug = "secrets-unavailable"
+    title = "Secrets cannot be kept"
+    default_detail = (
+        "The operator sets VIBEBOX_SECRET_KEYS first; `vibebox secrets new-key` makes a key."
+    )
+
+
+class PortReservedError(VibeBoxError):
+    """Another environment asks for the same host port."""
+
+    status = 409
+    slug = "port-reserved"
+    title = "A host port is reserved"
+
+
+class TooManyStreamsError(VibeBoxError):
+    """As many streams are open as this worker can serve beside other requests."""
+
+    status = 503
+    slug = "too-many-streams"
+    title = "Too many open streams"
+    default_detail = "Close a stream or try again in a few seconds."
+
+
 class EmailTakenError(VibeBoxError):
     """An account with this e-mail address exists."""
 

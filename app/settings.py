@@ -18,7 +18,13 @@ from app.errors import SettingsError
 PREFIX = "VIBEBOX_"
 LOG_LEVELS = ("debug", "info", "warning", "error")
 # A mistake in one of these is told without its value.
-_MAY_HOLD_SECRETS = ("DATABASE_URL", "DOCKER_HOST", "VIBEBOX_METRICS_TOKEN")
+_MAY_HOLD_SECRETS = (
+    "DATABASE_URL",
+    "DOCKER_HOST",
+    "VIBEBOX_METRICS_TOKEN",
+    "VIBEBOX_RATE_LIMIT_STORAGE",
+    "VIBEBOX_SECRET_KEYS",
+)
 
 
 def _shared(name: str, default: Any, description: str, **rules: Any) -> Any:
@@ -95,6 +101,7 @@ class Settings(BaseSettings):
     scrape_timeout: float = _own(
         0.8, "Deadline of what a scrape reads from the database.", gt=0, le=5
     )
+    engine_pull_timeout: float = _own(600, "Deadline of pulling an image.", gt=0)
     db_connect_timeout: float = _own(2, "Deadline of connecting to PostgreSQL.", ge=1)
     db_statement_timeout: float = _own(30, "Deadline of each PostgreSQL statement.", ge=1)
     engine_query_timeout: float = _own(5, "Deadline of Docker ping and inspect.", gt=0)
@@ -123,11 +130,50 @@ class Settings(BaseSettings):
         1024, "Memory in MiB of an environment that names none.", ge=16
     )
     pids_limit: int = _own(512, "Processes that a container may hold.", ge=16)
+    secret_keys: SecretStr | None = _own(
+        None,
+        "Keys that encrypt secret environment variables, separated by commas; the first encrypts, "
+        "all decrypt (`vibebox secrets new-key` makes one).",
+    )
+    templates_file: str | None = _own(
+        None, "JSON file with the templates of environments (default: a few that come along)."
+    )
+
+    # The agent.
+    agent_sweep_interval: float = _own(
+        30, "Seconds between two comparisons of all records with Docker.", gt=0
+    )
+    log_retention_days: float = _own(7, "Days that the logs of containers are kept.", gt=0)
+    log_limit_mb: float = _own(20, "MiB of logs that are kept of each environment.", gt=0)
+    audit_retention_days: float = _own(365, "Days that the audit log is kept.", gt=0)
+
+    # Quotas of an account or a team that has none of its own.
+    quota_environments: int = _own(20, "Environments that an account or a team may have.", ge=0)
+    quota_cpus: float = _own(
+        16, "CPUs of all environments of an account or a team that are up.", gt=0
+    )
+    quota_memory_mb: int = _own(
+        32768, "Memory in MiB of all environments of an account or a team that are up.", ge=16
+    )
 
     # Accounts.
     access_token_ttl: int = _own(900, "Seconds that an access token is valid.", ge=1)
     refresh_token_ttl: int = _own(
         30 * 86400, "Seconds that a refresh token is valid; each use renews it.", ge=1
+    )
+    trusted_proxies: int = _own(
+        0, "Proxies before the service whose X-Forwarded-For is believed.", ge=0, le=10
+    )
+    rate_limit_storage: str = _own(
+        "memory://",
+        "Where attempts are counted: memory:// (each worker for itself) or a redis:// URL.",
+    )
+    rate_limit_account: str = _own(
+        "10 per minute", "Authentications of one account by password, before 429."
+    )
+    rate_limit_address: str = _own(
+        "60 per minute",
+        "Authentications by password, and failed ones of any kind, from one address, before 429.",
     )
     argon2_time_cost: int = _own(3, "Passes of argon2id over its memory.", ge=1)
     argon2_memory_kib: int = _own(65536, "Memory of argon2id in KiB.", ge=8)

@@ -14,12 +14,29 @@ _signals = Namespace()
 
 authentication = _signals.signal(
     "authentication",
-    doc="Credentials were checked: method (password, token, refresh), success (bool).",
+    doc="Credentials were checked: method (password, token, refresh, api_key), success (bool).",
 )
 
 health_checked = _signals.signal(
     "health-checked",
     doc="A health check ran: check (name), required (bool), up (bool), seconds (float).",
+)
+
+environment_started = _signals.signal(
+    "environment-started",
+    doc="A start came to its end: outcome (success, user_error, failure), seconds (float) since "
+    "it was accepted.",
+)
+
+drift_seen = _signals.signal(
+    "drift-seen",
+    doc="The agent compared records with Docker: environments (int) that differ.",
+)
+
+counted = _signals.signal(
+    "counted",
+    doc="Events whose number is kept in the database were stored: family (name of the metric), "
+    "value (of its one label), amount (int).",
 )
 
 

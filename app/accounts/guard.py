@@ -2,7 +2,7 @@
 
 from flask import g, request
 
-from app.accounts.service import Identity
+from app.authorization import Identity
 from app.components import components
 from app.errors import AuthenticationError
 

@@ -16,16 +16,9 @@ from sqlalchemy.orm import Session
 from app import signals
 from app.accounts.passwords import Passwords
 from app.accounts.tokens import digest, new_token
+from app.authorization import Identity
 from app.errors import EmailTakenError, InvalidCredentialsError, InvalidTokenError
 from app.storage import AuthToken, Database, TokenKind, User, new_id, utc_now
-
-
-@dataclass(frozen=True)
-class Identity:
-    """Who is asking, and by which grant."""
-
-    user_id: str
-    grant_id: str
 
 
 @dataclass(frozen=True)
@@ -92,7 +85,7 @@ class Accounts:
         with self._database.writing() as session:
             self._forget_expired(session, found.id)
             session.execute(update(User).where(User.id == found.id).values(changes))
-            return self._issue(session, Identity(found.id, new_id()))
+            return self._issue(session, found.id, new_id())
 
     def refresh(self, token: str) -> TokenPair:
         """Trade a refresh token for the next pair. Raises: InvalidTokenError."""
@@ -106,7 +99,9 @@ class Accounts:
         """Return whose access token this is. Raises: InvalidTokenError."""
         with self._database.reading() as session:
             found = session.execute(
-                select(AuthToken.user_id, AuthToken.grant_id).where(
+                select(User.id, User.email, User.is_operator, AuthToken.grant_id)
+                .join(User, AuthToken.user_id == User.id)
+                .where(
                     AuthToken.digest == digest(token),
                     AuthToken.kind == TokenKind.ACCESS,
                     AuthToken.revoked_at.is_(None),
@@ -116,7 +111,7 @@ class Accounts:
         signals.emit(signals.authentication, method="token", success=found is not None)
         if found is None:
             raise InvalidTokenError
-        return Identity(found.user_id, found.grant_id)
+        return Identity(found.id, found.email, found.is_operator, grant_id=found.grant_id)
 
     def account(self, identity: Identity) -> Account:
         """Return the account. Raises: InvalidTokenError where it was deleted meanwhile."""
@@ -129,7 +124,8 @@ class Accounts:
     def logout(self, identity: Identity) -> None:
         """Revoke every token of the grant; logging out twice is fine."""
         with self._database.writing() as session:
-            _revoke(session, identity.grant_id)
+            if identity.grant_id is not None:
+                _revoke(session, identity.grant_id)
 
     def _rotate(self, token: str) -> TokenPair | None:
         with self._database.writing() as session:
@@ -143,16 +139,16 @@ class Accounts:
             if not _use(session, found.id):
                 _revoke(session, found.grant_id)
                 return None
-            return self._issue(session, Identity(found.user_id, found.grant_id))
+            return self._issue(session, found.user_id, found.grant_id)
 
-    def _issue(self, session: Session, identity: Identity) -> TokenPair:
+    def _issue(self, session: Session, user_id: str, grant_id: str) -> TokenPair:
         tokens = {kind: new_token(kind) for kind in TokenKind}
         now = utc_now()
         session.add_all(
             AuthToken(
                 id=new_id(),
-                user_id=identity.user_id,
-                grant_id=identity.grant_id,
+                user_id=user_id,
+                grant_id=grant_id,
                 kind=kind,
                 digest=digest(token),
                 created_at=now,

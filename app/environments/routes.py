@@ -30,12 +30,20 @@ from app.errors import (
     InvalidInputError,
     InvalidTokenError,
     MalformedBodyError,
+    PermissionDeniedError,
     PortTakenError,
+    ProjectNotFoundError,
     StorageUnavailableError,
 )
 from app.openapi import BEARER, Answer, problems
 
-_COMMON = (AuthenticationError, InvalidTokenError, StorageUnavailableError, InvalidInputError)
+_COMMON = (
+    AuthenticationError,
+    InvalidTokenError,
+    PermissionDeniedError,
+    StorageUnavailableError,
+    InvalidInputError,
+)
 _BODY = (*_COMMON, MalformedBodyError, BodyTooLargeError)
 _ONE = (*_COMMON, EnvironmentNotFoundError)
 _ENGINE = (EngineUnreachableError, EngineTimeoutError, EngineError)
@@ -62,25 +70,34 @@ api.before_request(authenticate)
 @api.post(
     "",
     summary="Create an environment",
-    responses={201: EnvironmentView, **problems(*_BODY, EnvironmentNameTakenError)},
+    responses={
+        201: EnvironmentView,
+        **problems(*_BODY, ProjectNotFoundError, EnvironmentNameTakenError),
+    },
 )
 def create(body: NewEnvironment) -> Answer:
     settings = components().settings
-    fields = body.model_dump()
+    fields = body.model_dump(exclude={"project_id"})
     fields["cpu_limit"] = body.cpu_limit or settings.default_cpu_limit
     fields["memory_limit_mb"] = body.memory_limit_mb or settings.default_memory_limit_mb
-    environment = components().environments.create(identity().user_id, fields)
+    environment = components().environments.create(identity(), fields, body.project_id)
     response = jsonify(_view(environment))
     response.headers["Location"] = f"{api.url_prefix}/{environment.id}"
     return response, 201
 
 
 @api.get(
-    "", summary="List your environments", responses={200: EnvironmentPage, **problems(*_COMMON)}
+    "",
+    summary="List the environments that you see",
+    responses={200: EnvironmentPage, **problems(*_COMMON, ProjectNotFoundError)},
 )
 def index(query: EnvironmentQuery) -> Answer:
     page = components().environments.list(
-        identity().user_id, status=query.status, limit=query.limit, offset=query.offset
+        identity(),
+        project_id=query.project_id,
+        status=query.status,
+        limit=query.limit,
+        offset=query.offset,
     )
     return jsonify(
         items=[_view(environment) for environment in page.items],
@@ -96,7 +113,7 @@ def index(query: EnvironmentQuery) -> Answer:
     responses={200: EnvironmentView, **problems(*_ONE)},
 )
 def show(path: EnvironmentPath) -> Answer:
-    return jsonify(_view(components().environments.get(identity().user_id, path.environment_id)))
+    return jsonify(_view(components().environments.get(identity(), path.environment_id)))
 
 
 @api.patch(
@@ -116,7 +133,7 @@ def show(path: EnvironmentPath) -> Answer:
 def change(path: EnvironmentPath, body: EnvironmentChanges) -> Answer:
     fields = body.model_dump(exclude_unset=True)
     environments = components().environments
-    return jsonify(_view(environments.change(identity().user_id, path.environment_id, fields)))
+    return jsonify(_view(environments.change(identity(), path.environment_id, fields)))
 
 
 @api.delete(
@@ -125,7 +142,7 @@ def change(path: EnvironmentPath, body: EnvironmentChanges) -> Answer:
     responses={204: None, **problems(*_ONE, *_ENGINE, EnvironmentConflictError)},
 )
 def remove(path: EnvironmentPath) -> Answer:
-    components().environments.delete(identity().user_id, path.environment_id)
+    components().environments.delete(identity(), path.environment_id)
     return "", 204
 
 
@@ -135,7 +152,7 @@ def remove(path: EnvironmentPath) -> Answer:
     responses={200: EnvironmentView, **problems(*_LAUNCH)},
 )
 def start(path: EnvironmentPath) -> Answer:
-    return jsonify(_view(components().environments.start(identity().user_id, path.environment_id)))
+    return jsonify(_view(components().environments.start(identity(), path.environment_id)))
 
 
 @api.post(
@@ -147,7 +164,7 @@ def start(path: EnvironmentPath) -> Answer:
     },
 )
 def stop(path: EnvironmentPath) -> Answer:
-    return jsonify(_view(components().environments.stop(identity().user_id, path.environment_id)))
+    return jsonify(_view(components().environments.stop(identity(), path.environment_id)))
 
 
 @api.post(
@@ -157,7 +174,7 @@ def stop(path: EnvironmentPath) -> Answer:
 )
 def restart(path: EnvironmentPath) -> Answer:
     environments = components().environments
-    return jsonify(_view(environments.restart(identity().user_id, path.environment_id)))
+    return jsonify(_view(environments.restart(identity(), path.environment_id)))
 
 
 def _view(environment: Any) -> dict[str, Any]:

@@ -14,10 +14,11 @@ Name = Annotated[
     str,
     Field(
         pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
-        description="Lower-case letters, digits and hyphens; unique among the owner's.",
+        description="Lower-case letters, digits and hyphens; unique in the project.",
         examples=["billing-api"],
     ),
 ]
+ProjectId = Annotated[str, Field(max_length=64, pattern=_NO_NUL)]
 Image = Annotated[
     str,
     Field(
@@ -67,6 +68,9 @@ class NewEnvironment(BaseModel):
 
     name: Name
     image: Image
+    project_id: ProjectId | None = Field(
+        default=None, description="Default: your personal project."
+    )
     env: Variables = Field(default_factory=dict)
     ports: Ports = Field(default_factory=list)
     cpu_limit: Cpus | None = None
@@ -104,6 +108,7 @@ class EnvironmentView(BaseModel):
 
     id: str = Field(examples=["0f8c2a52-7a4e-4a55-9d0e-3a6f0f6f2f10"])
     name: Name
+    project_id: str = Field(examples=["b0f3f5c4-6f0e-4a25-9a55-0d5a2e6c8f21"])
     image: str = Field(examples=["python:3.12-slim"])
     status: EnvironmentStatus
     error: str | None = Field(description="Why the status is error.", examples=[None])
@@ -134,6 +139,7 @@ class EnvironmentPath(BaseModel):
 class EnvironmentQuery(BaseModel):
     """Which page of which environments."""
 
+    project_id: ProjectId | None = None
     status: EnvironmentStatus | None = None
     limit: int = Field(default=20, ge=1, le=100)
     offset: int = Field(default=0, ge=0, le=2**31)

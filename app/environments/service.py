@@ -6,9 +6,18 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
+from app import audit
+from app.authorization import (
+    Action,
+    Identity,
+    environment_for,
+    may_in,
+    project_for,
+    readable_projects,
+)
 from app.engine import ContainerState
 from app.environments.containers import Containers
 from app.environments.transitions import Passage, Transitions, held
@@ -17,10 +26,10 @@ from app.errors import (
     EngineTimeoutError,
     EngineUnreachableError,
     EnvironmentNameTakenError,
-    EnvironmentNotFoundError,
     VibeBoxError,
 )
-from app.storage import Database, Environment, EnvironmentStatus, utc_now
+from app.projects.personal import personal_project
+from app.storage import Database, Environment, EnvironmentStatus, Project, utc_now
 
 _log = logging.getLogger(__name__)
 _AT_REST = (EnvironmentStatus.STOPPED, EnvironmentStatus.ERROR)
@@ -37,7 +46,7 @@ class Page:
 
 
 class Environments:
-    """The rules of environments. Only its owner sees one; for everybody else it does not exist."""
+    """The rules of environments; `app.authorization` decides who sees and changes which."""
 
     def __init__(
         self, database: Database, transitions: Transitions, containers: Containers
@@ -46,58 +55,88 @@ class Environments:
         self._transitions = transitions
         self._containers = containers
 
-    def create(self, owner_id: str, fields: dict[str, Any]) -> Environment:
+    def create(
+        self, identity: Identity, fields: dict[str, Any], project_id: str | None = None
+    ) -> Environment:
         """Record a new environment, stopped; its container is made by the first start.
 
-        Raises: EnvironmentNameTakenError.
+        Without a project it belongs to the caller's personal one.
+        Raises: ProjectNotFoundError, PermissionDeniedError, EnvironmentNameTakenError.
         """
-        environment = Environment(owner_id=owner_id, **fields)
         with self._unique_name(), self._database.writing() as session:
+            project = project_for(
+                session,
+                identity,
+                project_id or personal_project(session, identity),
+                Action.ENVIRONMENT_CREATE,
+            )
+            environment = Environment(project_id=project.id, created_by=identity.user_id, **fields)
             session.add(environment)
+            session.flush()
+            target = audit.Target.of_environment(environment, project.owner_team_id)
+            audit.record(session, identity, "environment.create", target)
             session.flush()
             session.refresh(environment)
             session.expunge(environment)
         return environment
 
     def list(
-        self, owner_id: str, *, status: EnvironmentStatus | None, limit: int, offset: int
+        self,
+        identity: Identity,
+        *,
+        project_id: str | None = None,
+        status: EnvironmentStatus | None = None,
+        limit: int,
+        offset: int,
     ) -> Page:
-        """Return a page of the owner's environments, newest first."""
-        wanted = Environment.owner_id == owner_id
+        """Return a page of the environments that the caller sees, newest first.
+
+        Raises: ProjectNotFoundError, PermissionDeniedError.
+        """
+        visible = select(Project.id).where(readable_projects(identity))
+        wanted: ColumnElement[bool] = Environment.project_id.in_(visible)
+        if project_id is not None:
+            wanted &= Environment.project_id == project_id
         if status is not None:
             wanted &= Environment.status == status
         newest = Environment.created_at.desc(), Environment.id.desc()
+        may_in(identity, Action.ENVIRONMENT_READ)
         with self._database.reading() as session:
+            if project_id is not None:
+                project_for(session, identity, project_id, Action.ENVIRONMENT_READ)
             total = session.scalar(select(func.count()).select_from(Environment).where(wanted))
             page = select(Environment).where(wanted).order_by(*newest).limit(limit).offset(offset)
             items = list(session.scalars(page))
             session.expunge_all()
         return Page(items, total or 0)
 
-    def get(self, owner_id: str, environment_id: str) -> Environment:
-        """Return one environment. Raises: EnvironmentNotFoundError."""
+    def get(self, identity: Identity, environment_id: str) -> Environment:
+        """Return one environment. Raises: EnvironmentNotFoundError, PermissionDeniedError."""
         with self._database.reading() as session:
-            environment = session.scalar(
-                select(Environment).where(
-                    Environment.id == environment_id, Environment.owner_id == owner_id
-                )
+            environment = environment_for(
+                session, identity, environment_id, Action.ENVIRONMENT_READ
             )
-            if environment is None:
-                raise EnvironmentNotFoundError
             session.expunge(environment)
         return environment
 
-    def change(self, owner_id: str, environment_id: str, fields: dict[str, Any]) -> Environment:
+    def change(
+        self, identity: Identity, environment_id: str, fields: dict[str, Any]
+    ) -> Environment:
         """Change fields. All but the name go into a new container, so it must be at rest.
 
         Raises: EnvironmentNotFoundError, EnvironmentNameTakenError, EnvironmentConflictError,
         EngineUnreachableError (nothing was changed).
         """
         if set(fields) <= {"name"}:
-            self._rename(owner_id, environment_id, fields)
-            return self.get(owner_id, environment_id)
+            self._rename(identity, environment_id, fields)
+            return self.get(identity, environment_id)
         passage = self._transitions.begin(
-            owner_id, environment_id, _AT_REST, EnvironmentStatus.STOPPING
+            identity,
+            environment_id,
+            _AT_REST,
+            EnvironmentStatus.STOPPING,
+            action=Action.ENVIRONMENT_CHANGE,
+            audited="environment.change",
         )
         before = passage.environment
         with self._passing(passage), self._unique_name():
@@ -107,35 +146,53 @@ class Environments:
             self._transitions.end(
                 passage, before.status, error=before.error, container_id=None, **fields
             )
-        return self.get(owner_id, environment_id)
+        return self.get(identity, environment_id)
 
-    def delete(self, owner_id: str, environment_id: str) -> None:
+    def delete(self, identity: Identity, environment_id: str) -> None:
         """Remove the container, then the record.
 
         Raises: EnvironmentNotFoundError, EnvironmentConflictError, EngineUnreachableError.
         """
         passage = self._transitions.begin(
-            owner_id, environment_id, _ANY, EnvironmentStatus.STOPPING
+            identity,
+            environment_id,
+            _ANY,
+            EnvironmentStatus.STOPPING,
+            action=Action.ENVIRONMENT_DELETE,
+            audited="environment.delete",
+            ends=True,
         )
         with self._passing(passage):
             self._containers.remove(passage.environment)
             with self._database.writing() as session:
                 session.execute(delete(Environment).where(held(passage)))
 
-    def start(self, owner_id: str, environment_id: str) -> Environment:
+    def start(self, identity: Identity, environment_id: str) -> Environment:
         """Make the container where there is none, start it, and record what became of it.
 
         Raises: EnvironmentNotFoundError, EnvironmentConflictError, and the errors of Docker.
         """
-        return self._run(owner_id, environment_id, _AT_REST, self._containers.start)
+        return self._run(
+            identity, environment_id, _AT_REST, "environment.start", self._containers.start
+        )
 
-    def restart(self, owner_id: str, environment_id: str) -> Environment:
+    def restart(self, identity: Identity, environment_id: str) -> Environment:
         """Stop and start the container. Raises: as `start`."""
-        return self._run(owner_id, environment_id, _UP, self._containers.restart)
+        return self._run(
+            identity, environment_id, _UP, "environment.restart", self._containers.restart
+        )
 
-    def stop(self, owner_id: str, environment_id: str) -> Environment:
+    def stop(self, identity: Identity, environment_id: str) -> Environment:
         """Stop the container; it stays, with its files. Raises: as `start`."""
-        passage = self._transitions.begin(owner_id, environment_id, _UP, EnvironmentStatus.STOPPING)
+        passage = self._transitions.begin(
+            identity,
+            environment_id,
+            _UP,
+            EnvironmentStatus.STOPPING,
+            action=Action.ENVIRONMENT_OPERATE,
+            audited="environment.stop",
+            ends=True,
+        )
         with self._passing(passage):
             state = self._containers.look(passage.environment)
             if state is not None:
@@ -143,23 +200,30 @@ class Environments:
             self._transitions.end(
                 passage, EnvironmentStatus.STOPPED, error=None, published_ports=[]
             )
-        return self.get(owner_id, environment_id)
+        return self.get(identity, environment_id)
 
     def _run(
         self,
-        owner_id: str,
+        identity: Identity,
         environment_id: str,
         allowed: tuple[EnvironmentStatus, ...],
+        audited: str,
         launch: Callable[[str], ContainerState],
     ) -> Environment:
         passage = self._transitions.begin(
-            owner_id, environment_id, allowed, EnvironmentStatus.STARTING
+            identity,
+            environment_id,
+            allowed,
+            EnvironmentStatus.STARTING,
+            action=Action.ENVIRONMENT_OPERATE,
+            audited=audited,
+            ends=True,
         )
         with self._passing(passage):
             passage.environment.container_id = self._containers.ensure(passage.environment)
             state = launch(passage.environment.container_id)
             self._settle(passage, state)
-        return self.get(owner_id, environment_id)
+        return self.get(identity, environment_id)
 
     @contextmanager
     def _passing(self, passage: Passage) -> Iterator[None]:
@@ -226,7 +290,7 @@ class Environments:
 
     def _refuse_taken_name(self, environment: Environment, name: str | None) -> None:
         twin = select(Environment.id).where(
-            Environment.owner_id == environment.owner_id,
+            Environment.project_id == environment.project_id,
             Environment.name == name,
             Environment.id != environment.id,
         )
@@ -234,11 +298,17 @@ class Environments:
             if name is not None and session.scalar(twin) is not None:
                 raise EnvironmentNameTakenError
 
-    def _rename(self, owner_id: str, environment_id: str, fields: dict[str, Any]) -> None:
+    def _rename(self, identity: Identity, environment_id: str, fields: dict[str, Any]) -> None:
         with self._unique_name(), self._database.writing() as session:
+            environment = environment_for(
+                session, identity, environment_id, Action.ENVIRONMENT_CHANGE
+            )
+            project = session.get_one(Project, environment.project_id)
+            target = audit.Target.of_environment(environment, project.owner_team_id)
+            audit.record(session, identity, "environment.change", target, fields=sorted(fields))
             session.execute(
                 update(Environment)
-                .where(Environment.id == environment_id, Environment.owner_id == owner_id)
+                .where(Environment.id == environment_id)
                 .values(updated_at=utc_now(), **fields)
             )
 

@@ -2,20 +2,33 @@
 
 Of two that want to change it at once, one wins; the other gets a conflict. A change that calls
 Docker holds the environment in a status of passage (starting, stopping) meanwhile, and no database
-connection. A process that dies there leaves the passage behind; once it is older than any live one
-can be, the next change takes it over.
+connection. A process that dies there leaves the passage behind; once the process is known to be
+dead (see `app.processes`), the agent heals it, or the next change takes it over.
 """
 
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, exists, or_, select, update
+from sqlalchemy.orm import Session
 
-from app.errors import EnvironmentConflictError, EnvironmentNotFoundError
-from app.storage import Database, Environment, EnvironmentStatus, utc_now
+from app import audit
+from app.authorization import Action, Identity, environment_for
+from app.errors import EnvironmentConflictError
+from app.processes import Presence, living
+from app.storage import (
+    Database,
+    Environment,
+    EnvironmentStatus,
+    ImagePull,
+    Project,
+    PullStatus,
+    utc_now,
+)
 
 PASSAGES = (EnvironmentStatus.STARTING, EnvironmentStatus.STOPPING)
+OPEN_PULLS = (PullStatus.PENDING, PullStatus.PULLING)
 
 
 class Passage:
@@ -28,43 +41,48 @@ class Passage:
 
 
 class Transitions:
-    """Begins and ends passages; `abandoned_after` is in seconds."""
+    """Begins and ends passages, in the name of this process."""
 
-    def __init__(self, database: Database, *, abandoned_after: float) -> None:
+    def __init__(self, database: Database, presence: Presence) -> None:
         self._database = database
-        self._abandoned_after = timedelta(seconds=abandoned_after)
+        self._presence = presence
 
     def begin(
         self,
-        owner_id: str,
+        identity: Identity,
         environment_id: str,
         allowed: Collection[EnvironmentStatus],
         through: EnvironmentStatus,
+        *,
+        action: Action,
+        audited: str,
+        ends: bool = False,
     ) -> Passage:
         """Take the environment from one of the `allowed` statuses into the passage `through`.
 
-        Raises: EnvironmentNotFoundError, or EnvironmentConflictError where it is in another
-        status, or where somebody else was quicker.
+        `audited` names the change in the audit log; `ends` says that a container that ends from
+        now on does so because the user asked for it.
+
+        Raises: EnvironmentNotFoundError, PermissionDeniedError, or EnvironmentConflictError where
+        it is in another status, or where somebody else was quicker.
         """
         now = utc_now()
         with self._database.writing() as session:
             # Locked, so that what is read here is what the update finds.
-            environment = session.scalar(
-                select(Environment)
-                .where(Environment.id == environment_id, Environment.owner_id == owner_id)
-                .with_for_update()
+            environment = environment_for(session, identity, environment_id, action, lock=True)
+            team_id = session.scalar(
+                select(Project.owner_team_id).where(Project.id == environment.project_id)
             )
-            if environment is None:
-                raise EnvironmentNotFoundError
+            audit.record(
+                session,
+                identity,
+                audited,
+                audit.Target.of_environment(environment, team_id),
+                status=environment.status,
+            )
+            session.flush()
             session.expunge(environment)
-            taken = session.scalar(
-                update(Environment)
-                .where(Environment.id == environment_id, self._free(allowed, now))
-                .values(status=through, status_changed_at=now)
-                .returning(Environment.id)
-            )
-            if taken is None:
-                raise EnvironmentConflictError(_conflict(environment, allowed))
+            self._take(session, environment, allowed, through, now, ends=ends)
         if environment.status in PASSAGES:
             environment.status = EnvironmentStatus.ERROR
             environment.error = "An earlier change was cut off before its end."
@@ -79,15 +97,47 @@ class Transitions:
             session.execute(
                 update(Environment)
                 .where(held(passage))
-                .values(status=status, status_changed_at=utc_now(), **changes)
+                .values(status=status, status_changed_at=utc_now(), held_by=None, **changes)
             )
 
-    def _free(self, allowed: Collection[EnvironmentStatus], now: datetime) -> ColumnElement[bool]:
-        abandoned = and_(
-            Environment.status.in_(PASSAGES),
-            Environment.status_changed_at < now - self._abandoned_after,
+    def _take(
+        self,
+        session: Session,
+        environment: Environment,
+        allowed: Collection[EnvironmentStatus],
+        through: EnvironmentStatus,
+        now: datetime,
+        *,
+        ends: bool,
+    ) -> None:
+        taken = session.scalar(
+            update(Environment)
+            .where(
+                Environment.id == environment.id,
+                or_(Environment.status.in_(allowed), abandoned()),
+            )
+            .values(
+                status=through,
+                status_changed_at=now,
+                held_by=self._presence.ensure(session),
+                end_requested=ends,
+            )
+            .returning(Environment.id)
         )
-        return or_(Environment.status.in_(allowed), abandoned)
+        if taken is None:
+            raise EnvironmentConflictError(_conflict(environment, allowed))
+
+
+def abandoned() -> ColumnElement[bool]:
+    """Return the condition that an environment is in a passage that nobody will end.
+
+    Its holder is dead, or there is none and no pull that the agent goes on with.
+    """
+    pull = exists().where(
+        ImagePull.environment_id == Environment.id, ImagePull.status.in_(OPEN_PULLS)
+    )
+    held_by_nobody = or_(Environment.held_by.is_(None), Environment.held_by.not_in(living()))
+    return and_(Environment.status.in_(PASSAGES), held_by_nobody, ~pull)
 
 
 def held(passage: Passage) -> ColumnElement[bool]:

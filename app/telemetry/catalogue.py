@@ -10,7 +10,7 @@ The reference table in monitoring/README.md is generated from this module.
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from app.engine import OPERATIONS
-from app.storage import Base, EnvironmentStatus
+from app.storage import Base, EnvironmentStatus, ExitReason, LogStream
 from app.telemetry import values
 from app.telemetry.family import (
     OTHER,
@@ -32,17 +32,21 @@ STATUS_CODES = tuple(str(code) for code in range(100, 600))
 ERROR_TYPES = ("client_error", "server_error", "unhandled_exception", "timeout")
 DOCKER_OPERATIONS = tuple(dict.fromkeys(OPERATIONS.values()))
 OUTCOMES = ("success", "failure")
-AUTHENTICATION_METHODS = ("password", "token", "refresh")
+AUTHENTICATION_METHODS = ("password", "token", "refresh", "api_key")
 STATEMENTS = ("select", "insert", "update", "delete", OTHER)
 MODELS = (*Base.metadata.tables, OTHER)
 POOL_STATES = ("active", "idle", "overflow", "max")
 ENVIRONMENT_STATUSES = tuple(EnvironmentStatus)
-CHECKS = ("database", "docker")
+CHECKS = ("database", "docker", "agent")
 COLLECTORS = ("inventory", "files", "runtime", "values")
 ROLES = ("web", "agent")
 CPU_MODES = ("user", "system")
 GENERATIONS = ("0", "1", "2")
 THREAD_STATES = ("busy", "total")
+START_OUTCOMES = ("success", "user_error", "failure")
+ENVIRONMENT_EXIT_REASONS = tuple(ExitReason)
+LOG_STREAMS = tuple(LogStream)
+USER_STATES = ("registered", "active_24h", "active_7d")
 EXIT_REASONS = ("recycled", "reloaded", "timeout", "killed", "crashed", "shutdown")
 
 _HTTP = {"method": (*METHODS, OTHER_METHOD), "route": None, "status_code": STATUS_CODES}
@@ -135,8 +139,45 @@ auth_attempts = CounterFamily(
     "vibebox_auth_attempts_total",
     "Authentications.",
     {"method": AUTHENTICATION_METHODS, "status": OUTCOMES},
-    "each check of a password, an access token or a refresh token; a request that offers no "
-    "credentials is none",
+    "each check of a password, an access token, a refresh token or an API key, and each attempt "
+    "that the rate limit refuses; a request that offers no credentials is none",
+    registry=registry,
+)
+environment_start_duration = HistogramFamily(
+    Histogram,
+    "vibebox_environment_start_duration_seconds",
+    "Time from the accepted request to a container that answers an exec, pulls included.",
+    {"outcome": START_OUTCOMES},
+    "each start that came to its end; user_error: what the user asked for cannot be (no such "
+    "image, a command that ends, a port that is taken); failure: Docker or VibeBox",
+    buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600),
+    registry=registry,
+)
+environment_exits = CounterFamily(
+    Counter,
+    "vibebox_environment_exits_total",
+    "Containers of environments that ended.",
+    {"reason": ENVIRONMENT_EXIT_REASONS},
+    "each run of a container that ended, once. user: asked for through VibeBox; oom: short of its "
+    "memory; killed: a signal that VibeBox did not send; completed, error: its command, with exit "
+    "code 0 or another",
+    registry=registry,
+)
+environment_drift = GaugeFamily(
+    Gauge,
+    "vibebox_environment_drift",
+    "Environments whose recorded status differs from Docker's.",
+    {},
+    "each comparison by the agent; 0 again when the records are mended",
+    multiprocess_mode="livemostrecent",
+    registry=registry,
+)
+log_entries = CounterFamily(
+    Counter,
+    "vibebox_log_entries_total",
+    "Lines that containers wrote and VibeBox stored.",
+    {"stream": LOG_STREAMS},
+    "each line that the agent stores, once, whoever reads it and however often",
     registry=registry,
 )
 build_info = GaugeFamily(
@@ -362,6 +403,12 @@ environments = Computed(
     {"status": ENVIRONMENT_STATUSES},
     "the same",
 )
+users = Computed(
+    "vibebox_users",
+    "Accounts.",
+    {"state": USER_STATES},
+    "rows at scrape time; active: authenticated in that time, by whatever means",
+)
 collect_duration = Computed(
     "vibebox_metrics_collect_duration_seconds",
     "Time that each part of this scrape took.",
@@ -393,11 +440,19 @@ def create_expected() -> None:
     A counter born at 1 has an increase of 0, and an alert on a series that does not exist yet
     sees nothing: so all of them exist from the start. Histograms of calls follow their counters.
     """
-    for counter in (docker_operations, auth_attempts, collect_errors, worker_exits):
+    for counter in (
+        docker_operations,
+        auth_attempts,
+        environment_exits,
+        log_entries,
+        collect_errors,
+        worker_exits,
+    ):
         counter.create_all()
     for gauge in (active_connections, db_pool_size, db_pool_utilization, worker_threads):
         gauge.create_all()
     docker_operation_duration.create_all()
+    environment_start_duration.create_all()
     gc_duration.create_all()
     for family in FAMILIES:
         if any(values is not None for values in family.labels.values()):

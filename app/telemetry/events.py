@@ -3,13 +3,28 @@
 from typing import Any
 
 from app import signals
-from app.telemetry.catalogue import auth_attempts, health_check_duration, health_check_up
+from app.telemetry.catalogue import (
+    auth_attempts,
+    environment_drift,
+    environment_exits,
+    environment_start_duration,
+    health_check_duration,
+    health_check_up,
+    log_entries,
+)
+from app.telemetry.exemplars import of_request
+
+# Families whose truth is in the database; each has one label.
+_LEDGER = {family.name: family for family in (environment_exits, log_entries)}
 
 
 def connect() -> None:
     """Count what the signals tell; calling it again changes nothing."""
     signals.authentication.connect(_authentication)
     signals.health_checked.connect(_health_checked)
+    signals.environment_started.connect(_environment_started)
+    signals.drift_seen.connect(_drift_seen)
+    signals.counted.connect(_counted)
 
 
 def _authentication(_sender: Any, *, method: str, success: bool) -> None:
@@ -19,3 +34,15 @@ def _authentication(_sender: Any, *, method: str, success: bool) -> None:
 def _health_checked(_sender: Any, *, check: str, required: bool, up: bool, seconds: float) -> None:
     health_check_up.child(check, "true" if required else "false").set(1 if up else 0)
     health_check_duration.child(check).observe(seconds)
+
+
+def _environment_started(_sender: Any, *, outcome: str, seconds: float) -> None:
+    environment_start_duration.child(outcome).observe(seconds, of_request())
+
+
+def _drift_seen(_sender: Any, *, environments: int) -> None:
+    environment_drift.child().set(environments)
+
+
+def _counted(_sender: Any, *, family: str, value: str, amount: int) -> None:
+    _LEDGER[family].child(value).inc(amount)

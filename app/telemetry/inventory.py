@@ -5,14 +5,24 @@ more than the deadline, once: later scrapes do not wait for a read that is known
 """
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import NamedTuple
 
 from prometheus_client.core import Metric
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 
 from app.deadline import SingleFlight
-from app.storage import Database, Environment
-from app.telemetry.catalogue import ENVIRONMENT_STATUSES, environments, environments_total
+from app.storage import Database, Environment, User, utc_now
+from app.telemetry.catalogue import ENVIRONMENT_STATUSES, environments, environments_total, users
 from app.telemetry.queries import UNMEASURED
+
+_DAY = timedelta(days=1)
+_WEEK = timedelta(days=7)
+
+
+class _Counts(NamedTuple):
+    environments: Mapping[str, int]
+    users: Mapping[str, int]
 
 
 class Inventory:
@@ -23,19 +33,35 @@ class Inventory:
     def __init__(self, database: Database, deadline: float) -> None:
         self._database = database
         self._deadline = deadline
-        self._read = SingleFlight("inventory", self._environments_by_status)
+        self._read = SingleFlight("inventory", self._count)
 
     def collect(self) -> Iterable[Metric]:
-        counted = self._read.begin().result(self._deadline)
-        samples = [((status,), float(counted.get(status, 0))) for status in ENVIRONMENT_STATUSES]
-        return [environments_total.samples(samples), environments.samples(samples)]
+        counts = self._read.begin().result(self._deadline)
+        by_status = [
+            ((status,), float(counts.environments.get(status, 0)))
+            for status in ENVIRONMENT_STATUSES
+        ]
+        by_state = [((state,), float(count)) for state, count in counts.users.items()]
+        return [
+            environments_total.samples(by_status),
+            environments.samples(by_status),
+            users.samples(by_state),
+        ]
 
     def close(self) -> None:
         """End the thread that reads."""
         self._read.close()
 
-    def _environments_by_status(self) -> Mapping[str, int]:
-        counts = select(Environment.status, func.count()).group_by(Environment.status)
+    def _count(self) -> _Counts:
+        by_status = select(Environment.status, func.count()).group_by(Environment.status)
+        now = utc_now()
+        seen = User.last_authenticated_at
+        by_state = select(
+            func.count().label("registered"),
+            func.count(case((seen > now - _DAY, 1))).label("active_24h"),
+            func.count(case((seen > now - _WEEK, 1))).label("active_7d"),
+        ).select_from(User)
         with self._database.reading() as session:
             session.connection(execution_options=UNMEASURED)
-            return {str(status): count for status, count in session.execute(counts)}
+            environments = {str(status): count for status, count in session.execute(by_status)}
+            return _Counts(environments, session.execute(by_state).one()._asdict())

@@ -6,8 +6,9 @@ from contextlib import ExitStack, contextmanager
 from time import monotonic
 
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
-from app.storage import Database, Environment, User
+from app.storage import Database, Environment, Project, User, new_id
 from tests.services.postgresql import PostgreSQL
 
 # More than any bounded wait here plus a slow machine, and much less than a hang.
@@ -26,13 +27,26 @@ class Stopwatch:
 
 
 def user(email: str = "ada@example.org") -> User:
-    return User(email=email, password_hash="hash")
+    return User(id=new_id(), email=email, password_hash="hash")
 
 
-def environment(owner: User, name: str = "web") -> Environment:
+def environment(project: Project, name: str = "web") -> Environment:
     return Environment(
-        owner=owner, name=name, image="python:3.11", cpu_limit=0.5, memory_limit_mb=64
+        project=project, name=name, image="python:3.11", cpu_limit=0.5, memory_limit_mb=64
     )
+
+
+def add_environment(session: Session, email: str = "ada@example.org") -> Environment:
+    """Store an account, its project and an environment in that."""
+    owner = user(email)
+    project = Project(name="personal", owner_user_id=owner.id)
+    for row in (owner, project):
+        session.add(row)
+        session.flush()
+    added = environment(project)
+    session.add(added)
+    session.flush()
+    return added
 
 
 def answer(database: Database) -> int:

@@ -16,16 +16,19 @@ from app.storage import (
     Database,
     Environment,
     EnvironmentStatus,
+    Project,
     TokenKind,
     User,
     utc_now,
 )
-from tests.storage.support import environment, user
+from tests.storage.support import add_environment, environment, user
+
+_WITH_PROJECT = [joinedload(Environment.project)]
 
 
-def token(owner: User, **fields: Any) -> AuthToken:
+def token(owner_id: str | None, **fields: Any) -> AuthToken:
     good = {
-        "user": owner,
+        "user_id": owner_id,
         "grant_id": "7f1c",
         "kind": TokenKind.REFRESH,
         "digest": hashlib.sha256(b"secret").hexdigest(),
@@ -36,22 +39,21 @@ def token(owner: User, **fields: Any) -> AuthToken:
 
 def test_environment_comes_back_as_it_was_stored(database: Database) -> None:
     with database.writing() as session:
-        stored = environment(user())
+        stored = add_environment(session)
         stored.env = {"KEY": "värde"}
         stored.ports = [8080, {"container": 80, "host": 8081}]
-        session.add(stored)
     with database.reading() as session:
-        found = session.scalars(select(Environment).options(joinedload(Environment.owner))).one()
+        found = session.scalars(select(Environment).options(joinedload(Environment.project))).one()
         assert found.status is EnvironmentStatus.STOPPED
         assert (found.env, found.ports) == (stored.env, stored.ports)
         assert found.created_at == stored.created_at
         assert found.created_at.tzinfo is UTC
-        assert found.owner.email == "ada@example.org"
+        assert found.project.name == "personal"
 
 
 def test_change_inside_a_json_column_is_stored(database: Database) -> None:
     with database.writing() as session:
-        session.add(environment(user()))
+        add_environment(session)
     with database.writing() as session:
         found = session.scalars(select(Environment)).one()
         before = found.updated_at
@@ -64,7 +66,7 @@ def test_change_inside_a_json_column_is_stored(database: Database) -> None:
 
 def test_every_status_can_be_stored(database: Database) -> None:
     with database.writing() as session:
-        session.add(environment(user()))
+        add_environment(session)
     for status in ENVIRONMENT_STATUSES:
         with database.writing() as session:
             session.execute(update(Environment).values(status=status))
@@ -100,52 +102,56 @@ def test_address_is_stored_and_found_in_lower_case(database: Database) -> None:
 @pytest.mark.parametrize(
     ("first", "second"),
     [
-        (lambda owner: user("b@x.org"), lambda owner: user("B@X.org")),
-        (environment, environment),
-        (token, token),
+        (lambda it: user("b@x.org"), lambda it: user("B@X.org")),
+        (lambda it: environment(it.project, "twin"), lambda it: environment(it.project, "twin")),
+        (lambda it: token(it.project.owner_user_id), lambda it: token(it.project.owner_user_id)),
     ],
-    ids=["address", "name of an owner's environment", "token digest"],
+    ids=["address", "name of a project's environment", "token digest"],
 )
 def test_duplicate_is_refused(database: Database, first: Any, second: Any) -> None:
     with database.writing() as session:
-        owner = user()
-        session.add_all([owner, first(owner)])
+        it = add_environment(session)
+        session.add(first(it))
     with pytest.raises(IntegrityError), database.writing() as session:
-        session.add(second(session.scalars(select(User).where(User.id == owner.id)).one()))
+        session.add(second(session.get_one(Environment, it.id, options=_WITH_PROJECT)))
 
 
-def test_owners_may_use_the_same_name(database: Database) -> None:
+def test_projects_may_use_the_same_name(database: Database) -> None:
     with database.writing() as session:
-        session.add_all([environment(user()), environment(user("bob@example.org"))])
+        add_environment(session)
+        add_environment(session, "bob@example.org")
 
 
 @pytest.mark.parametrize(
-    "change", ["UPDATE environments SET status = 'lost'", "UPDATE auth_tokens SET kind = 'other'"]
+    "change",
+    [
+        "UPDATE environments SET status = 'lost'",
+        "UPDATE environments SET pull = 'sometimes'",
+        "UPDATE environments SET exit_reason = 'boredom'",
+        "UPDATE auth_tokens SET kind = 'other'",
+        "UPDATE projects SET owner_user_id = NULL",
+    ],
 )
 def test_value_outside_the_choice_is_refused(database: Database, change: str) -> None:
     with database.writing() as session:
-        owner = user()
-        session.add_all([environment(owner), token(owner)])
+        session.add(token(add_environment(session).project.owner_user_id))
     with pytest.raises(IntegrityError, match=r"(?i)check"), database.writing() as session:
         session.execute(text(change))
 
 
-def test_owner_must_exist(database: Database) -> None:
+def test_project_must_exist(database: Database) -> None:
     with pytest.raises(IntegrityError, match=r"(?i)foreign key"), database.writing() as session:
-        owner = user()
-        session.add(environment(owner))
-        session.flush()
-        session.execute(update(Environment).values(owner_id="nobody"))
+        add_environment(session)
+        session.execute(update(Environment).values(project_id="nowhere"))
 
 
 def test_deleted_user_takes_everything_along(database: Database) -> None:
     with database.writing() as session:
-        owner = user()
-        session.add_all([environment(owner), token(owner)])
+        session.add(token(add_environment(session).project.owner_user_id))
     with database.writing() as session:
         session.delete(session.scalars(select(User)).one())
     with database.reading() as session:
-        for model in (Environment, AuthToken):
+        for model in (Environment, AuthToken, Project):
             assert session.scalars(select(func.count()).select_from(model)).one() == 0
 
 

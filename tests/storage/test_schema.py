@@ -9,13 +9,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, text
+from sqlalchemy import CheckConstraint, inspect, select, text
+from sqlalchemy.orm import joinedload
 
 from app.errors import SchemaRevisionError
-from app.storage import Base, Database, schema
+from app.storage import Base, Database, Environment, schema
 from app.storage.revisions import MIGRATIONS
 from tests.storage.processes import together
-from tests.storage.support import environment, user
+from tests.storage.support import add_environment
 
 Guard = Callable[[Database], None]
 both_guards = pytest.mark.parametrize(
@@ -56,12 +57,18 @@ def test_check_constraints_equal_the_models(database: Database) -> None:
         for table in Base.metadata.tables
         for check in inspect(database.engine).get_check_constraints(table)
     }
-    assert found == {"ck_auth_tokens_kind", "ck_environments_status"}
+    declared = {
+        str(constraint.name)
+        for table in Base.metadata.tables.values()
+        for constraint in table.constraints
+        if isinstance(constraint, CheckConstraint)
+    }
+    assert found == declared
 
 
 def test_upgrading_again_changes_nothing(database: Database) -> None:
     with database.writing() as session:
-        session.add(environment(user()))
+        add_environment(session)
     schema.upgrade(database)
     schema.upgrade(database, schema.expected_revision())
     with database.reading() as session:
@@ -152,3 +159,40 @@ def test_looking_at_the_revision_does_not_import_alembic(sqlite: Database, sqlit
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
     )
     assert result.stdout.strip() == "set()"
+
+
+_OF_0001 = """
+INSERT INTO users (id, email, password_hash, created_at)
+VALUES ('u1', 'ada@example.org', 'x', '2026-01-01 00:00:00+00:00'),
+       ('u2', 'bob@example.org', 'x', '2026-01-01 00:00:00+00:00');
+INSERT INTO environments (id, owner_id, name, image, status, status_changed_at, env, ports,
+    published_ports, cpu_limit, memory_limit_mb, created_at, updated_at)
+VALUES ('e1', 'u1', 'web', 'busybox', 'running', '2026-01-01 00:00:00+00:00', '{"A": "1"}', '[]',
+        '[]', 1, 64, '2026-01-01 00:00:00+00:00', '2026-01-01 00:00:00+00:00'),
+       ('e2', 'u2', 'web', 'busybox', 'stopped', '2026-01-01 00:00:00+00:00', '{}', '[]',
+        '[]', 1, 64, '2026-01-01 00:00:00+00:00', '2026-01-01 00:00:00+00:00')
+"""
+
+
+def test_environments_of_the_first_release_move_to_projects_and_back(
+    empty_database: Database,
+) -> None:
+    schema.upgrade(empty_database, "0001")
+    with empty_database.writing() as session:
+        for statement in _OF_0001.split(";"):
+            session.connection().exec_driver_sql(statement)
+    schema.upgrade(empty_database)
+    with empty_database.reading() as session:
+        found = session.scalars(
+            select(Environment).options(joinedload(Environment.project)).order_by(Environment.id)
+        ).all()
+        assert [(it.id, it.created_by, it.project.owner_user_id) for it in found] == [
+            ("e1", "u1", "u1"),
+            ("e2", "u2", "u2"),
+        ]
+        assert (found[0].env, found[0].secrets, found[0].status) == ({"A": "1"}, {}, "running")
+    schema.downgrade(empty_database, "0001")
+    with empty_database.reading() as session:
+        owners = session.execute(text("SELECT id, owner_id FROM environments ORDER BY id")).all()
+        assert [tuple(row) for row in owners] == [("e1", "u1"), ("e2", "u2")]
+    schema.upgrade(empty_database)

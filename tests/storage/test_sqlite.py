@@ -13,7 +13,7 @@ from app.errors import StorageUnavailableError
 from app.storage import Database, Environment, schema
 from app.storage.sqlite import SqliteBackend
 from tests.storage.processes import together
-from tests.storage.support import environment, user
+from tests.storage.support import add_environment, user
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_connections_are_set_up(sqlite: Database, pragma: str, value: object) ->
 @pytest.mark.integration
 def test_four_writing_processes_lose_no_update(sqlite: Database, sqlite_url: str) -> None:
     with sqlite.writing() as session:
-        session.add(environment(user()))
+        add_environment(session)
     assert together(4, "increment", sqlite_url) == [0, 0, 0, 0]
     with sqlite.reading() as session:
         assert session.scalars(select(Environment.memory_limit_mb)).one() == 64 + 4 * 50
@@ -37,7 +37,7 @@ def test_four_writing_processes_lose_no_update(sqlite: Database, sqlite_url: str
 
 def test_threads_share_connections_and_lose_no_update(sqlite: Database) -> None:
     with sqlite.writing() as session:
-        session.add(environment(user()))
+        add_environment(session)
 
     def add(_: int) -> None:
         with sqlite.writing() as session:

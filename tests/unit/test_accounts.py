@@ -11,8 +11,9 @@ from sqlalchemy import func, select, update
 
 from app import signals
 from app.accounts.passwords import Passwords
-from app.accounts.service import Accounts, Identity, TokenPair
+from app.accounts.service import Accounts, TokenPair
 from app.accounts.tokens import digest
+from app.authorization import Identity
 from app.errors import EmailTakenError, InvalidCredentialsError, InvalidTokenError
 from app.storage import AuthToken, Database, TokenKind, User, utc_now
 from tests.unit.support import PASSWORD
@@ -250,7 +251,7 @@ def test_login_renews_a_hash_made_at_other_costs(accounts: Accounts, database: D
 
 def test_account_that_is_gone_is_not_logged_in(accounts: Accounts) -> None:
     with pytest.raises(InvalidTokenError):
-        accounts.account(Identity("nobody", "none"))
+        accounts.account(Identity("nobody", "nobody@example.org"))
 
 
 def test_each_authentication_is_told(

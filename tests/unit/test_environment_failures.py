@@ -210,6 +210,7 @@ def test_of_two_starts_at_once_one_gets_a_conflict(
 
 
 Abandon = Callable[[str, EnvironmentStatus], None]
+DEAD = "a-process-that-died"
 
 
 @pytest.fixture
@@ -219,7 +220,9 @@ def abandon(app: OpenAPI) -> Abandon:
     def leave(identity: str, passage: EnvironmentStatus, hours: int = 1) -> None:
         with parts(app).database.writing() as session:
             since = utc_now() - timedelta(hours=hours)
-            session.execute(update(Environment).values(status=passage, status_changed_at=since))
+            session.execute(
+                update(Environment).values(status=passage, status_changed_at=since, held_by=DEAD)
+            )
 
     return leave
 

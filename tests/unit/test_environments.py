@@ -81,7 +81,7 @@ ALLOWED = [
     ("running", "PATCH", False),
     ("error", "PATCH", True),
 ]
-_SET = "UPDATE environments SET status = :status WHERE id = :id"
+_SET = "UPDATE environments SET status = :status, held_by = :holder WHERE id = :id"
 
 
 def one(identity: str, *more: str) -> str:
@@ -232,7 +232,9 @@ def test_status_decides_what_is_allowed(
         with subtests.test(f"{action} while {status}"):
             identity = user.new_environment(f"e{number}")
             with parts(app).database.writing() as session:
-                session.execute(text(_SET), {"status": status, "id": identity})
+                holder = parts(app).presence.ensure(session)
+                values = {"status": status, "id": identity, "holder": holder}
+                session.execute(text(_SET), values)
 
             if action.isupper():
                 changes = {"cpu_limit": 2} if action == "PATCH" else None

@@ -133,12 +133,11 @@ def test_hung_database_costs_a_scrape_its_deadline_once(
     gate = threading.Event()
     reads = []
 
-    def hung(_inventory: Inventory) -> dict[str, int]:
+    def hung(_inventory: Inventory) -> None:
         reads.append(1)
         gate.wait(10)
-        return {}
 
-    monkeypatch.setattr(Inventory, "_environments_by_status", hung)
+    monkeypatch.setattr(Inventory, "_count", hung)
     inventory = Inventory(database, 0.2)
     exposition = Exposition([inventory])
     started = time.perf_counter()

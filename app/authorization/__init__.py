@@ -1,0 +1,27 @@
+"""Who may do what: one table, and the questions that services ask of it."""
+
+from app.authorization.access import (
+    environment_for,
+    may_in,
+    project_for,
+    readable_projects,
+    role_in_team,
+    team_for,
+)
+from app.authorization.identity import Identity
+from app.authorization.table import Action, Role, Scope, decide, permissions_table
+
+__all__ = [
+    "Action",
+    "Identity",
+    "Role",
+    "Scope",
+    "decide",
+    "environment_for",
+    "may_in",
+    "permissions_table",
+    "project_for",
+    "readable_projects",
+    "role_in_team",
+    "team_for",
+]

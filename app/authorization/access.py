@@ -1,0 +1,124 @@
+"""Finds what an action is about, if the caller may do it.
+
+What the caller may not even read does not exist for them: 404 and not 403, so that an id tells
+nothing. Every function takes the session of the caller's transaction.
+"""
+
+from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from app.authorization.identity import Identity
+from app.authorization.table import RULES, Action, Role, decide
+from app.errors import (
+    EnvironmentNotFoundError,
+    PermissionDeniedError,
+    ProjectNotFoundError,
+    TeamNotFoundError,
+    VibeBoxError,
+)
+from app.storage import Environment, Membership, Project, Team
+
+
+def readable_projects(identity: Identity) -> ColumnElement[bool]:
+    """Return the condition on `Project` that the caller sees it, for queries over many."""
+    teams = select(Membership.team_id).where(Membership.user_id == identity.user_id)
+    return or_(Project.owner_user_id == identity.user_id, Project.owner_team_id.in_(teams))
+
+
+def environment_for(
+    session: Session,
+    identity: Identity,
+    environment_id: str,
+    action: Action,
+    *,
+    lock: bool = False,
+) -> Environment:
+    """Return the environment; `lock` keeps others from changing its row meanwhile.
+
+    Raises: EnvironmentNotFoundError, PermissionDeniedError.
+    """
+    query = (
+        select(Environment, Project, Membership)
+        .join(Project, Environment.project_id == Project.id)
+        .outerjoin(Membership, _membership_of(identity, Project.owner_team_id))
+        .where(Environment.id == environment_id)
+    )
+    if lock:
+        query = query.with_for_update(of=Environment)
+    found = session.execute(query).one_or_none()
+    if found is None:
+        raise EnvironmentNotFoundError
+    environment, project, membership = found
+    _demand(identity, action, _role(identity, project, membership), EnvironmentNotFoundError)
+    result: Environment = environment
+    return result
+
+
+def project_for(session: Session, identity: Identity, project_id: str, action: Action) -> Project:
+    """Return the project. Raises: ProjectNotFoundError, PermissionDeniedError."""
+    found = session.execute(
+        select(Project, Membership)
+        .outerjoin(Membership, _membership_of(identity, Project.owner_team_id))
+        .where(Project.id == project_id)
+    ).one_or_none()
+    if found is None:
+        raise ProjectNotFoundError
+    project, membership = found
+    _demand(identity, action, _role(identity, project, membership), ProjectNotFoundError)
+    result: Project = project
+    return result
+
+
+def team_for(session: Session, identity: Identity, team_id: str, action: Action) -> Team:
+    """Return the team. Raises: TeamNotFoundError, PermissionDeniedError."""
+    team = session.get(Team, team_id)
+    role = role_in_team(session, identity, team_id)
+    if team is None:
+        raise TeamNotFoundError
+    _demand(identity, action, role, TeamNotFoundError)
+    return team
+
+
+def role_in_team(session: Session, identity: Identity, team_id: str) -> Role | None:
+    """Return what the caller is in the team; None for a stranger."""
+    membership = session.get(Membership, (team_id, identity.user_id))
+    return None if membership is None else Role(membership.role)
+
+
+def may_in(identity: Identity, action: Action) -> None:
+    """Refuse a credential whose scope does not cover `action`, before anything is looked up.
+
+    For what needs no role: things of one's own. Raises: PermissionDeniedError.
+    """
+    if RULES[action].scope not in identity.scopes:
+        raise PermissionDeniedError(_missing_scope(action))
+
+
+def _membership_of(
+    identity: Identity, team_id: InstrumentedAttribute[str | None]
+) -> ColumnElement[bool]:
+    return and_(Membership.team_id == team_id, Membership.user_id == identity.user_id)
+
+
+def _role(identity: Identity, project: Project, membership: Membership | None) -> Role | None:
+    if project.owner_user_id == identity.user_id:
+        return Role.OWNER
+    return None if membership is None else Role(membership.role)
+
+
+def _demand(
+    identity: Identity, action: Action, role: Role | None, unseen: type[VibeBoxError]
+) -> None:
+    if role is None:
+        raise unseen
+    if RULES[action].scope not in identity.scopes:
+        raise PermissionDeniedError(_missing_scope(action))
+    if not decide(action, role, identity.scopes):
+        raise PermissionDeniedError(
+            f"As {role} you may not {RULES[action].meaning}; ask an admin of the team."
+        )
+
+
+def _missing_scope(action: Action) -> str:
+    scope = RULES[action].scope
+    return f"This API key lacks the scope {scope!r}; make one that has it, or log in."

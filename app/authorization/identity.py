@@ -1,0 +1,20 @@
+"""Who is asking."""
+
+from dataclasses import dataclass
+
+from app.authorization.table import Scope
+
+
+@dataclass(frozen=True)
+class Identity:
+    """An account, by which credential it was recognised, and what that credential is good for.
+
+    A login has a `grant_id` and every scope; an API key has an `api_key_id` and its own scopes.
+    """
+
+    user_id: str
+    email: str
+    is_operator: bool = False
+    grant_id: str | None = None
+    api_key_id: str | None = None
+    scopes: frozenset[Scope] = frozenset(Scope)

@@ -1,0 +1,85 @@
+"""Which processes of the service live, as the database knows it.
+
+Who holds an environment in passage (starting, stopping) is recorded with it. A process that is not
+seen for `STALE` seconds is dead, or cut off from the database, which comes to the same: its end of
+the passage will change nothing (see `app.environments.transitions`), and the agent heals it.
+It works across hosts, whose clocks must agree to a few seconds.
+"""
+
+import logging
+import threading
+from datetime import timedelta
+
+from sqlalchemy import ScalarSelect, delete, select, update
+from sqlalchemy.orm import Session
+
+from app.errors import StorageError
+from app.storage import Database, Process, new_id, utc_now
+
+# Shorter costs more writes; longer leaves what a killed process held unhealed for longer.
+STALE = timedelta(seconds=20)
+_INTERVAL_SECONDS = 5.0
+_FORGET = timedelta(days=1)
+_log = logging.getLogger(__name__)
+
+
+class Presence:
+    """This process among those that live; make it after fork. Attributes: id."""
+
+    def __init__(self, database: Database, place: str = "web") -> None:
+        self.id = new_id()
+        self._database = database
+        self._place = place
+        self._known = False
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Tell every few seconds that the process lives."""
+        self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Sign off, so that nobody waits for a process that ended in good order."""
+        self._stopped.set()
+        if self._thread is None:
+            return
+        self._thread.join()
+        try:
+            with self._database.writing() as session:
+                session.execute(delete(Process).where(Process.id == self.id))
+        except StorageError:
+            _log.info("not signed off; the process counts as dead soon")
+
+    def ensure(self, session: Session) -> str:
+        """Return the id, which stands in the table from this transaction on."""
+        if not self._known:
+            self._see(session)
+        return self.id
+
+    def _run(self) -> None:
+        while True:
+            try:
+                with self._database.writing() as session:
+                    self._see(session)
+                self._known = True
+            except StorageError:
+                # The health check tells of the database; here it means to try again.
+                _log.debug("presence not renewed")
+            except Exception:
+                _log.exception("presence not renewed")
+            if self._stopped.wait(_INTERVAL_SECONDS):
+                return
+
+    def _see(self, session: Session) -> None:
+        now = utc_now()
+        seen = update(Process).where(Process.id == self.id).values(seen_at=now)
+        if session.execute(seen.returning(Process.id)).first() is None:
+            session.add(Process(id=self.id, place=self._place, started_at=now, seen_at=now))
+            session.execute(delete(Process).where(Process.seen_at < now - _FORGET))
+            session.flush()
+
+
+def living() -> ScalarSelect[str]:
+    """Return the ids of the processes that live, for use in a query."""
+    return select(Process.id).where(Process.seen_at > utc_now() - STALE).scalar_subquery()

@@ -1,0 +1,1 @@
+"""Projects: what environments belong to."""

@@ -1,0 +1,77 @@
+"""What the processes of the service tell each other, and what was done through them."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Index, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.storage.models.base import Base, Serial, new_id, utc_now
+
+
+class Installation(Base):
+    """The one row that names this VibeBox: containers carry it, so that two can share an engine."""
+
+    __tablename__ = "installation"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True, default=new_id)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class Process(Base):
+    """A process that may hold passages, and when it was last known to live."""
+
+    __tablename__ = "processes"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    place: Mapped[str] = mapped_column(String(32))
+    started_at: Mapped[datetime] = mapped_column(default=utc_now)
+    seen_at: Mapped[datetime] = mapped_column(default=utc_now, index=True)
+
+
+class Lease(Base):
+    """Who alone does something for a while; `epoch`, a fencing token, rises with each holder."""
+
+    __tablename__ = "leases"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    holder: Mapped[str] = mapped_column(String(36))
+    epoch: Mapped[int]
+    expires_at: Mapped[datetime]
+
+
+class EventCount(Base):
+    """How often something happened, counted in the transaction that records it.
+
+    The metric follows; where the process died in between, the next agent makes it up. `directory`
+    is the identity of the metrics directory, whose counters begin at 0 when it is emptied.
+    """
+
+    __tablename__ = "event_counts"
+
+    directory: Mapped[str] = mapped_column(String(36), primary_key=True)
+    family: Mapped[str] = mapped_column(String(64), primary_key=True)
+    value: Mapped[str] = mapped_column(String(32), primary_key=True)
+    count: Mapped[int] = mapped_column(BigInteger, default=0)
+
+
+class AuditEntry(Base):
+    """One change: who made it, of what, from where. It outlives all of them, so nothing refers."""
+
+    __tablename__ = "audit_entries"
+    __table_args__ = (Index(None, "team_id", "id"), Index(None, "actor_id", "id"))
+
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    at: Mapped[datetime] = mapped_column(default=utc_now, index=True)
+    actor_id: Mapped[str | None] = mapped_column(String(36))
+    actor: Mapped[str] = mapped_column(String(254))
+    api_key_id: Mapped[str | None] = mapped_column(String(36))
+    action: Mapped[str] = mapped_column(String(64))
+    target_kind: Mapped[str] = mapped_column(String(32))
+    target_id: Mapped[str | None] = mapped_column(String(36))
+    target_name: Mapped[str | None] = mapped_column(String(254))
+    project_id: Mapped[str | None] = mapped_column(String(36))
+    team_id: Mapped[str | None] = mapped_column(String(36))
+    address: Mapped[str | None] = mapped_column(String(64))
+    request_id: Mapped[str | None] = mapped_column(String(128))
+    details: Mapped[dict[str, Any]] = mapped_column(JSON(), default=dict)
