@@ -389,6 +389,21 @@ class ImageMissingError(EngineError):
         )
 
 
+class ImagePullError(EngineError):
+    """The registry has no such image, or does not give it to us."""
+
+    status = 422
+    slug = "image-pull-failed"
+    title = "The image cannot be pulled"
+
+    def __init__(self, image: str) -> None:
+        self.image = image
+        super().__init__(
+            f"There is no image {image!r} that Docker Engine may pull; check its name and tag, "
+            "or have the operator log the host in to its registry."
+        )
+
+
 class PortTakenError(EngineError):
     """A host port that the container wants to publish is in use."""
 

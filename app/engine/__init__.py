@@ -5,27 +5,43 @@ package is its own business.
 """
 
 from app.engine.docker_engine import DockerEngine
-from app.engine.types import (
+from app.engine.types import OPERATIONS, Engine, Operation, Stream, operation
+from app.engine.values import (
     ENVIRONMENT_LABEL,
-    OPERATIONS,
+    INSTANCE_LABEL,
+    ContainerEvent,
     ContainerSpec,
     ContainerState,
-    Engine,
+    ContainerStats,
+    ContainerSummary,
     ExecResult,
-    Operation,
+    LayerProgress,
+    LogLine,
     PortBinding,
-    operation,
+    PullProgress,
+    VolumeMount,
+    VolumeSummary,
 )
 
 __all__ = [
     "ENVIRONMENT_LABEL",
+    "INSTANCE_LABEL",
     "OPERATIONS",
+    "ContainerEvent",
     "ContainerSpec",
     "ContainerState",
+    "ContainerStats",
+    "ContainerSummary",
     "DockerEngine",
     "Engine",
     "ExecResult",
+    "LayerProgress",
+    "LogLine",
     "Operation",
     "PortBinding",
+    "PullProgress",
+    "Stream",
+    "VolumeMount",
+    "VolumeSummary",
     "operation",
 ]

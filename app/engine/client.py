@@ -1,13 +1,18 @@
 """The SDK's low-level client, with our transport and deadlines, at a version both sides speak."""
 
+from collections.abc import Mapping
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from io import BytesIO
 from typing import Any
+from urllib.parse import urlencode
 
 from docker import APIClient
 from docker.errors import APIError
 from requests import Response
+from urllib3.exceptions import ProtocolError
 
 from app.engine.deadline import remaining
-from app.engine.transport import EngineAdapter, parse_host
+from app.engine.transport import DeadlineSocket, EngineAdapter, dial, keep_alive, parse_host
 from app.errors import EngineError
 
 _OLDEST_VERSION = (1, 41)  # Docker Engine 20.10
@@ -23,7 +28,7 @@ class EngineClient(APIClient):
     """
 
     def __init__(self, host: str, version: str) -> None:
-        address = parse_host(host)
+        address = self._address = parse_host(host)
         # The SDK must not look for the socket itself, so it is given a name that is never dialled.
         netloc = "localhost:2375" if isinstance(address, str) else host.strip()[len("tcp://") :]
         super().__init__(base_url=f"http://{netloc}", version=version)
@@ -43,11 +48,7 @@ class EngineClient(APIClient):
         if response.status_code < 400:
             return response
         with response:
-            raise APIError(
-                f"{response.status_code} {response.reason}",
-                response=response,
-                explanation=_explanation(response),
-            )
+            raise _refusal(response)
 
     def image_details(self, image: str) -> dict[str, Any]:
         """Return what the engine says about a local image."""
@@ -61,6 +62,14 @@ class EngineClient(APIClient):
         )
         return answer
 
+    def update_from(self, container: str, body: dict[str, Any]) -> None:
+        """Change a container's limits; the SDK's own way knows no `NanoCpus`."""
+        self.post(f"{self._root}/containers/{container}/update", json=body)
+
+    def start_pull(self, parameters: Mapping[str, str]) -> Response:
+        """Begin to pull an image and return the messages about it; close them after use."""
+        return self.post(f"{self._root}/images/create", params=parameters, stream=True)
+
     def start_exec(self, exec_id: str) -> Response:
         """Start an exec and return its output as a stream of Docker frames; close it after use.
 
@@ -68,8 +77,43 @@ class EngineClient(APIClient):
         in one packet with the headers. Without its Upgrade header the engine answers with a plain
         body that ends with the connection, which any HTTP client reads.
         """
-        url = f"{self.base_url}/v{self.api_version}/exec/{exec_id}/start"
+        url = f"{self._root}/exec/{exec_id}/start"
         return self.post(url, json={"Detach": False, "Tty": False}, stream=True)
+
+    def follow(
+        self, path: str, parameters: Mapping[str, str]
+    ) -> tuple[DeadlineSocket, HTTPResponse]:
+        """Send a GET on a connection of its own and return both once the headers are there.
+
+        Not through the pool: such a connection lives for hours, and another thread may have to
+        shut it down. Raises: APIError for an error status, ProtocolError for a lost connection.
+        """
+        connection = dial(self._address)
+        try:
+            keep_alive(connection)
+            return connection, self._headers(connection, path, parameters)
+        except BaseException:
+            connection.close()
+            raise
+
+    def _headers(
+        self, connection: DeadlineSocket, path: str, parameters: Mapping[str, str]
+    ) -> HTTPResponse:
+        http = HTTPConnection("localhost")
+        http.sock = connection
+        try:
+            http.request("GET", f"/v{self.api_version}{path}?{urlencode(parameters)}")
+            response = http.getresponse()
+            if response.status < 400:
+                return response
+            with response:
+                raise _refusal(_as_response(response))
+        except (HTTPException, OSError) as error:
+            raise ProtocolError("no answer to follow", error) from error
+
+    @property
+    def _root(self) -> str:
+        return f"{self.base_url}/v{self.api_version}"
 
 
 def connect(host: str) -> EngineClient:
@@ -87,6 +131,22 @@ def connect(host: str) -> EngineClient:
     if newest < _OLDEST_VERSION:
         raise EngineError("Docker Engine is too old; the operator upgrades it to 20.10 or later.")
     return EngineClient(host, _text(max(oldest, min(newest, _PREFERRED_VERSION))))
+
+
+def _refusal(response: Response) -> APIError:
+    return APIError(
+        f"{response.status_code} {response.reason}",
+        response=response,
+        explanation=_explanation(response),
+    )
+
+
+def _as_response(answer: HTTPResponse) -> Response:
+    """Return what the SDK's errors want to hold."""
+    response = Response()
+    response.status_code, response.reason = answer.status, answer.reason
+    response.raw = BytesIO(answer.read())
+    return response
 
 
 def _explanation(response: Response) -> str:

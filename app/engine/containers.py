@@ -7,7 +7,15 @@ limits on every resource, ports on one address only.
 from datetime import UTC, datetime
 from typing import Any
 
-from app.engine.types import ENVIRONMENT_LABEL, ContainerSpec, ContainerState, PortBinding
+from app.engine.answers import describing
+from app.engine.values import (
+    ENVIRONMENT_LABEL,
+    INSTANCE_LABEL,
+    ContainerSpec,
+    ContainerState,
+    ContainerSummary,
+    PortBinding,
+)
 from app.errors import EngineError
 
 # All capabilities are dropped; these come back, because package managers and `su` fail without
@@ -31,7 +39,8 @@ _CAPABILITIES = (
 # More keeps more of a container's past output, for (size x files) of disk for each container.
 _LOG_OPTIONS = {"max-size": "10m", "max-file": "3"}
 
-_NEVER = "0001-01-01T00:00:00Z"  # Docker's zero time
+NEVER = "0001-01-01T00:00:00Z"
+"""Docker's zero time."""
 
 
 def creation_body(spec: ContainerSpec, publish_address: str) -> dict[str, Any]:
@@ -39,7 +48,7 @@ def creation_body(spec: ContainerSpec, publish_address: str) -> dict[str, Any]:
     return {
         "Image": spec.image,
         "Env": [f"{name}={value}" for name, value in spec.env.items()],
-        "Labels": {ENVIRONMENT_LABEL: spec.environment_id},
+        "Labels": _labels(spec),
         # A bare shell ends at once when its standard input is closed. No tty: output of the two
         # streams stays apart in the log.
         "OpenStdin": True,
@@ -51,9 +60,9 @@ def creation_body(spec: ContainerSpec, publish_address: str) -> dict[str, Any]:
 
 def container_state(answer: dict[str, Any]) -> ContainerState:
     """Return the state in an answer of GET /containers/{id}/json."""
-    try:
+    with describing("a container"):
         state = answer["State"]
-        status = str(state["Status"])
+        status, started = str(state["Status"]), str(state["StartedAt"])
         exit_code = int(state["ExitCode"])
         not_ended = state["Running"] or (status == "created" and exit_code == 0)
         return ContainerState(
@@ -64,19 +73,42 @@ def container_state(answer: dict[str, Any]) -> ContainerState:
             exit_code=None if not_ended else exit_code,
             oom_killed=bool(state["OOMKilled"]),
             error=str(state["Error"]),
-            started_at=_moment(state["StartedAt"]),
+            started_at=_moment(started),
             ports=_ports(answer["NetworkSettings"].get("Ports") or {}),
+            started="" if started == NEVER else started,
+            finished_at=_moment(state["FinishedAt"]),
+            environment_id=environment_of(answer["Config"]),
+            instance=instance_of(answer["Config"]),
+            name=str(answer["Name"]).removeprefix("/"),
+            image=str(answer["Config"]["Image"]),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise EngineError("Docker Engine described a container in an unknown way.") from error
 
 
-def environment_of(answer: dict[str, Any]) -> str | None:
-    """Return the environment that the container belongs to; None when it is not ours."""
-    try:
-        label = (answer["Config"]["Labels"] or {}).get(ENVIRONMENT_LABEL)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise EngineError("Docker Engine described a container in an unknown way.") from error
+def container_summaries(answer: list[dict[str, Any]]) -> list[ContainerSummary]:
+    """Return the containers in an answer of GET /containers/json."""
+    with describing("a container"):
+        return [
+            ContainerSummary(
+                id=str(container["Id"]),
+                # A container that is being removed may have lost its names already.
+                name=str(next(iter(container["Names"] or []), "")).removeprefix("/"),
+                environment_id=environment_of(container),
+                instance=instance_of(container),
+                status=str(container["State"]),
+            )
+            for container in answer
+        ]
+
+
+def environment_of(labelled: dict[str, Any]) -> str | None:
+    """Return the environment that something with labels belongs to; None when it is not ours."""
+    label = (labelled["Labels"] or {}).get(ENVIRONMENT_LABEL)
+    return None if label is None else str(label)
+
+
+def instance_of(labelled: dict[str, Any]) -> str | None:
+    """Return the installation that something with labels belongs to; None when it has none."""
+    label = (labelled["Labels"] or {}).get(INSTANCE_LABEL)
     return None if label is None else str(label)
 
 
@@ -88,17 +120,30 @@ def identifier(answer: dict[str, Any]) -> str:
         raise EngineError("Docker Engine answered without an id.") from error
 
 
+def resources(cpu_limit: float, memory_limit_mb: int) -> dict[str, int]:
+    """Return the limits that can change while a container runs."""
+    memory = memory_limit_mb * 1024 * 1024
+    return {
+        "Memory": memory,
+        "MemorySwap": memory,  # memory and swap together: no swap
+        "NanoCpus": round(cpu_limit * 1_000_000_000),
+    }
+
+
+def _labels(spec: ContainerSpec) -> dict[str, str]:
+    instance = {INSTANCE_LABEL: spec.instance} if spec.instance else {}
+    return {ENVIRONMENT_LABEL: spec.environment_id, **instance}
+
+
 def _host_config(spec: ContainerSpec, publish_address: str) -> dict[str, Any]:
-    memory = spec.memory_limit_mb * 1024 * 1024
     published: dict[str, list[dict[str, str]]] = {}
     for port in spec.ports:
         host_port = "" if port.host_port is None else str(port.host_port)
         binding = {"HostIp": publish_address, "HostPort": host_port}
         published.setdefault(_port_key(port), []).append(binding)
     return {
-        "Memory": memory,
-        "MemorySwap": memory,  # memory and swap together: no swap
-        "NanoCpus": round(spec.cpu_limit * 1_000_000_000),
+        **resources(spec.cpu_limit, spec.memory_limit_mb),
+        "Mounts": _mounts(spec),
         "PidsLimit": spec.pids_limit,
         "CapDrop": ["ALL"],
         "CapAdd": list(_CAPABILITIES),
@@ -112,6 +157,21 @@ def _host_config(spec: ContainerSpec, publish_address: str) -> dict[str, Any]:
         "RestartPolicy": {"Name": "no"},
         "LogConfig": {"Type": "json-file", "Config": _LOG_OPTIONS},
     }
+
+
+def _mounts(spec: ContainerSpec) -> list[dict[str, Any]]:
+    """Return the one mount an environment may have: a named volume, never a path of the host."""
+    if spec.volume is None:
+        return []
+    return [
+        {
+            "Type": "volume",
+            "Source": spec.volume.name,
+            "Target": spec.volume.path,
+            # For a volume that Docker makes now, so that it is known as ours.
+            "VolumeOptions": {"Labels": _labels(spec)},
+        }
+    ]
 
 
 def _port_key(port: PortBinding) -> str:
@@ -129,4 +189,4 @@ def _ports(answer: dict[str, list[dict[str, str]] | None]) -> tuple[PortBinding,
 
 
 def _moment(text: str) -> datetime | None:
-    return None if text == _NEVER else datetime.fromisoformat(text).astimezone(UTC)
+    return None if text == NEVER else datetime.fromisoformat(text).astimezone(UTC)

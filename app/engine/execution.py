@@ -9,7 +9,7 @@ from app.engine.containers import identifier
 from app.engine.deadline import remaining
 from app.engine.frames import FrameSplitter
 from app.engine.translation import names_missing_executable
-from app.engine.types import ExecResult
+from app.engine.values import ExecResult
 from app.errors import EngineError, ExecutableMissingError
 
 _CHUNK = 64 * 1024

@@ -6,10 +6,10 @@ Each frame is a header of eight bytes (stream number, three zero bytes, length a
 
 import struct
 
-_HEADER = struct.Struct(">BxxxL")
-_STDOUT = 1
-_STDERR = 2
-_ENGINE_ERROR = 3
+HEADER = struct.Struct(">BxxxL")
+STDOUT = 1
+STDERR = 2
+ENGINE_ERROR = 3
 
 OUTPUT_LIMIT = 1024 * 1024
 """Bytes kept of each stream. More lets a command fill more of a worker's memory."""
@@ -35,27 +35,27 @@ class FrameSplitter:
                 self._left -= len(payload)
                 self._keep(payload)
             else:
-                missing = _HEADER.size - len(self._header)
+                missing = HEADER.size - len(self._header)
                 self._header += view[:missing]
                 view = view[missing:]
-                if len(self._header) == _HEADER.size:
-                    self._stream, self._left = _HEADER.unpack(self._header)
+                if len(self._header) == HEADER.size:
+                    self._stream, self._left = HEADER.unpack(self._header)
                     self._header = b""
 
     @property
     def stdout(self) -> bytes:
         """What the command wrote to its standard output."""
-        return bytes(self._kept.get(_STDOUT, b""))
+        return bytes(self._kept.get(STDOUT, b""))
 
     @property
     def stderr(self) -> bytes:
         """What the command wrote to its standard error."""
-        return bytes(self._kept.get(_STDERR, b""))
+        return bytes(self._kept.get(STDERR, b""))
 
     @property
     def engine_error(self) -> bytes:
         """What the engine said in place of the command."""
-        return bytes(self._kept.get(_ENGINE_ERROR, b""))
+        return bytes(self._kept.get(ENGINE_ERROR, b""))
 
     def _keep(self, payload: memoryview) -> None:
         kept = self._kept.setdefault(self._stream, bytearray())

@@ -27,6 +27,14 @@ from app.errors import (
 )
 
 _PORT_TAKEN = ("port is already allocated", "address already in use")
+# Docker answers 500 where 409 would be right.
+_CONFLICTS = ("is not paused",)
+_LIMITS_REFUSED = (
+    "unable to set memory limit",  # more is in use
+    "device or resource busy",  # the same, of other runtimes
+    "minimum memory limit allowed",
+    "range of cpus is from",
+)
 _NO_IMAGE = ("no such image", "invalid reference format")
 # The runtime quotes the executable in its message. docker-init is the host's, not the image's.
 _NO_EXECUTABLE = re.compile(
@@ -67,10 +75,15 @@ def translate(error: Exception, image: str | None = None) -> EngineError:
     if any(isinstance(cause, TimeoutError | Timeout | UrllibTimeoutError) for cause in causes):
         return EngineTimeoutError()
     if any(isinstance(cause, HTTPError | OSError) for cause in causes[1:]):
-        return EngineUnreachableError(
-            "The connection to Docker Engine was lost; look at the environment again."
-        )
+        return connection_lost()
     return EngineError()
+
+
+def connection_lost() -> EngineUnreachableError:
+    """Return the error for a connection that broke once the engine had been reached."""
+    return EngineUnreachableError(
+        "The connection to Docker Engine was lost; look at the environment again."
+    )
 
 
 def names_missing_executable(message: str) -> bool:
@@ -82,6 +95,12 @@ def is_removal_under_way(error: EngineConflictError) -> bool:
     """Whether the conflict is that somebody else is removing the container already."""
     cause = error.__cause__
     return isinstance(cause, APIError) and "already in progress" in (cause.explanation or "")
+
+
+def are_limits_refused(error: APIError) -> bool:
+    """Whether Docker says that the container or the host does not allow the new limits."""
+    message = (error.explanation or "").lower()
+    return any(text in message for text in _LIMITS_REFUSED)
 
 
 def is_version_refused(error: APIError) -> bool:
@@ -101,7 +120,7 @@ def _from_answer(status: int, message: str, image: str | None) -> EngineError:
         )
     if image is not None and any(text in message for text in _NO_IMAGE):
         return ImageMissingError(image)
-    if status == HTTPStatus.CONFLICT:
+    if status == HTTPStatus.CONFLICT or any(text in message for text in _CONFLICTS):
         return EngineConflictError()
     if status == HTTPStatus.NOT_FOUND and "no such container" in message:
         return ContainerNotFoundError()

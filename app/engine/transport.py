@@ -6,7 +6,8 @@ whatever `num_pools` says) and closes the oldest while another thread may be usi
 
 import socket
 from collections.abc import Mapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from requests import PreparedRequest
@@ -42,11 +43,40 @@ def parse_host(host: str) -> Address:
     )
 
 
+class Vigil(Protocol):
+    """Decides how long a followed stream may say nothing."""
+
+    @property
+    def patience(self) -> float:
+        """Seconds of silence until `check`."""
+
+    def check(self) -> None:
+        """Return when the stream may stay silent; raise what ends it otherwise."""
+
+
 class DeadlineSocket(socket.socket):
-    """A socket that never waits for the peer past the deadline of the call it serves."""
+    """A socket that never waits for the peer past the deadline of the call it serves.
+
+    A call whose answer is followed ends long before the answer does: from `follow` on a vigil
+    takes the place of the deadline.
+    """
+
+    _vigil: Vigil | None = None
+
+    def follow(self, vigil: Vigil) -> None:
+        """Wait from now on for as long as `vigil` lets it."""
+        self._vigil = vigil
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         """Receive like any socket, for as long as the call has left. All reads end up here."""
+        # A time-out must not leave here while somebody follows: the file object that wraps the
+        # socket refuses to be read after one.
+        while (vigil := self._vigil) is not None:
+            self.settimeout(vigil.patience)
+            try:
+                return super().recv_into(*args, **kwargs)
+            except TimeoutError:
+                vigil.check()
         self.settimeout(remaining())
         return super().recv_into(*args, **kwargs)
 
@@ -77,6 +107,23 @@ def _dial_unix(path: str, timeout: float) -> socket.socket:
         plain.close()
         raise
     return plain
+
+
+def keep_alive(connection: socket.socket) -> None:
+    """Have the kernel find out when the engine's host is gone, also while nobody says anything."""
+    if connection.family == socket.AF_UNIX:
+        return
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    # A host that vanished is noticed after KEEPIDLE + KEEPINTVL * KEEPCNT seconds.
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+
+
+def shut_down(connection: socket.socket) -> None:
+    """End the connection and wake whoever waits for it; its descriptor stays open."""
+    with suppress(OSError):  # the engine may have ended it already
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 class _Connection(HTTPConnection):

@@ -1,21 +1,48 @@
-"""What the door to Docker takes and gives: plain values and the `Engine` protocol.
+"""The `Engine` protocol: the operations of the one door to Docker, and how they are labelled.
 
 Nothing here knows the docker SDK, so that services, fakes and telemetry can use it without one.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from types import MappingProxyType
-from typing import Literal, ParamSpec, Protocol, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType, TracebackType
+from typing import Literal, ParamSpec, Protocol, Self, TypeVar
 
-ENVIRONMENT_LABEL = "vibebox.environment"
-"""Container label that holds the environment's id; what lacks it is not ours and is left alone."""
+from app.engine.values import (
+    ContainerEvent,
+    ContainerSpec,
+    ContainerState,
+    ContainerStats,
+    ContainerSummary,
+    ExecResult,
+    LogLine,
+    PullProgress,
+    VolumeSummary,
+)
 
-Operation = Literal["create", "start", "stop", "restart", "remove", "exec", "inspect", "ping"]
+Operation = Literal[
+    "create",
+    "start",
+    "stop",
+    "restart",
+    "kill",
+    "pause",
+    "unpause",
+    "update",
+    "remove",
+    "pull",
+    "exec",
+    "inspect",
+    "list",
+    "logs",
+    "events",
+    "stats",
+    "volume",
+    "ping",
+]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
+_T_co = TypeVar("_T_co", covariant=True)
 _operations: dict[str, Operation] = {}
 
 OPERATIONS: Mapping[str, Operation] = MappingProxyType(_operations)
@@ -32,60 +59,29 @@ def operation(label: Operation) -> Callable[[Callable[_P, _R]], Callable[_P, _R]
     return enter
 
 
-@dataclass(frozen=True)
-class PortBinding:
-    """A container port and the host port it is published on.
+class Stream(Protocol[_T_co]):
+    """What an engine sends for as long as it has something to say; close it after use.
 
-    `host_port` None asks for any free one in a `ContainerSpec`, and means "not published" in a
-    `ContainerState`.
+    Iterating ends by itself when the engine ended the stream in order, and when somebody called
+    `close`. Raises EngineUnreachableError when the connection is lost, EngineTimeoutError when the
+    engine has stopped answering, EngineError when it says something unknown.
     """
 
-    container_port: int
-    host_port: int | None = None
-    protocol: str = "tcp"
+    def __iter__(self) -> Iterator[_T_co]: ...
 
+    def __next__(self) -> _T_co: ...
 
-@dataclass(frozen=True)
-class ContainerSpec:
-    """What a new container of an environment is made of; `cpu_limit` counts CPUs (0.5 is half)."""
+    def __enter__(self) -> Self: ...
 
-    environment_id: str
-    name: str
-    image: str
-    env: Mapping[str, str]
-    ports: Sequence[PortBinding]
-    cpu_limit: float
-    memory_limit_mb: int
-    pids_limit: int = 512
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
 
-
-@dataclass(frozen=True)
-class ContainerState:
-    """A container as the engine sees it now.
-
-    `status` is Docker's word: created, running, paused, restarting, removing, exited or dead.
-    `exit_code` is None as long as nothing has ended. `ports` are those of the running container.
-    """
-
-    id: str
-    status: str
-    running: bool
-    paused: bool
-    exit_code: int | None
-    oom_killed: bool
-    error: str
-    started_at: datetime | None
-    ports: tuple[PortBinding, ...]
-
-
-@dataclass(frozen=True)
-class ExecResult:
-    """How a command in a container ended; `truncated` when output past the bound was dropped."""
-
-    exit_code: int
-    stdout: bytes
-    stderr: bytes
-    truncated: bool = False
+    def close(self) -> None:
+        """Let go of the connection; from any thread, also while another one iterates."""
 
 
 class Engine(Protocol):
@@ -100,6 +96,10 @@ class Engine(Protocol):
     @operation("ping")
     def ping(self, timeout: float | None = None) -> None:
         """Return when the engine answers; `timeout` shortens or lengthens the default deadline."""
+
+    @operation("list")
+    def list_containers(self, *, environment_label_only: bool = True) -> list[ContainerSummary]:
+        """Return the containers of all environments, also stopped ones; or all there are."""
 
     @operation("inspect")
     def inspect(self, container: str) -> ContainerState:
@@ -116,6 +116,14 @@ class Engine(Protocol):
         Replaces a container of the same name that belongs to the same environment: it is what a
         create that timed out left behind.
         Raises: ImageMissingError, EngineConflictError when the name belongs to somebody else.
+        """
+
+    @operation("pull")
+    def pull(self, image: str, progress: Callable[[PullProgress], None] | None = None) -> None:
+        """Fetch the image from its registry; `progress` hears of each step, in this thread.
+
+        What `progress` raises ends the pull and is passed on. A pull that times out goes on in
+        the engine for a while. Raises: ImagePullError when there is no such image for us.
         """
 
     @operation("start")
@@ -137,9 +145,41 @@ class Engine(Protocol):
     def restart(self, container: str, grace: int) -> None:
         """Stop as `stop` does, then start. Raises what `start` raises."""
 
+    @operation("kill")
+    def kill(self, container: str, signal: str = "SIGKILL") -> None:
+        """Send the container's first process a signal.
+
+        Raises: ContainerNotFoundError, EngineConflictError when the container is not running.
+        """
+
+    @operation("pause")
+    def pause(self, container: str) -> None:
+        """Freeze the container's processes.
+
+        Raises: ContainerNotFoundError, EngineConflictError when it is not running, or frozen.
+        """
+
+    @operation("unpause")
+    def unpause(self, container: str) -> None:
+        """Let the container's processes go on.
+
+        Raises: ContainerNotFoundError, EngineConflictError when they are not frozen.
+        """
+
+    @operation("update")
+    def update(self, container: str, *, cpu_limit: float, memory_limit_mb: int) -> None:
+        """Set new limits, at once where the container runs; memory and swap together.
+
+        Raises: ContainerNotFoundError, EngineConflictError when Docker refuses the limits: more
+        memory is in use, or the host has not as many CPUs. The old limits hold then.
+        """
+
     @operation("remove")
     def remove(self, container: str) -> None:
-        """Remove the container by force, with its anonymous volumes; an absent one is fine."""
+        """Remove the container by force, with its anonymous volumes; an absent one is fine.
+
+        Named volumes stay.
+        """
 
     @operation("exec")
     def exec(
@@ -151,6 +191,45 @@ class Engine(Protocol):
         Raises: ContainerNotFoundError, EngineConflictError when the container is not running,
         ExecutableMissingError.
         """
+
+    @operation("stats")
+    def stats(self, container: str) -> ContainerStats:
+        """Measure for about a second what the container uses.
+
+        Raises: ContainerNotFoundError, EngineConflictError when the container is not running.
+        """
+
+    @operation("logs")
+    def logs(
+        self, container: str, *, since_ns: int | None = None, follow: bool = False
+    ) -> Stream[LogLine]:
+        """Return what the container printed, also a stopped one, from `since_ns` on (inclusive).
+
+        With `follow` the stream goes on until the container stops. Raises: ContainerNotFoundError.
+        """
+
+    @operation("events")
+    def events(self, since_ns: int | None = None) -> Stream[ContainerEvent]:
+        """Return what happens to containers of environments, from `since_ns` on (inclusive).
+
+        What happens after this returns is in the stream. Of the past the engine remembers its
+        last 256 events of any kind at most (20.10), and none from before its own start.
+        """
+
+    @operation("volume")
+    def volume_create(self, name: str, labels: Mapping[str, str]) -> None:
+        """Make a named volume; one that exists stays as it is."""
+
+    @operation("volume")
+    def volume_remove(self, name: str) -> None:
+        """Remove a named volume and what is in it; an absent one is fine.
+
+        Raises: EngineConflictError when a container uses it, also a stopped one.
+        """
+
+    @operation("volume")
+    def list_volumes(self) -> list[VolumeSummary]:
+        """Return the volumes of all environments."""
 
     def close(self) -> None:
         """Give back idle connections; asks nothing of Docker, so it is no operation."""

@@ -1,4 +1,7 @@
-"""Measures Docker by wrapping the one door to it."""
+"""Measures Docker by wrapping the one door to it.
+
+A stream counts when it is established: how long it lives says nothing about Docker.
+"""
 
 import time
 from collections.abc import Callable
@@ -11,6 +14,7 @@ from app.errors import (
     EngineConflictError,
     ExecutableMissingError,
     ImageMissingError,
+    ImagePullError,
     PortTakenError,
 )
 from app.telemetry.catalogue import docker_operation_duration, docker_operations
@@ -22,6 +26,7 @@ EXPECTED = (
     EngineConflictError,
     ExecutableMissingError,
     ImageMissingError,
+    ImagePullError,
     PortTakenError,
 )
 
