@@ -9,7 +9,7 @@ import click
 
 from benchmarks.table import Bar, print_bars
 
-SECTIONS = ("request_cost", "throughput", "scrape_time", "processes_seen")
+SECTIONS = ("request_cost", "request_instructions", "throughput", "scrape_time", "processes_seen")
 _PACKAGES = (
     "flask",
     "gunicorn",
@@ -25,7 +25,8 @@ _PACKAGES = (
 def main(sections: tuple[str, ...]) -> None:
     """Measure VibeBox's telemetry beside its peers and print one table.
 
-    SECTION: request_cost, throughput, scrape_time or processes_seen; all of them if none is named.
+    SECTION: request_cost, request_instructions, throughput, scrape_time or processes_seen; all of
+    them if none is named.
     docs/benchmarks.md tells how to read the table.
     """
     # The scrapes name a directory each; what this process itself counts belongs into none of them.
