@@ -2,11 +2,13 @@
 
 import uuid
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import replace
+from typing import Any, Protocol
 
 import pytest
 
 from app.engine import ENVIRONMENT_LABEL, ContainerSpec, DockerEngine
+from tests.engine.images import commit
 from tests.services.docker_engine import DockerEngine as RealEngine
 
 
@@ -46,3 +48,33 @@ def running(door: DockerEngine, spec: ContainerSpec) -> str:
     container = door.create(spec)
     door.start(container)
     return container
+
+
+class Launch(Protocol):
+    """Makes and starts a container whose first process runs `script`."""
+
+    def __call__(self, script: str, **changes: Any) -> str: ...
+
+
+@pytest.fixture
+def launch(
+    door: DockerEngine, spec: ContainerSpec, docker_engine: RealEngine, raw: Any
+) -> Iterator[Launch]:
+    """A factory of containers; `changes` are to the spec. They and their images go at the end."""
+    containers, tags = [], []
+
+    def make(script: str, **changes: Any) -> str:
+        tags.append(commit(raw, docker_engine, script))
+        name = f"{spec.name}-{len(tags)}"
+        containers.append(
+            door.create(replace(spec, **{"image": tags[-1], "name": name, **changes}))
+        )
+        door.start(containers[-1])
+        return containers[-1]
+
+    yield make
+    docker_engine.heal()
+    for container in containers:
+        door.remove(container)
+    for tag in tags:
+        raw.remove_image(tag, force=True)

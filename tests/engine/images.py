@@ -8,12 +8,14 @@ from app.engine import ContainerState, DockerEngine
 from tests.services.docker_engine import DockerEngine as RealEngine
 
 
-def commit(raw: Any, docker_engine: RealEngine, script: str) -> str:
-    """Make an image whose command is `script`, and return its tag."""
+def commit(
+    raw: Any, docker_engine: RealEngine, script: str, settings: dict[str, Any] | None = None
+) -> str:
+    """Make an image whose command is `script`, with further settings, and return its tag."""
     repository = f"vibebox-test-{uuid.uuid4().hex}"
     source = raw.create_container(docker_engine.busybox)["Id"]
     try:
-        raw.commit(source, repository, "1", conf={"Cmd": ["sh", "-c", script]})
+        raw.commit(source, repository, "1", conf={"Cmd": ["sh", "-c", script], **(settings or {})})
     finally:
         raw.remove_container(source)
     return f"{repository}:1"
