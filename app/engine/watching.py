@@ -3,12 +3,14 @@
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TypeVar
 
 from app.engine.answers import describing
 from app.engine.calls import EngineCalls, checked
 from app.engine.client import EngineClient
 from app.engine.events import EventDecoder
+from app.engine.log_following import LogFollower
 from app.engine.log_lines import LogDecoder
 from app.engine.streams import Decoder, EngineStream, StreamVigil
 from app.engine.values import ENVIRONMENT_LABEL, ContainerEvent, LogLine
@@ -24,16 +26,10 @@ class Streams(EngineCalls):
 
     def logs(
         self, container: str, *, since_ns: int | None = None, follow: bool = False
-    ) -> EngineStream[LogLine]:
+    ) -> EngineStream[LogLine] | LogFollower:
         """See `Engine.logs`."""
-        parameters = {"stdout": "1", "stderr": "1", "timestamps": "1", "tail": "all"}
-        if since_ns is not None:
-            parameters["since"] = _moment(since_ns)
-        if follow:
-            parameters["follow"] = "1"
-        path = f"/containers/{checked(container)}/logs"
-        with self._call(self._query_timeout) as client:
-            return self._stream(client, path, parameters, LogDecoder())
+        open_log = partial(self._open_log, checked(container))
+        return LogFollower(open_log, since_ns) if follow else open_log(since_ns, False)
 
     def events(self, since_ns: int | None = None) -> EngineStream[ContainerEvent]:
         """See `Engine.events`."""
@@ -43,6 +39,17 @@ class Streams(EngineCalls):
             since = _moment(_now_of(client) if since_ns is None else since_ns)
             parameters = {"filters": _EVENTS_OF_ENVIRONMENTS, "since": since}
             return self._stream(client, "/events", parameters, EventDecoder())
+
+    def _open_log(
+        self, container: str, since_ns: int | None, follow: bool
+    ) -> EngineStream[LogLine]:
+        parameters = {"stdout": "1", "stderr": "1", "timestamps": "1", "tail": "all"}
+        if since_ns is not None:
+            parameters["since"] = _moment(since_ns)
+        if follow:
+            parameters["follow"] = "1"
+        with self._call(self._query_timeout) as client:
+            return self._stream(client, f"/containers/{container}/logs", parameters, LogDecoder())
 
     def _stream(
         self, client: EngineClient, path: str, parameters: Mapping[str, str], decoder: Decoder[T]
