@@ -3,12 +3,14 @@
 Learnt from 20.10: headers come before the first line, so that a silent log is established at once;
 a container that was never started has an empty log that ends at once, also when it is followed.
 Times rise within each stream, and no two records of 100,000 had the same, pieces of one long line
-excepted; between the streams records may stand a little out of order. What a container prints
+excepted; between the streams records may stand a little out of order. How Docker's own following
+errs is told in `app.engine.log_following`. What a container prints
 without a newline is recorded when it ends, and looks like a piece of a longer line. `since` is
 inclusive, to the nanosecond.
 """
 
 import time
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,7 @@ from app.errors import ContainerNotFoundError
 from tests.engine.conftest import Launch
 from tests.engine.following import following
 from tests.engine.images import until_ended
+from tests.services.docker_engine import DockerEngine as RealEngine
 
 pytestmark = pytest.mark.integration
 
@@ -45,6 +48,41 @@ def test_every_line_comes_once_and_in_order(door: DockerEngine, launch: Launch) 
         assert times == sorted(times)
     assert abs(lines[-1].at_ns / 1e9 - time.time()) < 60
     assert _all(door, container) == lines  # followed or read afterwards: the same
+
+
+def test_no_line_is_lost_or_repeated_by_rotation(
+    door: DockerEngine, docker_engine: RealEngine, raw: Any
+) -> None:
+    files = {"max-size": "500k", "max-file": "9"}  # about 7 for what it prints
+    container = raw.create_container(
+        docker_engine.busybox,
+        ["sh", "-c", f"{TALK}; sleep 0.5; echo last"],
+        host_config=raw.create_host_config(log_config={"Type": "json-file", "Config": files}),
+    )["Id"]
+    door.start(container)
+    with following(door.logs(container, follow=True)) as follower:
+        lines = follower.end()
+    door.remove(container)
+    assert _texts(lines, "stdout") == [*(b"out %d" % number for number in range(LINES)), b"last"]
+    assert _texts(lines, "stderr") == [b"err %d" % number for number in range(LINES)]
+
+
+def test_following_begins_where_it_is_told(door: DockerEngine, running: str) -> None:
+    say = "echo out $0 > /proc/1/fd/1; echo err $0 > /proc/1/fd/2"
+    with following(door.logs(running, follow=True)) as follower:
+        for number in range(3):
+            door.exec(running, ["sh", "-c", say, str(number)])
+        lines = follower.wait_for(lambda lines: len(lines) == 6)
+    since = max(line.at_ns for line in lines if line.text.endswith(b"1"))
+    with following(door.logs(running, since_ns=since, follow=True)) as follower:
+        door.exec(running, ["sh", "-c", say, "3"])
+        resumed = follower.wait_for(lambda lines: lines[-1:] and lines[-1].text[-1:] == b"3")
+        door.stop(running, grace=5)
+        resumed = follower.end()
+    assert [line for line in resumed if line.text[-1:] != b"3"] == [
+        line for line in lines if line.at_ns >= since
+    ]
+    assert {line.text for line in resumed if line.text[-1:] == b"3"} == {b"out 3", b"err 3"}
 
 
 def test_reading_goes_on_from_any_line(door: DockerEngine, launch: Launch) -> None:

@@ -33,7 +33,7 @@ def proxy(docker_engine: RealEngine, fault_proxy: Callable[..., FaultProxy]) -> 
 @pytest.fixture
 def far_door(proxy: FaultProxy) -> Iterator[DockerEngine]:
     """A door over TCP, through the proxy, that notices a hung engine within half a second."""
-    door = DockerEngine(proxy.url, query_timeout=30, stream_silence=0.1)
+    door = DockerEngine(proxy.url, stream_silence=0.1)
     yield door
     door.close()
 
@@ -77,7 +77,7 @@ def test_close_ends_a_reader_behind_a_black_hole(
 def test_hung_engine_is_noticed(
     docker_engine: RealEngine, running: str, open_stream: OpenStream
 ) -> None:
-    door = DockerEngine(docker_engine.host, query_timeout=30, stream_silence=0.2)
+    door = DockerEngine(docker_engine.host, stream_silence=0.2)
     with without_leaks():
         with following(open_stream(door, running)) as follower:
             docker_engine.suspend()
@@ -108,8 +108,8 @@ def test_broken_connection_is_lost(
     open_stream: OpenStream,
 ) -> None:
     with following(open_stream(far_door, running)) as follower:
-        proxy.reset()
-        with pytest.raises(EngineUnreachableError, match="lost"):
+        proxy.down()
+        with pytest.raises(EngineUnreachableError):
             follower.end()
 
 
@@ -125,7 +125,7 @@ def test_answer_that_is_cut_off_is_lost(
     with following(open_stream(far_door, running)) as follower:
         proxy.cut_after = 0
         door.exec(running, ["sh", "-c", "echo hello > /proc/1/fd/1"])
-        with pytest.raises(EngineUnreachableError, match="lost"):
+        with pytest.raises(EngineUnreachableError):
             follower.end()
 
 
