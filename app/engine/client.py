@@ -1,6 +1,6 @@
 """The SDK's low-level client, with our transport and deadlines, at a version both sides speak."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from io import BytesIO
 from typing import Any
@@ -81,16 +81,22 @@ class EngineClient(APIClient):
         return self.post(url, json={"Detach": False, "Tty": False}, stream=True)
 
     def follow(
-        self, path: str, parameters: Mapping[str, str]
+        self,
+        path: str,
+        parameters: Mapping[str, str],
+        connecting: Callable[[DeadlineSocket], None] | None = None,
     ) -> tuple[DeadlineSocket, HTTPResponse]:
         """Send a GET on a connection of its own and return both once the headers are there.
 
         Not through the pool: such a connection lives for hours, and another thread may have to
-        shut it down. Raises: APIError for an error status, ProtocolError for a lost connection.
+        shut it down; `connecting` is given it before the engine is asked.
+        Raises: APIError for an error status, ProtocolError for a lost connection.
         """
         connection = dial(self._address)
         try:
             keep_alive(connection)
+            if connecting is not None:
+                connecting(connection)
             return connection, self._headers(connection, path, parameters)
         except BaseException:
             connection.close()
@@ -103,13 +109,14 @@ class EngineClient(APIClient):
         http.sock = connection
         try:
             http.request("GET", f"/v{self.api_version}{path}?{urlencode(parameters)}")
-            response = http.getresponse()
-            if response.status < 400:
-                return response
-            with response:
-                raise _refusal(_as_response(response))
+            answer = http.getresponse()
+            if answer.status < 400:
+                return answer
+            with answer:
+                refusing = _as_response(answer)
         except (HTTPException, OSError) as error:
             raise ProtocolError("no answer to follow", error) from error
+        raise _refusal(refusing)
 
     @property
     def _root(self) -> str:

@@ -45,16 +45,24 @@ class Pulse:
     def feel(self) -> None:
         """Return when the engine has answered lately. Raises what `ping` raises."""
         if time.monotonic() - self._felt_at >= self.silence:
-            self._ping(_PROBE_SECONDS)
+            self._ping(min(_PROBE_SECONDS, self.silence))
             self._felt_at = time.monotonic()
 
 
-class StreamVigil:
-    """Lets one stream be silent for as long as the engine's pulse can be felt."""
+class SilenceElapsed(Exception):
+    """A stream was silent for as long as its reader cared to wait."""
 
-    def __init__(self, pulse: Pulse) -> None:
+
+class StreamVigil:
+    """Lets one stream be silent for as long as the engine's pulse can be felt.
+
+    After `most` seconds, if given, SilenceElapsed ends it all the same.
+    """
+
+    def __init__(self, pulse: Pulse, most: float | None = None) -> None:
         self._pulse = pulse
         self._missed = 0
+        self._ends_at = None if most is None else time.monotonic() + most
 
     @property
     def patience(self) -> float:
@@ -71,6 +79,8 @@ class StreamVigil:
                 raise
         else:
             self._missed = 0
+        if self._ends_at is not None and time.monotonic() >= self._ends_at:
+            raise SilenceElapsed
 
 
 class EngineStream(Generic[T]):

@@ -205,7 +205,8 @@ class Engine(Protocol):
     ) -> Stream[LogLine]:
         """Return what the container printed, also a stopped one, from `since_ns` on (inclusive).
 
-        With `follow` the stream goes on until the container stops. Raises: ContainerNotFoundError.
+        Each line comes once and in order. With `follow` the stream goes on until the container
+        stops or is removed; a busy log comes in bursts then. Raises: ContainerNotFoundError.
         """
 
     @operation("events")

@@ -120,7 +120,8 @@ class LogLine:
     """A line that a container printed, without its newline, at `at_ns` as Docker wrote it.
 
     `partial` when the line goes on in the next record of the same stream: Docker splits lines
-    into pieces of 16 KiB. All pieces of a line have the same `at_ns`.
+    into pieces of 16 KiB, all with the same `at_ns`. What a container printed last without a
+    newline looks the same, with nothing to follow in that run.
     """
 
     stream: Literal["stdout", "stderr"]

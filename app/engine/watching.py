@@ -1,16 +1,20 @@
 """The door's streams: events, and what containers print."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from http.client import HTTPResponse
 from typing import TypeVar
 
 from app.engine.answers import describing
 from app.engine.calls import EngineCalls, checked
 from app.engine.client import EngineClient
 from app.engine.events import EventDecoder
+from app.engine.log_following import LogFollower
 from app.engine.log_lines import LogDecoder
 from app.engine.streams import Decoder, EngineStream, StreamVigil
+from app.engine.transport import DeadlineSocket
 from app.engine.values import ENVIRONMENT_LABEL, ContainerEvent, LogLine
 
 T = TypeVar("T")
@@ -24,16 +28,10 @@ class Streams(EngineCalls):
 
     def logs(
         self, container: str, *, since_ns: int | None = None, follow: bool = False
-    ) -> EngineStream[LogLine]:
+    ) -> EngineStream[LogLine] | LogFollower:
         """See `Engine.logs`."""
-        parameters = {"stdout": "1", "stderr": "1", "timestamps": "1", "tail": "all"}
-        if since_ns is not None:
-            parameters["since"] = _moment(since_ns)
-        if follow:
-            parameters["follow"] = "1"
-        path = f"/containers/{checked(container)}/logs"
-        with self._call(self._query_timeout) as client:
-            return self._stream(client, path, parameters, LogDecoder())
+        open_log = partial(self._open_log, checked(container))
+        return LogFollower(open_log, since_ns) if follow else open_log(since_ns=since_ns)
 
     def events(self, since_ns: int | None = None) -> EngineStream[ContainerEvent]:
         """See `Engine.events`."""
@@ -42,14 +40,37 @@ class Streams(EngineCalls):
             # between would be lost, were it not asked for by its time.
             since = _moment(_now_of(client) if since_ns is None else since_ns)
             parameters = {"filters": _EVENTS_OF_ENVIRONMENTS, "since": since}
-            return self._stream(client, "/events", parameters, EventDecoder())
+            vigil = StreamVigil(self._pulse)
+            return _stream(client.follow("/events", parameters), EventDecoder(), vigil)
 
-    def _stream(
-        self, client: EngineClient, path: str, parameters: Mapping[str, str], decoder: Decoder[T]
-    ) -> EngineStream[T]:
-        connection, response = client.follow(path, parameters)
-        connection.follow(StreamVigil(self._pulse))
-        return EngineStream(connection, response, decoder)
+    def _open_log(
+        self,
+        container: str,
+        *,
+        since_ns: int | None = None,
+        tail: int | None = None,
+        bell_seconds: float | None = None,
+        connecting: Callable[[DeadlineSocket], None] | None = None,
+    ) -> EngineStream[LogLine]:
+        """Open the log; with `bell_seconds` follow it, for no longer than that in silence."""
+        parameters = {"stdout": "1", "stderr": "1", "timestamps": "1"}
+        parameters["tail"] = "all" if tail is None else str(tail)
+        if since_ns is not None:
+            parameters["since"] = _moment(since_ns)
+        if bell_seconds is not None:
+            parameters["follow"] = "1"
+        path = f"/containers/{container}/logs"
+        with self._call(self._query_timeout) as client:
+            vigil = StreamVigil(self._pulse, bell_seconds)
+            return _stream(client.follow(path, parameters, connecting), LogDecoder(), vigil)
+
+
+def _stream(
+    answer: tuple[DeadlineSocket, HTTPResponse], decoder: Decoder[T], vigil: StreamVigil
+) -> EngineStream[T]:
+    connection, response = answer
+    connection.follow(vigil)
+    return EngineStream(connection, response, decoder)
 
 
 def _now_of(client: EngineClient) -> int:

@@ -1,0 +1,112 @@
+"""Pulls by a real Docker Engine from a real registry."""
+
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from app.engine import DockerEngine, PullProgress
+from app.errors import EngineError, EngineTimeoutError, ImageMissingError, ImagePullError
+from tests.engine.leaks import without_leaks
+from tests.services.docker_engine import DockerEngine as RealEngine
+from tests.services.programs import free_port
+from tests.services.registry import Registry
+
+pytestmark = pytest.mark.integration
+
+SIZE = 20_000_000
+
+
+@pytest.fixture
+def image(registry: Registry, docker_engine: RealEngine, raw: Any) -> Iterator[str]:
+    """An image of the registry, with a big layer that the engine does not hold."""
+    big = raw.create_container(
+        docker_engine.busybox, ["sh", "-c", f"head -c {SIZE} /dev/urandom > /big"]
+    )["Id"]
+    raw.start(big)
+    assert raw.wait(big)["StatusCode"] == 0
+    name = uuid.uuid4().hex
+    raw.commit(big, name, "1")
+    raw.remove_container(big)
+    pulled = registry.push(raw, f"{name}:1", name, "latest")
+    raw.remove_image(f"{name}:1")
+    yield pulled
+    if raw.images(pulled):
+        raw.remove_image(pulled, force=True)
+
+
+def test_progress_rises_to_the_whole(door: DockerEngine, image: str) -> None:
+    steps: list[PullProgress] = []
+    door.pull(image, steps.append)
+    assert door.inspect_image(image)
+    done = [step.bytes_done for step in steps]
+    assert done == sorted(done)
+    assert any(0 < step.bytes_done < step.bytes_total for step in steps)
+    last = steps[-1]
+    assert last.bytes_done == last.bytes_total > SIZE
+    assert {layer.status for layer in last.layers} == {"Pull complete", "Already exists"}
+    assert sum(layer.total for layer in last.layers) == last.bytes_total
+
+
+def test_without_a_tag_it_is_the_latest(door: DockerEngine, image: str) -> None:
+    door.pull(image.removesuffix(":latest"))
+    assert door.inspect_image(image)
+
+
+def test_digest_is_pulled(door: DockerEngine, image: str, raw: Any) -> None:
+    door.pull(image)
+    (digest,) = raw.inspect_image(image)["RepoDigests"]
+    raw.remove_image(image, force=True)
+    door.pull(digest)
+    assert door.inspect_image(digest)
+    raw.remove_image(digest, force=True)
+
+
+def test_image_that_is_there_is_pulled_again(door: DockerEngine, image: str) -> None:
+    door.pull(image)
+    door.pull(image)
+
+
+def test_unknown_image_or_tag_is_said_clearly(
+    door: DockerEngine, image: str, registry: Registry
+) -> None:
+    unknown = image.replace(":latest", ":nosuch")
+    for name in (unknown, f"{registry.address}/nosuch:1", f"{registry.address}/UPPER:1"):
+        with pytest.raises(ImagePullError, match=name) as caught:
+            door.pull(name)
+        assert "manifest" not in caught.value.detail
+    with pytest.raises(ImageMissingError):
+        door.inspect_image(unknown)
+
+
+def test_absent_registry_is_a_failure(door: DockerEngine) -> None:
+    with pytest.raises(EngineError, match="out of reach") as caught:
+        door.pull(f"127.0.0.1:{free_port()}/nosuch:1")
+    assert type(caught.value) is EngineError
+    assert "127.0.0.1" not in caught.value.detail
+
+
+def test_suspended_registry_holds_nobody_past_the_deadline(
+    docker_engine: RealEngine, registry: Registry, image: str
+) -> None:
+    door = DockerEngine(docker_engine.host, query_timeout=30, pull_timeout=0.5)
+    door.ping()
+    registry.suspend()
+    with without_leaks():
+        begun = time.monotonic()
+        with pytest.raises(EngineTimeoutError):
+            door.pull(image)
+        assert time.monotonic() - begun < 10
+    door.close()
+
+
+def test_what_progress_raises_ends_the_pull(door: DockerEngine, image: str) -> None:
+    def refuse(progress: PullProgress) -> None:
+        raise OSError("a disk of the caller's")
+
+    door.ping()
+    with without_leaks(), pytest.raises(OSError, match="of the caller's"):
+        door.pull(image, refuse)
+    door.pull(image)

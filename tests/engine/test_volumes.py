@@ -1,0 +1,107 @@
+"""Named volumes in a real Docker Engine."""
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from app.engine import ENVIRONMENT_LABEL, INSTANCE_LABEL, ContainerSpec, DockerEngine, VolumeMount
+from app.errors import EngineConflictError, EngineError
+from tests.engine.images import commit
+from tests.services.docker_engine import DockerEngine as RealEngine
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def volume(door: DockerEngine) -> Iterator[str]:
+    """A name; the volume is removed at the end, if there is one and nobody uses it."""
+    name = f"vibebox-{uuid.uuid4().hex}"
+    yield name
+    door.volume_remove(name)
+
+
+@pytest.fixture
+def mounted(spec: ContainerSpec, volume: str) -> ContainerSpec:
+    return replace(spec, volume=VolumeMount(volume, "/home/work"), instance="here")
+
+
+def test_volume_outlives_its_container(
+    door: DockerEngine, volume: str, mounted: ContainerSpec
+) -> None:
+    for command, output in ((["touch", "/home/work/kept"], b""), (["ls", "/home/work"], b"kept\n")):
+        container = door.create(mounted)
+        door.start(container)
+        result = door.exec(container, command)
+        assert (result.exit_code, result.stdout) == (0, output)
+        door.remove(container)
+    assert volume in [found.name for found in door.list_volumes()]
+
+
+def test_only_a_volume_is_mounted(
+    door: DockerEngine, volume: str, mounted: ContainerSpec, raw: Any
+) -> None:
+    container = door.create(mounted)
+    details = raw.inspect_container(container)
+    (mount,) = details["Mounts"]
+    assert (mount["Type"], mount["Name"], mount["Destination"]) == ("volume", volume, "/home/work")
+    assert mount["RW"] and not details["HostConfig"]["Binds"]
+    door.remove(container)
+
+
+@pytest.mark.parametrize("name", ["/etc", "../etc", ""])
+def test_path_of_the_host_is_never_mounted(
+    door: DockerEngine, spec: ContainerSpec, name: str, raw: Any
+) -> None:
+    try:
+        container = door.create(replace(spec, volume=VolumeMount(name, "/host")))
+    except EngineError:
+        return
+    mounts = raw.inspect_container(container)["Mounts"]
+    assert [mount["Type"] for mount in mounts] == ["volume"]  # an anonymous one
+
+
+def test_volume_that_docker_makes_is_ours_too(
+    door: DockerEngine, volume: str, mounted: ContainerSpec
+) -> None:
+    container = door.create(mounted)
+    assert (volume, mounted.environment_id, "here") in door.list_volumes()
+    door.remove(container)
+
+
+def test_volume_in_use_stays(door: DockerEngine, volume: str, mounted: ContainerSpec) -> None:
+    container = door.create(mounted)
+    with pytest.raises(EngineConflictError):
+        door.volume_remove(volume)
+    door.remove(container)
+    door.volume_remove(volume)
+    door.volume_remove(volume)
+    assert volume not in [found.name for found in door.list_volumes()]
+
+
+def test_list_has_the_volumes_of_environments(door: DockerEngine, volume: str, raw: Any) -> None:
+    foreign = raw.create_volume()["Name"]
+    door.volume_create(volume, {ENVIRONMENT_LABEL: "e", INSTANCE_LABEL: "here"})
+    door.volume_create(volume, {ENVIRONMENT_LABEL: "another"})  # stays as it is
+    listed = {found.name: found for found in door.list_volumes()}
+    raw.remove_volume(foreign)
+    assert listed[volume] == (volume, "e", "here")
+    assert foreign not in listed
+
+
+def test_anonymous_volumes_go_with_the_container(
+    door: DockerEngine, spec: ContainerSpec, docker_engine: RealEngine, raw: Any
+) -> None:
+    tag = commit(raw, docker_engine, "sleep 60", {"Volumes": {"/anonymous": {}}})
+    before = _names(raw)
+    container = door.create(replace(spec, image=tag))
+    assert len(_names(raw) - before) == 1
+    door.remove(container)
+    assert _names(raw) == before
+    raw.remove_image(tag, force=True)
+
+
+def _names(raw: Any) -> set[str]:
+    return {volume["Name"] for volume in raw.volumes()["Volumes"] or []}
