@@ -1,7 +1,7 @@
 """Numbers of the whole service, counted in the database at scrape time.
 
 They are the same whichever worker answers. A database that is gone or hangs costs the scrape no
-more than the deadline, once: later scrapes do not wait for a read that is known to hang.
+more than the deadline, once: until a read succeeds again, scrapes wait for it only briefly.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,6 +16,7 @@ from app.storage import Database, Environment, User, utc_now
 from app.telemetry.catalogue import ENVIRONMENT_STATUSES, environments, environments_total, users
 from app.telemetry.queries import UNMEASURED
 
+_BRIEF_SECONDS = 0.1
 _DAY = timedelta(days=1)
 _WEEK = timedelta(days=7)
 
@@ -33,10 +34,14 @@ class Inventory:
     def __init__(self, database: Database, deadline: float) -> None:
         self._database = database
         self._deadline = deadline
+        self._well = True
         self._read = SingleFlight("inventory", self._count)
 
     def collect(self) -> Iterable[Metric]:
-        counts = self._read.begin().result(self._deadline)
+        patience = self._deadline if self._well else min(self._deadline, _BRIEF_SECONDS)
+        self._well = False
+        counts = self._read.begin().result(patience)
+        self._well = True
         by_status = [
             ((status,), float(counts.environments.get(status, 0)))
             for status in ENVIRONMENT_STATUSES
@@ -64,4 +69,6 @@ class Inventory:
         with self._database.reading() as session:
             session.connection(execution_options=UNMEASURED)
             environments = {str(status): count for status, count in session.execute(by_status)}
-            return _Counts(environments, session.execute(by_state).one()._asdict())
+            counts = _Counts(environments, session.execute(by_state).one()._asdict())
+        self._well = True  # also where nobody waited for so long
+        return counts

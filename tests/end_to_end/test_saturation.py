@@ -102,8 +102,8 @@ def test_probes_and_scrapes_are_not_starved(
         print(f"{path} p50 {found[PROBES // 2] * 1000:.1f} ms, p99 {found[-2] * 1000:.1f} ms")
     # Behind the held threads each would wait for seconds.
     assert times["/health/live"][-2] < 0.5
-    # The inventory's part waits for the suspended database, once, up to its deadline.
-    assert times["/health/metrics"][PROBES // 2] < 1
+    # The inventory's part waits for the suspended database, once, up to its deadline of 0.8 s.
+    assert times["/health/metrics"][-2] < 0.7
     wait_until(lambda: shown(server, BUSY) == 0, 3, interval=0.5)
 
 
