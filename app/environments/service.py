@@ -29,6 +29,7 @@ from app.errors import (
     VibeBoxError,
 )
 from app.projects.personal import personal_project
+from app.quotas.checks import Checks
 from app.storage import Database, Environment, EnvironmentStatus, Project, utc_now
 
 _log = logging.getLogger(__name__)
@@ -49,9 +50,14 @@ class Environments:
     """The rules of environments; `app.authorization` decides who sees and changes which."""
 
     def __init__(
-        self, database: Database, transitions: Transitions, containers: Containers
+        self,
+        database: Database,
+        transitions: Transitions,
+        containers: Containers,
+        quotas: Checks,
     ) -> None:
         self._database = database
+        self._quotas = quotas
         self._transitions = transitions
         self._containers = containers
 
@@ -61,7 +67,8 @@ class Environments:
         """Record a new environment, stopped; its container is made by the first start.
 
         Without a project it belongs to the caller's personal one.
-        Raises: ProjectNotFoundError, PermissionDeniedError, EnvironmentNameTakenError.
+        Raises: ProjectNotFoundError, PermissionDeniedError, EnvironmentNameTakenError,
+        QuotaExceededError.
         """
         with self._unique_name(), self._database.writing() as session:
             project = project_for(
@@ -70,6 +77,7 @@ class Environments:
                 project_id or personal_project(session, identity),
                 Action.ENVIRONMENT_CREATE,
             )
+            self._quotas.check_create(session, project, fields)
             environment = Environment(project_id=project.id, created_by=identity.user_id, **fields)
             session.add(environment)
             session.flush()

@@ -15,6 +15,8 @@ from app.settings import Settings, example
 from app.storage.revisions import expected_revision
 from app.telemetry.catalogue import reference_table
 
+COMMANDS = ("migrate", "downgrade", "settings", "metrics", "permissions", "operators", "run")
+
 
 @pytest.fixture
 def runner() -> CliRunner:
@@ -37,11 +39,11 @@ def test_help_names_every_command(runner: CliRunner, option: str) -> None:
     result = run(runner, option)
 
     assert result.exit_code == 0
-    for command in ("migrate", "downgrade", "settings", "metrics", "run"):
+    for command in COMMANDS:
         assert f"\n  {command} " in result.output
 
 
-@pytest.mark.parametrize("command", ["migrate", "downgrade", "settings", "metrics", "run"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(runner: CliRunner, command: str) -> None:
     result = run(runner, command, "--help")
 
@@ -158,7 +160,7 @@ def test_renewing_keeps_what_stands_around() -> None:
     assert renewed(f"a\n{BEGIN}x{END}b", "new\n") == f"a\n{BEGIN}\nnew\n\n{END}b"
 
 
-@pytest.mark.parametrize("command", ["settings", "metrics"])
+@pytest.mark.parametrize("command", ["settings", "metrics", "permissions"])
 def test_file_that_cannot_be_written_is_refused(
     runner: CliRunner, tmp_path: Path, command: str
 ) -> None:
