@@ -1,9 +1,10 @@
 """Reads the audit log: everybody what concerns them, operators all of it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, true
+from sqlalchemy import ColumnElement, func, or_, select
 
 from app.authorization import Action, Identity, Role, decide, may_in
 from app.storage import AuditEntry, Database, Membership, Project, TeamRole
@@ -20,18 +21,20 @@ class Filters:
     since: datetime | None = None
     until: datetime | None = None
 
-    def condition(self) -> ColumnElement[bool]:
-        """Return them as a condition on `AuditEntry`; `since` is inside, `until` is not."""
-        actor = None if self.actor is None else self.actor.lower()
-        conditions = (
-            (self.team_id, AuditEntry.team_id == self.team_id),
-            (self.project_id, AuditEntry.project_id == self.project_id),
-            (actor, func.lower(AuditEntry.actor) == actor),
-            (self.action, AuditEntry.action == self.action),
-            (self.since, AuditEntry.at >= self.since),
-            (self.until, AuditEntry.at < self.until),
-        )
-        return and_(true(), *(condition for given, condition in conditions if given is not None))
+    def conditions(self) -> Iterator[ColumnElement[bool]]:
+        """Yield them as conditions on `AuditEntry`; `since` is inside, `until` is not."""
+        if self.team_id is not None:
+            yield AuditEntry.team_id == self.team_id
+        if self.project_id is not None:
+            yield AuditEntry.project_id == self.project_id
+        if self.actor is not None:
+            yield func.lower(AuditEntry.actor) == self.actor.lower()
+        if self.action is not None:
+            yield AuditEntry.action == self.action
+        if self.since is not None:
+            yield AuditEntry.at >= self.since
+        if self.until is not None:
+            yield AuditEntry.at < self.until
 
 
 @dataclass(frozen=True)
@@ -57,12 +60,12 @@ class AuditLog:
         Raises: PermissionDeniedError.
         """
         may_in(identity, Action.AUDIT_READ)
-        wanted = filters.condition()
+        query = select(AuditEntry).where(*filters.conditions())
         if not identity.is_operator:
-            wanted &= _concerns(identity)
+            query = query.where(_concerns(identity))
         if cursor is not None:
-            wanted &= AuditEntry.id < cursor
-        newest = select(AuditEntry).where(wanted).order_by(AuditEntry.id.desc())
+            query = query.where(AuditEntry.id < cursor)
+        newest = query.order_by(AuditEntry.id.desc())
         with self._database.reading() as session:
             # One more than asked for tells whether there is a next page.
             found = list(session.scalars(newest.limit(limit + 1)))

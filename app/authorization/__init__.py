@@ -9,9 +9,18 @@ from app.authorization.access import (
     team_for,
 )
 from app.authorization.identity import Identity
-from app.authorization.table import Action, Role, Scope, Who, decide, permissions_table
+from app.authorization.table import (
+    RULES,
+    Action,
+    Role,
+    Scope,
+    Who,
+    decide,
+    permissions_table,
+)
 
 __all__ = [
+    "RULES",
     "Action",
     "Identity",
     "Role",

@@ -118,12 +118,18 @@ class Environments:
             session.expunge_all()
         return Page(items, total or 0)
 
-    def get(self, identity: Identity, environment_id: str) -> Environment:
-        """Return one environment. Raises: EnvironmentNotFoundError, PermissionDeniedError."""
+    def get(
+        self,
+        identity: Identity,
+        environment_id: str,
+        action: Action = Action.ENVIRONMENT_READ,
+    ) -> Environment:
+        """Return one environment, to whoever may do `action` and so sees what became of it.
+
+        Raises: EnvironmentNotFoundError, PermissionDeniedError.
+        """
         with self._database.reading() as session:
-            environment = environment_for(
-                session, identity, environment_id, Action.ENVIRONMENT_READ
-            )
+            environment = environment_for(session, identity, environment_id, action)
             session.expunge(environment)
         return environment
 
@@ -137,7 +143,7 @@ class Environments:
         """
         if set(fields) <= {"name"}:
             self._rename(identity, environment_id, fields)
-            return self.get(identity, environment_id)
+            return self.get(identity, environment_id, Action.ENVIRONMENT_CHANGE)
         passage = self._transitions.begin(
             identity,
             environment_id,
@@ -154,7 +160,7 @@ class Environments:
             self._transitions.end(
                 passage, before.status, error=before.error, container_id=None, **fields
             )
-        return self.get(identity, environment_id)
+        return self.get(identity, environment_id, Action.ENVIRONMENT_CHANGE)
 
     def delete(self, identity: Identity, environment_id: str) -> None:
         """Remove the container, then the record.
@@ -208,7 +214,7 @@ class Environments:
             self._transitions.end(
                 passage, EnvironmentStatus.STOPPED, error=None, published_ports=[]
             )
-        return self.get(identity, environment_id)
+        return self.get(identity, environment_id, Action.ENVIRONMENT_OPERATE)
 
     def _run(
         self,
@@ -231,7 +237,7 @@ class Environments:
             passage.environment.container_id = self._containers.ensure(passage.environment)
             state = launch(passage.environment.container_id)
             self._settle(passage, state)
-        return self.get(identity, environment_id)
+        return self.get(identity, environment_id, Action.ENVIRONMENT_OPERATE)
 
     @contextmanager
     def _passing(self, passage: Passage) -> Iterator[None]:

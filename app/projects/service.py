@@ -72,10 +72,15 @@ class Projects:
             session.expunge_all()
         return Page(items, total or 0)
 
-    def get(self, identity: Identity, project_id: str) -> Project:
-        """Return one project. Raises: ProjectNotFoundError, PermissionDeniedError."""
+    def get(
+        self, identity: Identity, project_id: str, action: Action = Action.PROJECT_READ
+    ) -> Project:
+        """Return one project, to whoever may do `action` and so sees what became of it.
+
+        Raises: ProjectNotFoundError, PermissionDeniedError.
+        """
         with self._database.reading() as session:
-            project = project_for(session, identity, project_id, Action.PROJECT_READ)
+            project = project_for(session, identity, project_id, action)
             session.expunge(project)
         return project
 
@@ -92,7 +97,7 @@ class Projects:
                 project.name = name
         except IntegrityError as error:
             raise ProjectNameTakenError from error
-        return self.get(identity, project_id)
+        return self.get(identity, project_id, Action.PROJECT_CHANGE)
 
     def delete(self, identity: Identity, project_id: str) -> None:
         """Delete a project that holds no environments.

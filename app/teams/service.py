@@ -80,10 +80,13 @@ class Teams:
             page = _teams().where(mine).order_by(*newest).limit(limit).offset(offset)
             return Page([TeamOf(*row) for row in session.execute(page)], total or 0)
 
-    def get(self, identity: Identity, team_id: str) -> TeamOf:
-        """Return one team. Raises: TeamNotFoundError, PermissionDeniedError."""
+    def get(self, identity: Identity, team_id: str, action: Action = Action.TEAM_READ) -> TeamOf:
+        """Return one team, to whoever may do `action` and so sees what became of it.
+
+        Raises: TeamNotFoundError, PermissionDeniedError.
+        """
         with self._database.reading() as session:
-            team_for(session, identity, team_id, Action.TEAM_READ)
+            team_for(session, identity, team_id, action)
             mine = Membership.user_id == identity.user_id
             return TeamOf(*session.execute(_teams().where(Team.id == team_id, mine)).one())
 
@@ -97,7 +100,7 @@ class Teams:
                 team.name = name
         except IntegrityError as error:
             raise TeamNameTakenError from error
-        return self.get(identity, team_id)
+        return self.get(identity, team_id, Action.TEAM_CHANGE)
 
     def delete(self, identity: Identity, team_id: str) -> None:
         """Delete a team that has no projects.
