@@ -67,8 +67,8 @@ def _write_line(exchange: Exchange) -> None:
         }
         _log.log(level, "request", extra=fields)
         exchange.logged = True
-    request_id.set("")
-    trace_id.set("")
+    for variable in (request_id, trace_id, origin):
+        variable.set("")
 
 
 def _trace_of(parent: str) -> str:
