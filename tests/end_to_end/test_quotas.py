@@ -78,13 +78,18 @@ def test_of_many_creates_and_starts_at_once_the_quota_lets_through_what_it_says(
     assert server.metric("vibebox_environments", status="stopped") == 10
 
     made = [answer.json()["id"] for answer in answers if answer.status_code == 201]
-    starts = send([("POST", f"{api.url}/environments/{one}/start", None) for one in made], token)
+    key = api.call("POST", "/api-keys", {"name": "ci", "scopes": ["execute"]}).json()["key"]
+    starts = send([("POST", f"{api.url}/environments/{one}/start", None) for one in made], key)
 
     assert Counter(answer.status_code for answer in starts) == {200: 3, 409: 7}
     quotas = [answer.json()["quota"] for answer in starts if answer.status_code == 409]
     numbers = {"resource": "cpus", "limit": 1, "used": 0.9, "requested": 0.3}
     assert all(quota == numbers for quota in quotas)
     assert server.metric("vibebox_environments", status="running") == 3
+    assert api.call("GET", "/auth/me", token="vbx_ak_unknown").status_code == 401
+    attempts = partial(server.metric, "vibebox_auth_attempts_total", method="api_key")
+    assert (attempts(status="success"), attempts(status="failure")) == (10, 1)
+    assert server.metric("vibebox_users", state="active_24h") == 1
 
 
 def test_changes_that_exclude_each_other_do(server: WebServer, api: Api) -> None:

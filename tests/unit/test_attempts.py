@@ -118,6 +118,12 @@ def test_refused_attempts_are_counted_as_failed(make_client: Callable[..., Flask
     assert attempts == {("password", "failure"): 4, ("token", "failure"): 3}
 
 
+def test_limiter_has_no_hook_in_requests(app: OpenAPI) -> None:
+    hooks = (app.before_request_funcs, app.after_request_funcs, app.teardown_request_funcs)
+
+    assert "limiter" not in repr(hooks).lower()
+
+
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Real-Ip", "Forwarded"])
 def test_forged_header_does_not_escape(
     make_client: Callable[..., FlaskClient], header: str
