@@ -36,8 +36,7 @@ def environment(directory: Path) -> dict[str, str]:
         "PROMETHEUS_MULTIPROC_DIR": str(directory / "metrics"),
         "VIBEBOX_ARGON2_TIME_COST": "1",
         "VIBEBOX_ARGON2_MEMORY_KIB": "8",
-        "VIBEBOX_RATE_LIMIT_ACCOUNT": UNLIMITED,
-        "VIBEBOX_RATE_LIMIT_ADDRESS": UNLIMITED,
+        **UNLIMITED,
     }
 
 
