@@ -12,7 +12,7 @@ WORKDIR /build
 # Dependencies first, from the lock file and an empty package: a change of the code keeps this layer.
 COPY setup.cfg pyproject.toml constraints.txt README.md ./
 COPY app/__init__.py app/_version.py app/
-RUN /opt/vibebox/bin/pip install -c constraints.txt .
+RUN /opt/vibebox/bin/pip install -c constraints.txt '.[redis]'
 
 COPY app app
 RUN /opt/vibebox/bin/pip install --no-deps --force-reinstall . \

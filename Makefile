@@ -27,7 +27,7 @@ test: $(VENV)/.installed-dev ## Run every test; parts whose service is not insta
 test-unit: $(VENV)/.installed-dev ## Run the tests that need no service, on all cores
 	$(BIN)/pytest --numprocesses auto -m "$(UNIT)" $(ARGS)
 
-test-services: ## Install PostgreSQL, Docker Engine, a registry and Prometheus for the tests (Debian, as root)
+test-services: ## Install PostgreSQL, Docker Engine, a registry, Prometheus and Redis (Debian, as root)
 	scripts/install-test-services
 
 check: $(VENV)/.installed-dev ## Lint, type check, and hold the architecture's import table
@@ -43,6 +43,7 @@ format: $(VENV)/.installed-dev ## Format the code and mend what ruff can
 generate: $(VENV)/.installed ## Write the files that are generated from the code
 	$(BIN)/vibebox settings --write .env.example
 	$(BIN)/vibebox metrics --write monitoring/README.md
+	$(BIN)/vibebox permissions --write docs/permissions.md
 
 lock: ## Write constraints.txt anew from the ranges of setup.cfg
 	rm -rf build/lock && $(PYTHON) -m venv build/lock

@@ -16,7 +16,20 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
     """
     # Imported here and not above: gunicorn's master imports `app.settings`, and so this module,
     # before PROMETHEUS_MULTIPROC_DIR is final, which the metrics client reads when it is imported.
-    from app import access, accounts, environments, health, openapi, problems
+    from app import (
+        access,
+        accounts,
+        environments,
+        health,
+        openapi,
+        problems,
+        projects,
+        proxies,
+        quotas,
+        teams,
+    )
+    from app.audit import routes as audit_routes
+    from app.audit.service import AuditLog
     from app.components import EXTENSION, Components
     from app.engine import DockerEngine
     from app.exchange import Exchanges
@@ -29,6 +42,7 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
     settings = settings or load_settings()
     app = openapi.new_app(__name__)
     exchanges = Exchanges(app)
+    proxies.init_app(app, settings.trusted_proxies)
     access.init_app(app, exchanges)
     problems.init_app(app)
 
@@ -62,10 +76,25 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
         presence=presence,
         checks=health.build_checks(settings, database, engine, lifecycle),
         accounts=accounts.build(settings, database),
+        api_keys=accounts.ApiKeys(database),
+        attempts=accounts.Attempts(app, settings),
+        teams=teams.build(database),
+        projects=projects.build(database),
+        quotas=quotas.build(settings, database),
+        audit_log=AuditLog(database),
         environments=environments.build(settings, database, engine, presence),
     )
 
-    for blueprint in (health.api, accounts.api, environments.api):
+    for blueprint in (
+        health.api,
+        accounts.api,
+        accounts.keys_api,
+        teams.api,
+        projects.api,
+        quotas.api,
+        audit_routes.api,
+        environments.api,
+    ):
         app.register_api(blueprint)
     openapi.finish(app)
     telemetry.measure_requests(app, exchanges, openapi.documented_statuses(app))

@@ -39,7 +39,8 @@ def _identify() -> None:
     offered = headers.get(HEADER, "")
     exchange.request_id = offered if _WELL_FORMED.fullmatch(offered) else uuid.uuid4().hex
     request_id.set(exchange.request_id)
-    origin.set(request.remote_addr or "")
+    # A proxy may hand over anything; the audit log keeps this much.
+    origin.set((request.remote_addr or "")[:64])
     if parent := headers.get("traceparent"):
         exchange.trace_id = _trace_of(parent)
         trace_id.set(exchange.trace_id)
@@ -66,8 +67,8 @@ def _write_line(exchange: Exchange) -> None:
         }
         _log.log(level, "request", extra=fields)
         exchange.logged = True
-    request_id.set("")
-    trace_id.set("")
+    for variable in (request_id, trace_id, origin):
+        variable.set("")
 
 
 def _trace_of(parent: str) -> str:

@@ -6,14 +6,19 @@ from typing import TYPE_CHECKING, cast
 from flask import current_app
 
 if TYPE_CHECKING:
+    from app.accounts import ApiKeys, Attempts
     from app.accounts.service import Accounts
+    from app.audit.service import AuditLog
     from app.engine import Engine
     from app.environments.service import Environments
     from app.health.checks import Checks
     from app.lifecycle import Lifecycle
     from app.processes import Presence
+    from app.projects.service import Projects
+    from app.quotas.service import Quotas
     from app.settings import Settings
     from app.storage import Database
+    from app.teams.service import Teams
     from app.telemetry.wiring import Telemetry
 
 EXTENSION = "vibebox"
@@ -31,6 +36,12 @@ class Components:
     presence: "Presence"
     checks: "Checks"
     accounts: "Accounts"
+    api_keys: "ApiKeys"
+    attempts: "Attempts"
+    teams: "Teams"
+    projects: "Projects"
+    quotas: "Quotas"
+    audit_log: "AuditLog"
     environments: "Environments"
 
     def start(self) -> None:

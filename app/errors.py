@@ -8,11 +8,14 @@ that says what happened and what to do next. Third-party errors are translated a
 This module only declares; `app.problems` turns an error into a response (RFC 9457).
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class VibeBoxError(Exception):
-    """Root of every error of ours; `detail` is safe to show to an anonymous caller."""
+    """Root of every error of ours; `detail` is safe to show to an anonymous caller.
+
+    `extensions` are further members of the response, for programs (RFC 9457, section 3.2).
+    """
 
     status: ClassVar[int] = 500
     slug: ClassVar[str] = "internal-error"
@@ -21,6 +24,7 @@ class VibeBoxError(Exception):
 
     def __init__(self, detail: str | None = None) -> None:
         self.detail = detail or self.default_detail
+        self.extensions: dict[str, Any] = {}
         super().__init__(self.detail)
 
 
@@ -74,6 +78,7 @@ class InvalidInputError(VibeBoxError):
         self.errors = errors
         fields = ", ".join(sorted({error["field"] for error in errors}))
         super().__init__(f"Correct these fields and send the request again: {fields}.")
+        self.extensions = {"errors": errors}
 
 
 class AuthenticationError(VibeBoxError):
@@ -140,6 +145,14 @@ class QuotaExceededError(VibeBoxError):
     slug = "quota-exceeded"
     title = "The quota is used up"
     default_detail = "Delete or stop environments, or ask an operator for a larger quota."
+
+    def __init__(self, resource: str, *, limit: float, used: float, requested: float) -> None:
+        super().__init__(
+            f"The quota of {resource} is {limit:g}: {used:g} in use, {requested:g} asked for. "
+            f"{self.default_detail}"
+        )
+        numbers = {"resource": resource, "limit": limit, "used": used, "requested": requested}
+        self.extensions = {"quota": numbers}
 
 
 class TeamNotFoundError(VibeBoxError):

@@ -15,6 +15,7 @@ from app.errors import (
     InvalidInputError,
     MalformedBodyError,
     StorageUnavailableError,
+    TooManyAttemptsError,
     VibeBoxError,
 )
 from app.problems import CONTENT_TYPE, Problem, validation_problem
@@ -96,12 +97,16 @@ def finish(app: OpenAPI) -> None:
     """Complete the document once all blueprints are registered.
 
     flask-openapi3 gives every operation a validation error; those that take no input have none.
+    What needs a token is refused alike everywhere after too many bad ones.
     """
+    limited = problems(TooManyAttemptsError)
     for path in app.api_doc["paths"].values():
         for operation in path.values():
             documented = operation["responses"].get(_VALIDATION_STATUS, {})
             if "application/json" in documented.get("content", {}):
                 del operation["responses"][_VALIDATION_STATUS]
+            if operation.get("security"):
+                operation["responses"].update(limited)
 
 
 def documented_statuses(app: OpenAPI) -> Mapping[tuple[str, str], list[int]]:

@@ -1,13 +1,14 @@
 """Every error response has one shape, `application/problem+json` (RFC 9457), made here.
 
-Members: type, title, status, detail, request_id, and `errors` for invalid fields. Domain errors
-state their status themselves (`app.errors`); HTTP errors of Flask get the same shape; whatever
-nobody foresaw is a 500 whose cause is in the log, under the same request id, and nowhere else.
+Members: type, title, status, detail, request_id, and those that an error adds for programs, such as
+`errors` for invalid fields. Domain errors state their status themselves (`app.errors`); HTTP errors
+of Flask get the same shape; whatever nobody foresaw is a 500 whose cause is in the log, under the
+same request id, and nowhere else.
 """
 
 import logging
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
 from flask import Flask, Response, json, request
 from pydantic import BaseModel, Field, ValidationError
@@ -18,6 +19,7 @@ from app.errors import (
     BodyTooLargeError,
     InvalidInputError,
     MalformedBodyError,
+    TooManyAttemptsError,
     VibeBoxError,
 )
 from app.logging import request_id
@@ -34,6 +36,15 @@ class FieldError(BaseModel):
     message: str = Field(examples=["Field required"])
 
 
+class QuotaNumbers(BaseModel):
+    """Which quota a request would exceed, and by what."""
+
+    resource: Literal["environments", "cpus", "memory_mb"]
+    limit: float = Field(examples=[10])
+    used: float = Field(examples=[10])
+    requested: float = Field(examples=[1])
+
+
 class Problem(BaseModel):
     """An error, as RFC 9457 describes it."""
 
@@ -43,6 +54,7 @@ class Problem(BaseModel):
     detail: str = Field(examples=["No environment of yours has this id."])
     request_id: str = Field(examples=["5f6c1e0a9b7d4c5e8f1a2b3c4d5e6f70"])
     errors: list[FieldError] | None = None
+    quota: QuotaNumbers | None = None
 
 
 def init_app(app: Flask) -> None:
@@ -52,7 +64,7 @@ def init_app(app: Flask) -> None:
 
 
 def problem(
-    status: int, slug: str, title: str, detail: str, errors: list[dict[str, str]] | None = None
+    status: int, slug: str, title: str, detail: str, extensions: dict[str, Any] | None = None
 ) -> Response:
     """Return the error response of one shape; `slug` is stable, so clients may switch on it."""
     body: dict[str, Any] = {
@@ -61,9 +73,8 @@ def problem(
         "status": status,
         "detail": detail,
         "request_id": request_id.get(),
+        **(extensions or {}),
     }
-    if errors:
-        body["errors"] = errors
     response = Response(json.dumps(body) + "\n", status, content_type=CONTENT_TYPE)
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
@@ -89,10 +100,11 @@ def validation_problem(error: ValidationError) -> Response:
 def _domain_error(error: VibeBoxError) -> Response:
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         _log.error("request failed: %s", error.slug, exc_info=error)
-    errors = error.errors if isinstance(error, InvalidInputError) else None
-    response = problem(error.status, error.slug, error.title, error.detail, errors)
+    response = problem(error.status, error.slug, error.title, error.detail, error.extensions)
     if isinstance(error, AuthenticationError):
         response.headers["WWW-Authenticate"] = "Bearer"
+    elif isinstance(error, TooManyAttemptsError):
+        response.headers["Retry-After"] = str(error.retry_after)
     return response
 
 

@@ -9,6 +9,7 @@ import difflib
 import os
 from typing import Any
 
+import limits
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -198,6 +199,22 @@ class Settings(BaseSettings):
     def _known_transport(cls, value: str) -> str:
         if not value.startswith(("unix://", "tcp://")):
             raise ValueError("must start with unix:// or tcp://")
+        return value
+
+    @field_validator("rate_limit_storage")
+    @classmethod
+    def _known_storage(cls, value: str) -> str:
+        if value != "memory://" and not value.startswith(("redis://", "rediss://")):
+            raise ValueError("must be memory:// or start with redis:// or rediss://")
+        return value
+
+    @field_validator("rate_limit_account", "rate_limit_address")
+    @classmethod
+    def _readable_rate(cls, value: str) -> str:
+        try:
+            limits.parse(value)
+        except ValueError:
+            raise ValueError("must be a rate such as '10 per minute'") from None
         return value
 
     @property

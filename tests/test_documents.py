@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from app import create_app, settings
+from app.authorization import permissions_table
 from app.cli.documents import BEGIN, END
 from app.settings import Settings, environment_name
 from app.telemetry.catalogue import reference_table
@@ -44,6 +45,12 @@ def test_metrics_table_is_that_of_the_catalogue() -> None:
     document = (ROOT / "monitoring" / "README.md").read_text()
     table = document.partition(BEGIN)[2].partition(END)[0]
     assert table.strip() == reference_table().strip(), "run: make generate"
+
+
+def test_permissions_table_is_that_of_the_code() -> None:
+    document = (ROOT / "docs" / "permissions.md").read_text()
+    table = document.partition(BEGIN)[2].partition(END)[0]
+    assert table.strip() == permissions_table().strip(), "run: make generate"
 
 
 @pytest.mark.parametrize("path", SPEAKING_OF_SETTINGS, ids=name)

@@ -1,12 +1,15 @@
 """Accounts: who may use the service, and the tokens with which they do."""
 
+from app.accounts.attempts import Attempts
+from app.accounts.key_routes import api as keys_api
+from app.accounts.keys import ApiKeys
 from app.accounts.passwords import Passwords
 from app.accounts.routes import api
 from app.accounts.service import Accounts
 from app.settings import Settings
 from app.storage import Database
 
-__all__ = ["api", "build"]
+__all__ = ["ApiKeys", "Attempts", "api", "build", "keys_api"]
 
 
 def build(settings: Settings, database: Database) -> Accounts:

@@ -12,14 +12,15 @@ def authenticate() -> None:
 
     OPTIONS only tells which methods there are, and a browser's preflight carries no credentials.
     Raises: AuthenticationError where no bearer token is offered, InvalidTokenError where it is
-    not a good one.
+    not a good one, TooManyAttemptsError where too many of this address were not.
     """
     if request.method == "OPTIONS":
         return
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise AuthenticationError
-    g.identity = components().accounts.authenticate(token.strip())
+    with components().attempts.failures():
+        g.identity = components().accounts.authenticate(token.strip())
 
 
 def identity() -> Identity:

@@ -14,7 +14,9 @@ from app.errors import (
     EmailTakenError,
     InvalidCredentialsError,
     InvalidTokenError,
+    PermissionDeniedError,
     StorageUnavailableError,
+    TooManyAttemptsError,
 )
 from app.openapi import BEARER, Answer, body_problems, problems
 
@@ -47,26 +49,28 @@ def register(body: Registration) -> Answer:
 @api.post(
     "/login",
     summary="Log in with e-mail address and password",
-    responses={200: Tokens, **body_problems(InvalidCredentialsError)},
+    responses={200: Tokens, **body_problems(InvalidCredentialsError, TooManyAttemptsError)},
 )
 def login(body: Credentials) -> Answer:
+    components().attempts.login(body.email)
     return _tokens(components().accounts.login(body.email, body.password))
 
 
 @api.post(
     "/refresh",
     summary="Trade a refresh token for the next pair of tokens",
-    responses={200: Tokens, **body_problems(InvalidTokenError)},
+    responses={200: Tokens, **body_problems(InvalidTokenError, TooManyAttemptsError)},
 )
 def refresh(body: RefreshToken) -> Answer:
-    return _tokens(components().accounts.refresh(body.refresh_token))
+    with components().attempts.failures():
+        return _tokens(components().accounts.refresh(body.refresh_token))
 
 
 @api.post(
     "/logout",
     summary="Revoke every token of this login",
     security=BEARER,
-    responses={204: None, **_GUARDED},
+    responses={204: None, **_GUARDED, **problems(PermissionDeniedError)},
 )
 def logout() -> Answer:
     components().accounts.logout(identity())

@@ -3,7 +3,9 @@
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from app.authorization import Scope
 
 # Without NUL, which PostgreSQL cannot store.
 _EMAIL = r"^[^@\s\x00]+@[^@\s\x00]+\.[^@\s.\x00]+$"
@@ -51,3 +53,43 @@ class UserView(BaseModel):
     id: str = Field(examples=["7b1c2d3e-4f50-4a6b-8c7d-9e0f1a2b3c4d"])
     email: str = Field(examples=["ada@example.org"])
     created_at: datetime
+
+
+class NewApiKey(_Body):
+    """What an API key may do, and how long; without expires_at it is valid until it is revoked."""
+
+    name: str = Field(min_length=1, max_length=63, pattern=r"^[^\x00]*$", examples=["ci"])
+    scopes: set[Scope] = Field(min_length=1, examples=[["read", "execute"]])
+    expires_at: AwareDatetime | None = Field(default=None, examples=["2030-01-01T00:00:00Z"])
+
+
+class ApiKeyView(BaseModel):
+    """An API key, as its owner sees it; `prefix` is how the key begins."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str = Field(examples=["3d1f6c5e-8a2b-4f0d-9e7c-6b5a4d3c2b1a"])
+    name: str
+    prefix: str = Field(examples=["vbx_ak_x1Y2z"])
+    scopes: list[Scope]
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None = Field(description="To the minute.")
+
+
+class CreatedApiKey(ApiKeyView):
+    """A new API key with the key itself, which is not shown again."""
+
+    key: str = Field(examples=["vbx_ak_…"])
+
+
+class ApiKeyList(BaseModel):
+    """All API keys of an account."""
+
+    items: list[ApiKeyView]
+
+
+class ApiKeyPath(BaseModel):
+    """Which API key."""
+
+    api_key_id: str = Field(max_length=64, pattern=r"^[^\x00]*$")

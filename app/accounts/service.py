@@ -13,10 +13,12 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from app import signals
+from app import audit, signals
+from app.accounts import seen
+from app.accounts.keys import ApiKeys
 from app.accounts.passwords import Passwords
-from app.accounts.tokens import digest, new_token
-from app.authorization import Identity
+from app.accounts.tokens import digest, is_api_key, new_token
+from app.authorization import Action, Identity, may_in
 from app.errors import EmailTakenError, InvalidCredentialsError, InvalidTokenError
 from app.storage import AuthToken, Database, TokenKind, User, new_id, utc_now
 
@@ -47,6 +49,7 @@ class Accounts:
     ) -> None:
         self._database = database
         self._passwords = passwords
+        self._api_keys = ApiKeys(database)
         self._lives = {
             TokenKind.ACCESS: timedelta(seconds=access_ttl),
             TokenKind.REFRESH: timedelta(seconds=refresh_ttl),
@@ -64,6 +67,8 @@ class Accounts:
             with self._database.writing() as session:
                 session.add(user)
                 session.flush()
+                target = audit.Target("account", user.id, user.email)
+                audit.record(session, Identity(user.id, user.email), "account.register", target)
                 return Account(user.id, user.email, user.created_at)
         except IntegrityError as error:
             raise EmailTakenError from error
@@ -96,10 +101,12 @@ class Accounts:
         return pair
 
     def authenticate(self, token: str) -> Identity:
-        """Return whose access token this is. Raises: InvalidTokenError."""
+        """Return whose access token or API key this is. Raises: InvalidTokenError."""
+        if is_api_key(token):
+            return self._api_keys.authenticate(token)
         with self._database.reading() as session:
             found = session.execute(
-                select(User.id, User.email, User.is_operator, AuthToken.grant_id)
+                select(User, AuthToken.grant_id)
                 .join(User, AuthToken.user_id == User.id)
                 .where(
                     AuthToken.digest == digest(token),
@@ -111,7 +118,10 @@ class Accounts:
         signals.emit(signals.authentication, method="token", success=found is not None)
         if found is None:
             raise InvalidTokenError
-        return Identity(found.id, found.email, found.is_operator, grant_id=found.grant_id)
+        user: User = found.User
+        if seen.is_stale(user.last_authenticated_at, seen.ACCOUNT_INTERVAL):
+            seen.note(self._database, user.id)
+        return Identity(user.id, user.email, user.is_operator, grant_id=found.grant_id)
 
     def account(self, identity: Identity) -> Account:
         """Return the account. Raises: InvalidTokenError where it was deleted meanwhile."""
@@ -122,10 +132,15 @@ class Accounts:
             return Account(user.id, user.email, user.created_at)
 
     def logout(self, identity: Identity) -> None:
-        """Revoke every token of the grant; logging out twice is fine."""
+        """Revoke every token of the grant; logging out twice is fine.
+
+        Raises: PermissionDeniedError for an API key, which has no login to end.
+        """
+        may_in(identity, Action.LOGOUT)
         with self._database.writing() as session:
-            if identity.grant_id is not None:
-                _revoke(session, identity.grant_id)
+            if identity.grant_id is not None and _revoke(session, identity.grant_id):
+                target = audit.Target("account", identity.user_id, identity.email)
+                audit.record(session, identity, "account.logout", target)
 
     def _rotate(self, token: str) -> TokenPair | None:
         with self._database.writing() as session:
@@ -139,6 +154,7 @@ class Accounts:
             if not _use(session, found.id):
                 _revoke(session, found.grant_id)
                 return None
+            seen.note_account(session, found.user_id)
             return self._issue(session, found.user_id, found.grant_id)
 
     def _issue(self, session: Session, user_id: str, grant_id: str) -> TokenPair:
@@ -178,9 +194,12 @@ def _use(session: Session, token_id: str) -> bool:
     return used is not None
 
 
-def _revoke(session: Session, grant_id: str) -> None:
-    session.execute(
+def _revoke(session: Session, grant_id: str) -> bool:
+    """Revoke the tokens of the grant; tell whether there was one that was not revoked."""
+    revoked = session.scalars(
         update(AuthToken)
         .where(AuthToken.grant_id == grant_id, AuthToken.revoked_at.is_(None))
         .values(revoked_at=utc_now())
+        .returning(AuthToken.id)
     )
+    return bool(revoked.all())

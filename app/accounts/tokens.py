@@ -10,11 +10,29 @@ import secrets
 from app.storage import TokenKind
 
 _PREFIXES = {TokenKind.ACCESS: "vbx_at_", TokenKind.REFRESH: "vbx_rt_"}
+_API_KEY = "vbx_ak_"
+# Of an API key its owner sees so much again: enough to tell keys apart, too little to guess by.
+_SHOWN = len(_API_KEY) + 5
 
 
 def new_token(kind: TokenKind) -> str:
     """Return a new token of the kind."""
     return _PREFIXES[kind] + secrets.token_urlsafe(32)
+
+
+def new_api_key() -> str:
+    """Return a new API key."""
+    return _API_KEY + secrets.token_urlsafe(32)
+
+
+def is_api_key(token: str) -> bool:
+    """Tell an API key from the tokens of a login, by its prefix."""
+    return token.startswith(_API_KEY)
+
+
+def beginning(key: str) -> str:
+    """Return the part of an API key by which its owner recognises it."""
+    return key[:_SHOWN]
 
 
 def digest(token: str) -> str:

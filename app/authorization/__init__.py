@@ -9,13 +9,23 @@ from app.authorization.access import (
     team_for,
 )
 from app.authorization.identity import Identity
-from app.authorization.table import Action, Role, Scope, decide, permissions_table
+from app.authorization.table import (
+    RULES,
+    Action,
+    Role,
+    Scope,
+    Who,
+    decide,
+    permissions_table,
+)
 
 __all__ = [
+    "RULES",
     "Action",
     "Identity",
     "Role",
     "Scope",
+    "Who",
     "decide",
     "environment_for",
     "may_in",

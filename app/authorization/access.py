@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.authorization.identity import Identity
-from app.authorization.table import RULES, Action, Role, decide
+from app.authorization.table import RULES, Action, Role, Who, decide
 from app.errors import (
     EnvironmentNotFoundError,
     PermissionDeniedError,
@@ -86,12 +86,18 @@ def role_in_team(session: Session, identity: Identity, team_id: str) -> Role | N
 
 
 def may_in(identity: Identity, action: Action) -> None:
-    """Refuse a credential whose scope does not cover `action`, before anything is looked up.
+    """Refuse who may not do `action` whatever it is about, before anything is looked up.
 
-    For what needs no role: things of one's own. Raises: PermissionDeniedError.
+    All there is to ask where no role is needed; the first question where one is.
+    Raises: PermissionDeniedError.
     """
-    if RULES[action].scope not in identity.scopes:
+    rule = RULES[action]
+    if rule.scope not in identity.scopes:
         raise PermissionDeniedError(_missing_scope(action))
+    if rule.who is Who.LOGIN and identity.grant_id is None:
+        raise PermissionDeniedError(f"An API key may not {rule.meaning}; log in.")
+    if rule.who is Who.OPERATOR and not identity.is_operator:
+        raise PermissionDeniedError(f"Only operators may {rule.meaning}.")
 
 
 def _membership_of(

@@ -25,6 +25,15 @@ class Role(StrEnum):
     VIEWER = "viewer"
 
 
+class Who(StrEnum):
+    """Whom an action is open to."""
+
+    ROLE = "role"  # whoever has a role in the project or team that allows it
+    ANYBODY = "anybody"  # every account
+    LOGIN = "login"  # every account, by a login and not by an API key
+    OPERATOR = "operator"  # accounts that the operator of the service named
+
+
 class Action(StrEnum):
     """What somebody may want to do."""
 
@@ -37,12 +46,18 @@ class Action(StrEnum):
     PROJECT_CREATE = "project.create"
     PROJECT_CHANGE = "project.change"
     PROJECT_DELETE = "project.delete"
+    TEAM_CREATE = "team.create"
     TEAM_READ = "team.read"
     TEAM_CHANGE = "team.change"
     TEAM_DELETE = "team.delete"
     TEAM_MEMBERS = "team.members"
+    TEAM_LEAVE = "team.leave"
     AUDIT_READ = "audit.read"
     QUOTA_READ = "quota.read"
+    QUOTA_CHANGE = "quota.change"
+    API_KEY_READ = "api_key.read"
+    API_KEY_CHANGE = "api_key.change"
+    LOGOUT = "logout"
 
 
 class Rule(NamedTuple):
@@ -51,9 +66,11 @@ class Rule(NamedTuple):
     scope: Scope
     roles: frozenset[Role]
     meaning: str
+    who: Who = Who.ROLE
 
 
 _ALL = frozenset(Role)
+_NONE: frozenset[Role] = frozenset()
 _MAKERS = frozenset({Role.OWNER, Role.ADMIN, Role.DEVELOPER})
 _CHIEFS = frozenset({Role.OWNER, Role.ADMIN})
 
@@ -69,12 +86,23 @@ RULES: dict[Action, Rule] = {
     Action.PROJECT_CREATE: Rule(Scope.WRITE, _CHIEFS, "create projects"),
     Action.PROJECT_CHANGE: Rule(Scope.WRITE, _CHIEFS, "rename projects"),
     Action.PROJECT_DELETE: Rule(Scope.WRITE, _CHIEFS, "delete empty projects"),
+    Action.TEAM_CREATE: Rule(Scope.WRITE, _NONE, "create teams", Who.ANYBODY),
     Action.TEAM_READ: Rule(Scope.READ, _ALL, "see a team and its members"),
     Action.TEAM_CHANGE: Rule(Scope.WRITE, _CHIEFS, "rename a team"),
     Action.TEAM_DELETE: Rule(Scope.WRITE, _CHIEFS, "delete a team without projects"),
     Action.TEAM_MEMBERS: Rule(Scope.WRITE, _CHIEFS, "add, change and remove members"),
-    Action.AUDIT_READ: Rule(Scope.READ, _CHIEFS, "read the audit log"),
+    Action.TEAM_LEAVE: Rule(Scope.WRITE, _ALL, "leave a team"),
+    Action.AUDIT_READ: Rule(Scope.READ, _CHIEFS, "read the audit log of a project or team"),
     Action.QUOTA_READ: Rule(Scope.READ, _ALL, "see quotas and what is used of them"),
+    Action.QUOTA_CHANGE: Rule(Scope.WRITE, _NONE, "set quotas", Who.OPERATOR),
+    Action.API_KEY_READ: Rule(Scope.READ, _NONE, "see their own API keys", Who.ANYBODY),
+    Action.API_KEY_CHANGE: Rule(Scope.WRITE, _NONE, "make and revoke API keys", Who.LOGIN),
+    Action.LOGOUT: Rule(Scope.WRITE, _NONE, "log out", Who.LOGIN),
+}
+_OPEN_TO = {
+    Who.ANYBODY: "every account",
+    Who.LOGIN: "every account, by a login; not by an API key",
+    Who.OPERATOR: "operators",
 }
 
 
@@ -85,13 +113,18 @@ def decide(action: Action, role: Role | None, scopes: frozenset[Scope]) -> bool:
 
 
 def permissions_table() -> str:
-    """Return the table in Markdown: an action a row, a role a column."""
+    """Return the table in Markdown: an action a row; first by roles, then what needs none."""
     roles = tuple(Role)
     lines = [
         f"| to | scope | {' | '.join(roles)} |",
         f"|---|---|{'---|' * len(roles)}",
     ]
     for rule in RULES.values():
-        may = " | ".join("yes" if role in rule.roles else "" for role in roles)
-        lines.append(f"| {rule.meaning} | {rule.scope} | {may} |")
+        if rule.who is Who.ROLE:
+            may = " | ".join("yes" if role in rule.roles else "" for role in roles)
+            lines.append(f"| {rule.meaning} | {rule.scope} | {may} |")
+    lines += ["", "| to | scope | who may |", "|---|---|---|"]
+    for rule in RULES.values():
+        if rule.who is not Who.ROLE:
+            lines.append(f"| {rule.meaning} | {rule.scope} | {_OPEN_TO[rule.who]} |")
     return "\n".join(lines) + "\n"

@@ -8,6 +8,7 @@ import click
 
 from app._version import __version__
 from app.cli.documents import renewed
+from app.cli.operators import operators
 from app.errors import SettingsError, VibeBoxError
 
 REFUSED = 2
@@ -90,8 +91,26 @@ def metrics(target: Path | None) -> None:
     if target is None:
         click.echo(reference_table(), nl=False)
         return
+    _renew(target, reference_table())
+
+
+@main.command()
+@click.option(
+    "--write", "target", type=click.Path(path_type=Path, exists=True), help="Document to renew."
+)
+def permissions(target: Path | None) -> None:
+    """Print the table of permissions, or renew it between its marks in a document."""
+    from app.authorization import permissions_table
+
+    if target is None:
+        click.echo(permissions_table(), nl=False)
+    else:
+        _renew(target, permissions_table())
+
+
+def _renew(target: Path, generated: str) -> None:
     try:
-        document = renewed(target.read_text(), reference_table())
+        document = renewed(target.read_text(), generated)
     except ValueError as error:
         raise click.UsageError(f"{target}: {error}.") from error
     _write(target, document)
@@ -110,3 +129,6 @@ def run() -> None:
     from app.cli.run import start
 
     start(Path.cwd())
+
+
+main.add_command(operators)

@@ -6,6 +6,7 @@ from app.environments.routes import api
 from app.environments.service import Environments
 from app.environments.transitions import Transitions
 from app.processes import Presence
+from app.quotas import build_checks
 from app.settings import Settings
 from app.storage import Database
 
@@ -16,8 +17,10 @@ def build(
     settings: Settings, database: Database, engine: Engine, presence: Presence
 ) -> Environments:
     """Return the service of environments."""
+    quotas = build_checks(settings)
     return Environments(
         database,
-        Transitions(database, presence),
+        Transitions(database, presence, quotas),
         Containers(engine, grace=settings.stop_grace, pids_limit=settings.pids_limit),
+        quotas,
     )

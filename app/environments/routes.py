@@ -33,6 +33,7 @@ from app.errors import (
     PermissionDeniedError,
     PortTakenError,
     ProjectNotFoundError,
+    QuotaExceededError,
     StorageUnavailableError,
 )
 from app.openapi import BEARER, Answer, problems
@@ -51,6 +52,7 @@ _LAUNCH = (
     *_ONE,
     *_ENGINE,
     EnvironmentConflictError,
+    QuotaExceededError,
     EngineConflictError,
     PortTakenError,
     ImageMissingError,
@@ -72,7 +74,7 @@ api.before_request(authenticate)
     summary="Create an environment",
     responses={
         201: EnvironmentView,
-        **problems(*_BODY, ProjectNotFoundError, EnvironmentNameTakenError),
+        **problems(*_BODY, ProjectNotFoundError, EnvironmentNameTakenError, QuotaExceededError),
     },
 )
 def create(body: NewEnvironment) -> Answer:

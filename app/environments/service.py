@@ -29,6 +29,7 @@ from app.errors import (
     VibeBoxError,
 )
 from app.projects.personal import personal_project
+from app.quotas.checks import Checks
 from app.storage import Database, Environment, EnvironmentStatus, Project, utc_now
 
 _log = logging.getLogger(__name__)
@@ -49,9 +50,14 @@ class Environments:
     """The rules of environments; `app.authorization` decides who sees and changes which."""
 
     def __init__(
-        self, database: Database, transitions: Transitions, containers: Containers
+        self,
+        database: Database,
+        transitions: Transitions,
+        containers: Containers,
+        quotas: Checks,
     ) -> None:
         self._database = database
+        self._quotas = quotas
         self._transitions = transitions
         self._containers = containers
 
@@ -61,7 +67,8 @@ class Environments:
         """Record a new environment, stopped; its container is made by the first start.
 
         Without a project it belongs to the caller's personal one.
-        Raises: ProjectNotFoundError, PermissionDeniedError, EnvironmentNameTakenError.
+        Raises: ProjectNotFoundError, PermissionDeniedError, EnvironmentNameTakenError,
+        QuotaExceededError.
         """
         with self._unique_name(), self._database.writing() as session:
             project = project_for(
@@ -70,6 +77,7 @@ class Environments:
                 project_id or personal_project(session, identity),
                 Action.ENVIRONMENT_CREATE,
             )
+            self._quotas.check_create(session, project, fields)
             environment = Environment(project_id=project.id, created_by=identity.user_id, **fields)
             session.add(environment)
             session.flush()
@@ -110,12 +118,18 @@ class Environments:
             session.expunge_all()
         return Page(items, total or 0)
 
-    def get(self, identity: Identity, environment_id: str) -> Environment:
-        """Return one environment. Raises: EnvironmentNotFoundError, PermissionDeniedError."""
+    def get(
+        self,
+        identity: Identity,
+        environment_id: str,
+        action: Action = Action.ENVIRONMENT_READ,
+    ) -> Environment:
+        """Return one environment, to whoever may do `action` and so sees what became of it.
+
+        Raises: EnvironmentNotFoundError, PermissionDeniedError.
+        """
         with self._database.reading() as session:
-            environment = environment_for(
-                session, identity, environment_id, Action.ENVIRONMENT_READ
-            )
+            environment = environment_for(session, identity, environment_id, action)
             session.expunge(environment)
         return environment
 
@@ -129,7 +143,7 @@ class Environments:
         """
         if set(fields) <= {"name"}:
             self._rename(identity, environment_id, fields)
-            return self.get(identity, environment_id)
+            return self.get(identity, environment_id, Action.ENVIRONMENT_CHANGE)
         passage = self._transitions.begin(
             identity,
             environment_id,
@@ -146,7 +160,7 @@ class Environments:
             self._transitions.end(
                 passage, before.status, error=before.error, container_id=None, **fields
             )
-        return self.get(identity, environment_id)
+        return self.get(identity, environment_id, Action.ENVIRONMENT_CHANGE)
 
     def delete(self, identity: Identity, environment_id: str) -> None:
         """Remove the container, then the record.
@@ -200,7 +214,7 @@ class Environments:
             self._transitions.end(
                 passage, EnvironmentStatus.STOPPED, error=None, published_ports=[]
             )
-        return self.get(identity, environment_id)
+        return self.get(identity, environment_id, Action.ENVIRONMENT_OPERATE)
 
     def _run(
         self,
@@ -223,7 +237,7 @@ class Environments:
             passage.environment.container_id = self._containers.ensure(passage.environment)
             state = launch(passage.environment.container_id)
             self._settle(passage, state)
-        return self.get(identity, environment_id)
+        return self.get(identity, environment_id, Action.ENVIRONMENT_OPERATE)
 
     @contextmanager
     def _passing(self, passage: Passage) -> Iterator[None]:

@@ -17,6 +17,7 @@ from app import audit
 from app.authorization import Action, Identity, environment_for
 from app.errors import EnvironmentConflictError
 from app.processes import Presence, living
+from app.quotas.checks import Checks
 from app.storage import (
     Database,
     Environment,
@@ -43,8 +44,9 @@ class Passage:
 class Transitions:
     """Begins and ends passages, in the name of this process."""
 
-    def __init__(self, database: Database, presence: Presence) -> None:
+    def __init__(self, database: Database, presence: Presence, quotas: Checks) -> None:
         self._database = database
+        self._quotas = quotas
         self._presence = presence
 
     def begin(
@@ -63,8 +65,8 @@ class Transitions:
         `audited` names the change in the audit log; `ends` says that a container that ends from
         now on does so because the user asked for it.
 
-        Raises: EnvironmentNotFoundError, PermissionDeniedError, or EnvironmentConflictError where
-        it is in another status, or where somebody else was quicker.
+        Raises: EnvironmentNotFoundError, PermissionDeniedError, QuotaExceededError, or
+        EnvironmentConflictError where it is in another status, or where somebody else was quicker.
         """
         now = utc_now()
         with self._database.writing() as session:
@@ -83,6 +85,8 @@ class Transitions:
             session.flush()
             session.expunge(environment)
             self._take(session, environment, allowed, through, now, ends=ends)
+            if through is EnvironmentStatus.STARTING:
+                self._quotas.check_start(session, environment)
         if environment.status in PASSAGES:
             environment.status = EnvironmentStatus.ERROR
             environment.error = "An earlier change was cut off before its end."

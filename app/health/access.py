@@ -1,7 +1,9 @@
 """Who may read /health/metrics."""
 
 import hmac
+from collections.abc import Mapping
 from ipaddress import ip_address
+from typing import Any
 
 from werkzeug.datastructures import Headers
 
@@ -19,6 +21,15 @@ FORWARDING_HEADERS = (
     "X-Forwarded-Server",
     "X-Real-Ip",
 )
+
+
+def peer_of(environ: Mapping[str, Any]) -> str:
+    """Return the address of who is connected, whatever the headers of trusted proxies say.
+
+    With trusted proxies REMOTE_ADDR is what they forwarded, and the real one is kept beside it.
+    """
+    kept: Mapping[str, Any] = environ.get("werkzeug.proxy_fix.orig") or environ
+    return kept.get("REMOTE_ADDR") or ""
 
 
 def may_scrape(peer: str, headers: Headers, token: str | None) -> bool:

@@ -8,7 +8,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from app._version import __version__
 from app.components import components
 from app.errors import MetricsForbiddenError
-from app.health.access import may_scrape
+from app.health.access import may_scrape, peer_of
 from app.health.schemas import CheckResult, Health, Readiness
 from app.lifecycle import Phase
 from app.openapi import Answer, problems
@@ -63,7 +63,7 @@ def ready() -> Answer:
 def metrics() -> Answer:
     token = components().settings.metrics_token
     secret = token.get_secret_value() if token else None
-    if not may_scrape(request.remote_addr or "", request.headers, secret):
+    if not may_scrape(peer_of(request.environ), request.headers, secret):
         raise MetricsForbiddenError
     telemetry = components().telemetry
     with telemetry.scrapes.serve():

@@ -17,7 +17,7 @@ from tests.end_to_end import random_inputs
 from tests.end_to_end.counters import scrape_text, shown
 from tests.end_to_end.random_inputs import series
 from tests.services.programs import wait_until
-from tests.services.web import MIGRATE, ROOT
+from tests.services.web import MIGRATE, ROOT, UNLIMITED
 
 pytestmark = pytest.mark.end_to_end
 
@@ -36,6 +36,7 @@ def environment(directory: Path) -> dict[str, str]:
         "PROMETHEUS_MULTIPROC_DIR": str(directory / "metrics"),
         "VIBEBOX_ARGON2_TIME_COST": "1",
         "VIBEBOX_ARGON2_MEMORY_KIB": "8",
+        **UNLIMITED,
     }
 
 

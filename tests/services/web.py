@@ -18,6 +18,14 @@ from tests.services.programs import Program, ServiceError, free_port, tail, wait
 ROOT = Path(__file__).parents[2]
 GUNICORN = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "app.wsgi:app"]
 MIGRATE = [sys.executable, "-m", "app.cli", "migrate"]
+UNLIMITED = {
+    "VIBEBOX_QUOTA_ENVIRONMENTS": "1000000",
+    "VIBEBOX_QUOTA_CPUS": "1000000",
+    "VIBEBOX_QUOTA_MEMORY_MB": "1000000000",
+    "VIBEBOX_RATE_LIMIT_ACCOUNT": "1000000 per minute",
+    "VIBEBOX_RATE_LIMIT_ADDRESS": "1000000 per minute",
+}
+"""Tests ask for more than anybody; those of the limits set their own."""
 READY_TIMEOUT = 30.0
 STOP_TIMEOUT = 40.0
 """More than the service's own graceful time-out (30 s)."""
@@ -30,7 +38,7 @@ class WebServer:
 
     It sees nothing of the environment but PATH and LANG. What `env` leaves open is set to places
     in `directory`: an SQLite database, the metrics, HOME, and a Docker Engine that is not there
-    (a test must never touch the engine of the host by accident).
+    (a test must never touch the engine of the host by accident); and nothing is limited.
     """
 
     def __init__(
@@ -56,6 +64,7 @@ class WebServer:
             "DATABASE_URL": f"sqlite:///{directory}/vibebox.db",
             "DOCKER_HOST": f"unix://{directory}/no-docker.sock",
             "PROMETHEUS_MULTIPROC_DIR": str(directory / "metrics"),
+            **UNLIMITED,
             **(env or {}),
         }
         self._migrate_first = migrate

@@ -20,6 +20,8 @@ from tests.unit.fakes import IMAGE, FakeEngine
 from tests.unit.support import PASSWORD
 
 MakeApp = Callable[..., OpenAPI]
+UNLIMITED = "1000000 per minute"
+"""Tests authenticate more often than anybody; those of the limits set their own."""
 
 
 class Client(FlaskClient):
@@ -41,6 +43,10 @@ class User:
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.tokens['access_token']}"}
 
+    @property
+    def id(self) -> str:
+        return cast(str, self.get("/api/v1/auth/me").json["id"])  # type: ignore[index]
+
     def send(self, method: str, path: str, **named: Any) -> TestResponse:
         return self.client.open(path, method=method, headers=self.headers, **named)
 
@@ -49,6 +55,15 @@ class User:
 
     def post(self, path: str, **named: Any) -> TestResponse:
         return self.send("POST", path, **named)
+
+    def put(self, path: str, **named: Any) -> TestResponse:
+        return self.send("PUT", path, **named)
+
+    def make(self, path: str, **body: Any) -> dict[str, Any]:
+        """Create something and return it."""
+        response = self.post(path, json=body)
+        assert response.status_code == 201, response.get_data(as_text=True)
+        return cast(dict[str, Any], response.json)
 
     def new_environment(self, name: str = "api", **fields: Any) -> str:
         """Create an environment and return its id."""
@@ -98,7 +113,13 @@ def make_app(
     made: list[OpenAPI] = []
 
     def make(**changes: Any) -> OpenAPI:
-        fields = {"database_url": database_url, "argon2_time_cost": 1, "argon2_memory_kib": 8}
+        fields = {
+            "database_url": database_url,
+            "argon2_time_cost": 1,
+            "argon2_memory_kib": 8,
+            "rate_limit_account": UNLIMITED,
+            "rate_limit_address": UNLIMITED,
+        }
         app = create_app(Settings(**{**fields, **changes}))
         app.test_client_class = Client
         made.append(app)

@@ -1,23 +1,47 @@
 """Every route of the service, as the tests walk them; a test holds the table equal to the app."""
 
+import re
 from dataclasses import dataclass
+from typing import Any
 
 ID = "0f8c2a52-7a4e-4a55-9d0e-3a6f0f6f2f10"
+UNKNOWN = {
+    "environment_id": "environment-not-found",
+    "project_id": "project-not-found",
+    "team_id": "team-not-found",
+    "api_key_id": "api-key-not-found",
+}
+"""What answers an id that nothing has; of several ids in a path the first one decides."""
+_PARAMETER = re.compile("<(.*?)>")
 
 
 @dataclass(frozen=True)
 class Route:
-    """A route: whether it needs a login, whether it reads a body, a query its rules refuse."""
+    """A route, and what the tests need to call it.
+
+    Whether it needs a login, whether it reads a body, a query its rules refuse, a body they accept,
+    whether only operators may call it.
+    """
 
     method: str
     rule: str
     guarded: bool = False
     body: bool = False
     bad_query: str = ""
+    good: dict[str, Any] | None = None
+    operator: bool = False
 
     @property
     def path(self) -> str:
-        return self.rule.replace("<environment_id>", ID)
+        return _PARAMETER.sub(ID, self.rule)
+
+    @property
+    def parameters(self) -> list[str]:
+        return _PARAMETER.findall(self.rule)
+
+    def path_with(self, parameter: str, value: str) -> str:
+        """Return the path with that value for one parameter."""
+        return _PARAMETER.sub(ID, self.rule.replace(f"<{parameter}>", value))
 
     def __str__(self) -> str:
         return f"{self.method} {self.rule}"
@@ -25,25 +49,62 @@ class Route:
 
 _AUTH, _ENVIRONMENTS = "/api/v1/auth", "/api/v1/environments"
 _ONE = f"{_ENVIRONMENTS}/<environment_id>"
+_KEYS, _TEAMS, _PROJECTS = "/api/v1/api-keys", "/api/v1/teams", "/api/v1/projects"
+_TEAM, _PROJECT = f"{_TEAMS}/<team_id>", f"{_PROJECTS}/<project_id>"
+_LOGIN = {"email": "ada@example.org", "password": "correct horse battery"}
+_QUOTA = {"environments": 1, "cpus": 1, "memory_mb": 16}
+_NAMED = {"name": "x"}
+
+
+def _open(method: str, rule: str, good: dict[str, Any] | None = None) -> Route:
+    return Route(method, rule, body=good is not None, good=good)
+
+
+def _guarded(
+    method: str, rule: str, good: dict[str, Any] | None = None, bad: str = "", op: bool = False
+) -> Route:
+    return Route(method, rule, True, good is not None, bad, good, op)
+
 
 ROUTES = (
-    Route("GET", "/health"),
-    Route("GET", "/health/live"),
-    Route("GET", "/health/ready"),
-    Route("GET", "/health/metrics"),
-    Route("POST", f"{_AUTH}/register", body=True),
-    Route("POST", f"{_AUTH}/login", body=True),
-    Route("POST", f"{_AUTH}/refresh", body=True),
-    Route("POST", f"{_AUTH}/logout", guarded=True),
-    Route("GET", f"{_AUTH}/me", guarded=True),
-    Route("POST", _ENVIRONMENTS, guarded=True, body=True),
-    Route("GET", _ENVIRONMENTS, guarded=True, bad_query="limit=0"),
-    Route("GET", _ONE, guarded=True),
-    Route("PATCH", _ONE, guarded=True, body=True),
-    Route("DELETE", _ONE, guarded=True),
-    Route("POST", f"{_ONE}/start", guarded=True),
-    Route("POST", f"{_ONE}/stop", guarded=True),
-    Route("POST", f"{_ONE}/restart", guarded=True),
+    _open("GET", "/health"),
+    _open("GET", "/health/live"),
+    _open("GET", "/health/ready"),
+    _open("GET", "/health/metrics"),
+    _open("POST", f"{_AUTH}/register", {**_LOGIN, "email": "new@example.org"}),
+    _open("POST", f"{_AUTH}/login", _LOGIN),
+    _open("POST", f"{_AUTH}/refresh", {"refresh_token": "vbx_rt_x"}),
+    _guarded("POST", f"{_AUTH}/logout"),
+    _guarded("GET", f"{_AUTH}/me"),
+    _guarded("POST", _KEYS, {"name": "ci", "scopes": ["read"]}),
+    _guarded("GET", _KEYS),
+    _guarded("DELETE", f"{_KEYS}/<api_key_id>"),
+    _guarded("POST", _TEAMS, _NAMED),
+    _guarded("GET", _TEAMS, bad="limit=0"),
+    _guarded("GET", _TEAM),
+    _guarded("PATCH", _TEAM, _NAMED),
+    _guarded("DELETE", _TEAM),
+    _guarded("GET", f"{_TEAM}/members", bad="offset=-1"),
+    _guarded("POST", f"{_TEAM}/members", {"email": "eve@example.org", "role": "viewer"}),
+    _guarded("PUT", f"{_TEAM}/members/<user_id>", {"role": "viewer"}),
+    _guarded("DELETE", f"{_TEAM}/members/<user_id>"),
+    _guarded("POST", _PROJECTS, _NAMED),
+    _guarded("GET", _PROJECTS, bad="limit=101"),
+    _guarded("GET", _PROJECT),
+    _guarded("PATCH", _PROJECT, _NAMED),
+    _guarded("DELETE", _PROJECT),
+    _guarded("GET", "/api/v1/quota", bad="team_id=%00"),
+    _guarded("PUT", "/api/v1/users/<user_id>/quota", _QUOTA, op=True),
+    _guarded("PUT", f"{_TEAM}/quota", _QUOTA, op=True),
+    _guarded("GET", "/api/v1/audit", bad="since=yesterday"),
+    _guarded("POST", _ENVIRONMENTS, {"name": "x", "image": "busybox"}),
+    _guarded("GET", _ENVIRONMENTS, bad="limit=0"),
+    _guarded("GET", _ONE),
+    _guarded("PATCH", _ONE, _NAMED),
+    _guarded("DELETE", _ONE),
+    _guarded("POST", f"{_ONE}/start"),
+    _guarded("POST", f"{_ONE}/stop"),
+    _guarded("POST", f"{_ONE}/restart"),
 )
 GUARDED = tuple(route for route in ROUTES if route.guarded)
 WITH_BODY = tuple(route for route in ROUTES if route.body)

@@ -6,14 +6,19 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from sqlalchemy import select
 
 from app._version import __version__
+from app.authorization import permissions_table
 from app.cli import main
 from app.cli.documents import BEGIN, END, renewed
 from app.cli.welcome import lines
 from app.settings import Settings, example
+from app.storage import AuditEntry, Database, User
 from app.storage.revisions import expected_revision
 from app.telemetry.catalogue import reference_table
+
+COMMANDS = ("migrate", "downgrade", "settings", "metrics", "permissions", "operators", "run")
 
 
 @pytest.fixture
@@ -37,11 +42,11 @@ def test_help_names_every_command(runner: CliRunner, option: str) -> None:
     result = run(runner, option)
 
     assert result.exit_code == 0
-    for command in ("migrate", "downgrade", "settings", "metrics", "run"):
+    for command in COMMANDS:
         assert f"\n  {command} " in result.output
 
 
-@pytest.mark.parametrize("command", ["migrate", "downgrade", "settings", "metrics", "run"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(runner: CliRunner, command: str) -> None:
     result = run(runner, command, "--help")
 
@@ -158,7 +163,7 @@ def test_renewing_keeps_what_stands_around() -> None:
     assert renewed(f"a\n{BEGIN}x{END}b", "new\n") == f"a\n{BEGIN}\nnew\n\n{END}b"
 
 
-@pytest.mark.parametrize("command", ["settings", "metrics"])
+@pytest.mark.parametrize("command", ["settings", "metrics", "permissions"])
 def test_file_that_cannot_be_written_is_refused(
     runner: CliRunner, tmp_path: Path, command: str
 ) -> None:
@@ -190,3 +195,36 @@ def test_welcome_says_where_things_are_without_secrets() -> None:
     assert "http://127.0.0.1:3000/health/ready" in text
     assert "(not required)" in text
     assert "s3cr3t" not in text
+
+
+def test_permissions_are_printed_and_renewed(runner: CliRunner, tmp_path: Path) -> None:
+    file = tmp_path / "permissions.md"
+    file.write_text(f"# Before\n{BEGIN}OLD{END}")
+
+    assert run(runner, "permissions").output == permissions_table()
+    assert run(runner, "permissions", "--write", str(file)).exit_code == 0
+    assert permissions_table() in file.read_text() and "OLD" not in file.read_text()
+
+
+def test_operators_come_and_go(runner: CliRunner, database: Database, database_url: str) -> None:
+    with database.writing() as session:
+        session.add_all(User(email=f"{name}@example.org", password_hash="") for name in ("b", "a"))
+
+    def operators(*arguments: str) -> Result:
+        return run(runner, "operators", *arguments, DATABASE_URL=database_url)
+
+    assert operators("list").output == ""
+    assert operators("grant", "A@example.org").output == "A@example.org is an operator now.\n"
+    assert operators("grant", "b@example.org").exit_code == 0
+    assert operators("list").output == "a@example.org\nb@example.org\n"
+    assert operators("grant", "a@example.org").output == "a@example.org is an operator already.\n"
+    assert operators("revoke", "a@example.org").output == "a@example.org is no operator now.\n"
+    assert operators("list").output == "b@example.org\n"
+    assert_refused(operators("grant", "nobody@example.org"))
+    with database.reading() as session:
+        done = [(entry.action, entry.actor) for entry in session.scalars(select(AuditEntry))]
+    assert sorted(done) == [
+        ("operator.grant", "vibebox"),
+        ("operator.grant", "vibebox"),
+        ("operator.revoke", "vibebox"),
+    ]

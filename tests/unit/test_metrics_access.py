@@ -104,3 +104,21 @@ def test_route_refuses_outsiders_where_no_token_is_set(app: OpenAPI) -> None:
     )
 
     assert_problem(response, 403, "metrics-forbidden")
+
+
+@pytest.mark.parametrize("forwarded", ["127.0.0.1", "127.0.0.1, 127.0.0.1", "::1"])
+def test_trusted_proxies_open_nothing(
+    make_app: Callable[..., OpenAPI], forwarded: str, subtests: pytest.Subtests
+) -> None:
+    client = make_app(metrics_token=TOKEN, trusted_proxies=1).test_client()
+    for peer in (OUTSIDE, "127.0.0.1"):
+        with subtests.test(peer):
+            refused = client.get(
+                "/health/metrics",
+                environ_overrides={"REMOTE_ADDR": peer},
+                headers={"X-Forwarded-For": forwarded},
+            )
+            assert_problem(refused, 403, "metrics-forbidden")
+    assert client.get("/health/metrics").status_code == 200
+    outside = client.get("/health/metrics", environ_overrides={"REMOTE_ADDR": OUTSIDE})
+    assert_problem(outside, 403, "metrics-forbidden")

@@ -1,0 +1,54 @@
+"""Bodies and queries of the quota routes."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Id = Annotated[str, Field(max_length=64, pattern=r"^[^\x00]*$")]
+
+
+class Amounts(BaseModel):
+    """Environments at all; CPUs and memory of those that are up."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    environments: int = Field(examples=[20])
+    cpus: float = Field(examples=[16])
+    memory_mb: int = Field(examples=[32768])
+
+
+class QuotaView(BaseModel):
+    """What an account or a team may have, and has."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    limits: Amounts
+    used: Amounts
+
+
+class NewQuota(BaseModel):
+    """The limits of an account or a team; null stands for the default of the service."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    environments: int | None = Field(ge=0, le=1_000_000, examples=[40])
+    cpus: float | None = Field(gt=0, le=1_000_000, examples=[32])
+    memory_mb: int | None = Field(ge=16, le=2**31 - 1, examples=[None])
+
+
+class QuotaQuery(BaseModel):
+    """Whose quota: a team's, or one's own."""
+
+    team_id: Id | None = None
+
+
+class UserPath(BaseModel):
+    """Which account."""
+
+    user_id: Id
+
+
+class TeamPath(BaseModel):
+    """Which team."""
+
+    team_id: Id

@@ -1,0 +1,95 @@
+"""Quotas as people see and set them."""
+
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import ColumnElement
+from sqlalchemy.orm import Session
+
+from app import audit
+from app.authorization import Action, Identity, may_in, team_for
+from app.errors import InvalidTokenError, TeamNotFoundError, UserNotFoundError
+from app.quotas.checks import Checks, Limits, Usage, usage
+from app.storage import Database, Project, Team, User
+
+
+@dataclass(frozen=True)
+class Quota:
+    """The limits of an account or a team, and what it uses of them."""
+
+    limits: Limits
+    used: Usage
+
+
+@dataclass(frozen=True)
+class OwnLimits:
+    """What an operator sets; None stands for the setting's default."""
+
+    environments: int | None
+    cpus: float | None
+    memory_mb: int | None
+
+
+class Quotas:
+    """The rules of quotas; `app.quotas.checks` enforces them."""
+
+    def __init__(self, database: Database, checks: Checks) -> None:
+        self._database = database
+        self._checks = checks
+
+    def show(self, identity: Identity, team_id: str | None = None) -> Quota:
+        """Return the caller's own quota, or a team's.
+
+        Raises: TeamNotFoundError, PermissionDeniedError.
+        """
+        may_in(identity, Action.QUOTA_READ)
+        with self._database.reading() as session:
+            if team_id is not None:
+                return self._team(session, team_for(session, identity, team_id, Action.QUOTA_READ))
+            user = session.get(User, identity.user_id)
+            if user is None:
+                raise InvalidTokenError
+            return self._user(session, user)
+
+    def set_for_user(self, identity: Identity, user_id: str, limits: OwnLimits) -> Quota:
+        """Set the quota of an account. Raises: PermissionDeniedError, UserNotFoundError."""
+        may_in(identity, Action.QUOTA_CHANGE)
+        with self._database.writing() as session:
+            user = session.get(User, user_id, with_for_update=True)
+            if user is None:
+                raise UserNotFoundError
+            target = audit.Target("account", user.id, user.email)
+            self._set(session, identity, user, limits, target)
+            return self._user(session, user)
+
+    def set_for_team(self, identity: Identity, team_id: str, limits: OwnLimits) -> Quota:
+        """Set the quota of a team. Raises: PermissionDeniedError, TeamNotFoundError."""
+        may_in(identity, Action.QUOTA_CHANGE)
+        with self._database.writing() as session:
+            team = session.get(Team, team_id, with_for_update=True)
+            if team is None:
+                raise TeamNotFoundError
+            self._set(session, identity, team, limits, audit.Target.of_team(team))
+            return self._team(session, team)
+
+    @staticmethod
+    def _set(
+        session: Session,
+        identity: Identity,
+        owner: User | Team,
+        limits: OwnLimits,
+        target: audit.Target,
+    ) -> None:
+        owner.max_environments = limits.environments
+        owner.max_cpus = limits.cpus
+        owner.max_memory_mb = limits.memory_mb
+        audit.record(session, identity, "quota.change", target, **asdict(limits))
+        session.flush()
+
+    def _user(self, session: Session, user: User) -> Quota:
+        return self._quota(session, user, Project.owner_user_id == user.id)
+
+    def _team(self, session: Session, team: Team) -> Quota:
+        return self._quota(session, team, Project.owner_team_id == team.id)
+
+    def _quota(self, session: Session, owner: User | Team, owned: ColumnElement[bool]) -> Quota:
+        return Quota(self._checks.limits(owner), usage(session, owned))

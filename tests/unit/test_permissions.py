@@ -1,0 +1,205 @@
+"""Every route in every role, through the API: the table below is the promise, not the code's own.
+
+A route that is not in the table fails the test: whoever adds one says here who may call it.
+"""
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Any
+
+import pytest
+from flask_openapi3 import OpenAPI
+
+from app.accounts.operators import set_operator
+from app.authorization import RULES, Action, Role, Scope, decide, permissions_table
+from tests.unit.conftest import User, parts
+from tests.unit.fakes import IMAGE
+from tests.unit.routes import ROUTES, Route
+from tests.unit.support import PASSWORD
+
+# own: owner of a project, asking for that one. All others ask for a team's project, or for the
+# team: adm, dev, vie: its members; str: somebody else; ano: nobody; r, w, x: API keys of the admin
+# with one scope each; op: an operator of the service who is in no team.
+# yes: the answer is none of 401, 403 and 404 (it may be a conflict).
+TABLE = """
+                                                   own adm dev vie str ano  r   w   x  op
+GET    /health                                     yes yes yes yes yes yes yes yes yes yes
+GET    /health/live                                yes yes yes yes yes yes yes yes yes yes
+GET    /health/ready                               yes yes yes yes yes yes yes yes yes yes
+GET    /health/metrics                             yes yes yes yes yes yes yes yes yes yes
+POST   /api/v1/auth/register                       yes yes yes yes yes yes yes yes yes yes
+POST   /api/v1/auth/login                          yes yes yes yes yes yes yes yes yes yes
+POST   /api/v1/auth/refresh                        yes yes yes yes yes yes yes yes yes yes
+POST   /api/v1/auth/logout                         yes yes yes yes yes 401 403 403 403 yes
+GET    /api/v1/auth/me                             yes yes yes yes yes 401 yes yes yes yes
+POST   /api/v1/api-keys                            yes yes yes yes yes 401 403 403 403 yes
+GET    /api/v1/api-keys                            yes yes yes yes yes 401 yes 403 403 yes
+DELETE /api/v1/api-keys/<api_key_id>               404 yes 404 404 404 401 403 403 403 404
+POST   /api/v1/teams                               yes yes yes yes yes 401 403 yes 403 yes
+GET    /api/v1/teams                               yes yes yes yes yes 401 yes 403 403 yes
+GET    /api/v1/teams/<team_id>                     404 yes yes yes 404 401 yes 403 403 404
+PATCH  /api/v1/teams/<team_id>                     404 yes 403 403 404 401 403 yes 403 404
+DELETE /api/v1/teams/<team_id>                     404 yes 403 403 404 401 403 yes 403 404
+GET    /api/v1/teams/<team_id>/members             404 yes yes yes 404 401 yes 403 403 404
+POST   /api/v1/teams/<team_id>/members             404 yes 403 403 404 401 403 yes 403 404
+PUT    /api/v1/teams/<team_id>/members/<user_id>   404 yes 403 403 404 401 403 yes 403 404
+DELETE /api/v1/teams/<team_id>/members/<user_id>   404 yes 403 403 404 401 403 yes 403 404
+POST   /api/v1/projects                            yes yes 403 403 404 401 403 yes 403 404
+GET    /api/v1/projects                            yes yes yes yes yes 401 yes 403 403 yes
+GET    /api/v1/projects/<project_id>               yes yes yes yes 404 401 yes 403 403 404
+PATCH  /api/v1/projects/<project_id>               yes yes 403 403 404 401 403 yes 403 404
+DELETE /api/v1/projects/<project_id>               yes yes 403 403 404 401 403 yes 403 404
+GET    /api/v1/quota                               yes yes yes yes 404 401 yes 403 403 404
+PUT    /api/v1/users/<user_id>/quota               403 403 403 403 403 401 403 403 403 yes
+PUT    /api/v1/teams/<team_id>/quota               403 403 403 403 403 401 403 403 403 yes
+GET    /api/v1/audit                               yes yes yes yes yes 401 yes 403 403 yes
+POST   /api/v1/environments                        yes yes yes 403 404 401 403 yes 403 404
+GET    /api/v1/environments                        yes yes yes yes yes 401 yes 403 403 yes
+GET    /api/v1/environments/<environment_id>       yes yes yes yes 404 401 yes 403 403 404
+PATCH  /api/v1/environments/<environment_id>       yes yes yes 403 404 401 403 yes 403 404
+DELETE /api/v1/environments/<environment_id>       yes yes yes 403 404 401 403 yes 403 404
+POST   /api/v1/environments/<environment_id>/start   yes yes yes 403 404 401 403 403 yes 404
+POST   /api/v1/environments/<environment_id>/stop    yes yes yes 403 404 401 403 403 yes 404
+POST   /api/v1/environments/<environment_id>/restart yes yes yes 403 404 401 403 403 yes 404
+"""
+_HEADING, *_LINES = TABLE.strip().splitlines()
+COLUMNS = _HEADING.split()
+CELLS = {tuple(line.split()[:2]): line.split()[2:] for line in _LINES}
+REFUSALS = (401, 403, 404)
+
+
+class World:
+    """Somebody in each role, and what they have; `renew` replaces what was changed."""
+
+    def __init__(self, app: OpenAPI, make_user: Callable[..., User]) -> None:
+        self.client = app.test_client()
+        self._numbers = count()
+        names = ("own", "adm", "dev", "vie", "str", "op", "mate")
+        self.users = {name: make_user(self.client, f"{name}@example.org") for name in names}
+        set_operator(parts(app).database, "op@example.org", operator=True)
+        make_user(self.client, "guest@example.org")
+        for scope in Scope:
+            made = self.users["adm"].make("/api/v1/api-keys", name=scope, scopes=[scope])
+            column = {"read": "r", "write": "w", "execute": "x"}[scope]
+            tokens = {"access_token": made["key"]}
+            self.users[column] = User(self.client, "adm@example.org", tokens)
+        self.ids = {name: self.users[name].id for name in names}
+        self.renew()
+
+    def renew(self) -> None:
+        """Make a new team with a project and an environment, and as much for the owner."""
+        admin, owner = self.users["adm"], self.users["own"]
+        self.team = admin.make("/api/v1/teams", name=self.name())["id"]
+        for name, role in (("dev", "developer"), ("vie", "viewer"), ("mate", "viewer")):
+            path = f"/api/v1/teams/{self.team}/members/{self.ids[name]}"
+            assert admin.put(path, json={"role": role}).status_code == 200
+        self.project = admin.make("/api/v1/projects", name=self.name(), team_id=self.team)["id"]
+        self.own_project = owner.make("/api/v1/projects", name=self.name())["id"]
+        self.environment = admin.new_environment(self.name(), project_id=self.project)
+        self.own = owner.new_environment(self.name(), project_id=self.own_project)
+        self.key = admin.make("/api/v1/api-keys", name=self.name(), scopes=["read"])["id"]
+
+    def name(self) -> str:
+        return f"n{next(self._numbers)}"
+
+    def ask(self, route: Route, column: str) -> int:
+        """Call the route as whom the column says, and return the status."""
+        caller = self.users.get(column)
+        response = self.client.open(
+            self._path(route, column),
+            method=route.method,
+            json=self._body(route, column),
+            headers={} if caller is None else caller.headers,
+        )
+        if response.status_code < 300 and route.method != "GET":
+            self._mend(route, column)
+        return response.status_code
+
+    def _path(self, route: Route, column: str) -> str:
+        own = column == "own"
+        ids = {
+            "environment_id": self.own if own else self.environment,
+            "project_id": self.own_project if own else self.project,
+            "team_id": self.team,
+            "user_id": self.ids["mate"],
+            "api_key_id": self.key,
+        }
+        path = route.rule
+        for parameter in route.parameters:
+            path = path.replace(f"<{parameter}>", ids[parameter])
+        return f"{path}?team_id={self.team}" if path.endswith("/quota") and not own else path
+
+    def _body(self, route: Route, column: str) -> dict[str, Any] | None:
+        if route.good is None:
+            return None
+        if route.rule == "/api/v1/auth/refresh":
+            return {"refresh_token": self._fresh("own")["refresh_token"]}
+        own = column == "own"
+        fields: dict[str, dict[str, Any]] = {
+            "/api/v1/auth/register": {"email": f"{self.name()}@example.org"},
+            "/api/v1/auth/login": {"email": "own@example.org"},
+            "/api/v1/projects": {} if own else {"team_id": self.team},
+            "/api/v1/environments": {
+                "image": IMAGE,
+                "project_id": self.own_project if own else self.project,
+            },
+            "/api/v1/teams/<team_id>/members": {"email": "guest@example.org"},
+        }
+        named = {"name": self.name()} if "name" in route.good else {}
+        return {**route.good, **named, **fields.get(route.rule, {})}
+
+    def _mend(self, route: Route, column: str) -> None:
+        if route.rule == "/api/v1/auth/logout":
+            self.users[column].tokens = self._fresh(column)
+        elif route.parameters:
+            self.renew()
+
+    def _fresh(self, column: str) -> dict[str, Any]:
+        credentials = {"email": f"{column}@example.org", "password": PASSWORD}
+        tokens: dict[str, Any] = self.client.post("/api/v1/auth/login", json=credentials).get_json()
+        return tokens
+
+
+@pytest.fixture
+def world(make_app: Callable[..., OpenAPI], make_user: Callable[..., User]) -> Iterator[World]:
+    yield World(make_app(quota_environments=1000), make_user)
+
+
+def test_every_route_has_its_line() -> None:
+    assert set(CELLS) == {(route.method, route.rule) for route in ROUTES}
+    assert all(len(cells) == len(COLUMNS) for cells in CELLS.values())
+
+
+@pytest.mark.integration
+def test_every_route_in_every_role(world: World, subtests: pytest.Subtests) -> None:
+    for route in ROUTES:
+        expected = CELLS[route.method, route.rule]
+        for column, cell in zip(COLUMNS, expected, strict=True):
+            with subtests.test(f"{route} as {column}"):
+                status = world.ask(route, column)
+
+                assert status not in (422, 500), "the test asks for nonsense"
+                assert (str(status) if status in REFUSALS else "yes") == cell
+
+
+def test_members_may_leave_by_themselves(world: World) -> None:
+    for name in ("dev", "vie"):
+        path = f"/api/v1/teams/{world.team}/members/{world.ids[name]}"
+        assert world.users[name].send("DELETE", path).status_code == 204
+
+
+def test_every_action_has_a_rule() -> None:
+    assert set(RULES) == set(Action)
+
+
+def test_stranger_and_credential_without_scope_may_nothing() -> None:
+    for action in Action:
+        assert not decide(action, None, frozenset(Scope))
+        for role in Role:
+            assert not decide(action, role, frozenset())
+
+
+def test_printed_table_has_every_rule() -> None:
+    table = permissions_table()
+
+    assert all(f"| {rule.meaning} | {rule.scope} |" in table for rule in RULES.values())
