@@ -16,7 +16,7 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
     """
     # Imported here and not above: gunicorn's master imports `app.settings`, and so this module,
     # before PROMETHEUS_MULTIPROC_DIR is final, which the metrics client reads when it is imported.
-    from app import access, accounts, environments, health, openapi, problems
+    from app import access, accounts, environments, health, logs, openapi, problems
     from app.components import EXTENSION, Components
     from app.engine import DockerEngine
     from app.exchange import Exchanges
@@ -63,9 +63,10 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
         checks=health.build_checks(settings, database, engine, lifecycle),
         accounts=accounts.build(settings, database),
         environments=environments.build(settings, database, engine, presence),
+        logs=logs.build(database),
     )
 
-    for blueprint in (health.api, accounts.api, environments.api):
+    for blueprint in (health.api, accounts.api, environments.api, logs.api):
         app.register_api(blueprint)
     openapi.finish(app)
     telemetry.measure_requests(app, exchanges, openapi.documented_statuses(app))

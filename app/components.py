@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from app.environments.service import Environments
     from app.health.checks import Checks
     from app.lifecycle import Lifecycle
+    from app.logs.service import Logs
     from app.processes import Presence
     from app.settings import Settings
     from app.storage import Database
@@ -32,6 +33,7 @@ class Components:
     checks: "Checks"
     accounts: "Accounts"
     environments: "Environments"
+    logs: "Logs"
 
     def start(self) -> None:
         """Start what runs beside the requests; call it after fork."""

@@ -75,9 +75,7 @@ class Buffer(Generic[T]):
             self._filled.notify()
 
     def _is_batch(self) -> bool:
-        return (
-            self._closed or len(self._items) >= self._most or self._bytes >= self._most_bytes
-        )
+        return self._closed or len(self._items) >= self._most or self._bytes >= self._most_bytes
 
     def _pop(self) -> list[T]:
         batch: list[T] = []

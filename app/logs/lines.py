@@ -1,4 +1,4 @@
-"""Lines as they are stored: joined from Docker's pieces, bounded, and of text that a database takes.
+"""Lines as they are stored: joined from Docker's pieces, bounded, and of text a database takes.
 
 Docker splits what is longer than 16 KiB into pieces that have one time. A piece that was followed
 by nothing of its time (the container ended without a newline) is a line as well.

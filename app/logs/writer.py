@@ -29,9 +29,7 @@ class Item(NamedTuple):
 class Writer:
     """Takes batches out of the buffer; one thread, so that lines are stored in their order."""
 
-    def __init__(
-        self, buffer: Buffer[Item], batches: Batches, fenced: Callable[[], None]
-    ) -> None:
+    def __init__(self, buffer: Buffer[Item], batches: Batches, fenced: Callable[[], None]) -> None:
         """Prepare to store; `fenced` is called when another process leads."""
         self._buffer = buffer
         self._batches = batches

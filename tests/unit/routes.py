@@ -44,6 +44,7 @@ ROUTES = (
     Route("POST", f"{_ONE}/start", guarded=True),
     Route("POST", f"{_ONE}/stop", guarded=True),
     Route("POST", f"{_ONE}/restart", guarded=True),
+    Route("GET", f"{_ONE}/logs", guarded=True, bad_query="limit=0"),
 )
 GUARDED = tuple(route for route in ROUTES if route.guarded)
 WITH_BODY = tuple(route for route in ROUTES if route.body)
