@@ -28,7 +28,7 @@ Fence = Callable[[Session], None]
 
 
 class FencedError(Exception):
-    """The fence refused: another process leads."""
+    """Another process leads, or may lead at any moment."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,10 +56,18 @@ class Outcome:
 class Batches:
     """The one place that writes lines."""
 
-    def __init__(self, database: Database, counts: Counts, fence: Fence) -> None:
+    def __init__(
+        self,
+        database: Database,
+        counts: Counts,
+        fence: Fence,
+        is_certain: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """See `LogIntake` for the arguments."""
         self._database = database
         self._counts = counts
         self._fence = fence
+        self._is_certain = is_certain
 
     def positions(self, container_id: str) -> dict[str, Position]:
         """Return how far the container is taken in. Raises: StorageUnavailableError."""
@@ -69,7 +77,7 @@ class Batches:
     def store(self, portions: Sequence[Portion]) -> Outcome:
         """Store the portions, each of another container; may be called again after a failure.
 
-        Raises: FencedError, StorageUnavailableError (the change may have been made all the same).
+        Raises: FencedError, StorageUnavailableError. Either may come after the change was made.
         """
         with self._database.writing() as session:
             self._check_fence(session)
@@ -90,6 +98,8 @@ class Batches:
                     refused.append(portion)
             if new:
                 self._add(session, new)
+        if not self._is_certain():
+            raise FencedError
         self._tell([*new, *known])
         return Outcome([*new, *known], refused)
 

@@ -6,6 +6,7 @@ files do not have: a process that is killed costs nothing but a second reading o
 
 import threading
 import time
+from collections.abc import Callable
 
 from app.counts import Counts
 from app.engine import Engine
@@ -31,7 +32,14 @@ class LogIntake:
     is followed again later is read from its cursor, by whoever follows it.
     """
 
-    def __init__(self, database: Database, engine: Engine, counts: Counts, fence: Fence) -> None:
+    def __init__(
+        self,
+        database: Database,
+        engine: Engine,
+        counts: Counts,
+        fence: Fence,
+        is_certain: Callable[[], bool] = lambda: True,
+    ) -> None:
         """Prepare; threads begin with the first container that is followed.
 
         Args:
@@ -40,9 +48,11 @@ class LogIntake:
             counts: Where their number is kept, in the same transaction.
             fence: Called first in the transaction of each batch; raises (anything but a
                 StorageError) when this process does not lead any more.
+            is_certain: Asked after a commit, before the metric follows. False when another leader
+                may have begun, who then makes up what the metric lacks.
         """
         self._engine = engine
-        self._batches = Batches(database, counts, fence)
+        self._batches = Batches(database, counts, fence, is_certain)
         self._buffer: Buffer[Item] = Buffer(
             most=_BATCH_LINES, most_bytes=_BATCH_BYTES, seconds=_BATCH_SECONDS
         )
@@ -78,11 +88,11 @@ class LogIntake:
         with self._lock:
             return {container for container, reader in self._readers.items() if not reader.dropped}
 
-    def close(self, timeout: float) -> bool:
-        """End the readers and store what they have read.
+    def close(self, timeout: float = 3.0) -> None:
+        """End the readers and store what they have read, as far as that goes in `timeout` seconds.
 
-        Returns: whether that was done in `timeout` seconds. What was not is no loss: the cursor
-        has not moved.
+        What was not stored then is no loss: the cursor has not moved. A thread that hangs in the
+        database or in Docker ends by itself, and the fence stands before what it may still want.
         """
         ends_at = time.monotonic() + timeout
         with self._lock:
@@ -90,11 +100,11 @@ class LogIntake:
             readers = list(self._readers.values())
         for reader in readers:
             reader.stop()
-        done = all([reader.join(_left(ends_at)) for reader in readers])
+        for reader in readers:
+            reader.join(_left(ends_at))
         self._buffer.close()
         if self._writer is not None:
-            done = self._writer.join(_left(ends_at)) and done
-        return done
+            self._writer.join(_left(ends_at))
 
     def put(self, reader: Reader, line: Line) -> bool:
         """See `Sink`."""

@@ -89,10 +89,9 @@ class Reader:
         self.dropped = True
         self.stop()
 
-    def join(self, seconds: float) -> bool:
-        """Wait for the end; False when it did not come in time."""
+    def join(self, seconds: float) -> None:
+        """Wait for the end, but no longer than that."""
         self._thread.join(seconds)
-        return not self._thread.is_alive()
 
     @property
     def stopping(self) -> bool:

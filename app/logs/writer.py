@@ -41,13 +41,10 @@ class Writer:
         """Begin to store."""
         self._thread.start()
 
-    def join(self, seconds: float) -> bool:
-        """Wait until everything is stored; False when that did not come to an end in time."""
+    def join(self, seconds: float) -> None:
+        """Wait until everything is stored, but no longer than that, and give the rest up."""
         self._thread.join(seconds)
-        if not self._thread.is_alive():
-            return True
         self._giving_up.set()
-        return False
 
     def _run(self) -> None:
         while batch := self._buffer.take():
@@ -58,7 +55,7 @@ class Writer:
             try:
                 self._store(lines)
             except FencedError:
-                _log.warning("log lines left to another leader")
+                _log.info("log lines left to another leader")
                 self._fenced()
             except Exception:
                 # The lines stay in Docker's file, and the cursor before them.

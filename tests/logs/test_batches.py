@@ -113,6 +113,21 @@ def test_fence_that_cannot_tell_is_no_refusal(database: Database, environment: s
         Batches(database, Counts(DIRECTORY), unknown).store([portion(environment, lines("a"))])
 
 
+def test_metric_is_left_to_the_next_leader_who_may_have_begun(
+    database: Database, environment: str
+) -> None:
+    told: list[object] = []
+
+    def listen(_sender: object, **arguments: object) -> None:
+        told.append(arguments)
+
+    uncertain = Batches(database, Counts(DIRECTORY), no_fence, lambda: False)
+    with signals.counted.connected_to(listen), pytest.raises(FencedError):
+        uncertain.store([portion(environment, lines("a"))])
+
+    assert (stored(database), counted(database), told) == (["a"], {"stdout": 1}, [])
+
+
 def test_rate_of_storing(database: Database, environment: str) -> None:
     """Measured for the log; asserted are only the lines, since the machine may be busy."""
     positions: dict[str, tuple[int, int]] = {}
