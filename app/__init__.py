@@ -21,6 +21,7 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
         accounts,
         environments,
         health,
+        logs,
         openapi,
         problems,
         projects,
@@ -83,6 +84,7 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
         quotas=quotas.build(settings, database),
         audit_log=AuditLog(database),
         environments=environments.build(settings, database, engine, presence),
+        logs=logs.build(database),
     )
 
     for blueprint in (
@@ -94,6 +96,7 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
         quotas.api,
         audit_routes.api,
         environments.api,
+        logs.api,
     ):
         app.register_api(blueprint)
     openapi.finish(app)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from app.environments.service import Environments
     from app.health.checks import Checks
     from app.lifecycle import Lifecycle
+    from app.logs.service import Logs
     from app.processes import Presence
     from app.projects.service import Projects
     from app.quotas.service import Quotas
@@ -43,6 +44,7 @@ class Components:
     quotas: "Quotas"
     audit_log: "AuditLog"
     environments: "Environments"
+    logs: "Logs"
 
     def start(self) -> None:
         """Start what runs beside the requests; call it after fork."""

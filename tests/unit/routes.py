@@ -105,6 +105,7 @@ ROUTES = (
     _guarded("POST", f"{_ONE}/start"),
     _guarded("POST", f"{_ONE}/stop"),
     _guarded("POST", f"{_ONE}/restart"),
+    _guarded("GET", f"{_ONE}/logs", bad="limit=0"),
 )
 GUARDED = tuple(route for route in ROUTES if route.guarded)
 WITH_BODY = tuple(route for route in ROUTES if route.body)

@@ -19,7 +19,12 @@ class LogEntry(Base):
     """A line, in the order in which it was taken in."""
 
     __tablename__ = "log_entries"
-    __table_args__ = (Index(None, "environment_id", "id"), Index(None, "at_ns"))
+    __table_args__ = (
+        Index(None, "environment_id", "id"),
+        Index(None, "at_ns"),
+        # An id is never given twice, also where the newest lines were deleted: pages rely on it.
+        {"sqlite_autoincrement": True},
+    )
 
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
     environment_id: Mapped[str] = mapped_column(ForeignKey("environments.id", ondelete="CASCADE"))

@@ -349,6 +349,7 @@ def _create_logs() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_log_entries"),
         _refers("log_entries", "environment_id", "environments"),
         _one_of("log_entries", "stream", "stdout", "stderr"),
+        sqlite_autoincrement=True,
     )
     _index("log_entries", "environment_id", "id")
     _index("log_entries", "at_ns")

@@ -1,0 +1,58 @@
+"""/api/v1/environments/{id}/logs: HTTP only; the rules are in `service`."""
+
+from flask import jsonify
+from flask_openapi3 import APIBlueprint, Tag
+
+from app.accounts.guard import authenticate, identity
+from app.components import components
+from app.errors import (
+    AuthenticationError,
+    EnvironmentNotFoundError,
+    InvalidInputError,
+    InvalidTokenError,
+    PermissionDeniedError,
+    StorageUnavailableError,
+)
+from app.logs.schemas import LogLineView, LogPageView, LogPath, LogQuery
+from app.logs.service import Search
+from app.openapi import BEARER, Answer, problems
+
+api = APIBlueprint(
+    "logs",
+    __name__,
+    url_prefix="/api/v1/environments",
+    abp_tags=[Tag(name="logs", description="What containers wrote")],
+    abp_security=BEARER,
+)
+api.before_request(authenticate)
+
+
+@api.get(
+    "/<environment_id>/logs",
+    summary="What an environment's containers wrote to stdout and stderr",
+    responses={
+        200: LogPageView,
+        **problems(
+            AuthenticationError,
+            InvalidTokenError,
+            PermissionDeniedError,
+            EnvironmentNotFoundError,
+            InvalidInputError,
+            StorageUnavailableError,
+        ),
+    },
+)
+def index(path: LogPath, query: LogQuery) -> Answer:
+    page = components().logs.page(
+        identity(),
+        path.environment_id,
+        Search(query.stream, query.since, query.until, query.search),
+        order=query.order,
+        limit=query.limit,
+        cursor=query.cursor,
+    )
+    return jsonify(
+        items=[LogLineView.of(entry).model_dump(mode="json") for entry in page.items],
+        next_cursor=page.next_cursor,
+        end_cursor=page.end_cursor,
+    )

@@ -1,0 +1,92 @@
+"""The logs of environments, as their readers see them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Select, select
+
+from app.authorization import Action, Identity, environment_for
+from app.logs.cursors import Order, decode, encode
+from app.storage import Database, LogEntry, LogStream
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Search:
+    """What to look for; `since` is inclusive, `until` is not, `text` is found in any case."""
+
+    stream: LogStream | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True)
+class LogPage:
+    """Lines in the order asked for.
+
+    `next_cursor` leads to more of them and is None when there are none at present; `end_cursor`
+    leads on from here in any case, to what comes later.
+    """
+
+    items: Sequence[LogEntry]
+    next_cursor: str | None
+    end_cursor: str | None
+
+
+class Logs:
+    """Reads stored lines; `app.authorization` decides whose."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def page(
+        self,
+        identity: Identity,
+        environment_id: str,
+        search: Search,
+        *,
+        order: Order = Order.ASC,
+        limit: int,
+        cursor: str | None = None,
+    ) -> LogPage:
+        """Return a page of lines in the order in which they were taken in, or against it.
+
+        Lines that arrive or go meanwhile move no other line to another page.
+        Raises: EnvironmentNotFoundError, PermissionDeniedError, InvalidInputError (the cursor).
+        """
+        query = _matching(environment_id, search)
+        if order is Order.ASC:
+            query = query.order_by(LogEntry.id)
+        else:
+            query = query.order_by(LogEntry.id.desc())
+        if cursor is not None:
+            place = decode(order, cursor)
+            query = query.where(LogEntry.id > place if order is Order.ASC else LogEntry.id < place)
+        with self._database.reading() as session:
+            environment_for(session, identity, environment_id, Action.ENVIRONMENT_READ)
+            found = session.scalars(query.limit(limit + 1)).all()
+            session.expunge_all()
+        items = found[:limit]
+        end = encode(order, items[-1].id) if items else cursor
+        return LogPage(items, end if len(found) > limit else None, end)
+
+
+def _matching(environment_id: str, search: Search) -> Select[LogEntry]:
+    query = select(LogEntry).where(LogEntry.environment_id == environment_id)
+    if search.stream is not None:
+        query = query.where(LogEntry.stream == search.stream)
+    if search.since is not None:
+        query = query.where(LogEntry.at_ns >= _nanoseconds(search.since))
+    if search.until is not None:
+        query = query.where(LogEntry.at_ns < _nanoseconds(search.until))
+    if search.text is not None:
+        query = query.where(LogEntry.line.icontains(search.text, autoescape=True))
+    return query
+
+
+def _nanoseconds(moment: datetime) -> int:
+    """Return nanoseconds since 1970, exactly, which a float would not hold."""
+    return (moment - _EPOCH) // timedelta(microseconds=1) * 1000
