@@ -9,7 +9,14 @@ import click
 
 from benchmarks.table import Bar, print_bars
 
-SECTIONS = ("request_cost", "request_instructions", "throughput", "scrape_time", "processes_seen")
+SECTIONS = (
+    "request_cost",
+    "request_instructions",
+    "throughput",
+    "scrape_time",
+    "processes_seen",
+    "environments",
+)
 _PACKAGES = (
     "flask",
     "gunicorn",
