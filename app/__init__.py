@@ -47,6 +47,7 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
             query_timeout=settings.engine_query_timeout,
             lifecycle_timeout=settings.engine_lifecycle_timeout,
             exec_timeout=settings.engine_exec_timeout,
+            pull_timeout=settings.engine_pull_timeout,
             publish_address=settings.publish_address,
         )
     )
@@ -62,10 +63,10 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
         presence=presence,
         checks=health.build_checks(settings, database, engine, lifecycle),
         accounts=accounts.build(settings, database),
-        environments=environments.build(settings, database, engine, presence),
+        environments=environments.build(settings, database, engine, presence, lifecycle.draining),
     )
 
-    for blueprint in (health.api, accounts.api, environments.api):
+    for blueprint in (health.api, accounts.api, environments.api, environments.templates_api):
         app.register_api(blueprint)
     openapi.finish(app)
     telemetry.measure_requests(app, exchanges, openapi.documented_statuses(app))

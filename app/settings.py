@@ -200,6 +200,24 @@ class Settings(BaseSettings):
             raise ValueError("must start with unix:// or tcp://")
         return value
 
+    @field_validator("secret_keys")
+    @classmethod
+    def _usable_keys(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            from app.secret_values import split_keys
+
+            split_keys(value.get_secret_value())
+        return value
+
+    @field_validator("templates_file")
+    @classmethod
+    def _readable_templates(cls, value: str | None) -> str | None:
+        if value is not None:
+            from app import templates
+
+            templates.load(value)
+        return value
+
     @property
     def pool_limit(self) -> int:
         """Connections to the database that one worker may hold at most."""

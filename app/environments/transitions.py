@@ -32,12 +32,22 @@ OPEN_PULLS = (PullStatus.PENDING, PullStatus.PULLING)
 
 
 class Passage:
-    """An environment that one caller holds; `environment` is its row as it was before."""
+    """An environment that one caller holds; `environment` is its row as it was before.
 
-    def __init__(self, environment: Environment, through: EnvironmentStatus, since: datetime):
+    `pull` is the id of the pull that the start waited for, if it did.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        through: EnvironmentStatus,
+        since: datetime,
+        pull: str | None = None,
+    ):
         self.environment = environment
         self.through = through
         self.since = since
+        self.pull = pull
 
 
 class Transitions:
@@ -56,12 +66,13 @@ class Transitions:
         *,
         action: Action,
         audited: str,
-        ends: bool = False,
+        ends: bool | None = None,
+        fields: Collection[str] = (),
     ) -> Passage:
         """Take the environment from one of the `allowed` statuses into the passage `through`.
 
-        `audited` names the change in the audit log; `ends` says that a container that ends from
-        now on does so because the user asked for it.
+        `audited` names the change in the audit log, `fields` what it changes; `ends` says that a
+        container that ends from now on does so because the user asked for it (None: as before).
 
         Raises: EnvironmentNotFoundError, PermissionDeniedError, or EnvironmentConflictError where
         it is in another status, or where somebody else was quicker.
@@ -79,6 +90,7 @@ class Transitions:
                 audited,
                 audit.Target.of_environment(environment, team_id),
                 status=environment.status,
+                **({"fields": sorted(fields)} if fields else {}),
             )
             session.flush()
             session.expunge(environment)
@@ -94,11 +106,19 @@ class Transitions:
         Does nothing where the passage was taken over meanwhile.
         """
         with self._database.writing() as session:
-            session.execute(
-                update(Environment)
-                .where(held(passage))
-                .values(status=status, status_changed_at=utc_now(), held_by=None, **changes)
-            )
+            self.end_in(session, passage, status, **changes)
+
+    def end_in(
+        self, session: Session, passage: Passage, status: EnvironmentStatus, **changes: Any
+    ) -> bool:
+        """Do as `end` in the caller's transaction; tell whether the passage was still held."""
+        ended = session.scalar(
+            update(Environment)
+            .where(held(passage))
+            .values(status=status, status_changed_at=utc_now(), held_by=None, **changes)
+            .returning(Environment.id)
+        )
+        return ended is not None
 
     def _take(
         self,
@@ -108,8 +128,9 @@ class Transitions:
         through: EnvironmentStatus,
         now: datetime,
         *,
-        ends: bool,
+        ends: bool | None,
     ) -> None:
+        wish = {} if ends is None else {"end_requested": ends}
         taken = session.scalar(
             update(Environment)
             .where(
@@ -120,7 +141,7 @@ class Transitions:
                 status=through,
                 status_changed_at=now,
                 held_by=self._presence.ensure(session),
-                end_requested=ends,
+                **wish,
             )
             .returning(Environment.id)
         )

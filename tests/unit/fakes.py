@@ -51,6 +51,7 @@ class Failure(Enum):
     FAULTY = auto()  # the engine reports a fault of its own
     PORT_TAKEN = auto()
     EXECUTABLE_MISSING = auto()
+    CONFLICT = auto()  # the container does not allow it
     BUG = auto()  # what nobody foresaw
 
 
@@ -62,6 +63,7 @@ _ERRORS: dict[Failure, Callable[[], Exception]] = {
     Failure.FAULTY: EngineError,
     Failure.PORT_TAKEN: PortTakenError,
     Failure.EXECUTABLE_MISSING: ExecutableMissingError,
+    Failure.CONFLICT: EngineConflictError,
     Failure.BUG: lambda: RuntimeError("secret-bug-text"),
 }
 _CARRIED_OUT = (Failure.LOST, Failure.LATE)
