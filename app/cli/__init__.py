@@ -8,6 +8,7 @@ import click
 
 from app._version import __version__
 from app.cli.documents import renewed
+from app.cli.secrets import secrets
 from app.errors import SettingsError, VibeBoxError
 
 REFUSED = 2
@@ -30,6 +31,9 @@ class _Commands(click.Group):
 @click.version_option(__version__, prog_name="vibebox")
 def main() -> None:
     """Run and look after a VibeBox service. Settings come from the environment."""
+
+
+main.add_command(secrets)
 
 
 @main.command()

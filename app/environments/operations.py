@@ -3,17 +3,15 @@
 from collections.abc import Callable
 from time import perf_counter
 
-from sqlalchemy import delete, select
-
-from app import audit
 from app.authorization import Action, Identity, environment_for
 from app.engine import ContainerStats
 from app.environments import pull_rows, starts
 from app.environments.containers import Containers
+from app.environments.removal import Removal
 from app.environments.settling import Settling
-from app.environments.transitions import Passage, Transitions, held
+from app.environments.transitions import Passage, Transitions, audit_change
 from app.errors import ContainerNotFoundError, EngineConflictError, EnvironmentConflictError
-from app.storage import Database, Environment, EnvironmentStatus, Project, PullPolicy
+from app.storage import Database, EnvironmentStatus, PullPolicy
 
 _AT_REST = (EnvironmentStatus.STOPPED, EnvironmentStatus.ERROR)
 _UP = (EnvironmentStatus.RUNNING, EnvironmentStatus.PAUSED, EnvironmentStatus.ERROR)
@@ -36,6 +34,7 @@ class Operations:
         self._containers = containers
         self._settling = settling
         self._starts = starts.Starts(containers, settling)
+        self._removal = Removal(database, containers, settling)
 
     def start(
         self, identity: Identity, environment_id: str, policy: PullPolicy | None = None
@@ -119,11 +118,7 @@ class Operations:
             audited="environment.delete",
             ends=True,
         )
-        with self._settling.passing(passage):
-            if self._containers.remove(passage.environment):
-                self._containers.remove_volume(passage.environment)
-            with self._database.writing() as session:
-                session.execute(delete(Environment).where(held(passage)))
+        self._removal.carry_out(passage)
 
     def stats(self, identity: Identity, environment_id: str) -> ContainerStats:
         """Measure what the container uses. Raises: as `Environments.stats`."""
@@ -179,13 +174,8 @@ class Operations:
             environment = environment_for(
                 session, identity, environment_id, Action.ENVIRONMENT_OPERATE, lock=True
             )
+            before = environment.status
             if not pull_rows.cancel(session, environment):
                 return False
-            team_id = session.scalar(
-                select(Project.owner_team_id).where(Project.id == environment.project_id)
-            )
-            target = audit.Target.of_environment(environment, team_id)
-            audit.record(
-                session, identity, "environment.stop", target, status=EnvironmentStatus.STARTING
-            )
+            audit_change(session, identity, "environment.stop", environment, before)
         return True

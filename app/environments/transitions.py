@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from app import audit
 from app.authorization import Action, Identity, environment_for
-from app.errors import EnvironmentConflictError
+from app.errors import EnvironmentConflictError, EnvironmentNotFoundError
 from app.processes import Presence, living
 from app.storage import (
     Database,
@@ -77,28 +77,34 @@ class Transitions:
         Raises: EnvironmentNotFoundError, PermissionDeniedError, or EnvironmentConflictError where
         it is in another status, or where somebody else was quicker.
         """
-        now = utc_now()
         with self._database.writing() as session:
             # Locked, so that what is read here is what the update finds.
             environment = environment_for(session, identity, environment_id, action, lock=True)
-            team_id = session.scalar(
-                select(Project.owner_team_id).where(Project.id == environment.project_id)
-            )
-            audit.record(
-                session,
-                identity,
-                audited,
-                audit.Target.of_environment(environment, team_id),
-                status=environment.status,
-                **({"fields": sorted(fields)} if fields else {}),
-            )
-            session.flush()
-            session.expunge(environment)
-            self._take(session, environment, allowed, through, now, ends=ends)
-        if environment.status in PASSAGES:
-            environment.status = EnvironmentStatus.ERROR
-            environment.error = "An earlier change was cut off before its end."
-        return Passage(environment, through, now)
+            details = {"fields": sorted(fields)} if fields else {}
+            audit_change(session, identity, audited, environment, environment.status, **details)
+            return self._pass(session, environment, allowed, through, ends=ends)
+
+    def begin_own(
+        self,
+        environment_id: str,
+        allowed: Collection[EnvironmentStatus],
+        through: EnvironmentStatus,
+        *,
+        audited: str,
+        still: ColumnElement[bool],
+    ) -> Passage:
+        """Do as `begin` in the name of VibeBox itself, where the condition `still` holds.
+
+        Raises: EnvironmentNotFoundError where it does not, EnvironmentConflictError.
+        """
+        with self._database.writing() as session:
+            environment = session.scalars(
+                select(Environment).where(Environment.id == environment_id, still).with_for_update()
+            ).one_or_none()
+            if environment is None:
+                raise EnvironmentNotFoundError
+            audit_change(session, None, audited, environment, environment.status)
+            return self._pass(session, environment, allowed, through, ends=True)
 
     def end(self, passage: Passage, status: EnvironmentStatus, **changes: Any) -> None:
         """Leave the passage for `status`, changing other columns with it.
@@ -119,6 +125,24 @@ class Transitions:
             .returning(Environment.id)
         )
         return ended is not None
+
+    def _pass(
+        self,
+        session: Session,
+        environment: Environment,
+        allowed: Collection[EnvironmentStatus],
+        through: EnvironmentStatus,
+        *,
+        ends: bool | None,
+    ) -> Passage:
+        now = utc_now()
+        session.flush()
+        session.expunge(environment)
+        self._take(session, environment, allowed, through, now, ends=ends)
+        if environment.status in PASSAGES:
+            environment.status = EnvironmentStatus.ERROR
+            environment.error = "An earlier change was cut off before its end."
+        return Passage(environment, through, now)
 
     def _take(
         self,
@@ -147,6 +171,22 @@ class Transitions:
         )
         if taken is None:
             raise EnvironmentConflictError(_conflict(environment, allowed))
+
+
+def audit_change(
+    session: Session,
+    actor: Identity | None,
+    action: str,
+    environment: Environment,
+    before: EnvironmentStatus,
+    **details: Any,
+) -> None:
+    """Note in the audit log what is done to the environment, and its status before."""
+    team_id = session.scalar(
+        select(Project.owner_team_id).where(Project.id == environment.project_id)
+    )
+    target = audit.Target.of_environment(environment, team_id)
+    audit.record(session, actor, action, target, status=before, **details)
 
 
 def abandoned() -> ColumnElement[bool]:

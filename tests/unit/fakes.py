@@ -101,6 +101,10 @@ class FakeEngine:
     containers: dict[str, FakeContainer] = field(default_factory=dict)
     registry: set[str] = field(default_factory=lambda: {IMAGE})
     """Images that can be pulled."""
+    image_ids: dict[str, str] = field(default_factory=dict)
+    """Ids of images that have one of their own."""
+    during_pull: Callable[[Callable[[PullProgress], None]], None] | None = None
+    """What happens in each pull, given its progress."""
     volumes: dict[str, dict[str, str]] = field(default_factory=dict)
     """Name -> labels."""
     event_queue: list[ContainerEvent] = field(default_factory=list)
@@ -131,6 +135,8 @@ class FakeEngine:
         def work() -> None:
             if image not in self.registry:
                 raise ImagePullError(image)
+            if self.during_pull is not None:
+                self.during_pull(progress or (lambda _progress: None))
             self.images.add(image)
 
         self._call("pull", work)
@@ -302,7 +308,7 @@ class FakeEngine:
     def _image(self, image: str) -> str:
         if image not in self.images:
             raise ImageMissingError(image)
-        return f"sha256:{image}"
+        return self.image_ids.get(image, f"sha256:{image}")
 
     def _launch(self, name: str) -> None:
         container = self._get(name)
