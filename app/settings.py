@@ -46,6 +46,8 @@ class Settings(BaseSettings):
         populate_by_name=True,
         frozen=True,
         extra="forbid",
+        # What pydantic's own error prints may be a secret.
+        hide_input_in_errors=True,
     )
 
     # Where the service listens, and with how much.

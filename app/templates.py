@@ -39,9 +39,9 @@ class Template(BaseModel):
 
     def values(self) -> dict[str, Any]:
         """Return the fields of an environment that the template has something to say on."""
-        return self.model_dump(exclude={"name", "description"}, exclude_none=True) | {
-            "volume_path": self.volume_path
-        }
+        fields = self.model_dump(exclude={"name", "description"})
+        open_limits = [name for name in ("cpu_limit", "memory_limit_mb") if fields[name] is None]
+        return {name: value for name, value in fields.items() if name not in open_limits}
 
 
 # Images are named without a registry, so that the host's own settings decide where from.

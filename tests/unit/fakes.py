@@ -105,6 +105,10 @@ class FakeEngine:
     """Ids of images that have one of their own."""
     during_pull: Callable[[Callable[[PullProgress], None]], None] | None = None
     """What happens in each pull, given its progress."""
+    during_remove: Callable[[], object] = lambda: None
+    """What happens in each removal of a container."""
+    during_exec: Callable[[], object] = lambda: None
+    """What happens in each exec."""
     volumes: dict[str, dict[str, str]] = field(default_factory=dict)
     """Name -> labels."""
     event_queue: list[ContainerEvent] = field(default_factory=list)
@@ -247,6 +251,7 @@ class FakeEngine:
 
     def remove(self, container: str) -> None:
         def work() -> None:
+            self.during_remove()
             found = self._named(container)
             if found is not None:
                 del self.containers[found]
@@ -256,7 +261,12 @@ class FakeEngine:
     def exec(
         self, container: str, argv: Sequence[str], *, timeout: float | None = None
     ) -> ExecResult:
-        return self._call("exec", lambda: ExecResult(0, b"", b""))
+        def work() -> ExecResult:
+            self.during_exec()
+            self._require(container not in self.containers or self._is_up(container))
+            return ExecResult(0, b"", b"")
+
+        return self._call("exec", work)
 
     def close(self) -> None:
         """Nothing to give back."""
