@@ -157,7 +157,7 @@ def test_environments_docker_database_and_auth_move_by_the_exact_amount(
         assert api.login("ada@example.org", "wrong password!").status_code == 401
         assert api.login("ada@example.org").ok
         ids = [api.create(f"env-{number}", docker_engine.busybox) for number in range(4)]
-        broken = api.create("broken", "no/such-image:1")
+        broken = api.create("broken", "no/such-image:1", pull="never")
         for one in ids[:3]:
             assert api.act(one, "start").ok
         assert api.act(ids[0], "restart").ok

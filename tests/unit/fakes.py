@@ -263,7 +263,8 @@ class FakeEngine:
     ) -> ExecResult:
         def work() -> ExecResult:
             self.during_exec()
-            self._require(container not in self.containers or self._is_up(container))
+            known = self.containers.get(container)
+            self._require(known is None or known.status != "exited")
             return ExecResult(0, b"", b"")
 
         return self._call("exec", work)
