@@ -5,7 +5,7 @@ from typing import Any
 from flask_openapi3 import APIBlueprint, Tag
 
 from app.accounts.guard import authenticate
-from app.environments.schemas import EnvironmentView
+from app.environments.views import EnvironmentView
 from app.errors import (
     AuthenticationError,
     BodyTooLargeError,

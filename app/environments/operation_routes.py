@@ -9,13 +9,11 @@ from app.components import components
 from app.environments.blueprint import ENGINE, LAUNCH, ONE, api, view
 from app.environments.schemas import (
     EnvironmentPath,
-    EnvironmentView,
     EventsQuery,
-    StartingView,
     StartOptions,
     StartQuery,
-    StatsView,
 )
+from app.environments.views import EnvironmentView, StartingView, StatsView
 from app.errors import (
     BodyTooLargeError,
     EngineConflictError,

@@ -10,18 +10,16 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, or_, select, update
 
-from app.engine import PullProgress
 from app.environments import starts
 from app.environments.containers import Containers
+from app.environments.pull_reports import PullReport, TakenPull
 from app.environments.settling import Settling
 from app.environments.starts import GivenUpError
 from app.environments.transitions import OPEN_PULLS, Passage
-from app.errors import EngineTimeoutError, StorageError, VibeBoxError
+from app.errors import EngineTimeoutError, VibeBoxError
 from app.processes import Presence, living
 from app.storage import (
     Database,
@@ -33,36 +31,12 @@ from app.storage import (
 )
 
 AT_ONCE = 3
-# More often shows the progress more smoothly, for a write each.
-_WRITE_SECONDS = 0.5
 _PARTING_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 
 
 class _LostError(Exception):
     """Somebody was quicker."""
-
-
-@dataclass(frozen=True)
-class _Taken:
-    """A pull that is this process's."""
-
-    id: str
-    image: str
-    requested_at: datetime
-    passage: Passage
-
-    def seconds(self) -> float:
-        """Return how long ago the start was accepted."""
-        return (utc_now() - self.requested_at).total_seconds()
-
-    def ours(self) -> ColumnElement[bool]:
-        """Return the condition that the pull goes on, and here."""
-        return and_(
-            ImagePull.id == self.id,
-            ImagePull.status == PullStatus.PULLING,
-            ImagePull.started_at == self.passage.since,
-        )
 
 
 class Pulls:
@@ -115,7 +89,7 @@ class Pulls:
             )
             return [(pull_id, environment_id) for pull_id, environment_id in found]
 
-    def _take(self, pull_id: str, environment_id: str) -> _Taken | None:
+    def _take(self, pull_id: str, environment_id: str) -> TakenPull | None:
         """Make the pull and its passage this process's; None where somebody was quicker."""
         now = utc_now()
         try:
@@ -140,9 +114,9 @@ class Pulls:
         except _LostError:
             return None
         passage = Passage(environment, EnvironmentStatus.STARTING, now, pull_id)
-        return _Taken(pull_id, pull.image, pull.requested_at, passage)
+        return TakenPull(pull_id, pull.image, pull.requested_at, passage)
 
-    def _carry_out(self, taken: _Taken) -> None:
+    def _carry_out(self, taken: TakenPull) -> None:
         try:
             with starts.told(taken.seconds) as attempt:
                 before = self._fetch(taken)
@@ -157,12 +131,12 @@ class Pulls:
         except Exception:
             _log.exception("pulled start failed")
 
-    def _fetch(self, taken: _Taken) -> str | None:
+    def _fetch(self, taken: TakenPull) -> str | None:
         """Pull the image; return the id of the one that the host held before.
 
         A failure ends the passage. Raises: GivenUpError, and what the pull raises.
         """
-        report = _Report(self._database, taken, self._closing)
+        report = PullReport(self._database, taken, self._closing)
         try:
             with self._noted(taken, PullStatus.FAILED):
                 before = self._containers.image(taken.image)
@@ -176,7 +150,7 @@ class Pulls:
         report.finish()
         return before
 
-    def _pull(self, image: str, report: "_Report") -> None:
+    def _pull(self, image: str, report: "PullReport") -> None:
         try:
             self._containers.pull(image, report)
         except EngineTimeoutError as error:
@@ -185,7 +159,7 @@ class Pulls:
                 "on with it."
             ) from error
 
-    def _start(self, taken: _Taken, before: str | None, attempt: starts.Attempt) -> None:
+    def _start(self, taken: TakenPull, before: str | None, attempt: starts.Attempt) -> None:
         """Go on as a request does whose image was there."""
         passage = taken.passage
         environment = passage.environment
@@ -196,7 +170,7 @@ class Pulls:
             self._starts.launch(passage, self._containers.ensure(environment), attempt)
 
     @contextmanager
-    def _noted(self, taken: _Taken, status: PullStatus) -> Iterator[None]:
+    def _noted(self, taken: TakenPull, status: PullStatus) -> Iterator[None]:
         """Record which problem it was before the passage ends: who waits for that reads it then."""
         try:
             yield
@@ -215,53 +189,6 @@ class Pulls:
                     .values(status=status, error=slug, finished_at=utc_now())
                 )
             raise
-
-
-class _Report:
-    """Writes the progress of a pull to its record, and notices there when it has to end."""
-
-    def __init__(self, database: Database, taken: _Taken, closing: threading.Event) -> None:
-        self._database = database
-        self._taken = taken
-        self._closing = closing
-        self._last = PullProgress((), 0, 0)
-        self._due = 0.0
-
-    def __call__(self, progress: PullProgress) -> None:
-        """Take the progress. Raises: GivenUpError."""
-        self._last = progress
-        if self._closing.is_set():
-            raise GivenUpError
-        if time.monotonic() < self._due:
-            return
-        try:
-            self._write(PullStatus.PULLING)
-        except StorageError:
-            # The pull itself needs no database; the next progress tries again.
-            _log.warning("progress of a pull not recorded")
-        self._due = time.monotonic() + _WRITE_SECONDS
-
-    def finish(self) -> None:
-        """Record that the image is there. Raises: GivenUpError, StorageUnavailableError."""
-        self._write(PullStatus.DONE)
-
-    def _write(self, status: PullStatus) -> None:
-        done = status is PullStatus.DONE
-        with self._database.writing() as session:
-            ours = session.scalar(
-                update(ImagePull)
-                .where(self._taken.ours())
-                .values(
-                    status=status,
-                    layers=[asdict(layer) for layer in self._last.layers],
-                    bytes_done=self._last.bytes_done,
-                    bytes_total=self._last.bytes_total,
-                    finished_at=utc_now() if done else None,
-                )
-                .returning(ImagePull.id)
-            )
-        if ours is None:
-            raise GivenUpError
 
 
 def _held_by_nobody() -> ColumnElement[bool]:

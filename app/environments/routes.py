@@ -10,12 +10,11 @@ from app.environments import operation_routes
 from app.environments.blueprint import BODY, COMMON, ENGINE, ONE, api, view
 from app.environments.schemas import (
     EnvironmentChanges,
-    EnvironmentPage,
     EnvironmentPath,
     EnvironmentQuery,
-    EnvironmentView,
     NewEnvironment,
 )
+from app.environments.views import EnvironmentPage, EnvironmentView
 from app.errors import (
     EngineConflictError,
     EnvironmentConflictError,

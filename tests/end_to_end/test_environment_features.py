@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import psycopg2
 import pytest
 import requests
+from sqlalchemy import text
 
 from app.engine import DockerEngine as Door
 from app.environments import build_pulls
@@ -169,18 +169,19 @@ def test_secrets_are_seen_inside_and_nowhere_else(
 
 def dumped(url: str) -> str:
     """Return every row of every table as text."""
-    connection = psycopg2.connect(url)
+    database = Database(url)
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
-            tables = [name for (name,) in cursor.fetchall()]
-            text = []
-            for table in tables:
-                cursor.execute(f'SELECT "{table}"::text FROM "{table}"')
-                text += [row for (row,) in cursor.fetchall()]
+        with database.reading() as session:
+            tables = session.scalars(
+                text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+            ).all()
+            rows = [
+                session.scalars(text(f'SELECT "{table}"::text FROM "{table}"')).all()
+                for table in tables
+            ]
     finally:
-        connection.close()
-    return "\n".join(text)
+        database.dispose()
+    return "\n".join(row for found in rows for row in found)
 
 
 @pytest.fixture

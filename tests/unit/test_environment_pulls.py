@@ -12,7 +12,7 @@ from flask_openapi3 import OpenAPI
 from sqlalchemy import select, update
 
 from app.engine import LayerProgress, PullProgress
-from app.environments import build_pulls, events, pulls
+from app.environments import build_pulls, events, pull_reports, pulls
 from app.environments.pulls import Pulls
 from app.environments.waiting import recalled
 from app.errors import ImagePullError, PortTakenError
@@ -267,7 +267,7 @@ def test_stop_in_the_middle_of_a_pull(
     agent: Pulls,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pulls, "_WRITE_SECONDS", 0)
+    monkeypatch.setattr(pull_reports, "_WRITE_SECONDS", 0)
     layer = LayerProgress("1", "Downloading", 1, 4)
     pulling, stopped = threading.Event(), threading.Event()
 
