@@ -18,6 +18,7 @@ from tests.services.docker_engine import DockerEngine
 from tests.services.fault_proxy import FaultProxy
 from tests.services.postgresql import PostgreSQL
 from tests.services.prometheus import Prometheus
+from tests.services.registry import Registry
 from tests.services.scratch import sweep
 from tests.services.web import ROOT, WebServer
 
@@ -110,6 +111,17 @@ def docker_engine() -> Iterator[DockerEngine]:
     """A Docker Engine for the whole session; remove your containers, or call `clear()`."""
     require("Docker Engine", DockerEngine.installed())
     service = DockerEngine()
+    _services.append(service)
+    yield service
+    _services.remove(service)
+    service.close()
+
+
+@pytest.fixture(scope="session")
+def registry() -> Iterator[Registry]:
+    """A registry of images for the whole session; push what you need under a name of your own."""
+    require("docker-registry", Registry.installed())
+    service = Registry()
     _services.append(service)
     yield service
     _services.remove(service)

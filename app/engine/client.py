@@ -103,13 +103,14 @@ class EngineClient(APIClient):
         http.sock = connection
         try:
             http.request("GET", f"/v{self.api_version}{path}?{urlencode(parameters)}")
-            response = http.getresponse()
-            if response.status < 400:
-                return response
-            with response:
-                raise _refusal(_as_response(response))
+            answer = http.getresponse()
+            if answer.status < 400:
+                return answer
+            with answer:
+                refusing = _as_response(answer)
         except (HTTPException, OSError) as error:
             raise ProtocolError("no answer to follow", error) from error
+        raise _refusal(refusing)
 
     @property
     def _root(self) -> str:

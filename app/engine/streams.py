@@ -45,7 +45,7 @@ class Pulse:
     def feel(self) -> None:
         """Return when the engine has answered lately. Raises what `ping` raises."""
         if time.monotonic() - self._felt_at >= self.silence:
-            self._ping(_PROBE_SECONDS)
+            self._ping(min(_PROBE_SECONDS, self.silence))
             self._felt_at = time.monotonic()
 
 

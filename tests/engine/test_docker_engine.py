@@ -3,7 +3,6 @@
 import os
 import time
 import urllib.request
-import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -21,50 +20,13 @@ from app.errors import (
     ImageMissingError,
     PortTakenError,
 )
+from tests.engine.images import commit, until_ended
 from tests.engine.leaks import without_leaks
 from tests.services.docker_engine import DockerEngine as RealEngine
 
 pytestmark = pytest.mark.integration
 
 SOON = 10.0  # seconds; far above what is expected, since the machine may be busy
-
-
-@pytest.fixture
-def door(docker_engine: RealEngine) -> Iterator[DockerEngine]:
-    door = DockerEngine(docker_engine.host, query_timeout=30)
-    yield door
-    door.close()
-
-
-@pytest.fixture
-def raw(docker_engine: RealEngine) -> Iterator[Any]:
-    with docker_engine.client() as client:
-        yield client  # as Any: the stubs leave half of what is read here untyped
-
-
-@pytest.fixture
-def spec(docker_engine: RealEngine, raw: Any) -> Iterator[ContainerSpec]:
-    """A container to make; whatever carries its environment's label is removed at the end."""
-    environment = uuid.uuid4().hex
-    yield ContainerSpec(
-        environment_id=environment,
-        name=f"vibebox-{environment}",
-        image=docker_engine.busybox,
-        env={"GREETING": "hello = world"},
-        ports=[],
-        cpu_limit=0.5,
-        memory_limit_mb=64,
-    )
-    labels = {"label": f"{ENVIRONMENT_LABEL}={environment}"}
-    for left in raw.containers(all=True, filters=labels):
-        raw.remove_container(left["Id"], v=True, force=True)
-
-
-@pytest.fixture
-def running(door: DockerEngine, spec: ContainerSpec) -> str:
-    container = door.create(spec)
-    door.start(container)
-    return container
 
 
 def test_container_lives_from_create_to_remove(door: DockerEngine, spec: ContainerSpec) -> None:
@@ -139,11 +101,11 @@ def test_limits_hold_inside(door: DockerEngine, running: str) -> None:
 def test_memory_limit_kills_and_shows(
     door: DockerEngine, spec: ContainerSpec, docker_engine: RealEngine, raw: Any
 ) -> None:
-    tag = _commit(raw, docker_engine, "exec tail /dev/zero")
+    tag = commit(raw, docker_engine, "exec tail /dev/zero")
     try:
         container = door.create(replace(spec, image=tag, memory_limit_mb=16))
         door.start(container)
-        state = _until_ended(door, container)
+        state = until_ended(door, container)
         assert state.oom_killed
         door.remove(container)
     finally:
@@ -278,11 +240,11 @@ def test_create_leaves_a_foreign_container_alone(door: DockerEngine, spec: Conta
 def test_container_whose_command_ends_at_once(
     door: DockerEngine, spec: ContainerSpec, docker_engine: RealEngine, raw: Any
 ) -> None:
-    tag = _commit(raw, docker_engine, "exit 7")
+    tag = commit(raw, docker_engine, "exit 7")
     try:
         container = door.create(replace(spec, image=tag))
         door.start(container)
-        state = _until_ended(door, container)
+        state = until_ended(door, container)
         assert (state.status, state.exit_code, state.oom_killed) == ("exited", 7, False)
         door.remove(container)
     finally:
@@ -387,22 +349,3 @@ def _sockets() -> Iterator[str]:
             continue
         if target.startswith("socket:"):
             yield target
-
-
-def _commit(raw: Any, docker_engine: RealEngine, script: str) -> str:
-    """Make an image whose command is `script`, and return its tag."""
-    repository = f"vibebox-test-{uuid.uuid4().hex}"
-    source = raw.create_container(docker_engine.busybox)["Id"]
-    try:
-        raw.commit(source, repository, "1", conf={"Cmd": ["sh", "-c", script]})
-    finally:
-        raw.remove_container(source)
-    return f"{repository}:1"
-
-
-def _until_ended(door: DockerEngine, container: str) -> Any:
-    ends_at = time.monotonic() + 30
-    while (state := door.inspect(container)).running:
-        assert time.monotonic() < ends_at
-        time.sleep(0.05)
-    return state

@@ -16,6 +16,7 @@ from app.errors import (
     EngineTimeoutError,
     EngineUnreachableError,
     ImageMissingError,
+    ImagePullError,
 )
 from tests.engine.fake_engine import Failure, FakeEngine
 from tests.engine.leaks import without_leaks
@@ -26,13 +27,25 @@ SOON = 5.0  # seconds; far above the deadline, since the machine may be busy
 
 CALLS: dict[str, Callable[[DockerEngine], object]] = {
     "ping": lambda engine: engine.ping(),
+    "list_containers": lambda engine: engine.list_containers(),
     "inspect": lambda engine: engine.inspect("c"),
     "inspect_image": lambda engine: engine.inspect_image("img"),
+    "pull": lambda engine: engine.pull("img"),
     "create": lambda engine: engine.create(SPEC),
     "start": lambda engine: engine.start("c"),
     "stop": lambda engine: engine.stop("c", 0),
     "restart": lambda engine: engine.restart("c", 0),
+    "kill": lambda engine: engine.kill("c"),
+    "pause": lambda engine: engine.pause("c"),
+    "unpause": lambda engine: engine.unpause("c"),
+    "update": lambda engine: engine.update("c", cpu_limit=1, memory_limit_mb=64),
     "remove": lambda engine: engine.remove("c"),
+    "stats": lambda engine: engine.stats("c"),
+    "logs": lambda engine: list(engine.logs("c")),
+    "events": lambda engine: list(engine.events()),
+    "volume_create": lambda engine: engine.volume_create("v", {}),
+    "volume_remove": lambda engine: engine.volume_remove("v"),
+    "list_volumes": lambda engine: engine.list_volumes(),
     "exec": lambda engine: engine.exec("c", ["true"]),
 }
 
@@ -41,7 +54,12 @@ each_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 
 def _door(host: str, deadline: float = SOON) -> DockerEngine:
     return DockerEngine(
-        host, query_timeout=deadline, lifecycle_timeout=deadline, exec_timeout=deadline
+        host,
+        query_timeout=deadline,
+        lifecycle_timeout=deadline,
+        exec_timeout=deadline,
+        pull_timeout=deadline,
+        stream_silence=deadline,
     )
 
 
@@ -96,7 +114,9 @@ def test_deadline_holds_whatever_hangs(
 ) -> None:
     fake.failure = failure
     begun = time.monotonic()
-    with pytest.raises(EngineTimeoutError):
+    # Bytes that trickle into a log are no silence; the first eight are no frame either.
+    is_said = failure is Failure.TRICKLING and call is CALLS["logs"]
+    with pytest.raises(EngineError if is_said else EngineTimeoutError):
         call(hasty)
     assert time.monotonic() - begun < SOON
 
@@ -134,7 +154,11 @@ def test_hanging_up_is_a_lost_connection(
         call(met)
 
 
-@pytest.mark.parametrize("name", ["inspect", "inspect_image", "create", "exec"])
+@pytest.mark.parametrize(
+    "name",
+    ["inspect", "inspect_image", "create", "exec", "list_containers", "list_volumes", "stats",
+     "pull", "logs", "events"],
+)  # fmt: skip
 @pytest.mark.parametrize(
     "failure",
     [Failure.TRUNCATED, Failure.GARBAGE, Failure.OTHER_JSON],
@@ -291,7 +315,10 @@ def test_name_that_would_change_the_path_is_never_sent(
         met.inspect(name)
     with pytest.raises(ContainerNotFoundError):
         met.exec(name, ["true"])
+    with pytest.raises(ContainerNotFoundError):
+        met.logs(name)
     met.remove(name)
+    met.volume_remove(name)
     assert len(fake.asked) == asked
 
 
@@ -302,6 +329,8 @@ def test_image_that_would_change_the_path_is_missing(
     asked = len(fake.asked)
     with pytest.raises(ImageMissingError):
         met.inspect_image(image)
+    with pytest.raises(ImagePullError):
+        met.pull(image)
     assert len(fake.asked) == asked
 
 

@@ -1,8 +1,9 @@
 """The protocol and its table of operations."""
 
 import inspect
+from typing import get_args
 
-from app.engine import OPERATIONS, DockerEngine, Engine
+from app.engine import OPERATIONS, DockerEngine, Engine, Operation
 
 
 def _public(kind: type) -> set[str]:
@@ -15,8 +16,9 @@ def test_every_method_of_the_protocol_has_an_operation() -> None:
 
 
 def test_operations_are_those_of_the_metric() -> None:
-    assert set(OPERATIONS.values()) == {
-        "create", "start", "stop", "restart", "remove", "exec", "inspect", "ping",
+    assert set(OPERATIONS.values()) == set(get_args(Operation)) == {
+        "create", "start", "stop", "restart", "kill", "pause", "unpause", "update", "remove",
+        "pull", "exec", "inspect", "list", "logs", "events", "stats", "volume", "ping",
     }  # fmt: skip
     assert OPERATIONS["inspect_image"] == OPERATIONS["inspect"] == "inspect"
 

@@ -1,25 +1,44 @@
 """Stand-ins whose failures can be switched on; used only where the real thing would not fail."""
 
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from typing import TypeVar
 
-from app.engine import ContainerSpec, ContainerState, ExecResult, PortBinding
+from app.engine import (
+    ENVIRONMENT_LABEL,
+    INSTANCE_LABEL,
+    ContainerEvent,
+    ContainerSpec,
+    ContainerState,
+    ContainerStats,
+    ContainerSummary,
+    ExecResult,
+    LayerProgress,
+    LogLine,
+    PortBinding,
+    PullProgress,
+    VolumeSummary,
+)
 from app.errors import (
     ContainerNotFoundError,
+    EngineConflictError,
     EngineError,
     EngineTimeoutError,
     EngineUnreachableError,
     ExecutableMissingError,
     ImageMissingError,
+    ImagePullError,
     PortTakenError,
 )
+from tests.unit.fake_streams import FakeStream, Since
 
 T = TypeVar("T")
 IMAGE = "busybox:1"
 FIRST_FREE_PORT = 32768
+FIRST_START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Failure(Enum):
@@ -55,14 +74,36 @@ class FakeContainer:
     spec: ContainerSpec
     status: str = "created"
     exit_code: int | None = None
+    runs: int = 0
+    oom_killed: bool = False
+
+    @property
+    def up(self) -> bool:
+        """Whether its processes exist, be they frozen."""
+        return self.status in ("running", "paused")
+
+    @property
+    def started_at(self) -> datetime | None:
+        """A second after the start before: each run has a start of its own."""
+        return FIRST_START + timedelta(seconds=self.runs) if self.runs else None
 
 
 @dataclass
 class FakeEngine:
-    """Docker in memory; `failures` maps a method, or `*`, to the way in which it fails."""
+    """Docker in memory; `failures` maps a method, or `*`, to the way in which it fails.
+
+    `stream` as a method is what streams do once they are established.
+    """
 
     images: set[str] = field(default_factory=lambda: {IMAGE})
     containers: dict[str, FakeContainer] = field(default_factory=dict)
+    registry: set[str] = field(default_factory=lambda: {IMAGE})
+    """Images that can be pulled."""
+    volumes: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Name -> labels."""
+    event_queue: list[ContainerEvent] = field(default_factory=list)
+    log_lines: dict[str, list[LogLine]] = field(default_factory=dict)
+    """Id of a container -> what it printed."""
     failures: dict[str, Failure] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     ends_with: int | None = None
@@ -75,15 +116,30 @@ class FakeEngine:
     def ping(self, timeout: float | None = None) -> None:
         return self._call("ping", lambda: None)
 
+    def list_containers(self, *, environment_label_only: bool = True) -> list[ContainerSummary]:
+        return self._call("list_containers", lambda: [*map(_summary, self.containers.items())])
+
     def inspect(self, container: str) -> ContainerState:
         return self._call("inspect", lambda: self._state(container))
 
     def inspect_image(self, image: str) -> str:
         return self._call("inspect_image", lambda: self._image(image))
 
+    def pull(self, image: str, progress: Callable[[PullProgress], None] | None = None) -> None:
+        def work() -> None:
+            if image not in self.registry:
+                raise ImagePullError(image)
+            self.images.add(image)
+
+        self._call("pull", work)
+        if progress is not None:
+            progress(PullProgress((LayerProgress("1", "Pull complete", 10, 10),), 10, 10))
+
     def create(self, spec: ContainerSpec) -> str:
         def work() -> str:
             self._image(spec.image)
+            if spec.volume is not None:
+                self.volumes.setdefault(spec.volume.name, _labels(spec))
             identity = f"id-{len(self.calls)}"
             self.containers[identity] = FakeContainer(spec)
             return identity
@@ -101,6 +157,85 @@ class FakeEngine:
 
     def restart(self, container: str, grace: int) -> None:
         self._call("restart", lambda: self._launch(container))
+
+    def kill(self, container: str, signal: str = "SIGKILL") -> None:
+        def work() -> None:
+            self._require(self._get(container).up)
+            self._end(container, 137)
+
+        self._call("kill", work)
+
+    def pause(self, container: str) -> None:
+        self._call("pause", lambda: self._change(container, "running", "paused"))
+
+    def unpause(self, container: str) -> None:
+        self._call("unpause", lambda: self._change(container, "paused", "running"))
+
+    def update(self, container: str, *, cpu_limit: float, memory_limit_mb: int) -> None:
+        def work() -> None:
+            found = self._get(container)
+            found.spec = replace(found.spec, cpu_limit=cpu_limit, memory_limit_mb=memory_limit_mb)
+
+        self._call("update", work)
+
+    def stats(self, container: str) -> ContainerStats:
+        def work() -> ContainerStats:
+            found = self._get(container)
+            self._require(found.up)
+            limit = found.spec.memory_limit_mb * 2**20
+            return ContainerStats(50.0, 1.5, limit // 2, limit, 1, 2, 3, 4, 5, FIRST_START)
+
+        return self._call("stats", work)
+
+    def logs(
+        self, container: str, *, since_ns: int | None = None, follow: bool = False
+    ) -> FakeStream[LogLine]:
+        def work() -> FakeStream[LogLine]:
+            self._get(container)
+            lines = self.log_lines.setdefault(self._named(container) or "", [])
+            return FakeStream(
+                Since(lines, since_ns, lambda line: line.at_ns),
+                lambda: not (follow and self._is_up(container)),
+                lambda: self._fail("stream"),
+            )
+
+        return self._call("logs", work)
+
+    def events(self, since_ns: int | None = None) -> FakeStream[ContainerEvent]:
+        """Without `since_ns` too it gives what is in the queue: a test may fill it first."""
+
+        def work() -> FakeStream[ContainerEvent]:
+            return FakeStream(
+                Since(self.event_queue, since_ns, lambda event: event.at_ns),
+                lambda: False,
+                lambda: self._fail("stream"),
+            )
+
+        return self._call("events", work)
+
+    def volume_create(self, name: str, labels: Mapping[str, str]) -> None:
+        def work() -> None:
+            self.volumes.setdefault(name, dict(labels))
+
+        self._call("volume_create", work)
+
+    def volume_remove(self, name: str) -> None:
+        def work() -> None:
+            mounts = [container.spec.volume for container in self.containers.values()]
+            self._require(name not in [mount.name for mount in mounts if mount])
+            self.volumes.pop(name, None)
+
+        self._call("volume_remove", work)
+
+    def list_volumes(self) -> list[VolumeSummary]:
+        def work() -> list[VolumeSummary]:
+            return [
+                VolumeSummary(name, labels[ENVIRONMENT_LABEL], labels.get(INSTANCE_LABEL))
+                for name, labels in self.volumes.items()
+                if ENVIRONMENT_LABEL in labels
+            ]
+
+        return self._call("list_volumes", work)
 
     def remove(self, container: str) -> None:
         def work() -> None:
@@ -123,6 +258,10 @@ class FakeEngine:
         (container,) = self.containers.values()
         return container
 
+    def _fail(self, method: str) -> None:
+        if method in self.failures:
+            raise _ERRORS[self.failures[method]]()
+
     def _call(self, method: str, work: Callable[[], T]) -> T:
         self.calls.append(method)
         failure = self.failures.get(method) or self.failures.get("*")
@@ -144,6 +283,20 @@ class FakeEngine:
             raise ContainerNotFoundError
         return self.containers[found]
 
+    @staticmethod
+    def _require(allowed: bool) -> None:
+        if not allowed:
+            raise EngineConflictError
+
+    def _is_up(self, name: str) -> bool:
+        found = self._named(name)
+        return found is not None and self.containers[found].up
+
+    def _change(self, name: str, before: str, after: str) -> None:
+        container = self._get(name)
+        self._require(container.status == before)
+        container.status = after
+
     def _image(self, image: str) -> str:
         if image not in self.images:
             raise ImageMissingError(image)
@@ -152,6 +305,7 @@ class FakeEngine:
     def _launch(self, name: str) -> None:
         container = self._get(name)
         container.status, container.exit_code = "running", None
+        container.runs += 1
         if self.ends_with is not None:
             self._end(name, self.ends_with)
 
@@ -161,18 +315,37 @@ class FakeEngine:
 
     def _state(self, name: str) -> ContainerState:
         container = self._get(name)
-        up = container.status in ("running", "paused")
+        up, started_at = container.up, container.started_at
         return ContainerState(
             id=self._named(name) or "",
             status=container.status,
             running=up,
             paused=container.status == "paused",
             exit_code=container.exit_code,
-            oom_killed=False,
+            oom_killed=container.oom_killed,
             error="",
-            started_at=None,
+            started_at=started_at,
             ports=tuple(_published(container.spec.ports)) if up else (),
+            started=started_at.isoformat() if started_at else "",
+            finished_at=None if up else started_at,
+            environment_id=container.spec.environment_id,
+            instance=container.spec.instance or None,
+            name=container.spec.name,
+            image=container.spec.image,
         )
+
+
+def _summary(entry: tuple[str, FakeContainer]) -> ContainerSummary:
+    identity, container = entry
+    spec = container.spec
+    return ContainerSummary(
+        identity, spec.name, spec.environment_id, spec.instance or None, container.status
+    )
+
+
+def _labels(spec: ContainerSpec) -> dict[str, str]:
+    instance = {INSTANCE_LABEL: spec.instance} if spec.instance else {}
+    return {ENVIRONMENT_LABEL: spec.environment_id, **instance}
 
 
 def _published(ports: Sequence[PortBinding]) -> list[PortBinding]:

@@ -30,7 +30,8 @@ class Raising(FakeEngine):
 
 
 def _make(error: type[Exception]) -> Exception:
-    return error("busybox") if error is errors.ImageMissingError else error()
+    named = (errors.ImageMissingError, errors.ImagePullError)
+    return error("busybox") if error in named else error()
 
 
 def test_every_error_of_the_engine_is_classified() -> None:
@@ -62,24 +63,40 @@ def test_what_nobody_foresaw_is_a_failure(error: BaseException) -> None:
 _SPEC = ContainerSpec("e", "n", IMAGE, {}, [], 1.0, 64)
 _ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "ping": (),
+    "list_containers": (),
     "inspect": ("n",),
     "inspect_image": (IMAGE,),
+    "pull": (IMAGE,),
     "create": (_SPEC,),
     "start": ("n",),
     "stop": ("n", 1),
     "restart": ("n", 1),
+    "kill": ("n",),
+    "pause": ("n",),
+    "unpause": ("n",),
+    "update": ("n",),
+    "stats": ("n",),
+    "logs": ("n",),
+    "events": (),
+    "volume_create": ("v", {}),
+    "volume_remove": ("v",),
+    "list_volumes": (),
     "remove": ("n",),
     "exec": ("n", ["true"]),
 }
+
+
+_NAMED: dict[str, dict[str, Any]] = {"update": {"cpu_limit": 2.0, "memory_limit_mb": 128}}
 
 
 @pytest.mark.parametrize("method", OPERATIONS)
 def test_every_operation_counts_once(method: str) -> None:
     fake = FakeEngine()
     fake.create(_SPEC)
+    fake.only().status = "paused" if method == "unpause" else "running"
     engine: Engine = measured(fake)
     with moved(CALLS) as calls, moved(TIMES) as times:
-        getattr(engine, method)(*_ARGUMENTS[method])
+        getattr(engine, method)(*_ARGUMENTS[method], **_NAMED.get(method, {}))
 
     assert calls == {(OPERATIONS[method], "success"): 1}
     assert times == {(OPERATIONS[method],): 1}

@@ -1,0 +1,48 @@
+"""A door to the real Docker Engine, and a container behind it."""
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from app.engine import ENVIRONMENT_LABEL, ContainerSpec, DockerEngine
+from tests.services.docker_engine import DockerEngine as RealEngine
+
+
+@pytest.fixture
+def door(docker_engine: RealEngine) -> Iterator[DockerEngine]:
+    door = DockerEngine(docker_engine.host, query_timeout=30)
+    yield door
+    door.close()
+
+
+@pytest.fixture
+def raw(docker_engine: RealEngine) -> Iterator[Any]:
+    with docker_engine.client() as client:
+        yield client  # as Any: the stubs leave half of what is read here untyped
+
+
+@pytest.fixture
+def spec(docker_engine: RealEngine, raw: Any) -> Iterator[ContainerSpec]:
+    """A container to make; whatever carries its environment's label is removed at the end."""
+    environment = uuid.uuid4().hex
+    yield ContainerSpec(
+        environment_id=environment,
+        name=f"vibebox-{environment}",
+        image=docker_engine.busybox,
+        env={"GREETING": "hello = world"},
+        ports=[],
+        cpu_limit=0.5,
+        memory_limit_mb=64,
+    )
+    labels = {"label": f"{ENVIRONMENT_LABEL}={environment}"}
+    for left in raw.containers(all=True, filters=labels):
+        raw.remove_container(left["Id"], v=True, force=True)
+
+
+@pytest.fixture
+def running(door: DockerEngine, spec: ContainerSpec) -> str:
+    container = door.create(spec)
+    door.start(container)
+    return container
