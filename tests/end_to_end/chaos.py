@@ -17,8 +17,13 @@ from tests.services.docker_engine import DockerEngine
 from tests.services.postgresql import PostgreSQL
 from tests.services.web import WebServer
 
-OPERATIONS = ("start", "start", "stop", "restart", "delete")
-_ENVIRONMENTS = 10
+# What a user asks for, by the status that the environment had when it was last seen.
+_WISHES = {
+    "running": ("stop", "stop", "restart", "restart", "delete"),
+    "stopped": ("start", "start", "start", "start", "delete"),
+    "error": ("start", "start", "restart", "delete"),
+}
+_ENVIRONMENTS = 14
 # A client that was refused tries again a little later; else an outage would eat all operations.
 _PAUSE = 0.3
 
@@ -27,7 +32,7 @@ class Users:
     """Threads that create, start, stop, restart and delete environments, `operations` in all.
 
     Attributes: answers (how often each operation got each answer; "none" when the connection
-    broke).
+    broke). A conflict is an answer, but no operation: nothing was done.
     """
 
     def __init__(self, server: WebServer, api: Api, image: str, operations: int, seed: int) -> None:
@@ -38,7 +43,8 @@ class Users:
         self._left = operations
         self._seed = seed
         self._lock = threading.Lock()
-        self._environments: list[str] = []
+        self._environments: dict[str, str] = {}
+        """Each with the status that was last seen."""
         self._threads: list[threading.Thread] = []
 
     def start(self, threads: int) -> None:
@@ -79,11 +85,12 @@ class Users:
         choice = random.Random(self._seed * 1000 + number)
         while self._take():
             with self._lock:
-                known = list(self._environments)
-            if len(known) < _ENVIRONMENTS and (not known or choice.random() < 0.4):
+                known = list(self._environments.items())
+            if len(known) < _ENVIRONMENTS and (not known or choice.random() < 0.3):
                 self._create(f"chaos-{number}-{choice.getrandbits(40):x}")
             else:
-                self._act(choice.choice(known), choice.choice(OPERATIONS))
+                environment, status = choice.choice(known)
+                self._act(environment, choice.choice(_WISHES.get(status, ("stop", "start"))))
 
     def _take(self) -> bool:
         with self._lock:
@@ -94,8 +101,7 @@ class Users:
         body = {"name": name, "image": self._image, "memory_limit_mb": 32}
         response = self._send("create", "POST", self._url, body)
         if response is not None and response.status_code == 201:
-            with self._lock:
-                self._environments.append(response.json()["id"])
+            self._see(response.json())
 
     def _act(self, environment: str, operation: str) -> None:
         url = f"{self._url}/{environment}"
@@ -103,10 +109,26 @@ class Users:
             response = self._send(operation, "DELETE", url)
         else:
             response = self._send(operation, "POST", f"{url}/{operation}")
-        if response is not None and response.status_code in (204, 404):
+        if response is None or response.status_code == 409 or response.status_code >= 500:
+            self._look(url)
+        elif response.status_code in (204, 404):
             with self._lock:
-                if environment in self._environments:
-                    self._environments.remove(environment)
+                self._environments.pop(environment, None)
+        else:
+            self._see(response.json())
+
+    def _look(self, url: str) -> None:
+        """Find out what became of the environment."""
+        try:
+            response = requests.get(url, headers=self._headers, timeout=20, proxies={"http": ""})
+        except requests.RequestException:
+            return
+        if response.ok:
+            self._see(response.json())
+
+    def _see(self, environment: dict[str, str]) -> None:
+        with self._lock:
+            self._environments[environment["id"]] = environment["status"]
 
     def _send(
         self, operation: str, method: str, url: str, body: object = None
@@ -127,6 +149,7 @@ class Users:
     def _note(self, operation: str, answer: str) -> None:
         with self._lock:
             self.answers[operation, answer] += 1
+            self._left += answer == "409"
 
 
 class Reaper:
@@ -168,7 +191,7 @@ class Reaper:
 
     def pause(self) -> float:
         """Return how long to leave everything alone."""
-        return self._choice.uniform(1.0, 4.0)
+        return self._choice.uniform(0.5, 3.5)
 
     def _kill_worker(self) -> None:
         workers = self._server.worker_pids()
