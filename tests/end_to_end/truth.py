@@ -19,6 +19,7 @@ def query(server: WebServer, statement: str) -> list[tuple[Any, ...]]:
     """Return the rows of a statement, on a connection of its own."""
     url = server.env["DATABASE_URL"].replace("+psycopg2", "")
     with closing(psycopg2.connect(url, connect_timeout=5)) as connection:
+        connection.autocommit = True
         with connection.cursor() as cursor:
             cursor.execute(statement)
             return cursor.fetchall()
