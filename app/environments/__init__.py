@@ -7,12 +7,10 @@ from app.engine import Engine
 from app.environments.changes import Changes
 from app.environments.containers import Containers
 from app.environments.events import Events
-from app.environments.expiry import Expiry
-from app.environments.installation import installation_id
+from app.environments.installation import InstallationId
 from app.environments.operations import Operations
 from app.environments.pulls import Pulls
 from app.environments.records import Records
-from app.environments.removal import Removal
 from app.environments.routes import api
 from app.environments.service import Environments, Limits
 from app.environments.settling import Settling
@@ -24,7 +22,7 @@ from app.secret_values import SecretValues
 from app.settings import Settings
 from app.storage import Database
 
-__all__ = ["api", "build", "build_containers", "build_expiry", "build_pulls", "templates_api"]
+__all__ = ["api", "build", "build_containers", "build_pulls", "templates_api"]
 
 
 def build(
@@ -57,7 +55,7 @@ def build_containers(settings: Settings, database: Database, engine: Engine) -> 
     return Containers(
         engine,
         SecretValues(settings.secret_keys),
-        lambda: installation_id(database),
+        InstallationId(database),
         grace=settings.stop_grace,
         pids_limit=settings.pids_limit,
     )
@@ -70,13 +68,3 @@ def build_pulls(
     containers = build_containers(settings, database, engine)
     transitions = Transitions(database, presence)
     return Pulls(database, presence, containers, Settling(transitions, containers))
-
-
-def build_expiry(
-    settings: Settings, database: Database, engine: Engine, presence: Presence
-) -> Expiry:
-    """Return what ends expired environments; the leading agent drives it."""
-    containers = build_containers(settings, database, engine)
-    transitions = Transitions(database, presence)
-    removal = Removal(database, containers, Settling(transitions, containers))
-    return Expiry(database, transitions, removal)

@@ -14,7 +14,7 @@ from app.environments import ports
 from app.environments.containers import Containers
 from app.environments.records import refuse_ambiguous, unique_name
 from app.environments.settling import Settling
-from app.environments.transitions import Passage, Transitions
+from app.environments.transitions import Passage, Transitions, run_fields
 from app.errors import EngineError, EnvironmentConflictError, EnvironmentNameTakenError
 from app.secret_values import SecretValues
 from app.storage import Database, Environment, EnvironmentStatus, Project, utc_now
@@ -32,7 +32,7 @@ class _Way:
     """How a change reaches the container; after `harmless` errors that is as it was."""
 
     allowed: tuple[EnvironmentStatus, ...]
-    carry_out: Callable[[Environment, Mapping[str, Any]], str | None]
+    carry_out: Callable[[Passage, Mapping[str, Any]], dict[str, Any]]
     harmless: tuple[type[EngineError], ...] = ()
 
 
@@ -84,28 +84,30 @@ class Changes:
         with self._settling.passing(passage, harmless=way.harmless), unique_name():
             # Before the container is touched: a refusal must not cost the user's files in it.
             self._refuse(identity, passage.environment, fields, secrets)
-            container = way.carry_out(passage.environment, fields)
-            self._finish(identity, passage, fields, secrets, container)
+            changes = way.carry_out(passage, fields)
+            self._finish(identity, passage, {**fields, **changes}, secrets)
 
-    def _limit(self, environment: Environment, fields: Mapping[str, Any]) -> str | None:
-        """Set the limits of the container there is, and return its id."""
+    def _limit(self, passage: Passage, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Set the limits of the container there is."""
+        environment = passage.environment
         state = self._containers.look(environment)
-        if state is None:
-            if environment.status in UP:
-                raise EnvironmentConflictError(
-                    "The container is gone; look at the environment again in a moment."
-                )
-            return None
-        self._containers.limit(
-            state.id,
-            fields.get("cpu_limit", environment.cpu_limit),
-            fields.get("memory_limit_mb", environment.memory_limit_mb),
-        )
-        return state.id
+        if state is not None:
+            self._containers.limit(
+                state.id,
+                fields.get("cpu_limit", environment.cpu_limit),
+                fields.get("memory_limit_mb", environment.memory_limit_mb),
+            )
+        elif environment.status in UP:
+            raise EnvironmentConflictError(
+                "The container is gone; look at the environment again in a moment."
+            )
+        return {}
 
-    def _discard(self, environment: Environment, _fields: Mapping[str, Any]) -> None:
+    def _discard(self, passage: Passage, _fields: Mapping[str, Any]) -> dict[str, Any]:
         """Remove the container: the next start makes one with the new fields."""
-        self._containers.remove(environment)
+        passage.seen = self._containers.look(passage.environment)
+        self._containers.remove(passage.environment)
+        return run_fields(passage, None)
 
     def _refuse(
         self,
@@ -132,16 +134,16 @@ class Changes:
         passage: Passage,
         fields: Mapping[str, Any],
         secrets: Mapping[str, str | None],
-        container: str | None,
     ) -> None:
         before = passage.environment
-        changes = {**fields, "container_id": container}
+        changes = dict(fields)
+        exits = passage.exits(None) if "container_id" in fields else ()
         with self._database.writing() as session:
             if "secrets" in fields:
                 # Read again: a rotation of the keys may have renewed them meanwhile.
                 changes["secrets"] = merged(_secrets(session, before.id), secrets)
             ended = self._transitions.end_in(
-                session, passage, before.status, error=before.error, **changes
+                session, passage, before.status, exits, error=before.error, **changes
             )
             if ended and "ports" in fields:
                 ports.reserve(session, identity, before.id, fields["ports"])

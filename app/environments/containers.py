@@ -5,6 +5,8 @@ before anything is changed, and what is true of the container now.
 """
 
 from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
 
 from app.engine import (
     ENVIRONMENT_LABEL,
@@ -68,28 +70,29 @@ class Containers:
         except EngineTimeoutError as error:
             raise EngineUnreachableError from error
 
-    def ensure(self, environment: Environment) -> str:
-        """Return the id of the environment's container; make one where there is none.
+    def ensure(self, environment: Environment, seen: ContainerState | None) -> str:
+        """Return the id of the environment's container; make one where none was `seen`.
 
         Raises: SecretsUnavailableError and EngineUnreachableError (nothing was changed),
         ImageMissingError and what create raises.
         """
-        container = self.prepare(environment, PullPolicy.NEVER)
+        container = self.prepare(environment, seen, PullPolicy.NEVER)
         if container is None:
             raise ImageMissingError(environment.image)
         return container
 
-    def prepare(self, environment: Environment, policy: PullPolicy) -> str | None:
+    def prepare(
+        self, environment: Environment, seen: ContainerState | None, policy: PullPolicy
+    ) -> str | None:
         """Do as `ensure`; None, with nothing changed, where the image must be pulled first."""
         variables = self._variables(environment)
-        state = self.look(environment)
-        if state is None or policy is PullPolicy.ALWAYS:
+        if seen is None or policy is PullPolicy.ALWAYS:
             held = self.image(environment.image)
             if policy is PullPolicy.ALWAYS or (held is None and policy is PullPolicy.MISSING):
                 return None
             if held is None:
                 raise ImageMissingError(environment.image)
-        return state.id if state is not None else self._create(environment, variables)
+        return seen.id if seen is not None else self._create(environment, variables)
 
     def image(self, image: str) -> str | None:
         """Return the id of an image of the host, None where it holds none of that name."""
@@ -124,12 +127,13 @@ class Containers:
         self._engine.restart(container, self._grace)
         return self._engine.inspect(container)
 
-    def stop(self, container: str) -> None:
-        """Stop the container; one that is gone is stopped."""
+    def stop(self, container: str) -> ContainerState | None:
+        """Stop the container and return its state right after; one that is gone is stopped."""
         try:
             self._engine.stop(container, self._grace)
+            return self._engine.inspect(container)
         except ContainerNotFoundError:
-            return
+            return None
 
     def inspect(self, container: str) -> ContainerState:
         """Return the state of the container."""
@@ -214,7 +218,17 @@ class Containers:
 
 def container_name(environment: Environment) -> str:
     """Return the name of the environment's container: fixed, so that a lost one is found."""
-    return f"vibebox-{environment.id}"
+    return name_for(environment.id)
+
+
+def name_for(environment_id: str) -> str:
+    """Return the name of the container of an environment that is known by its id alone."""
+    return f"vibebox-{environment_id}"
+
+
+def published(state: ContainerState) -> list[dict[str, Any]]:
+    """Return where the container's ports are published, as a record keeps them."""
+    return [asdict(port) for port in state.ports if port.host_port] if state.running else []
 
 
 def volume_name(environment: Environment) -> str:

@@ -1,18 +1,20 @@
-"""Which VibeBox this is: its containers and volumes carry the id."""
-
-from weakref import WeakKeyDictionary
+"""The id of this VibeBox, by which its containers are told from those of another one."""
 
 from sqlalchemy import select
 
 from app.storage import Database, Installation
 
-# It never changes in the life of a database; two threads that read it at once read the same.
-_known: WeakKeyDictionary[Database, str] = WeakKeyDictionary()
 
+class InstallationId:
+    """Reads the id when it is first asked for, and keeps it."""
 
-def installation_id(database: Database) -> str:
-    """Return the id of the installation, read once for each database."""
-    if database not in _known:
-        with database.reading() as session:
-            _known[database] = session.scalars(select(Installation.id)).one()
-    return _known[database]
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._id: str | None = None
+
+    def __call__(self) -> str:
+        """Return the id. Raises: StorageUnavailableError."""
+        if self._id is None:
+            with self._database.reading() as session:
+                self._id = session.scalars(select(Installation.id)).one()
+        return self._id

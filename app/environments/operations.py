@@ -9,9 +9,9 @@ from app.environments import pull_rows, starts
 from app.environments.containers import Containers
 from app.environments.removal import Removal
 from app.environments.settling import Settling
-from app.environments.transitions import Passage, Transitions, audit_change
+from app.environments.transitions import Passage, Transitions, audit_change, run_fields
 from app.errors import ContainerNotFoundError, EngineConflictError, EnvironmentConflictError
-from app.storage import Database, EnvironmentStatus, PullPolicy
+from app.storage import Database, Environment, EnvironmentStatus, PullPolicy, utc_now
 
 _AT_REST = (EnvironmentStatus.STOPPED, EnvironmentStatus.ERROR)
 _UP = (EnvironmentStatus.RUNNING, EnvironmentStatus.PAUSED, EnvironmentStatus.ERROR)
@@ -34,7 +34,7 @@ class Operations:
         self._containers = containers
         self._settling = settling
         self._starts = starts.Starts(containers, settling)
-        self._removal = Removal(database, containers, settling)
+        self._removal = Removal(transitions, containers, settling)
 
     def start(
         self, identity: Identity, environment_id: str, policy: PullPolicy | None = None
@@ -53,7 +53,10 @@ class Operations:
             self._settling.passing(passage),
         ):
             environment = passage.environment
-            container = self._containers.prepare(environment, policy or environment.pull)
+            passage.seen = self._containers.look(environment)
+            container = self._containers.prepare(
+                environment, passage.seen, policy or environment.pull
+            )
             if container is None:
                 attempt.outcome = None  # its end is told by the agent
                 return pull_rows.queue(self._database, passage)
@@ -66,9 +69,9 @@ class Operations:
             identity, environment_id, _UP, EnvironmentStatus.STARTING, "restart", ends=True
         )
         with self._settling.passing(passage):
-            container = self._containers.ensure(passage.environment)
-            passage.environment.container_id = container
-            self._settling.settle(passage, self._containers.restart(container))
+            passage.seen = self._containers.look(passage.environment)
+            container = self._containers.ensure(passage.environment, passage.seen)
+            self._starts.launch(passage, container, starts.Attempt(), again=True)
 
     def stop(self, identity: Identity, environment_id: str) -> None:
         """Stop the container; it stays, with its files. Ends a start that waits for its image."""
@@ -78,11 +81,16 @@ class Operations:
             identity, environment_id, _UP, EnvironmentStatus.STOPPING, "stop", ends=True
         )
         with self._settling.passing(passage):
-            state = self._containers.look(passage.environment)
-            if state is not None:
-                self._containers.stop(state.id)
+            passage.seen = after = self._containers.look(passage.environment)
+            if after is not None:
+                after = self._containers.stop(after.id)
             self._transitions.end(
-                passage, EnvironmentStatus.STOPPED, error=None, published_ports=[]
+                passage,
+                EnvironmentStatus.STOPPED,
+                passage.exits(after),
+                error=None,
+                published_ports=[],
+                **run_fields(passage, after),
             )
 
     def pause(self, identity: Identity, environment_id: str) -> None:
@@ -109,16 +117,20 @@ class Operations:
 
     def delete(self, identity: Identity, environment_id: str) -> None:
         """Remove container, volume and record. Raises: as `Environments.delete`."""
-        passage = self._transitions.begin(
-            identity,
-            environment_id,
-            _ANY,
-            EnvironmentStatus.STOPPING,
-            action=Action.ENVIRONMENT_DELETE,
-            audited="environment.delete",
-            ends=True,
-        )
-        self._removal.carry_out(passage)
+        self._removal.carry_out(self._begin_removal(identity, environment_id, "environment.delete"))
+
+    def expire(self, environment_id: str) -> None:
+        """Delete the environment as VibeBox itself, if its time is over. Raises: as `delete`."""
+        with self._database.writing() as session:
+            environment = session.get(Environment, environment_id, with_for_update=True)
+            if environment is not None and is_over(environment):
+                pull_rows.cancel(session, environment)
+        passage = self._begin_removal(None, environment_id, "environment.expire")
+        before = passage.environment
+        if is_over(before):
+            self._removal.carry_out(passage)
+        else:  # somebody gave it more time meanwhile
+            self._transitions.end(passage, before.status, end_requested=before.end_requested)
 
     def stats(self, identity: Identity, environment_id: str) -> ContainerStats:
         """Measure what the container uses. Raises: as `Environments.stats`."""
@@ -135,6 +147,19 @@ class Operations:
             return self._containers.stats(container)
         except (ContainerNotFoundError, EngineConflictError) as error:
             raise EnvironmentConflictError(_GONE) from error
+
+    def _begin_removal(
+        self, identity: Identity | None, environment_id: str, audited: str
+    ) -> Passage:
+        return self._transitions.begin(
+            identity,
+            environment_id,
+            _ANY,
+            EnvironmentStatus.STOPPING,
+            action=Action.ENVIRONMENT_DELETE,
+            audited=audited,
+            ends=True,
+        )
 
     def _begin(
         self,
@@ -160,7 +185,7 @@ class Operations:
         """Carry out a pause or its end; what is so already is fine."""
         harmless = (EngineConflictError, ContainerNotFoundError)
         with self._settling.passing(passage, harmless):
-            state = self._containers.look(passage.environment)
+            passage.seen = state = self._containers.look(passage.environment)
             if state is None or not state.running:
                 raise EnvironmentConflictError(_GONE)
             if state.paused is not frozen:
@@ -179,3 +204,8 @@ class Operations:
                 return False
             audit_change(session, identity, "environment.stop", environment, before)
         return True
+
+
+def is_over(environment: Environment) -> bool:
+    """Tell whether the environment's time is over."""
+    return environment.expires_at is not None and environment.expires_at <= utc_now()

@@ -63,6 +63,7 @@ def cancel(session: Session, environment: Environment) -> bool:
             status_changed_at=utc_now(),
             held_by=None,
             error=None,
+            end_requested=False,
             published_ports=[],
         )
     )

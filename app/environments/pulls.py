@@ -164,10 +164,12 @@ class Pulls:
         passage = taken.passage
         environment = passage.environment
         with self._settling.passing(passage), self._noted(taken, PullStatus.DONE):
-            if environment.container_id and self._containers.image(taken.image) != before:
+            passage.seen = self._containers.look(environment)
+            if passage.seen is not None and self._containers.image(taken.image) != before:
                 self._containers.remove(environment)
                 environment.container_id = None
-            self._starts.launch(passage, self._containers.ensure(environment), attempt)
+            seen = self._containers.look(environment)
+            self._starts.launch(passage, self._containers.ensure(environment, seen), attempt)
 
     @contextmanager
     def _noted(self, taken: TakenPull, status: PullStatus) -> Iterator[None]:

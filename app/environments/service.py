@@ -126,6 +126,10 @@ class Environments:
         """
         self._operations.delete(identity, environment_id)
 
+    def expire(self, environment_id: str) -> None:
+        """Delete the environment as VibeBox itself, if its time is over. Raises: as `delete`."""
+        self._operations.expire(environment_id)
+
     def start(
         self,
         identity: Identity,

@@ -3,12 +3,11 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import Any
 
 from app.engine import ContainerState
-from app.environments.containers import Containers
-from app.environments.transitions import Passage, Transitions
+from app.environments.containers import Containers, published
+from app.environments.transitions import Passage, Transitions, run_fields
 from app.errors import (
     EngineError,
     EngineTimeoutError,
@@ -18,6 +17,7 @@ from app.errors import (
     InvalidInputError,
     PortReservedError,
     SecretsUnavailableError,
+    StorageError,
     VibeBoxError,
 )
 from app.storage import EnvironmentStatus
@@ -49,6 +49,10 @@ class Settling:
         unchanged: tuple[type[VibeBoxError], ...] = (*_REFUSALS, *harmless)
         try:
             yield
+        except StorageError:
+            # What Docker did is done; the agent records it.
+            self._transitions.drop(passage)
+            raise
         except unchanged as error:
             self._restore(passage, error)
             raise
@@ -77,9 +81,13 @@ class Settling:
                 f"The container ended right after its start, with exit code {state.exit_code}; "
                 "choose an image whose command keeps running."
             )
-        ports = [asdict(port) for port in state.ports if port.host_port] if state.running else []
         self._transitions.end(
-            passage, status, error=error, container_id=state.id, published_ports=ports
+            passage,
+            status,
+            passage.exits(state),
+            error=error,
+            published_ports=published(state),
+            **run_fields(passage, state),
         )
         return error is not None
 

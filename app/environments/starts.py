@@ -74,10 +74,16 @@ class Starts:
         self._containers = containers
         self._settling = settling
 
-    def launch(self, passage: Passage, container: str, attempt: Attempt) -> None:
-        """Start the container, wait until it answers, and end the passage with the truth."""
+    def launch(
+        self, passage: Passage, container: str, attempt: Attempt, *, again: bool = False
+    ) -> None:
+        """Start the container, wait until it answers, and end the passage with the truth.
+
+        `again` stops it first.
+        """
         passage.environment.container_id = container
-        state = self._containers.start(container)
+        launch = self._containers.restart if again else self._containers.start
+        state = launch(container)
         if state.running:
             state = self._await_answer(container, state, attempt)
         if self._settling.settle(passage, state):

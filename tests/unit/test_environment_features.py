@@ -8,9 +8,8 @@ from flask_openapi3 import OpenAPI
 from sqlalchemy import select, update
 
 from app.engine import INSTANCE_LABEL
-from app.environments import build_expiry
-from app.environments.expiry import Expiry
-from app.environments.installation import installation_id
+from app.environments.installation import InstallationId
+from app.errors import EngineUnreachableError
 from app.storage import AuditEntry, Environment, utc_now
 from tests.unit.conftest import User, parts
 from tests.unit.fakes import IMAGE, Failure, FakeEngine
@@ -26,13 +25,6 @@ def running(user: User) -> str:
     identity = user.new_environment()
     assert body(user.post(one(identity, "start")))["status"] == "running"
     return identity
-
-
-@pytest.fixture
-def expiry(app: OpenAPI) -> Expiry:
-    """What the leading agent drives."""
-    whole = parts(app)
-    return build_expiry(whole.settings, whole.database, whole.engine, whole.presence)
 
 
 def audited(app: OpenAPI) -> list[tuple[str, str]]:
@@ -97,7 +89,7 @@ def test_volume_outlives_the_container(user: User, running: str, engine: FakeEng
 def test_container_and_volume_carry_the_installation(
     app: OpenAPI, user: User, running: str, engine: FakeEngine
 ) -> None:
-    instance = installation_id(parts(app).database)
+    instance = InstallationId(parts(app).database)()
 
     assert engine.only().spec.instance == instance
     assert engine.volumes[f"vibebox-{running}"] == {
@@ -188,7 +180,7 @@ def expire(app: OpenAPI, identity: str) -> None:
 
 
 def test_expired_environments_go_with_all_they_have(
-    app: OpenAPI, user: User, running: str, engine: FakeEngine, expiry: Expiry
+    app: OpenAPI, user: User, running: str, engine: FakeEngine
 ) -> None:
     pulling = user.new_environment("pulling", image="remote:1")
     user.post(one(pulling, "start"))
@@ -196,24 +188,28 @@ def test_expired_environments_go_with_all_they_have(
     expire(app, running)
     expire(app, pulling)
 
-    assert expiry.run() == 2
+    for identity in (running, pulling):
+        parts(app).environments.expire(identity)
 
     assert (engine.containers, engine.volumes) == ({}, {})
     assert [item["id"] for item in body(user.get(ENVIRONMENTS))["items"]] == [kept]
     assert audited(app)[-1] == ("environment.expire", "vibebox")
-    assert expiry.run() == 0
+    parts(app).environments.expire(kept)
+    assert body(user.get(one(kept)))["status"] == "stopped"  # its time is not over
 
 
 def test_expired_environment_is_tried_again(
-    app: OpenAPI, user: User, running: str, engine: FakeEngine, expiry: Expiry
+    app: OpenAPI, user: User, running: str, engine: FakeEngine
 ) -> None:
     expire(app, running)
     engine.failures["*"] = Failure.UNREACHABLE
-    assert expiry.run() == 0
+    with pytest.raises(EngineUnreachableError):
+        parts(app).environments.expire(running)
     assert body(user.get(one(running)))["status"] == "running"
 
     engine.failures.clear()
-    assert expiry.run() == 1
+    parts(app).environments.expire(running)
+    assert engine.containers == {}
 
 
 @pytest.mark.parametrize(
