@@ -14,16 +14,12 @@ import pytest
 import requests
 from sqlalchemy import text
 
-from app.engine import DockerEngine as Door
-from app.environments import build_pulls
-from app.environments.pulls import Pulls
-from app.processes import Presence
 from app.secret_values import new_key
-from app.settings import Settings
 from app.storage import Database
 from tests.conftest import WebServerFactory
 from tests.end_to_end.api import Api
 from tests.end_to_end.test_environments import containers
+from tests.services.agent import Agent
 from tests.services.docker_engine import DockerEngine
 from tests.services.postgresql import PostgreSQL
 from tests.services.registry import Registry
@@ -203,31 +199,13 @@ def image(docker_engine: DockerEngine, registry: Registry) -> str:
 
 
 @contextmanager
-def working(server: WebServer) -> Iterator[Pulls]:
-    """Do beside the service what the leading agent does for pulls."""
-    database = Database(server.env["DATABASE_URL"])
-    engine = Door(server.env["DOCKER_HOST"])
-    presence = Presence(database, "agent")
-    settings = Settings(secret_keys=server.env["VIBEBOX_SECRET_KEYS"])
-    pulls = build_pulls(settings, database, engine, presence)
-    stop = threading.Event()
-
-    def drive() -> None:
-        while not stop.wait(0.2):
-            pulls.run_pending()
-
-    presence.start()
-    thread = threading.Thread(target=drive)
-    thread.start()
+def working(server: WebServer) -> Iterator[None]:
+    """Let an agent work beside the service."""
+    agent = Agent.beside(server).start()
     try:
-        yield pulls
+        yield
     finally:
-        stop.set()
-        thread.join()
-        pulls.close()
-        presence.close()
-        engine.close()
-        database.dispose()
+        agent.close()
 
 
 def test_start_pulls_its_image(
