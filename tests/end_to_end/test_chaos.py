@@ -24,7 +24,7 @@ THREADS = 6
 WORKERS = 4
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
 # After that no further operation is begun: a slow machine does fewer.
-LONGEST = 110.0
+LONGEST = 130.0
 # A process is known to be dead after 20 s, a stop may take 10 s, a sweep comes every 30 s.
 SETTLING = 75.0
 
