@@ -84,6 +84,8 @@ def test_every_record_is_true_after_all_kinds_of_deaths(
     running = len(docker_engine.client().containers())
     started = users.succeeded("start", "restart")
     assert started > 0
+    unforeseen = [key for key in users.answers if key[1] == "500"]
+    assert unforeseen == []
     # Each start that was confirmed is a run that goes on, or whose end is recorded.
     assert recorded_exits(server).total() + running >= started
     assert server.metric("vibebox_environment_drift") == 0
