@@ -15,7 +15,7 @@ from sqlalchemy import ScalarSelect, delete, select, update
 from sqlalchemy.orm import Session
 
 from app.errors import StorageError
-from app.storage import Database, Process, new_id, utc_now
+from app.storage import Database, Process, insert_missing, new_id, utc_now
 
 # Shorter costs more writes; longer leaves what a killed process held unhealed for longer.
 STALE = timedelta(seconds=20)
@@ -82,9 +82,10 @@ class Presence:
         now = utc_now()
         seen = update(Process).where(Process.id == self.id).values(seen_at=now)
         if session.execute(seen.returning(Process.id)).first() is None:
-            session.add(Process(id=self.id, place=self._place, started_at=now, seen_at=now))
+            # A request that begins the first passage may do so at the same moment.
+            row = {"id": self.id, "place": self._place, "started_at": now, "seen_at": now}
+            insert_missing(session, Process, [row])
             session.execute(delete(Process).where(Process.seen_at < now - _FORGET))
-            session.flush()
 
 
 def living() -> ScalarSelect[str]:

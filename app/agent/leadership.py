@@ -87,13 +87,13 @@ class Leadership:
                 self._closing.wait(_CONTEND_SECONDS)
                 continue
             self._term = term
-            _log.info("leading", extra={"epoch": term.held.epoch})
             self._serve(term)
             _log.info("leading no longer", extra={"epoch": term.held.epoch})
 
     def _serve(self, term: Term) -> None:
         try:
             self._begin(term)
+            _log.info("leading", extra={"epoch": term.held.epoch})
             self._keep(term)
         except StorageError as error:
             _log.warning("the term cannot begin", extra={"why": _why(error)})

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from app.errors import VibeBoxError
-from app.storage import Database, Lease, utc_now
+from app.storage import Database, Lease, insert_missing, utc_now
 
 NAME = "agent"
 TTL = timedelta(seconds=8)
@@ -106,6 +105,5 @@ def _bound(session: Session) -> None:
 
 
 def _ensure_row(session: Session) -> None:
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     row = {"name": NAME, "holder": "", "epoch": 0, "expires_at": _NEVER}
-    session.execute(insert(Lease).values(**row).on_conflict_do_nothing())
+    insert_missing(session, Lease, [row])

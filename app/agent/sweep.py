@@ -26,6 +26,9 @@ _UP = {
     "restarting": EnvironmentStatus.RUNNING,
     "paused": EnvironmentStatus.PAUSED,
 }
+# The list shows no difference between two ends of a container: what is at rest is looked at again
+# every so many sweeps, in case a database came back with an older state.
+_CLOSELY_EVERY = 10
 _AT_REST = (EnvironmentStatus.STOPPED, EnvironmentStatus.ERROR)
 _log = logging.getLogger(__name__)
 
@@ -60,6 +63,7 @@ class Sweep:
         self._follow = follow
         self._gap = threading.Event()
         self._gap.set()
+        self._sweeps = 0
         self.wanted = threading.Event()
         """Set: the next sweep is due at once."""
 
@@ -70,7 +74,8 @@ class Sweep:
 
     def run(self) -> None:
         """Sweep once. Raises: EngineError, StorageError, LeadershipLostError."""
-        closely = self._gap.is_set()
+        self._sweeps += 1
+        closely = self._gap.is_set() or self._sweeps % _CLOSELY_EVERY == 0
         self._gap.clear()
         try:
             self._sweep(closely)

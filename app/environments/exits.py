@@ -11,11 +11,10 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import exists, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from app.engine import ContainerState
-from app.storage import ContainerExit, Environment, ExitReason, utc_now
+from app.storage import ContainerExit, Environment, ExitReason, insert_missing, utc_now
 
 # A shell and Docker report the end by a signal as 128 and its number.
 _SIGNALS = 128
@@ -101,12 +100,7 @@ def note(session: Session, environment_id: str, exits: Iterable[Exit]) -> None:
         }
         for ended in exits
     ]
-    if not rows:
-        return
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(postgresql.insert(ContainerExit).on_conflict_do_nothing(), rows)
-    else:
-        session.execute(sqlite.insert(ContainerExit).on_conflict_do_nothing(), rows)
+    insert_missing(session, ContainerExit, rows)
 
 
 def is_noted(session: Session, run: Run) -> bool:

@@ -23,7 +23,10 @@ _WISHES = {
     "stopped": ("start", "start", "start", "start", "delete"),
     "error": ("start", "start", "restart", "delete"),
 }
-_ENVIRONMENTS = 14
+_ENVIRONMENTS = 3
+"""How many a thread keeps about."""
+_MEDDLING = 0.15
+"""How often a thread changes what another one may be changing."""
 # A client that was refused tries again a little later; else an outage would eat all operations.
 _PAUSE = 0.3
 
@@ -49,9 +52,11 @@ class Users:
 
     def start(self, threads: int) -> None:
         """Set the threads to work."""
-        for number in range(threads):
-            thread = threading.Thread(target=self._run, args=(number,), name=f"user-{number}")
-            self._threads.append(thread)
+        self._threads = [
+            threading.Thread(target=self._run, args=(number,), name=f"user-{number}")
+            for number in range(threads)
+        ]
+        for thread in self._threads:
             thread.start()
 
     @property
@@ -84,13 +89,20 @@ class Users:
     def _run(self, number: int) -> None:
         choice = random.Random(self._seed * 1000 + number)
         while self._take():
-            with self._lock:
-                known = list(self._environments.items())
-            if len(known) < _ENVIRONMENTS and (not known or choice.random() < 0.3):
+            known = self._known(number, choice)
+            if not known or (len(known) < _ENVIRONMENTS and choice.random() < 0.2):
                 self._create(f"chaos-{number}-{choice.getrandbits(40):x}")
             else:
                 environment, status = choice.choice(known)
                 self._act(environment, choice.choice(_WISHES.get(status, ("stop", "start"))))
+
+    def _known(self, number: int, choice: random.Random) -> list[tuple[str, str]]:
+        """Return the environments of this thread, and now and then those of all."""
+        with self._lock:
+            known = list(self._environments.items())
+        if choice.random() < _MEDDLING:
+            return known
+        return known[number % len(self._threads) :: len(self._threads)]
 
     def _take(self) -> bool:
         with self._lock:
@@ -191,7 +203,7 @@ class Reaper:
 
     def pause(self) -> float:
         """Return how long to leave everything alone."""
-        return self._choice.uniform(0.5, 3.5)
+        return self._choice.uniform(1.0, 4.0)
 
     def _kill_worker(self) -> None:
         workers = self._server.worker_pids()

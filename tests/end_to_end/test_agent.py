@@ -1,12 +1,17 @@
 """The agent beside a real service: records follow real containers, and nothing is counted twice."""
 
+import contextlib
+import os
+import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import requests
 
 from tests.conftest import WebServerFactory
 from tests.end_to_end.api import Api
@@ -211,6 +216,34 @@ def test_exits_are_counted_once_whoever_dies(
     )
     agent.start()  # a term begins by making up
     assert counted_exits(server) == recorded_exits(server) == {"killed": 4, "oom": 1}
+
+
+def test_passage_of_a_killed_worker_is_healed(
+    server: WebServer, agent: Agent, api: Api, docker_engine: DockerEngine
+) -> None:
+    environment = running(api, docker_engine, "one")
+    docker_engine.suspend()
+    stop = threading.Thread(target=lambda: try_to_stop(server, api, environment))
+    stop.start()
+    wait_until(lambda: shown(api, environment)["status"] == "stopping", 10)
+    for pid in server.worker_pids():
+        os.kill(pid, signal.SIGKILL)
+    started = time.monotonic()
+    stop.join()
+    docker_engine.resume()
+
+    wait_until(lambda: http.answers(f"{server.url}/health/live"), 30)
+    wait_until(lambda: shown(api, environment)["status"] == "running", 60, 0.2)
+    print(f"abandoned passage healed after {time.monotonic() - started:.1f} s (about 25)")
+    assert api.act(environment, "stop").json()["status"] == "stopped"
+
+
+def try_to_stop(server: WebServer, api: Api, environment: str) -> None:
+    """Ask for a stop that nobody will answer."""
+    headers = {"Authorization": f"Bearer {api.tokens['access_token']}"}
+    url = f"{server.url}/api/v1/environments/{environment}/stop"
+    with contextlib.suppress(requests.RequestException):
+        requests.post(url, headers=headers, timeout=30, proxies={"http": ""})
 
 
 def test_another_agent_leads_when_the_leader_is_killed_or_frozen(
