@@ -45,6 +45,10 @@ class Lifecycle:
             return Phase.DRAINING
         return Phase.SERVING if self._served else Phase.STARTING
 
+    def draining(self) -> bool:
+        """Tell whether the process is about to end, so that what lasts long ends now."""
+        return self.phase is Phase.DRAINING
+
     @property
     def uptime(self) -> float:
         """Seconds since the service started."""

@@ -86,15 +86,20 @@ def validation_problem(error: ValidationError) -> Response:
 
     Raises: MalformedBodyError where the reason is a body that is no JSON at all.
     """
-    has_body = bool(request.content_length) or request.headers.get("Transfer-Encoding") is not None
-    if has_body and request.get_json(silent=True) is None:
-        raise MalformedBodyError
+    refuse_malformed_body()
     raise InvalidInputError(
         [
             {"field": ".".join(str(part) for part in item["loc"]) or "body", "message": item["msg"]}
             for item in error.errors(include_url=False, include_context=False, include_input=False)
         ]
     )
+
+
+def refuse_malformed_body() -> None:
+    """Raise MalformedBodyError where there is a body, and it is no JSON at all."""
+    has_body = bool(request.content_length) or request.headers.get("Transfer-Encoding") is not None
+    if has_body and request.get_json(silent=True) is None:
+        raise MalformedBodyError
 
 
 def _domain_error(error: VibeBoxError) -> Response:

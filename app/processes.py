@@ -8,13 +8,14 @@ It works across hosts, whose clocks must agree to a few seconds.
 
 import logging
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 
 from sqlalchemy import ScalarSelect, delete, select, update
 from sqlalchemy.orm import Session
 
 from app.errors import StorageError
-from app.storage import Database, Process, new_id, utc_now
+from app.storage import Database, Process, insert_missing, new_id, utc_now
 
 # Shorter costs more writes; longer leaves what a killed process held unhealed for longer.
 STALE = timedelta(seconds=20)
@@ -24,10 +25,14 @@ _log = logging.getLogger(__name__)
 
 
 class Presence:
-    """This process among those that live; make it after fork. Attributes: id."""
+    """This process among those that live; make it after fork.
+
+    Attributes: id; on_seen (called in the thread of the presence whenever the database answered).
+    """
 
     def __init__(self, database: Database, place: str = "web") -> None:
         self.id = new_id()
+        self.on_seen: list[Callable[[], None]] = []
         self._database = database
         self._place = place
         self._known = False
@@ -63,6 +68,8 @@ class Presence:
                 with self._database.writing() as session:
                     self._see(session)
                 self._known = True
+                for call in self.on_seen:
+                    call()
             except StorageError:
                 # The health check tells of the database; here it means to try again.
                 _log.debug("presence not renewed")
@@ -75,9 +82,10 @@ class Presence:
         now = utc_now()
         seen = update(Process).where(Process.id == self.id).values(seen_at=now)
         if session.execute(seen.returning(Process.id)).first() is None:
-            session.add(Process(id=self.id, place=self._place, started_at=now, seen_at=now))
+            # A request that begins the first passage may do so at the same moment.
+            row = {"id": self.id, "place": self._place, "started_at": now, "seen_at": now}
+            insert_missing(session, Process, [row])
             session.execute(delete(Process).where(Process.seen_at < now - _FORGET))
-            session.flush()
 
 
 def living() -> ScalarSelect[str]:

@@ -47,6 +47,8 @@ class Settings(BaseSettings):
         populate_by_name=True,
         frozen=True,
         extra="forbid",
+        # What pydantic's own error prints may be a secret.
+        hide_input_in_errors=True,
     )
 
     # Where the service listens, and with how much.
@@ -215,6 +217,24 @@ class Settings(BaseSettings):
             limits.parse(value)
         except ValueError:
             raise ValueError("must be a rate such as '10 per minute'") from None
+        return value
+
+    @field_validator("secret_keys")
+    @classmethod
+    def _usable_keys(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            from app.secret_values import split_keys
+
+            split_keys(value.get_secret_value())
+        return value
+
+    @field_validator("templates_file")
+    @classmethod
+    def _readable_templates(cls, value: str | None) -> str | None:
+        if value is not None:
+            from app import templates
+
+            templates.load(value)
         return value
 
     @property

@@ -41,7 +41,6 @@ def run() -> list[Bar]:
 @contextmanager
 def _service() -> Iterator[tuple[Any, Any, Any]]:
     from tests.services.agent import Agent
-
     from tests.services.busybox import import_busybox
     from tests.services.docker_engine import DockerEngine
     from tests.services.postgresql import PostgreSQL
@@ -51,7 +50,7 @@ def _service() -> Iterator[tuple[Any, Any, Any]]:
         directory = stack.enter_context(place.temporary())
         database = stack.enter_context(closing(PostgreSQL()))
         engine = stack.enter_context(closing(DockerEngine()))
-        import_busybox(engine.client)
+        import_busybox(engine.client())
         settings = {
             "DATABASE_URL": database.new_database(),
             "DOCKER_HOST": engine.host,
@@ -70,12 +69,12 @@ def _service() -> Iterator[tuple[Any, Any, Any]]:
 def _starts(server: Any, engine: Any) -> list[Bar]:
     """Time starts through VibeBox and by Docker alone, in turns."""
     progress(f"{_STARTS} starts through VibeBox and by Docker alone, in turns")
-    ours, alone = [], []
+    ours, alone, client = [], [], engine.client()
     with _api(server) as api:
         for number in range(_STARTS):
             environment = api.create(f"start-{number}", "busybox:latest", memory_limit_mb=64)
             ours.append(_seconds(lambda: _expect(api.act(environment, "start"))))  # noqa: B023
-            alone.append(_seconds(lambda: _docker_alone(engine.client)))
+            alone.append(_seconds(lambda: _docker_alone(client)))
             _expect(api.call("DELETE", f"/environments/{environment}"))
     section = Section("A start, image present, to a shell that answers", "by", "median", "p95")
     for name, found in (("VibeBox, POST …/start", ours), ("Docker alone", alone)):

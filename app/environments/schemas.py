@@ -1,139 +1,164 @@
 """Bodies and queries of the environment routes."""
 
-from datetime import datetime
-from typing import Annotated, Literal, Self
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    model_validator,
+)
 
-from app.storage import EnvironmentStatus
+from app.fields import (
+    DEFAULT_VOLUME_PATH,
+    MAX_VARIABLES,
+    NO_NUL,
+    Cpus,
+    Image,
+    Memory,
+    Name,
+    Ports,
+    ProjectId,
+    Secret,
+    VariableName,
+    Variables,
+    VolumePath,
+)
+from app.storage import EnvironmentStatus, PullPolicy, utc_now
 
-_VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
-_NO_NUL = r"^[^\x00]*$"
+LONGEST_LIFE = timedelta(days=365)
 
-Name = Annotated[
-    str,
+
+def _in_the_next_year(moment: datetime) -> datetime:
+    if not utc_now() < moment <= utc_now() + LONGEST_LIFE:
+        raise ValueError("must be in the future, at most a year from now")
+    return moment
+
+
+Expiry = Annotated[
+    AwareDatetime,
     Field(
-        pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
-        description="Lower-case letters, digits and hyphens; unique in the project.",
-        examples=["billing-api"],
+        description="When it is deleted, with its volume; with a time zone, at most a year ahead.",
+        examples=["2026-12-31T18:00:00Z"],
+    ),
+    AfterValidator(_in_the_next_year),
+]
+Pull = Annotated[
+    PullPolicy,
+    Field(
+        description="When a start pulls the image. `always` also makes a new container where "
+        "another image came; the volume stays.",
+        examples=["missing"],
     ),
 ]
-ProjectId = Annotated[str, Field(max_length=64, pattern=_NO_NUL)]
-Image = Annotated[
-    str,
-    Field(
-        max_length=255,
-        pattern=r"^[a-z0-9][a-zA-Z0-9._/:@-]*$",
-        description="A Docker image that the host holds.",
-        examples=["python:3.12-slim"],
-    ),
-]
-Variables = Annotated[
-    dict[
-        Annotated[str, Field(pattern=_VARIABLE, max_length=128)],
-        Annotated[str, Field(pattern=_NO_NUL, max_length=8192)],
-    ],
-    Field(max_length=128, description="Environment variables.", examples=[{"DEBUG": "1"}]),
-]
-Cpus = Annotated[float, Field(gt=0, le=256, description="CPUs.", examples=[1.5])]
-# 6 MiB is the least that Docker Engine accepts; nothing useful starts below 16.
-Memory = Annotated[int, Field(ge=16, le=4 * 1024 * 1024, description="MiB.", examples=[512])]
+_SECRETS = "Secret environment variables: kept encrypted, never shown."
 
 
-class Port(BaseModel):
-    """A port of the container; without host_port, Docker picks a free one at each start."""
-
-    model_config = ConfigDict(extra="forbid", from_attributes=True)
-
-    container_port: int = Field(ge=1, le=65535, examples=[8000])
-    host_port: int | None = Field(default=None, ge=1024, le=65535, examples=[18000])
-    protocol: Literal["tcp", "udp"] = "tcp"
-
-
-Ports = Annotated[list[Port], Field(max_length=32)]
-
-
-def _distinct(ports: list[Port] | None) -> list[Port] | None:
-    inside = [(port.container_port, port.protocol) for port in ports or ()]
-    outside = [(port.host_port, port.protocol) for port in ports or () if port.host_port]
-    if len(set(inside)) < len(inside) or len(set(outside)) < len(outside):
-        raise ValueError("each container port and each host port may be named once")
-    return ports
-
-
-class NewEnvironment(BaseModel):
-    """What an environment is made of."""
+class _Fields(BaseModel):
+    """A body of which only the fields that the caller named count."""
 
     model_config = ConfigDict(extra="forbid")
 
+    def named(self) -> dict[str, Any]:
+        """Return the fields that the caller named, whole."""
+        return {
+            name: value
+            for name, value in self.model_dump().items()
+            if name in self.model_fields_set
+        }
+
+
+class NewEnvironment(_Fields):
+    """What an environment is made of; a template fills what is left out."""
+
     name: Name
-    image: Image
+    template: str | None = Field(
+        default=None, max_length=63, pattern=NO_NUL, description="Its name.", examples=["python"]
+    )
+    image: Image | None = Field(default=None, description="Needed without a template.")
     project_id: ProjectId | None = Field(
         default=None, description="Default: your personal project."
     )
+    pull: Pull = PullPolicy.MISSING
     env: Variables = Field(default_factory=dict)
+    secrets: dict[VariableName, Secret] = Field(
+        default_factory=dict, max_length=MAX_VARIABLES, description=_SECRETS
+    )
     ports: Ports = Field(default_factory=list)
+    volume_path: VolumePath | None = DEFAULT_VOLUME_PATH
     cpu_limit: Cpus | None = None
     memory_limit_mb: Memory | None = None
+    expires_at: Expiry | None = None
 
-    _ports = field_validator("ports")(_distinct)
 
+class EnvironmentChanges(_Fields):
+    """What to change; a field that is left out stays.
 
-class EnvironmentChanges(BaseModel):
-    """What to change; a field that is left out stays. All but the name need it stopped."""
-
-    model_config = ConfigDict(extra="forbid")
+    Limits change at once, also of a running environment; name, pull and expires_at need nothing;
+    the others need it stopped and go into a new container. The volume stays.
+    """
 
     name: Name | None = None
     image: Image | None = None
+    pull: Pull | None = None
     env: Variables | None = None
+    secrets: dict[VariableName, Secret | None] | None = Field(
+        default=None, max_length=MAX_VARIABLES, description=f"{_SECRETS} Null removes one."
+    )
     ports: Ports | None = None
+    volume_path: VolumePath | None = None
     cpu_limit: Cpus | None = None
     memory_limit_mb: Memory | None = None
-
-    _ports = field_validator("ports")(_distinct)
+    expires_at: Expiry | None = None
 
     @model_validator(mode="after")
     def _no_nulls(self) -> Self:
-        nulls = [name for name in self.model_fields_set if getattr(self, name) is None]
+        may_be_null = {"volume_path", "expires_at"}
+        given = self.model_fields_set - may_be_null
+        nulls = [name for name in sorted(given) if getattr(self, name) is None]
         if nulls:
             raise ValueError(f"leave a field out to keep it; null is no value: {', '.join(nulls)}")
         return self
 
 
-class EnvironmentView(BaseModel):
-    """An environment, as its owner sees it."""
+class StartOptions(BaseModel):
+    """How to start this time; the body may be left out."""
 
-    model_config = ConfigDict(from_attributes=True)
+    # flask-openapi3 reads `openapi_extra`, which pydantic's type does not know.
+    model_config = ConfigDict(
+        extra="forbid",
+        openapi_extra={"required": False},  # type: ignore[typeddict-unknown-key]
+    )
 
-    id: str = Field(examples=["0f8c2a52-7a4e-4a55-9d0e-3a6f0f6f2f10"])
-    name: Name
-    project_id: str = Field(examples=["b0f3f5c4-6f0e-4a25-9a55-0d5a2e6c8f21"])
-    image: str = Field(examples=["python:3.12-slim"])
-    status: EnvironmentStatus
-    error: str | None = Field(description="Why the status is error.", examples=[None])
-    env: dict[str, str]
-    ports: list[Port] = Field(description="The ports asked for.")
-    published_ports: list[Port] = Field(description="Where they were published at the last start.")
-    cpu_limit: float
-    memory_limit_mb: int
-    created_at: datetime
-    updated_at: datetime
+    pull: Pull | None = Field(default=None, description="Instead of the environment's own.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _may_be_absent(cls, value: Any) -> Any:
+        return {} if value is None else value
 
 
-class EnvironmentPage(BaseModel):
-    """A page of environments, newest first; `total` counts all that match."""
+class StartQuery(BaseModel):
+    """How long to wait."""
 
-    items: list[EnvironmentView]
-    total: int
-    limit: int
-    offset: int
+    wait: float = Field(
+        default=0, ge=0, le=60, description="Seconds to wait for the end of a start that pulls."
+    )
+
+
+class EventsQuery(BaseModel):
+    """How long to listen."""
+
+    follow: bool = Field(default=False, description="Go on after the start, for up to ten minutes.")
 
 
 class EnvironmentPath(BaseModel):
     """Which environment."""
 
-    environment_id: str = Field(max_length=64, pattern=_NO_NUL)
+    environment_id: str = Field(max_length=64, pattern=NO_NUL)
 
 
 class EnvironmentQuery(BaseModel):

@@ -1,49 +1,29 @@
-"""Environments: their records, and the starts and stops that keep record and container one."""
+"""The one facade of environments; what it offers is carried out by the modules beside it."""
 
-import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, select, update
-from sqlalchemy.exc import IntegrityError
+from app.authorization import Action, Identity, may_in
+from app.engine import ContainerStats
+from app.environments.changes import Changes
+from app.environments.events import Events, EventStream
+from app.environments.operations import Operations
+from app.environments.records import Page, Records
+from app.environments.waiting import Waiting
+from app.errors import InvalidInputError
+from app.fields import DEFAULT_VOLUME_PATH
+from app.storage import Environment, EnvironmentStatus, PullPolicy
+from app.templates import Template, Templates
 
-from app import audit
-from app.authorization import (
-    Action,
-    Identity,
-    environment_for,
-    may_in,
-    project_for,
-    readable_projects,
-)
-from app.engine import ContainerState
-from app.environments.containers import Containers
-from app.environments.transitions import Passage, Transitions, held
-from app.errors import (
-    EngineError,
-    EngineTimeoutError,
-    EngineUnreachableError,
-    EnvironmentNameTakenError,
-    VibeBoxError,
-)
-from app.projects.personal import personal_project
-from app.quotas.checks import Checks
-from app.storage import Database, Environment, EnvironmentStatus, Project, utc_now
-
-_log = logging.getLogger(__name__)
-_AT_REST = (EnvironmentStatus.STOPPED, EnvironmentStatus.ERROR)
-_UP = (EnvironmentStatus.RUNNING, EnvironmentStatus.PAUSED, EnvironmentStatus.ERROR)
-_ANY = (*_UP, EnvironmentStatus.STOPPED)
+__all__ = ["Environments", "Limits", "Page"]
 
 
-@dataclass(frozen=True)
-class Page:
-    """A page of environments; `total` counts all that match."""
+class Limits:
+    """The limits of an environment that names none."""
 
-    items: list[Environment]
-    total: int
+    def __init__(self, cpu_limit: float, memory_limit_mb: int) -> None:
+        self.cpu_limit = cpu_limit
+        self.memory_limit_mb = memory_limit_mb
 
 
 class Environments:
@@ -51,42 +31,58 @@ class Environments:
 
     def __init__(
         self,
-        database: Database,
-        transitions: Transitions,
-        containers: Containers,
-        quotas: Checks,
+        records: Records,
+        changes: Changes,
+        operations: Operations,
+        waiting: Waiting,
+        events: Events,
+        templates: Templates,
+        limits: Limits,
     ) -> None:
-        self._database = database
-        self._quotas = quotas
-        self._transitions = transitions
-        self._containers = containers
+        self._records = records
+        self._changes = changes
+        self._operations = operations
+        self._waiting = waiting
+        self._events = events
+        self._templates = templates
+        self._limits = limits
+
+    def templates(self, identity: Identity) -> list[Template]:
+        """Return what a new environment can be filled from. Raises: PermissionDeniedError."""
+        may_in(identity, Action.ENVIRONMENT_READ)
+        return self._templates.all()
 
     def create(
-        self, identity: Identity, fields: dict[str, Any], project_id: str | None = None
+        self,
+        identity: Identity,
+        fields: Mapping[str, Any],
+        *,
+        project_id: str | None = None,
+        template: str | None = None,
     ) -> Environment:
         """Record a new environment, stopped; its container is made by the first start.
 
-        Without a project it belongs to the caller's personal one.
+        `fields` are those that the caller names. The template fills the others, and what that
+        leaves open has defaults. Without a project it belongs to the caller's personal one.
+
         Raises: ProjectNotFoundError, PermissionDeniedError, EnvironmentNameTakenError,
-        QuotaExceededError.
+        PortReservedError, QuotaExceededError, SecretsUnavailableError, TemplateNotFoundError,
+        InvalidInputError.
         """
-        with self._unique_name(), self._database.writing() as session:
-            project = project_for(
-                session,
-                identity,
-                project_id or personal_project(session, identity),
-                Action.ENVIRONMENT_CREATE,
-            )
-            self._quotas.check_create(session, project, fields)
-            environment = Environment(project_id=project.id, created_by=identity.user_id, **fields)
-            session.add(environment)
-            session.flush()
-            target = audit.Target.of_environment(environment, project.owner_team_id)
-            audit.record(session, identity, "environment.create", target)
-            session.flush()
-            session.refresh(environment)
-            session.expunge(environment)
-        return environment
+        known = self._templates.get(template).values() if template is not None else {}
+        given = {name: value for name, value in fields.items() if not _is_open(name, value)}
+        defaults = {
+            "env": {},
+            "secrets": {},
+            "ports": [],
+            "volume_path": DEFAULT_VOLUME_PATH,
+            "cpu_limit": self._limits.cpu_limit,
+            "memory_limit_mb": self._limits.memory_limit_mb,
+        }
+        whole = {**defaults, **known, **given}
+        if "image" not in whole:
+            raise InvalidInputError([{"field": "image", "message": "Field required"}])
+        return self._records.create(identity, whole, project_id)
 
     def list(
         self,
@@ -101,236 +97,103 @@ class Environments:
 
         Raises: ProjectNotFoundError, PermissionDeniedError.
         """
-        visible = select(Project.id).where(readable_projects(identity))
-        wanted: ColumnElement[bool] = Environment.project_id.in_(visible)
-        if project_id is not None:
-            wanted &= Environment.project_id == project_id
-        if status is not None:
-            wanted &= Environment.status == status
-        newest = Environment.created_at.desc(), Environment.id.desc()
-        may_in(identity, Action.ENVIRONMENT_READ)
-        with self._database.reading() as session:
-            if project_id is not None:
-                project_for(session, identity, project_id, Action.ENVIRONMENT_READ)
-            total = session.scalar(select(func.count()).select_from(Environment).where(wanted))
-            page = select(Environment).where(wanted).order_by(*newest).limit(limit).offset(offset)
-            items = list(session.scalars(page))
-            session.expunge_all()
-        return Page(items, total or 0)
+        return self._records.list(
+            identity, project_id=project_id, status=status, limit=limit, offset=offset
+        )
 
-    def get(
-        self,
-        identity: Identity,
-        environment_id: str,
-        action: Action = Action.ENVIRONMENT_READ,
-    ) -> Environment:
-        """Return one environment, to whoever may do `action` and so sees what became of it.
-
-        Raises: EnvironmentNotFoundError, PermissionDeniedError.
-        """
-        with self._database.reading() as session:
-            environment = environment_for(session, identity, environment_id, action)
-            session.expunge(environment)
-        return environment
+    def get(self, identity: Identity, environment_id: str) -> Environment:
+        """Return one environment. Raises: EnvironmentNotFoundError, PermissionDeniedError."""
+        return self._records.get(identity, environment_id)
 
     def change(
-        self, identity: Identity, environment_id: str, fields: dict[str, Any]
+        self, identity: Identity, environment_id: str, fields: Mapping[str, Any]
     ) -> Environment:
-        """Change fields. All but the name go into a new container, so it must be at rest.
+        """Change fields: of the record, of a container that exists (limits), or for a new one.
 
-        Raises: EnvironmentNotFoundError, EnvironmentNameTakenError, EnvironmentConflictError,
-        EngineUnreachableError (nothing was changed).
+        `secrets` are merged with those there are; None removes one.
+
+        Raises: EnvironmentNotFoundError, PermissionDeniedError, EnvironmentNameTakenError,
+        EnvironmentConflictError, PortReservedError, SecretsUnavailableError, InvalidInputError,
+        EngineConflictError where Docker refuses the limits, and EngineUnreachableError; nothing
+        was changed then.
         """
-        if set(fields) <= {"name"}:
-            self._rename(identity, environment_id, fields)
-            return self.get(identity, environment_id, Action.ENVIRONMENT_CHANGE)
-        passage = self._transitions.begin(
-            identity,
-            environment_id,
-            _AT_REST,
-            EnvironmentStatus.STOPPING,
-            action=Action.ENVIRONMENT_CHANGE,
-            audited="environment.change",
-        )
-        before = passage.environment
-        with self._passing(passage), self._unique_name():
-            # First: a refusal must not cost the container, which holds the user's files.
-            self._refuse_taken_name(before, fields.get("name"))
-            self._containers.remove(before)
-            self._transitions.end(
-                passage, before.status, error=before.error, container_id=None, **fields
-            )
-        return self.get(identity, environment_id, Action.ENVIRONMENT_CHANGE)
+        self._changes.apply(identity, environment_id, fields)
+        return self._records.get(identity, environment_id, Action.ENVIRONMENT_CHANGE)
 
     def delete(self, identity: Identity, environment_id: str) -> None:
-        """Remove the container, then the record.
+        """Remove container and volume, then the record.
 
         Raises: EnvironmentNotFoundError, EnvironmentConflictError, EngineUnreachableError.
         """
-        passage = self._transitions.begin(
-            identity,
-            environment_id,
-            _ANY,
-            EnvironmentStatus.STOPPING,
-            action=Action.ENVIRONMENT_DELETE,
-            audited="environment.delete",
-            ends=True,
-        )
-        with self._passing(passage):
-            self._containers.remove(passage.environment)
-            with self._database.writing() as session:
-                session.execute(delete(Environment).where(held(passage)))
+        self._operations.delete(identity, environment_id)
 
-    def start(self, identity: Identity, environment_id: str) -> Environment:
-        """Make the container where there is none, start it, and record what became of it.
+    def expire(self, environment_id: str) -> None:
+        """Delete the environment as VibeBox itself, if its time is over. Raises: as `delete`."""
+        self._operations.expire(environment_id)
 
-        Raises: EnvironmentNotFoundError, EnvironmentConflictError, and the errors of Docker.
-        """
-        return self._run(
-            identity, environment_id, _AT_REST, "environment.start", self._containers.start
-        )
-
-    def restart(self, identity: Identity, environment_id: str) -> Environment:
-        """Stop and start the container. Raises: as `start`."""
-        return self._run(
-            identity, environment_id, _UP, "environment.restart", self._containers.restart
-        )
-
-    def stop(self, identity: Identity, environment_id: str) -> Environment:
-        """Stop the container; it stays, with its files. Raises: as `start`."""
-        passage = self._transitions.begin(
-            identity,
-            environment_id,
-            _UP,
-            EnvironmentStatus.STOPPING,
-            action=Action.ENVIRONMENT_OPERATE,
-            audited="environment.stop",
-            ends=True,
-        )
-        with self._passing(passage):
-            state = self._containers.look(passage.environment)
-            if state is not None:
-                self._containers.stop(state.id)
-            self._transitions.end(
-                passage, EnvironmentStatus.STOPPED, error=None, published_ports=[]
-            )
-        return self.get(identity, environment_id, Action.ENVIRONMENT_OPERATE)
-
-    def _run(
+    def start(
         self,
         identity: Identity,
         environment_id: str,
-        allowed: tuple[EnvironmentStatus, ...],
-        audited: str,
-        launch: Callable[[str], ContainerState],
+        *,
+        pull: PullPolicy | None = None,
+        wait: float = 0,
     ) -> Environment:
-        passage = self._transitions.begin(
-            identity,
-            environment_id,
-            allowed,
-            EnvironmentStatus.STARTING,
-            action=Action.ENVIRONMENT_OPERATE,
-            audited=audited,
-            ends=True,
-        )
-        with self._passing(passage):
-            passage.environment.container_id = self._containers.ensure(passage.environment)
-            state = launch(passage.environment.container_id)
-            self._settle(passage, state)
-        return self.get(identity, environment_id, Action.ENVIRONMENT_OPERATE)
+        """Make the container where there is none, start it, and record what became of it.
 
-    @contextmanager
-    def _passing(self, passage: Passage) -> Iterator[None]:
-        """Leave no passage behind: whatever goes wrong, the record says what is known."""
-        try:
-            yield
-        except EngineUnreachableError:
-            before = passage.environment
-            self._give_up(passage, before.status, before.error)
-            raise
-        except EngineTimeoutError as error:
-            self._look_again(passage, error)
-            raise
-        except EnvironmentNameTakenError:
-            self._give_up(passage, passage.environment.status, passage.environment.error)
-            raise
-        except EngineError as error:
-            self._give_up(passage, EnvironmentStatus.ERROR, error.detail)
-            raise
-        except Exception:
-            self._give_up(passage, EnvironmentStatus.ERROR, VibeBoxError.default_detail)
-            raise
+        Where the image must be pulled first the agent does all that. The environment is returned
+        starting then, or as it is when its start is over within `wait` seconds.
 
-    def _give_up(self, passage: Passage, status: EnvironmentStatus, error: str | None) -> None:
-        """End the passage after a failure, which must not hide behind one of the database."""
-        changes: dict[str, Any] = {"container_id": passage.environment.container_id}
-        if status is EnvironmentStatus.ERROR:
-            changes["published_ports"] = []
-        try:
-            self._transitions.end(passage, status, error=error, **changes)
-        except VibeBoxError:
-            _log.exception("passage left behind", extra={"environment": passage.environment.id})
+        Raises: EnvironmentNotFoundError, EnvironmentConflictError, SecretsUnavailableError, and
+        the errors of Docker.
+        """
+        pulled = self._operations.start(identity, environment_id, pull)
+        if pulled is None:
+            return self._operated(identity, environment_id)
+        return self._waiting.for_start(identity, environment_id, pulled, wait)
 
-    def _look_again(self, passage: Passage, error: EngineTimeoutError) -> None:
-        """Record the truth after a call that may or may not have been carried out."""
-        try:
-            state = self._containers.look(passage.environment)
-        except EngineError:
-            state = None
-        if state is None:
-            self._give_up(passage, EnvironmentStatus.ERROR, error.detail)
-        else:
-            self._settle(passage, state)
+    def restart(self, identity: Identity, environment_id: str) -> Environment:
+        """Stop and start the container. Raises: as `start`."""
+        self._operations.restart(identity, environment_id)
+        return self._operated(identity, environment_id)
 
-    def _settle(self, passage: Passage, state: ContainerState) -> None:
-        """End the passage with what Docker says of the container."""
-        error = None
-        if state.paused:
-            status = EnvironmentStatus.PAUSED
-        elif state.running:
-            status = EnvironmentStatus.RUNNING
-        elif passage.through is EnvironmentStatus.STOPPING:
-            status = EnvironmentStatus.STOPPED
-        else:
-            status = EnvironmentStatus.ERROR
-            error = (
-                f"The container ended right after its start, with exit code {state.exit_code}; "
-                "choose an image whose command keeps running."
-            )
-        ports = [asdict(port) for port in state.ports if port.host_port] if state.running else []
-        self._transitions.end(
-            passage, status, error=error, container_id=state.id, published_ports=ports
-        )
+    def stop(self, identity: Identity, environment_id: str) -> Environment:
+        """Stop the container; it stays, with its files. Ends a start that waits for its image.
 
-    def _refuse_taken_name(self, environment: Environment, name: str | None) -> None:
-        twin = select(Environment.id).where(
-            Environment.project_id == environment.project_id,
-            Environment.name == name,
-            Environment.id != environment.id,
-        )
-        with self._database.reading() as session:
-            if name is not None and session.scalar(twin) is not None:
-                raise EnvironmentNameTakenError
+        Raises: as `start`.
+        """
+        self._operations.stop(identity, environment_id)
+        return self._operated(identity, environment_id)
 
-    def _rename(self, identity: Identity, environment_id: str, fields: dict[str, Any]) -> None:
-        with self._unique_name(), self._database.writing() as session:
-            environment = environment_for(
-                session, identity, environment_id, Action.ENVIRONMENT_CHANGE
-            )
-            project = session.get_one(Project, environment.project_id)
-            target = audit.Target.of_environment(environment, project.owner_team_id)
-            audit.record(session, identity, "environment.change", target, fields=sorted(fields))
-            session.execute(
-                update(Environment)
-                .where(Environment.id == environment_id)
-                .values(updated_at=utc_now(), **fields)
-            )
+    def pause(self, identity: Identity, environment_id: str) -> Environment:
+        """Freeze what runs in the container. Raises: as `start`."""
+        self._operations.pause(identity, environment_id)
+        return self._operated(identity, environment_id)
 
-    @staticmethod
-    @contextmanager
-    def _unique_name() -> Iterator[None]:
-        """Translate the one constraint that a caller can break."""
-        try:
-            yield
-        except IntegrityError as error:
-            raise EnvironmentNameTakenError from error
+    def unpause(self, identity: Identity, environment_id: str) -> Environment:
+        """Let what is frozen go on. Raises: as `start`."""
+        self._operations.unpause(identity, environment_id)
+        return self._operated(identity, environment_id)
+
+    def stats(self, identity: Identity, environment_id: str) -> ContainerStats:
+        """Measure for about a second what the environment uses.
+
+        Raises: EnvironmentNotFoundError, EnvironmentConflictError where it does not run, and the
+        errors of Docker.
+        """
+        return self._operations.stats(identity, environment_id)
+
+    def events(self, identity: Identity, environment_id: str, *, follow: bool) -> EventStream:
+        """Return what happens to the environment from now on.
+
+        Raises: EnvironmentNotFoundError, PermissionDeniedError, TooManyStreamsError.
+        """
+        return self._events.open(identity, environment_id, follow=follow)
+
+    def _operated(self, identity: Identity, environment_id: str) -> Environment:
+        return self._records.get(identity, environment_id, Action.ENVIRONMENT_OPERATE)
+
+
+def _is_open(name: str, value: Any) -> bool:
+    """Tell whether a field of a new environment is as good as left out."""
+    return value is None and name not in ("volume_path", "expires_at")

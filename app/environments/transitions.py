@@ -6,16 +6,19 @@ connection. A process that dies there leaves the passage behind; once the proces
 dead (see `app.processes`), the agent heals it, or the next change takes it over.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from app import audit
 from app.authorization import Action, Identity, environment_for
-from app.errors import EnvironmentConflictError
+from app.engine import ContainerState
+from app.environments.exits import Exit, ended_by_change, note, recorded_run, run_of
+from app.errors import EnvironmentConflictError, EnvironmentNotFoundError, StorageError
 from app.processes import Presence, living
 from app.quotas.checks import Checks
 from app.storage import (
@@ -33,12 +36,29 @@ OPEN_PULLS = (PullStatus.PENDING, PullStatus.PULLING)
 
 
 class Passage:
-    """An environment that one caller holds; `environment` is its row as it was before."""
+    """An environment that one caller holds; `environment` is its row as it was before.
 
-    def __init__(self, environment: Environment, through: EnvironmentStatus, since: datetime):
+    `seen` is its container as the caller found it, before it changed anything; `known` the run
+    that the record knew of. `pull` is the id of the pull that the start waited for, if it did.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        through: EnvironmentStatus,
+        since: datetime,
+        pull: str | None = None,
+    ):
         self.environment = environment
         self.through = through
         self.since = since
+        self.pull = pull
+        self.known = recorded_run(environment)
+        self.seen: ContainerState | None = None
+
+    def exits(self, after: ContainerState | None) -> list[Exit]:
+        """Return the runs that ended; `after` is the container now, None where it is gone."""
+        return ended_by_change(self.known, self.environment.end_requested, self.seen, after)
 
 
 class Transitions:
@@ -48,40 +68,39 @@ class Transitions:
         self._database = database
         self._quotas = quotas
         self._presence = presence
+        self._dropped: set[tuple[str, datetime]] = set()
+        presence.on_seen.append(self._release)
 
     def begin(
         self,
-        identity: Identity,
+        identity: Identity | None,
         environment_id: str,
         allowed: Collection[EnvironmentStatus],
         through: EnvironmentStatus,
         *,
         action: Action,
         audited: str,
-        ends: bool = False,
+        ends: bool | None = None,
+        fields: Collection[str] = (),
     ) -> Passage:
         """Take the environment from one of the `allowed` statuses into the passage `through`.
 
-        `audited` names the change in the audit log; `ends` says that a container that ends from
-        now on does so because the user asked for it.
+        `identity` None is VibeBox itself. `audited` names the change in the audit log, `fields`
+        what it changes; `ends` says that a container that ends from now on does so because the user
+        asked for it (None: as before).
 
         Raises: EnvironmentNotFoundError, PermissionDeniedError, QuotaExceededError, or
         EnvironmentConflictError where it is in another status, or where somebody else was quicker.
         """
         now = utc_now()
-        with self._database.writing() as session:
+        with self._dropping(environment_id, now), self._database.writing() as session:
             # Locked, so that what is read here is what the update finds.
-            environment = environment_for(session, identity, environment_id, action, lock=True)
-            team_id = session.scalar(
-                select(Project.owner_team_id).where(Project.id == environment.project_id)
-            )
-            audit.record(
-                session,
-                identity,
-                audited,
-                audit.Target.of_environment(environment, team_id),
-                status=environment.status,
-            )
+            if identity is None:
+                environment = _own(session, environment_id)
+            else:
+                environment = environment_for(session, identity, environment_id, action, lock=True)
+            details = {"fields": sorted(fields)} if fields else {}
+            audit_change(session, identity, audited, environment, environment.status, **details)
             session.flush()
             session.expunge(environment)
             self._take(session, environment, allowed, through, now, ends=ends)
@@ -92,17 +111,85 @@ class Transitions:
             environment.error = "An earlier change was cut off before its end."
         return Passage(environment, through, now)
 
-    def end(self, passage: Passage, status: EnvironmentStatus, **changes: Any) -> None:
-        """Leave the passage for `status`, changing other columns with it.
+    def end(
+        self,
+        passage: Passage,
+        status: EnvironmentStatus,
+        exits: Iterable[Exit] = (),
+        **changes: Any,
+    ) -> None:
+        """Leave the passage for `status`, changing other columns with it; write the rows of exits.
 
         Does nothing where the passage was taken over meanwhile.
         """
-        with self._database.writing() as session:
-            session.execute(
-                update(Environment)
-                .where(held(passage))
-                .values(status=status, status_changed_at=utc_now(), held_by=None, **changes)
-            )
+        with (
+            self._dropping(passage.environment.id, passage.since),
+            self._database.writing() as session,
+        ):
+            self.end_in(session, passage, status, exits, **changes)
+
+    def end_in(
+        self,
+        session: Session,
+        passage: Passage,
+        status: EnvironmentStatus,
+        exits: Iterable[Exit] = (),
+        **changes: Any,
+    ) -> bool:
+        """Do as `end` in the caller's transaction; tell whether the passage was still held."""
+        ended = list(exits)
+        for last in ended[-1:]:
+            changes = {**last.fields, **changes}
+        left = session.scalar(
+            update(Environment)
+            .where(held(passage))
+            .values(status=status, status_changed_at=utc_now(), held_by=None, **changes)
+            .returning(Environment.id)
+        )
+        if left is not None:
+            note(session, left, ended)
+        return left is not None
+
+    def remove(self, passage: Passage, exits: Iterable[Exit]) -> None:
+        """End the passage with the record itself, as `end` does."""
+        with self._dropping(passage.environment.id, passage.since):
+            with self._database.writing() as session:
+                gone = session.scalar(
+                    delete(Environment).where(held(passage)).returning(Environment.id)
+                )
+                if gone is not None:
+                    note(session, gone, exits)
+
+    def drop(self, passage: Passage) -> None:
+        """Hold the passage no longer, though its end could not be recorded: others heal it."""
+        self._dropped.add((passage.environment.id, passage.since))
+
+    @contextmanager
+    def _dropping(self, environment_id: str, since: datetime) -> Iterator[None]:
+        """Drop the passage where the database fails: nobody knows what it has stored.
+
+        This process lives on, and as its holder would keep the agent from healing it.
+        """
+        try:
+            yield
+        except StorageError:
+            self._dropped.add((environment_id, since))
+            raise
+
+    def _release(self) -> None:
+        """Give the dropped passages up in the database; called whenever it has answered."""
+        for environment_id, since in list(self._dropped):
+            with self._database.writing() as session:
+                session.execute(
+                    update(Environment)
+                    .where(
+                        Environment.id == environment_id,
+                        Environment.status_changed_at == since,
+                        Environment.held_by == self._presence.id,
+                    )
+                    .values(held_by=None)
+                )
+            self._dropped.discard((environment_id, since))
 
     def _take(
         self,
@@ -112,8 +199,9 @@ class Transitions:
         through: EnvironmentStatus,
         now: datetime,
         *,
-        ends: bool,
+        ends: bool | None,
     ) -> None:
+        wish = {} if ends is None else {"end_requested": ends}
         taken = session.scalar(
             update(Environment)
             .where(
@@ -124,12 +212,50 @@ class Transitions:
                 status=through,
                 status_changed_at=now,
                 held_by=self._presence.ensure(session),
-                end_requested=ends,
+                **wish,
             )
             .returning(Environment.id)
         )
         if taken is None:
             raise EnvironmentConflictError(_conflict(environment, allowed))
+
+
+def run_fields(passage: Passage, state: ContainerState | None) -> dict[str, Any]:
+    """Return the columns that say which run the container is in, at the end of a passage.
+
+    An end that was asked for and has not come (Docker took too long) may still come.
+    """
+    if state is None:
+        return {"container_id": None, "run_started": None, "end_requested": False}
+    goes_on = state.running and run_of(state) == passage.known
+    return {
+        "container_id": state.id,
+        "run_started": state.started or None,
+        "end_requested": goes_on,
+    }
+
+
+def _own(session: Session, environment_id: str) -> Environment:
+    environment = session.get(Environment, environment_id, with_for_update=True)
+    if environment is None:
+        raise EnvironmentNotFoundError
+    return environment
+
+
+def audit_change(
+    session: Session,
+    actor: Identity | None,
+    action: str,
+    environment: Environment,
+    before: EnvironmentStatus,
+    **details: Any,
+) -> None:
+    """Note in the audit log what is done to the environment, and its status before."""
+    team_id = session.scalar(
+        select(Project.owner_team_id).where(Project.id == environment.project_id)
+    )
+    target = audit.Target.of_environment(environment, team_id)
+    audit.record(session, actor, action, target, status=before, **details)
 
 
 def abandoned() -> ColumnElement[bool]:

@@ -6,6 +6,7 @@ owner's row is locked first, so that of many changes at once each sees what thos
 taken; the lock lasts as long as the caller's transaction.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +48,7 @@ class Checks:
     def __init__(self, defaults: Limits) -> None:
         self._defaults = defaults
 
-    def check_create(self, session: Session, project: Project, fields: dict[str, Any]) -> None:
+    def check_create(self, session: Session, project: Project, fields: Mapping[str, Any]) -> None:
         """Ask for one more environment, and that it could ever be started by itself.
 
         Raises: ProjectNotFoundError too, where the project was deleted meanwhile.

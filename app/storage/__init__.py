@@ -2,6 +2,7 @@
 
 from app.storage import schema
 from app.storage.database import Database
+from app.storage.inserting import insert_missing
 from app.storage.models import (
     ApiKey,
     AuditEntry,
@@ -64,6 +65,7 @@ __all__ = [
     "TeamRole",
     "TokenKind",
     "User",
+    "insert_missing",
     "new_id",
     "schema",
     "utc_now",

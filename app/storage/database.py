@@ -7,6 +7,8 @@ and everything else is a bug that must surface.
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -21,6 +23,7 @@ from app.storage.backend import backend_for
 from app.storage.pool import Pool, without_queueing
 
 _REVISION = "SELECT version_num FROM alembic_version"
+_LEASE = "SELECT expires_at FROM leases WHERE name = 'agent'"
 
 
 class Database:
@@ -125,6 +128,24 @@ class Database:
         Raises:
             StorageUnavailableError: The database does not answer in time.
         """
+        row = self._first_row(_REVISION, seconds)
+        return str(row[0]) if row else None
+
+    def agent_leads_until(self, seconds: float) -> datetime | None:
+        """Read, as `revision` does, until when an agent leads; None before the first.
+
+        Raises:
+            StorageUnavailableError: The database does not answer in time.
+        """
+        row = self._first_row(_LEASE, seconds)
+        if row is None:
+            return None
+        # SQLite has no type for moments: what it keeps is text in UTC.
+        moment = datetime.fromisoformat(row[0]) if isinstance(row[0], str) else row[0]
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+    def _first_row(self, statement: str, seconds: float) -> Any:
+        """Return the first row of a query, past SQLAlchemy; None where it or the table is not."""
         with (
             deadline.within(seconds),
             self._translating(reading=True),
@@ -132,13 +153,12 @@ class Database:
             closing(connection.cursor()) as cursor,
         ):
             try:
-                cursor.execute(_REVISION)
-                row = cursor.fetchone()
+                cursor.execute(statement)
+                return cursor.fetchone()
             except self._backend.driver_error as error:
                 if not self._backend.is_missing_table(error):
                     raise
-                row = None
-        return str(row[0]) if row else None
+                return None
 
     def describe(self) -> str:
         """Return the URL without its secrets, for logs."""

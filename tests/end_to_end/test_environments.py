@@ -124,7 +124,7 @@ def test_without_an_engine_a_start_changes_nothing(
 
 
 def test_missing_image_is_named(api: Api) -> None:
-    environment = api.create("one", "no/such-image:1")
+    environment = api.create("one", "no/such-image:1", pull="never")
 
     answer = api.act(environment, "start")
 

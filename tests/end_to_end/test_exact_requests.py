@@ -157,7 +157,7 @@ def test_environments_docker_database_and_auth_move_by_the_exact_amount(
         assert api.login("ada@example.org", "wrong password!").status_code == 401
         assert api.login("ada@example.org").ok
         ids = [api.create(f"env-{number}", docker_engine.busybox) for number in range(4)]
-        broken = api.create("broken", "no/such-image:1")
+        broken = api.create("broken", "no/such-image:1", pull="never")
         for one in ids[:3]:
             assert api.act(one, "start").ok
         assert api.act(ids[0], "restart").ok
@@ -178,19 +178,30 @@ def test_environments_docker_database_and_auth_move_by_the_exact_amount(
         status: moved("vibebox_environments_total", status=status)
         for status in ("running", "stopped", "error", "starting", "stopping", "paused")
     } == {"running": 2, "stopped": 2, "error": 1, "starting": 0, "stopping": 0, "paused": 0}
-    # A first start inspects the image, creates, starts and inspects; a restart and a stop look
-    # first; the conflict is decided in the database; the missing image is a sound answer.
+    # A first start inspects the image, makes volume and container, starts and inspects, and waits
+    # for the answer of an exec; a restart looks first and does the same; a stop looks before and
+    # after; the conflict is decided in the database; the missing image is a sound answer.
     assert {
         operation: moved("vibebox_docker_operations_total", operation=operation, status="success")
-        for operation in ("create", "start", "stop", "restart", "remove", "inspect", "exec")
+        for operation in (
+            "create",
+            "start",
+            "stop",
+            "restart",
+            "remove",
+            "inspect",
+            "exec",
+            "volume",
+        )
     } == {
         "create": 3,
         "start": 3,
         "stop": 1,
         "restart": 1,
         "remove": 0,
-        "inspect": 3 * 2 + 2 + 1 + 1,
-        "exec": 0,
+        "inspect": 3 * 2 + 2 + 2 + 1,
+        "exec": 4,
+        "volume": 3,
     }
     assert (
         sum(
@@ -201,6 +212,10 @@ def test_environments_docker_database_and_auth_move_by_the_exact_amount(
         == 0
     )
     assert moved("vibebox_docker_operation_duration_seconds_count", operation="start") == 3
+    starts = "vibebox_environment_start_duration_seconds_count"
+    assert {
+        outcome: moved(starts, outcome=outcome) for outcome in ("success", "user_error", "failure")
+    } == {"success": 3, "user_error": 1, "failure": 0}
     attempts = "vibebox_auth_attempts_total"
     assert moved(attempts, method="password", status="success") == 1
     assert moved(attempts, method="password", status="failure") == 1

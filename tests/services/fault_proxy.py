@@ -17,6 +17,8 @@ Address = str | tuple[str, int]
 TICK = 0.05
 CONNECT_TIMEOUT = 5.0
 _CHUNK = 65536
+_REMEMBERED = 4096
+"""How much of what a client sent last is known of each connection."""
 
 
 class FaultProxy:
@@ -26,6 +28,8 @@ class FaultProxy:
         latency: seconds that each chunk of data waits, in either direction.
         black_hole: connections are accepted and stay open, data stays in the proxy. What was held
             back is delivered when the hole closes, as after a network that was down for a while.
+        hole_for: connections on which the client has sent these bytes (the path of a request, say)
+            are a black hole, others work.
         cut_after: end a connection once the service has answered that many bytes on it.
 
     `reset` breaks the open connections, `down` refuses new ones as well, `up` undoes that. Settings
@@ -37,6 +41,7 @@ class FaultProxy:
         self.address: Address = listen or ("127.0.0.1", free_port())
         self.latency = 0.0
         self.black_hole = False
+        self.hole_for: bytes | None = None
         self.cut_after: int | None = None
         self._links: set[_Link] = set()
         self._listener: socket.socket | None = None
@@ -94,6 +99,7 @@ class FaultProxy:
     def heal(self) -> None:
         """Forward everything at once again."""
         self.latency, self.black_hole, self.cut_after = 0.0, False, None
+        self.hole_for = None
         self.up()
 
     def close(self) -> None:
@@ -146,6 +152,7 @@ class _Link:
         self._proxy = proxy
         self._client, self._service = client, service
         self._forget = forget
+        self._sent = b""
         self._over = threading.Event()
         self._aborted = False
         self._lock = threading.Lock()
@@ -195,6 +202,7 @@ class _Link:
 
     def _requests(self) -> None:
         while data := self._receive(self._client):
+            self._sent = (self._sent + data)[-_REMEMBERED:]
             if not self._deliver(self._service, data):
                 return
         self._end_writing(self._service)
@@ -223,12 +231,16 @@ class _Link:
     def _deliver(self, end: socket.socket, data: bytes) -> bool:
         """Send the data as late as the proxy says; False when the link was over before that."""
         self._over.wait(self._proxy.latency)
-        while self._proxy.black_hole and not self._over.is_set():
+        while self._holds_back() and not self._over.is_set():
             self._over.wait(TICK)
         while data and not self._over.is_set():
             with contextlib.suppress(TimeoutError):
                 data = data[end.send(data) :]
         return not self._over.is_set()
+
+    def _holds_back(self) -> bool:
+        wanted = self._proxy.hole_for
+        return self._proxy.black_hole or (wanted is not None and wanted in self._sent)
 
     def _end_writing(self, end: socket.socket) -> None:
         """Pass on that one side has finished; not after a break, which is no orderly end."""

@@ -51,6 +51,7 @@ class Failure(Enum):
     FAULTY = auto()  # the engine reports a fault of its own
     PORT_TAKEN = auto()
     EXECUTABLE_MISSING = auto()
+    CONFLICT = auto()  # the container does not allow it
     BUG = auto()  # what nobody foresaw
 
 
@@ -62,6 +63,7 @@ _ERRORS: dict[Failure, Callable[[], Exception]] = {
     Failure.FAULTY: EngineError,
     Failure.PORT_TAKEN: PortTakenError,
     Failure.EXECUTABLE_MISSING: ExecutableMissingError,
+    Failure.CONFLICT: EngineConflictError,
     Failure.BUG: lambda: RuntimeError("secret-bug-text"),
 }
 _CARRIED_OUT = (Failure.LOST, Failure.LATE)
@@ -99,6 +101,14 @@ class FakeEngine:
     containers: dict[str, FakeContainer] = field(default_factory=dict)
     registry: set[str] = field(default_factory=lambda: {IMAGE})
     """Images that can be pulled."""
+    image_ids: dict[str, str] = field(default_factory=dict)
+    """Ids of images that have one of their own."""
+    during_pull: Callable[[Callable[[PullProgress], None]], None] | None = None
+    """What happens in each pull, given its progress."""
+    during_remove: Callable[[], object] = lambda: None
+    """What happens in each removal of a container."""
+    during_exec: Callable[[], object] = lambda: None
+    """What happens in each exec."""
     volumes: dict[str, dict[str, str]] = field(default_factory=dict)
     """Name -> labels."""
     event_queue: list[ContainerEvent] = field(default_factory=list)
@@ -129,6 +139,8 @@ class FakeEngine:
         def work() -> None:
             if image not in self.registry:
                 raise ImagePullError(image)
+            if self.during_pull is not None:
+                self.during_pull(progress or (lambda _progress: None))
             self.images.add(image)
 
         self._call("pull", work)
@@ -239,6 +251,7 @@ class FakeEngine:
 
     def remove(self, container: str) -> None:
         def work() -> None:
+            self.during_remove()
             found = self._named(container)
             if found is not None:
                 del self.containers[found]
@@ -248,7 +261,13 @@ class FakeEngine:
     def exec(
         self, container: str, argv: Sequence[str], *, timeout: float | None = None
     ) -> ExecResult:
-        return self._call("exec", lambda: ExecResult(0, b"", b""))
+        def work() -> ExecResult:
+            self.during_exec()
+            known = self.containers.get(container)
+            self._require(known is None or known.status != "exited")
+            return ExecResult(0, b"", b"")
+
+        return self._call("exec", work)
 
     def close(self) -> None:
         """Nothing to give back."""
@@ -300,7 +319,7 @@ class FakeEngine:
     def _image(self, image: str) -> str:
         if image not in self.images:
             raise ImageMissingError(image)
-        return f"sha256:{image}"
+        return self.image_ids.get(image, f"sha256:{image}")
 
     def _launch(self, name: str) -> None:
         container = self._get(name)

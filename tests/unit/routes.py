@@ -20,7 +20,7 @@ class Route:
     """A route, and what the tests need to call it.
 
     Whether it needs a login, whether it reads a body, a query its rules refuse, a body they accept,
-    whether only operators may call it.
+    whether only operators may call it, whether its body may be left out.
     """
 
     method: str
@@ -30,6 +30,7 @@ class Route:
     bad_query: str = ""
     good: dict[str, Any] | None = None
     operator: bool = False
+    optional: bool = False
 
     @property
     def path(self) -> str:
@@ -102,9 +103,14 @@ ROUTES = (
     _guarded("GET", _ONE),
     _guarded("PATCH", _ONE, _NAMED),
     _guarded("DELETE", _ONE),
-    _guarded("POST", f"{_ONE}/start"),
+    Route("POST", f"{_ONE}/start", True, True, "wait=61", {"pull": "never"}, optional=True),
     _guarded("POST", f"{_ONE}/stop"),
     _guarded("POST", f"{_ONE}/restart"),
+    _guarded("POST", f"{_ONE}/pause"),
+    _guarded("POST", f"{_ONE}/unpause"),
+    _guarded("GET", f"{_ONE}/stats"),
+    _guarded("GET", f"{_ONE}/events", bad="follow=maybe"),
+    _guarded("GET", "/api/v1/templates"),
     _guarded("GET", f"{_ONE}/logs", bad="limit=0"),
 )
 GUARDED = tuple(route for route in ROUTES if route.guarded)

@@ -49,8 +49,7 @@ def test_other_fields_go_into_a_new_container(
         "image": "other:1",
         "env": {"A": "b"},
         "ports": [{"container_port": 80, "host_port": None, "protocol": "tcp"}],
-        "cpu_limit": 2.0,
-        "memory_limit_mb": 32,
+        "volume_path": "/home/dev",
     }
     for field, value in changes.items():
         with subtests.test(field):
@@ -61,6 +60,54 @@ def test_other_fields_go_into_a_new_container(
             assert body(user.post(one(environment, "start")))["status"] == "running"
             assert len(engine.containers) == 1
             user.post(one(environment, "stop"))
+
+
+def test_limits_reach_a_container_at_once(
+    user: User, environment: str, engine: FakeEngine, subtests: pytest.Subtests
+) -> None:
+    (container,) = engine.containers
+    for number, status in enumerate(("stopped", "running", "paused"), start=1):
+        with subtests.test(status):
+            if status != "stopped":
+                action = "start" if status == "running" else "pause"
+                assert body(user.post(one(environment, action)))["status"] == status
+
+            changed = change(user, environment, cpu_limit=number, memory_limit_mb=100 + number)
+
+            assert (changed["cpu_limit"], changed["memory_limit_mb"]) == (number, 100 + number)
+            assert changed["status"] == status
+            spec = engine.only().spec
+            assert (spec.cpu_limit, spec.memory_limit_mb) == (number, 100 + number)
+            assert list(engine.containers) == [container]
+
+
+@pytest.mark.parametrize("failure", [Failure.CONFLICT, Failure.FAULTY, Failure.UNREACHABLE])
+def test_refused_limits_change_nothing(
+    user: User, environment: str, engine: FakeEngine, failure: Failure
+) -> None:
+    user.post(one(environment, "start"))
+    before = body(user.get(one(environment)))
+    engine.failures["update"] = failure
+
+    response = user.send("PATCH", one(environment), json={"name": "new", "memory_limit_mb": 16})
+
+    assert (
+        response.status_code == {"CONFLICT": 409, "FAULTY": 502, "UNREACHABLE": 503}[failure.name]
+    )
+    after = body(user.get(one(environment)))
+    assert {**after, "updated_at": ""} == {**before, "updated_at": ""}
+
+
+def test_what_is_of_the_record_alone_may_change_while_it_runs(
+    user: User, environment: str, engine: FakeEngine
+) -> None:
+    user.post(one(environment, "start"))
+    calls = len(engine.calls)
+
+    changed = change(user, environment, pull="never", expires_at=None)
+
+    assert (changed["pull"], changed["expires_at"], changed["status"]) == ("never", None, "running")
+    assert len(engine.calls) == calls
 
 
 def test_null_is_no_value(user: User, subtests: pytest.Subtests) -> None:

@@ -61,7 +61,7 @@ def test_missing_image_is_named_and_recorded(
     user: User, environment: str, engine: FakeEngine
 ) -> None:
     engine.images.clear()
-    response = user.post(one(environment, "start"))
+    response = user.post(one(environment, "start"), json={"pull": "never"})
 
     detail = assert_problem(response, 422, "image-missing")["detail"]
     assert "'busybox:1'" in detail

@@ -79,7 +79,12 @@ ALLOWED = [
     ("stopping", "DELETE", False),
     ("paused", "DELETE", True),
     ("running", "PATCH", False),
+    ("paused", "PATCH", False),
     ("error", "PATCH", True),
+    ("stopped", "pause", False),
+    ("paused", "pause", False),
+    ("running", "unpause", False),
+    ("starting", "unpause", False),
 ]
 _SET = "UPDATE environments SET status = :status, held_by = :holder WHERE id = :id"
 
@@ -210,7 +215,7 @@ def test_whole_life(user: User, engine: FakeEngine) -> None:
     assert engine.calls.count("create") == 1
 
     assert user.send("DELETE", one(identity)).status_code == 204
-    assert engine.containers == {}
+    assert (engine.containers, engine.volumes) == ({}, {})
     assert_problem(user.get(one(identity)), 404, "environment-not-found")
 
 
@@ -222,7 +227,8 @@ def test_docker_calls_of_a_life_are_counted(user: User) -> None:
         user.send("DELETE", one(identity))
 
     assert {labels[0]: count for labels, count in calls.items()} == {
-        "create": 1, "start": 1, "restart": 1, "stop": 1, "remove": 1, "inspect": 6,
+        "create": 1, "start": 1, "restart": 1, "stop": 1, "remove": 1, "inspect": 8,
+        "exec": 2, "volume": 2,
     }  # fmt: skip
     assert {labels[1] for labels in calls} == {"success"}
 
@@ -239,7 +245,7 @@ def test_status_decides_what_is_allowed(
                 session.execute(text(_SET), values)
 
             if action.isupper():
-                changes = {"cpu_limit": 2} if action == "PATCH" else None
+                changes = {"env": {"A": "b"}} if action == "PATCH" else None
                 response = user.send(action, one(identity), json=changes)
             else:
                 response = user.post(one(identity, action))

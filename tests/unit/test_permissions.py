@@ -61,6 +61,11 @@ DELETE /api/v1/environments/<environment_id>       yes yes yes 403 404 401 403 y
 POST   /api/v1/environments/<environment_id>/start   yes yes yes 403 404 401 403 403 yes 404
 POST   /api/v1/environments/<environment_id>/stop    yes yes yes 403 404 401 403 403 yes 404
 POST   /api/v1/environments/<environment_id>/restart yes yes yes 403 404 401 403 403 yes 404
+POST   /api/v1/environments/<environment_id>/pause   yes yes yes 403 404 401 403 403 yes 404
+POST   /api/v1/environments/<environment_id>/unpause yes yes yes 403 404 401 403 403 yes 404
+GET    /api/v1/environments/<environment_id>/stats   yes yes yes yes 404 401 yes 403 403 404
+GET    /api/v1/environments/<environment_id>/events  yes yes yes yes 404 401 yes 403 403 404
+GET    /api/v1/templates                           yes yes yes yes yes 401 yes 403 403 yes
 GET    /api/v1/environments/<environment_id>/logs    yes yes yes yes 404 401 yes 403 403 404
 """
 _HEADING, *_LINES = TABLE.strip().splitlines()

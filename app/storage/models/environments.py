@@ -118,6 +118,19 @@ class Environment(Base):
     updated_at: Mapped[datetime] = mapped_column(default=utc_now, onupdate=utc_now)
 
     project: Mapped[Project] = relationship(lazy="raise")
+    # The pull that its start waits for; whoever shows an environment sets it.
+    pull_progress: Mapped["ImagePull | None"] = relationship(
+        primaryjoin="and_(ImagePull.environment_id == Environment.id, "
+        "ImagePull.status.in_(('pending', 'pulling')))",
+        viewonly=True,
+        uselist=False,
+        lazy="raise",
+    )
+
+    @property
+    def secret_names(self) -> list[str]:
+        """What may be shown of the secrets."""
+        return sorted(self.secrets)
 
 
 class PortReservation(Base):
@@ -152,7 +165,8 @@ class ContainerExit(Base):
 class ImagePull(Base):
     """A start that waits for its image; the agent pulls it and then goes on with the start.
 
-    Attributes: layers ([{id, status, current, total}]), bytes_done, bytes_total.
+    Attributes: layers ([{id, status, current, total}]), bytes_done, bytes_total; error is the slug
+    of the problem that the start ended in, or `cancelled`.
     """
 
     __tablename__ = "image_pulls"
@@ -172,3 +186,10 @@ class ImagePull(Base):
     requested_at: Mapped[datetime] = mapped_column(default=utc_now)
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+
+    @property
+    def percent(self) -> float:
+        """How far it is, by the bytes of the layers whose size is known so far."""
+        if self.status is PullStatus.DONE:
+            return 100.0
+        return round(100 * self.bytes_done / self.bytes_total, 1) if self.bytes_total else 0.0

@@ -1,0 +1,44 @@
+"""`vibebox secrets`: the keys of secret environment variables."""
+
+import sys
+
+import click
+
+UNREADABLE = 1
+
+
+@click.group()
+def secrets() -> None:
+    """Make keys for secret environment variables, and change to a new one."""
+
+
+@secrets.command("new-key")
+def new_key() -> None:
+    """Print a new key; put it in front of those in VIBEBOX_SECRET_KEYS."""
+    from app import secret_values
+
+    click.echo(secret_values.new_key())
+
+
+@secrets.command()
+def rotate() -> None:
+    """Encrypt every stored secret with the first key; doing it again changes nothing."""
+    from app.environments.rotation import rotate as rotate_all
+    from app.secret_values import SecretValues
+    from app.settings import load_settings
+    from app.storage import Database
+
+    settings = load_settings()
+    database = Database(settings.database_url)
+    try:
+        result = rotate_all(database, SecretValues(settings.secret_keys))
+    finally:
+        database.dispose()
+    click.echo(
+        f"{result.renewed} secrets encrypted anew; {result.current} were encrypted with the first "
+        "key already."
+    )
+    if result.unreadable:
+        click.echo("No key decrypts the secrets of these environments:", err=True)
+        click.echo("\n".join(result.unreadable), err=True)
+        sys.exit(UNREADABLE)

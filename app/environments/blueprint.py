@@ -1,0 +1,65 @@
+"""The blueprint of /api/v1/environments, and what its routes have in common."""
+
+from typing import Any
+
+from flask_openapi3 import APIBlueprint, Tag
+
+from app.accounts.guard import authenticate
+from app.environments.views import EnvironmentView
+from app.errors import (
+    AuthenticationError,
+    BodyTooLargeError,
+    EngineConflictError,
+    EngineError,
+    EngineTimeoutError,
+    EngineUnreachableError,
+    EnvironmentConflictError,
+    EnvironmentNotFoundError,
+    ExecutableMissingError,
+    ImageMissingError,
+    InvalidInputError,
+    InvalidTokenError,
+    MalformedBodyError,
+    PermissionDeniedError,
+    PortTakenError,
+    QuotaExceededError,
+    SecretsUnavailableError,
+    StorageUnavailableError,
+)
+from app.openapi import BEARER
+
+COMMON = (
+    AuthenticationError,
+    InvalidTokenError,
+    PermissionDeniedError,
+    StorageUnavailableError,
+    InvalidInputError,
+)
+BODY = (*COMMON, MalformedBodyError, BodyTooLargeError)
+ONE = (*COMMON, EnvironmentNotFoundError)
+ENGINE = (EngineUnreachableError, EngineTimeoutError, EngineError)
+LAUNCH = (
+    *ONE,
+    *ENGINE,
+    EnvironmentConflictError,
+    QuotaExceededError,
+    EngineConflictError,
+    PortTakenError,
+    ImageMissingError,
+    ExecutableMissingError,
+    SecretsUnavailableError,
+)
+
+api = APIBlueprint(
+    "environments",
+    __name__,
+    url_prefix="/api/v1/environments",
+    abp_tags=[Tag(name="environments", description="Environments and their containers")],
+    abp_security=BEARER,
+)
+api.before_request(authenticate)
+
+
+def view(environment: Any) -> dict[str, Any]:
+    """Return the environment as it is shown."""
+    return EnvironmentView.model_validate(environment).model_dump(mode="json")

@@ -1,0 +1,115 @@
+"""What is done with one environment, over HTTP."""
+
+from typing import Any
+
+from flask import Response, jsonify
+
+from app.accounts.guard import identity
+from app.components import components
+from app.environments.blueprint import ENGINE, LAUNCH, ONE, api, view
+from app.environments.schemas import (
+    EnvironmentPath,
+    EventsQuery,
+    StartOptions,
+    StartQuery,
+)
+from app.environments.views import EnvironmentView, StartingView, StatsView
+from app.errors import (
+    BodyTooLargeError,
+    EngineConflictError,
+    EnvironmentConflictError,
+    ImagePullError,
+    MalformedBodyError,
+    TooManyStreamsError,
+)
+from app.openapi import Answer, problems
+from app.problems import refuse_malformed_body
+
+_STOP = (*ONE, *ENGINE, EnvironmentConflictError, EngineConflictError)
+_EVENT_STREAM = {
+    "description": "Server-sent events: `status` {status, error}, and `pull` {image, layers, "
+    "bytes_done, bytes_total, percent} while the start waits for its image.",
+    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+}
+
+
+@api.post(
+    "/<environment_id>/start",
+    summary="Start an environment; where its image is pulled first the start goes on alone",
+    responses={
+        200: EnvironmentView,
+        202: StartingView,
+        **problems(*LAUNCH, ImagePullError, MalformedBodyError, BodyTooLargeError),
+    },
+)
+def start(path: EnvironmentPath, query: StartQuery, body: StartOptions) -> Answer:
+    refuse_malformed_body()
+    environment = components().environments.start(
+        identity(), path.environment_id, pull=body.pull, wait=query.wait
+    )
+    if environment.status != "starting":
+        return jsonify(view(environment))
+    location = f"{api.url_prefix}/{environment.id}"
+    response = jsonify(view(environment) | {"events_url": f"{location}/events"})
+    response.headers["Location"] = location
+    return response, 202
+
+
+@api.post(
+    "/<environment_id>/stop",
+    summary="Stop an environment; its container stays",
+    responses={200: EnvironmentView, **problems(*_STOP)},
+)
+def stop(path: EnvironmentPath) -> Answer:
+    return jsonify(view(components().environments.stop(identity(), path.environment_id)))
+
+
+@api.post(
+    "/<environment_id>/restart",
+    summary="Restart an environment",
+    responses={200: EnvironmentView, **problems(*LAUNCH)},
+)
+def restart(path: EnvironmentPath) -> Answer:
+    return jsonify(view(components().environments.restart(identity(), path.environment_id)))
+
+
+@api.post(
+    "/<environment_id>/pause",
+    summary="Freeze what runs in an environment",
+    responses={200: EnvironmentView, **problems(*_STOP)},
+)
+def pause(path: EnvironmentPath) -> Answer:
+    return jsonify(view(components().environments.pause(identity(), path.environment_id)))
+
+
+@api.post(
+    "/<environment_id>/unpause",
+    summary="Let a paused environment go on",
+    responses={200: EnvironmentView, **problems(*_STOP)},
+)
+def unpause(path: EnvironmentPath) -> Answer:
+    return jsonify(view(components().environments.unpause(identity(), path.environment_id)))
+
+
+@api.get(
+    "/<environment_id>/stats",
+    summary="What a running environment uses; takes about a second",
+    responses={200: StatsView, **problems(*ONE, *ENGINE, EnvironmentConflictError)},
+)
+def stats(path: EnvironmentPath) -> Answer:
+    found = components().environments.stats(identity(), path.environment_id)
+    return jsonify(StatsView.model_validate(found).model_dump(mode="json"))
+
+
+@api.get(
+    "/<environment_id>/events",
+    summary="What happens to an environment, as server-sent events",
+    responses={200: _EVENT_STREAM, **problems(*ONE, TooManyStreamsError)},
+)
+def events(path: EnvironmentPath, query: EventsQuery) -> Answer:
+    stream: Any = components().environments.events(
+        identity(), path.environment_id, follow=query.follow
+    )
+    # A proxy that buffers would hold back what is meant for now.
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return Response(stream, mimetype="text/event-stream", headers=headers)

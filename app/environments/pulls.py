@@ -1,0 +1,201 @@
+"""Pulls images for starts that wait for them, and then goes on with the start.
+
+The leading agent drives this. A pull belongs to the process that holds its environment; when that
+process dies, the next one to look takes it up again. What a process that was thought dead still
+writes changes nothing: `started_at` of the pull and the moment of the passage say whose it is.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import ColumnElement, and_, or_, select, update
+
+from app.environments import starts
+from app.environments.containers import Containers
+from app.environments.pull_reports import PullReport, TakenPull
+from app.environments.settling import Settling
+from app.environments.starts import GivenUpError
+from app.environments.transitions import OPEN_PULLS, Passage
+from app.errors import EngineTimeoutError, VibeBoxError
+from app.processes import Presence, living
+from app.storage import (
+    Database,
+    Environment,
+    EnvironmentStatus,
+    ImagePull,
+    PullStatus,
+    utc_now,
+)
+
+AT_ONCE = 3
+_PARTING_SECONDS = 5.0
+_log = logging.getLogger(__name__)
+
+
+class _LostError(Exception):
+    """Somebody was quicker."""
+
+
+class Pulls:
+    """Takes pulls that wait, a few at once, each in a thread of its own."""
+
+    def __init__(
+        self, database: Database, presence: Presence, containers: Containers, settling: Settling
+    ) -> None:
+        self._database = database
+        self._presence = presence
+        self._containers = containers
+        self._settling = settling
+        self._starts = starts.Starts(containers, settling)
+        self._threads: list[threading.Thread] = []
+        self._closing = threading.Event()
+
+    def run_pending(self) -> None:
+        """Begin what waits and can be begun; returns at once. Call it twice a second.
+
+        Raises: StorageUnavailableError.
+        """
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+        free = AT_ONCE - len(self._threads)
+        if free <= 0 or self._closing.is_set():
+            return
+        for pull_id, environment_id in self._waiting(free):
+            taken = self._take(pull_id, environment_id)
+            if taken is not None:
+                thread = threading.Thread(
+                    target=self._carry_out, args=(taken,), name="pull", daemon=True
+                )
+                self._threads.append(thread)
+                thread.start()
+
+    def close(self) -> None:
+        """Take nothing any more and let go of what goes on; the next agent takes it up again."""
+        self._closing.set()
+        ends_at = time.monotonic() + _PARTING_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, ends_at - time.monotonic()))
+
+    def _waiting(self, limit: int) -> list[tuple[str, str]]:
+        with self._database.reading() as session:
+            found = session.execute(
+                select(ImagePull.id, ImagePull.environment_id)
+                .join(Environment, ImagePull.environment_id == Environment.id)
+                .where(ImagePull.status.in_(OPEN_PULLS), _held_by_nobody())
+                .order_by(ImagePull.requested_at)
+                .limit(limit)
+            )
+            return [(pull_id, environment_id) for pull_id, environment_id in found]
+
+    def _take(self, pull_id: str, environment_id: str) -> TakenPull | None:
+        """Make the pull and its passage this process's; None where somebody was quicker."""
+        now = utc_now()
+        try:
+            with self._database.writing() as session:
+                # The environment first, as whoever cancels does.
+                environment = session.scalars(
+                    update(Environment)
+                    .where(Environment.id == environment_id, _held_by_nobody())
+                    .values(held_by=self._presence.ensure(session), status_changed_at=now)
+                    .returning(Environment)
+                ).one_or_none()
+                pull = session.scalars(
+                    update(ImagePull)
+                    .where(ImagePull.id == pull_id, ImagePull.status.in_(OPEN_PULLS))
+                    .values(status=PullStatus.PULLING, started_at=now)
+                    .returning(ImagePull)
+                ).one_or_none()
+                if environment is None or pull is None:
+                    raise _LostError
+                session.flush()
+                session.expunge_all()
+        except _LostError:
+            return None
+        passage = Passage(environment, EnvironmentStatus.STARTING, now, pull_id)
+        return TakenPull(pull_id, pull.image, pull.requested_at, passage)
+
+    def _carry_out(self, taken: TakenPull) -> None:
+        try:
+            with starts.told(taken.seconds) as attempt:
+                before = self._fetch(taken)
+                self._start(taken, before, attempt)
+        except GivenUpError:
+            _log.info("pull given up", extra={"environment": taken.passage.environment.id})
+        except VibeBoxError as error:
+            _log.info(
+                "pulled start failed",
+                extra={"environment": taken.passage.environment.id, "why": error.slug},
+            )
+        except Exception:
+            _log.exception("pulled start failed")
+
+    def _fetch(self, taken: TakenPull) -> str | None:
+        """Pull the image; return the id of the one that the host held before.
+
+        A failure ends the passage. Raises: GivenUpError, and what the pull raises.
+        """
+        report = PullReport(self._database, taken, self._closing)
+        try:
+            with self._noted(taken, PullStatus.FAILED):
+                before = self._containers.image(taken.image)
+                self._pull(taken.image, report)
+        except GivenUpError:
+            raise
+        except Exception as error:
+            known = error if isinstance(error, VibeBoxError) else VibeBoxError()
+            self._settling.fail(taken.passage, known.detail)
+            raise
+        report.finish()
+        return before
+
+    def _pull(self, image: str, report: "PullReport") -> None:
+        try:
+            self._containers.pull(image, report)
+        except EngineTimeoutError as error:
+            raise EngineTimeoutError(
+                f"The image {image!r} did not arrive in time; start the environment again to go "
+                "on with it."
+            ) from error
+
+    def _start(self, taken: TakenPull, before: str | None, attempt: starts.Attempt) -> None:
+        """Go on as a request does whose image was there."""
+        passage = taken.passage
+        environment = passage.environment
+        with self._settling.passing(passage), self._noted(taken, PullStatus.DONE):
+            passage.seen = self._containers.look(environment)
+            if passage.seen is not None and self._containers.image(taken.image) != before:
+                self._containers.remove(environment)
+                environment.container_id = None
+            seen = self._containers.look(environment)
+            self._starts.launch(passage, self._containers.ensure(environment, seen), attempt)
+
+    @contextmanager
+    def _noted(self, taken: TakenPull, status: PullStatus) -> Iterator[None]:
+        """Record which problem it was before the passage ends: who waits for that reads it then."""
+        try:
+            yield
+        except GivenUpError:
+            raise
+        except Exception as error:
+            slug = error.slug if isinstance(error, VibeBoxError) else VibeBoxError.slug
+            with self._database.writing() as session:
+                session.execute(
+                    update(ImagePull)
+                    .where(
+                        ImagePull.id == taken.id,
+                        ImagePull.status.in_((PullStatus.PULLING, PullStatus.DONE)),
+                        ImagePull.started_at == taken.passage.since,
+                    )
+                    .values(status=status, error=slug, finished_at=utc_now())
+                )
+            raise
+
+
+def _held_by_nobody() -> ColumnElement[bool]:
+    """Return the condition that an environment starts and no living process holds it."""
+    return and_(
+        Environment.status == EnvironmentStatus.STARTING,
+        or_(Environment.held_by.is_(None), Environment.held_by.not_in(living())),
+    )

@@ -1,0 +1,142 @@
+"""The records of environments: made, listed, looked at. Nothing here needs Docker."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import SecretStr
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm.attributes import set_committed_value
+
+from app import audit
+from app.authorization import (
+    Action,
+    Identity,
+    environment_for,
+    may_in,
+    project_for,
+    readable_projects,
+)
+from app.environments import ports, pull_rows
+from app.errors import EnvironmentNameTakenError, InvalidInputError
+from app.fields import MAX_VARIABLES
+from app.projects.personal import personal_project
+from app.quotas.checks import Checks
+from app.secret_values import SecretValues
+from app.storage import Database, Environment, EnvironmentStatus, Project, new_id
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of environments; `total` counts all that match."""
+
+    items: list[Environment]
+    total: int
+
+
+class Records:
+    """Creates and reads records."""
+
+    def __init__(self, database: Database, secret_values: SecretValues, quotas: Checks) -> None:
+        self._database = database
+        self._quotas = quotas
+        self._secret_values = secret_values
+
+    def create(
+        self, identity: Identity, fields: Mapping[str, Any], project_id: str | None
+    ) -> Environment:
+        """Record a new environment, stopped. Raises: as `Environments.create`."""
+        plain: Mapping[str, SecretStr] = fields["secrets"]
+        refuse_ambiguous(fields["env"], plain)
+        secrets = {
+            name: self._secret_values.encrypt(value.get_secret_value())
+            for name, value in plain.items()
+        }
+        with unique_name(), self._database.writing() as session:
+            project = project_for(
+                session,
+                identity,
+                project_id or personal_project(session, identity),
+                Action.ENVIRONMENT_CREATE,
+            )
+            self._quotas.check_create(session, project, fields)
+            environment = Environment(
+                id=new_id(),
+                project_id=project.id,
+                created_by=identity.user_id,
+                **{**fields, "secrets": secrets},
+            )
+            session.add(environment)
+            session.flush()
+            ports.reserve(session, identity, environment.id, fields["ports"])
+            target = audit.Target.of_environment(environment, project.owner_team_id)
+            audit.record(session, identity, "environment.create", target)
+            session.flush()
+            session.refresh(environment)
+            session.expunge(environment)
+        set_committed_value(environment, "pull_progress", None)
+        return environment
+
+    def list(
+        self,
+        identity: Identity,
+        *,
+        project_id: str | None,
+        status: EnvironmentStatus | None,
+        limit: int,
+        offset: int,
+    ) -> Page:
+        """Return a page, newest first. Raises: as `Environments.list`."""
+        visible = select(Project.id).where(readable_projects(identity))
+        wanted: ColumnElement[bool] = Environment.project_id.in_(visible)
+        if project_id is not None:
+            wanted &= Environment.project_id == project_id
+        if status is not None:
+            wanted &= Environment.status == status
+        newest = Environment.created_at.desc(), Environment.id.desc()
+        may_in(identity, Action.ENVIRONMENT_READ)
+        with self._database.reading() as session:
+            if project_id is not None:
+                project_for(session, identity, project_id, Action.ENVIRONMENT_READ)
+            total = session.scalar(select(func.count()).select_from(Environment).where(wanted))
+            page = select(Environment).where(wanted).order_by(*newest).limit(limit).offset(offset)
+            items = list(session.scalars(page))
+            pull_rows.show(session, items)
+            session.expunge_all()
+        return Page(items, total or 0)
+
+    def get(
+        self, identity: Identity, environment_id: str, action: Action = Action.ENVIRONMENT_READ
+    ) -> Environment:
+        """Return one environment, to whoever may do `action` and so sees what became of it.
+
+        Raises: EnvironmentNotFoundError, PermissionDeniedError.
+        """
+        with self._database.reading() as session:
+            environment = environment_for(session, identity, environment_id, action)
+            pull_rows.show(session, [environment])
+            session.expunge_all()
+        return environment
+
+
+def refuse_ambiguous(env: Mapping[str, str], secrets: Mapping[str, Any]) -> None:
+    """Raise InvalidInputError where a variable is both secret and not, or there are too many."""
+    both = sorted(set(env) & set(secrets))
+    errors = [
+        {"field": f"secrets.{name}", "message": "is in env already; name it once"} for name in both
+    ]
+    if len(secrets) > MAX_VARIABLES:
+        errors.append({"field": "secrets", "message": f"has more than {MAX_VARIABLES} names"})
+    if errors:
+        raise InvalidInputError(errors)
+
+
+@contextmanager
+def unique_name() -> Iterator[None]:
+    """Translate the one constraint that a caller can break."""
+    try:
+        yield
+    except IntegrityError as error:
+        raise EnvironmentNameTakenError from error

@@ -1,0 +1,19 @@
+"""Rows that several processes may want to write at once, and of which one is enough."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from app.storage.models import Base
+
+
+def insert_missing(session: Session, model: type[Base], rows: Sequence[dict[str, Any]]) -> None:
+    """Insert those rows whose key nobody has written; the others stay as they are."""
+    if not rows:
+        return
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(postgresql.insert(model).on_conflict_do_nothing(), rows)
+    else:
+        session.execute(sqlite.insert(model).on_conflict_do_nothing(), rows)

@@ -1,0 +1,344 @@
+"""What a leader does beside following Docker: counting, sweeping, deleting what is old."""
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from app import signals
+from app.agent.counting import FAMILY, ExitCounter
+from app.agent.dirty import Dirty
+from app.agent.drift import Drift
+from app.agent.housekeeping import Housekeeping
+from app.agent.leadership import Term
+from app.agent.leases import LeadershipLostError, Leases
+from app.agent.sweep import Sweep
+from app.counts import Counts
+from app.engine import ENVIRONMENT_LABEL, INSTANCE_LABEL
+from app.environments import build
+from app.environments.exits import Exit, Run, note
+from app.environments.installation import InstallationId
+from app.environments.service import Environments
+from app.errors import EngineUnreachableError, StorageUnavailableError
+from app.processes import Presence
+from app.settings import Settings
+from app.storage import (
+    AuditEntry,
+    Base,
+    ContainerExit,
+    Database,
+    EnvironmentStatus,
+    ExitReason,
+    ImagePull,
+    Process,
+    utc_now,
+)
+from tests.agent.conftest import MakeRecord
+from tests.agent.support import change, exits, stored
+from tests.unit.fakes import IMAGE, Failure, FakeEngine
+
+DAY = timedelta(days=1)
+STOPPED, RUNNING = EnvironmentStatus.STOPPED, EnvironmentStatus.RUNNING
+MakeContainer = Callable[..., str]
+
+
+@pytest.fixture
+def term(database: Database) -> Term:
+    held = Leases(database, "leader").win()
+    assert held is not None
+    return Term(held, time.monotonic() + 60)
+
+
+@pytest.fixture
+def told() -> Iterator[dict[str, int]]:
+    """What the metrics were told of exits."""
+    heard: dict[str, int] = {}
+
+    def hear(_sender: object, *, family: str, value: str, amount: int) -> None:
+        assert family == FAMILY
+        heard[value] = heard.get(value, 0) + amount
+
+    with signals.counted.connected_to(hear):
+        yield heard
+
+
+def end_runs(database: Database, *reasons: ExitReason, at: datetime | None = None) -> None:
+    """Record an exit for each of the reasons."""
+    with database.writing() as session:
+        ended = [
+            Exit(Run(f"{reason}-{number}", "then"), reason, 1, at or utc_now())
+            for number, reason in enumerate(reasons)
+        ]
+        note(session, "environment", ended)
+
+
+def test_each_exit_is_counted_once(database: Database, term: Term, told: dict[str, int]) -> None:
+    counts = Counts("directory")
+    counter = ExitCounter(database, counts, term)
+    for _ in range(2):
+        end_runs(database, ExitReason.USER, ExitReason.USER, ExitReason.OOM)
+        counter.run()
+
+    assert told == {"user": 2, "oom": 1}
+    with database.reading() as session:
+        assert counts.all(session) == {(FAMILY, "user"): 2, (FAMILY, "oom"): 1}
+
+
+def test_who_may_be_replaced_stores_and_tells_nobody(
+    database: Database, term: Term, told: dict[str, int]
+) -> None:
+    end_runs(database, ExitReason.USER)
+    term.certain_until = time.monotonic() - 1
+
+    ExitCounter(database, Counts("directory"), term).run()
+
+    assert told == {}
+    assert term.over.is_set()
+    with pytest.raises(LeadershipLostError):
+        ExitCounter(database, Counts("directory"), term)._mark()
+
+
+def test_commit_without_an_answer_ends_the_term(
+    database: Database, term: Term, told: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end_runs(database, ExitReason.USER)
+
+    def fail(*_: Any) -> None:
+        raise StorageUnavailableError
+
+    monkeypatch.setattr(Counts, "add", fail)
+    with pytest.raises(StorageUnavailableError):
+        ExitCounter(database, Counts("directory"), term).run()
+
+    assert term.over.is_set() and told == {}
+
+
+@pytest.fixture
+def environments(database: Database, engine: FakeEngine) -> Environments:
+    return build(Settings(stop_grace=1), database, engine, Presence(database))
+
+
+@pytest.fixture
+def chores(database: Database, environments: Environments, term: Term) -> Housekeeping:
+    return Housekeeping(database, environments, term, audit_days=365)
+
+
+def test_expired_environment_is_deleted_with_its_container(
+    database: Database,
+    engine: FakeEngine,
+    record: MakeRecord,
+    container: MakeContainer,
+    chores: Housekeeping,
+) -> None:
+    over, lasting = (record(STOPPED, expires_at=utc_now() + days * DAY) for days in (-1, 1))
+    record(EnvironmentStatus.STARTING, expires_at=utc_now() - DAY, held_by=living(database))
+    container(over)
+    container(lasting)
+
+    chores.end_expired()
+
+    assert [made.spec.environment_id for made in engine.containers.values()] == [lasting]
+    assert stored(database, lasting).status == STOPPED
+    with database.reading() as session:
+        entries = session.execute(select(AuditEntry.actor, AuditEntry.action)).all()
+    assert [tuple(entry) for entry in entries] == [("vibebox", "environment.expire")]
+
+
+def living(database: Database) -> str:
+    """Return a process that lives."""
+    with database.writing() as session:
+        return Presence(database).ensure(session)
+
+
+def test_environment_that_got_more_time_stays(
+    database: Database, record: MakeRecord, environments: Environments
+) -> None:
+    environment = record(STOPPED, expires_at=utc_now() + DAY)
+
+    environments.expire(environment)
+
+    assert stored(database, environment).status == STOPPED
+
+
+def count(database: Database, model: type[Base]) -> int:
+    with database.reading() as session:
+        return session.scalar(select(func.count()).select_from(model)) or 0
+
+
+def test_what_is_old_goes_and_nothing_else(
+    database: Database, record: MakeRecord, chores: Housekeeping
+) -> None:
+    now = utc_now()
+    environment = record(STOPPED, container_id="kept", run_started="then")
+    with database.writing() as session:
+        for days in (1, 400):
+            session.add(
+                AuditEntry(actor="x", action="x", target_kind="x", at=now - days * DAY, details={})
+            )
+        for days in (0, 2):
+            session.add(
+                ImagePull(environment_id=environment, image=IMAGE, finished_at=now - days * DAY)
+            )
+        session.add(ImagePull(environment_id=environment, image=IMAGE))
+        for name, days in (("living", 0), ("dead", 2)):
+            session.add(Process(id=name, place="web", seen_at=now - days * DAY))
+        for name, days, counted in (
+            ("new", 1, True),
+            ("old", 8, True),
+            ("uncounted", 8, False),
+            ("kept", 8, True),
+        ):
+            session.add(
+                ContainerExit(
+                    container_id=name,
+                    run_started="then",
+                    environment_id=environment,
+                    reason=ExitReason.USER,
+                    exited_at=now - days * DAY,
+                    counted=counted,
+                )
+            )
+
+    chores.delete_old()
+
+    left = {model: count(database, model) for model in (AuditEntry, ImagePull, Process)}
+    assert left == {AuditEntry: 1, ImagePull: 2, Process: 1}
+    assert len(exits(database)) == 3
+
+
+@pytest.fixture
+def dirty() -> Dirty:
+    return Dirty()
+
+
+@pytest.fixture
+def drift() -> Drift:
+    return Drift()
+
+
+Followed = list[tuple[str, str]]
+
+
+@pytest.fixture
+def followed() -> Followed:
+    return []
+
+
+@pytest.fixture
+def sweep(
+    database: Database,
+    engine: FakeEngine,
+    dirty: Dirty,
+    drift: Drift,
+    term: Term,
+    instance: InstallationId,
+    followed: Followed,
+) -> Sweep:
+    return Sweep(
+        database,
+        engine,
+        dirty,
+        drift,
+        term,
+        instance=instance,
+        follow=lambda environment, container: followed.append((environment, container)),
+    )
+
+
+def marked(dirty: Dirty) -> set[str]:
+    """Return what is to be compared."""
+    return set(dirty._due)
+
+
+def test_sweep_marks_what_may_differ_and_follows_what_runs(
+    database: Database,
+    engine: FakeEngine,
+    record: MakeRecord,
+    container: MakeContainer,
+    dirty: Dirty,
+    sweep: Sweep,
+    followed: Followed,
+) -> None:
+    sweep.run()  # the first one looks closely
+    held = living(database)
+    quiet = record(STOPPED)
+    gone = record(RUNNING, container_id="gone")
+    lost = record(STOPPED, container_id="gone")
+    appeared = record(STOPPED)
+    started = container(appeared)
+    ended = record(RUNNING)
+    engine.containers[container(ended)].status = "exited"
+    passing = record(EnvironmentStatus.STARTING, held_by=held)
+    container(passing)
+    abandoned = record(EnvironmentStatus.STOPPING, held_by="dead")
+
+    with_drift: list[int] = []
+
+    def hear(_sender: object, *, environments: int) -> None:
+        with_drift.append(environments)
+
+    with signals.drift_seen.connected_to(hear):
+        sweep.run()
+
+    assert marked(dirty) == {gone, lost, appeared, ended, abandoned}
+    assert quiet not in marked(dirty)
+    assert (appeared, started) in followed
+    assert with_drift[-1] == 3  # gone, appeared, ended
+
+
+def test_sweep_removes_orphans_of_its_own_only(
+    engine: FakeEngine,
+    record: MakeRecord,
+    container: MakeContainer,
+    sweep: Sweep,
+    instance: InstallationId,
+) -> None:
+    known = container(record(STOPPED))
+    orphan = container("no-record", name="orphan")
+    others = container("no-record", name="others", instance="another")
+    unlabelled = container("no-record", name="unlabelled", instance="")
+    for name, owner in (("orphan", instance()), ("others", "another")):
+        engine.volumes[name] = {ENVIRONMENT_LABEL: "no-record", INSTANCE_LABEL: owner}
+
+    sweep.run()
+
+    assert set(engine.containers) == {known, others, unlabelled}
+    assert orphan not in engine.containers
+    assert set(engine.volumes) == {"others"}
+
+
+def test_who_was_replaced_removes_nothing(
+    database: Database, engine: FakeEngine, container: MakeContainer, sweep: Sweep, term: Term
+) -> None:
+    container("no-record")
+    Leases(database, "leader").release(term.held)
+
+    with pytest.raises(LeadershipLostError):
+        sweep.run()
+
+    assert len(engine.containers) == 1
+
+
+def test_sweep_that_failed_looks_as_closely_again(
+    engine: FakeEngine,
+    record: MakeRecord,
+    container: MakeContainer,
+    dirty: Dirty,
+    sweep: Sweep,
+    database: Database,
+) -> None:
+    environment = record(STOPPED)
+    made = container(environment)
+    engine.containers[made].status = "exited"
+
+    change(database, environment, container_id=made)
+    engine.failures["list_containers"] = Failure.UNREACHABLE
+    with pytest.raises(EngineUnreachableError):
+        sweep.run()
+    engine.failures.clear()
+
+    sweep.run()
+    assert marked(dirty) == {environment}

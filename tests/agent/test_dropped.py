@@ -1,0 +1,121 @@
+"""A passage whose end the database did not take: its holder lives on, and holds it no longer."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from app.authorization import Action
+from app.environments.transitions import Passage, Transitions
+from app.environments.truth import Truth, Verdict
+from app.errors import StorageUnavailableError
+from app.processes import Presence
+from app.quotas import build_checks
+from app.settings import Settings
+from app.storage import Database, EnvironmentStatus
+from tests.agent.conftest import MakeRecord
+from tests.agent.support import stored
+
+STOPPED, STARTING = EnvironmentStatus.STOPPED, EnvironmentStatus.STARTING
+
+
+@pytest.fixture
+def presence(database: Database) -> Presence:
+    return Presence(database)
+
+
+@pytest.fixture
+def transitions(database: Database, presence: Presence) -> Transitions:
+    return Transitions(database, presence, build_checks(Settings()))
+
+
+def begin(transitions: Transitions, environment: str) -> Passage:
+    return transitions.begin(
+        None,
+        environment,
+        [STOPPED],
+        STARTING,
+        action=Action.ENVIRONMENT_OPERATE,
+        audited="environment.start",
+        ends=True,
+    )
+
+
+@contextmanager
+def silent(database: Database, monkeypatch: pytest.MonkeyPatch, late: bool) -> Iterator[None]:
+    """Let the database not answer; `late` says that it does what it is told all the same."""
+    real = database.writing
+
+    @contextmanager
+    def writing() -> Iterator[Any]:
+        if late:
+            with real() as session:
+                yield session
+        raise StorageUnavailableError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "writing", writing)
+        with pytest.raises(StorageUnavailableError):
+            yield
+
+
+def test_end_without_an_answer_drops_the_passage(
+    database: Database,
+    record: MakeRecord,
+    transitions: Transitions,
+    presence: Presence,
+    truth: Truth,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    environment = record(STOPPED)
+    passage = begin(transitions, environment)
+    with silent(database, monkeypatch, late=False):
+        transitions.end(passage, STOPPED)
+    assert truth.reconcile(environment) is Verdict.PASSING
+
+    for call in presence.on_seen:
+        call()
+
+    assert truth.reconcile(environment) is Verdict.TRUE
+    assert stored(database, environment).status == STOPPED
+
+
+def test_begin_that_was_late_is_dropped(
+    database: Database,
+    record: MakeRecord,
+    transitions: Transitions,
+    presence: Presence,
+    truth: Truth,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    environment = record(STOPPED)
+    with silent(database, monkeypatch, late=True):
+        begin(transitions, environment)
+    assert stored(database, environment).status == STARTING
+
+    for call in presence.on_seen:
+        call()
+
+    assert truth.reconcile(environment) is Verdict.TRUE
+    assert stored(database, environment).status == STOPPED
+
+
+def test_next_passage_is_not_dropped_with_the_last(
+    database: Database,
+    record: MakeRecord,
+    transitions: Transitions,
+    presence: Presence,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    environment = record(STOPPED)
+    passage = begin(transitions, environment)
+    with silent(database, monkeypatch, late=True):  # ended, as it happens
+        transitions.end(passage, STOPPED)
+    begin(transitions, environment)
+
+    for call in presence.on_seen:
+        call()
+
+    found = stored(database, environment)
+    assert (found.status, found.held_by) == (STARTING, presence.id)

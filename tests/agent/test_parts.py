@@ -1,0 +1,123 @@
+"""The small parts of the agent: what is dirty, what differs, what was heard, what lasts."""
+
+import logging
+import threading
+import time
+
+import pytest
+
+from app import signals
+from app.agent.dirty import Dirty
+from app.agent.drift import Drift
+from app.agent.quiet import Quiet
+from app.engine import ContainerEvent
+from app.environments.exits import Run
+from app.environments.facts import Ending, Facts
+from app.errors import EngineTimeoutError, EngineUnreachableError
+
+FIRST = Run("c", "2026-01-01T00:00:00.123456789Z")
+SECOND = "2026-01-01T00:00:10Z"
+STARTED_NS = 1767225600_123456789
+
+
+def test_what_is_dirty_is_taken_once_and_by_one_at_a_time() -> None:
+    dirty = Dirty()
+    dirty.mark("a")
+    dirty.mark("a")
+    assert dirty.take() == "a"
+
+    dirty.mark("a")  # while it is held: not before it is done
+    dirty.mark("b")
+    assert dirty.take() == "b"
+    dirty.done("a")
+    assert dirty.take() == "a"
+    dirty.close()
+    assert dirty.take() is None
+
+
+def test_delayed_is_taken_later_unless_it_is_wanted_earlier() -> None:
+    dirty = Dirty()
+    dirty.mark("later", 30)
+    dirty.mark("soon", 0.05)
+    started = time.monotonic()
+    assert dirty.take() == "soon"
+    assert time.monotonic() - started >= 0.05
+
+    dirty.mark("later")
+    dirty.mark("later", 30)
+    assert dirty.take() == "later"
+
+
+def test_close_wakes_who_waits() -> None:
+    dirty = Dirty()
+    taken: list[str | None] = []
+    thread = threading.Thread(target=lambda: taken.append(dirty.take()))
+    thread.start()
+    dirty.close()
+    thread.join(5)
+    assert taken == [None]
+
+
+def test_drift_is_told_when_it_changes_and_when_asked() -> None:
+    told: list[int] = []
+
+    def hear(_sender: object, *, environments: int) -> None:
+        told.append(environments)
+
+    drift = Drift()
+    with signals.drift_seen.connected_to(hear):
+        drift.note("a", True)
+        drift.note("a", True)
+        drift.note("b", True)
+        drift.note("a", False)
+        drift.note("c", False)
+        drift.tell()
+    assert told == [1, 2, 1, 1]
+
+
+def event(action: str, seconds: int, code: int | None = None) -> ContainerEvent:
+    return ContainerEvent(action, "c", "e", None, code, STARTED_NS + seconds * 10**9)
+
+
+def test_facts_belong_to_the_run_in_which_they_happened() -> None:
+    facts = Facts()
+    for heard in (
+        event("die", -5, 9),
+        event("oom", 2),
+        event("die", 3, 137),
+        event("die", 3, 137),  # again, after a reconnection
+        event("kill", 11),
+        event("die", 12, 143),
+    ):
+        facts.hear(heard)
+
+    assert facts.of(FIRST, SECOND) == Ending(True, 137, oom=True, killed=False)
+    assert facts.of(Run("c", SECOND)) == Ending(True, 143, oom=False, killed=True)
+    assert facts.of(Run("another", SECOND)) == Ending()
+
+
+def test_what_lasts_is_logged_when_it_begins_and_when_it_ends(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    quiet = Quiet("work", logging.getLogger("test"))
+    for error in (
+        EngineUnreachableError(),
+        EngineUnreachableError(),
+        EngineTimeoutError(),
+        None,
+        None,
+    ):
+        with quiet.attempt():
+            if error is not None:
+                raise error
+    events = [record.message for record in caplog.records if record.name == "test"]
+    assert events == ["work waits", "work waits", "work goes on"]
+
+
+def test_bug_is_logged_each_time(caplog: pytest.LogCaptureFixture) -> None:
+    quiet = Quiet("work", logging.getLogger("test"))
+    for _ in range(2):
+        with quiet.attempt():
+            raise RuntimeError("bug")
+    assert [record.message for record in caplog.records] == ["work failed"] * 2
