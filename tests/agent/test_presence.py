@@ -1,37 +1,51 @@
 """A process that signs on from two threads at once stands in the table once."""
 
 import threading
+from contextlib import closing
 
+import psycopg2
 import pytest
 from sqlalchemy import func, select
 
 from app.processes import Presence
 from app.storage import Database, Process, schema
 from tests.services.postgresql import PostgreSQL
+from tests.services.programs import wait_until
 
 
 @pytest.mark.integration
 def test_two_threads_sign_on_at_once(postgresql: PostgreSQL) -> None:
-    database = Database(postgresql.new_database())
+    url = postgresql.new_database()
+    database = Database(url)
     schema.upgrade(database)
     presence = Presence(database)
-    together, failures = threading.Barrier(4), list[Exception]()
+    failures: list[Exception] = []
 
     def sign_on() -> None:
         try:
             with database.writing() as session:
-                together.wait(10)
                 presence.ensure(session)
         except Exception as error:
             failures.append(error)
 
-    threads = [threading.Thread(target=sign_on) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    second = threading.Thread(target=sign_on)
+    with database.writing() as session:
+        presence.ensure(session)
+        session.flush()
+        second.start()
+        wait_until(lambda: waiting(url) > 0, 10)  # it did not see what is not committed yet
+    second.join()
 
     assert failures == []
     with database.reading() as session:
         assert session.scalar(select(func.count()).select_from(Process)) == 1
     database.dispose()
+
+
+def waiting(url: str) -> int:
+    """Return how many sessions wait for a lock."""
+    with closing(psycopg2.connect(url.replace("+psycopg2", ""))) as connection:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            row = cursor.fetchone()
+            return int(row[0]) if row else 0
