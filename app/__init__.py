@@ -18,12 +18,11 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
     # before PROMETHEUS_MULTIPROC_DIR is final, which the metrics client reads when it is imported.
     from app import access, accounts, environments, health, logs, openapi, problems
     from app.components import EXTENSION, Components
-    from app.engine import DockerEngine
     from app.exchange import Exchanges
     from app.lifecycle import Lifecycle
     from app.processes import Presence
+    from app.resources import open_database, open_engine
     from app.settings import load_settings
-    from app.storage import Database
     from app.telemetry.wiring import Telemetry
 
     settings = settings or load_settings()
@@ -32,24 +31,9 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
     access.init_app(app, exchanges)
     problems.init_app(app)
 
-    database = Database(
-        settings.database_url,
-        connect_timeout=settings.db_connect_timeout,
-        statement_timeout=settings.db_statement_timeout,
-        pool_size=settings.db_pool_size,
-        max_overflow=settings.pool_limit - settings.db_pool_size,
-        pool_timeout=settings.db_pool_timeout,
-    )
+    database = open_database(settings, settings.pool_limit)
     telemetry = Telemetry(settings, database)
-    engine = telemetry.measure_engine(
-        DockerEngine(
-            settings.docker_host,
-            query_timeout=settings.engine_query_timeout,
-            lifecycle_timeout=settings.engine_lifecycle_timeout,
-            exec_timeout=settings.engine_exec_timeout,
-            publish_address=settings.publish_address,
-        )
-    )
+    engine = telemetry.measure_engine(open_engine(settings))
 
     lifecycle = Lifecycle()
     presence = Presence(database)

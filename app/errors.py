@@ -326,6 +326,18 @@ class SchemaRevisionError(StorageError):
     title = "The database schema is not the one this release needs"
 
 
+# --- the agent --------------------------------------------------------------------------------
+
+
+class AgentMissingError(VibeBoxError):
+    """No agent leads: nobody keeps records and containers one."""
+
+    status = 503
+    slug = "agent-missing"
+    title = "No agent is at work"
+    default_detail = "No agent is at work; start `vibebox agent` beside the web server."
+
+
 # --- Docker Engine ----------------------------------------------------------------------------
 
 

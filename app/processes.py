@@ -8,6 +8,7 @@ It works across hosts, whose clocks must agree to a few seconds.
 
 import logging
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 
 from sqlalchemy import ScalarSelect, delete, select, update
@@ -24,10 +25,14 @@ _log = logging.getLogger(__name__)
 
 
 class Presence:
-    """This process among those that live; make it after fork. Attributes: id."""
+    """This process among those that live; make it after fork.
+
+    Attributes: id; on_seen (called in the thread of the presence whenever the database answered).
+    """
 
     def __init__(self, database: Database, place: str = "web") -> None:
         self.id = new_id()
+        self.on_seen: list[Callable[[], None]] = []
         self._database = database
         self._place = place
         self._known = False
@@ -63,6 +68,8 @@ class Presence:
                 with self._database.writing() as session:
                     self._see(session)
                 self._known = True
+                for call in self.on_seen:
+                    call()
             except StorageError:
                 # The health check tells of the database; here it means to try again.
                 _log.debug("presence not renewed")

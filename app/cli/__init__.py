@@ -3,12 +3,16 @@
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from app._version import __version__
 from app.cli.documents import renewed
 from app.errors import SettingsError, VibeBoxError
+
+if TYPE_CHECKING:
+    from app.settings import Settings
 
 REFUSED = 2
 
@@ -102,6 +106,42 @@ def _write(target: Path, text: str) -> None:
         target.write_text(text)
     except OSError as error:
         raise click.UsageError(f"{target} cannot be written: {error.strerror}.") from error
+
+
+@main.command()
+@click.option("--check", is_flag=True, help="Only tell whether this host's agent is at work.")
+def agent(check: bool) -> None:
+    """Keep records and containers one: events, sweeps, exits, expiry; Ctrl-C stops it."""
+    from app.settings import load_settings
+
+    settings = load_settings()
+    if check:
+        # It counts nothing, and must not join the metrics directory.
+        os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
+        sys.exit(0 if _agent_works(settings) else 1)
+    from app.logging import configure
+    from app.telemetry.directory import prepare
+
+    configure(settings.log_level, "agent")
+    # Absolute, as every process of the service has it, and before the metrics client is imported,
+    # which joins it.
+    directory = Path(settings.prometheus_multiproc_dir).absolute()
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
+    prepare(directory)
+    from app.agent.process import run
+
+    run(settings)
+
+
+def _agent_works(settings: "Settings") -> bool:
+    from app.agent.process import renewed_lately
+    from app.resources import open_database
+
+    database = open_database(settings, settings.pool_limit)
+    try:
+        return renewed_lately(database)
+    finally:
+        database.dispose()
 
 
 @main.command()

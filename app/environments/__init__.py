@@ -2,6 +2,7 @@
 
 from app.engine import Engine
 from app.environments.containers import Containers
+from app.environments.installation import InstallationId
 from app.environments.routes import api
 from app.environments.service import Environments
 from app.environments.transitions import Transitions
@@ -19,5 +20,10 @@ def build(
     return Environments(
         database,
         Transitions(database, presence),
-        Containers(engine, grace=settings.stop_grace, pids_limit=settings.pids_limit),
+        Containers(
+            engine,
+            grace=settings.stop_grace,
+            pids_limit=settings.pids_limit,
+            instance=InstallationId(database),
+        ),
     )

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from app.storage import EnvironmentStatus
+from app.storage import EnvironmentStatus, ExitReason
 
 _VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 _NO_NUL = r"^[^\x00]*$"
@@ -117,6 +117,9 @@ class EnvironmentView(BaseModel):
     published_ports: list[Port] = Field(description="Where they were published at the last start.")
     cpu_limit: float
     memory_limit_mb: int
+    exit_reason: ExitReason | None = Field(description="Why the container last ended.")
+    exit_code: int | None = Field(description="Its exit code, where somebody saw it.")
+    exited_at: datetime | None
     created_at: datetime
     updated_at: datetime
 

@@ -3,10 +3,10 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app import audit
@@ -19,13 +19,15 @@ from app.authorization import (
     readable_projects,
 )
 from app.engine import ContainerState
-from app.environments.containers import Containers
-from app.environments.transitions import Passage, Transitions, held
+from app.environments.containers import Containers, published
+from app.environments.outcomes import telling_start
+from app.environments.transitions import Passage, Transitions, run_fields
 from app.errors import (
     EngineError,
     EngineTimeoutError,
     EngineUnreachableError,
     EnvironmentNameTakenError,
+    StorageError,
     VibeBoxError,
 )
 from app.projects.personal import personal_project
@@ -142,9 +144,15 @@ class Environments:
         with self._passing(passage), self._unique_name():
             # First: a refusal must not cost the container, which holds the user's files.
             self._refuse_taken_name(before, fields.get("name"))
+            passage.seen = self._containers.look(before)
             self._containers.remove(before)
             self._transitions.end(
-                passage, before.status, error=before.error, container_id=None, **fields
+                passage,
+                before.status,
+                passage.exits(None),
+                error=before.error,
+                container_id=None,
+                **fields,
             )
         return self.get(identity, environment_id)
 
@@ -153,34 +161,53 @@ class Environments:
 
         Raises: EnvironmentNotFoundError, EnvironmentConflictError, EngineUnreachableError.
         """
-        passage = self._transitions.begin(
+        self._remove(self._begin_removal(identity, environment_id, "environment.delete"))
+
+    def expire(self, environment_id: str) -> None:
+        """Delete the environment as VibeBox itself, if its time is over. Raises: as `delete`."""
+        passage = self._begin_removal(None, environment_id, "environment.expire")
+        before = passage.environment
+        if before.expires_at is not None and before.expires_at <= utc_now():
+            self._remove(passage)
+        else:  # somebody gave it more time meanwhile
+            self._transitions.end(passage, before.status, end_requested=before.end_requested)
+
+    def _begin_removal(
+        self, identity: Identity | None, environment_id: str, audited: str
+    ) -> Passage:
+        return self._transitions.begin(
             identity,
             environment_id,
             _ANY,
             EnvironmentStatus.STOPPING,
             action=Action.ENVIRONMENT_DELETE,
-            audited="environment.delete",
+            audited=audited,
             ends=True,
         )
+
+    def _remove(self, passage: Passage) -> None:
+        before = passage.environment
         with self._passing(passage):
-            self._containers.remove(passage.environment)
-            with self._database.writing() as session:
-                session.execute(delete(Environment).where(held(passage)))
+            if before.container_id is not None:
+                passage.seen = self._containers.look(before)
+            self._containers.remove(before)
+            self._transitions.remove(passage, passage.exits(None))
 
     def start(self, identity: Identity, environment_id: str) -> Environment:
         """Make the container where there is none, start it, and record what became of it.
 
         Raises: EnvironmentNotFoundError, EnvironmentConflictError, and the errors of Docker.
         """
-        return self._run(
-            identity, environment_id, _AT_REST, "environment.start", self._containers.start
-        )
+        passage = self._begin_run(identity, environment_id, _AT_REST, "environment.start")
+        with telling_start(passage.since) as start:
+            start.status = self._run(passage, self._containers.start)
+        return self.get(identity, environment_id)
 
     def restart(self, identity: Identity, environment_id: str) -> Environment:
         """Stop and start the container. Raises: as `start`."""
-        return self._run(
-            identity, environment_id, _UP, "environment.restart", self._containers.restart
-        )
+        passage = self._begin_run(identity, environment_id, _UP, "environment.restart")
+        self._run(passage, self._containers.restart)
+        return self.get(identity, environment_id)
 
     def stop(self, identity: Identity, environment_id: str) -> Environment:
         """Stop the container; it stays, with its files. Raises: as `start`."""
@@ -194,23 +221,27 @@ class Environments:
             ends=True,
         )
         with self._passing(passage):
-            state = self._containers.look(passage.environment)
-            if state is not None:
-                self._containers.stop(state.id)
+            passage.seen = after = self._containers.look(passage.environment)
+            if after is not None:
+                after = self._containers.stop(after.id)
             self._transitions.end(
-                passage, EnvironmentStatus.STOPPED, error=None, published_ports=[]
+                passage,
+                EnvironmentStatus.STOPPED,
+                passage.exits(after),
+                error=None,
+                published_ports=[],
+                **run_fields(passage, after),
             )
         return self.get(identity, environment_id)
 
-    def _run(
+    def _begin_run(
         self,
         identity: Identity,
         environment_id: str,
         allowed: tuple[EnvironmentStatus, ...],
         audited: str,
-        launch: Callable[[str], ContainerState],
-    ) -> Environment:
-        passage = self._transitions.begin(
+    ) -> Passage:
+        return self._transitions.begin(
             identity,
             environment_id,
             allowed,
@@ -219,17 +250,24 @@ class Environments:
             audited=audited,
             ends=True,
         )
+
+    def _run(self, passage: Passage, launch: Callable[[str], ContainerState]) -> EnvironmentStatus:
+        """Make the container run and return the status that came of it."""
+        environment = passage.environment
         with self._passing(passage):
-            passage.environment.container_id = self._containers.ensure(passage.environment)
-            state = launch(passage.environment.container_id)
-            self._settle(passage, state)
-        return self.get(identity, environment_id)
+            passage.seen = self._containers.look(environment)
+            environment.container_id = self._containers.ensure(environment, passage.seen)
+            return self._settle(passage, launch(environment.container_id))
 
     @contextmanager
     def _passing(self, passage: Passage) -> Iterator[None]:
         """Leave no passage behind: whatever goes wrong, the record says what is known."""
         try:
             yield
+        except StorageError:
+            # What Docker did is done; the agent records it.
+            self._transitions.drop(passage)
+            raise
         except EngineUnreachableError:
             before = passage.environment
             self._give_up(passage, before.status, before.error)
@@ -268,8 +306,8 @@ class Environments:
         else:
             self._settle(passage, state)
 
-    def _settle(self, passage: Passage, state: ContainerState) -> None:
-        """End the passage with what Docker says of the container."""
+    def _settle(self, passage: Passage, state: ContainerState) -> EnvironmentStatus:
+        """End the passage with what Docker says of the container, and return the status."""
         error = None
         if state.paused:
             status = EnvironmentStatus.PAUSED
@@ -283,10 +321,15 @@ class Environments:
                 f"The container ended right after its start, with exit code {state.exit_code}; "
                 "choose an image whose command keeps running."
             )
-        ports = [asdict(port) for port in state.ports if port.host_port] if state.running else []
         self._transitions.end(
-            passage, status, error=error, container_id=state.id, published_ports=ports
+            passage,
+            status,
+            passage.exits(state),
+            error=error,
+            published_ports=published(state),
+            **run_fields(passage, state),
         )
+        return status
 
     def _refuse_taken_name(self, environment: Environment, name: str | None) -> None:
         twin = select(Environment.id).where(

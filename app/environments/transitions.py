@@ -6,16 +6,19 @@ connection. A process that dies there leaves the passage behind; once the proces
 dead (see `app.processes`), the agent heals it, or the next change takes it over.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from app import audit
 from app.authorization import Action, Identity, environment_for
-from app.errors import EnvironmentConflictError
+from app.engine import ContainerState
+from app.environments.exits import Exit, ended_by_change, note, recorded_run, run_of
+from app.errors import EnvironmentConflictError, EnvironmentNotFoundError, StorageError
 from app.processes import Presence, living
 from app.storage import (
     Database,
@@ -32,12 +35,22 @@ OPEN_PULLS = (PullStatus.PENDING, PullStatus.PULLING)
 
 
 class Passage:
-    """An environment that one caller holds; `environment` is its row as it was before."""
+    """An environment that one caller holds; `environment` is its row as it was before.
+
+    `seen` is its container as the caller found it, before it changed anything; `known` the run
+    that the record knew of.
+    """
 
     def __init__(self, environment: Environment, through: EnvironmentStatus, since: datetime):
         self.environment = environment
         self.through = through
         self.since = since
+        self.known = recorded_run(environment)
+        self.seen: ContainerState | None = None
+
+    def exits(self, after: ContainerState | None) -> list[Exit]:
+        """Return the runs that ended; `after` is the container now, None where it is gone."""
+        return ended_by_change(self.known, self.environment.end_requested, self.seen, after)
 
 
 class Transitions:
@@ -46,10 +59,12 @@ class Transitions:
     def __init__(self, database: Database, presence: Presence) -> None:
         self._database = database
         self._presence = presence
+        self._dropped: set[tuple[str, datetime]] = set()
+        presence.on_seen.append(self._release)
 
     def begin(
         self,
-        identity: Identity,
+        identity: Identity | None,
         environment_id: str,
         allowed: Collection[EnvironmentStatus],
         through: EnvironmentStatus,
@@ -60,16 +75,19 @@ class Transitions:
     ) -> Passage:
         """Take the environment from one of the `allowed` statuses into the passage `through`.
 
-        `audited` names the change in the audit log; `ends` says that a container that ends from
-        now on does so because the user asked for it.
+        `identity` None is VibeBox itself. `audited` names the change in the audit log; `ends` says
+        that a container that ends from now on does so because the user asked for it.
 
         Raises: EnvironmentNotFoundError, PermissionDeniedError, or EnvironmentConflictError where
         it is in another status, or where somebody else was quicker.
         """
         now = utc_now()
-        with self._database.writing() as session:
+        with self._dropping(environment_id, now), self._database.writing() as session:
             # Locked, so that what is read here is what the update finds.
-            environment = environment_for(session, identity, environment_id, action, lock=True)
+            if identity is None:
+                environment = _own(session, environment_id)
+            else:
+                environment = environment_for(session, identity, environment_id, action, lock=True)
             team_id = session.scalar(
                 select(Project.owner_team_id).where(Project.id == environment.project_id)
             )
@@ -88,17 +106,71 @@ class Transitions:
             environment.error = "An earlier change was cut off before its end."
         return Passage(environment, through, now)
 
-    def end(self, passage: Passage, status: EnvironmentStatus, **changes: Any) -> None:
-        """Leave the passage for `status`, changing other columns with it.
+    def end(
+        self,
+        passage: Passage,
+        status: EnvironmentStatus,
+        exits: Iterable[Exit] = (),
+        **changes: Any,
+    ) -> None:
+        """Leave the passage for `status`, changing other columns with it; write the rows of exits.
 
         Does nothing where the passage was taken over meanwhile.
         """
-        with self._database.writing() as session:
-            session.execute(
-                update(Environment)
-                .where(held(passage))
-                .values(status=status, status_changed_at=utc_now(), held_by=None, **changes)
-            )
+        ended = list(exits)
+        for last in ended[-1:]:
+            changes = {**last.fields, **changes}
+        with self._dropping(passage.environment.id, passage.since):
+            with self._database.writing() as session:
+                left = session.scalar(
+                    update(Environment)
+                    .where(held(passage))
+                    .values(status=status, status_changed_at=utc_now(), held_by=None, **changes)
+                    .returning(Environment.id)
+                )
+                if left is not None:
+                    note(session, left, ended)
+
+    def remove(self, passage: Passage, exits: Iterable[Exit]) -> None:
+        """End the passage with the record itself, as `end` does."""
+        with self._dropping(passage.environment.id, passage.since):
+            with self._database.writing() as session:
+                gone = session.scalar(
+                    delete(Environment).where(held(passage)).returning(Environment.id)
+                )
+                if gone is not None:
+                    note(session, gone, exits)
+
+    def drop(self, passage: Passage) -> None:
+        """Hold the passage no longer, though its end could not be recorded: others heal it."""
+        self._dropped.add((passage.environment.id, passage.since))
+
+    @contextmanager
+    def _dropping(self, environment_id: str, since: datetime) -> Iterator[None]:
+        """Drop the passage where the database fails: nobody knows what it has stored.
+
+        This process lives on, and as its holder would keep the agent from healing it.
+        """
+        try:
+            yield
+        except StorageError:
+            self._dropped.add((environment_id, since))
+            raise
+
+    def _release(self) -> None:
+        """Give the dropped passages up in the database; called whenever it has answered."""
+        for environment_id, since in list(self._dropped):
+            with self._database.writing() as session:
+                session.execute(
+                    update(Environment)
+                    .where(
+                        Environment.id == environment_id,
+                        Environment.status_changed_at == since,
+                        Environment.held_by == self._presence.id,
+                    )
+                    .values(held_by=None)
+                )
+            self._dropped.discard((environment_id, since))
 
     def _take(
         self,
@@ -126,6 +198,28 @@ class Transitions:
         )
         if taken is None:
             raise EnvironmentConflictError(_conflict(environment, allowed))
+
+
+def run_fields(passage: Passage, state: ContainerState | None) -> dict[str, Any]:
+    """Return the columns that say which run the container is in, at the end of a passage.
+
+    An end that was asked for and has not come (Docker took too long) may still come.
+    """
+    if state is None:
+        return {"container_id": None, "run_started": None, "end_requested": False}
+    goes_on = state.running and run_of(state) == passage.known
+    return {
+        "container_id": state.id,
+        "run_started": state.started or None,
+        "end_requested": goes_on,
+    }
+
+
+def _own(session: Session, environment_id: str) -> Environment:
+    environment = session.get(Environment, environment_id, with_for_update=True)
+    if environment is None:
+        raise EnvironmentNotFoundError
+    return environment
 
 
 def abandoned() -> ColumnElement[bool]:

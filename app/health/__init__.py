@@ -1,6 +1,7 @@
 """The seed's four health routes and the checks behind readiness."""
 
 from app.engine import Engine
+from app.health.agent import look_for_agent
 from app.health.checks import Check, Checks
 from app.health.routes import api
 from app.lifecycle import Lifecycle
@@ -22,6 +23,13 @@ def build_checks(
                 "docker",
                 lambda: engine.ping(timeout=deadline),
                 required=settings.docker_required,
+                deadline=deadline,
+            ),
+            # Without an agent requests are answered all the same: it is told, and no more.
+            Check(
+                "agent",
+                lambda: look_for_agent(database, deadline),
+                required=False,
                 deadline=deadline,
             ),
         ],

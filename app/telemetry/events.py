@@ -14,8 +14,8 @@ from app.telemetry.catalogue import (
 )
 from app.telemetry.exemplars import of_request
 
-# Families whose truth is in the database; each has one label.
-_LEDGER = {family.name: family for family in (environment_exits, log_entries)}
+# Families whose truth is in the database (see `ledger`); each has one label.
+LEDGER = {family.name: family for family in (environment_exits, log_entries)}
 
 
 def connect() -> None:
@@ -45,4 +45,4 @@ def _drift_seen(_sender: Any, *, environments: int) -> None:
 
 
 def _counted(_sender: Any, *, family: str, value: str, amount: int) -> None:
-    _LEDGER[family].child(value).inc(amount)
+    LEDGER[family].child(value).inc(amount)

@@ -1,22 +1,18 @@
 """Connects telemetry to an application; the only module here that the factory knows."""
 
-import platform
 from collections.abc import Iterable, Mapping
-from importlib.metadata import version
 
 from flask import Flask
 
-from app._version import __version__
 from app.engine import Engine
 from app.exchange import Exchanges
 from app.settings import Settings
 from app.storage import Database
-from app.telemetry import events, requests
-from app.telemetry.catalogue import build_info, create_expected
+from app.telemetry import requests
 from app.telemetry.engine_calls import measured
 from app.telemetry.exposition import Exposition
+from app.telemetry.instruments import measure_process
 from app.telemetry.inventory import Inventory
-from app.telemetry.queries import init_engine
 from app.telemetry.runtime import Scrapes
 
 
@@ -24,12 +20,7 @@ class Telemetry:
     """Telemetry of one application: what it measures, and the scrape that shows it."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
-        create_expected()
-        events.connect()
-        init_engine(database.engine, settings.pool_limit)
-        build_info.child(
-            __version__, platform.python_version(), version("gunicorn"), version("flask")
-        ).set(1)
+        measure_process(database, settings.pool_limit)
         self.scrapes = Scrapes()
         self._inventory = Inventory(database, settings.scrape_timeout)
         self.exposition = Exposition([self._inventory])

@@ -6,6 +6,7 @@
     member_<member>.lock    the member's marker; whoever holds its lock lives
     counter_archive<n>.db … what the dead counted; only the generation that the manifest names
     manifest.json           the commit record: the generation, and the members that it holds
+    identity.txt            which directory this is: made anew when it has been emptied
     door.lock  gate.lock    see `door`
     *.tmp                   being written aside; nobody's after a kill
     *.bad                   a file that could not be read, kept for whoever wants to know why
@@ -23,6 +24,7 @@ from pathlib import Path
 DOOR = "door.lock"
 GATE = "gate.lock"
 MANIFEST = "manifest.json"
+IDENTITY = "identity.txt"
 ASIDE = ".tmp"
 BAD = ".bad"
 
@@ -97,7 +99,7 @@ def scan(directory: Path) -> Listing:
 
 
 def _sort_in(listing: Listing, path: Path) -> bool:
-    if path.name in (DOOR, GATE, MANIFEST):
+    if path.name in (DOOR, GATE, MANIFEST, IDENTITY):
         return True
     if path.suffix in (ASIDE, BAD) and _is_ours(path.stem):
         (listing.aside if path.suffix == ASIDE else listing.bad).append(path)
@@ -119,4 +121,6 @@ def _sort_values(listing: Listing, file: ValueFile, owner: str) -> None:
 
 
 def _is_ours(name: str) -> bool:
-    return name == MANIFEST or any(pattern.fullmatch(name) for pattern in (_VALUES, _SIDE, _MARKER))
+    return name in (MANIFEST, IDENTITY) or any(
+        pattern.fullmatch(name) for pattern in (_VALUES, _SIDE, _MARKER)
+    )

@@ -1,0 +1,111 @@
+"""The agent's process: from its start to SIGTERM, whatever becomes of database and Docker.
+
+Set PROMETHEUS_MULTIPROC_DIR to an absolute path, and prepare that directory, before this module is
+imported: the metrics client joins it then.
+"""
+
+import logging
+import signal
+import socket
+import threading
+
+from sqlalchemy import exists, select
+
+from app import environments
+from app.agent.leadership import Leadership
+from app.agent.leading import Leader
+from app.agent.leases import Leases
+from app.agent.wiring import Parts
+from app.environments.facts import Facts
+from app.environments.installation import InstallationId
+from app.errors import StorageUnavailableError
+from app.processes import STALE, Presence
+from app.resources import open_database, open_engine
+from app.settings import Settings
+from app.storage import Database, Process, schema, utc_now
+from app.telemetry.engine_calls import measured
+from app.telemetry.instruments import measure_process
+from app.telemetry.runtime import Runtime
+from app.telemetry.values import store
+
+SLOT = "agent"
+# One for each thread that a leader has, and some for the logs of many containers.
+_CONNECTIONS = 16
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 5.0
+_PLACE_LENGTH = 32
+_log = logging.getLogger(__name__)
+
+
+def run(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT.
+
+    Raises: SchemaRevisionError (the operator has to correct that).
+    """
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    limit = max(_CONNECTIONS, settings.db_pool_size)
+    database = open_database(settings, limit)
+    runtime = Runtime("agent", SLOT)
+    try:
+        measure_process(database, limit)
+        runtime.start()
+        if _await_schema(database, stopping):
+            _serve(settings, database, stopping)
+    finally:
+        database.dispose()
+        runtime.close()
+        store.leave()
+
+
+def renewed_lately(database: Database) -> bool:
+    """Tell whether an agent of this host is at work. Raises: StorageUnavailableError."""
+    recent = exists().where(Process.place == _place(), Process.seen_at > utc_now() - STALE)
+    with database.reading() as session:
+        return bool(session.scalar(select(recent)))
+
+
+def _place() -> str:
+    return f"{SLOT}@{socket.gethostname()}"[:_PLACE_LENGTH]
+
+
+def _await_schema(database: Database, stopping: threading.Event) -> bool:
+    """Wait for the database. Raises: SchemaRevisionError. Returns: False where told to stop."""
+    pause = _FIRST_PAUSE
+    while not stopping.is_set():
+        try:
+            schema.check(database)
+            return True
+        except StorageUnavailableError as error:
+            if pause == _FIRST_PAUSE:
+                why = str(error.__cause__ or error)
+                _log.warning("database not reachable at start", extra={"why": why})
+        stopping.wait(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
+    return False
+
+
+def _serve(settings: Settings, database: Database, stopping: threading.Event) -> None:
+    engine = measured(open_engine(settings))
+    presence = Presence(database, place=_place())
+    leader = Leader(
+        Parts(
+            settings=settings,
+            database=database,
+            engine=engine,
+            presence=presence,
+            environments=environments.build(settings, database, engine, presence),
+            instance=InstallationId(database),
+            facts=Facts(),
+        )
+    )
+    leadership = Leadership(Leases(database, presence.id), leader.begin, leader.end)
+    presence.start()
+    leadership.start()
+    _log.info("agent started")
+    stopping.wait()
+    leadership.close()
+    presence.close()
+    engine.close()
+    _log.info("agent ended")

@@ -1,0 +1,170 @@
+"""Compares all records with Docker's list of containers; removes what nobody has a record of.
+
+The sweep finds what no event told of. It decides by the list what has to be looked at, and has it
+looked at by the same threads as the events (see `reconciling`).
+"""
+
+import logging
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from sqlalchemy import select
+
+from app.agent.dirty import Dirty
+from app.agent.drift import Drift
+from app.agent.leadership import Term
+from app.engine import ContainerSummary, Engine
+from app.environments.containers import name_for
+from app.environments.transitions import PASSAGES, abandoned
+from app.errors import EngineConflictError
+from app.storage import Database, Environment, EnvironmentStatus
+
+_UP = {
+    "running": EnvironmentStatus.RUNNING,
+    "restarting": EnvironmentStatus.RUNNING,
+    "paused": EnvironmentStatus.PAUSED,
+}
+_AT_REST = (EnvironmentStatus.STOPPED, EnvironmentStatus.ERROR)
+_log = logging.getLogger(__name__)
+
+
+class _Row(NamedTuple):
+    id: str
+    status: EnvironmentStatus
+    container_id: str | None
+    is_abandoned: bool
+
+
+class Sweep:
+    """One look at everything. `follow` hears of each running container of ours."""
+
+    def __init__(
+        self,
+        database: Database,
+        engine: Engine,
+        dirty: Dirty,
+        drift: Drift,
+        term: Term,
+        *,
+        instance: Callable[[], str],
+        follow: Callable[[str, str], None],
+    ) -> None:
+        self._database = database
+        self._engine = engine
+        self._dirty = dirty
+        self._drift = drift
+        self._term = term
+        self._instance = instance
+        self._follow = follow
+        self._gap = threading.Event()
+        self._gap.set()
+        self.wanted = threading.Event()
+        """Set: the next sweep is due at once."""
+
+    def after_gap(self) -> None:
+        """Have everything looked at closely at once: events may have been missed."""
+        self._gap.set()
+        self.wanted.set()
+
+    def run(self) -> None:
+        """Sweep once. Raises: EngineError, StorageError, LeadershipLostError."""
+        closely = self._gap.is_set()
+        self._gap.clear()
+        try:
+            self._sweep(closely)
+        except BaseException:
+            if closely:
+                self._gap.set()
+            raise
+
+    def heal_abandoned(self) -> None:
+        """Have the passages that nobody will end looked at. Raises: StorageError."""
+        with self._database.reading() as session:
+            found = list(session.scalars(select(Environment.id).where(abandoned())))
+        for environment_id in found:
+            self._dirty.mark(environment_id)
+
+    def _sweep(self, closely: bool) -> None:
+        # In this order: what is made after the list is not missed in it, and whose record is
+        # deleted before the rows are read has lost its container before that.
+        containers = self._engine.list_containers()
+        rows = self._rows()
+        mine = [container for container in containers if self._is_ours(container)]
+        by_environment = defaultdict(list)
+        for container in mine:
+            by_environment[container.environment_id].append(container)
+        for row in rows.values():
+            found = _container_of(row, by_environment[row.id])
+            self._compare(row, found, closely)
+        self._drift.tell()
+        self._remove_orphans(mine, rows)
+        self._remove_volumes(rows)
+
+    def _rows(self) -> dict[str, _Row]:
+        query = select(Environment.id, Environment.status, Environment.container_id, abandoned())
+        with self._database.reading() as session:
+            return {row[0]: _Row(*row) for row in session.execute(query)}
+
+    def _is_ours(self, container: ContainerSummary) -> bool:
+        return container.instance in (None, "", self._instance())
+
+    def _compare(self, row: _Row, container: ContainerSummary | None, closely: bool) -> None:
+        up = _UP.get(container.status) if container else None
+        if container is not None and up is EnvironmentStatus.RUNNING:
+            self._follow(row.id, container.id)
+        if row.status in PASSAGES:
+            if row.is_abandoned:
+                self._dirty.mark(row.id)
+            return
+        differs = up is not row.status if up or row.status not in _AT_REST else False
+        if differs:
+            self._drift.note(row.id, True)
+        known = row.container_id == (container.id if container else None)
+        # The list does not say in which run a container is: who runs is always looked at.
+        if differs or not known or up is not None or (closely and container is not None):
+            self._dirty.mark(row.id)
+
+    def _remove_orphans(self, mine: Iterable[ContainerSummary], rows: dict[str, _Row]) -> None:
+        for container in mine:
+            if container.instance != self._instance() or container.environment_id in rows:
+                continue
+            if self._has_record(container.environment_id):
+                continue
+            self._engine.remove(container.id)
+            _log.warning(
+                "orphan removed",
+                extra={"container": container.id, "environment": container.environment_id},
+            )
+
+    def _remove_volumes(self, rows: dict[str, _Row]) -> None:
+        for volume in self._engine.list_volumes():
+            if volume.instance != self._instance() or volume.environment_id in rows:
+                continue
+            if self._has_record(volume.environment_id):  # made since the rows were read
+                continue
+            try:
+                self._engine.volume_remove(volume.name)
+            except EngineConflictError:
+                continue  # still in use by a container that goes first; the next sweep has it
+            _log.warning(
+                "orphaned volume removed",
+                extra={"volume": volume.name, "environment": volume.environment_id},
+            )
+
+    def _has_record(self, environment_id: str | None) -> bool:
+        """Ask right before something is destroyed, which only the leader may."""
+        with self._database.writing() as session:
+            self._term.fence(session)
+            query = select(Environment.id).where(Environment.id == environment_id)
+            return session.scalar(query) is not None
+
+
+def _container_of(row: _Row, found: list[ContainerSummary]) -> ContainerSummary | None:
+    """Return the container that the record means: the one it names, else the one of its name."""
+    for container in found:
+        if container.id == row.container_id:
+            return container
+    name = name_for(row.id)
+    return next((container for container in found if container.name == name), None)

@@ -1,0 +1,47 @@
+"""What a leader does again and again, each in a thread of its own that ends with the term."""
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import NamedTuple
+
+from app.agent.leadership import Term
+from app.agent.leases import LeadershipLostError
+from app.agent.quiet import Quiet
+
+_log = logging.getLogger(__name__)
+_AFTER_TROUBLE = 1.0
+
+
+class Task(NamedTuple):
+    """Call `work` every `interval` seconds, or as soon as it is `wanted`; it may raise anything."""
+
+    name: str
+    interval: float
+    work: Callable[[], None]
+    wanted: threading.Event | None = None
+
+
+def start(task: Task, term: Term) -> threading.Thread:
+    """Run the task until the term is over."""
+    thread = threading.Thread(target=_run, args=(task, term), name=task.name, daemon=True)
+    thread.start()
+    return thread
+
+
+def _run(task: Task, term: Term) -> None:
+    quiet = Quiet(task.name, _log)
+    # Who sets `wanted` at the end of the term wakes the thread.
+    wake = task.wanted or term.over
+    while not term.over.is_set():
+        if task.wanted is not None:
+            task.wanted.clear()
+        try:
+            with quiet.attempt():
+                task.work()
+        except LeadershipLostError:
+            term.end()
+            return
+        # What waits for Docker or the database should not wait much longer than they are down.
+        wait = min(task.interval, _AFTER_TROUBLE) if quiet.troubled else task.interval
+        wake.wait(wait)

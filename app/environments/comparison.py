@@ -1,0 +1,159 @@
+"""What is wrong with a record, given what Docker says of its container. Does no I/O."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.engine import ContainerState
+from app.environments.containers import published
+from app.environments.exits import Exit, Run, reason_of, recorded_run, run_of
+from app.environments.facts import Facts
+from app.storage import Environment, EnvironmentStatus, ExitReason, utc_now
+
+_AT_REST = (EnvironmentStatus.STOPPED, EnvironmentStatus.ERROR)
+_NO_FAILURE = (ExitReason.USER, ExitReason.COMPLETED)
+
+# Docker gives a container up to 100 s of grace (see VIBEBOX_STOP_GRACE), and needs a moment itself.
+_PATIENCE_SECONDS = 120.0
+
+REMOVED = (
+    "The container was removed outside VibeBox; start makes a new one "
+    "(files in the volume are kept)."
+)
+_SENTENCES = {
+    ExitReason.OOM: "The container ran out of its memory and ended {code}; raise the memory limit "
+    "or use less, then start the environment again.",
+    ExitReason.ERROR: "The container's command ended {code}; its logs say why. Mend the cause and "
+    "start the environment again.",
+    ExitReason.KILLED: "The container was killed outside VibeBox and ended {code}; start the "
+    "environment again.",
+}
+
+
+@dataclass
+class Mend:
+    """Changes that make a record true, and the exits that it has not told of."""
+
+    status: EnvironmentStatus
+    changes: dict[str, Any] = field(default_factory=dict)
+    exits: list[Exit] = field(default_factory=list)
+
+    def differs(self, environment: Environment) -> bool:
+        """Tell whether the status of the record is not the true one."""
+        return self.status != environment.status
+
+    def is_needed(self, environment: Environment) -> bool:
+        """Tell whether any column is wrong; a missing row of an exit is not a column."""
+        wrong = (getattr(environment, name) != value for name, value in self.changes.items())
+        return self.differs(environment) or any(wrong)
+
+
+def compare(environment: Environment, state: ContainerState | None, facts: Facts) -> Mend:
+    """Return what makes the record true. It must not be in a passage that somebody still holds.
+
+    state: the container as Docker shows it, None where it is gone.
+    """
+    ended = _ended(environment, state, facts)
+    mend = _mend(environment, state, ended)
+    mend.exits = ended
+    if ended and _is_news(environment, ended[-1]):
+        mend.changes |= ended[-1].fields
+    return mend
+
+
+def _mend(environment: Environment, state: ContainerState | None, ended: list[Exit]) -> Mend:
+    if state is None:
+        return _gone(environment, ended)
+    run = run_of(state)
+    changes: dict[str, Any] = {
+        "container_id": state.id,
+        "run_started": run.started if run else None,
+        "published_ports": published(state),
+    }
+    if state.running:
+        status = EnvironmentStatus.PAUSED if state.paused else EnvironmentStatus.RUNNING
+        changes |= {"error": None, **_still_asked(environment, run)}
+        return Mend(status, changes)
+    if environment.status in _AT_REST and not (ended and ended[-1].run == run):
+        return Mend(environment.status, changes)
+    if environment.status in _AT_REST and run == recorded_run(environment):
+        return Mend(environment.status, changes)
+    if run is None:  # made and never started
+        kept = environment.status if environment.status in _AT_REST else EnvironmentStatus.STOPPED
+        return Mend(kept, changes)
+    return _at_rest(ended[-1], changes)
+
+
+def _at_rest(ended: Exit, changes: dict[str, Any]) -> Mend:
+    if ended.reason in _NO_FAILURE:
+        return Mend(EnvironmentStatus.STOPPED, {**changes, "error": None, "end_requested": False})
+    code = "without an exit code" if ended.code is None else f"with exit code {ended.code}"
+    error = _SENTENCES[ended.reason].format(code=code)
+    return Mend(EnvironmentStatus.ERROR, {**changes, "error": error, "end_requested": False})
+
+
+def _gone(environment: Environment, ended: list[Exit]) -> Mend:
+    changes: dict[str, Any] = {
+        "container_id": None,
+        "run_started": None,
+        "published_ports": [],
+        "end_requested": False,
+    }
+    if environment.status in _AT_REST:
+        return Mend(environment.status, changes)
+    if environment.status in (EnvironmentStatus.RUNNING, EnvironmentStatus.PAUSED) and not (
+        ended and ended[-1].reason is ExitReason.USER
+    ):
+        return Mend(EnvironmentStatus.ERROR, {**changes, "error": REMOVED})
+    return Mend(EnvironmentStatus.STOPPED, {**changes, "error": None})
+
+
+def _still_asked(environment: Environment, run: Run | None) -> dict[str, bool]:
+    """Forget a request to end that was not carried out in all the time that Docker had for it.
+
+    An abandoned passage is older than that; so is, later, the end of a passage that timed out.
+    """
+    if not environment.end_requested:
+        return {}
+    age = (utc_now() - environment.status_changed_at).total_seconds()
+    lasting = run == recorded_run(environment) and age < _PATIENCE_SECONDS
+    return {} if lasting else {"end_requested": False}
+
+
+def _ended(environment: Environment, state: ContainerState | None, facts: Facts) -> list[Exit]:
+    """Return the ends of runs that Docker shows or that must have been, the older one first."""
+    known, run = recorded_run(environment), run_of(state) if state else None
+    found = []
+    if known is not None and known != run:
+        next_start = run.started if run and run.container_id == known.container_id else None
+        ending = facts.of(known, next_start)
+        reason = reason_of(
+            ending.code, requested=environment.end_requested, oom=ending.oom and not ending.killed
+        )
+        found.append(Exit(known, reason, ending.code, utc_now()))
+    if state is None or run is None or state.running or _predates(environment, state):
+        return found
+    requested = environment.end_requested and run == known
+    ending = facts.of(run)
+    oom = (state.oom_killed or ending.oom) and not ending.killed
+    reason = reason_of(state.exit_code, requested=requested, oom=oom)
+    return [*found, Exit(run, reason, state.exit_code, state.finished_at or utc_now())]
+
+
+def _predates(environment: Environment, state: ContainerState) -> bool:
+    """Tell whether the end is from before releases that recorded runs: then it is no news."""
+    return (
+        environment.status in _AT_REST
+        and environment.run_started is None
+        and environment.container_id == state.id
+        and state.finished_at is not None
+        and state.finished_at <= environment.status_changed_at
+    )
+
+
+def _is_news(environment: Environment, ended: Exit) -> bool:
+    """Tell whether the record does not tell of this exit yet.
+
+    A record at rest that knows the run was brought there by who saw its end.
+    """
+    at_rest = environment.status in _AT_REST
+    return not (at_rest and (ended.run == recorded_run(environment)))

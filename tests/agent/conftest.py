@@ -1,0 +1,94 @@
+"""Records and containers to compare: a database of its own, and a Docker in memory."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from app.engine import ContainerSpec
+from app.environments.containers import name_for
+from app.environments.facts import Facts
+from app.environments.installation import InstallationId
+from app.environments.truth import Truth
+from app.storage import Database, Environment, EnvironmentStatus, Project, User
+from tests.unit.conftest import database, database_url, engine, migrated_file
+from tests.unit.fakes import IMAGE, FakeEngine
+
+__all__ = ["database", "database_url", "engine", "migrated_file"]
+
+MakeRecord = Callable[..., str]
+
+
+@pytest.fixture
+def project(database: Database) -> str:
+    """A project, for records to belong to."""
+    with database.writing() as session:
+        user = User(email="ada@example.org", password_hash="none")
+        session.add(user)
+        session.flush()
+        project = Project(name="personal", owner_user_id=user.id)
+        session.add(project)
+        session.flush()
+        return project.id
+
+
+@pytest.fixture
+def record(database: Database, project: str) -> MakeRecord:
+    """A function that makes a record; its arguments are columns."""
+    made = iter(range(1000))
+
+    def make(status: EnvironmentStatus = EnvironmentStatus.STOPPED, **columns: Any) -> str:
+        environment = Environment(
+            project_id=project,
+            name=f"env-{next(made)}",
+            image=IMAGE,
+            cpu_limit=1.0,
+            memory_limit_mb=64,
+            status=status,
+            **columns,
+        )
+        with database.writing() as session:
+            session.add(environment)
+            session.flush()
+            return environment.id
+
+    return make
+
+
+@pytest.fixture
+def instance(database: Database) -> InstallationId:
+    return InstallationId(database)
+
+
+@pytest.fixture
+def facts() -> Facts:
+    return Facts()
+
+
+@pytest.fixture
+def truth(database: Database, engine: FakeEngine, facts: Facts, instance: InstallationId) -> Truth:
+    return Truth(database, engine, facts, instance=instance)
+
+
+@pytest.fixture
+def container(engine: FakeEngine, instance: InstallationId) -> Callable[..., str]:
+    """A function that makes the container of a record, started if so wished."""
+
+    def make(environment: str, started: bool = True, **changes: Any) -> str:
+        fields = {"name": name_for(environment), "instance": instance(), **changes}
+        made = engine.create(
+            ContainerSpec(
+                environment_id=environment,
+                image=IMAGE,
+                env={},
+                ports=[],
+                cpu_limit=1.0,
+                memory_limit_mb=64,
+                **fields,
+            )
+        )
+        if started:
+            engine.start(made)
+        return made
+
+    return make
