@@ -5,6 +5,8 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from app.errors import StorageUnavailableError
 from app.logs.batches import Batches, FencedError, Portion
 from app.logs.buffer import Buffer
@@ -57,9 +59,9 @@ class Writer:
             except FencedError:
                 _log.info("log lines left to another leader")
                 self._fenced()
-            except Exception:
+            except Exception as error:
                 # The lines stay in Docker's file, and the cursor before them.
-                _log.exception("log lines not stored", extra={"containers": len(lines)})
+                _report(error, lines)
                 _drop(lines)
 
     def _store(self, lines: dict[Reader, list[Line]]) -> None:
@@ -79,8 +81,8 @@ class Writer:
             self._persist({reader: lines})
         except FencedError:
             raise
-        except Exception:
-            _log.exception("log lines not stored", extra={"container": reader.container_id})
+        except Exception as error:
+            _report(error, [reader])
             reader.drop()
 
     def _persist(self, lines: dict[Reader, list[Line]]) -> None:
@@ -109,6 +111,16 @@ def _portion(reader: Reader, lines: Sequence[Line]) -> Portion:
     return Portion(
         reader.environment_id, reader.container_id, lines, dict(reader.stored), positions
     )
+
+
+def _report(error: Exception, readers: Iterable[Reader]) -> None:
+    """Log what went wrong; what users' containers write is in the text of database errors."""
+    containers = [reader.container_id for reader in readers]
+    if isinstance(error, SQLAlchemyError):
+        why = {"why": type(error).__name__}
+        _log.error("log lines not stored", extra={"containers": containers, **why})
+    else:
+        _log.exception("log lines not stored", extra={"containers": containers})
 
 
 def _drop(readers: Iterable[Reader]) -> None:

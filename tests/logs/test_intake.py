@@ -237,6 +237,33 @@ def test_deleted_environment_ends_its_reader_and_no_other(
     assert stored(database) == []
 
 
+def test_line_that_cannot_be_stored_stops_its_container_only_and_is_not_logged(
+    database: Database,
+    engine: FakeEngine,
+    environment: str,
+    container: str,
+    make_intake: IntakeFactory,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with database.writing() as session:
+        project = session.get_one(Environment, environment).project_id
+        other = Environment(
+            project_id=project, name="other", image="x", cpu_limit=1, memory_limit_mb=9
+        )
+        session.add(other)
+    bad = running_container(engine, other.id)
+    engine.log_lines[bad] += [record(b"secret", 1), record(b"secret", 2**63)]
+    engine.log_lines[container] += [record(b"fine", 1)]
+    intake = make_intake(engine)
+    intake.follow(other.id, bad)
+    intake.follow(environment, container)
+
+    wait_until(lambda: intake.following() == {container}, SOON)
+    wait_until(lambda: stored(database) == ["fine"], SOON)
+    assert "log lines not stored" in caplog.text
+    assert "secret" not in caplog.text
+
+
 def test_close_stores_what_was_read(
     database: Database,
     engine: FakeEngine,
