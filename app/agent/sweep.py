@@ -41,7 +41,10 @@ class _Row(NamedTuple):
 
 
 class Sweep:
-    """One look at everything. `follow` hears of each running container of ours."""
+    """One look at everything.
+
+    `follow` hears of each container of ours that is up, and after a gap of all.
+    """
 
     def __init__(
         self,
@@ -117,7 +120,8 @@ class Sweep:
 
     def _compare(self, row: _Row, container: ContainerSummary | None, closely: bool) -> None:
         up = _UP.get(container.status) if container else None
-        if container is not None and up is EnvironmentStatus.RUNNING:
+        # Of one that has ended, the last lines may not be taken in yet.
+        if container is not None and (up is not None or closely):
             self._follow(row.id, container.id)
         if row.status in PASSAGES:
             if row.is_abandoned:

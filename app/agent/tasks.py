@@ -18,7 +18,7 @@ class Task(NamedTuple):
 
     name: str
     interval: float
-    work: Callable[[], None]
+    work: Callable[[], object]
     wanted: threading.Event | None = None
 
 

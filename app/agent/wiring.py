@@ -1,7 +1,6 @@
 """What the agent is made of, and what a leader does: the one place where its tasks are listed."""
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from app.agent.counting import ExitCounter
 from app.agent.dirty import Dirty
@@ -19,6 +18,7 @@ from app.environments.facts import Facts
 from app.environments.installation import InstallationId
 from app.environments.service import Environments
 from app.environments.truth import Truth
+from app.logs import LogIntake, LogRetention
 from app.processes import Presence
 from app.settings import Settings
 from app.storage import Database
@@ -28,27 +28,7 @@ _EXPIRED_SECONDS = 5.0
 _COUNTING_SECONDS = 0.5
 _PULLS_SECONDS = 0.5
 _OLD_SECONDS = 300.0
-
-
-class LogIntake(Protocol):
-    """Takes in what containers print; `follow` is told again and again of who runs.
-
-    Both are called from several threads and return at once; after `close` nothing is stored.
-    """
-
-    def follow(self, environment_id: str, container_id: str) -> None: ...
-
-    def close(self) -> None: ...
-
-
-class NoLogs:
-    """Takes nothing in."""
-
-    def follow(self, environment_id: str, container_id: str) -> None:
-        """Let the container print."""
-
-    def close(self) -> None:
-        """Nothing to give back."""
+_LOG_RETENTION_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -78,7 +58,13 @@ class Work:
 
 def new_logs(parts: Parts, term: Term, counts: Counts) -> LogIntake:
     """Return what takes in the logs in this term."""
-    return NoLogs()
+
+    def is_certain() -> bool:
+        if not term.is_certain:
+            term.end()  # the next one makes up what the metric was not told
+        return term.is_certain
+
+    return LogIntake(parts.database, parts.engine, counts, term.fence, is_certain)
 
 
 def pull_tasks(parts: Parts, term: Term) -> list[Task]:
@@ -126,6 +112,7 @@ def new_work(parts: Parts, term: Term, counts: Counts) -> Work:
 def _tasks(parts: Parts, term: Term, counts: Counts, sweep: Sweep) -> list[Task]:
     settings = parts.settings
     chores = Housekeeping(parts.database, parts.environments, term, settings.audit_retention_days)
+    retention = LogRetention(parts.database, settings.log_retention_days, settings.log_limit_mb)
     exits = ExitCounter(parts.database, counts, term)
     return [
         Task("sweep", settings.agent_sweep_interval, sweep.run, sweep.wanted),
@@ -133,5 +120,6 @@ def _tasks(parts: Parts, term: Term, counts: Counts, sweep: Sweep) -> list[Task]
         Task("exits", _COUNTING_SECONDS, exits.run),
         Task("expired", _EXPIRED_SECONDS, chores.end_expired),
         Task("old", _OLD_SECONDS, chores.delete_old),
+        Task("logs", _LOG_RETENTION_SECONDS, lambda: retention.run(term.over.is_set)),
         *pull_tasks(parts, term),
     ]

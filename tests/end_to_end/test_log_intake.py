@@ -1,8 +1,6 @@
 """100,000 lines of five containers at full speed, while whoever takes them in is interrupted."""
 
-import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -10,16 +8,17 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from app.storage import Database, LogEntry
+from app.logs.batches import FAMILY
+from app.storage import Database, EventCount, LogEntry
 from tests.conftest import WebServerFactory
 from tests.end_to_end.api import Api
 from tests.engine.images import commit
-from tests.logs import intake_process
-from tests.logs.support import assert_usage_is_exact, counted
+from tests.logs.support import assert_usage_is_exact
+from tests.services.agent import Agent
 from tests.services.docker_engine import DockerEngine
 from tests.services.postgresql import PostgreSQL
-from tests.services.programs import Program, wait_until
-from tests.services.web import ROOT, WebServer
+from tests.services.programs import wait_until
+from tests.services.web import WebServer
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 
@@ -27,7 +26,6 @@ CONTAINERS = 5
 OF_EACH_STREAM = 10_000
 TOTAL = CONTAINERS * OF_EACH_STREAM * 2
 PATIENCE = 200.0
-BATCH = 2_000
 INTERRUPTIONS = [(0.1, "terminate"), (0.3, "kill"), (0.6, "terminate")]
 """After which share of the lines, and how."""
 
@@ -40,12 +38,9 @@ wait
 """
 
 
-def start_intake(server: WebServer, name: str) -> Program:
+def start_intake(server: WebServer, name: str) -> Agent:
     """Start the process that takes in logs, beside `server` and with its settings."""
-    command = [sys.executable, "-m", intake_process.__name__]
-    program = Program(command, server.log.with_name(f"{name}.log"), env=server.env, cwd=ROOT)
-    program.start()
-    return program
+    return Agent.beside(server, name).start(leading=False)
 
 
 @pytest.fixture
@@ -67,6 +62,13 @@ def database(server: WebServer) -> Iterator[Database]:
 def stored(database: Database) -> int:
     with database.reading() as session:
         return session.scalar(select(func.count()).select_from(LogEntry)) or 0
+
+
+def counted(database: Database) -> dict[str, int]:
+    """Return the numbers of the only metrics directory."""
+    query = select(EventCount.value, EventCount.count).where(EventCount.family == FAMILY)
+    with database.reading() as session:
+        return {value: count for value, count in session.execute(query)}
 
 
 def wait_for(database: Database, lines: float) -> None:
@@ -119,13 +121,13 @@ def test_each_line_is_stored_and_counted_once(
             for number, (share, ending) in enumerate(INTERRUPTIONS, 1):
                 wait_for(database, TOTAL * share)
                 assert stored(database) < TOTAL, "there is nothing left to interrupt"
-                intake.stop() if ending == "terminate" else intake.kill()
+                intake.terminate() if ending == "terminate" else intake.kill()
                 intake = start_intake(server, f"intake-{number}")
             wait_for(database, TOTAL)
             seconds = time.monotonic() - begun
             time.sleep(1)  # for what would be stored twice
         finally:
-            intake.stop()
+            intake.terminate()
         print(f"{TOTAL} lines in {seconds:.1f} s: {TOTAL / seconds:.0f} lines/s")
 
         expected = [f"this is line number {number}" for number in range(1, OF_EACH_STREAM + 1)]
@@ -133,10 +135,7 @@ def test_each_line_is_stored_and_counted_once(
             for stream in ("stdout", "stderr"):
                 assert whole_log(api, environment, stream) == expected
     assert stored(database) == TOTAL
-    assert Counter(counted(database, intake_process.DIRECTORY)) == {
-        "stdout": TOTAL // 2,
-        "stderr": TOTAL // 2,
-    }
+    assert counted(database) == {"stdout": TOTAL // 2, "stderr": TOTAL // 2}
     assert_usage_is_exact(database)
-    # A killed process may owe the metric its last batch, which the agent makes up.
-    assert TOTAL - BATCH <= server.metric("vibebox_log_entries_total") <= TOTAL
+    for stream in ("stdout", "stderr"):
+        assert server.metric(FAMILY, stream=stream) == TOTAL // 2
