@@ -18,7 +18,7 @@ class Duration(click.ParamType[timedelta]):
     def convert(self, value: Any, param: Any, ctx: Any) -> timedelta:
         if isinstance(value, timedelta):
             return value
-        parts = re.findall(r"(\d{1,9})([smhdw])", value.lower())
+        parts = re.findall(r"(\d{1,6})([smhdw])", value.lower())
         if not parts or "".join(number + unit for number, unit in parts) != value.lower():
             self.fail(f"{value!r} is no span of time such as 90s, 10m, 8h or 7d.", param, ctx)
         return timedelta(seconds=sum(int(number) * _SECONDS[unit] for number, unit in parts))
