@@ -5,16 +5,16 @@ import json
 import os
 import re
 import tarfile
-import time
 import uuid
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from app.secret_values import new_key
 from tests.cli.support import COMMAND, Person
+from tests.conftest import WebServerFactory
 from tests.engine.images import commit
 from tests.services.agent import Agent
 from tests.services.docker_engine import DockerEngine
@@ -166,6 +166,35 @@ def test_pull_is_shown_as_a_bar(ada: Person, image: str) -> None:
     assert re.search(r"[\d.]+ MiB of 8\.\d MiB", shown)
 
 
+@pytest.fixture
+def beside(server: WebServer, web_server: WebServerFactory) -> Callable[..., WebServer]:
+    """A factory of further servers of the same service, which a test may end."""
+    shared = ("DATABASE_URL", "DOCKER_HOST", "VIBEBOX_SECRET_KEYS", "VIBEBOX_STOP_GRACE")
+    return lambda **options: web_server({name: server.env[name] for name in shared}, **options)
+
+
+def test_pull_is_watched_without_a_stream(
+    ada: Person, image: str, beside: Callable[..., WebServer]
+) -> None:
+    other = beside(workers=1, threads=4)
+    made = json.loads(ada.good("create", "api", "--image", image, "--json").stdout)
+    token = ada.good("token").stdout.strip()
+    # The only stream that a worker of four threads serves.
+    with requests.get(
+        f"{other.url}/api/v1/environments/{made['id']}/events?follow=true",
+        headers={"Authorization": f"Bearer {token}"},
+        stream=True,
+        timeout=60,
+    ) as held:
+        assert held.status_code == 200
+        result = ada.run("start", "api", VIBEBOX_URL=other.url, VIBEBOX_TOKEN=token)
+
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.endswith("api is running.\n")
+    refused = [line for line in other.log_lines() if line.get("status") == 503]
+    assert [line["route"].rpartition("/")[2] for line in refused] == ["events"]
+
+
 def numbers(text: str) -> list[int]:
     """Return which lines of the counting container were printed."""
     return [int(number) for number in re.findall(r"^line (\d+)$", text, re.M)]
@@ -221,12 +250,17 @@ def tail(text: str, count: int) -> str:
     return "".join(text.splitlines(keepends=True)[-count:])
 
 
-def test_follow_survives_a_restart_and_ends_at_ctrl_c(counting: Person, server: WebServer) -> None:
-    with counting.running("logs", "api", "-f") as following:
+def test_follow_survives_a_restart_and_ends_at_ctrl_c(
+    counting: Person, beside: Callable[..., WebServer]
+) -> None:
+    other = beside()
+    token = counting.good("token").stdout.strip()
+    env = {"VIBEBOX_URL": other.url, "VIBEBOX_TOKEN": token}
+    with counting.running("logs", "api", "-f", **env) as following:
         following.until("line 10\n")
-        server.terminate()
+        other.terminate()
         following.until("does not answer", err=True)
-        server.start()
+        other.start()
         following.until("answers again", err=True)
         seen = max(numbers(following.stdout))
         following.until(f"line {seen + 20}\n")
@@ -282,8 +316,6 @@ def test_name_in_several_projects_is_ambiguous(ada: Person, server: WebServer) -
 
 def api(person: Person, method: str, path: str, body: Any) -> Any:
     """Call the API as a script does: with the token that the command prints."""
-    import requests
-
     token = person.good("token").stdout.strip()
     response = requests.request(
         method,
