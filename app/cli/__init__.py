@@ -51,7 +51,8 @@ class _Commands(click.Group):
         except VibeBoxError as error:
             click.echo(f"{error.title}: {error}", err=True)
         except (KeyboardInterrupt, click.Abort):
-            click.echo(err=True)
+            if sys.stderr.isatty():
+                click.echo(err=True)  # ends the line on which the terminal showed ^C
             sys.exit(INTERRUPTED)
         sys.exit(REFUSED)
 

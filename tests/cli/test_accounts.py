@@ -14,6 +14,7 @@ from threading import Thread
 import pytest
 
 from tests.cli.support import PASSWORD, Person
+from tests.services.fault_proxy import FaultProxy
 from tests.services.programs import free_port
 from tests.services.web import WebServer
 
@@ -85,14 +86,27 @@ def refreshes(server: WebServer) -> dict[str, float]:
     }
 
 
+@pytest.fixture
+def slow(
+    tmp_path: Path, server: WebServer, fault_proxy: Callable[..., FaultProxy], email: str
+) -> Person:
+    """Somebody for whom each answer takes longer than it takes another command to ask as well."""
+    proxy = fault_proxy(("127.0.0.1", server.port))
+    slow = Person(tmp_path / "slow", f"http://127.0.0.1:{proxy.port}")
+    slow.login(email, "--register")
+    proxy.latency = 0.5
+    return slow
+
+
 @pytest.mark.parametrize(
     "stored",
     [{"expires_at": 0.0}, {"access_token": "vbx_at_ended"}],
     ids=["expired by the clock", "refused by the service"],
 )
 def test_two_commands_at_once_refresh_once(
-    ada: Person, server: WebServer, stored: dict[str, object]
+    slow: Person, server: WebServer, stored: dict[str, object]
 ) -> None:
+    ada = slow
     before = refreshes(server)
     old = ada.stored()
     ada.change_stored(**stored)
@@ -143,7 +157,7 @@ def test_api_key_does_without_a_login(ada: Person, person: People) -> None:
     assert robot.good("token").stdout.strip() == key
     assert not robot.file.exists()
     denied = robot.refused(1, "create", "x", "--image", "busybox")
-    assert denied.startswith("Error: You may not do this.")
+    assert denied.startswith("Error: You may not do this. This API key lacks the scope 'write';")
     assert "VIBEBOX_TOKEN" in robot.refused(2, "logout")
 
     ada.good("token", "revoke", "ci")

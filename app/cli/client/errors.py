@@ -16,7 +16,7 @@ NEXT_STEPS = {
     "invalid-token": _LOGIN,
     "invalid-credentials": "Try again, or make an account with `vibebox login --register`.",
     "email-taken": "Run `vibebox login` without --register.",
-    "permission-denied": "`vibebox whoami` shows who you are; ask an admin of the team for more.",
+    "permission-denied": "`vibebox whoami` shows as whom you asked.",
     "quota-exceeded": "`vibebox quota` shows what is in use.",
     "project-not-found": "`vibebox projects ls` lists the projects.",
     "team-not-found": "`vibebox teams ls` lists the teams.",

@@ -36,7 +36,7 @@ def quota(api: "Api", team: str | None, as_json: bool) -> None:
         return
     names = {"environments": "environments", "cpus": "CPUs", "memory_mb": "memory (MiB)"}
     rows = [
-        (shown, f"{found['used'][name]:g}", f"{found['limits'][name]:g}")
+        (shown, f"{found['used'][name]:.12g}", f"{found['limits'][name]:.12g}")
         for name, shown in names.items()
     ]
     output.table(("RESOURCE", "USED", "LIMIT"), rows)

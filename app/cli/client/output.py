@@ -80,8 +80,10 @@ def age(moment: str | None, now: datetime | None = None) -> str:
     if moment is None:
         return ""
     seconds = ((now or datetime.now(UTC)) - datetime.fromisoformat(moment)).total_seconds()
-    text = next((f"{abs(seconds) // n:.0f}{u}" for n, u in _AGES if abs(seconds) >= n), "0s")
-    return f"in {text}" if seconds <= -1 else text
+    if seconds <= -1:
+        # What is made to last 8h says so, and not 7h a moment later.
+        return next(f"in {-seconds / n:.0f}{u}" for n, u in _AGES if -seconds / n > 0.99)
+    return next((f"{seconds // n:.0f}{u}" for n, u in _AGES if seconds >= n), "0s")
 
 
 def ports(environment: dict[str, Any]) -> list[str]:
