@@ -1,0 +1,187 @@
+"""The service as a whole, quiet enough that each series can be accounted for."""
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from app.secret_values import new_key
+from tests.end_to_end.api import Api
+from tests.end_to_end.counters import scrape_text
+from tests.end_to_end.families.asked import Inspections, Statements
+from tests.end_to_end.families.moves import (
+    DOCKER,
+    STATEMENTS,
+    Moves,
+    answered,
+    difference,
+    docker,
+    moves,
+    read,
+)
+from tests.services.agent import Agent
+from tests.services.docker_engine import DockerEngine
+from tests.services.postgresql import PostgreSQL
+from tests.services.programs import wait_until
+from tests.services.registry import Registry
+from tests.services.web import WebServer
+from tests.unit.routes import ROUTES
+
+WORKERS = 4
+PATIENCE = 20.0
+# Nothing runs of its own accord in the time of the test but what PostgreSQL's log tells of.
+_QUIET = {"VIBEBOX_HEALTH_CHECK_INTERVAL": "3600", "VIBEBOX_AGENT_SWEEP_INTERVAL": "3600"}
+_CHEAP = {
+    "VIBEBOX_ARGON2_TIME_COST": "1",
+    "VIBEBOX_ARGON2_MEMORY_KIB": "8",
+    "VIBEBOX_STOP_GRACE": "0",
+}
+_RULES = [(route, re.compile(re.sub("<.*?>", "[^/]+", route.rule))) for route in ROUTES]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is done, and what it moves besides its requests and their statements.
+
+    `looks`: the agent inspects containers meanwhile, as often as events happen to fall together;
+    how often, Docker Engine is asked.
+    """
+
+    name: str
+    act: Callable[["Stack"], object]
+    moves: Moves
+    looks: bool = False
+
+
+class RecordingApi(Api):
+    """Notes under which labels each of its requests is to be counted."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.answers: list[tuple[str, str, int]] = []
+
+    def call(
+        self, method: str, path: str, body: Any = None, *, token: str | None = None
+    ) -> requests.Response:
+        response = super().call(method, path, body, token=token)
+        self.answers.append((method, f"/api/v1{path.partition('?')[0]}", response.status_code))
+        return response
+
+    def ask(self, method: str, path: str, data: bytes | None = None) -> int:
+        """Send a request to any path, as nobody, and return the status."""
+        origin = self.url.removesuffix("/api/v1")
+        headers = {"Content-Type": "application/json"} if data else {}
+        response = self._session.request(
+            method, f"{origin}{path}", data=data, headers=headers, allow_redirects=False, timeout=30
+        )
+        self.answers.append((method, path.partition("?")[0], response.status_code))
+        return response.status_code
+
+
+def rule_of(method: str, path: str) -> str:
+    """Return the route that is to be counted; where another method is asked, none matches."""
+    asked = {"HEAD": ("GET",), "OPTIONS": tuple(route.method for route in ROUTES)}
+    for route, pattern in _RULES:
+        if route.method in asked.get(method, (method,)) and pattern.fullmatch(path):
+            return route.rule
+    return "unmatched"
+
+
+class Stack:
+    """Web server with 4 workers, agent, PostgreSQL, Docker Engine and registry.
+
+    `kept` is what one step leaves to the next ones.
+    """
+
+    def __init__(
+        self, directory: Path, postgresql: PostgreSQL, engine: DockerEngine, registry: Registry
+    ) -> None:
+        self.engine, self.registry, self.postgresql = engine, registry, postgresql
+        url = postgresql.new_database()
+        env = {"DATABASE_URL": url, "DOCKER_HOST": engine.host, "VIBEBOX_SECRET_KEYS": new_key()}
+        self.server = WebServer(
+            directory, {**env, **_QUIET, **_CHEAP}, workers=WORKERS, migrate=False
+        )
+        self.server.migrate()
+        self.agent = Agent.beside(self.server)
+        self.statements = Statements(postgresql, url)
+        engine.tell_calls(True)
+        self.inspections = Inspections(engine)
+        self.raw: Any = engine.client()
+        self.raw.hooks["response"].append(self.inspections.of_the_test)
+        self.api = RecordingApi(self.server.url)
+        self.kept: dict[str, Any] = {}
+
+    def start(self) -> None:
+        """Start the server and wait until each worker has done what it does at its start."""
+        self.server.start()
+        started = moves(docker(ping=WORKERS))
+        wait_until(lambda: read(self.scrape(), {DOCKER})[next(iter(started))] == WORKERS, PATIENCE)
+        wait_until(lambda: "vibebox_workers 4" in self.scrape(), PATIENCE)
+        self.api.answers.append(("GET", "/health/live", 200))
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        self.agent.close()
+        self.server.close()
+        self.server.print_log()
+        self.api.close()
+        self.engine.heal()
+        self.engine.tell_calls(False)
+        self.engine.clear()
+
+    def scrape(self) -> str:
+        """Return the text of a scrape."""
+        return scrape_text(self.server)
+
+    def shown(self) -> Moves:
+        """Return the watched series."""
+        return read(self.scrape())
+
+    def mismatched_statements(self) -> dict[str, int]:
+        """Return by how much the statements shown differ from those that PostgreSQL logged."""
+        before = self.statements.counted()
+        shown = read(self.scrape(), {STATEMENTS})
+        after = self.statements.counted()
+        # Asked meanwhile: to be looked at again.
+        return difference(shown, before) or difference(after, before)
+
+    @contextmanager
+    def accounted(self, step: Step, before: Moves) -> Iterator[None]:
+        """Hold what the body moves against what the step says, until all of it is there."""
+        self.api.answers.clear()
+        looked = self.inspections.counted()
+        yield
+        requests = [answered(verb, rule_of(verb, path), status) for verb, path, status in self.answers]
+        expected = moves(step.moves, *requests)
+
+        def faults() -> str:
+            wanted = expected
+            if step.looks:
+                wanted = moves(expected, docker(inspect=self.inspections.counted() - looked))
+            found = difference(self.shown(), before)
+            missing = {name: n for name, n in wanted.items() if found.get(name) != n}
+            beside = {name: n for name, n in found.items() if name not in wanted}
+            statements = self.mismatched_statements()
+            if not (missing or beside or statements):
+                return ""
+            return (
+                f"declared, and not so: {missing} (found {({n: found.get(n) for n in missing})}); "
+                f"beside it: {beside}; statements that PostgreSQL does not know: {statements}"
+            )
+
+        wait_until(lambda: not faults(), PATIENCE, 0.1, faults)
+
+    @property
+    def answers(self) -> list[tuple[str, str, int]]:
+        """What the API answered in this step."""
+        return self.api.answers
+
+    def settle(self, seconds: float = 0.3) -> None:
+        """Give what would be counted twice the time to be."""
+        time.sleep(seconds)
