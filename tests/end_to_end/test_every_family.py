@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.end_to_end.families import accounts, environments
+from tests.end_to_end.families import accounts, agents, environments, failures
 from tests.end_to_end.families.stack import Stack
 from tests.services.docker_engine import DockerEngine
 from tests.services.postgresql import PostgreSQL
@@ -16,7 +16,7 @@ from tests.services.registry import Registry
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 
-STEPS = (*accounts.STEPS, *environments.STEPS)
+STEPS = (*accounts.STEPS, *environments.STEPS, *agents.STEPS, *failures.STEPS)
 
 
 @pytest.fixture(scope="module")
@@ -43,3 +43,4 @@ def test_each_step_moves_what_it_says_and_nothing_else(
             step.act(stack)
         # What moves late is found beside the next step.
         before = stack.shown()
+    print("SEEN", sorted(stack.statements.counted()))

@@ -20,12 +20,15 @@ _ENTRY = re.compile(r"(?m)^\S+ \S+ \S+ \[\d+\] ")
 _STATEMENT = "LOG:  statement: "
 # What driver and dialect say for themselves, probes, and what a scrape reads: no work of anybody.
 _UNMEASURED = re.compile(
-    r"BEGIN|COMMIT|ROLLBACK|SHOW |SELECT 1$|select (?:pg_catalog\.)?version|select current_schema"
+    r"BEGIN|COMMIT|ROLLBACK|SHOW |SET default_transaction_|SELECT 1$|select (?:pg_catalog\.)?version|select current_schema"
     r"|SELECT version_num FROM alembic_version|SELECT expires_at FROM leases WHERE name = 'agent'"
     r"|SELECT environments\.status, count\(|SELECT count\(\*\) AS registered",
     re.IGNORECASE,
 )
-_INSPECTION = re.compile(r"Calling GET /v[\d.]+/(?:containers/[^/? ]+|images/[^? ]+)/json")
+_CALLS = {
+    "inspect": re.compile(r"Calling GET /v[\d.]+/(?:containers/[^/? ]+|images/[^? ]+)/json"),
+    "logs": re.compile(r"Calling GET /v[\d.]+/containers/[^/? ]+/logs\?\S*tail=all"),
+}
 _NAMED = re.compile(r"\b(?:FROM|INTO|UPDATE)\s+(\w+)", re.IGNORECASE)
 
 
@@ -82,19 +85,21 @@ def _labelled(entries: list[str]) -> Moves:
     return found
 
 
-class Inspections:
-    """How often the engine was asked about one container or image by somebody else."""
+class Calls:
+    """How often Docker Engine was asked by somebody else to inspect, and for a whole log."""
 
     def __init__(self, engine: DockerEngine) -> None:
         self._log = _Grown(engine.log)
-        self._asked = 0
+        self._asked: Counter[str] = Counter()
 
     def of_the_test(self, response: Response, *_: object, **__: object) -> None:
         """Leave out what the test itself asks: a hook of its client."""
-        if _INSPECTION.match(f"Calling GET {response.request.path_url}"):
-            self._asked -= 1
+        if _CALLS["inspect"].match(f"Calling GET {response.request.path_url}"):
+            self._asked["inspect"] -= 1
 
-    def counted(self) -> int:
-        """Return how often so far."""
-        self._asked += len(_INSPECTION.findall(self._log.read()))
-        return self._asked
+    def counted(self) -> Counter[str]:
+        """Return how often so far, by operation."""
+        text = self._log.read()
+        for operation, pattern in _CALLS.items():
+            self._asked[operation] += len(pattern.findall(text))
+        return self._asked.copy()

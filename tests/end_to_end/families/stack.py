@@ -1,10 +1,10 @@
 """The service as a whole, quiet enough that each series can be accounted for."""
 
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import requests
 from app.secret_values import new_key
 from tests.end_to_end.api import Api
 from tests.end_to_end.counters import scrape_text
-from tests.end_to_end.families.asked import Inspections, Statements
+from tests.end_to_end.families.asked import Calls, Statements
 from tests.end_to_end.families.moves import (
     DOCKER,
     STATEMENTS,
@@ -23,6 +23,7 @@ from tests.end_to_end.families.moves import (
     docker,
     moves,
     read,
+    series,
 )
 from tests.services.agent import Agent
 from tests.services.docker_engine import DockerEngine
@@ -33,7 +34,7 @@ from tests.services.web import WebServer
 from tests.unit.routes import ROUTES
 
 WORKERS = 4
-PATIENCE = 20.0
+PATIENCE = 4.0
 # Nothing runs of its own accord in the time of the test but what PostgreSQL's log tells of.
 _QUIET = {"VIBEBOX_HEALTH_CHECK_INTERVAL": "3600", "VIBEBOX_AGENT_SWEEP_INTERVAL": "3600"}
 _CHEAP = {
@@ -48,14 +49,18 @@ _RULES = [(route, re.compile(re.sub("<.*?>", "[^/]+", route.rule))) for route in
 class Step:
     """What is done, and what it moves besides its requests and their statements.
 
-    `looks`: the agent inspects containers meanwhile, as often as events happen to fall together;
-    how often, Docker Engine is asked.
+    `looks`: the agent looks at containers and their logs meanwhile. How often depends on how events
+    fall together, and on when Docker says that a run has ended: so each inspection must be one that
+    Docker Engine logged; logs are opened at least as often as declared, and no oftener than Docker
+    logged (a reader that is open asks Docker too, without being counted again).
+    `batched`: statements that PostgreSQL saw one by one and the driver was given as one.
     """
 
     name: str
     act: Callable[["Stack"], object]
     moves: Moves
     looks: bool = False
+    batched: Moves = field(default_factory=Counter)
 
 
 class RecordingApi(Api):
@@ -111,26 +116,25 @@ class Stack:
         self.agent = Agent.beside(self.server)
         self.statements = Statements(postgresql, url)
         engine.tell_calls(True)
-        self.inspections = Inspections(engine)
+        self.calls = Calls(engine)
         self.raw: Any = engine.client()
-        self.raw.hooks["response"].append(self.inspections.of_the_test)
+        self.raw.hooks["response"].append(self.calls.of_the_test)
         self.api = RecordingApi(self.server.url)
         self.kept: dict[str, Any] = {}
+        self.batched: Moves = Counter()
 
     def start(self) -> None:
         """Start the server and wait until each worker has done what it does at its start."""
         self.server.start()
-        started = moves(docker(ping=WORKERS))
-        wait_until(lambda: read(self.scrape(), {DOCKER})[next(iter(started))] == WORKERS, PATIENCE)
-        wait_until(lambda: "vibebox_workers 4" in self.scrape(), PATIENCE)
-        self.api.answers.append(("GET", "/health/live", 200))
+        at_start = moves(docker(ping=WORKERS), Counter({"vibebox_workers{}": WORKERS}))
+        wait_until(lambda: at_start.items() <= self.shown().items(), PATIENCE)
 
     def close(self) -> None:
         """Leave nothing behind."""
         self.agent.close()
         self.server.close()
         self.server.print_log()
-        self.api.close()
+        self.api.__exit__()
         self.engine.heal()
         self.engine.tell_calls(False)
         self.engine.clear()
@@ -149,31 +153,30 @@ class Stack:
         shown = read(self.scrape(), {STATEMENTS})
         after = self.statements.counted()
         # Asked meanwhile: to be looked at again.
-        return difference(shown, before) or difference(after, before)
+        return difference(moves(shown, self.batched), before) or difference(after, before)
 
     @contextmanager
     def accounted(self, step: Step, before: Moves) -> Iterator[None]:
         """Hold what the body moves against what the step says, until all of it is there."""
-        self.api.answers.clear()
-        looked = self.inspections.counted()
+        self.answers.clear()
+        asked = self.calls.counted()
         yield
-        requests = [answered(verb, rule_of(verb, path), status) for verb, path, status in self.answers]
+        self.batched = moves(self.batched, step.batched)
+        requests = (answered(verb, rule_of(verb, path), code) for verb, path, code in self.answers)
         expected = moves(step.moves, *requests)
 
         def faults() -> str:
+            found = difference(self.shown(), before)
             wanted = expected
             if step.looks:
-                wanted = moves(expected, docker(inspect=self.inspections.counted() - looked))
-            found = difference(self.shown(), before)
-            missing = {name: n for name, n in wanted.items() if found.get(name) != n}
-            beside = {name: n for name, n in found.items() if name not in wanted}
+                wanted = moves(expected, _looked(found, expected, self.calls.counted() - asked))
+            wrong = {
+                name: f"{wanted.get(name, 0)}, found {found.get(name, 0)}"
+                for name in wanted.keys() | found.keys()
+                if wanted.get(name, 0) != found.get(name, 0)
+            }
             statements = self.mismatched_statements()
-            if not (missing or beside or statements):
-                return ""
-            return (
-                f"declared, and not so: {missing} (found {({n: found.get(n) for n in missing})}); "
-                f"beside it: {beside}; statements that PostgreSQL does not know: {statements}"
-            )
+            return f"declared: {wrong}; PostgreSQL differs by {statements}" * bool(wrong or statements)
 
         wait_until(lambda: not faults(), PATIENCE, 0.1, faults)
 
@@ -182,6 +185,9 @@ class Stack:
         """What the API answered in this step."""
         return self.api.answers
 
-    def settle(self, seconds: float = 0.3) -> None:
-        """Give what would be counted twice the time to be."""
-        time.sleep(seconds)
+
+def _looked(found: Mapping[str, int], declared: Moves, asked: Counter[str]) -> Moves:
+    """Return the inspections, and the logs opened beyond those declared, that Docker confirms."""
+    logs = series(DOCKER, operation="logs", status="success")
+    more = max(0, min(found.get(logs, 0), asked["logs"]) - declared[logs])
+    return docker(inspect=asked["inspect"], logs=more)
