@@ -28,8 +28,8 @@ SCRAPE_PATH = "/health/metrics"
 # What the router itself answers: no such path, another method's path, a missing slash.
 _UNMATCHED_STATUSES = (404, 405, 308)
 _TIMEOUTS = (408, 504)
-# Flask answers these beside the methods that a rule names. Nobody waits for their first failure, and
-# a row of each for every answer of every route would be a third of the scrape: made on first use.
+# Flask answers these beside the methods that a rule names. Nobody waits for their first failure,
+# and rows for every answer of every route would be a quarter of a scrape: made on first use.
 _IMPLIED = frozenset({"HEAD", "OPTIONS"})
 # A bucket's exemplar is renewed when it is older: Prometheus looks every few seconds, and a write
 # costs as much as all the counting.

@@ -122,9 +122,7 @@ class DockerEngine:
         said = self.log.stat().st_size
         (self._directory / "daemon.json").write_text(json.dumps({"debug": tell}))
         os.kill(self.pid, signal.SIGHUP)
-        wait_until(
-            lambda: b"Reloaded configuration" in self.log.read_bytes()[said:], READY_TIMEOUT
-        )
+        wait_until(lambda: b"Reloaded configuration" in self.log.read_bytes()[said:], READY_TIMEOUT)
 
     def _answers(self) -> bool:
         with socket.socket(socket.AF_UNIX) as connection:

@@ -136,9 +136,7 @@ STEPS = (
     ),
     Step(
         "revoked API key",
-        lambda stack: expect(
-            204, stack.api.call("DELETE", f"/api-keys/{stack.kept['key']['id']}")
-        ),
+        lambda stack: expect(204, stack.api.call("DELETE", f"/api-keys/{stack.kept['key']['id']}")),
         token(),
     ),
     Step("new key of a revoked name", make_key, token(3)),

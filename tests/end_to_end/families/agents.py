@@ -2,7 +2,10 @@
 
 import socket
 from collections import Counter
+from functools import partial
+from typing import Any
 
+from tests.end_to_end.counters import shown
 from tests.end_to_end.families.accounts import expect
 from tests.end_to_end.families.environments import FIRST_START, act
 from tests.end_to_end.families.moves import (
@@ -21,19 +24,17 @@ from tests.end_to_end.families.moves import (
 from tests.end_to_end.families.stack import Stack, Step
 from tests.services.programs import wait_until
 
-# Container made by the step "new container", so that the agent finds one that runs.
-RUN = moves(token(), FIRST_START, started(success=1), environments(stopped=-1, running=1))
 DIED = environments(running=-1, error=1)
 
 
-def new(name: str, **fields: object) -> "New":
+def new(name: str, **fields: Any) -> "New":
     return New(name, fields)
 
 
 class New:
     """Creates an environment, to be known to later steps by its name."""
 
-    def __init__(self, name: str, fields: dict[str, object]) -> None:
+    def __init__(self, name: str, fields: dict[str, Any]) -> None:
         self._name, self._fields = name, fields
 
     def __call__(self, stack: Stack) -> None:
@@ -62,6 +63,14 @@ def type_into(stack: Stack, line: str) -> None:
         connection.sendall(f"{line}\n".encode())
 
 
+def pause_what_cannot_be_mended(stack: Stack) -> None:
+    """Hold the record while its container is paused: until it is let go, exactly one differs."""
+    with stack.held("SELECT 1 FROM environments FOR UPDATE"):
+        stack.raw.pause(container(stack))
+        wait_until(lambda: shown(stack.server, "vibebox_environment_drift") == 1, 2)
+    wait_until(lambda: shown(stack.server, "vibebox_environment_drift") == 0, 20)
+
+
 def push(stack: Stack) -> None:
     """Have an image that only the registry holds, and environments of images that nobody holds."""
     image = stack.registry.push(stack.raw, stack.engine.busybox, "families/box", "1")
@@ -74,7 +83,7 @@ def read_logs(stack: Stack) -> None:
     """Read what was stored: whoever reads it, and however often, counts nothing."""
     for _ in range(2):
         page = expect(200, stack.api.call("GET", f"/environments/{stack.kept['two']}/logs"))
-        assert [item["line"] for item in page["items"]] == ["out", "more", "err"]
+        assert [item["line"] for item in page["items"]] == ["out", "more", "err", "out"]
 
 
 STEPS = (
@@ -104,10 +113,12 @@ STEPS = (
         written(stdout=2, stderr=1),
         looks=True,
     ),
+    # Of a container whose place in the log is known.
+    Step("more lines", lambda stack: type_into(stack, "echo out"), written(stdout=1), looks=True),
     Step("lines that are read", read_logs, token(2)),
     Step(
         "pause from outside",
-        lambda stack: stack.raw.pause(container(stack)),
+        pause_what_cannot_be_mended,
         environments(running=-1, paused=1),
         looks=True,
     ),
@@ -140,7 +151,7 @@ STEPS = (
             ),
             Step(
                 reason,
-                lambda stack, line=line: type_into(stack, line),
+                partial(type_into, line=line),
                 moves(moved, ended(**{reason: 1}), docker(logs=1)),
                 looks=True,
             ),
@@ -161,9 +172,7 @@ STEPS = (
     Step(
         "pull of what is not there",
         act("absent", "start?wait=60", 422),
-        moves(
-            token(), docker(pull=1), started(user_error=1), environments(stopped=-1, error=1)
-        ),
+        moves(token(), docker(pull=1), started(user_error=1), environments(stopped=-1, error=1)),
         looks=True,
     ),
     Step(

@@ -20,7 +20,8 @@ _ENTRY = re.compile(r"(?m)^\S+ \S+ \S+ \[\d+\] ")
 _STATEMENT = "LOG:  statement: "
 # What driver and dialect say for themselves, probes, and what a scrape reads: no work of anybody.
 _UNMEASURED = re.compile(
-    r"BEGIN|COMMIT|ROLLBACK|SHOW |SET default_transaction_|SELECT 1$|select (?:pg_catalog\.)?version|select current_schema"
+    r"BEGIN|COMMIT|ROLLBACK|SHOW |SET default_transaction_|SELECT 1$"
+    r"|select (?:pg_catalog\.)?version|select current_schema"
     r"|SELECT version_num FROM alembic_version|SELECT expires_at FROM leases WHERE name = 'agent'"
     r"|SELECT environments\.status, count\(|SELECT count\(\*\) AS registered",
     re.IGNORECASE,

@@ -3,6 +3,7 @@
 from tests.end_to_end.families.accounts import expect
 from tests.end_to_end.families.moves import docker, environments, moves, started, token
 from tests.end_to_end.families.stack import Stack, Step
+from tests.services.programs import free_port
 
 # A first start looks for the image, makes volume and container, starts and inspects it, and waits
 # for the answer of an exec.
@@ -10,7 +11,7 @@ FIRST_START = docker(inspect=2, volume=1, create=1, start=1, exec=1)
 
 
 def create(stack: Stack) -> None:
-    ports = [{"container_port": 80}]
+    ports = [{"container_port": 80, "host_port": free_port()}]
     stack.kept["one"] = stack.api.create("one", stack.engine.busybox, ports=ports)
     stack.kept["never"] = stack.api.create("never", "no/such-image:1", pull="never")
 
@@ -77,9 +78,7 @@ STEPS = (
     Step(
         "start without an image",
         act("never", "start", 422),
-        moves(
-            token(), docker(inspect=1), started(user_error=1), environments(stopped=-1, error=1)
-        ),
+        moves(token(), docker(inspect=1), started(user_error=1), environments(stopped=-1, error=1)),
     ),
     Step(
         "removal of what has no container",

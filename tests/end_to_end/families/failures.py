@@ -1,11 +1,7 @@
 """Docker Engine and database fail; the agent is gone by then."""
 
-from contextlib import closing
-
-import psycopg2
-
-from tests.end_to_end.families.agents import new
 from tests.end_to_end.families.accounts import expect
+from tests.end_to_end.families.agents import new
 from tests.end_to_end.families.environments import FIRST_START, act
 from tests.end_to_end.families.moves import (
     Moves,
@@ -20,15 +16,15 @@ from tests.end_to_end.families.moves import (
 from tests.end_to_end.families.stack import Stack, Step
 
 
-def sql(stack: Stack, *statements: str) -> None:
-    """Change the database behind the service's back, unseen by those who read its log."""
-    url = stack.server.env["DATABASE_URL"].replace("+psycopg2", "")
-    quiet = "-c log_statement=none"
-    with closing(psycopg2.connect(url, connect_timeout=5, options=quiet)) as connection:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            for statement in statements:
-                cursor.execute(statement)
+def age(stack: Stack) -> None:
+    """Let what the agent throws away after days be as old; the next agent looks at its start."""
+    long_ago = "'2020-01-01'"
+    stack.sql(
+        f"UPDATE container_exits SET exited_at = {long_ago} WHERE reason = 'user'",
+        f"UPDATE image_pulls SET finished_at = {long_ago} WHERE finished_at IS NOT NULL",
+        f"UPDATE audit_entries SET at = {long_ago} WHERE action = 'environment.restart'",
+    )
+    stack.agent.start()
 
 
 def new_and_started(stack: Stack) -> None:
@@ -50,15 +46,18 @@ def stop_engine(stack: Stack) -> None:
 
 
 def trip_over_the_schema(stack: Stack) -> None:
-    sql(stack, "ALTER TABLE api_keys RENAME COLUMN prefix TO moved")
+    stack.sql("ALTER TABLE api_keys RENAME COLUMN prefix TO moved")
     try:
         expect(500, stack.api.call("GET", "/api-keys"))
     finally:
-        sql(stack, "ALTER TABLE api_keys RENAME COLUMN moved TO prefix")
+        stack.sql("ALTER TABLE api_keys RENAME COLUMN moved TO prefix")
 
 
 STEPS = (
-    Step("end of the agent", lambda stack: stack.agent.terminate(), Moves()),
+    Step("end of the agent", lambda stack: stack.agent.terminate(), Moves(), looks=True),
+    # It looks at what runs and at what has ended, two containers in all, and at their logs.
+    Step("old rows", age, docker(events=1, list=2, volume=2, logs=3), looks=True),
+    Step("end of the next agent", lambda stack: stack.agent.terminate(), Moves(), looks=True),
     Step(
         "one more container",
         new_and_started,

@@ -43,6 +43,11 @@ def series(name: str, **labels: str) -> str:
     return f"{name}{{{inside}}}"
 
 
+def labels_of(key: str, names: Iterable[str]) -> list[tuple[str, str]]:
+    """Return labels and values of a series, if it is of one of these names."""
+    return _LABEL.findall(key) if key.partition("{")[0] in names else []
+
+
 def read(text: str, names: Iterable[str] = WATCHED) -> Moves:
     """Return the values of a scrape, those of the scrapes themselves left out."""
     found: Moves = Counter()
@@ -120,9 +125,7 @@ def users(**states: int) -> Moves:
 
 def checked(*checks: str) -> Moves:
     """Runs of health checks."""
-    return _each(
-        "vibebox_health_check_duration_seconds_count", "check", dict.fromkeys(checks, 1)
-    )
+    return _each("vibebox_health_check_duration_seconds_count", "check", dict.fromkeys(checks, 1))
 
 
 def up(check: str, by: int, required: str = "true") -> Moves:

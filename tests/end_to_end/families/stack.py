@@ -3,11 +3,13 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psycopg2
+import psycopg2.extensions
 import requests
 
 from app.secret_values import new_key
@@ -122,6 +124,7 @@ class Stack:
         self.api = RecordingApi(self.server.url)
         self.kept: dict[str, Any] = {}
         self.batched: Moves = Counter()
+        self.statuses: set[str] = set()
 
     def start(self) -> None:
         """Start the server and wait until each worker has done what it does at its start."""
@@ -129,15 +132,39 @@ class Stack:
         at_start = moves(docker(ping=WORKERS), Counter({"vibebox_workers{}": WORKERS}))
         wait_until(lambda: at_start.items() <= self.shown().items(), PATIENCE)
 
+    def hang_up(self) -> None:
+        """Close the connections of the test itself; what asks again opens new ones."""
+        self.api.__exit__()
+        self.raw.close()
+
     def close(self) -> None:
         """Leave nothing behind."""
         self.agent.close()
         self.server.close()
         self.server.print_log()
-        self.api.__exit__()
         self.engine.heal()
         self.engine.tell_calls(False)
         self.engine.clear()
+
+    def sql(self, *statements: str) -> None:
+        """Change the database behind the service's back."""
+        with self._unlogged() as connection, connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+            connection.commit()
+
+    @contextmanager
+    def held(self, statement: str) -> Iterator[None]:
+        """Hold the locks of a statement."""
+        with self._unlogged() as connection, connection.cursor() as cursor:
+            cursor.execute(statement)
+            yield
+
+    def _unlogged(self) -> closing[psycopg2.extensions.connection]:
+        """Connect unseen by those who read PostgreSQL's log."""
+        url = self.server.env["DATABASE_URL"].replace("+psycopg2", "")
+        options = "-c log_statement=none"
+        return closing(psycopg2.connect(url, connect_timeout=5, options=options))
 
     def scrape(self) -> str:
         """Return the text of a scrape."""
@@ -159,24 +186,27 @@ class Stack:
     def accounted(self, step: Step, before: Moves) -> Iterator[None]:
         """Hold what the body moves against what the step says, until all of it is there."""
         self.answers.clear()
-        asked = self.calls.counted()
         yield
         self.batched = moves(self.batched, step.batched)
+        self.statuses |= {str(status) for *_, status in self.answers}
         requests = (answered(verb, rule_of(verb, path), code) for verb, path, code in self.answers)
         expected = moves(step.moves, *requests)
 
         def faults() -> str:
-            found = difference(self.shown(), before)
+            now = self.shown()
+            found = difference(now, before)
             wanted = expected
             if step.looks:
-                wanted = moves(expected, _looked(found, expected, self.calls.counted() - asked))
+                wanted = moves(expected, _looked(now, found, expected, self.calls.counted()))
             wrong = {
                 name: f"{wanted.get(name, 0)}, found {found.get(name, 0)}"
                 for name in wanted.keys() | found.keys()
                 if wanted.get(name, 0) != found.get(name, 0)
             }
             statements = self.mismatched_statements()
-            return f"declared: {wrong}; PostgreSQL differs by {statements}" * bool(wrong or statements)
+            return f"declared: {wrong}; PostgreSQL differs by {statements}" * bool(
+                wrong or statements
+            )
 
         wait_until(lambda: not faults(), PATIENCE, 0.1, faults)
 
@@ -186,8 +216,14 @@ class Stack:
         return self.api.answers
 
 
-def _looked(found: Mapping[str, int], declared: Moves, asked: Counter[str]) -> Moves:
-    """Return the inspections, and the logs opened beyond those declared, that Docker confirms."""
+def _looked(now: Moves, found: Mapping[str, int], declared: Moves, asked: Counter[str]) -> Moves:
+    """Return the inspections, and the logs opened beyond those declared, that Docker confirms.
+
+    Both sides are compared since the start of the server: a call may be logged between two looks.
+    """
+    inspections = series(DOCKER, operation="inspect", status="success")
+    unseen = asked["inspect"] - now[inspections]
     logs = series(DOCKER, operation="logs", status="success")
-    more = max(0, min(found.get(logs, 0), asked["logs"]) - declared[logs])
-    return docker(inspect=asked["inspect"], logs=more)
+    confirmed = now[logs] <= asked["logs"]
+    more = max(0, found.get(logs, 0) - declared[logs]) if confirmed else 0
+    return docker(inspect=found.get(inspections, 0) - declared[inspections] + unseen, logs=more)
