@@ -14,6 +14,7 @@ from itertools import product
 from typing import Any
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
+from tests.end_to_end.families.coverage import STATEMENTS
 from tests.unit.routes import ROUTES as EVERY_ROUTE
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT")
@@ -160,13 +161,17 @@ class Run:
 
 
 def answer_everything_once() -> None:
-    """Create the histogram of each answer that a route documents: its counter is there already."""
+    """Create the histograms of all answers that routes document, and of all statements there are.
+
+    The counters of the answers are there already.
+    """
     # Imported when the directory is known to the metrics client, as the application is.
     from app.telemetry.catalogue import db_query_duration, http_request_duration, http_requests
 
     for labels in list(http_requests._children):
         http_request_duration.child(*labels)
-    db_query_duration.create_all()
+    for model, operations in STATEMENTS.items():
+        db_query_duration.create(operations, [model])
 
 
 def series(lines: list[str]) -> set[str]:

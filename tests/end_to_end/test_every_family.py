@@ -77,17 +77,21 @@ def test_gauges_of_the_processes(stack: Stack) -> None:
     starts = sorted(process.create_time() for process in processes)
     shown = sorted(by_worker("vibebox_process_start_time_seconds").values())
     assert shown == pytest.approx(starts, abs=1)
-    for name, read in (
-        ("vibebox_process_threads", psutil.Process.num_threads),
-        ("vibebox_process_open_fds", psutil.Process.num_fds),
-    ):
-        # Published each second; threads and connections come and go meanwhile.
-        wait_until(
-            lambda name=name, read=read: (
-                sorted(by_worker(name).values()) == sorted(map(read, processes))
-            ),
-            20,
-        )
+    # Published each second; threads and connections come and go meanwhile.
+    wait_until(
+        lambda: (
+            sorted(by_worker("vibebox_process_threads").values())
+            == sorted(process.num_threads() for process in processes)
+        ),
+        20,
+    )
+    wait_until(
+        lambda: (
+            sorted(by_worker("vibebox_process_open_fds").values())
+            == sorted(process.num_fds() for process in processes)
+        ),
+        20,
+    )
     metric = stack.server.metric
     # Of each worker as many as its threads, and two; no agent runs before or after the steps.
     assert metric("vibebox_db_connection_pool_size", state="max") == WORKERS * 10

@@ -97,9 +97,6 @@ ELSEWHERE: Mapping[tuple[str, str], Mapping[str, str]] = {
             "tests/unit/test_scrape.py::test_row_of_every_status_is_counted",
         )
     },
-    ("vibebox_health_check_up", "check"): {
-        "database": f"{_E2E}/test_readiness.py::test_unavailable_in_time_and_well_again"
-    },
     ("vibebox_process_cpu_seconds_total", "mode"): dict.fromkeys(("user", "system"), _KERNEL),
     ("vibebox_process_cpu_seconds_total", "role"): {"web": _KERNEL, "agent": STEPS},
     ("vibebox_db_connection_pool_size", "state"): {

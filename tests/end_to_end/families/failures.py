@@ -53,6 +53,14 @@ def trip_over_the_schema(stack: Stack) -> None:
         stack.sql("ALTER TABLE api_keys RENAME COLUMN moved TO prefix")
 
 
+def probe_another_schema(stack: Stack) -> None:
+    stack.sql("UPDATE alembic_version SET version_num = 'x' || version_num")
+    try:
+        assert stack.api.ask("GET", "/health/ready") == 503
+    finally:
+        stack.sql("UPDATE alembic_version SET version_num = substr(version_num, 2)")
+
+
 STEPS = (
     Step("end of the agent", lambda stack: stack.agent.terminate(), Moves(), looks=True),
     # It looks at what runs and at what has ended, two containers in all, and at their logs.
@@ -70,13 +78,27 @@ STEPS = (
     ),
     Step("what nobody foresaw", trip_over_the_schema, token()),
     Step(
+        "database of another release",
+        probe_another_schema,
+        moves(
+            checked("database", "docker", "agent"),
+            docker(ping=1),
+            up("database", -1),
+            up("agent", -1, "false"),
+        ),
+    ),
+    Step(
+        "database of this release",
+        lambda stack: stack.api.ask("GET", "/health/ready"),
+        moves(checked("database", "docker", "agent"), docker(ping=1), up("database", 1)),
+    ),
+    Step(
         "no engine",
         stop_engine,
         moves(
             checked("database", "docker", "agent"),
             docker("failure", ping=1),
             up("docker", -1),
-            up("agent", -1, "false"),
         ),
     ),
     Step(

@@ -36,7 +36,7 @@ from tests.services.web import WebServer
 from tests.unit.routes import ROUTES
 
 WORKERS = 4
-PATIENCE = 4.0
+PATIENCE = 20.0
 # Nothing runs of its own accord in the time of the test but what PostgreSQL's log tells of.
 _QUIET = {"VIBEBOX_HEALTH_CHECK_INTERVAL": "3600", "VIBEBOX_AGENT_SWEEP_INTERVAL": "3600"}
 _CHEAP = {
