@@ -73,6 +73,8 @@ def every_kind() -> Iterator[tuple[str, str, bytes]]:
     """Return method, path and body of each route asked in each way."""
     for route, verb, content in product(ROUTES, (*METHODS, "BREW"), (b"", b"{", b"{}")):
         yield verb, route.format("x", "y"), content
+        if "{}" in route:  # what no identifier can be
+            yield verb, route.format("%00", "%00"), content
 
 
 Call = Callable[..., tuple[int, bytes]]
