@@ -97,7 +97,7 @@ STEPS = (
     Step(
         "agent",
         lambda stack: stack.agent.start(),
-        moves(docker(events=1, list=2, volume=2, logs=2), ended(user=3)),
+        moves(docker(events=1, list=2, volume=2, logs=1), ended(user=3)),
         looks=True,
         # The three exits are marked by one statement with three sets of values.
         batched=Counter({series(STATEMENTS, model="container_exits", operation="update"): 2}),
@@ -132,7 +132,7 @@ STEPS = (
     Step(
         "kill from outside",
         lambda stack: stack.raw.kill(container(stack)),
-        moves(DIED, ended(killed=1), docker(logs=1)),
+        moves(DIED, ended(killed=1)),
         looks=True,
     ),
     *(
@@ -146,13 +146,13 @@ STEPS = (
             Step(
                 f"start before {reason}",
                 lambda stack: stack.raw.start(container(stack)),
-                moves(docker(logs=2), environments(running=1, error=-1)),
+                moves(docker(logs=1), environments(running=1, error=-1)),
                 looks=True,
             ),
             Step(
                 reason,
                 partial(type_into, line=line),
-                moves(moved, ended(**{reason: 1}), docker(logs=1)),
+                moves(moved, ended(**{reason: 1})),
                 looks=True,
             ),
         )
@@ -163,7 +163,7 @@ STEPS = (
         act("pulled", "start?wait=60"),
         moves(
             token(),
-            docker(pull=1, volume=1, create=1, start=1, exec=1, logs=2),
+            docker(pull=1, volume=1, create=1, start=1, exec=1, logs=1),
             started(success=1),
             environments(stopped=-1, running=1),
         ),

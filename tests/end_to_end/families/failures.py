@@ -64,7 +64,7 @@ def probe_another_schema(stack: Stack) -> None:
 STEPS = (
     Step("end of the agent", lambda stack: stack.agent.terminate(), Moves(), looks=True),
     # It looks at what runs and at what has ended, two containers in all, and at their logs.
-    Step("old rows", age, docker(events=1, list=2, volume=2, logs=3), looks=True),
+    Step("old rows", age, docker(events=1, list=2, volume=2, logs=2), looks=True),
     Step("end of the next agent", lambda stack: stack.agent.terminate(), Moves(), looks=True),
     Step(
         "one more container",
