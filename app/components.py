@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from app.storage import Database
     from app.teams.service import Teams
     from app.telemetry.wiring import Telemetry
+    from app.websockets import Sockets, Tickets
 
 EXTENSION = "vibebox"
 
@@ -45,11 +46,14 @@ class Components:
     audit_log: "AuditLog"
     environments: "Environments"
     logs: "Logs"
+    tickets: "Tickets"
+    sockets: "Sockets"
 
     def start(self) -> None:
         """Start what runs beside the requests; call it after fork."""
         self.checks.start()
         self.presence.start()
+        self.sockets.start()
 
     def close(self) -> None:
         """End the threads and give back the connections."""

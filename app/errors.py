@@ -281,6 +281,44 @@ class TooManyStreamsError(VibeBoxError):
     default_detail = "Close a stream or try again in a few seconds."
 
 
+class TooManySocketsError(VibeBoxError):
+    """As many WebSockets are open as this worker can serve beside requests."""
+
+    status = 503
+    slug = "too-many-sockets"
+    title = "Too many open WebSockets"
+    default_detail = "Close a terminal or a stream, or try again in a few seconds."
+
+
+class UpgradeRequiredError(VibeBoxError):
+    """The route is a WebSocket, and the request asks for none."""
+
+    status = 426
+    slug = "upgrade-required"
+    title = "A WebSocket is required"
+    default_detail = "Open this address with a WebSocket client."
+
+
+class HandshakeInvalidError(VibeBoxError):
+    """The opening handshake of a WebSocket breaks a rule of the protocol."""
+
+    status = 400
+    slug = "handshake-invalid"
+    title = "The WebSocket handshake is not valid"
+
+
+class OriginRefusedError(VibeBoxError):
+    """A page of another site opens a WebSocket."""
+
+    status = 403
+    slug = "origin-refused"
+    title = "This page may not open a WebSocket"
+    default_detail = (
+        "The page's origin is not the address of this service; the operator lists others in "
+        "VIBEBOX_ALLOWED_ORIGINS."
+    )
+
+
 class EmailTakenError(VibeBoxError):
     """An account with this e-mail address exists."""
 

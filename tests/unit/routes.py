@@ -112,6 +112,9 @@ ROUTES = (
     _guarded("GET", f"{_ONE}/events", bad="follow=maybe"),
     _guarded("GET", "/api/v1/templates"),
     _guarded("GET", f"{_ONE}/logs", bad="limit=0"),
+    _guarded("POST", "/api/v1/ws-tickets"),
+    _guarded("GET", f"{_ONE}/status/stream", bad=f"ticket={'x' * 129}"),
+    _guarded("GET", f"{_ONE}/logs/stream", bad="cursor=nowhere"),
 )
 GUARDED = tuple(route for route in ROUTES if route.guarded)
 WITH_BODY = tuple(route for route in ROUTES if route.body)

@@ -67,6 +67,9 @@ GET    /api/v1/environments/<environment_id>/stats   yes yes yes yes 404 401 yes
 GET    /api/v1/environments/<environment_id>/events  yes yes yes yes 404 401 yes 403 403 404
 GET    /api/v1/templates                           yes yes yes yes yes 401 yes 403 403 yes
 GET    /api/v1/environments/<environment_id>/logs    yes yes yes yes 404 401 yes 403 403 404
+POST   /api/v1/ws-tickets                          yes yes yes yes yes 401 yes yes yes yes
+GET    /api/v1/environments/<environment_id>/status/stream yes yes yes yes 404 401 yes 403 403 404
+GET    /api/v1/environments/<environment_id>/logs/stream   yes yes yes yes 404 401 yes 403 403 404
 """
 _HEADING, *_LINES = TABLE.strip().splitlines()
 COLUMNS = _HEADING.split()
