@@ -27,6 +27,7 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
         projects,
         proxies,
         quotas,
+        sessions,
         teams,
         websockets,
     )
@@ -74,6 +75,7 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
             settings, database, engine, presence, lifecycle.draining, long
         ),
         logs=logs.build(database),
+        sessions=sessions.Sessions(database, engine, presence),
         tickets=websockets.Tickets(database),
         sockets=websockets.Sockets(long, lifecycle.draining),
     )
@@ -91,6 +93,8 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
         logs.api,
         environments.streams_api,
         logs.streams_api,
+        sessions.api,
+        sessions.terminals_api,
         websockets.api,
     ):
         app.register_api(blueprint)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from app.processes import Presence
     from app.projects.service import Projects
     from app.quotas.service import Quotas
+    from app.sessions import Sessions
     from app.settings import Settings
     from app.storage import Database
     from app.teams.service import Teams
@@ -46,6 +47,7 @@ class Components:
     audit_log: "AuditLog"
     environments: "Environments"
     logs: "Logs"
+    sessions: "Sessions"
     tickets: "Tickets"
     sockets: "Sockets"
 

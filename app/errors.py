@@ -354,6 +354,31 @@ class EnvironmentConflictError(VibeBoxError):
     title = "The environment is in another status"
 
 
+class SessionNotFoundError(VibeBoxError):
+    """No such session, or it is in an environment that the caller does not see."""
+
+    status = 404
+    slug = "session-not-found"
+    title = "Session not found"
+    default_detail = "No session of yours has this id; list those of its environment."
+
+
+class SessionConflictError(VibeBoxError):
+    """The session has ended, or is in use in a way that allows no other."""
+
+    status = 409
+    slug = "session-conflict"
+    title = "The session is in another state"
+
+
+class SessionStartError(VibeBoxError):
+    """The session's program is there and did not start."""
+
+    status = 422
+    slug = "session-start-failed"
+    title = "The session could not be started"
+
+
 # --- storage ----------------------------------------------------------------------------------
 
 

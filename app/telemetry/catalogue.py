@@ -10,7 +10,14 @@ The reference table in monitoring/README.md is generated from this module.
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from app.engine import OPERATIONS
-from app.storage import Base, EnvironmentStatus, ExitReason, LogStream
+from app.storage import (
+    Base,
+    EnvironmentStatus,
+    ExitReason,
+    LogStream,
+    SessionStatus,
+    SessionType,
+)
 from app.telemetry import values
 from app.telemetry.family import (
     OTHER,
@@ -46,6 +53,8 @@ THREAD_STATES = ("busy", "total")
 START_OUTCOMES = ("success", "user_error", "failure")
 ENVIRONMENT_EXIT_REASONS = tuple(ExitReason)
 LOG_STREAMS = tuple(LogStream)
+SESSION_TYPES = tuple(SessionType)
+SESSION_STATUSES = tuple(SessionStatus)
 USER_STATES = ("registered", "active_24h", "active_7d")
 MESSAGE_DIRECTIONS = ("in", "out")
 SOCKET_KINDS = ("terminal", "logs", "status")
@@ -433,6 +442,19 @@ environments = Computed(
     "vibebox_environments",
     "Environments by status.",
     {"status": ENVIRONMENT_STATUSES},
+    "the same",
+)
+_SESSION = {"type": SESSION_TYPES, "status": SESSION_STATUSES}
+sessions_total = Computed(
+    "vibebox_sessions_total",
+    "Sessions by type and status (the name that dashboards know).",
+    _SESSION,
+    "rows at scrape time; terminated: those that ended in the past 24 h",
+)
+sessions = Computed(
+    "vibebox_sessions",
+    "Sessions by type and status.",
+    _SESSION,
     "the same",
 )
 users = Computed(

@@ -24,15 +24,15 @@ def authenticate() -> None:
     if request.method == "OPTIONS":
         return
     refuse_foreign_origin()
-    ticket = _ticket()
-    if ticket is None:
-        if "Authorization" not in request.headers:
-            raise AuthenticationError(
-                "Get a ticket with POST /api/v1/ws-tickets and offer the subprotocols vibebox.v1 "
-                "and vibebox.ticket.<ticket>, or send Authorization: Bearer <access token>."
-            )
+    if "Authorization" in request.headers:
         guard.authenticate()
         return
+    ticket = _ticket()
+    if ticket is None:
+        raise AuthenticationError(
+            "Get a ticket with POST /api/v1/ws-tickets and offer the subprotocols vibebox.v1 "
+            "and vibebox.ticket.<ticket>, or send Authorization: Bearer <access token>."
+        )
     with components().attempts.failures():
         g.identity = components().tickets.redeem(ticket)
 
