@@ -4,7 +4,6 @@ from app.engine import Engine
 from app.errors import (
     ContainerNotFoundError,
     EngineConflictError,
-    EngineTimeoutError,
     ExecutableMissingError,
     SessionStartError,
 )
@@ -83,8 +82,6 @@ def end(engine: Engine, session: EnvironmentSession) -> None:
         engine.exec(session.container_id, argv, timeout=_SECONDS)
     except (ContainerNotFoundError, EngineConflictError, ExecutableMissingError):
         return  # with its container
-    except EngineTimeoutError:
-        return  # it may have worked: the next look at the processes tells
 
 
 def tmux_names(engine: Engine, container: str) -> set[str]:

@@ -16,10 +16,12 @@ from app.engine import (
     ContainerStats,
     ContainerSummary,
     ExecResult,
+    ExecState,
     LayerProgress,
     LogLine,
     PortBinding,
     PullProgress,
+    TerminalStream,
     VolumeSummary,
 )
 from app.errors import (
@@ -109,6 +111,12 @@ class FakeEngine:
     """What happens in each removal of a container."""
     during_exec: Callable[[], object] = lambda: None
     """What happens in each exec."""
+    outputs: dict[str, bytes] = field(default_factory=dict)
+    """First word of a command -> what it prints."""
+    commands: list[list[str]] = field(default_factory=list)
+    """What was executed in containers."""
+    execs: dict[str, ExecState] = field(default_factory=dict)
+    """Id of a command with a tty -> what has become of it."""
     volumes: dict[str, dict[str, str]] = field(default_factory=dict)
     """Name -> labels."""
     event_queue: list[ContainerEvent] = field(default_factory=list)
@@ -263,11 +271,35 @@ class FakeEngine:
     ) -> ExecResult:
         def work() -> ExecResult:
             self.during_exec()
+            self.commands.append(list(argv))
             known = self.containers.get(container)
             self._require(known is None or known.status != "exited")
-            return ExecResult(0, b"", b"")
+            return ExecResult(0, self.outputs.get(argv[0], b""), b"")
 
         return self._call("exec", work)
+
+    def terminal(
+        self,
+        container: str,
+        argv: Sequence[str],
+        *,
+        cols: int,
+        rows: int,
+        env: Mapping[str, str] | None = None,
+    ) -> TerminalStream:
+        """No terminal here: those of the tests are real."""
+        return self._call("terminal", lambda: self._no_terminal(container))
+
+    def resize_terminal(self, exec_id: str, *, cols: int, rows: int) -> None:
+        self._call("resize_terminal", lambda: None)
+
+    def inspect_exec(self, exec_id: str) -> ExecState:
+        def work() -> ExecState:
+            if exec_id not in self.execs:
+                raise ContainerNotFoundError
+            return self.execs[exec_id]
+
+        return self._call("inspect_exec", work)
 
     def close(self) -> None:
         """Nothing to give back."""
@@ -276,6 +308,10 @@ class FakeEngine:
         """Return the one container there is."""
         (container,) = self.containers.values()
         return container
+
+    def _no_terminal(self, container: str) -> TerminalStream:
+        self._get(container)
+        raise EngineConflictError
 
     def _fail(self, method: str) -> None:
         if method in self.failures:
