@@ -92,6 +92,24 @@ class FakeContainer:
         return FIRST_START + timedelta(seconds=self.runs) if self.runs else None
 
 
+class EndedTerminal:
+    """The terminal of a command that has ended; those that live are tested for real."""
+
+    exec_id = "1"
+
+    def fileno(self) -> int:
+        raise AssertionError("nobody waits for what has ended")
+
+    def read(self) -> bytes:
+        return b""
+
+    def write(self, data: bytes) -> int:
+        return len(data)
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
 @dataclass
 class FakeEngine:
     """Docker in memory; `failures` maps a method, or `*`, to the way in which it fails.
@@ -287,8 +305,12 @@ class FakeEngine:
         rows: int,
         env: Mapping[str, str] | None = None,
     ) -> TerminalStream:
-        """No terminal here: those of the tests are real."""
-        return self._call("terminal", lambda: self._no_terminal(container))
+        def work() -> TerminalStream:
+            self._require(self._get(container).up)
+            self.execs["1"] = ExecState(False, 0)
+            return EndedTerminal()
+
+        return self._call("terminal", work)
 
     def resize_terminal(self, exec_id: str, *, cols: int, rows: int) -> None:
         self._call("resize_terminal", lambda: None)
@@ -308,10 +330,6 @@ class FakeEngine:
         """Return the one container there is."""
         (container,) = self.containers.values()
         return container
-
-    def _no_terminal(self, container: str) -> TerminalStream:
-        self._get(container)
-        raise EngineConflictError
 
     def _fail(self, method: str) -> None:
         if method in self.failures:

@@ -62,7 +62,8 @@ class _Upgrade(Response):
     """A response that becomes a WebSocket; werkzeug would leave its body out."""
 
     def get_app_iter(self, environ: Any) -> Iterable[bytes]:
-        return iter(self.response)  # type: ignore[arg-type]
+        body: Iterable[Any] = self.response
+        return iter(body)
 
 
 VIEWS: dict[str, Callable[[], ResponseReturnValue]] = {
