@@ -28,6 +28,9 @@ SCRAPE_PATH = "/health/metrics"
 # What the router itself answers: no such path, another method's path, a missing slash.
 _UNMATCHED_STATUSES = (404, 405, 308)
 _TIMEOUTS = (408, 504)
+# Flask answers these beside the methods that a rule names. Nobody waits for their first failure,
+# and rows for every answer of every route would be a quarter of a scrape: made on first use.
+_IMPLIED = frozenset({"HEAD", "OPTIONS"})
 # A bucket's exemplar is renewed when it is older: Prometheus looks every few seconds, and a write
 # costs as much as all the counting.
 EXEMPLAR_SECONDS = 1.0
@@ -148,7 +151,7 @@ def _handle(method: str, route: str, status: int, unhandled: bool) -> _Handle | 
 def _create_expected(app: Flask, documented: Mapping[tuple[str, str], Iterable[int]]) -> None:
     """Create the counters of every answer that a route documents, and of the router's own."""
     for rule in app.url_map.iter_rules():
-        for method in rule.methods or ():
+        for method in (rule.methods or set()) - _IMPLIED:
             for status in documented.get((method, rule.rule), (200,)):
                 _create(method, rule.rule, status)
     for method in (*METHODS, OTHER_METHOD):

@@ -6,6 +6,7 @@
 import io
 import json
 import random
+import re
 import string
 import sys
 from collections.abc import Callable, Iterator
@@ -13,23 +14,22 @@ from itertools import product
 from typing import Any
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
+from tests.end_to_end.families.coverage import STATEMENTS
+from tests.unit.routes import ROUTES as EVERY_ROUTE
+
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT")
+# Every route but the scrape, which takes the time of a hundred others.
 ROUTES = (
-    "/health",
-    "/health/live",
-    "/api/v1/auth/register",
-    "/api/v1/auth/login",
-    "/api/v1/auth/refresh",
-    "/api/v1/auth/logout",
-    "/api/v1/auth/me",
-    "/api/v1/environments",
-    "/api/v1/environments/{}",
-    "/api/v1/environments/{}/start",
-    "/api/v1/environments/{}/stop",
-    "/api/v1/environments/{}/restart",
+    *(
+        re.sub("<.*?>", "{}", rule)
+        for rule in dict.fromkeys(route.rule for route in EVERY_ROUTE)
+        if rule != "/health/metrics"
+    ),
     "/openapi/{}",
     "/openapi/swagger/{}",
 )
+# Who did this would be logged in no longer.
+LOGOUT = "/api/v1/auth/logout"
 USERS, ENVIRONMENTS = 20, 50
 PASSWORD = "correct horse battery"
 
@@ -51,7 +51,7 @@ def path(chance: random.Random) -> str:
     """Return a random path: beside all routes, or with random parts and query in one of them."""
     if chance.random() < 0.4:
         return "/" + "/".join(word(chance) for _ in range(chance.randint(1, 4)))
-    found = chance.choice(ROUTES).format(word(chance))
+    found = chance.choice(ROUTES).format(word(chance), word(chance))
     return f"{found}?{word(chance)}={word(chance)}" if chance.random() < 0.3 else found
 
 
@@ -70,9 +70,11 @@ def body(chance: random.Random) -> bytes:
 
 
 def every_kind() -> Iterator[tuple[str, str, bytes]]:
-    """Return method, path and body of each route asked in each way that needs no account."""
+    """Return method, path and body of each route asked in each way."""
     for route, verb, content in product(ROUTES, (*METHODS, "BREW"), (b"", b"{", b"{}")):
-        yield verb, route.format("x"), content
+        yield verb, route.format("x", "y"), content
+        if "{}" in route:  # what no identifier can be
+            yield verb, route.format("%00", "%00"), content
 
 
 Call = Callable[..., tuple[int, bytes]]
@@ -133,8 +135,16 @@ class Run:
         chance = self._chance
         for _ in range(times):
             content = body(chance) if chance.random() < 0.05 else b""
-            headers = self._bearer if chance.random() < 0.33 else {}
-            self.call(method(chance), path(chance), content, headers)
+            target = path(chance)
+            logged_in = chance.random() < 0.33 and not target.startswith(LOGOUT)
+            self.call(method(chance), target, content, self._bearer if logged_in else {})
+
+    def every_request(self) -> None:
+        """Send each kind of request, by nobody and by somebody who is logged in."""
+        for verb, target, content in every_kind():
+            self.call(verb, target, content)
+            if target != LOGOUT:
+                self.call(verb, target, content, self._bearer)
 
     def populate(self, users: int, environments: int) -> None:
         """Create accounts, log them in, and give the last one environments."""
@@ -153,13 +163,17 @@ class Run:
 
 
 def answer_everything_once() -> None:
-    """Create the histogram of each answer that a route documents: its counter is there already."""
+    """Create the histograms of all answers that routes document, and of all statements there are.
+
+    The counters of the answers are there already.
+    """
     # Imported when the directory is known to the metrics client, as the application is.
     from app.telemetry.catalogue import db_query_duration, http_request_duration, http_requests
 
     for labels in list(http_requests._children):
         http_request_duration.child(*labels)
-    db_query_duration.create_all()
+    for model, operations in STATEMENTS.items():
+        db_query_duration.create(operations, [model])
 
 
 def series(lines: list[str]) -> set[str]:
@@ -171,8 +185,7 @@ def main(seed: int, times: int) -> dict[str, Any]:
     """Warm up, send `times` requests, and return what that came to."""
     run = Run(random.Random(seed))
     run.populate(1, 1)
-    for verb, target, content in every_kind():
-        run.call(verb, target, content)
+    run.every_request()
     run.random_requests(times // 10)
     answer_everything_once()
     before = run.scrape()

@@ -29,13 +29,14 @@ Request = tuple[str, str, bytes]
 
 
 def environment(directory: Path) -> dict[str, str]:
-    """Return settings with places in `directory`; passwords are no subject here, so cheap."""
+    """Return settings with places in `directory`; passwords and logs are no subject: cheap."""
     return {
         "DATABASE_URL": f"sqlite:///{directory}/vibebox.db",
         "DOCKER_HOST": f"unix://{directory}/no-docker.sock",
         "PROMETHEUS_MULTIPROC_DIR": str(directory / "metrics"),
         "VIBEBOX_ARGON2_TIME_COST": "1",
         "VIBEBOX_ARGON2_MEMORY_KIB": "8",
+        "VIBEBOX_LOG_LEVEL": "warning",
         **UNLIMITED,
     }
 

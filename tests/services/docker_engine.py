@@ -3,9 +3,11 @@
 import contextlib
 import ipaddress
 import itertools
+import json
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Callable
@@ -16,7 +18,7 @@ import docker.errors
 import requests
 
 from tests.services.busybox import busybox_program, import_busybox
-from tests.services.programs import Program, ServiceError
+from tests.services.programs import Program, ServiceError, wait_until
 from tests.services.scratch import new_directory, note_bridge, remove_directory
 
 # Recovery after a SIGKILL took 11 s with containers present.
@@ -40,11 +42,10 @@ class DockerEngine:
         self._directory = new_directory("docker")
         self.socket_path = str(self._directory / "docker.sock")
         self.host = f"unix://{self.socket_path}"
+        self.log = self._directory / "log"
         self._clients: list[docker.APIClient] = []
         self._bridge = f"vbt{os.getpid() % 10**8:x}n{next(_NUMBERS)}"
-        self._daemon = Program(
-            self._command(), self._directory / "log", cwd=Path("/"), freeze_family=False
-        )
+        self._daemon = Program(self._command(), self.log, cwd=Path("/"), freeze_family=False)
         try:
             _mount_cgroups()
             self._make_bridge()
@@ -115,6 +116,13 @@ class DockerEngine:
         """
         for name in ("pid", "exec/containerd/containerd.pid"):
             (self._directory / name).unlink(missing_ok=True)
+
+    def tell_calls(self, tell: bool) -> None:
+        """Have the daemon log each call of its API, or no longer."""
+        said = self.log.stat().st_size
+        (self._directory / "daemon.json").write_text(json.dumps({"debug": tell}))
+        os.kill(self.pid, signal.SIGHUP)
+        wait_until(lambda: b"Reloaded configuration" in self.log.read_bytes()[said:], READY_TIMEOUT)
 
     def _answers(self) -> bool:
         with socket.socket(socket.AF_UNIX) as connection:

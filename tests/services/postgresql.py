@@ -44,13 +44,14 @@ class PostgreSQL:
     def __init__(self) -> None:
         self._directory = new_directory("postgresql")
         self._data = self._directory / "data"
+        self.log = self._directory / "log"
         self._numbers = itertools.count(1)
         self.port = free_port()
         self.url = self._url("vibebox")
         self._environment = {"HOME": "/tmp", "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
         self._server = Program(
             self._server_command(),
-            self._directory / "log",
+            self.log,
             env=self._environment,
             cwd=Path("/"),
             user=OWNER,

@@ -143,6 +143,17 @@ def test_each_documented_status_of_each_route_exists_from_the_start(app: OpenAPI
         assert {(method, "unmatched", "404"), (method, "unmatched", "405")} <= set(requests)
 
 
+def test_methods_that_no_rule_names_are_counted_from_their_first_use(client: FlaskClient) -> None:
+    asked = {"HEAD", "OPTIONS"}
+    rule = "/openapi/swagger/<path:filename>"
+
+    for method in asked:
+        key = (method, rule, "404" if method == "HEAD" else "200")
+        before = read("vibebox_http_requests_total")
+        client.open("/openapi/swagger/none", method=method)
+        assert read("vibebox_http_requests_total")[key] == before.get(key, 0) + 1
+
+
 def test_each_family_has_its_overflow_counter_from_the_start(app: OpenAPI) -> None:
     closed = {
         name

@@ -1,0 +1,189 @@
+"""Which test moves each family and label value, and which have no source yet.
+
+A unit test holds these tables complete: a family or a value that stands in none of them fails the
+build. The steps of this package name their values themselves; here is what they do not move.
+"""
+
+from collections.abc import Mapping
+
+_E2E = "tests/end_to_end"
+STEPS = f"{_E2E}/test_every_family.py::test_each_step_moves_what_it_says_and_nothing_else"
+GAUGES = f"{_E2E}/test_every_family.py::test_gauges_of_the_processes"
+_RUNTIME, _SATURATION = f"{_E2E}/test_runtime.py", f"{_E2E}/test_saturation.py"
+_LIMITS = f"{_RUNTIME}::test_saturation_limits_and_shared_memory"
+_KERNEL = f"{_RUNTIME}::test_cpu_and_memory_of_each_process_as_the_kernel_sees_them"
+_COLLECTIONS = (
+    "tests/telemetry/runtime/test_collector.py::test_collections_are_counted_by_generation"
+)
+_QUEUE = f"{_SATURATION}::test_few_connections_leave_room_for_probes_and_show_the_queue"
+_POOL = "tests/unit/test_queries.py::test_taken_and_returned_connections"
+_OVERFLOW = "tests/unit/test_queries.py::test_overflow_is_active_and_goes_away"
+_REAL_GUNICORN = "tests/telemetry/runtime/test_exits.py::test_real_gunicorn"
+_ATTEMPTS = f"{_E2E}/test_attempts.py::test_limits_hold_over_all_workers"
+_BROKEN = f"{_E2E}/test_broken_directory.py"
+
+COVERED: Mapping[str, str] = {
+    "vibebox_http_requests_total": STEPS,
+    "vibebox_http_request_duration_seconds": STEPS,
+    "vibebox_active_connections": f"{_SATURATION}::test_probes_and_scrapes_are_not_starved",
+    "vibebox_api_errors_total": STEPS,
+    "vibebox_docker_operations_total": STEPS,
+    "vibebox_docker_operation_duration_seconds": STEPS,
+    "vibebox_db_query_duration_seconds": STEPS,
+    "vibebox_db_connection_pool_size": GAUGES,
+    "vibebox_db_connection_pool_utilization": _POOL,
+    "vibebox_auth_attempts_total": STEPS,
+    "vibebox_environment_start_duration_seconds": STEPS,
+    "vibebox_environment_exits_total": STEPS,
+    "vibebox_environment_drift": STEPS,
+    "vibebox_log_entries_total": STEPS,
+    "vibebox_build_info": GAUGES,
+    "vibebox_process_cpu_seconds_total": _KERNEL,
+    "vibebox_process_resident_memory_bytes": _KERNEL,
+    "vibebox_process_proportional_memory_bytes": _LIMITS,
+    "vibebox_memory_limit_bytes": _LIMITS,
+    "vibebox_cpu_limit_cores": _LIMITS,
+    "vibebox_process_open_fds": GAUGES,
+    "vibebox_process_max_fds": GAUGES,
+    "vibebox_process_threads": GAUGES,
+    "vibebox_process_start_time_seconds": GAUGES,
+    "vibebox_python_gc_collections_total": _COLLECTIONS,
+    "vibebox_python_gc_collected_objects_total": _COLLECTIONS,
+    "vibebox_python_gc_duration_seconds": _COLLECTIONS,
+    "vibebox_scheduling_lag_seconds": f"{_SATURATION}::test_a_held_interpreter_shows_as_lag",
+    "vibebox_worker_threads": f"{_SATURATION}::test_probes_and_scrapes_are_not_starved",
+    "vibebox_accept_queue_depth": _QUEUE,
+    "vibebox_accept_queue_limit": _LIMITS,
+    "vibebox_workers": f"{_RUNTIME}::test_a_hundred_replaced_workers_leave_nothing_behind",
+    "vibebox_worker_exits_total": f"{_RUNTIME}::test_exits_by_reason",
+    "vibebox_health_check_up": STEPS,
+    "vibebox_health_check_duration_seconds": STEPS,
+    "vibebox_metrics_collect_errors_total": f"{_BROKEN}::test_bad_files_cost_only_themselves",
+    "vibebox_metrics_label_overflow_total": STEPS,
+    "vibebox_environments_total": STEPS,
+    "vibebox_environments": STEPS,
+    "vibebox_users": STEPS,
+    "vibebox_metrics_collect_duration_seconds": GAUGES,
+    "vibebox_metrics_files": GAUGES,
+}
+"""Family -> the test that moves it."""
+
+_HTTP_STATUSES = "200 201 204 308 400 401 403 404 405 409 413 422 500 502 503 504".split()
+STATUSES = frozenset(_HTTP_STATUSES)
+"""Statuses that the steps are answered; the test of the steps holds it equal to what they were."""
+
+ELSEWHERE: Mapping[tuple[str, str], Mapping[str, str]] = {
+    ("vibebox_http_requests_total", "status_code"): {
+        "202": f"{_E2E}/test_environment_features.py::test_start_pulls_its_image",
+        "429": _ATTEMPTS,
+    },
+    ("vibebox_worker_exits_total", "reason"): {
+        **dict.fromkeys(
+            ("crashed", "killed", "reloaded", "shutdown"), f"{_RUNTIME}::test_exits_by_reason"
+        ),
+        **dict.fromkeys(("timeout", "recycled"), _REAL_GUNICORN),
+    },
+    ("vibebox_metrics_collect_errors_total", "collector"): {
+        "inventory": f"{_E2E}/test_readiness.py"
+        "::test_metrics_stay_readable_without_database_and_docker",
+        "files": f"{_BROKEN}::test_bad_files_cost_only_themselves",
+        "values": f"{_BROKEN}::test_disk_that_fills_up_hides_only_new_series",
+        "runtime": "tests/telemetry/runtime/test_publisher.py"
+        "::test_failing_part_spares_the_others_and_is_told_once",
+    },
+    ("vibebox_environments_total", "status"): {
+        **dict.fromkeys(
+            ("starting", "stopping"),
+            "tests/unit/test_scrape.py::test_row_of_every_status_is_counted",
+        )
+    },
+    ("vibebox_process_cpu_seconds_total", "mode"): dict.fromkeys(("user", "system"), _KERNEL),
+    ("vibebox_process_cpu_seconds_total", "role"): {"web": _KERNEL, "agent": STEPS},
+    ("vibebox_db_connection_pool_size", "state"): {
+        "max": GAUGES,
+        **dict.fromkeys(("active", "idle"), _POOL),
+        "overflow": _OVERFLOW,
+    },
+    ("vibebox_worker_threads", "state"): dict.fromkeys(
+        ("busy", "total"), f"{_SATURATION}::test_probes_and_scrapes_are_not_starved"
+    ),
+    ("vibebox_python_gc_collections_total", "generation"): dict.fromkeys("012", _COLLECTIONS),
+    ("vibebox_metrics_collect_duration_seconds", "collector"): {
+        collector: GAUGES for collector in ("inventory", "files")
+    },
+    ("vibebox_metrics_files", "state"): dict.fromkeys(("live", "dead"), GAUGES),
+}
+"""Values that another test moves, by family and label; see `SAME` for families that share them."""
+
+SAME: Mapping[str, str] = {
+    "vibebox_http_request_duration_seconds": "vibebox_http_requests_total",
+    "vibebox_api_errors_total": "vibebox_http_requests_total",
+    "vibebox_environments": "vibebox_environments_total",
+    "vibebox_process_resident_memory_bytes": "vibebox_process_cpu_seconds_total",
+    "vibebox_process_proportional_memory_bytes": "vibebox_process_cpu_seconds_total",
+    "vibebox_memory_limit_bytes": "vibebox_process_cpu_seconds_total",
+    "vibebox_cpu_limit_cores": "vibebox_process_cpu_seconds_total",
+    "vibebox_python_gc_collected_objects_total": "vibebox_python_gc_collections_total",
+    "vibebox_python_gc_duration_seconds": "vibebox_python_gc_collections_total",
+}
+"""Family -> the one whose values it takes at the same moments."""
+
+_UNUSED = (
+    "nothing in the product sends a signal of its own choice: stop and remove do what it needs"
+)
+_NO_PART = "a part that is not timed on its own; its errors are what it shows"
+NO_SOURCE_YET: Mapping[tuple[str, str], Mapping[str, str]] = {
+    ("vibebox_docker_operations_total", "operation"): {"kill": _UNUSED},
+    ("vibebox_docker_operation_duration_seconds", "operation"): {"kill": _UNUSED},
+    ("vibebox_metrics_collect_duration_seconds", "collector"): dict.fromkeys(
+        ("runtime", "values"), _NO_PART
+    ),
+}
+"""Values that nothing can move by now, with the reason."""
+
+_ALL = ("select", "insert", "update", "delete")
+STATEMENTS: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(
+        (
+            "api_keys",
+            "auth_tokens",
+            "container_exits",
+            "environments",
+            "image_pulls",
+            "log_cursors",
+            "memberships",
+            "processes",
+            "projects",
+            "teams",
+        ),
+        _ALL,
+    ),
+    "audit_entries": ("select", "insert", "delete"),
+    "event_counts": ("select", "insert", "update"),
+    "installation": ("select",),
+    "leases": ("select", "insert", "update"),
+    "log_entries": ("select", "insert", "delete"),
+    "log_usage": ("select", "insert", "update"),
+    "port_reservations": ("select", "insert", "delete"),
+    "users": ("select", "insert", "update"),
+    "other": ("other",),
+}
+"""Statements by model, as PostgreSQL sees them; the test of the steps holds it equal to that."""
+
+_KEPT = "a row that stays for as long as what it belongs to, which takes it along"
+NO_STATEMENT_YET: Mapping[str, Mapping[str, str]] = {
+    "audit_entries": {"update": "what happened is never rewritten"},
+    "event_counts": {"delete": _KEPT},
+    "installation": {
+        "insert": "the migration makes the row, and a migration is not measured",
+        "update": "the identity of an installation does not change",
+        "delete": _KEPT,
+    },
+    "leases": {"delete": _KEPT},
+    "log_entries": {"update": "a line is never rewritten"},
+    "log_usage": {"delete": _KEPT},
+    "port_reservations": {"update": "a port is reserved and let go of"},
+    "users": {"delete": "an account cannot be deleted yet"},
+    "other": dict.fromkeys(_ALL, "every table has a model"),
+}
+"""Statements that nothing makes by now. `other` is what names no table: SET and SAVEPOINT."""

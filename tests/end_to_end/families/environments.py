@@ -1,0 +1,93 @@
+"""What a user does with an environment; no agent runs meanwhile."""
+
+from tests.end_to_end.families.accounts import expect
+from tests.end_to_end.families.moves import docker, environments, moves, started, token
+from tests.end_to_end.families.stack import Stack, Step
+from tests.services.programs import free_port
+
+# A first start looks for the image, makes volume and container, starts and inspects it, and waits
+# for the answer of an exec.
+FIRST_START = docker(inspect=2, volume=1, create=1, start=1, exec=1)
+
+
+def create(stack: Stack) -> None:
+    ports = [{"container_port": 80, "host_port": free_port()}]
+    stack.kept["one"] = stack.api.create("one", stack.engine.busybox, ports=ports)
+    stack.kept["never"] = stack.api.create("never", "no/such-image:1", pull="never")
+
+
+def act(name: str, action: str, status: int = 200, **body: object) -> "Act":
+    return Act(name, action, status, body)
+
+
+class Act:
+    """Asks for an action on an environment that an earlier step has kept by its name."""
+
+    def __init__(self, name: str, action: str, status: int, body: dict[str, object]) -> None:
+        self._name, self._action, self._status, self._body = name, action, status, body
+
+    def __call__(self, stack: Stack) -> None:
+        path = f"/environments/{stack.kept[self._name]}"
+        verb, _, action = self._action.rpartition(" ")
+        path += f"/{action}" if action else ""
+        expect(self._status, stack.api.call(verb or "POST", path, self._body or None))
+
+
+STEPS = (
+    Step("creation", create, moves(token(2), environments(stopped=2))),
+    Step(
+        "first start",
+        act("one", "start"),
+        moves(token(), FIRST_START, started(success=1), environments(stopped=-1, running=1)),
+    ),
+    Step("start of what runs", act("one", "start", 409), token()),
+    # Each looks before, and after what it did.
+    Step("restart", act("one", "restart"), moves(token(), docker(inspect=2, restart=1, exec=1))),
+    Step(
+        "pause",
+        act("one", "pause"),
+        moves(token(), docker(inspect=2, pause=1), environments(running=-1, paused=1)),
+    ),
+    Step(
+        "unpause",
+        act("one", "unpause"),
+        moves(token(), docker(inspect=2, unpause=1), environments(running=1, paused=-1)),
+    ),
+    Step(
+        "limits",
+        act("one", "PATCH ", cpu_limit=0.5),
+        moves(token(), docker(inspect=1, update=1)),
+    ),
+    Step("measured use", act("one", "GET stats"), moves(token(), docker(stats=1))),
+    Step(
+        "stop",
+        act("one", "stop"),
+        moves(token(), docker(inspect=2, stop=1), environments(running=-1, stopped=1)),
+    ),
+    # The container is there: no image is looked for, and nothing made.
+    Step(
+        "second start",
+        act("one", "start"),
+        moves(
+            token(),
+            docker(inspect=2, start=1, exec=1),
+            started(success=1),
+            environments(stopped=-1, running=1),
+        ),
+    ),
+    Step(
+        "start without an image",
+        act("never", "start", 422),
+        moves(token(), docker(inspect=1), started(user_error=1), environments(stopped=-1, error=1)),
+    ),
+    Step(
+        "removal of what has no container",
+        act("never", "DELETE ", 204),
+        moves(token(), docker(ping=1, remove=1, volume=1), environments(error=-1)),
+    ),
+    Step(
+        "removal of what runs",
+        act("one", "DELETE ", 204),
+        moves(token(), docker(inspect=2, remove=1, volume=1), environments(running=-1)),
+    ),
+)
