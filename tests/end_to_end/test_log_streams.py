@@ -120,3 +120,5 @@ def test_status_is_told_at_the_beginning_and_at_each_change(
             assert nothing_more(socket)
             assert api.call("DELETE", f"/environments/{environment}").status_code == 204
             assert said(socket) == (1008, "Environment not found")
+        sent = server.metric("vibebox_websocket_messages_total", kind="status", direction="out")
+        assert sent == len(told)

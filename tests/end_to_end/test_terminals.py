@@ -98,6 +98,7 @@ def test_shell(server: WebServer, api: Api, image: str, docker_engine: DockerEng
     environment = started(api, image)
     session = new_session(api, environment, "shell")
     assert status_of(api, session) == "starting"
+    assert server.metric("vibebox_sessions_total", type="shell", status="starting") == 1
 
     with opened(api, f"{terminal(session)}?cols=100&rows=30") as socket:
         screen = Screen(socket)
@@ -278,7 +279,9 @@ def test_agent_keeps_sessions_true(
             killing = ["tmux", "-L", "vibebox", "kill-session", "-t", f"=vibebox-{gone[:8]}"]
             raw.exec_start(raw.exec_create(f"vibebox-{environment}", killing)["Id"])
         wait_until(lambda: status_of(api, gone) == "terminated", PATIENCE)
-        wait_until(lambda: status_of(api, left) == "idle", PATIENCE)
+        wait_until(
+            lambda: server.metric("vibebox_sessions", type="tmux", status="idle") == 1, PATIENCE
+        )
         with opened(api, terminal(left)) as socket:
             Screen(socket).wait("vibebox-")
             assert status_of(api, left) == "active", "who comes back wakes it up"
