@@ -27,7 +27,9 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
         projects,
         proxies,
         quotas,
+        sessions,
         teams,
+        websockets,
     )
     from app.audit import routes as audit_routes
     from app.audit.service import AuditLog
@@ -37,6 +39,7 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
     from app.processes import Presence
     from app.resources import open_database, open_engine
     from app.settings import load_settings
+    from app.slots import long_requests
     from app.telemetry.wiring import Telemetry
 
     settings = settings or load_settings()
@@ -52,6 +55,7 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
 
     lifecycle = Lifecycle()
     presence = Presence(database)
+    long = long_requests(settings.threads)
     app.extensions[EXTENSION] = Components(
         settings=settings,
         lifecycle=lifecycle,
@@ -67,8 +71,13 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
         projects=projects.build(database),
         quotas=quotas.build(settings, database),
         audit_log=AuditLog(database),
-        environments=environments.build(settings, database, engine, presence, lifecycle.draining),
+        environments=environments.build(
+            settings, database, engine, presence, lifecycle.draining, long
+        ),
         logs=logs.build(database),
+        sessions=sessions.Sessions(database, engine, presence),
+        tickets=websockets.Tickets(database),
+        sockets=websockets.Sockets(long, lifecycle.draining),
     )
 
     for blueprint in (
@@ -82,6 +91,11 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
         environments.api,
         environments.templates_api,
         logs.api,
+        environments.streams_api,
+        logs.streams_api,
+        sessions.api,
+        sessions.terminals_api,
+        websockets.api,
     ):
         app.register_api(blueprint)
     openapi.finish(app)

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from app.processes import Presence
     from app.projects.service import Projects
     from app.quotas.service import Quotas
+    from app.sessions import Sessions
     from app.settings import Settings
     from app.storage import Database
     from app.teams.service import Teams
     from app.telemetry.wiring import Telemetry
+    from app.websockets import Sockets, Tickets
 
 EXTENSION = "vibebox"
 
@@ -45,11 +47,15 @@ class Components:
     audit_log: "AuditLog"
     environments: "Environments"
     logs: "Logs"
+    sessions: "Sessions"
+    tickets: "Tickets"
+    sockets: "Sockets"
 
     def start(self) -> None:
         """Start what runs beside the requests; call it after fork."""
         self.checks.start()
         self.presence.start()
+        self.sockets.start()
 
     def close(self) -> None:
         """End the threads and give back the connections."""

@@ -281,6 +281,44 @@ class TooManyStreamsError(VibeBoxError):
     default_detail = "Close a stream or try again in a few seconds."
 
 
+class TooManySocketsError(VibeBoxError):
+    """As many WebSockets are open as this worker can serve beside requests."""
+
+    status = 503
+    slug = "too-many-sockets"
+    title = "Too many open WebSockets"
+    default_detail = "Close a terminal or a stream, or try again in a few seconds."
+
+
+class UpgradeRequiredError(VibeBoxError):
+    """The route is a WebSocket, and the request asks for none."""
+
+    status = 426
+    slug = "upgrade-required"
+    title = "A WebSocket is required"
+    default_detail = "Open this address with a WebSocket client."
+
+
+class HandshakeInvalidError(VibeBoxError):
+    """The opening handshake of a WebSocket breaks a rule of the protocol."""
+
+    status = 400
+    slug = "handshake-invalid"
+    title = "The WebSocket handshake is not valid"
+
+
+class OriginRefusedError(VibeBoxError):
+    """A page of another site opens a WebSocket."""
+
+    status = 403
+    slug = "origin-refused"
+    title = "This page may not open a WebSocket"
+    default_detail = (
+        "The page's origin is not the address of this service; the operator lists others in "
+        "VIBEBOX_ALLOWED_ORIGINS."
+    )
+
+
 class EmailTakenError(VibeBoxError):
     """An account with this e-mail address exists."""
 
@@ -314,6 +352,31 @@ class EnvironmentConflictError(VibeBoxError):
     status = 409
     slug = "environment-conflict"
     title = "The environment is in another status"
+
+
+class SessionNotFoundError(VibeBoxError):
+    """No such session, or it is in an environment that the caller does not see."""
+
+    status = 404
+    slug = "session-not-found"
+    title = "Session not found"
+    default_detail = "No session of yours has this id; list those of its environment."
+
+
+class SessionConflictError(VibeBoxError):
+    """The session has ended, or is in use in a way that allows no other."""
+
+    status = 409
+    slug = "session-conflict"
+    title = "The session is in another state"
+
+
+class SessionStartError(VibeBoxError):
+    """The session's program is there and did not start."""
+
+    status = 422
+    slug = "session-start-failed"
+    title = "The session could not be started"
 
 
 # --- storage ----------------------------------------------------------------------------------

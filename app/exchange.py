@@ -5,6 +5,9 @@ its end; the WSGI server however closes what the application returned exactly on
 when the client went away in the middle. So what the application returns is wrapped, and the wrapper
 tells the subscribers when the exchange is over. Telemetry and the access log subscribe.
 
+A WebSocket's handshake is a request, the WebSocket is not: once it is answered with 101 the
+exchange is over, though the server asks for the body for as long as the WebSocket lasts.
+
 This stands in the path of every request. That is why there is one object for the exchange and its
 body, and no Flask hook: calling one costs as much as counting a request does.
 """
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 UNMATCHED = "unmatched"
+SWITCHING_PROTOCOLS = 101
 _KEY = "vibebox.exchange"
 # Where werkzeug leaves its request object, which knows the rule that matched, until Flask is done.
 _REQUEST = "werkzeug.request"
@@ -66,7 +70,10 @@ class Exchange:
         if matched is not None and matched.url_rule is not None:
             self.route = matched.url_rule.rule
             self.endpoint = matched.url_rule.endpoint
-        return self._start_response(status, headers, exc_info)
+        write = self._start_response(status, headers, exc_info)
+        if self.status == SWITCHING_PROTOCOLS:
+            self.end()
+        return write
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self.body)

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Response
+from flask import Request, Response
 from flask.json.provider import DefaultJSONProvider
 from flask_openapi3 import Info, OpenAPI
 from flask_openapi3.models.schema import Schema
 from flask_openapi3.types import ResponseDict
+from werkzeug.routing import MapAdapter
 
 from app._version import __version__
 from app.errors import (
@@ -38,7 +39,7 @@ _VALIDATION_STATUS = "422"
 
 def new_app(import_name: str) -> OpenAPI:
     """Return a Flask application that collects its OpenAPI document, shown at /openapi."""
-    app = OpenAPI(
+    app = _App(
         import_name,
         static_folder=None,
         info=Info(
@@ -54,6 +55,19 @@ def new_app(import_name: str) -> OpenAPI:
     app.json = _Json(app)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     return app
+
+
+class _App(OpenAPI):
+    """Flask, whose router makes no difference between a plain request and a handshake.
+
+    werkzeug's would refuse one of the two on each route, before we know who asks.
+    """
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        adapter = super().create_url_adapter(request)
+        if adapter is not None:
+            adapter.websocket = False
+        return adapter
 
 
 class _Json(DefaultJSONProvider):

@@ -148,6 +148,11 @@ class Settings(BaseSettings):
     agent_sweep_interval: float = _own(
         30, "Seconds between two comparisons of all records with Docker.", gt=0
     )
+    session_idle_timeout: float = _own(
+        3600,
+        "Seconds without a message after which a session is idle; after as much again it ends.",
+        gt=0,
+    )
     log_retention_days: float = _own(7, "Days that the logs of containers are kept.", gt=0)
     log_limit_mb: float = _own(20, "MiB of logs that are kept of each environment.", gt=0)
     audit_retention_days: float = _own(365, "Days that the audit log is kept.", gt=0)
@@ -168,6 +173,11 @@ class Settings(BaseSettings):
     )
     trusted_proxies: int = _own(
         0, "Proxies before the service whose X-Forwarded-For is believed.", ge=0, le=10
+    )
+    allowed_origins: str = _own(
+        "",
+        "Origins beside the service's own whose pages may open WebSockets, separated by commas "
+        "(https://console.example.org).",
     )
     rate_limit_storage: str = _own(
         "memory://",
@@ -238,6 +248,12 @@ class Settings(BaseSettings):
 
             templates.load(value)
         return value
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """The allowed origins, each as a browser writes it."""
+        listed = self.allowed_origins.split(",")
+        return frozenset(origin.strip().rstrip("/").lower() for origin in listed) - {""}
 
     @property
     def pool_limit(self) -> int:

@@ -14,7 +14,8 @@ _signals = Namespace()
 
 authentication = _signals.signal(
     "authentication",
-    doc="Credentials were checked: method (password, token, refresh, api_key), success (bool).",
+    doc="Credentials were checked: method (password, token, refresh, api_key, websocket), success "
+    "(bool).",
 )
 
 health_checked = _signals.signal(
@@ -31,6 +32,23 @@ environment_started = _signals.signal(
 drift_seen = _signals.signal(
     "drift-seen",
     doc="The agent compared records with Docker: environments (int) that differ.",
+)
+
+websockets_offered = _signals.signal(
+    "websockets-offered",
+    doc="A process began to take WebSockets: number (int) that it would hold at once.",
+)
+
+websocket_opened = _signals.signal(
+    "websocket-opened", doc="A WebSocket is open: kind (terminal, logs, status)."
+)
+
+websocket_closed = _signals.signal(
+    "websocket-closed", doc="A WebSocket that was open is closed: kind."
+)
+
+websocket_message = _signals.signal(
+    "websocket-message", doc="A message went over a WebSocket: direction (in, out), kind."
 )
 
 counted = _signals.signal(

@@ -1,4 +1,4 @@
-"""gunicorn's threaded worker, with three differences that an operator notices.
+"""gunicorn's threaded worker, with four differences that an operator notices.
 
 **Probes and scrapes are never starved.** While every request thread is held, the stock worker
 queues whatever comes behind them, a liveness probe too: a busy service is then killed as a dead
@@ -16,6 +16,9 @@ reload, go to the new workers), so that a client or a proxy can turn elsewhere.
 **A client that does not hang up holds up nobody.** After the last answer on a connection the stock
 worker waits up to two seconds for the client to close it, in the one thread that takes in
 connections. Here the poller watches for that.
+
+**A connection that was a WebSocket serves no further request.** The stock worker would read the
+next one from it.
 """
 
 import selectors
@@ -72,6 +75,13 @@ class Worker(ThreadWorker):
         else:
             self.held += 1
             super().enqueue_req(conn)
+
+    def handle_request(self, req: Any, conn: Any) -> bool:
+        """Handle a request; one that asks for an upgrade is the last of its connection."""
+        if any(name == "UPGRADE" for name, _ in req.headers):
+            req.force_close()
+        keep: bool = super().handle_request(req, conn)
+        return keep
 
     def finish_request(self, conn: Any, fs: "Future[Any]") -> None:
         """Take back a connection whose request is answered."""

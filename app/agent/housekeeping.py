@@ -15,8 +15,10 @@ from app.storage import (
     ContainerExit,
     Database,
     Environment,
+    EnvironmentSession,
     ImagePull,
     Process,
+    SocketTicket,
     utc_now,
 )
 
@@ -25,6 +27,7 @@ _BATCH = 500
 _EXITS_KEPT = timedelta(days=7)
 _PULLS_KEPT = timedelta(days=1)
 _PROCESSES_KEPT = timedelta(days=1)
+_SESSIONS_KEPT = timedelta(days=7)
 _log = logging.getLogger(__name__)
 
 
@@ -68,6 +71,10 @@ class Housekeeping:
             ContainerExit.counted & (ContainerExit.exited_at < now - _EXITS_KEPT) & ~current,
         )
         self._delete(ImagePull, ImagePull.id, ImagePull.finished_at < now - _PULLS_KEPT)
+        # Only one that has ended has a time of its end.
+        old_session = EnvironmentSession.ended_at < now - _SESSIONS_KEPT
+        self._delete(EnvironmentSession, EnvironmentSession.id, old_session)
+        self._delete(SocketTicket, SocketTicket.id, SocketTicket.expires_at < now)
         self._delete(Process, Process.id, Process.seen_at < now - _PROCESSES_KEPT)
 
     def _delete(

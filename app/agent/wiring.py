@@ -20,6 +20,7 @@ from app.environments.service import Environments
 from app.environments.truth import Truth
 from app.logs import LogIntake, LogRetention
 from app.processes import Presence
+from app.sessions import SessionTruth
 from app.settings import Settings
 from app.storage import Database
 
@@ -29,6 +30,7 @@ _COUNTING_SECONDS = 0.5
 _PULLS_SECONDS = 0.5
 _OLD_SECONDS = 300.0
 _LOG_RETENTION_SECONDS = 60.0
+_SESSIONS_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,7 @@ def _tasks(parts: Parts, term: Term, counts: Counts, sweep: Sweep) -> list[Task]
     chores = Housekeeping(parts.database, parts.environments, term, settings.audit_retention_days)
     retention = LogRetention(parts.database, settings.log_retention_days, settings.log_limit_mb)
     exits = ExitCounter(parts.database, counts, term)
+    sessions = SessionTruth(parts.database, parts.engine, settings.session_idle_timeout, term.fence)
     return [
         Task("sweep", settings.agent_sweep_interval, sweep.run, sweep.wanted),
         Task("abandoned", _ABANDONED_SECONDS, sweep.heal_abandoned),
@@ -121,5 +124,6 @@ def _tasks(parts: Parts, term: Term, counts: Counts, sweep: Sweep) -> list[Task]
         Task("expired", _EXPIRED_SECONDS, chores.end_expired),
         Task("old", _OLD_SECONDS, chores.delete_old),
         Task("logs", _LOG_RETENTION_SECONDS, lambda: retention.run(term.over.is_set)),
+        Task("sessions", min(_SESSIONS_SECONDS, settings.session_idle_timeout / 4), sessions.run),
         *pull_tasks(parts, term),
     ]

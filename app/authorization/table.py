@@ -42,6 +42,7 @@ class Action(StrEnum):
     ENVIRONMENT_CHANGE = "environment.change"
     ENVIRONMENT_DELETE = "environment.delete"
     ENVIRONMENT_OPERATE = "environment.operate"
+    SESSION_USE = "session.use"
     PROJECT_READ = "project.read"
     PROJECT_CREATE = "project.create"
     PROJECT_CHANGE = "project.change"
@@ -75,12 +76,17 @@ _MAKERS = frozenset({Role.OWNER, Role.ADMIN, Role.DEVELOPER})
 _CHIEFS = frozenset({Role.OWNER, Role.ADMIN})
 
 RULES: dict[Action, Rule] = {
-    Action.ENVIRONMENT_READ: Rule(Scope.READ, _ALL, "see environments, their logs and their use"),
+    Action.ENVIRONMENT_READ: Rule(
+        Scope.READ, _ALL, "see environments, their logs, sessions and use"
+    ),
     Action.ENVIRONMENT_CREATE: Rule(Scope.WRITE, _MAKERS, "create environments"),
     Action.ENVIRONMENT_CHANGE: Rule(Scope.WRITE, _MAKERS, "change environments"),
     Action.ENVIRONMENT_DELETE: Rule(Scope.WRITE, _MAKERS, "delete environments"),
     Action.ENVIRONMENT_OPERATE: Rule(
         Scope.EXECUTE, _MAKERS, "start, stop, restart, pause and unpause environments"
+    ),
+    Action.SESSION_USE: Rule(
+        Scope.EXECUTE, _MAKERS, "start and end sessions, and use their terminals"
     ),
     Action.PROJECT_READ: Rule(Scope.READ, _ALL, "see projects"),
     Action.PROJECT_CREATE: Rule(Scope.WRITE, _CHIEFS, "create projects"),

@@ -5,7 +5,7 @@ package is its own business.
 """
 
 from app.engine.docker_engine import DockerEngine
-from app.engine.types import OPERATIONS, Engine, Operation, Stream, operation
+from app.engine.types import OPERATIONS, Engine, Operation, Stream, TerminalStream, operation
 from app.engine.values import (
     ENVIRONMENT_LABEL,
     INSTANCE_LABEL,
@@ -15,6 +15,7 @@ from app.engine.values import (
     ContainerStats,
     ContainerSummary,
     ExecResult,
+    ExecState,
     LayerProgress,
     LogLine,
     PortBinding,
@@ -35,12 +36,14 @@ __all__ = [
     "DockerEngine",
     "Engine",
     "ExecResult",
+    "ExecState",
     "LayerProgress",
     "LogLine",
     "Operation",
     "PortBinding",
     "PullProgress",
     "Stream",
+    "TerminalStream",
     "VolumeMount",
     "VolumeSummary",
     "operation",

@@ -12,6 +12,7 @@ from requests import Response
 from urllib3.exceptions import ProtocolError
 
 from app.engine.deadline import remaining
+from app.engine.hijacking import Refused, hijack
 from app.engine.transport import DeadlineSocket, EngineAdapter, dial, keep_alive, parse_host
 from app.errors import EngineError
 
@@ -79,6 +80,23 @@ class EngineClient(APIClient):
         """
         url = f"{self._root}/exec/{exec_id}/start"
         return self.post(url, json={"Detach": False, "Tty": False}, stream=True)
+
+    def attach_exec(self, exec_id: str) -> tuple[DeadlineSocket, bytes]:
+        """Start an exec that has a tty; return its connection, and output that came already.
+
+        Raises: APIError for an error status, ProtocolError for a lost connection.
+        """
+        connection = dial(self._address)
+        try:
+            keep_alive(connection)
+            path = f"/v{self.api_version}/exec/{exec_id}/start"
+            return connection, hijack(connection, path, {"Detach": False, "Tty": True})
+        except Refused as error:
+            connection.close()
+            raise _refusal(error.response) from None
+        except BaseException:
+            connection.close()
+            raise
 
     def follow(
         self,

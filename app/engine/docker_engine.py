@@ -21,6 +21,7 @@ from app.engine.deadline import limit
 from app.engine.execution import run
 from app.engine.images import Images
 from app.engine.statistics import container_stats
+from app.engine.terminals import Terminals
 from app.engine.translation import are_limits_refused, is_removal_under_way
 from app.engine.values import (
     ENVIRONMENT_LABEL,
@@ -48,7 +49,7 @@ _LIMITS_REFUSED = (
 )
 
 
-class DockerEngine(Images, Streams, Volumes, EngineCalls):
+class DockerEngine(Images, Streams, Terminals, Volumes, EngineCalls):
     """Talks to the engine at `host` (unix:///path or tcp://host:port); implements `Engine`.
 
     The arguments are those of `EngineCalls`, which says what moves with them.

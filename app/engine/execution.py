@@ -16,7 +16,7 @@ _CHUNK = 64 * 1024
 _POLL_SECONDS = 0.02
 
 # Exit codes that Docker gives an exec whose process it could not start (126; newer engines 127).
-_NOT_STARTED = (126, 127)
+NOT_STARTED = (126, 127)
 
 
 def run(client: EngineClient, container: str, argv: Sequence[str]) -> ExecResult:
@@ -30,7 +30,7 @@ def run(client: EngineClient, container: str, argv: Sequence[str]) -> ExecResult
         for chunk in response.iter_content(_CHUNK):
             output.feed(chunk)
     exit_code = _exit_code(client, exec_id)
-    if exit_code in _NOT_STARTED and _blames_executable(output):
+    if exit_code in NOT_STARTED and _blames_executable(output):
         raise ExecutableMissingError()
     return ExecResult(exit_code, output.stdout, output.stderr, output.truncated)
 

@@ -14,6 +14,7 @@ from app.engine.values import (
     ContainerStats,
     ContainerSummary,
     ExecResult,
+    ExecState,
     LogLine,
     PullProgress,
     VolumeSummary,
@@ -82,6 +83,32 @@ class Stream(Protocol[_T_co]):
 
     def close(self) -> None:
         """Let go of the connection; from any thread, also while another one iterates."""
+
+
+class TerminalStream(Protocol):
+    """A command with a tty: bytes both ways, without ever waiting. Close it after use.
+
+    Closing ends the connection only; the command may go on.
+    """
+
+    @property
+    def exec_id(self) -> str:
+        """Docker's id of the command."""
+
+    def fileno(self) -> int:
+        """Return the descriptor, for `poll()`."""
+
+    def read(self) -> bytes | None:
+        """Return what the command wrote: None for nothing now, b"" when it has ended.
+
+        Read once before the first `poll()`: some of it may be here already.
+        """
+
+    def write(self, data: bytes) -> int:
+        """Give the command input; return how many bytes it took now."""
+
+    def close(self) -> None:
+        """Let go of the connection."""
 
 
 class Engine(Protocol):
@@ -190,6 +217,33 @@ class Engine(Protocol):
         After an EngineTimeoutError the command may go on running: Docker cannot end an exec.
         Raises: ContainerNotFoundError, EngineConflictError when the container is not running,
         ExecutableMissingError.
+        """
+
+    @operation("exec")
+    def terminal(
+        self,
+        container: str,
+        argv: Sequence[str],
+        *,
+        cols: int,
+        rows: int,
+        env: Mapping[str, str] | None = None,
+    ) -> TerminalStream:
+        """Start `argv` with a tty of that size and return once it runs, or has ended already.
+
+        Raises: ContainerNotFoundError, EngineConflictError when the container is not running,
+        ExecutableMissingError.
+        """
+
+    @operation("exec")
+    def resize_terminal(self, exec_id: str, *, cols: int, rows: int) -> None:
+        """Give the tty of a command another size. Raises: ContainerNotFoundError."""
+
+    @operation("inspect")
+    def inspect_exec(self, exec_id: str) -> ExecState:
+        """Return what has become of a command.
+
+        Raises: ContainerNotFoundError for one the engine has forgotten, with its container's run.
         """
 
     @operation("stats")

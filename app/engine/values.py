@@ -184,3 +184,11 @@ class ExecResult:
     stdout: bytes
     stderr: bytes
     truncated: bool = False
+
+
+@dataclass(frozen=True)
+class ExecState:
+    """A command in a container, as the engine sees it now; `exit_code` is None while it runs."""
+
+    running: bool
+    exit_code: int | None

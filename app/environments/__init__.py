@@ -14,16 +14,19 @@ from app.environments.records import Records
 from app.environments.routes import api
 from app.environments.service import Environments, Limits
 from app.environments.settling import Settling
+from app.environments.status_stream import StatusStream
+from app.environments.stream_routes import api as streams_api
 from app.environments.template_routes import api as templates_api
 from app.environments.transitions import Transitions
-from app.environments.waiting import Slots, Waiting
+from app.environments.waiting import Waiting
 from app.processes import Presence
 from app.quotas import build_checks
 from app.secret_values import SecretValues
 from app.settings import Settings
+from app.slots import Slots, long_requests
 from app.storage import Database
 
-__all__ = ["api", "build", "build_containers", "build_pulls", "templates_api"]
+__all__ = ["api", "build", "build_containers", "build_pulls", "streams_api", "templates_api"]
 
 
 def build(
@@ -32,21 +35,27 @@ def build(
     engine: Engine,
     presence: Presence,
     stopping: Callable[[], bool] = lambda: False,
+    long: Slots | None = None,
 ) -> Environments:
-    """Return the service of environments; `stopping` tells when long requests have to end."""
+    """Return the service of environments; `stopping` tells when long requests have to end.
+
+    `long` are the slots of all that lasts in this process; without, those of its threads.
+    """
     containers = build_containers(settings, database, engine)
     quotas = build_checks(settings)
     transitions = Transitions(database, presence, quotas)
     settling = Settling(transitions, containers)
     secret_values = SecretValues(settings.secret_keys)
     records = Records(database, secret_values, quotas)
-    slots = Slots(settings.threads)
+    # Of what may last, event streams and waiting starts take no more than a quarter of the threads.
+    slots = Slots(max(1, settings.threads // 4), long or long_requests(settings.threads))
     return Environments(
         records,
         Changes(database, transitions, containers, settling, secret_values, quotas),
         Operations(database, transitions, containers, settling),
         Waiting(database, records, slots, stopping),
         Events(database, slots, stopping),
+        StatusStream(database),
         templates.load(settings.templates_file),
         Limits(settings.default_cpu_limit, settings.default_memory_limit_mb),
     )

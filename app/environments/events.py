@@ -13,8 +13,9 @@ from typing import Any, Self
 from app.authorization import Action, Identity, environment_for
 from app.environments import pull_rows
 from app.environments.transitions import OPEN_PULLS, PASSAGES
-from app.environments.waiting import POLL_SECONDS, Slots
+from app.environments.waiting import POLL_SECONDS
 from app.errors import TooManyStreamsError, VibeBoxError
+from app.slots import Slots
 from app.storage import Database, EnvironmentStatus, ImagePull
 
 HEARTBEAT_SECONDS = 10.0

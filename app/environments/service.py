@@ -1,6 +1,6 @@
 """The one facade of environments; what it offers is carried out by the modules beside it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from app.authorization import Action, Identity, may_in
@@ -9,11 +9,13 @@ from app.environments.changes import Changes
 from app.environments.events import Events, EventStream
 from app.environments.operations import Operations
 from app.environments.records import Page, Records
+from app.environments.status_stream import StatusStream
 from app.environments.waiting import Waiting
 from app.errors import InvalidInputError
 from app.fields import DEFAULT_VOLUME_PATH
 from app.storage import Environment, EnvironmentStatus, PullPolicy
 from app.templates import Template, Templates
+from app.websockets.channel import Channel
 
 __all__ = ["Environments", "Limits", "Page"]
 
@@ -36,6 +38,7 @@ class Environments:
         operations: Operations,
         waiting: Waiting,
         events: Events,
+        status: StatusStream,
         templates: Templates,
         limits: Limits,
     ) -> None:
@@ -44,6 +47,7 @@ class Environments:
         self._operations = operations
         self._waiting = waiting
         self._events = events
+        self._status = status
         self._templates = templates
         self._limits = limits
 
@@ -189,6 +193,13 @@ class Environments:
         Raises: EnvironmentNotFoundError, PermissionDeniedError, TooManyStreamsError.
         """
         return self._events.open(identity, environment_id, follow=follow)
+
+    def watch(self, identity: Identity, environment_id: str) -> Callable[[Channel], None]:
+        """Return what tells the status over a WebSocket.
+
+        Raises: EnvironmentNotFoundError, PermissionDeniedError.
+        """
+        return self._status.open(identity, environment_id)
 
     def _operated(self, identity: Identity, environment_id: str) -> Environment:
         return self._records.get(identity, environment_id, Action.ENVIRONMENT_OPERATE)

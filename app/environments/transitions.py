@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from app import audit
 from app.authorization import Action, Identity, environment_for
 from app.engine import ContainerState
+from app.environments import session_rows
 from app.environments.exits import Exit, ended_by_change, note, recorded_run, run_of
 from app.errors import EnvironmentConflictError, EnvironmentNotFoundError, StorageError
 from app.processes import Presence, living
@@ -148,6 +149,8 @@ class Transitions:
         )
         if left is not None:
             note(session, left, ended)
+            if status not in PASSAGES:
+                session_rows.end_stale(session, left)
         return left is not None
 
     def remove(self, passage: Passage, exits: Iterable[Exit]) -> None:

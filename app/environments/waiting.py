@@ -1,6 +1,5 @@
 """Waiting for the end of a start that the agent carries out, without holding a connection."""
 
-import threading
 import time
 from collections.abc import Callable
 
@@ -8,24 +7,10 @@ from app.authorization import Identity
 from app.environments.pull_rows import CANCELLED
 from app.environments.records import Records
 from app.errors import EngineError, EnvironmentConflictError, VibeBoxError
+from app.slots import Slots
 from app.storage import Database, Environment, EnvironmentStatus, ImagePull
 
 POLL_SECONDS = 0.5
-
-
-class Slots:
-    """Bounds how many requests of this process may wait for long, so that others are served."""
-
-    def __init__(self, threads: int) -> None:
-        self._free = threading.Semaphore(max(1, threads // 4))
-
-    def take(self) -> bool:
-        """Take a slot if one is free."""
-        return self._free.acquire(blocking=False)
-
-    def give_back(self) -> None:
-        """Give back a slot that was taken."""
-        self._free.release()
 
 
 class Waiting:

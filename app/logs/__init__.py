@@ -4,9 +4,10 @@ from app.logs.intake import LogIntake
 from app.logs.retention import LogRetention
 from app.logs.routes import api
 from app.logs.service import Logs
+from app.logs.stream_routes import api as streams_api
 from app.storage import Database
 
-__all__ = ["LogIntake", "LogRetention", "api", "build"]
+__all__ = ["LogIntake", "LogRetention", "api", "build", "streams_api"]
 
 
 def build(database: Database) -> Logs:

@@ -7,6 +7,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from app.logs.cursors import Order
 from app.storage import LogStream
+from app.websockets.schemas import TicketQuery
 
 _NO_NUL = r"^[^\x00]*$"
 _NS = 1_000_000_000
@@ -64,6 +65,31 @@ class LogLineView(BaseModel):
         return cls(
             id=str(entry.id), at=f"{moment}.{rest:09}Z", stream=entry.stream, line=entry.line
         )
+
+
+class LogStreamLine(BaseModel):
+    """A line as a stream sends it; `cursor` is the place behind it."""
+
+    cursor: str
+    id: str
+    at: str
+    stream: LogStream
+    line: str
+
+    @classmethod
+    def of(cls, entry: Any, cursor: str) -> "LogStreamLine":
+        """Return the message of a stored line."""
+        return cls(cursor=cursor, **LogLineView.of(entry).model_dump())
+
+
+class LogStreamQuery(TicketQuery):
+    """Where to go on."""
+
+    cursor: str | None = Field(
+        default=None,
+        max_length=64,
+        description="That of the last message or page (order=asc); without, the last 100 lines.",
+    )
 
 
 class LogPageView(BaseModel):

@@ -1,6 +1,6 @@
 """The logs of environments, as their readers see them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -8,7 +8,9 @@ from sqlalchemy import Select, select
 
 from app.authorization import Action, Identity, environment_for
 from app.logs.cursors import Order, decode, encode
+from app.logs.stream import LogStream as Stream
 from app.storage import Database, LogEntry, LogStream
+from app.websockets.channel import Channel
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -41,6 +43,7 @@ class Logs:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._stream = Stream(database)
 
     def page(
         self,
@@ -72,6 +75,12 @@ class Logs:
         items = found[:limit]
         end = encode(order, items[-1].id) if items else cursor
         return LogPage(items, end if len(found) > limit else None, end)
+
+    def follow(
+        self, identity: Identity, environment_id: str, cursor: str | None
+    ) -> Callable[[Channel], None]:
+        """Return what shows the log over a WebSocket as it grows. Raises: as `page`."""
+        return self._stream.open(identity, environment_id, cursor)
 
 
 def _matching(environment_id: str, search: Search) -> Select[LogEntry]:

@@ -10,7 +10,14 @@ The reference table in monitoring/README.md is generated from this module.
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from app.engine import OPERATIONS
-from app.storage import Base, EnvironmentStatus, ExitReason, LogStream
+from app.storage import (
+    Base,
+    EnvironmentStatus,
+    ExitReason,
+    LogStream,
+    SessionStatus,
+    SessionType,
+)
 from app.telemetry import values
 from app.telemetry.family import (
     OTHER,
@@ -32,7 +39,7 @@ STATUS_CODES = tuple(str(code) for code in range(100, 600))
 ERROR_TYPES = ("client_error", "server_error", "unhandled_exception", "timeout")
 DOCKER_OPERATIONS = tuple(dict.fromkeys(OPERATIONS.values()))
 OUTCOMES = ("success", "failure")
-AUTHENTICATION_METHODS = ("password", "token", "refresh", "api_key")
+AUTHENTICATION_METHODS = ("password", "token", "refresh", "api_key", "websocket")
 STATEMENTS = ("select", "insert", "update", "delete", OTHER)
 MODELS = (*Base.metadata.tables, OTHER)
 POOL_STATES = ("active", "idle", "overflow", "max")
@@ -46,7 +53,11 @@ THREAD_STATES = ("busy", "total")
 START_OUTCOMES = ("success", "user_error", "failure")
 ENVIRONMENT_EXIT_REASONS = tuple(ExitReason)
 LOG_STREAMS = tuple(LogStream)
+SESSION_TYPES = tuple(SessionType)
+SESSION_STATUSES = tuple(SessionStatus)
 USER_STATES = ("registered", "active_24h", "active_7d")
+MESSAGE_DIRECTIONS = ("in", "out")
+SOCKET_KINDS = ("terminal", "logs", "status")
 EXIT_REASONS = ("recycled", "reloaded", "timeout", "killed", "crashed", "shutdown")
 
 _HTTP = {"method": (*METHODS, OTHER_METHOD), "route": None, "status_code": STATUS_CODES}
@@ -57,7 +68,8 @@ http_requests = CounterFamily(
     "HTTP requests answered.",
     _HTTP,
     "each HTTP request when its response is finished, streamed and aborted ones too; route is the "
-    "URL rule or `unmatched`, status_code the one sent or intended",
+    "URL rule or `unmatched`, status_code the one sent or intended; a WebSocket is its "
+    "handshake, 101",
     registry=registry,
 )
 http_request_duration = HistogramFamily(
@@ -65,7 +77,7 @@ http_request_duration = HistogramFamily(
     "vibebox_http_request_duration_seconds",
     "Time from the request to the end of its response.",
     _HTTP,
-    "the same moment",
+    "the same moment; handshakes of WebSockets are left out",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
     registry=registry,
 )
@@ -74,7 +86,8 @@ active_connections = GaugeFamily(
     "vibebox_active_connections",
     "HTTP requests being served now.",
     {},
-    "+1 when a request starts, -1 when its response is finished; a scrape does not count itself",
+    "+1 when a request starts, -1 when its response is finished; a scrape does not count itself, "
+    "and a WebSocket is none",
     multiprocess_mode="livesum",
     registry=registry,
 )
@@ -139,8 +152,9 @@ auth_attempts = CounterFamily(
     "vibebox_auth_attempts_total",
     "Authentications.",
     {"method": AUTHENTICATION_METHODS, "status": OUTCOMES},
-    "each check of a password, an access token, a refresh token or an API key, and each attempt "
-    "that the rate limit refuses; a request that offers no credentials is none",
+    "each check of a password, an access token, a refresh token, an API key or a ticket for a "
+    "WebSocket, and each attempt that the rate limit refuses; a request that offers no credentials "
+    "is none",
     registry=registry,
 )
 environment_start_duration = HistogramFamily(
@@ -178,6 +192,33 @@ log_entries = CounterFamily(
     "Lines that containers wrote and VibeBox stored.",
     {"stream": LOG_STREAMS},
     "each line that the agent stores, once, whoever reads it and however often",
+    registry=registry,
+)
+websocket_connections = GaugeFamily(
+    Gauge,
+    "vibebox_websocket_connections",
+    "Open WebSockets over all workers.",
+    {},
+    "+1 when a handshake is answered, -1 when that WebSocket is closed, however it ends",
+    multiprocess_mode="livesum",
+    registry=registry,
+)
+websocket_connections_limit = GaugeFamily(
+    Gauge,
+    "vibebox_websocket_connections_limit",
+    "WebSockets that the workers would hold at once.",
+    {},
+    "the start of a worker; event streams and starts that wait take from the same number",
+    multiprocess_mode="livesum",
+    registry=registry,
+)
+websocket_messages = CounterFamily(
+    Counter,
+    "vibebox_websocket_messages_total",
+    "Messages over WebSockets.",
+    {"direction": MESSAGE_DIRECTIONS, "kind": SOCKET_KINDS},
+    "each whole message that a client sent (in) or that was accepted for one (out); pings and "
+    "closes are none",
     registry=registry,
 )
 build_info = GaugeFamily(
@@ -403,6 +444,19 @@ environments = Computed(
     {"status": ENVIRONMENT_STATUSES},
     "the same",
 )
+_SESSION = {"type": SESSION_TYPES, "status": SESSION_STATUSES}
+sessions_total = Computed(
+    "vibebox_sessions_total",
+    "Sessions by type and status (the name that dashboards know).",
+    _SESSION,
+    "rows at scrape time; terminated: those that ended in the past 24 h",
+)
+sessions = Computed(
+    "vibebox_sessions",
+    "Sessions by type and status.",
+    _SESSION,
+    "the same",
+)
 users = Computed(
     "vibebox_users",
     "Accounts.",
@@ -445,11 +499,19 @@ def create_expected() -> None:
         auth_attempts,
         environment_exits,
         log_entries,
+        websocket_messages,
         collect_errors,
         worker_exits,
     ):
         counter.create_all()
-    for gauge in (active_connections, db_pool_size, db_pool_utilization, worker_threads):
+    for gauge in (
+        active_connections,
+        db_pool_size,
+        db_pool_utilization,
+        worker_threads,
+        websocket_connections,
+        websocket_connections_limit,
+    ):
         gauge.create_all()
     docker_operation_duration.create_all()
     environment_start_duration.create_all()

@@ -11,6 +11,9 @@ from app.telemetry.catalogue import (
     health_check_duration,
     health_check_up,
     log_entries,
+    websocket_connections,
+    websocket_connections_limit,
+    websocket_messages,
 )
 from app.telemetry.exemplars import of_request
 
@@ -25,6 +28,10 @@ def connect() -> None:
     signals.environment_started.connect(_environment_started)
     signals.drift_seen.connect(_drift_seen)
     signals.counted.connect(_counted)
+    signals.websockets_offered.connect(_websockets_offered)
+    signals.websocket_opened.connect(_websocket_opened)
+    signals.websocket_closed.connect(_websocket_closed)
+    signals.websocket_message.connect(_websocket_message)
 
 
 def _authentication(_sender: Any, *, method: str, success: bool) -> None:
@@ -46,3 +53,19 @@ def _drift_seen(_sender: Any, *, environments: int) -> None:
 
 def _counted(_sender: Any, *, family: str, value: str, amount: int) -> None:
     LEDGER[family].child(value).inc(amount)
+
+
+def _websockets_offered(_sender: Any, *, number: int) -> None:
+    websocket_connections_limit.child().set(number)
+
+
+def _websocket_opened(_sender: Any, *, kind: str) -> None:
+    websocket_connections.child().inc()
+
+
+def _websocket_closed(_sender: Any, *, kind: str) -> None:
+    websocket_connections.child().dec()
+
+
+def _websocket_message(_sender: Any, *, direction: str, kind: str) -> None:
+    websocket_messages.child(direction, kind).inc()

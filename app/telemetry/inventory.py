@@ -6,14 +6,31 @@ more than the deadline, once: until a read succeeds again, scrapes wait for it o
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from itertools import product
 from typing import NamedTuple
 
 from prometheus_client.core import Metric
-from sqlalchemy import case, func, select
+from sqlalchemy import case, func, or_, select
 
 from app.deadline import SingleFlight
-from app.storage import Database, Environment, User, utc_now
-from app.telemetry.catalogue import ENVIRONMENT_STATUSES, environments, environments_total, users
+from app.storage import (
+    Database,
+    Environment,
+    EnvironmentSession,
+    SessionStatus,
+    User,
+    utc_now,
+)
+from app.telemetry.catalogue import (
+    ENVIRONMENT_STATUSES,
+    SESSION_STATUSES,
+    SESSION_TYPES,
+    environments,
+    environments_total,
+    sessions,
+    sessions_total,
+    users,
+)
 from app.telemetry.queries import UNMEASURED
 
 _BRIEF_SECONDS = 0.1
@@ -24,6 +41,7 @@ _WEEK = timedelta(days=7)
 class _Counts(NamedTuple):
     environments: Mapping[str, int]
     users: Mapping[str, int]
+    sessions: Mapping[tuple[str, str], int]
 
 
 class Inventory:
@@ -47,10 +65,16 @@ class Inventory:
             for status in ENVIRONMENT_STATUSES
         ]
         by_state = [((state,), float(count)) for state, count in counts.users.items()]
+        by_type = [
+            (key, float(counts.sessions.get(key, 0)))
+            for key in product(SESSION_TYPES, SESSION_STATUSES)
+        ]
         return [
             environments_total.samples(by_status),
             environments.samples(by_status),
             users.samples(by_state),
+            sessions_total.samples(by_type),
+            sessions.samples(by_type),
         ]
 
     def close(self) -> None:
@@ -66,9 +90,14 @@ class Inventory:
             func.count(case((seen > now - _DAY, 1))).label("active_24h"),
             func.count(case((seen > now - _WEEK, 1))).label("active_7d"),
         ).select_from(User)
+        kind, state = EnvironmentSession.type, EnvironmentSession.status
+        recent = or_(state != SessionStatus.TERMINATED, EnvironmentSession.ended_at > now - _DAY)
+        by_type = select(kind, state, func.count()).where(recent).group_by(kind, state)
         with self._database.reading() as session:
             session.connection(execution_options=UNMEASURED)
             environments = {str(status): count for status, count in session.execute(by_status)}
-            counts = _Counts(environments, session.execute(by_state).one()._asdict())
+            states = session.execute(by_state).one()._asdict()
+            found = {(str(row[0]), str(row[1])): row[2] for row in session.execute(by_type)}
+            counts = _Counts(environments, states, found)
         self._well = True  # also where nobody waited for so long
         return counts

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from flask import Flask
 
-from app.exchange import UNMATCHED, Exchange, Exchanges
+from app.exchange import SWITCHING_PROTOCOLS, UNMATCHED, Exchange, Exchanges
 from app.telemetry.catalogue import (
     METHODS,
     OTHER_METHOD,
@@ -74,8 +74,25 @@ class _Handle:
             _exemplify(bucket, exchange)
 
 
+class _UpgradeHandle:
+    """As `_Handle`, of handshakes: how long one took says nothing beside other requests."""
+
+    __slots__ = ("_count",)
+
+    def __init__(self, method: str, route: str) -> None:
+        code = str(SWITCHING_PROTOCOLS)
+        self._count: Value = http_requests.child(method, route, code)._value
+
+    def record(self, exchange: Exchange) -> None:
+        """Count a handshake, whose connection is no request in flight any more."""
+        with store.lock:
+            self._count.file.doubles[self._count.index] += 1.0
+            if exchange.in_flight:
+                _active.file.doubles[_active.index] -= 1.0
+
+
 _active: Value = active_connections.child()._value
-_handles: dict[tuple[str, str, int, bool], _Handle] = {}
+_handles: dict[tuple[str, str, int, bool], _Handle | _UpgradeHandle] = {}
 
 
 def init_app(
@@ -119,14 +136,15 @@ def _exemplify(bucket: Value, exchange: Exchange) -> None:
     store.put_exemplar(bucket, Exemplar(label, id, exchange.seconds, time.time()))
 
 
-def _handle(method: str, route: str, status: int, unhandled: bool) -> _Handle:
+def _handle(method: str, route: str, status: int, unhandled: bool) -> _Handle | _UpgradeHandle:
     """Return the handle of a kind of request; a made-up method is never a key of its own."""
     if method not in METHODS:
         method = OTHER_METHOD
         label_overflow.child(http_requests.name).inc()
     key = method, route, status, unhandled
     if key not in _handles:
-        _handles[key] = _Handle(*key)
+        upgraded = status == SWITCHING_PROTOCOLS
+        _handles[key] = _UpgradeHandle(method, route) if upgraded else _Handle(*key)
     return _handles[key]
 
 

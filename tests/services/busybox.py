@@ -27,7 +27,7 @@ def import_busybox(client: docker.APIClient, tag: str = TAG) -> str:
     """Import the image into an engine and return its tag."""
     repository, _, version = tag.rpartition(":")
     client.import_image_from_data(
-        _root_file_system(),
+        busybox_root(),
         repository=repository,
         tag=version,
         changes=['CMD ["/bin/sh"]', "ENV PATH=/bin"],
@@ -35,22 +35,23 @@ def import_busybox(client: docker.APIClient, tag: str = TAG) -> str:
     return tag
 
 
-def _root_file_system() -> bytes:
+def busybox_root() -> bytes:
+    """Return the root of the image, as an archive."""
     program = Path(busybox_program() or "busybox")
     listing = subprocess.run([program, "--list"], capture_output=True, text=True, check=True)
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for name in _DIRECTORIES:
-            _add(archive, name, tarfile.DIRTYPE, mode=0o1777 if name == "tmp" else 0o755)
+            add_file(archive, name, tarfile.DIRTYPE, mode=0o1777 if name == "tmp" else 0o755)
         for name, content in _FILES.items():
-            _add(archive, name, tarfile.REGTYPE, content=content, mode=0o644)
-        _add(archive, "bin/busybox", tarfile.REGTYPE, content=program.read_bytes())
+            add_file(archive, name, tarfile.REGTYPE, content=content, mode=0o644)
+        add_file(archive, "bin/busybox", tarfile.REGTYPE, content=program.read_bytes())
         for applet in set(listing.stdout.split()) - {"busybox"}:
-            _add(archive, f"bin/{applet}", tarfile.SYMTYPE, target="busybox")
+            add_file(archive, f"bin/{applet}", tarfile.SYMTYPE, target="busybox")
     return buffer.getvalue()
 
 
-def _add(
+def add_file(
     archive: tarfile.TarFile,
     name: str,
     kind: bytes,
@@ -59,6 +60,7 @@ def _add(
     target: str = "",
     mode: int = 0o755,
 ) -> None:
+    """Add an entry to an archive."""
     entry = tarfile.TarInfo(name)
     entry.type, entry.mode, entry.size, entry.linkname = kind, mode, len(content), target
     archive.addfile(entry, io.BytesIO(content))

@@ -27,6 +27,12 @@ from app.storage.models.environments import (
 )
 from app.storage.models.logs import LogCursor, LogEntry, LogStream, LogUsage
 from app.storage.models.service import AuditEntry, EventCount, Installation, Lease, Process
+from app.storage.models.sessions import (
+    EnvironmentSession,
+    SessionStatus,
+    SessionType,
+    SocketTicket,
+)
 
 __all__ = [
     "ApiKey",
@@ -35,6 +41,7 @@ __all__ = [
     "Base",
     "ContainerExit",
     "Environment",
+    "EnvironmentSession",
     "EnvironmentStatus",
     "EventCount",
     "ExitReason",
@@ -51,6 +58,9 @@ __all__ = [
     "Project",
     "PullPolicy",
     "PullStatus",
+    "SessionStatus",
+    "SessionType",
+    "SocketTicket",
     "Team",
     "TeamRole",
     "TokenKind",

@@ -23,7 +23,8 @@ _UNMEASURED = re.compile(
     r"BEGIN|COMMIT|ROLLBACK|SHOW |SET default_transaction_|SELECT 1$"
     r"|select (?:pg_catalog\.)?version|select current_schema"
     r"|SELECT version_num FROM alembic_version|SELECT expires_at FROM leases WHERE name = 'agent'"
-    r"|SELECT environments\.status, count\(|SELECT count\(\*\) AS registered",
+    r"|SELECT environments\.status, count\(|SELECT count\(\*\) AS registered"
+    r"|SELECT sessions\.type, sessions\.status, count\(",
     re.IGNORECASE,
 )
 _CALLS = {

@@ -22,6 +22,12 @@ _REAL_GUNICORN = "tests/telemetry/runtime/test_exits.py::test_real_gunicorn"
 _ATTEMPTS = f"{_E2E}/test_attempts.py::test_limits_hold_over_all_workers"
 _BROKEN = f"{_E2E}/test_broken_directory.py"
 
+_TERMINALS = f"{_E2E}/test_terminals.py"
+_SHELL, _CAP = f"{_TERMINALS}::test_shell", f"{_TERMINALS}::test_cap_and_drain"
+_TMUX = f"{_TERMINALS}::test_agent_keeps_sessions_true"
+_VIEWERS = f"{_E2E}/test_log_streams.py::test_each_viewer_gets_each_line_once"
+_STATUS = f"{_E2E}/test_log_streams.py::test_status_is_told_at_the_beginning_and_at_each_change"
+
 COVERED: Mapping[str, str] = {
     "vibebox_http_requests_total": STEPS,
     "vibebox_http_request_duration_seconds": STEPS,
@@ -37,6 +43,9 @@ COVERED: Mapping[str, str] = {
     "vibebox_environment_exits_total": STEPS,
     "vibebox_environment_drift": STEPS,
     "vibebox_log_entries_total": STEPS,
+    "vibebox_websocket_connections": _CAP,
+    "vibebox_websocket_connections_limit": _CAP,
+    "vibebox_websocket_messages_total": _VIEWERS,
     "vibebox_build_info": GAUGES,
     "vibebox_process_cpu_seconds_total": _KERNEL,
     "vibebox_process_resident_memory_bytes": _KERNEL,
@@ -62,18 +71,21 @@ COVERED: Mapping[str, str] = {
     "vibebox_metrics_label_overflow_total": STEPS,
     "vibebox_environments_total": STEPS,
     "vibebox_environments": STEPS,
+    "vibebox_sessions_total": STEPS,
+    "vibebox_sessions": STEPS,
     "vibebox_users": STEPS,
     "vibebox_metrics_collect_duration_seconds": GAUGES,
     "vibebox_metrics_files": GAUGES,
 }
 """Family -> the test that moves it."""
 
-_HTTP_STATUSES = "200 201 204 308 400 401 403 404 405 409 413 422 500 502 503 504".split()
+_HTTP_STATUSES = "200 201 204 308 400 401 403 404 405 409 413 422 426 500 502 503 504".split()
 STATUSES = frozenset(_HTTP_STATUSES)
 """Statuses that the steps are answered; the test of the steps holds it equal to what they were."""
 
 ELSEWHERE: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("vibebox_http_requests_total", "status_code"): {
+        "101": _SHELL,
         "202": f"{_E2E}/test_environment_features.py::test_start_pulls_its_image",
         "429": _ATTEMPTS,
     },
@@ -90,6 +102,17 @@ ELSEWHERE: Mapping[tuple[str, str], Mapping[str, str]] = {
         "values": f"{_BROKEN}::test_disk_that_fills_up_hides_only_new_series",
         "runtime": "tests/telemetry/runtime/test_publisher.py"
         "::test_failing_part_spares_the_others_and_is_told_once",
+    },
+    ("vibebox_websocket_messages_total", "direction"): {"in": _SHELL, "out": _VIEWERS},
+    ("vibebox_websocket_messages_total", "kind"): {
+        "terminal": _SHELL,
+        "logs": _VIEWERS,
+        "status": _STATUS,
+    },
+    ("vibebox_sessions_total", "type"): {"tmux": _TMUX},
+    ("vibebox_sessions_total", "status"): {
+        **dict.fromkeys(("starting", "active"), _SHELL),
+        "idle": _TMUX,
     },
     ("vibebox_environments_total", "status"): {
         **dict.fromkeys(
@@ -119,6 +142,7 @@ SAME: Mapping[str, str] = {
     "vibebox_http_request_duration_seconds": "vibebox_http_requests_total",
     "vibebox_api_errors_total": "vibebox_http_requests_total",
     "vibebox_environments": "vibebox_environments_total",
+    "vibebox_sessions": "vibebox_sessions_total",
     "vibebox_process_resident_memory_bytes": "vibebox_process_cpu_seconds_total",
     "vibebox_process_proportional_memory_bytes": "vibebox_process_cpu_seconds_total",
     "vibebox_memory_limit_bytes": "vibebox_process_cpu_seconds_total",
@@ -132,7 +156,10 @@ _UNUSED = (
     "nothing in the product sends a signal of its own choice: stop and remove do what it needs"
 )
 _NO_PART = "a part that is not timed on its own; its errors are what it shows"
+_NO_SERVER = "no image is known to hold a VS Code server: a start is refused with 422"
 NO_SOURCE_YET: Mapping[tuple[str, str], Mapping[str, str]] = {
+    ("vibebox_sessions_total", "type"): {"vscode_server": _NO_SERVER},
+    ("vibebox_sessions", "type"): {"vscode_server": _NO_SERVER},
     ("vibebox_docker_operations_total", "operation"): {"kill": _UNUSED},
     ("vibebox_docker_operation_duration_seconds", "operation"): {"kill": _UNUSED},
     ("vibebox_metrics_collect_duration_seconds", "collector"): dict.fromkeys(
@@ -154,6 +181,7 @@ STATEMENTS: Mapping[str, tuple[str, ...]] = {
             "memberships",
             "processes",
             "projects",
+            "sessions",
             "teams",
         ),
         _ALL,
@@ -166,6 +194,7 @@ STATEMENTS: Mapping[str, tuple[str, ...]] = {
     "log_usage": ("select", "insert", "update"),
     "port_reservations": ("select", "insert", "delete"),
     "users": ("select", "insert", "update"),
+    "ws_tickets": ("select", "insert", "delete"),
     "other": ("other",),
 }
 """Statements by model, as PostgreSQL sees them; the test of the steps holds it equal to that."""
@@ -183,6 +212,7 @@ NO_STATEMENT_YET: Mapping[str, Mapping[str, str]] = {
     "log_entries": {"update": "a line is never rewritten"},
     "log_usage": {"delete": _KEPT},
     "port_reservations": {"update": "a port is reserved and let go of"},
+    "ws_tickets": {"update": "a ticket is used by deleting it"},
     "users": {"delete": "an account cannot be deleted yet"},
     "other": dict.fromkeys(_ALL, "every table has a model"),
 }

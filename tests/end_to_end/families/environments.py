@@ -1,7 +1,15 @@
 """What a user does with an environment; no agent runs meanwhile."""
 
 from tests.end_to_end.families.accounts import expect
-from tests.end_to_end.families.moves import docker, environments, moves, started, token
+from tests.end_to_end.families.moves import (
+    auth,
+    docker,
+    environments,
+    moves,
+    sessions,
+    started,
+    token,
+)
 from tests.end_to_end.families.stack import Stack, Step
 from tests.services.programs import free_port
 
@@ -18,6 +26,18 @@ def create(stack: Stack) -> None:
 
 def act(name: str, action: str, status: int = 200, **body: object) -> "Act":
     return Act(name, action, status, body)
+
+
+def use_a_session(stack: Stack) -> None:
+    """Start a shell that nobody comes to; knock at its terminal with a ticket; end it."""
+    api, path = stack.api, f"/environments/{stack.kept['one']}/sessions"
+    made = expect(201, api.call("POST", path, {"type": "shell"}))["id"]
+    expect(200, api.call("GET", path))
+    ticket = expect(201, api.call("POST", "/ws-tickets"))["ticket"]
+    terminal = f"/api/v1/sessions/{made}/terminal?ticket={ticket}"
+    assert api.ask("GET", terminal) == 426, "a plain request is no handshake"
+    assert api.ask("GET", terminal) == 401, "a ticket works once"
+    expect(204, api.call("DELETE", f"/sessions/{made}"))
 
 
 class Act:
@@ -76,6 +96,16 @@ STEPS = (
         ),
     ),
     Step(
+        "session",
+        use_a_session,
+        moves(
+            token(4),
+            auth("websocket", success=1, failure=1),
+            docker(exec=2),
+            sessions("shell", terminated=1),
+        ),
+    ),
+    Step(
         "start without an image",
         act("never", "start", 422),
         moves(token(), docker(inspect=1), started(user_error=1), environments(stopped=-1, error=1)),
@@ -88,6 +118,11 @@ STEPS = (
     Step(
         "removal of what runs",
         act("one", "DELETE ", 204),
-        moves(token(), docker(inspect=2, remove=1, volume=1), environments(running=-1)),
+        moves(
+            token(),
+            docker(inspect=2, remove=1, volume=1),
+            environments(running=-1),
+            sessions("shell", terminated=-1),
+        ),
     ),
 )

@@ -23,6 +23,9 @@ def age(stack: Stack) -> None:
         f"UPDATE container_exits SET exited_at = {long_ago} WHERE reason = 'user'",
         f"UPDATE image_pulls SET finished_at = {long_ago} WHERE finished_at IS NOT NULL",
         f"UPDATE audit_entries SET at = {long_ago} WHERE action = 'environment.restart'",
+        "INSERT INTO sessions (id, environment_id, type, status, name, container_id, created_at, "
+        "last_active_at, ended_at) SELECT gen_random_uuid(), id, 'shell', 'terminated', 'old', "
+        f"'none', {long_ago}, {long_ago}, {long_ago} FROM environments LIMIT 1",
     )
     stack.agent.start()
 

@@ -31,6 +31,10 @@ WATCHED = (
     "vibebox_environments_total",
     "vibebox_environments",
     "vibebox_users",
+    "vibebox_sessions_total",
+    "vibebox_sessions",
+    "vibebox_websocket_connections",
+    "vibebox_websocket_messages_total",
 )
 _SAMPLE = re.compile(r"(?m)^(\w+)(?:\{(.*)\})? (\S+)$")
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
@@ -116,6 +120,12 @@ def environments(**statuses: int) -> Moves:
     """Rows by status, under both names."""
     names = ("vibebox_environments_total", "vibebox_environments")
     return moves(*(_each(name, "status", statuses) for name in names))
+
+
+def sessions(kind: str, **statuses: int) -> Moves:
+    """Sessions of a type by status, under both names."""
+    names = ("vibebox_sessions_total", "vibebox_sessions")
+    return moves(*(_each(name, "status", statuses, type=kind) for name in names))
 
 
 def users(**states: int) -> Moves:

@@ -1,0 +1,34 @@
+"""/api/v1/environments/{id}/status/stream: HTTP only, up to the handshake."""
+
+from flask_openapi3 import APIBlueprint, Tag
+
+from app.accounts.guard import identity
+from app.components import components
+from app.environments.schemas import EnvironmentPath
+from app.errors import EnvironmentNotFoundError
+from app.openapi import BEARER, Answer, problems
+from app.websockets.guard import authenticate
+from app.websockets.routes import SOCKET
+from app.websockets.schemas import TicketQuery, websocket
+from app.websockets.upgrade import upgrade
+
+api = APIBlueprint(
+    "environment_streams",
+    __name__,
+    url_prefix="/api/v1/environments",
+    abp_tags=[Tag(name="environments", description="Environments and their containers")],
+    abp_security=BEARER,
+)
+api.before_request(authenticate)
+
+
+@api.get(
+    "/<environment_id>/status/stream",
+    summary="The status of an environment, over a WebSocket",
+    responses={
+        101: websocket("Messages: {status, error, at}, at the beginning and at each change."),
+        **problems(*SOCKET, EnvironmentNotFoundError),
+    },
+)
+def status(path: EnvironmentPath, query: TicketQuery) -> Answer:
+    return upgrade("status", components().environments.watch(identity(), path.environment_id))

@@ -1,0 +1,101 @@
+"""Sessions over HTTP; the rules are in `service`."""
+
+from typing import Any
+
+from flask import jsonify
+from flask_openapi3 import APIBlueprint, Tag
+
+from app.accounts.guard import authenticate, identity
+from app.components import components
+from app.environments.blueprint import BODY, COMMON, ENGINE
+from app.environments.schemas import EnvironmentPath
+from app.errors import (
+    ContainerNotFoundError,
+    EngineConflictError,
+    EnvironmentConflictError,
+    EnvironmentNotFoundError,
+    ExecutableMissingError,
+    SessionNotFoundError,
+    SessionStartError,
+)
+from app.openapi import BEARER, Answer, problems
+from app.sessions.schemas import (
+    NewSession,
+    SessionPageView,
+    SessionPath,
+    SessionQuery,
+    SessionView,
+)
+
+api = APIBlueprint(
+    "sessions",
+    __name__,
+    url_prefix="/api/v1",
+    abp_tags=[Tag(name="sessions", description="Shells and tmux in environments")],
+    abp_security=BEARER,
+)
+api.before_request(authenticate)
+
+
+@api.post(
+    "/environments/<environment_id>/sessions",
+    summary="Start a session in a running environment",
+    responses={
+        201: SessionView,
+        **problems(
+            *BODY,
+            *ENGINE,
+            EnvironmentNotFoundError,
+            ContainerNotFoundError,
+            EnvironmentConflictError,
+            EngineConflictError,
+            ExecutableMissingError,
+            SessionStartError,
+        ),
+    },
+)
+def create(path: EnvironmentPath, body: NewSession) -> Answer:
+    made = components().sessions.create(identity(), path.environment_id, body.type)
+    response = jsonify(_view(made))
+    response.headers["Location"] = f"{api.url_prefix}/sessions/{made.id}"
+    return response, 201
+
+
+@api.get(
+    "/environments/<environment_id>/sessions",
+    summary="The sessions of an environment, also those that have ended of late",
+    responses={200: SessionPageView, **problems(*COMMON, EnvironmentNotFoundError)},
+)
+def index(path: EnvironmentPath, query: SessionQuery) -> Answer:
+    page = components().sessions.list(
+        identity(), path.environment_id, query.status, limit=query.limit, offset=query.offset
+    )
+    return jsonify(
+        items=[_view(found) for found in page.items],
+        total=page.total,
+        limit=query.limit,
+        offset=query.offset,
+    )
+
+
+@api.get(
+    "/sessions/<session_id>",
+    summary="One session",
+    responses={200: SessionView, **problems(*COMMON, SessionNotFoundError)},
+)
+def show(path: SessionPath) -> Answer:
+    return jsonify(_view(components().sessions.get(identity(), path.session_id)))
+
+
+@api.delete(
+    "/sessions/<session_id>",
+    summary="End a session and what runs in it",
+    responses={204: None, **problems(*COMMON, *ENGINE, SessionNotFoundError)},
+)
+def remove(path: SessionPath) -> Answer:
+    components().sessions.end(identity(), path.session_id)
+    return "", 204
+
+
+def _view(found: Any) -> dict[str, Any]:
+    return SessionView.model_validate(found).model_dump(mode="json")

@@ -1,0 +1,67 @@
+"""Bodies, queries and answers of the session routes."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.fields import NO_NUL
+from app.sessions.terminal import LARGEST
+from app.storage import SessionStatus, SessionType
+from app.websockets.schemas import TicketQuery
+
+
+class NewSession(BaseModel):
+    """What to start."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: SessionType = Field(
+        description="tmux outlives its terminals, a shell is its terminal.", examples=["tmux"]
+    )
+
+
+class SessionPath(BaseModel):
+    """Which session."""
+
+    session_id: str = Field(max_length=64, pattern=NO_NUL)
+
+
+class SessionQuery(BaseModel):
+    """Which page of which sessions."""
+
+    status: SessionStatus | None = None
+    limit: int = Field(default=20, ge=1, le=100)
+    offset: int = Field(default=0, ge=0, le=2**31)
+
+
+class TerminalQuery(TicketQuery):
+    """How large the terminal is at the beginning."""
+
+    cols: int = Field(default=80, ge=1, le=LARGEST)
+    rows: int = Field(default=24, ge=1, le=LARGEST)
+
+
+class SessionView(BaseModel):
+    """A session, as whoever sees its environment does."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str = Field(examples=["0f8c2a52-7a4e-4a55-9d0e-3a6f0f6f2f10"])
+    environment_id: str
+    user_id: str | None = Field(description="Who started it.")
+    type: SessionType
+    status: SessionStatus
+    name: str = Field(examples=["vibebox-0f8c2a52"])
+    exit_code: int | None = Field(description="Of a shell that has ended, where it is known.")
+    created_at: datetime
+    last_active_at: datetime
+    ended_at: datetime | None
+
+
+class SessionPageView(BaseModel):
+    """A page of sessions, newest first; `total` counts all that match."""
+
+    items: list[SessionView]
+    total: int
+    limit: int
+    offset: int

@@ -1,0 +1,190 @@
+"""A terminal over a WebSocket: bytes both ways between a client and a command in a container."""
+
+import json
+import logging
+import select
+from time import monotonic
+from typing import Any
+
+from app.authorization import Identity
+from app.engine import Engine, TerminalStream
+from app.errors import EngineError
+from app.sessions import programs
+from app.sessions.records import SessionRecords
+from app.storage import EnvironmentSession, SessionType
+from app.websockets.assembly import Message
+from app.websockets.channel import Channel
+
+LARGEST = 1000
+"""Columns or rows of a terminal, at most."""
+
+UNSUPPORTED_DATA = 1003
+NORMAL = 1000
+# Input that the command has not taken yet; above, the client has to wait.
+_ENOUGH_INPUT = 256 * 1024
+# How often it is looked whether the session goes on, and noted that it was used.
+_LOOK_SECONDS = 5.0
+# Docker knows the exit code a moment after the end of the output.
+_EXIT_SECONDS = 2.0
+_READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
+_log = logging.getLogger(__name__)
+
+
+class TerminalTalk:
+    """Serves one terminal; called with its channel, in the channel's thread."""
+
+    def __init__(
+        self,
+        records: SessionRecords,
+        engine: Engine,
+        identity: Identity,
+        found: EnvironmentSession,
+        size: tuple[int, int],
+    ) -> None:
+        self._records = records
+        self._engine = engine
+        self._identity = identity
+        self._session = found
+        self._cols, self._rows = size
+        self._input = bytearray()
+        self._used = False
+
+    def __call__(self, channel: Channel) -> None:
+        """Talk until the command ends or the client goes. Raises: errors of ours."""
+        self._records.claim(self._session)
+        is_shell = self._session.type is SessionType.SHELL
+        try:
+            self._serve(channel, is_shell)
+        finally:
+            # A shell is its terminal; nobody could come back to one whose terminal is gone.
+            if is_shell:
+                channel.finish()
+                self._end_shell()
+
+    def _serve(self, channel: Channel, is_shell: bool) -> None:
+        argv, env = programs.command(self._session)
+        stream = self._engine.terminal(
+            self._session.container_id, argv, cols=self._cols, rows=self._rows, env=env
+        )
+        try:
+            if is_shell:
+                self._records.note_exec(self._session, stream.exec_id)
+            if self._pump(channel, stream):
+                self._say_goodbye(channel, stream.exec_id, is_shell)
+        finally:
+            stream.close()
+
+    def _pump(self, channel: Channel, stream: TerminalStream) -> bool:
+        """Carry bytes both ways; tell whether it was the command that ended."""
+        first = stream.read()
+        if first:
+            channel.send(first)
+        looked_at = monotonic()
+        while channel.open and first != b"":
+            # Whoever does not keep up makes the command wait, as any terminal does.
+            wanted = select.POLLIN if channel.room else 0
+            wanted |= select.POLLOUT if self._input else 0
+            watched = {stream.fileno(): wanted} if wanted else {}
+            ready = channel.turn(watched=watched, read=len(self._input) < _ENOUGH_INPUT)
+            if ready and channel.room and self._forward(channel, stream):
+                return True
+            self._take(channel, stream)
+            if monotonic() - looked_at >= _LOOK_SECONDS:
+                looked_at = monotonic()
+                self._look(channel)
+        return first == b""
+
+    def _forward(self, channel: Channel, stream: TerminalStream) -> bool:
+        """Send what the command wrote; tell whether it has ended."""
+        data = stream.read()
+        if data:
+            self._used = True
+            channel.send(data)
+        return data == b""
+
+    def _take(self, channel: Channel, stream: TerminalStream) -> None:
+        """Give the command what the client sent."""
+        size = None
+        for message in channel.received():
+            if isinstance(message, bytes):
+                self._used = True
+                self._input += message
+            else:
+                size = self._obey(channel, message) or size
+        if size is not None:
+            self._used = True
+            self._resize(stream.exec_id, size)
+        if self._input:
+            del self._input[: stream.write(bytes(self._input))]
+
+    def _obey(self, channel: Channel, message: Message) -> tuple[int, int] | None:
+        """Do what a text message says; return the size that it asks for."""
+        try:
+            asked: Any = json.loads(message)
+            kind = asked["type"]
+            if kind == "resize":
+                return _size(asked["cols"]), _size(asked["rows"])
+            if kind != "ping":
+                raise ValueError("no message of ours")
+        except (ValueError, KeyError, TypeError, RecursionError):
+            channel.close(UNSUPPORTED_DATA, "text messages are resize and ping, in JSON")
+            return None
+        channel.send('{"type": "pong"}')
+        return None
+
+    def _resize(self, exec_id: str, size: tuple[int, int]) -> None:
+        try:
+            self._engine.resize_terminal(exec_id, cols=size[0], rows=size[1])
+        except EngineError as error:  # it has just ended, or keeps its size
+            _log.info("terminal not resized", extra={"why": str(error)})
+
+    def _look(self, channel: Channel) -> None:
+        """Note the use of the session, and leave where it has ended or is ours no more."""
+        used, self._used = self._used, False
+        if not self._records.touch(self._identity, self._session.id, used=used):
+            channel.close(NORMAL, "the session was ended")
+
+    def _say_goodbye(self, channel: Channel, exec_id: str, is_shell: bool) -> None:
+        """Tell how the command ended, and record the end of the session where it is one."""
+        code = self._exit_code(exec_id)
+        if is_shell:
+            self._records.end(self._session.id, code)
+            channel.close(NORMAL, "ended" if code is None else f"exit code {code}")
+        elif self._session.name not in self._living():
+            self._records.end(self._session.id, None)
+            channel.close(NORMAL, "the session has ended")
+        else:
+            channel.close(NORMAL, "detached")
+
+    def _living(self) -> set[str]:
+        try:
+            return programs.tmux_names(self._engine, self._session.container_id)
+        except EngineError:  # with its container
+            return set()
+
+    def _exit_code(self, exec_id: str) -> int | None:
+        ends_at = monotonic() + _EXIT_SECONDS
+        while monotonic() < ends_at:
+            try:
+                state = self._engine.inspect_exec(exec_id)
+            except EngineError:
+                return None
+            if state.exit_code is not None:
+                return state.exit_code
+            select.select([], [], [], 0.05)
+        return None
+
+    def _end_shell(self) -> None:
+        try:
+            programs.end(self._engine, self._session)
+        except EngineError as error:
+            _log.warning("shell not ended; the agent will", extra={"why": str(error)})
+            self._records.release(self._session.id)
+        else:
+            self._records.end(self._session.id)
+
+
+def _size(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= LARGEST:
+        raise ValueError("no size of a terminal")
+    return value

@@ -1,0 +1,38 @@
+"""/api/v1/sessions/{id}/terminal: HTTP only, up to the handshake."""
+
+from flask_openapi3 import APIBlueprint, Tag
+
+from app.accounts.guard import identity
+from app.components import components
+from app.errors import SessionConflictError, SessionNotFoundError
+from app.openapi import BEARER, Answer, problems
+from app.sessions.schemas import SessionPath, TerminalQuery
+from app.websockets.guard import authenticate
+from app.websockets.routes import SOCKET
+from app.websockets.schemas import websocket
+from app.websockets.upgrade import upgrade
+
+api = APIBlueprint(
+    "terminals",
+    __name__,
+    url_prefix="/api/v1/sessions",
+    abp_tags=[Tag(name="sessions", description="Shells and tmux in environments")],
+    abp_security=BEARER,
+)
+api.before_request(authenticate)
+
+
+@api.get(
+    "/<session_id>/terminal",
+    summary="The terminal of a session, over a WebSocket",
+    responses={
+        101: websocket(
+            "Binary messages are input and output; text messages are JSON: {type: resize, cols, "
+            "rows} and {type: ping}, which is answered with {type: pong}."
+        ),
+        **problems(*SOCKET, SessionNotFoundError, SessionConflictError),
+    },
+)
+def terminal(path: SessionPath, query: TerminalQuery) -> Answer:
+    served = components().sessions.attach(identity(), path.session_id, (query.cols, query.rows))
+    return upgrade("terminal", served)

@@ -1,0 +1,139 @@
+"""Makes the records of sessions true, and ends those that nobody uses: the leading agent's task.
+
+What lives in the container counts, not the row: a process that is gone is a session that has ended.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import timedelta
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from app.engine import Engine
+from app.environments.session_rows import UP, ended, living
+from app.environments.transitions import PASSAGES
+from app.errors import ContainerNotFoundError, EngineConflictError, ExecutableMissingError
+from app.processes import living as living_processes
+from app.sessions import programs
+from app.storage import (
+    Database,
+    Environment,
+    EnvironmentSession,
+    EnvironmentStatus,
+    SessionStatus,
+    SessionType,
+    utc_now,
+)
+
+_log = logging.getLogger(__name__)
+
+
+class SessionTruth:
+    """Compares sessions with what runs in their containers.
+
+    `guard` is called in each transaction that changes something, and raises where this process may
+    no longer do so. Raises: EngineError, StorageError.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        engine: Engine,
+        idle_seconds: float,
+        guard: Callable[[Session], None] = lambda session: None,
+    ) -> None:
+        self._database = database
+        self._engine = engine
+        self._idle = timedelta(seconds=idle_seconds)
+        self._guard = guard
+
+    def run(self) -> None:
+        """Look at every session that has not ended, once."""
+        by_container: dict[str, list[EnvironmentSession]] = defaultdict(list)
+        for found, environment in self._read():
+            if environment.status in PASSAGES:
+                continue  # whoever changes it ends its sessions, or leaves them as they are
+            run = (environment.container_id, environment.run_started)
+            if environment.status not in UP or run != (found.container_id, found.run_started):
+                self._end(found)
+            elif environment.status is EnvironmentStatus.RUNNING:
+                by_container[found.container_id].append(found)
+        for container, sessions in by_container.items():
+            self._compare(container, sessions)
+
+    def _read(self) -> list[tuple[EnvironmentSession, Environment]]:
+        query = (
+            select(EnvironmentSession, Environment)
+            .join(Environment, EnvironmentSession.environment_id == Environment.id)
+            .where(living())
+        )
+        with self._database.reading() as session:
+            rows = [(found, environment) for found, environment in session.execute(query)]
+            session.expunge_all()
+        return rows
+
+    def _compare(self, container: str, sessions: list[EnvironmentSession]) -> None:
+        names: set[str] = set()
+        try:
+            if any(found.type is SessionType.TMUX for found in sessions):
+                names = programs.tmux_names(self._engine, container)
+        except (ContainerNotFoundError, EngineConflictError):
+            return  # the environment's own record is mended first
+        except ExecutableMissingError:
+            pass  # somebody removed tmux: its sessions are gone
+        for found in sessions:
+            over, code = self._is_over(found, names)
+            if over:
+                self._end(found, code)
+            else:
+                self._age(found)
+
+    def _is_over(self, found: EnvironmentSession, tmux_names: set[str]) -> tuple[bool, int | None]:
+        """Tell whether the process of a session is gone, and its exit code."""
+        if found.type is SessionType.TMUX:
+            return found.name not in tmux_names, None
+        if found.status is SessionStatus.STARTING:
+            return False, None  # nobody has come to its terminal yet
+        over, code = programs.shell_ended(self._engine, found)
+        if over or self._is_held(found):
+            return over, code
+        programs.end(self._engine, found)  # its terminal died with a process of the service
+        return True, None
+
+    def _is_held(self, found: EnvironmentSession) -> bool:
+        query = select(EnvironmentSession.id).where(
+            EnvironmentSession.id == found.id, EnvironmentSession.held_by.in_(living_processes())
+        )
+        with self._database.reading() as session:
+            return session.scalar(query) is not None
+
+    def _age(self, found: EnvironmentSession) -> None:
+        """Note that nobody uses the session, and end it when that lasts."""
+        now = utc_now()
+        if found.last_active_at < now - 2 * self._idle:
+            programs.end(self._engine, found)
+            self._end(found)
+        elif found.last_active_at < now - self._idle and found.status is SessionStatus.ACTIVE:
+            with self._database.writing() as session:
+                self._guard(session)
+                session.execute(
+                    update(EnvironmentSession)
+                    .where(
+                        EnvironmentSession.id == found.id,
+                        EnvironmentSession.status == SessionStatus.ACTIVE,
+                        EnvironmentSession.last_active_at == found.last_active_at,
+                    )
+                    .values(status=SessionStatus.IDLE)
+                )
+
+    def _end(self, found: EnvironmentSession, code: int | None = None) -> None:
+        with self._database.writing() as session:
+            self._guard(session)
+            session.execute(
+                update(EnvironmentSession)
+                .where(EnvironmentSession.id == found.id, living())
+                .values(ended(code))
+            )
+        _log.info("session ended", extra={"session": found.id, "exit_code": code})

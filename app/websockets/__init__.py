@@ -1,0 +1,7 @@
+"""WebSockets over gunicorn's own socket: handshake, tickets, and the channel that services use."""
+
+from app.websockets.routes import api
+from app.websockets.sockets import Sockets
+from app.websockets.tickets import Tickets
+
+__all__ = ["Sockets", "Tickets", "api"]

@@ -1,0 +1,58 @@
+"""/api/v1/ws-tickets, and what the routes that become WebSockets have in common."""
+
+from dataclasses import asdict
+
+from flask import jsonify
+from flask_openapi3 import APIBlueprint, Tag
+
+from app.accounts.guard import authenticate, identity
+from app.components import components
+from app.errors import (
+    AuthenticationError,
+    HandshakeInvalidError,
+    InvalidInputError,
+    InvalidTokenError,
+    OriginRefusedError,
+    PermissionDeniedError,
+    StorageUnavailableError,
+    TooManySocketsError,
+    UpgradeRequiredError,
+)
+from app.openapi import BEARER, Answer, problems
+from app.websockets.schemas import SocketTicketView
+
+SOCKET = (
+    AuthenticationError,
+    InvalidTokenError,
+    PermissionDeniedError,
+    OriginRefusedError,
+    InvalidInputError,
+    StorageUnavailableError,
+    UpgradeRequiredError,
+    HandshakeInvalidError,
+    TooManySocketsError,
+)
+"""What every route that becomes a WebSocket may answer instead."""
+
+api = APIBlueprint(
+    "ws_tickets",
+    __name__,
+    url_prefix="/api/v1/ws-tickets",
+    abp_tags=[Tag(name="WebSockets", description="Tickets that open them")],
+    abp_security=BEARER,
+)
+api.before_request(authenticate)
+
+
+@api.post(
+    "",
+    summary="Get a ticket that opens one WebSocket within 30 seconds",
+    responses={
+        201: SocketTicketView,
+        **problems(AuthenticationError, InvalidTokenError, StorageUnavailableError),
+    },
+)
+def create() -> Answer:
+    response = jsonify(asdict(components().tickets.issue(identity())))
+    response.headers["Cache-Control"] = "no-store"
+    return response, 201

@@ -1,0 +1,100 @@
+"""Tickets: what a browser opens a WebSocket with, since it can send no header of its own.
+
+A ticket works once and for half a minute, with the scopes of the credential that asked for it; so
+it may stand where an access token must not: in a subprotocol or a query, which proxies may log.
+"""
+
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import delete, exists, select
+from sqlalchemy.orm import Session
+
+from app import signals
+from app.accounts.tokens import digest
+from app.authorization import Identity, Scope
+from app.errors import InvalidTokenError
+from app.storage import ApiKey, AuthToken, Database, SocketTicket, User, new_id, utc_now
+
+LIFE = timedelta(seconds=30)
+_PREFIX = "vbx_ws_"
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """A ticket that was just made; `expires_in` are seconds."""
+
+    ticket: str
+    expires_in: int
+
+
+class Tickets:
+    """The rules of tickets."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def issue(self, identity: Identity) -> Ticket:
+        """Return a ticket for the caller, and forget those of theirs that are over."""
+        secret = _PREFIX + secrets.token_urlsafe(32)
+        now = utc_now()
+        with self._database.writing() as session:
+            old = (SocketTicket.user_id == identity.user_id) & (SocketTicket.expires_at <= now)
+            session.execute(delete(SocketTicket).where(old))
+            session.add(
+                SocketTicket(
+                    id=new_id(),
+                    user_id=identity.user_id,
+                    grant_id=identity.grant_id,
+                    api_key_id=identity.api_key_id,
+                    scopes=sorted(identity.scopes),
+                    digest=digest(secret),
+                    created_at=now,
+                    expires_at=now + LIFE,
+                )
+            )
+        return Ticket(secret, int(LIFE.total_seconds()))
+
+    def redeem(self, secret: str) -> Identity:
+        """Use up a ticket and return whose it was; of two that try at once, one succeeds.
+
+        Raises: InvalidTokenError.
+        """
+        with self._database.writing() as session:
+            used = session.execute(
+                delete(SocketTicket)
+                .where(SocketTicket.digest == digest(secret), SocketTicket.expires_at > utc_now())
+                .returning(
+                    SocketTicket.user_id,
+                    SocketTicket.grant_id,
+                    SocketTicket.api_key_id,
+                    SocketTicket.scopes,
+                )
+            ).one_or_none()
+            user = session.get(User, used.user_id) if used is not None else None
+            good = (
+                used is not None
+                and user is not None
+                and _stands(session, used.grant_id, used.api_key_id)
+            )
+        signals.emit(signals.authentication, method="websocket", success=good)
+        if used is None or user is None or not good:
+            raise InvalidTokenError("The ticket is unknown, used or older than 30 seconds.")
+        return Identity(
+            user.id,
+            user.email,
+            user.is_operator,
+            grant_id=used.grant_id,
+            api_key_id=used.api_key_id,
+            scopes=frozenset(Scope(scope) for scope in used.scopes),
+        )
+
+
+def _stands(session: Session, grant_id: str | None, api_key_id: str | None) -> bool:
+    """Tell whether the credential that a ticket was made with is still good."""
+    if api_key_id is not None:
+        good = (ApiKey.id == api_key_id) & ApiKey.revoked_at.is_(None)
+        return session.scalar(select(exists().where(good))) is True
+    alive = (AuthToken.grant_id == grant_id) & AuthToken.revoked_at.is_(None)
+    return session.scalar(select(exists().where(alive))) is True

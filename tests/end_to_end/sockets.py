@@ -1,0 +1,78 @@
+"""WebSockets of the service, as a browser would open them: with a ticket each."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from tests.end_to_end.api import Api
+from tests.services.programs import wait_until
+
+PATIENCE = 20.0
+
+
+@contextmanager
+def opened(api: Api, path: str, **options: Any) -> Iterator[ClientConnection]:
+    """Open a WebSocket for the block."""
+    ticket = api.call("POST", "/ws-tickets").json()["ticket"]
+    protocols: Any = ["vibebox.v1", f"vibebox.ticket.{ticket}"]
+    url = f"{api.url.replace('http', 'ws', 1)}{path}"
+    with connect(
+        url, subprotocols=protocols, proxy=None, open_timeout=PATIENCE, **options
+    ) as socket:
+        assert socket.subprotocol == "vibebox.v1"
+        yield socket
+
+
+def refused(api: Api, path: str, **options: Any) -> tuple[int, dict[str, Any]]:
+    """Open a WebSocket in vain, and return the status and the problem."""
+    try:
+        with opened(api, path, **options):
+            raise AssertionError("it was opened")
+    except InvalidStatus as error:
+        problem: dict[str, Any] = json.loads(bytes(error.response.body or b"null"))
+        return error.response.status_code, problem
+
+
+def said(socket: ClientConnection) -> tuple[int, str]:
+    """Read to the end, and return the code and reason that the server gave."""
+    try:
+        while True:
+            socket.recv(timeout=PATIENCE)
+    except ConnectionClosed as error:
+        assert error.rcvd is not None
+        return error.rcvd.code, error.rcvd.reason
+
+
+class Screen:
+    """What a terminal shows: bytes, in the order in which they came."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.text = ""
+        self.messages = 0
+        self._socket = socket
+
+    def type(self, text: str) -> None:
+        self._socket.send(text.encode())
+
+    def resize(self, cols: int, rows: int) -> None:
+        self._socket.send(json.dumps({"type": "resize", "cols": cols, "rows": rows}))
+
+    def wait(self, text: str) -> None:
+        """Read until the text is on the screen."""
+
+        def seen() -> bool:
+            try:
+                message = self._socket.recv(timeout=1)
+            except TimeoutError:
+                return text in self.text
+            assert isinstance(message, bytes)
+            self.messages += 1
+            self.text += message.decode(errors="replace")
+            return text in self.text
+
+        if text not in self.text:
+            wait_until(seen, PATIENCE, otherwise=lambda: f"{text!r} is not in {self.text!r}")

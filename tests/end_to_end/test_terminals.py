@@ -1,0 +1,291 @@
+"""Terminals in real containers, over WebSockets of a real server with two workers."""
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import psutil
+import pytest
+from websockets.sync.client import ClientConnection
+
+from tests.conftest import WebServerFactory, require
+from tests.end_to_end.api import Api
+from tests.end_to_end.sockets import PATIENCE, Screen, opened, refused, said
+from tests.services import http
+from tests.services.agent import Agent
+from tests.services.docker_engine import DockerEngine
+from tests.services.host_image import import_host_image, missing_programs
+from tests.services.postgresql import PostgreSQL
+from tests.services.programs import wait_until
+from tests.services.web import WebServer
+
+pytestmark = pytest.mark.end_to_end
+
+THREADS = 4
+LONG = 3
+"""Of four threads, how many may be held by WebSockets."""
+
+TERMINAL = "/api/v1/sessions/<session_id>/terminal"
+CONNECTIONS = "vibebox_websocket_connections"
+MESSAGES = "vibebox_websocket_messages_total"
+
+
+@pytest.fixture
+def server(
+    web_server: WebServerFactory, docker_engine: DockerEngine, postgresql: PostgreSQL
+) -> Iterator[WebServer]:
+    require("tmux", missing_programs())
+    env = {
+        "DOCKER_HOST": docker_engine.host,
+        "DATABASE_URL": postgresql.new_database(),
+        "VIBEBOX_STOP_GRACE": "0",
+        "VIBEBOX_SESSION_IDLE_TIMEOUT": "4",
+    }
+    yield web_server(env, workers=2, threads=THREADS)
+    docker_engine.clear()
+
+
+@pytest.fixture
+def api(server: WebServer) -> Iterator[Api]:
+    with Api(server.url) as api:
+        api.register("ada@example.org")
+        api.login("ada@example.org")
+        yield api
+
+
+@pytest.fixture
+def image(docker_engine: DockerEngine) -> str:
+    """The image that holds tmux; made once for the session's engine."""
+    with docker_engine.client() as client:
+        return import_host_image(client)
+
+
+def started(api: Api, image: str, name: str = "one") -> str:
+    environment = api.create(name, image)
+    assert api.act(environment, "start").status_code == 200
+    return environment
+
+
+def new_session(api: Api, environment: str, kind: str) -> str:
+    response = api.call("POST", f"/environments/{environment}/sessions", {"type": kind})
+    assert response.status_code == 201, response.text
+    return str(response.json()["id"])
+
+
+def status_of(api: Api, session: str) -> str:
+    return str(api.call("GET", f"/sessions/{session}").json()["status"])
+
+
+def terminal(session: str) -> str:
+    return f"/sessions/{session}/terminal"
+
+
+def processes(docker_engine: DockerEngine, environment: str) -> str:
+    """Return the command lines of the container, as Docker knows them."""
+    with docker_engine.client() as client:
+        raw: Any = client
+        return "\n".join(line[-1] for line in raw.top(f"vibebox-{environment}")["Processes"])
+
+
+def wait_closed(server: WebServer) -> None:
+    wait_until(lambda: server.metric(CONNECTIONS) == 0, PATIENCE)
+
+
+def test_shell(server: WebServer, api: Api, image: str, docker_engine: DockerEngine) -> None:
+    environment = started(api, image)
+    session = new_session(api, environment, "shell")
+    assert status_of(api, session) == "starting"
+    assert server.metric("vibebox_sessions_total", type="shell", status="starting") == 1
+
+    with opened(api, f"{terminal(session)}?cols=100&rows=30") as socket:
+        screen = Screen(socket)
+        screen.type("stty size; echo $((6 * 7))x\n")
+        screen.wait("30 100")
+        screen.wait("42x")
+        screen.resize(132, 43)
+        screen.type("stty size\n")
+        screen.wait("43 132")
+        assert status_of(api, session) == "active"
+        assert server.metric("vibebox_sessions", type="shell", status="active") == 1
+        assert server.metric(CONNECTIONS) == 1
+        assert server.metric("vibebox_active_connections") == 0
+        assert refused(api, terminal(session))[1]["type"] == "urn:vibebox:problem:session-conflict"
+
+        screen.type("sleep 1000 & exit 7\n")
+        assert said(socket) == (1000, "exit code 7")
+    wait_closed(server)
+
+    assert api.call("GET", f"/sessions/{session}").json()["exit_code"] == 7
+    wait_until(lambda: "1000" not in processes(docker_engine, environment).split(), PATIENCE)
+    assert server.metric("vibebox_sessions_total", type="shell", status="terminated") == 1
+    assert server.metric(MESSAGES, direction="in", kind="terminal") == 4
+    assert server.metric(MESSAGES, direction="out", kind="terminal") >= screen.messages
+    answered = "vibebox_http_requests_total"
+    assert server.metric(answered, route=TERMINAL, status_code="101") == 1
+    assert server.metric(answered, route=TERMINAL, status_code="409") == 1
+    timed = "vibebox_http_request_duration_seconds_count"
+    assert server.metric(timed, route=TERMINAL, status_code="101") == 0
+
+
+def test_shell_ends_with_its_terminal(
+    api: Api, server: WebServer, image: str, docker_engine: DockerEngine
+) -> None:
+    environment = started(api, image)
+    session = new_session(api, environment, "shell")
+    with opened(api, terminal(session)) as socket:
+        screen = Screen(socket)
+        screen.type("echo my$((1000 + 1))\n")
+        screen.wait("my1001")
+        socket.send('{"type": "ping"}')
+        assert _next_text(socket) == {"type": "pong"}
+        assert "bash" in processes(docker_engine, environment)
+    wait_until(lambda: status_of(api, session) == "terminated", PATIENCE)
+    wait_until(lambda: "bash" not in processes(docker_engine, environment), PATIENCE)
+
+    assert refused(api, terminal(session))[0] == 409
+    with opened(api, terminal(new_session(api, environment, "shell"))) as socket:
+        socket.send("no message of ours")
+        assert said(socket)[0] == 1003
+    wait_closed(server)
+
+
+def _next_text(socket: ClientConnection) -> Any:
+    while True:
+        message = socket.recv(timeout=PATIENCE)
+        if isinstance(message, str):
+            return json.loads(message)
+
+
+def test_tmux_keeps_its_screen(server: WebServer, api: Api, image: str) -> None:
+    environment = started(api, image)
+    session = new_session(api, environment, "tmux")
+    assert status_of(api, session) == "active"
+    with opened(api, terminal(session)) as socket:
+        screen = Screen(socket)
+        screen.type("echo kept-$((40 + 2))\n")
+        screen.wait("kept-42")
+    wait_closed(server)
+
+    with opened(api, terminal(session)) as socket, opened(api, terminal(session)) as second:
+        Screen(socket).wait("kept-42")
+        Screen(second).wait("kept-42")
+        assert api.call("DELETE", f"/sessions/{session}").status_code == 204
+        assert said(socket)[0] == said(second)[0] == 1000
+    assert status_of(api, session) == "terminated"
+    assert api.call("DELETE", f"/sessions/{session}").status_code == 204, "again is fine"
+    wait_closed(server)
+
+
+def test_what_cannot_be_started(api: Api, image: str, docker_engine: DockerEngine) -> None:
+    bare = started(api, docker_engine.busybox, "bare")
+    path = f"/environments/{bare}/sessions"
+    for kind in ("tmux", "vscode_server"):
+        response = api.call("POST", path, {"type": kind})
+        assert response.status_code == 422
+        assert response.json()["type"] == "urn:vibebox:problem:executable-missing"
+        assert "The image holds no" in response.json()["detail"]
+    shell = new_session(api, bare, "shell")
+    with opened(api, terminal(shell)) as socket:  # without bash there is sh
+        screen = Screen(socket)
+        screen.type("echo $((6 * 7))y\n")
+        screen.wait("42y")
+        assert api.act(bare, "stop").status_code == 200
+        assert status_of(api, shell) == "terminated", "at once, with its container"
+        assert said(socket)[0] == 1000
+    assert api.call("POST", path, {"type": "shell"}).status_code == 409
+    listed = api.call("GET", f"{path}?status=terminated").json()
+    assert [item["id"] for item in listed["items"]] == [shell] and listed["total"] == 1
+
+
+def usage(server: WebServer) -> list[tuple[int, int]]:
+    """Return threads and descriptors of each worker."""
+    found = [psutil.Process(pid) for pid in server.worker_pids()]
+    return [(process.num_threads(), process.num_fds()) for process in found]
+
+
+def test_cap_and_drain(server: WebServer, api: Api, image: str) -> None:
+    environment = started(api, image)
+    session = new_session(api, environment, "tmux")
+    assert server.metric("vibebox_websocket_connections_limit") == 2 * LONG
+    _use_to_the_full(server, api, environment, session)  # pools grow to their size first
+    before = usage(server)
+    for _ in range(2):
+        _use_to_the_full(server, api, environment, session)
+    # A pooled connection or a reserved thread may come late; of what a socket takes, each of the
+    # six that a worker had would have left one.
+    wait_until(
+        lambda: all(
+            now[0] <= then[0] + 2 and now[1] <= then[1] + 2
+            for now, then in zip(usage(server), before, strict=True)
+        ),
+        PATIENCE,
+        otherwise=lambda: f"{usage(server)} after, {before} before",
+    )
+
+    with ExitStack() as stack:
+        open_sockets = _fill(api, terminal(session), stack)
+        begun = time.monotonic()
+        server.signal(signal.SIGTERM)
+        codes = [said(socket)[0] for socket in open_sockets]
+        seconds = time.monotonic() - begun
+        print(f"{len(codes)} sockets closed {seconds:.2f} s after SIGTERM")
+    assert codes == [1001] * 2 * LONG
+    assert seconds < 8, "generous for a slow machine; a quiet one takes less than 2"
+    assert server.wait_ended() == 0
+
+
+def _use_to_the_full(server: WebServer, api: Api, environment: str, session: str) -> None:
+    """Open as many sockets as there may be, and see that the rest goes on."""
+    with ExitStack() as stack:
+        for socket in _fill(api, terminal(session), stack):
+            Screen(socket).wait("vibebox-")  # the status line of tmux
+        assert server.metric(CONNECTIONS) == 2 * LONG
+        wait_until(
+            lambda: server.metric("vibebox_worker_threads", state="busy") >= 2 * LONG, PATIENCE
+        )
+        for _ in range(10):
+            status, problem = refused(api, f"/environments/{environment}/status/stream")
+            assert (status, problem["type"]) == (503, "urn:vibebox:problem:too-many-sockets")
+            assert http.get(f"{server.url}/health").status_code == 200
+            assert api.call("GET", "/environments").status_code == 200
+    wait_closed(server)
+
+
+def _fill(api: Api, path: str, stack: ExitStack) -> list[ClientConnection]:
+    """Open WebSockets until all workers are full; the kernel decides who gets which."""
+    found: list[ClientConnection] = []
+    ends_at = time.monotonic() + PATIENCE
+    while len(found) < 2 * LONG and time.monotonic() < ends_at:
+        try:
+            found.append(stack.enter_context(opened(api, path)))
+        except Exception as error:
+            assert getattr(getattr(error, "response", None), "status_code", 0) == 503, error
+    assert len(found) == 2 * LONG
+    return found
+
+
+def test_agent_keeps_sessions_true(
+    server: WebServer, api: Api, image: str, docker_engine: DockerEngine
+) -> None:
+    environment = started(api, image)
+    gone, left = new_session(api, environment, "tmux"), new_session(api, environment, "tmux")
+    agent = Agent.beside(server).start()
+    try:
+        with docker_engine.client() as client:
+            raw: Any = client
+            killing = ["tmux", "-L", "vibebox", "kill-session", "-t", f"=vibebox-{gone[:8]}"]
+            raw.exec_start(raw.exec_create(f"vibebox-{environment}", killing)["Id"])
+        wait_until(lambda: status_of(api, gone) == "terminated", PATIENCE)
+        wait_until(
+            lambda: server.metric("vibebox_sessions", type="tmux", status="idle") == 1, PATIENCE
+        )
+        with opened(api, terminal(left)) as socket:
+            Screen(socket).wait("vibebox-")
+            assert status_of(api, left) == "active", "who comes back wakes it up"
+        wait_until(lambda: status_of(api, left) == "terminated", PATIENCE)
+        assert "tmux" not in processes(docker_engine, environment)
+    finally:
+        agent.close()

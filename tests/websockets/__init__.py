@@ -1,0 +1,1 @@
+"""WebSockets: the channel over a real pair of sockets, handshakes, tickets, slots."""
