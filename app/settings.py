@@ -17,6 +17,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from app.errors import SettingsError
 
 PREFIX = "VIBEBOX_"
+CLIENT_VARIABLES = ("VIBEBOX_URL", "VIBEBOX_TOKEN")
+"""What the client reads (`app.cli.client`): no settings, but no mistakes beside them either."""
 LOG_LEVELS = ("debug", "info", "warning", "error")
 # A mistake in one of these is told without its value.
 _MAY_HOLD_SECRETS = (
@@ -286,7 +288,7 @@ def _unknown_names() -> list[str]:
     names = {name.removeprefix(PREFIX): name for name in known}
     mistakes = []
     for name in os.environ:
-        if name.startswith(PREFIX) and name not in known:
+        if name.startswith(PREFIX) and name not in (*known, *CLIENT_VARIABLES):
             near = difflib.get_close_matches(name.removeprefix(PREFIX), names, n=1)
             hint = f"; did you mean {names[near[0]]}?" if near else ""
             mistakes.append(f"{name}: there is no such setting{hint}")

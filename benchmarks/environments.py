@@ -35,13 +35,12 @@ def run() -> list[Bar]:
         click.echo(f"\nenvironments is left out: {missing}; make test-services", err=True)
         return []
     with _service() as (server, agent, engine):
-        return [*_starts(server, engine), *_scale(server, agent)]
+        return [*_starts(server, engine), *_scale(server, agent, engine.busybox)]
 
 
 @contextmanager
 def _service() -> Iterator[tuple[Any, Any, Any]]:
     from tests.services.agent import Agent
-    from tests.services.busybox import import_busybox
     from tests.services.docker_engine import DockerEngine
     from tests.services.postgresql import PostgreSQL
     from tests.services.web import WebServer
@@ -50,7 +49,6 @@ def _service() -> Iterator[tuple[Any, Any, Any]]:
         directory = stack.enter_context(place.temporary())
         database = stack.enter_context(closing(PostgreSQL()))
         engine = stack.enter_context(closing(DockerEngine()))
-        import_busybox(engine.client())
         settings = {
             "DATABASE_URL": database.new_database(),
             "DOCKER_HOST": engine.host,
@@ -72,9 +70,9 @@ def _starts(server: Any, engine: Any) -> list[Bar]:
     ours, alone, client = [], [], engine.client()
     with _api(server) as api:
         for number in range(_STARTS):
-            environment = api.create(f"start-{number}", "busybox:latest", memory_limit_mb=64)
+            environment = api.create(f"start-{number}", engine.busybox, memory_limit_mb=64)
             ours.append(_seconds(lambda: _expect(api.act(environment, "start"))))  # noqa: B023
-            alone.append(_seconds(lambda: _docker_alone(client)))
+            alone.append(_docker_alone(client, engine.busybox))
             _expect(api.call("DELETE", f"/environments/{environment}"))
     section = Section("A start, image present, to a shell that answers", "by", "median", "p95")
     for name, found in (("VibeBox, POST …/start", ours), ("Docker alone", alone)):
@@ -84,23 +82,26 @@ def _starts(server: Any, engine: Any) -> list[Bar]:
     return []
 
 
-def _docker_alone(client: Any) -> None:
-    """Do with the SDK what a start does: create, start, run a command in it; then tidy up."""
+def _docker_alone(client: Any, image: str) -> float:
+    """Do with the SDK what a start does: create, start, run a command in it; return the seconds."""
+    started = time.perf_counter()
     container = client.create_container(
-        "busybox:latest", stdin_open=True, host_config=client.create_host_config(init=True)
+        image, stdin_open=True, host_config=client.create_host_config(init=True)
     )
     client.start(container)
     command = client.exec_create(container, ["true"])
     client.exec_start(command)
     assert client.exec_inspect(command["Id"])["ExitCode"] == 0
+    seconds = time.perf_counter() - started
     client.remove_container(container, force=True)
+    return seconds
 
 
-def _scale(server: Any, agent: Any) -> list[Bar]:
+def _scale(server: Any, agent: Any, image: str) -> list[Bar]:
     with _api(server) as api:
         progress(f"{RECORDS:,} environments, {RUNNING} of them running")
         for number in range(RECORDS):
-            environment = api.create(f"scale-{number}", "busybox:latest", memory_limit_mb=32)
+            environment = api.create(f"scale-{number}", image, memory_limit_mb=32)
             if number < RUNNING:
                 _expect(api.act(environment, "start"))
         progress(f"{_QUERIES} lists and scrapes, then {_IDLE_SECONDS:.0f} s of rest")

@@ -127,4 +127,4 @@ def _demand(
 
 def _missing_scope(action: Action) -> str:
     scope = RULES[action].scope
-    return f"This API key lacks the scope {scope!r}; make one that has it, or log in."
+    return f"This API key lacks the scope '{scope}'; make one that has it, or log in."

@@ -1,4 +1,4 @@
-"""The command line `vibebox`: what an operator does beside running the service."""
+"""The command line `vibebox`: what an operator does beside running the service, and the client."""
 
 import os
 import sys
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from app._version import __version__
+from app.cli import client
+from app.cli.client.errors import INTERRUPTED
 from app.cli.documents import renewed
 from app.cli.operators import operators
 from app.cli.secrets import secrets
@@ -20,7 +22,26 @@ REFUSED = 2
 
 
 class _Commands(click.Group):
-    """Shows an error of ours as sentences instead of a traceback."""
+    """Shows an error of ours as sentences, not as a traceback, and commands by whom they serve."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write who uses the service before who runs it."""
+        for title, names in self._sections():
+            commands = [(name, self.commands[name]) for name in names]
+            width = formatter.width - 6 - max(len(name) for name, _ in commands)
+            with formatter.section(title):
+                formatter.write_dl(
+                    [(name, command.get_short_help_str(width)) for name, command in commands]
+                )
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order in which they are shown."""
+        return [name for _, names in self._sections() for name in names]
+
+    def _sections(self) -> list[tuple[str, list[str]]]:
+        using = [str(command.name) for command in client.COMMANDS]
+        running = sorted(set(self.commands) - set(using))
+        return [("Use VibeBox", using), ("Run VibeBox", running)]
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -29,15 +50,27 @@ class _Commands(click.Group):
             click.echo("\n  ".join(["Settings are not valid:", *error.mistakes]), err=True)
         except VibeBoxError as error:
             click.echo(f"{error.title}: {error}", err=True)
+        except (KeyboardInterrupt, click.Abort):
+            if sys.stderr.isatty():
+                click.echo(err=True)  # ends the line on which the terminal showed ^C
+            sys.exit(INTERRUPTED)
         sys.exit(REFUSED)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="vibebox")
 def main() -> None:
-    """Run and look after a VibeBox service. Settings come from the environment."""
+    """Use a VibeBox, or run one.
+
+    What uses it finds it at --url or VIBEBOX_URL, and takes the login that `vibebox login` keeps,
+    or the API key in VIBEBOX_TOKEN. It ends with code 0, 1 where the service refuses, 2 where it is
+    not reached or the command is wrong, and 130 at Ctrl-C. What runs it takes settings from the
+    environment.
+    """
 
 
+for _command in client.COMMANDS:
+    main.add_command(_command)
 main.add_command(secrets)
 
 

@@ -1,15 +1,11 @@
 """Reads the log of one container, in a thread of its own, to its end.
 
-A followed log of Docker 20.10 has gaps: it ends with the file in which it was when the container
-ended, and passes over a file that came and went (10 MB each) while it was busy with the one before.
-A plain log never does, since Docker opens all files of it at once. So a container is caught up with
-plain readings until hardly anything is new, followed only as long as its lines arrive promptly, and
-read plainly once more at its end.
+The door to Docker gives a followed log whole and in order (see `app.engine.log_following`); what a
+reader adds is where to begin, and what to do when the log cannot be had for a while.
 """
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Generator
 from contextlib import closing
 from typing import Protocol
@@ -21,15 +17,7 @@ from app.logs.positions import Position, Replay, after, since
 
 _log = logging.getLogger(__name__)
 
-# Bytes of new lines up to which a reading has caught up, so that the container may be followed. It
-# must stay well below the 10 MB of a file; less reads the files of a busy container too often.
-_LITTLE = 2 * 1024 * 1024
-
-# How much later than at best a line may arrive before the container is read plainly again: less
-# than Docker takes to write one whole file.
-_LATE_NS = 500_000_000
-
-# Seconds between two readings of which the last brought nothing, and between attempts.
+# Seconds between two attempts.
 _PAUSE = 0.2
 _LONGEST_PAUSE = 10.0
 _TICK = 0.05
@@ -143,31 +131,20 @@ class Reader:
         """Read for as long as the container runs, and what is left then."""
         while not self.stopping:
             joiner, replay = Joiner(), Replay(self._read)
-            found = self._pass(joiner, replay, follow=False)
-            if found > _LITTLE:
-                continue
-            if not found and not self._engine.inspect(self.container_id).running:
+            self._pass(joiner, replay)
+            if not self.stopping and not self._engine.inspect(self.container_id).running:
                 self._put_open_ends(joiner, replay)
                 return
-            if not self._pass(Joiner(), Replay(self._read), follow=True):
-                self._stopping.wait(_PAUSE)
 
-    def _pass(self, joiner: Joiner, replay: Replay, *, follow: bool) -> int:
-        """Read once, and return how many bytes were new."""
-        lateness, found = _Lateness(), 0
-        with closing(self._lines(joiner, follow=follow)) as lines:
+    def _pass(self, joiner: Joiner, replay: Replay) -> None:
+        """Read until the container ends, or somebody ends the reader."""
+        with closing(self._lines(joiner)) as lines:
             for line in lines:
-                if not replay.is_new(line):
-                    continue
-                if not self._put(line):
-                    break
-                found += line.size
-                if follow and lateness.grows(line.at_ns):
-                    break
-        return found
+                if replay.is_new(line) and not self._put(line):
+                    return
 
-    def _lines(self, joiner: Joiner, *, follow: bool) -> Generator[Line]:
-        stream = self._engine.logs(self.container_id, since_ns=since(self._read), follow=follow)
+    def _lines(self, joiner: Joiner) -> Generator[Line]:
+        stream = self._engine.logs(self.container_id, since_ns=since(self._read), follow=True)
         with stream:
             self._stream = stream
             if self.stopping:  # it was told before it had the stream
@@ -187,16 +164,3 @@ class Reader:
             return False
         self._read[line.stream] = after(self._read.get(line.stream), line.at_ns)
         return True
-
-
-class _Lateness:
-    """Compares the arrival of lines with the most prompt one, whatever Docker's clock shows."""
-
-    def __init__(self) -> None:
-        self._least: int | None = None
-
-    def grows(self, at_ns: int) -> bool:
-        late = time.time_ns() - at_ns
-        if self._least is None or late < self._least:
-            self._least = late
-        return late - self._least > _LATE_NS

@@ -71,7 +71,7 @@ def load(server: WebServer, seconds: float) -> None:
         http.get(f"{server.url}/openapi/openapi.json")
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_cpu_and_memory_of_each_process_as_the_kernel_sees_them(server: WebServer) -> None:
     found = processes(server)
     load(server, 3)
@@ -148,7 +148,7 @@ def value_files(server: WebServer) -> tuple[Counter[str], int]:
     return files, len(listing.members)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_a_hundred_replaced_workers_leave_nothing_behind(server: WebServer) -> None:
     load(server, 1)
     started = time.monotonic()

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -163,7 +164,8 @@ def test_state_tells_the_run_and_its_end(door: DockerEngine, launch: Launch) -> 
     container = launch("exit 3", instance="here")
     first = until_ended(door, container)
     assert first.started_at is not None and first.finished_at is not None
-    assert first.started_at < first.finished_at
+    # Docker takes the two from different clocks: of a run of a moment the end may come first.
+    assert first.finished_at - first.started_at > timedelta(seconds=-1)
     assert (first.instance, first.image.split("-")[0]) == ("here", "vibebox")
     door.start(container)
     second = until_ended(door, container)

@@ -100,6 +100,13 @@ def test_unknown_name_of_ours_is_a_mistake(
     assert mistakes() == [f"{name}: there is no such setting{hint}"]
 
 
+@pytest.mark.parametrize("name", module.CLIENT_VARIABLES)
+def test_what_the_client_reads_is_no_mistake(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, TOKEN)
+
+    assert load_settings() == Settings.model_validate({})
+
+
 @pytest.mark.parametrize(
     "url",
     [

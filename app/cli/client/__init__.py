@@ -1,0 +1,39 @@
+"""The commands of a developer who uses a VibeBox: a client of its public API.
+
+Nothing here reads the settings of the service or opens its database; the client runs on any machine
+that reaches the service. What takes long to import is imported by the command that needs it.
+"""
+
+import click
+
+from app.cli.client.account_commands import login, logout, whoami
+from app.cli.client.completion import completion
+from app.cli.client.environment_commands import create, ls, rm, show
+from app.cli.client.listing_commands import projects, quota, teams, templates
+from app.cli.client.log_commands import logs
+from app.cli.client.running_commands import pause, restart, start, stats, stop, unpause
+from app.cli.client.token_commands import token
+
+COMMANDS: tuple[click.Command, ...] = (
+    login,
+    logout,
+    whoami,
+    token,
+    create,
+    ls,
+    show,
+    start,
+    stop,
+    restart,
+    pause,
+    unpause,
+    rm,
+    logs,
+    stats,
+    templates,
+    quota,
+    teams,
+    projects,
+    completion,
+)
+"""In the order in which they are shown."""

@@ -1,0 +1,87 @@
+"""What ends a command of the client early: sentences that name the next step, and an exit code."""
+
+from typing import IO, Any
+
+import click
+
+REFUSED = 1
+NOT_REACHED = 2
+INTERRUPTED = 130
+
+_LOGIN = "Log in with `vibebox login`; programs set VIBEBOX_TOKEN to an API key instead."
+_AGAIN = "Try again in a few seconds; `vibebox ls` shows how things are now."
+_LIST = "`vibebox ls` lists the environments."
+NEXT_STEPS = {
+    "not-authenticated": _LOGIN,
+    "invalid-token": _LOGIN,
+    "invalid-credentials": "Try again, or make an account with `vibebox login --register`.",
+    "email-taken": "Run `vibebox login` without --register.",
+    "permission-denied": "`vibebox whoami` shows as whom you asked.",
+    "quota-exceeded": "`vibebox quota` shows what is in use.",
+    "project-not-found": "`vibebox projects ls` lists the projects.",
+    "team-not-found": "`vibebox teams ls` lists the teams.",
+    "api-key-not-found": "`vibebox token ls` lists your API keys.",
+    "api-key-name-taken": "`vibebox token ls` lists your API keys.",
+    "template-not-found": "`vibebox templates` lists the templates.",
+    "environment-not-found": _LIST,
+    "environment-name-taken": _LIST,
+    "environment-conflict": "`vibebox show NAME` tells its status.",
+    "engine-conflict": "`vibebox show NAME` tells its status.",
+    "port-reserved": "Leave the host port out (`--port 8000`), and a free one is taken.",
+    "port-taken": "Leave the host port out (`--port 8000`), and a free one is taken.",
+    "image-missing": "`vibebox start NAME --pull missing` pulls it.",
+    "engine-timeout": _AGAIN,
+    "engine-unreachable": "Ask the operator whether Docker Engine runs; then try again.",
+    "storage-unavailable": _AGAIN,
+}
+"""What to do about a problem of the service, by the last part of its type; `detail` says more."""
+
+
+class ClientError(click.ClickException):
+    """Ends the command; `step` is what to do next."""
+
+    exit_code = NOT_REACHED
+
+    def __init__(self, message: str, step: str = "") -> None:
+        super().__init__(message)
+        self.step = step
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the error, and the next step on a line of its own."""
+        click.echo(f"Error: {self.message}", file=file, err=file is None)
+        if self.step:
+            click.echo(f"  {self.step}", file=file, err=file is None)
+
+
+class UnreachableError(ClientError):
+    """No VibeBox answered at the address, or not in time."""
+
+
+class AwayError(UnreachableError):
+    """The service is away for the moment: it refuses, restarts, or is overloaded."""
+
+
+class RefusedError(ClientError):
+    """The service, or what is known of it here, does not allow the command."""
+
+    exit_code = REFUSED
+
+
+class ProblemError(RefusedError):
+    """The service answered with a problem (RFC 9457)."""
+
+    def __init__(self, problem: dict[str, Any], status: int) -> None:
+        self.status = status
+        self.slug = str(problem.get("type", "")).rpartition(":")[2]
+        title = problem.get("title") or f"The service answered {status}"
+        lines = [f"{title}. {problem.get('detail') or ''}".rstrip()]
+        for item in problem.get("errors") or ():
+            lines.append(f"  {item.get('field')}: {item.get('message')}")
+        if status >= 500 and problem.get("request_id"):
+            lines.append(f"  In the operator's log this is request {problem['request_id']}.")
+        super().__init__("\n".join(lines), NEXT_STEPS.get(self.slug, ""))
+
+    @property
+    def passing(self) -> bool:
+        """Whether the same request may well succeed in a moment."""
+        return self.status in (429, 502, 503, 504)

@@ -1,0 +1,90 @@
+"""`vibebox templates`, `quota`, `teams ls`, `projects ls`: what else there is."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from app.cli.client import naming, output
+from app.cli.client.options import as_json, connected
+
+if TYPE_CHECKING:
+    from app.cli.client.api import Api
+
+
+@click.command()
+@as_json
+@connected
+def templates(api: "Api", as_json: bool) -> None:
+    """List what new environments can be filled from."""
+    listed = api.get("/templates")
+    if as_json:
+        output.document(listed)
+        return
+    rows = [(item["name"], item["image"], item["description"]) for item in listed["items"]]
+    output.table(("NAME", "IMAGE", "DESCRIPTION"), rows)
+
+
+@click.command()
+@click.option("--team", help="Of a team, by name or id, instead of your own.")
+@as_json
+@connected
+def quota(api: "Api", team: str | None, as_json: bool) -> None:
+    """Show what you may have, and what is used of it."""
+    found = api.get("/quota", team_id=naming.team_id(api, team) if team else None)
+    if as_json:
+        output.document(found)
+        return
+    names = {"environments": "environments", "cpus": "CPUs", "memory_mb": "memory (MiB)"}
+    rows = [
+        (shown, f"{found['used'][name]:.12g}", f"{found['limits'][name]:.12g}")
+        for name, shown in names.items()
+    ]
+    output.table(("RESOURCE", "USED", "LIMIT"), rows)
+
+
+@click.group()
+def teams() -> None:
+    """List the teams that you are in."""
+
+
+@teams.command("ls")
+@as_json
+@connected
+def list_teams(api: "Api", as_json: bool) -> None:
+    """List the teams that you are in."""
+    listed = api.all("/teams")
+    if as_json:
+        output.document(listed)
+        return
+    rows = [
+        (item["name"], item["role"], output.age(item["created_at"]), item["id"])
+        for item in listed["items"]
+    ]
+    output.table(("NAME", "ROLE", "AGE", "ID"), rows)
+
+
+@click.group()
+def projects() -> None:
+    """List the projects that you see."""
+
+
+@projects.command("ls")
+@as_json
+@connected
+def list_projects(api: "Api", as_json: bool) -> None:
+    """List the projects that you see."""
+    listed = api.all("/projects")
+    if as_json:
+        output.document(listed)
+        return
+    names = {item["id"]: item["name"] for item in api.all("/teams")["items"]}
+    rows = [
+        (
+            item["name"],
+            names.get(item["owner_team_id"], item["owner_team_id"]) or "you",
+            output.age(item["created_at"]),
+            item["id"],
+        )
+        for item in listed["items"]
+    ]
+    output.table(("NAME", "OWNER", "AGE", "ID"), rows)
