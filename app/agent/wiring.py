@@ -124,6 +124,6 @@ def _tasks(parts: Parts, term: Term, counts: Counts, sweep: Sweep) -> list[Task]
         Task("expired", _EXPIRED_SECONDS, chores.end_expired),
         Task("old", _OLD_SECONDS, chores.delete_old),
         Task("logs", _LOG_RETENTION_SECONDS, lambda: retention.run(term.over.is_set)),
-        Task("sessions", _SESSIONS_SECONDS, sessions.run),
+        Task("sessions", min(_SESSIONS_SECONDS, settings.session_idle_timeout / 4), sessions.run),
         *pull_tasks(parts, term),
     ]

@@ -1,0 +1,122 @@
+"""Logs over WebSockets: one reader at Docker, any number of viewers, each line once for each."""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from websockets.sync.client import ClientConnection
+
+from app.logs.batches import FAMILY
+from tests.conftest import WebServerFactory
+from tests.end_to_end.api import Api
+from tests.end_to_end.sockets import PATIENCE, opened, refused, said
+from tests.engine.images import commit
+from tests.services.agent import Agent
+from tests.services.docker_engine import DockerEngine
+from tests.services.postgresql import PostgreSQL
+from tests.services.programs import wait_until
+from tests.services.web import WebServer
+
+pytestmark = pytest.mark.end_to_end
+
+VIEWERS = 3
+FIRST, LINES = 150, 300
+"""Lines before anybody looks, and at the end."""
+
+SCRIPT = f"""
+seq {FIRST} | sed 's/^/line /'
+until [ -e /tmp/go ]; do sleep 0.05; done
+seq {FIRST + 1} {LINES} | sed 's/^/line /'
+sleep 1000
+"""
+
+
+@pytest.fixture
+def server(
+    web_server: WebServerFactory, docker_engine: DockerEngine, postgresql: PostgreSQL
+) -> Iterator[WebServer]:
+    env = {
+        "DOCKER_HOST": docker_engine.host,
+        "DATABASE_URL": postgresql.new_database(),
+        "VIBEBOX_STOP_GRACE": "0",
+    }
+    yield web_server(env, workers=2)
+    docker_engine.clear()
+
+
+def take(socket: ClientConnection, number: int) -> list[dict[str, Any]]:
+    return [json.loads(socket.recv(timeout=PATIENCE)) for _ in range(number)]
+
+
+def nothing_more(socket: ClientConnection) -> bool:
+    try:
+        socket.recv(timeout=1.5)
+    except TimeoutError:
+        return True
+    return False
+
+
+def test_each_viewer_gets_each_line_once(server: WebServer, docker_engine: DockerEngine) -> None:
+    raw: Any = docker_engine.client()
+    image = commit(raw, docker_engine, SCRIPT)
+    agent = Agent.beside(server).start()
+    try:
+        with Api(server.url) as api:
+            api.register("ada@example.org")
+            api.login("ada@example.org")
+            environment = api.create("one", image)
+            assert api.act(environment, "start").status_code == 200
+            wait_until(lambda: server.metric(FAMILY, stream="stdout") == FIRST, PATIENCE)
+            stream = f"/environments/{environment}/logs/stream"
+            with ExitStack() as stack:
+                viewers = [stack.enter_context(opened(api, stream)) for _ in range(VIEWERS)]
+                shown = [take(viewer, 100) for viewer in viewers]  # the last of what there is
+                made = raw.exec_create(f"vibebox-{environment}", ["touch", "/tmp/go"])
+                raw.exec_start(made["Id"])
+                for lines, viewer in zip(shown, viewers, strict=True):
+                    lines += take(viewer, LINES - FIRST)
+                assert all(nothing_more(viewer) for viewer in viewers)
+            expected = [f"line {number}" for number in range(FIRST - 99, LINES + 1)]
+            assert [[line["line"] for line in lines] for lines in shown] == [expected] * VIEWERS
+            assert shown[0] == shown[1] == shown[2]
+
+            # After a break each goes on exactly behind the last line that it had.
+            cursor = shown[0][-11]["cursor"]
+            with opened(api, f"{stream}?cursor={cursor}") as again:
+                assert take(again, 10) == shown[0][-10:]
+                assert nothing_more(again)
+            page = api.call("GET", f"/environments/{environment}/logs?limit=290").json()
+            with opened(api, f"{stream}?cursor={page['end_cursor']}") as again:
+                assert take(again, 10) == shown[0][-10:]
+            status, problem = refused(api, f"{stream}?cursor=nowhere")
+            assert (status, problem["type"]) == (422, "urn:vibebox:problem:invalid-input")
+
+            sent = VIEWERS * (100 + LINES - FIRST) + 20
+            out = "vibebox_websocket_messages_total"
+            assert server.metric(out, kind="logs", direction="out") == sent
+            assert server.metric(FAMILY) == LINES, "by lines, not by viewers"
+    finally:
+        agent.close()
+
+
+def test_status_is_told_at_the_beginning_and_at_each_change(
+    server: WebServer, docker_engine: DockerEngine
+) -> None:
+    raw: Any = docker_engine.client()
+    image = commit(raw, docker_engine, "sleep 1000")
+    with Api(server.url) as api:
+        api.register("ada@example.org")
+        api.login("ada@example.org")
+        environment = api.create("one", image)
+        with opened(api, f"/environments/{environment}/status/stream") as socket:
+            told = take(socket, 1)
+            assert api.act(environment, "start").status_code == 200
+            while told[-1]["status"] != "running":
+                told += take(socket, 1)
+            assert {"status", "error", "at"} == set(told[0])
+            assert [told[0]["status"], told[-1]["status"]] == ["stopped", "running"]
+            assert nothing_more(socket)
+            assert api.call("DELETE", f"/environments/{environment}").status_code == 204
+            assert said(socket) == (1008, "Environment not found")
