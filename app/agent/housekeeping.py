@@ -18,6 +18,7 @@ from app.storage import (
     EnvironmentSession,
     ImagePull,
     Process,
+    SocketTicket,
     utc_now,
 )
 
@@ -73,6 +74,7 @@ class Housekeeping:
         # Only one that has ended has a time of its end.
         old_session = EnvironmentSession.ended_at < now - _SESSIONS_KEPT
         self._delete(EnvironmentSession, EnvironmentSession.id, old_session)
+        self._delete(SocketTicket, SocketTicket.id, SocketTicket.expires_at < now)
         self._delete(Process, Process.id, Process.seen_at < now - _PROCESSES_KEPT)
 
     def _delete(

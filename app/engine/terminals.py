@@ -9,6 +9,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from docker.errors import APIError
+
 from app.engine.calls import EngineCalls, checked
 from app.engine.client import EngineClient
 from app.engine.containers import identifier
@@ -87,7 +89,7 @@ class Terminals(EngineCalls):
                 state = self._wait_started(client, exec_id)
                 _refuse_missing(terminal, state, argv[0])
                 if state.running:
-                    client.exec_resize(exec_id, height=rows, width=cols)
+                    _resize(client, exec_id, cols, rows)
             except BaseException:
                 terminal.close()
                 raise
@@ -96,7 +98,7 @@ class Terminals(EngineCalls):
     def resize_terminal(self, exec_id: str, *, cols: int, rows: int) -> None:
         """See `Engine.resize_terminal`."""
         with self._call(self._query_timeout) as client:
-            client.exec_resize(checked(exec_id), height=rows, width=cols)
+            _resize(client, checked(exec_id), cols, rows)
 
     def inspect_exec(self, exec_id: str) -> ExecState:
         """See `Engine.inspect_exec`."""
@@ -112,6 +114,15 @@ class Terminals(EngineCalls):
             if state.exit_code is not None or (state.running and answer.get("Pid")):
                 return state
             time.sleep(min(_POLL_SECONDS, remaining()))
+
+
+def _resize(client: EngineClient, exec_id: str, cols: int, rows: int) -> None:
+    """Resize the tty; of a command that has ended meanwhile there is none, which is fine."""
+    try:
+        client.exec_resize(exec_id, height=rows, width=cols)
+    except APIError:
+        if _state(client.exec_inspect(exec_id)).running:
+            raise
 
 
 def _refuse_missing(terminal: Terminal, state: ExecState, program: str) -> None:

@@ -35,6 +35,8 @@ _LIMITS_REFUSED = (
     "minimum memory limit allowed",
     "range of cpus is from",
 )
+# Of a command the engine forgets with the run of its container.
+_NOT_FOUND = ("no such container", "no such exec instance")
 _NO_IMAGE = ("no such image", "invalid reference format")
 # The runtime quotes the executable in its message. docker-init is the host's, not the image's.
 _NO_EXECUTABLE = re.compile(
@@ -122,7 +124,7 @@ def _from_answer(status: int, message: str, image: str | None) -> EngineError:
         return ImageMissingError(image)
     if status == HTTPStatus.CONFLICT or any(text in message for text in _CONFLICTS):
         return EngineConflictError()
-    if status == HTTPStatus.NOT_FOUND and "no such container" in message:
+    if status == HTTPStatus.NOT_FOUND and any(text in message for text in _NOT_FOUND):
         return ContainerNotFoundError()
     return EngineError()
 

@@ -4,7 +4,6 @@ from app.engine import Engine
 from app.errors import (
     ContainerNotFoundError,
     EngineConflictError,
-    EngineTimeoutError,
     ExecutableMissingError,
     SessionStartError,
 )
@@ -16,14 +15,18 @@ _MARK = "VIBEBOX_SESSION"
 _TMUX = ("tmux", "-L", "vibebox")
 _HAS = 'command -v "$0" >/dev/null'
 _SHELL = 'exec "$(command -v bash || command -v sh)" -l'
+# A question of the agent that is not answered so soon is asked again later.
 _SECONDS = 10.0
 
 # Ends whatever carries the mark of a session in its environment: the shell, and what it started.
 # $0 is the mark. Who ignores the first signal does not ignore the second.
 _END = """
 for signal in HUP KILL; do
-    for process in /proc/[0-9]*; do
-        grep -qs "$0" "$process/environ" && kill -$signal "${process#/proc/}" 2>/dev/null
+    found=$(grep -ls "$0" /proc/[0-9]*/environ)
+    [ -n "$found" ] || exit 0
+    for file in $found; do
+        process=${file#/proc/}
+        kill -$signal "${process%/environ}" 2>/dev/null
     done
     [ $signal = KILL ] || sleep 0.2
 done
@@ -52,14 +55,14 @@ def start(engine: Engine, container: str, kind: SessionType, name: str) -> bool:
         raise ExecutableMissingError(_MISSING[kind])
     program = "tmux" if kind is SessionType.TMUX else "sh"
     try:
-        found = engine.exec(container, ["sh", "-c", _HAS, program], timeout=_SECONDS)
+        found = engine.exec(container, ["sh", "-c", _HAS, program])
     except ExecutableMissingError as error:
         raise ExecutableMissingError(_MISSING[SessionType.SHELL]) from error
     if found.exit_code:
         raise ExecutableMissingError(_MISSING[kind])
     if kind is SessionType.SHELL:
         return False
-    made = engine.exec(container, [*_TMUX, "new-session", "-d", "-s", name], timeout=_SECONDS)
+    made = engine.exec(container, [*_TMUX, "new-session", "-d", "-s", name])
     if made.exit_code:
         said = made.stderr.decode(errors="replace").strip()[:200]
         raise SessionStartError(f"tmux did not start: {said or 'it gave no reason'}")
@@ -80,11 +83,9 @@ def end(engine: Engine, session: EnvironmentSession) -> None:
     else:
         argv = ["sh", "-c", _END, f"{_MARK}={session.id}"]
     try:
-        engine.exec(session.container_id, argv, timeout=_SECONDS)
+        engine.exec(session.container_id, argv)
     except (ContainerNotFoundError, EngineConflictError, ExecutableMissingError):
         return  # with its container
-    except EngineTimeoutError:
-        return  # it may have worked: the next look at the processes tells
 
 
 def tmux_names(engine: Engine, container: str) -> set[str]:

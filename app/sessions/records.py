@@ -18,7 +18,7 @@ from app.storage import (
 )
 
 ENDED = "The session has ended; start another one."
-_TAKEN = "Somebody is at the terminal of this shell already; start another one, or use tmux."
+_TAKEN = "This shell has its terminal already; start another one, or use tmux."
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class SessionRecords:
         changes = {"last_active_at": utc_now(), "status": SessionStatus.ACTIVE}
         with self._database.writing() as session:
             if found.type is SessionType.SHELL:
-                free.append(EnvironmentSession.held_by.is_(None))
+                free.append(EnvironmentSession.status == SessionStatus.STARTING)
                 changes["held_by"] = self._presence.ensure(session)
             taken = session.scalar(
                 update(EnvironmentSession)
@@ -105,7 +105,7 @@ class SessionRecords:
         """Refuse a terminal that cannot be had. Raises: SessionConflictError."""
         if found.status is SessionStatus.TERMINATED:
             raise SessionConflictError(ENDED)
-        if found.held_by is not None:
+        if found.type is SessionType.SHELL and found.status is not SessionStatus.STARTING:
             raise SessionConflictError(_TAKEN)
 
     def note_exec(self, found: EnvironmentSession, exec_id: str) -> None:
@@ -135,6 +135,15 @@ class SessionRecords:
                 .returning(EnvironmentSession.id)
             )
         return changed is not None
+
+    def release(self, session_id: str) -> None:
+        """Serve the terminal of a shell no longer, though it may live: the agent ends it."""
+        with self._database.writing() as session:
+            session.execute(
+                update(EnvironmentSession)
+                .where(EnvironmentSession.id == session_id, living())
+                .values(held_by=None)
+            )
 
     def end(self, session_id: str, exit_code: int | None = None) -> None:
         """Record that a session has ended; one that had already stays as it is."""

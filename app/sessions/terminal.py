@@ -177,7 +177,10 @@ class TerminalTalk:
     def _end_shell(self) -> None:
         try:
             programs.end(self._engine, self._session)
-        finally:
+        except EngineError as error:
+            _log.warning("shell not ended; the agent will", extra={"why": str(error)})
+            self._records.release(self._session.id)
+        else:
             self._records.end(self._session.id)
 
 

@@ -94,11 +94,11 @@ class SessionTruth:
         """Tell whether the process of a session is gone, and its exit code."""
         if found.type is SessionType.TMUX:
             return found.name not in tmux_names, None
+        if found.status is SessionStatus.STARTING:
+            return False, None  # nobody has come to its terminal yet
         over, code = programs.shell_ended(self._engine, found)
-        if over or found.held_by is None:
+        if over or self._is_held(found):
             return over, code
-        if self._is_held(found):
-            return False, None
         programs.end(self._engine, found)  # its terminal died with a process of the service
         return True, None
 

@@ -16,10 +16,12 @@ from app.engine import (
     ContainerStats,
     ContainerSummary,
     ExecResult,
+    ExecState,
     LayerProgress,
     LogLine,
     PortBinding,
     PullProgress,
+    TerminalStream,
     VolumeSummary,
 )
 from app.errors import (
@@ -90,6 +92,24 @@ class FakeContainer:
         return FIRST_START + timedelta(seconds=self.runs) if self.runs else None
 
 
+class EndedTerminal:
+    """The terminal of a command that has ended; those that live are tested for real."""
+
+    exec_id = "1"
+
+    def fileno(self) -> int:
+        raise AssertionError("nobody waits for what has ended")
+
+    def read(self) -> bytes:
+        return b""
+
+    def write(self, data: bytes) -> int:
+        return len(data)
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
 @dataclass
 class FakeEngine:
     """Docker in memory; `failures` maps a method, or `*`, to the way in which it fails.
@@ -109,6 +129,12 @@ class FakeEngine:
     """What happens in each removal of a container."""
     during_exec: Callable[[], object] = lambda: None
     """What happens in each exec."""
+    outputs: dict[str, bytes] = field(default_factory=dict)
+    """First word of a command -> what it prints."""
+    commands: list[list[str]] = field(default_factory=list)
+    """What was executed in containers."""
+    execs: dict[str, ExecState] = field(default_factory=dict)
+    """Id of a command with a tty -> what has become of it."""
     volumes: dict[str, dict[str, str]] = field(default_factory=dict)
     """Name -> labels."""
     event_queue: list[ContainerEvent] = field(default_factory=list)
@@ -263,11 +289,39 @@ class FakeEngine:
     ) -> ExecResult:
         def work() -> ExecResult:
             self.during_exec()
+            self.commands.append(list(argv))
             known = self.containers.get(container)
             self._require(known is None or known.status != "exited")
-            return ExecResult(0, b"", b"")
+            return ExecResult(0, self.outputs.get(argv[0], b""), b"")
 
         return self._call("exec", work)
+
+    def terminal(
+        self,
+        container: str,
+        argv: Sequence[str],
+        *,
+        cols: int,
+        rows: int,
+        env: Mapping[str, str] | None = None,
+    ) -> TerminalStream:
+        def work() -> TerminalStream:
+            self._require(self._get(container).up)
+            self.execs["1"] = ExecState(False, 0)
+            return EndedTerminal()
+
+        return self._call("terminal", work)
+
+    def resize_terminal(self, exec_id: str, *, cols: int, rows: int) -> None:
+        self._call("resize_terminal", lambda: None)
+
+    def inspect_exec(self, exec_id: str) -> ExecState:
+        def work() -> ExecState:
+            if exec_id not in self.execs:
+                raise ContainerNotFoundError
+            return self.execs[exec_id]
+
+        return self._call("inspect_exec", work)
 
     def close(self) -> None:
         """Nothing to give back."""

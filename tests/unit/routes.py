@@ -10,6 +10,7 @@ UNKNOWN = {
     "project_id": "project-not-found",
     "team_id": "team-not-found",
     "api_key_id": "api-key-not-found",
+    "session_id": "session-not-found",
 }
 """What answers an id that nothing has; of several ids in a path the first one decides."""
 _PARAMETER = re.compile("<(.*?)>")
@@ -50,6 +51,7 @@ class Route:
 
 _AUTH, _ENVIRONMENTS = "/api/v1/auth", "/api/v1/environments"
 _ONE = f"{_ENVIRONMENTS}/<environment_id>"
+_SESSION = "/api/v1/sessions/<session_id>"
 _KEYS, _TEAMS, _PROJECTS = "/api/v1/api-keys", "/api/v1/teams", "/api/v1/projects"
 _TEAM, _PROJECT = f"{_TEAMS}/<team_id>", f"{_PROJECTS}/<project_id>"
 _LOGIN = {"email": "ada@example.org", "password": "correct horse battery"}
@@ -113,6 +115,11 @@ ROUTES = (
     _guarded("GET", "/api/v1/templates"),
     _guarded("GET", f"{_ONE}/logs", bad="limit=0"),
     _guarded("POST", "/api/v1/ws-tickets"),
+    _guarded("POST", f"{_ONE}/sessions", {"type": "shell"}),
+    _guarded("GET", f"{_ONE}/sessions", bad="status=asleep"),
+    _guarded("GET", _SESSION),
+    _guarded("DELETE", _SESSION),
+    _guarded("GET", f"{_SESSION}/terminal", bad="cols=0"),
     _guarded("GET", f"{_ONE}/status/stream", bad=f"ticket={'x' * 129}"),
     _guarded("GET", f"{_ONE}/logs/stream", bad="cursor=nowhere"),
 )

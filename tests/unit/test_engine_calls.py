@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from app import errors
-from app.engine import OPERATIONS, ContainerSpec, Engine
+from app.engine import OPERATIONS, ContainerSpec, Engine, ExecState
 from app.telemetry.engine_calls import EXPECTED, measured
 from tests.unit.fakes import IMAGE, FakeEngine
 from tests.unit.support import moved
@@ -83,16 +83,25 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "list_volumes": (),
     "remove": ("n",),
     "exec": ("n", ["true"]),
+    "terminal": ("n", ["true"]),
+    "resize_terminal": ("1",),
+    "inspect_exec": ("1",),
 }
 
 
-_NAMED: dict[str, dict[str, Any]] = {"update": {"cpu_limit": 2.0, "memory_limit_mb": 128}}
+_SIZE = {"cols": 80, "rows": 24}
+_NAMED: dict[str, dict[str, Any]] = {
+    "update": {"cpu_limit": 2.0, "memory_limit_mb": 128},
+    "terminal": _SIZE,
+    "resize_terminal": _SIZE,
+}
 
 
 @pytest.mark.parametrize("method", OPERATIONS)
 def test_every_operation_counts_once(method: str) -> None:
     fake = FakeEngine()
     fake.create(_SPEC)
+    fake.execs["1"] = ExecState(True, None)
     fake.only().status = "paused" if method == "unpause" else "running"
     engine: Engine = measured(fake)
     with moved(CALLS) as calls, moved(TIMES) as times:

@@ -58,6 +58,14 @@ def _stream() -> ResponseReturnValue:
     return Response(iter([b"one", b"two"]), 202)
 
 
+class _Upgrade(Response):
+    """A response that becomes a WebSocket; werkzeug would leave its body out."""
+
+    def get_app_iter(self, environ: Any) -> Iterable[bytes]:
+        body: Iterable[Any] = self.response
+        return iter(body)
+
+
 VIEWS: dict[str, Callable[[], ResponseReturnValue]] = {
     "plain": lambda: "hello",
     "empty": lambda: ("", 204),
@@ -66,6 +74,7 @@ VIEWS: dict[str, Callable[[], ResponseReturnValue]] = {
     "file": lambda: send_file(io.BytesIO(b"content"), "text/plain"),
     "passthrough": lambda: Response(io.BytesIO(b"raw"), 200, direct_passthrough=True),
     "raise": _raise,
+    "upgrade": lambda: _Upgrade(iter([b"", b"later"]), 101),
 }
 
 
@@ -213,3 +222,13 @@ def test_late_failure_of_a_hook_is_a_500(house: House) -> None:
     house.serve("/plain")
 
     assert (house.only().status, house.only().unhandled) == (500, True)
+
+
+def test_exchange_is_over_once_it_becomes_a_websocket(house: House) -> None:
+    body = house.call("/upgrade")
+
+    exchange = house.only()
+    assert (exchange.status, exchange.route) == (101, "/upgrade")
+    assert list(body) == [b"", b"later"], "the server goes on asking"
+    body.close()  # type: ignore[attr-defined]
+    assert house.only() is exchange

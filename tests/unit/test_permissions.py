@@ -12,6 +12,7 @@ from flask_openapi3 import OpenAPI
 
 from app.accounts.operators import set_operator
 from app.authorization import RULES, Action, Role, Scope, decide, permissions_table
+from app.storage import EnvironmentSession, SessionStatus, SessionType, new_id
 from tests.unit.conftest import User, parts
 from tests.unit.fakes import IMAGE
 from tests.unit.routes import ROUTES, Route
@@ -67,6 +68,11 @@ GET    /api/v1/environments/<environment_id>/stats   yes yes yes yes 404 401 yes
 GET    /api/v1/environments/<environment_id>/events  yes yes yes yes 404 401 yes 403 403 404
 GET    /api/v1/templates                           yes yes yes yes yes 401 yes 403 403 yes
 GET    /api/v1/environments/<environment_id>/logs    yes yes yes yes 404 401 yes 403 403 404
+POST   /api/v1/environments/<environment_id>/sessions yes yes yes 403 404 401 403 403 yes 404
+GET    /api/v1/environments/<environment_id>/sessions yes yes yes yes 404 401 yes 403 403 404
+GET    /api/v1/sessions/<session_id>               yes yes yes yes 404 401 yes 403 403 404
+DELETE /api/v1/sessions/<session_id>               yes yes yes 403 404 401 403 403 yes 404
+GET    /api/v1/sessions/<session_id>/terminal      yes yes yes 403 404 401 403 403 yes 404
 POST   /api/v1/ws-tickets                          yes yes yes yes yes 401 yes yes yes yes
 GET    /api/v1/environments/<environment_id>/status/stream yes yes yes yes 404 401 yes 403 403 404
 GET    /api/v1/environments/<environment_id>/logs/stream   yes yes yes yes 404 401 yes 403 403 404
@@ -82,6 +88,7 @@ class World:
 
     def __init__(self, app: OpenAPI, make_user: Callable[..., User]) -> None:
         self.client = app.test_client()
+        self._database = parts(app).database
         self._numbers = count()
         names = ("own", "adm", "dev", "vie", "str", "op", "mate")
         self.users = {name: make_user(self.client, f"{name}@example.org") for name in names}
@@ -106,7 +113,23 @@ class World:
         self.own_project = owner.make("/api/v1/projects", name=self.name())["id"]
         self.environment = admin.new_environment(self.name(), project_id=self.project)
         self.own = owner.new_environment(self.name(), project_id=self.own_project)
+        self.session = self._new_session(self.environment)
+        self.own_session = self._new_session(self.own)
         self.key = admin.make("/api/v1/api-keys", name=self.name(), scopes=["read"])["id"]
+
+    def _new_session(self, environment: str) -> str:
+        """Record a session; the environments here never run."""
+        made = EnvironmentSession(
+            id=new_id(),
+            environment_id=environment,
+            type=SessionType.SHELL,
+            status=SessionStatus.STARTING,
+            name="vibebox-1",
+            container_id="none",
+        )
+        with self._database.writing() as session:
+            session.add(made)
+        return made.id
 
     def name(self) -> str:
         return f"n{next(self._numbers)}"
@@ -132,6 +155,7 @@ class World:
             "team_id": self.team,
             "user_id": self.ids["mate"],
             "api_key_id": self.key,
+            "session_id": self.own_session if own else self.session,
         }
         path = route.rule
         for parameter in route.parameters:

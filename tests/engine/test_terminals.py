@@ -1,0 +1,119 @@
+"""The door's terminals, in real containers."""
+
+import select
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import pytest
+
+from app.engine import DockerEngine, TerminalStream
+from app.errors import (
+    ContainerNotFoundError,
+    EngineConflictError,
+    EngineTimeoutError,
+    ExecutableMissingError,
+)
+from tests.services.docker_engine import DockerEngine as RealEngine
+
+pytestmark = pytest.mark.integration
+COLS, ROWS = 90, 30
+
+
+def read_until(terminal: TerminalStream, text: bytes) -> bytes:
+    """Read until the text has come, or everything has."""
+    seen = b""
+    ends_at = time.monotonic() + 20
+    while text not in seen:
+        data = terminal.read()
+        if data == b"":
+            return seen
+        seen += data or b""
+        if data is None:
+            assert time.monotonic() < ends_at, seen
+            select.select([terminal], [], [], 1)
+    return seen
+
+
+@contextmanager
+def shell(door: DockerEngine, container: str) -> Iterator[TerminalStream]:
+    with closing(
+        door.terminal(container, ["sh"], cols=COLS, rows=ROWS, env={"HELLO": "a b"})
+    ) as terminal:
+        yield terminal
+
+
+def test_terminal_carries_bytes_both_ways(door: DockerEngine, running: str) -> None:
+    with shell(door, running) as terminal:
+        typed = b'stty size; echo "<$HELLO>" $((6 * 7))x\n'
+        assert terminal.write(typed) == len(typed)
+        seen = read_until(terminal, b"42x")
+        assert b"30 90" in seen and b"<a b>" in seen
+
+        door.resize_terminal(terminal.exec_id, cols=120, rows=50)
+        terminal.write(b"stty size\n")
+        read_until(terminal, b"50 120")
+        assert door.inspect_exec(terminal.exec_id).running
+        assert door.inspect_exec(terminal.exec_id).exit_code is None
+
+        terminal.write(b"exit 3\n")
+        read_until(terminal, b"never said")
+        assert terminal.read() == b"", "the end stays the end"
+        ends_at = time.monotonic() + 10
+        while door.inspect_exec(terminal.exec_id).running and time.monotonic() < ends_at:
+            time.sleep(0.05)
+        state = door.inspect_exec(terminal.exec_id)
+        assert (state.running, state.exit_code) == (False, 3)
+
+
+def test_all_output_arrives(door: DockerEngine, running: str) -> None:
+    with closing(door.terminal(running, ["seq", "1", "20000"], cols=COLS, rows=ROWS)) as terminal:
+        lines = read_until(terminal, b"never said").split()
+
+    assert lines == [str(number).encode() for number in range(1, 20001)]
+
+
+def test_first_words_are_not_lost(door: DockerEngine, running: str) -> None:
+    for _ in range(5):
+        with closing(door.terminal(running, ["echo", "hello"], cols=COLS, rows=ROWS)) as terminal:
+            assert read_until(terminal, b"never said").strip() == b"hello"
+
+
+def test_closing_ends_the_connection_and_not_the_command(door: DockerEngine, running: str) -> None:
+    with shell(door, running) as terminal:
+        read_until(terminal, b"#")
+    time.sleep(0.2)
+
+    assert door.inspect_exec(terminal.exec_id).running
+
+
+def test_missing_command(door: DockerEngine, running: str) -> None:
+    with pytest.raises(ExecutableMissingError, match="no command 'nonesuch'"):
+        door.terminal(running, ["nonesuch"], cols=COLS, rows=ROWS)
+
+
+def test_exit_code_of_a_missing_command_alone_is_none(door: DockerEngine, running: str) -> None:
+    argv = ["sh", "-c", "echo not here; exit 127"]
+    with closing(door.terminal(running, argv, cols=COLS, rows=ROWS)) as terminal:
+        assert read_until(terminal, b"never said").strip() == b"not here"
+
+
+def test_container_that_does_not_run(door: DockerEngine, running: str) -> None:
+    door.stop(running, 0)
+    with pytest.raises(EngineConflictError):
+        door.terminal(running, ["sh"], cols=COLS, rows=ROWS)
+    with pytest.raises(ContainerNotFoundError):
+        door.terminal("nonesuch", ["sh"], cols=COLS, rows=ROWS)
+    with pytest.raises(ContainerNotFoundError):
+        door.inspect_exec("0" * 64)
+
+
+def test_hung_engine_is_given_up(
+    docker_engine: RealEngine, door: DockerEngine, running: str
+) -> None:
+    brief = DockerEngine(docker_engine.host, query_timeout=1)
+    with closing(brief):
+        brief.ping()
+        docker_engine.suspend()
+        with pytest.raises(EngineTimeoutError):
+            brief.terminal(running, ["sh"], cols=COLS, rows=ROWS)

@@ -1,0 +1,1 @@
+"""Sessions: their records, and the agent that keeps them true."""

@@ -1,0 +1,204 @@
+"""What the agent does with a session, by what has become of its process and who serves it."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask_openapi3 import OpenAPI
+from sqlalchemy import select, update
+
+from app.engine import ExecState
+from app.errors import EngineTimeoutError
+from app.sessions import SessionTruth
+from app.storage import (
+    Database,
+    Environment,
+    EnvironmentSession,
+    EnvironmentStatus,
+    Process,
+    SessionStatus,
+    SessionType,
+    new_id,
+    utc_now,
+)
+from tests.unit.conftest import User, parts
+from tests.unit.fakes import Failure, FakeEngine
+
+IDLE = 100.0
+RUN = "2026-01-01T00:00:01Z"
+
+
+class House:
+    """An environment that runs, a session in it, and the agent's task."""
+
+    def __init__(self, database: Database, engine: FakeEngine, environment: str) -> None:
+        self.database = database
+        self.engine = engine
+        self.environment = environment
+        self.truth = SessionTruth(database, engine, IDLE)
+        self.become(EnvironmentStatus.RUNNING)
+
+    def become(self, status: EnvironmentStatus, run: str = RUN) -> None:
+        fields = {"status": status, "container_id": "box", "run_started": run}
+        with self.database.writing() as session:
+            session.execute(update(Environment).values(fields))
+
+    def add(self, **fields: Any) -> str:
+        defaults: dict[str, Any] = {
+            "type": SessionType.SHELL,
+            "status": SessionStatus.ACTIVE,
+            "container_id": "box",
+            "run_started": RUN,
+            "name": "vibebox-1",
+        }
+        made = EnvironmentSession(
+            id=new_id(), environment_id=self.environment, **{**defaults, **fields}
+        )
+        with self.database.writing() as session:
+            session.add(made)
+        return made.id
+
+    def living_process(self) -> str:
+        with self.database.writing() as session:
+            process = Process(id=new_id(), place="web")
+            session.add(process)
+        return process.id
+
+    def after(self, session_id: str) -> tuple[str, int | None]:
+        """Run the task once; return status and exit code."""
+        self.truth.run()
+        with self.database.reading() as session:
+            query = select(EnvironmentSession.status, EnvironmentSession.exit_code)
+            found = session.execute(query.where(EnvironmentSession.id == session_id)).one()
+            return str(found.status), found.exit_code
+
+    @property
+    def killed(self) -> bool:
+        """Whether a session was ended in the container."""
+        return any(argv[0] == "sh" or "kill-session" in argv for argv in self.engine.commands)
+
+
+@pytest.fixture
+def house(app: OpenAPI, user: User, engine: FakeEngine) -> House:
+    return House(parts(app).database, engine, user.new_environment())
+
+
+def ago(seconds: float) -> Any:
+    return utc_now() - timedelta(seconds=seconds)
+
+
+def test_shell_whose_process_lives_and_is_served_stays(house: House) -> None:
+    house.engine.execs["1"] = ExecState(True, None)
+    session = house.add(exec_id="1", held_by=house.living_process())
+
+    assert house.after(session) == ("active", None)
+    assert not house.killed
+
+
+def test_shell_whose_process_has_ended_has_ended(house: House) -> None:
+    house.engine.execs["1"] = ExecState(False, 137)
+
+    assert house.after(house.add(exec_id="1", held_by=house.living_process())) == (
+        "terminated",
+        137,
+    )
+
+
+def test_shell_that_docker_has_forgotten_has_ended(house: House) -> None:
+    assert house.after(house.add(exec_id="gone")) == ("terminated", None)
+
+
+@pytest.mark.parametrize("exec_id", ["1", None], ids=["running", "not-noted-yet"])
+@pytest.mark.parametrize("holder", [new_id(), None], ids=["dead", "released"])
+def test_shell_that_nobody_serves_is_ended(
+    house: House, exec_id: str | None, holder: str | None
+) -> None:
+    house.engine.execs["1"] = ExecState(True, None)
+
+    assert house.after(house.add(exec_id=exec_id, held_by=holder)) == ("terminated", None)
+    assert house.killed
+
+
+def test_session_that_could_not_be_ended_stays_for_the_next_time(house: House) -> None:
+    house.engine.execs["1"] = ExecState(True, None)
+    session = house.add(exec_id="1", held_by=new_id())
+    house.engine.failures["exec"] = Failure.TIMED_OUT
+    with pytest.raises(EngineTimeoutError):
+        house.truth.run()
+    house.engine.failures.clear()
+
+    assert not house.killed
+    assert house.after(session) == ("terminated", None)
+    assert house.killed
+
+
+def test_shell_that_nobody_has_opened_yet_waits(house: House) -> None:
+    assert house.after(house.add(status=SessionStatus.STARTING)) == ("starting", None)
+
+
+@pytest.mark.parametrize(
+    ("names", "status"), [(b"vibebox-1\nother\n", "active"), (b"vibebox-11\n", "terminated")]
+)
+def test_tmux_lives_as_long_as_its_session_does(house: House, names: bytes, status: str) -> None:
+    house.engine.outputs["tmux"] = names
+
+    assert house.after(house.add(type=SessionType.TMUX)) == (status, None)
+
+
+@pytest.mark.parametrize(
+    ("silent", "status"),
+    [(IDLE / 2, "active"), (IDLE * 1.5, "idle"), (IDLE * 2.5, "terminated")],
+)
+def test_unused_session_is_idle_and_then_ended(house: House, silent: float, status: str) -> None:
+    house.engine.outputs["tmux"] = b"vibebox-1"
+    session = house.add(type=SessionType.TMUX, last_active_at=ago(silent))
+
+    assert house.after(session)[0] == status
+    assert house.killed is (status == "terminated")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda house: house.become(EnvironmentStatus.STOPPED),
+        lambda house: house.become(EnvironmentStatus.ERROR),
+        lambda house: house.become(EnvironmentStatus.RUNNING, "2026-01-02T00:00:00Z"),
+    ],
+    ids=["stopped", "error", "another-run"],
+)
+def test_session_ends_with_the_run_of_its_container(
+    house: House, change: Callable[[House], None]
+) -> None:
+    session = house.add(type=SessionType.TMUX)
+    change(house)
+
+    assert house.after(session)[0] == "terminated"
+
+
+@pytest.mark.parametrize(
+    "status",
+    [EnvironmentStatus.PAUSED, EnvironmentStatus.STARTING, EnvironmentStatus.STOPPING],
+)
+def test_nothing_is_concluded_while_nobody_can_look(
+    house: House, status: EnvironmentStatus
+) -> None:
+    session = house.add(type=SessionType.TMUX, last_active_at=ago(IDLE * 3))
+    house.become(status)
+
+    assert house.after(session)[0] == "active"
+    assert not house.engine.commands
+
+
+@pytest.mark.parametrize("failure", [Failure.UNREACHABLE, Failure.TIMED_OUT, Failure.CONFLICT])
+def test_failing_engine_ends_no_session(house: House, failure: Failure) -> None:
+    session = house.add(type=SessionType.TMUX)
+    house.engine.failures["*"] = failure
+    try:
+        house.truth.run()
+    except Exception as error:
+        assert failure is not Failure.CONFLICT, error
+    house.engine.failures.clear()
+    house.engine.outputs["tmux"] = b"vibebox-1"
+
+    assert house.after(session)[0] == "active"
