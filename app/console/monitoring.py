@@ -37,10 +37,11 @@ class Monitoring:
             return _readings(reason=_UNSET)
         try:
             return self._flight.begin().result(self._deadline)
-        except (DeadlineExceededError, requests.RequestException):
-            return _readings(reason=_SILENT)
+        # First: what is no JSON is an error of both kinds.
         except (ValueError, KeyError, TypeError, IndexError):
             return _readings(reason=_STRANGE)
+        except (DeadlineExceededError, requests.RequestException):
+            return _readings(reason=_SILENT)
 
     def close(self) -> None:
         """Let the thread end."""
