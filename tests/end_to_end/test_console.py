@@ -81,9 +81,9 @@ class Visit:
     def look(self, what: str) -> None:
         """Take pictures in both colour schemes, and let axe and the width be judged in both."""
         for scheme in ("light", "dark"):
-            self.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            self.page.emulate_media(color_scheme=scheme)
             file = self._pictures / f"{what}-{self._name}-{scheme}.png"
-            self.page.screenshot(path=file)
+            self.page.screenshot(path=file, full_page=True)
             self.page.evaluate(AXE.read_text())
             assert self.page.evaluate(_FAULTS) == [], f"{what}, {scheme}"
         wider = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
@@ -156,8 +156,11 @@ def _visit(visit: Visit, width: int, server: WebServer, image: str) -> None:
     expect(page.locator("[data-logs=lines]")).to_contain_text("told-42", timeout=MILLISECONDS)
     expect(page.locator("[data-health=rate]")).to_contain_text("/ s", timeout=MILLISECONDS)
     visit.look("environment")
-    page.get_by_role("heading", name="Terminal").scroll_into_view_if_needed()
-    visit.look("terminal")
+    page.keyboard.press("Shift+Tab")
+    expect(page.locator(".shell :focus")).to_have_count(0)
+    page.get_by_role("button", name="tmux").click()
+    expect(page.get_by_text("It stays when you leave.")).to_be_visible()
+    visit.type_in_terminal("echo $((7 * 7))-kept", "49-kept")
 
     assert page.evaluate("localStorage.length + sessionStorage.length") == 0
     assert page.evaluate("document.cookie") == ""

@@ -21,8 +21,8 @@ from tests.unit.support import ORIGIN, PASSWORD
 # own: owner of a project, asking for that one. All others ask for a team's project, or for the
 # team: adm, dev, vie: its members; str: somebody else; ano: nobody; r, w, x: API keys of the admin
 # with one scope each; op: an operator of the service who is in no team.
-# The console's pages are shells that hold nothing of anybody's, and its tokens are for the cookie of
-# a login, whatever bearer token comes along.
+# The console's pages are shells that hold nothing of anybody's, and its tokens are for the cookie
+# of a login, whatever bearer token comes along.
 # yes: the answer is none of 401, 403 and 404 (it may be a conflict).
 TABLE = """
                                                    own adm dev vie str ano  r   w   x  op
