@@ -1,5 +1,6 @@
 """The console in a real browser, from the sign-in page to a command in a fresh environment."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -164,7 +165,8 @@ def _visit(visit: Visit, width: int, server: WebServer, image: str) -> None:
 
     assert page.evaluate("localStorage.length + sessionStorage.length") == 0
     assert page.evaluate("document.cookie") == ""
-    page.reload()
+    _without_a_stream(page)
+    _in_two_tabs_at_once(page)
     page.get_by_role("button", name="Stop").click()
     visit.wait_for_status("stopped")
     expect(page.get_by_text("stopped by request")).to_be_visible()
@@ -178,6 +180,26 @@ def _visit(visit: Visit, width: int, server: WebServer, image: str) -> None:
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     page.goto(server.url)
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+def _without_a_stream(page: Page) -> None:
+    """Load the page again where no log stream comes through: its lines are asked for instead."""
+    streams = re.compile("/logs/stream")
+    page.route_web_socket(streams, lambda socket: socket.close())
+    page.reload()
+    expect(page.get_by_text("No live stream to be had")).to_be_visible()
+    expect(page.locator("[data-logs=lines]")).to_contain_text("told-42")
+
+
+def _in_two_tabs_at_once(page: Page) -> None:
+    """Load the page in two tabs at once: each needs the next refresh token, which works once."""
+    second = page.context.new_page()
+    second.goto(page.url, wait_until="commit")
+    page.reload(wait_until="commit")
+    for tab in (page, second):
+        expect(tab.get_by_role("heading", name="billing-api")).to_be_visible()
+        expect(tab.locator("[data-show=status]")).to_have_text("running")
+    second.close()
 
 
 def _size(page: Page) -> str:

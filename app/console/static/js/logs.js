@@ -4,8 +4,8 @@ import { api, openSocket } from "./access.js";
 import { make, one, pause, say } from "./dom.js";
 
 const KEPT = 2000;
-const POLL_SECONDS = 3;
-const LONGEST_PAUSE = 15;
+const LASTING_MILLISECONDS = 5000;
+const LONGEST_PAUSE = 12;
 
 class Lines {
   constructor(root) {
@@ -37,28 +37,28 @@ class Lines {
   }
 }
 
-/** Show what comes over one WebSocket; return whether it was ever open. */
+/** Show what comes over one WebSocket; return whether it was worth opening. */
 async function listen(path, lines, signal, state) {
   const query = lines.cursor ? `?cursor=${encodeURIComponent(lines.cursor)}` : "";
   const socket = await openSocket(`${path}/logs/stream${query}`);
-  let opened = false;
+  const began = Date.now();
+  let worked = false;
   const leave = () => socket.close();
   signal.addEventListener("abort", leave);
   await new Promise((resolve) => {
-    socket.onopen = () => {
-      opened = true;
-      say(state, "Live.");
-    };
+    socket.onopen = () => say(state, "Live.");
     socket.onmessage = ({ data }) => {
       const line = JSON.parse(data);
       lines.cursor = line.cursor;
       lines.add(line);
+      worked = true;
     };
-    socket.onclose = resolve;
+    // One that closes at once, as behind a proxy that lets none through, is none.
+    socket.onclose = () => resolve((worked ||= Date.now() - began > LASTING_MILLISECONDS));
     if (signal.aborted) leave();
   });
   signal.removeEventListener("abort", leave);
-  return opened;
+  return worked;
 }
 
 async function poll(path, lines) {
@@ -71,12 +71,9 @@ export async function mountLogs({ root, signal, attempt }, path) {
   const state = one("[data-logs=state]", root);
   let wait = 1;
   while (!signal.aborted) {
-    let opened = false;
-    await attempt(async () => {
-      opened = await listen(path, lines, signal, state);
-    }, () => {});
+    const worked = await attempt(() => listen(path, lines, signal, state), () => {});
     if (signal.aborted) return;
-    if (opened) {
+    if (worked) {
       wait = 1;
       say(state, "Connecting again …");
     } else {
@@ -84,6 +81,6 @@ export async function mountLogs({ root, signal, attempt }, path) {
       await attempt(() => poll(path, lines), (error) => say(state, error.message));
       wait = Math.min(wait * 2, LONGEST_PAUSE);
     }
-    await pause(opened ? 1 : Math.min(wait, POLL_SECONDS));
+    await pause(wait);
   }
 }
