@@ -12,7 +12,7 @@ PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint const
 UNIT := not integration and not end_to_end
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-unit test-services check format generate lock benchmark clean
+.PHONY: help run test test-unit test-services check format generate lock benchmark console-assets clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -27,7 +27,7 @@ test: $(VENV)/.installed-dev ## Run every test; parts whose service is not insta
 test-unit: $(VENV)/.installed-dev ## Run the tests that need no service, on all cores
 	$(BIN)/pytest --numprocesses auto -m "$(UNIT)" $(ARGS)
 
-test-services: ## Install PostgreSQL, Docker Engine, a registry, Prometheus and Redis (Debian, as root)
+test-services: ## Install PostgreSQL, Docker Engine, a registry, Prometheus, Redis, a browser (Debian, as root)
 	scripts/install-test-services
 
 check: $(VENV)/.installed-dev ## Lint, type check, and hold the architecture's import table
@@ -44,6 +44,9 @@ generate: $(VENV)/.installed ## Write the files that are generated from the code
 	$(BIN)/vibebox settings --write .env.example
 	$(BIN)/vibebox metrics --write monitoring/README.md
 	$(BIN)/vibebox permissions --write docs/permissions.md
+
+console-assets: ## Copy what the console takes from npm into app/console/static/vendor (needs node)
+	scripts/console-assets
 
 lock: ## Write constraints.txt anew from the ranges of setup.cfg
 	rm -rf build/lock && $(PYTHON) -m venv build/lock

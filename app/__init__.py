@@ -19,6 +19,7 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
     from app import (
         access,
         accounts,
+        console,
         environments,
         health,
         logs,
@@ -48,6 +49,7 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
     proxies.init_app(app, settings.trusted_proxies)
     access.init_app(app, exchanges)
     problems.init_app(app)
+    console.init_app(app)
 
     database = open_database(settings, settings.pool_limit)
     telemetry = Telemetry(settings, database)
@@ -78,6 +80,7 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
         sessions=sessions.Sessions(database, engine, presence),
         tickets=websockets.Tickets(database),
         sockets=websockets.Sockets(long, lifecycle.draining),
+        monitoring=console.Monitoring(settings.prometheus_url),
     )
 
     for blueprint in (
@@ -98,6 +101,9 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
         websockets.api,
     ):
         app.register_api(blueprint)
+    # Pages, and what only they use: no part of the documented API.
+    for part in (console.pages, console.access):
+        app.register_blueprint(part)
     openapi.finish(app)
     telemetry.measure_requests(app, exchanges, openapi.documented_statuses(app))
     return app

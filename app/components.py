@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from app.accounts import ApiKeys, Attempts
     from app.accounts.service import Accounts
     from app.audit.service import AuditLog
+    from app.console import Monitoring
     from app.engine import Engine
     from app.environments.service import Environments
     from app.health.checks import Checks
@@ -50,6 +51,7 @@ class Components:
     sessions: "Sessions"
     tickets: "Tickets"
     sockets: "Sockets"
+    monitoring: "Monitoring"
 
     def start(self) -> None:
         """Start what runs beside the requests; call it after fork."""
@@ -61,6 +63,7 @@ class Components:
         """End the threads and give back the connections."""
         self.checks.close()
         self.presence.close()
+        self.monitoring.close()
         self.telemetry.close()
         self.engine.close()
         self.database.dispose()

@@ -104,6 +104,11 @@ def refuse_malformed_body() -> None:
         raise MalformedBodyError
 
 
+def answer(error: VibeBoxError | HTTPException) -> Response:
+    """Return the response to an error."""
+    return _domain_error(error) if isinstance(error, VibeBoxError) else _http_error(error)
+
+
 def _domain_error(error: VibeBoxError) -> Response:
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         _log.error("request failed: %s", error.slug, exc_info=error)

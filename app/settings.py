@@ -25,6 +25,7 @@ _MAY_HOLD_SECRETS = (
     "DATABASE_URL",
     "DOCKER_HOST",
     "VIBEBOX_METRICS_TOKEN",
+    "VIBEBOX_PROMETHEUS_URL",
     "VIBEBOX_RATE_LIMIT_STORAGE",
     "VIBEBOX_SECRET_KEYS",
 )
@@ -90,6 +91,11 @@ class Settings(BaseSettings):
     metrics_token: SecretStr | None = _own(
         None,
         "Bearer token that lets a scraper which is not on this host read /health/metrics.",
+    )
+    prometheus_url: str | None = _own(
+        None,
+        "Address of the Prometheus that scrapes the service: the console shows request rate, "
+        "latency and firing alerts from there to everybody who signs in.",
     )
 
     # Logging.
@@ -213,6 +219,13 @@ class Settings(BaseSettings):
     def _known_transport(cls, value: str) -> str:
         if not value.startswith(("unix://", "tcp://")):
             raise ValueError("must start with unix:// or tcp://")
+        return value
+
+    @field_validator("prometheus_url")
+    @classmethod
+    def _known_scheme(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
         return value
 
     @field_validator("rate_limit_storage")

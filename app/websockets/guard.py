@@ -44,14 +44,18 @@ def refuse_foreign_origin() -> None:
         return
     if origin.lower() in components().settings.origins:
         return
+    if not is_own_origin(origin):
+        raise OriginRefusedError
+
+
+def is_own_origin(origin: str) -> bool:
+    """Tell whether an Origin header names the host that the request was sent to."""
     try:
         page = urlsplit(origin)
         ours = urlsplit(f"{page.scheme}://{request.host}")
-        same = bool(page.hostname) and page.hostname == ours.hostname and _port(page) == _port(ours)
+        return bool(page.hostname) and page.hostname == ours.hostname and _port(page) == _port(ours)
     except ValueError:
-        same = False
-    if not same:
-        raise OriginRefusedError
+        return False
 
 
 def _ticket() -> str | None:

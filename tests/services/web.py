@@ -71,6 +71,11 @@ class WebServer:
         self._root = root
         self._server = Program(GUNICORN, self.log, name="gunicorn", env=self.env, cwd=root)
 
+    def set(self, **settings: str) -> None:
+        """Change the environment of a server that has not been started yet."""
+        self.env.update(settings)
+        self._server = Program(GUNICORN, self.log, name="gunicorn", env=self.env, cwd=self._root)
+
     def start(self, wait: bool = True) -> None:
         """Migrate the database if so wished, start the server and wait until it is live.
 

@@ -123,6 +123,19 @@ ROUTES = (
     _guarded("GET", f"{_ONE}/status/stream", bad=f"ticket={'x' * 129}"),
     _guarded("GET", f"{_ONE}/logs/stream", bad="cursor=nowhere"),
 )
+CONSOLE = (
+    Route("GET", "/"),
+    Route("GET", "/sign-in"),
+    Route("GET", "/environments/<environment_id>"),
+    Route("GET", "/static/<release>/<path:filename>"),
+    Route("POST", "/console/token"),
+    Route("POST", "/console/sign-in", body=True, good=_LOGIN),
+    Route("GET", "/console/telemetry", guarded=True),
+    Route("POST", "/console/sign-out", guarded=True),
+)
+"""What browsers alone ask for: pages, and what serves them. No part of the documented API; what
+these answer is tested in `test_console`."""
+EVERYWHERE = (*ROUTES, *CONSOLE)
 GUARDED = tuple(route for route in ROUTES if route.guarded)
 WITH_BODY = tuple(route for route in ROUTES if route.body)
 WITH_ID = tuple(route for route in ROUTES if "<" in route.rule)

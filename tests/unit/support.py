@@ -9,6 +9,8 @@ from werkzeug.test import TestResponse
 from app.telemetry.catalogue import registry
 
 PASSWORD = "correct horse battery"
+ORIGIN = "http://localhost"
+"""Of the page that a browser would show of the application under test."""
 Readings: TypeAlias = dict[tuple[str, ...], float]
 _MEMBERS = {"type", "title", "status", "detail", "request_id"}
 

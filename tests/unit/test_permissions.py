@@ -15,12 +15,14 @@ from app.authorization import RULES, Action, Role, Scope, decide, permissions_ta
 from app.storage import EnvironmentSession, SessionStatus, SessionType, new_id
 from tests.unit.conftest import User, parts
 from tests.unit.fakes import IMAGE
-from tests.unit.routes import ROUTES, Route
-from tests.unit.support import PASSWORD
+from tests.unit.routes import EVERYWHERE, Route
+from tests.unit.support import ORIGIN, PASSWORD
 
 # own: owner of a project, asking for that one. All others ask for a team's project, or for the
 # team: adm, dev, vie: its members; str: somebody else; ano: nobody; r, w, x: API keys of the admin
 # with one scope each; op: an operator of the service who is in no team.
+# The console's pages are shells that hold nothing of anybody's, and its tokens are for the cookie
+# of a login, whatever bearer token comes along.
 # yes: the answer is none of 401, 403 and 404 (it may be a conflict).
 TABLE = """
                                                    own adm dev vie str ano  r   w   x  op
@@ -76,6 +78,14 @@ GET    /api/v1/sessions/<session_id>/terminal      yes yes yes 403 404 401 403 4
 POST   /api/v1/ws-tickets                          yes yes yes yes yes 401 yes yes yes yes
 GET    /api/v1/environments/<environment_id>/status/stream yes yes yes yes 404 401 yes 403 403 404
 GET    /api/v1/environments/<environment_id>/logs/stream   yes yes yes yes 404 401 yes 403 403 404
+GET    /                                           yes yes yes yes yes yes yes yes yes yes
+GET    /sign-in                                    yes yes yes yes yes yes yes yes yes yes
+GET    /environments/<environment_id>              yes yes yes yes yes yes yes yes yes yes
+GET    /static/<release>/<path:filename>           yes yes yes yes yes yes yes yes yes yes
+POST   /console/token                              401 401 401 401 401 401 401 401 401 401
+POST   /console/sign-in                            yes yes yes yes yes yes yes yes yes yes
+GET    /console/telemetry                          yes yes yes yes yes 401 yes yes yes yes
+POST   /console/sign-out                           yes yes yes yes yes 401 403 403 403 yes
 """
 _HEADING, *_LINES = TABLE.strip().splitlines()
 COLUMNS = _HEADING.split()
@@ -141,7 +151,7 @@ class World:
             self._path(route, column),
             method=route.method,
             json=self._body(route, column),
-            headers={} if caller is None else caller.headers,
+            headers={"Origin": ORIGIN} | ({} if caller is None else caller.headers),
         )
         if response.status_code < 300 and route.method != "GET":
             self._mend(route, column)
@@ -155,6 +165,8 @@ class World:
             "team_id": self.team,
             "user_id": self.ids["mate"],
             "api_key_id": self.key,
+            "release": "0",
+            "path:filename": "console.css",
             "session_id": self.own_session if own else self.session,
         }
         path = route.rule
@@ -171,6 +183,7 @@ class World:
         fields: dict[str, dict[str, Any]] = {
             "/api/v1/auth/register": {"email": f"{self.name()}@example.org"},
             "/api/v1/auth/login": {"email": "own@example.org"},
+            "/console/sign-in": {"email": "own@example.org"},
             "/api/v1/projects": {} if own else {"team_id": self.team},
             "/api/v1/environments": {
                 "image": IMAGE,
@@ -182,7 +195,7 @@ class World:
         return {**route.good, **named, **fields.get(route.rule, {})}
 
     def _mend(self, route: Route, column: str) -> None:
-        if route.rule == "/api/v1/auth/logout":
+        if route.rule in ("/api/v1/auth/logout", "/console/sign-out"):
             self.users[column].tokens = self._fresh(column)
         elif route.parameters:
             self.renew()
@@ -199,13 +212,13 @@ def world(make_app: Callable[..., OpenAPI], make_user: Callable[..., User]) -> I
 
 
 def test_every_route_has_its_line() -> None:
-    assert set(CELLS) == {(route.method, route.rule) for route in ROUTES}
+    assert set(CELLS) == {(route.method, route.rule) for route in EVERYWHERE}
     assert all(len(cells) == len(COLUMNS) for cells in CELLS.values())
 
 
 @pytest.mark.integration
 def test_every_route_in_every_role(world: World, subtests: pytest.Subtests) -> None:
-    for route in ROUTES:
+    for route in EVERYWHERE:
         expected = CELLS[route.method, route.rule]
         for column, cell in zip(COLUMNS, expected, strict=True):
             with subtests.test(f"{route} as {column}"):

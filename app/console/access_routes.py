@@ -1,0 +1,95 @@
+"""/console: signing in and out from a browser, and what the health strip shows.
+
+The refresh token is a cookie that no script can read and that is sent to these routes only, never
+to the API, which takes bearer tokens alone: another site's page can make a browser send nothing
+that the API would obey. The access token lives in the memory of the page. Requests that the cookie
+serves, or that set it, must name our own origin, which pages of others cannot (OWASP, "Verifying
+origin with standard headers"); the cookie's SameSite=Strict is the second lock.
+"""
+
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request
+from pydantic import ValidationError
+
+from app.accounts.guard import authenticate, identity
+from app.accounts.schemas import Credentials
+from app.accounts.service import TokenPair
+from app.components import components
+from app.console.headers import harden
+from app.errors import AuthenticationError, InvalidTokenError, OriginRefusedError
+from app.openapi import Answer
+from app.problems import answer, refuse_malformed_body, validation_problem
+from app.websockets.guard import is_own_origin
+
+COOKIE = "vibebox_console"
+_PATH = "/console"
+
+api = Blueprint("console_access", __name__, url_prefix=_PATH)
+api.after_request(harden)
+
+
+@api.before_request
+def _refuse_other_pages() -> None:
+    if request.method == "POST" and not is_own_origin(request.headers.get("Origin", "")):
+        raise OriginRefusedError
+
+
+@api.post("/sign-in")
+def sign_in() -> Answer:
+    credentials = _credentials()
+    components().attempts.login(credentials.email)
+    return _signed_in(components().accounts.login(credentials.email, credentials.password))
+
+
+@api.post("/token")
+def token() -> Answer:
+    held = request.cookies.get(COOKIE)
+    if not held:
+        raise AuthenticationError("Sign in first.")
+    try:
+        with components().attempts.failures():
+            return _signed_in(components().accounts.refresh(held))
+    except InvalidTokenError as error:
+        return _forget(answer(error))
+
+
+@api.post("/sign-out")
+def sign_out() -> Answer:
+    authenticate()
+    components().accounts.logout(identity())
+    return _forget(Response(status=204))
+
+
+@api.get("/telemetry")
+def telemetry() -> Answer:
+    authenticate()
+    return jsonify(components().monitoring.read())
+
+
+def _credentials() -> Credentials:
+    refuse_malformed_body()
+    try:
+        return Credentials.model_validate(request.get_json(silent=True))
+    except ValidationError as error:
+        validation_problem(error)
+        raise
+
+
+def _signed_in(pair: TokenPair) -> Response:
+    response = jsonify(access_token=pair.access_token, expires_in=pair.expires_in)
+    life = components().settings.refresh_token_ttl
+    response.set_cookie(COOKIE, pair.refresh_token, max_age=life, **_attributes())
+    return response
+
+
+def _forget(response: Response) -> Response:
+    response.delete_cookie(COOKIE, **_attributes())
+    return response
+
+
+def _attributes() -> dict[str, Any]:
+    # Behind a proxy that ends TLS our own end of the connection is plain HTTP; the browser's
+    # Origin, which is our own by now, says how the page was loaded.
+    secure = request.headers.get("Origin", "").lower().startswith("https://")
+    return {"path": _PATH, "httponly": True, "samesite": "Strict", "secure": secure}

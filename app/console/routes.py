@@ -1,0 +1,38 @@
+"""The pages of the console and their files; what they show comes from the API."""
+
+from flask import Blueprint, Response, render_template, send_from_directory
+
+from app._version import __version__
+from app.console.assets import DIRECTORY, FOREVER, version
+from app.console.headers import harden
+
+pages = Blueprint("console", __name__, template_folder="templates")
+pages.after_request(harden)
+
+
+@pages.app_context_processor
+def _names() -> dict[str, str]:
+    return {"assets": f"/static/{version()}", "release": __version__}
+
+
+@pages.get("/")
+def environments() -> str:
+    return render_template("console/environments.html")
+
+
+@pages.get("/sign-in")
+def sign_in() -> str:
+    return render_template("console/sign_in.html")
+
+
+@pages.get("/environments/<environment_id>")
+def environment(environment_id: str) -> str:
+    return render_template("console/environment.html", environment_id=environment_id)
+
+
+@pages.get("/static/<release>/<path:filename>")
+def static_file(release: str, filename: str) -> Response:
+    response = send_from_directory(DIRECTORY, filename)
+    # A page from before an update gets the new file, but does not keep it under the old name.
+    response.headers["Cache-Control"] = FOREVER if release == version() else "no-store"
+    return response

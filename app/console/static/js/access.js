@@ -1,0 +1,107 @@
+// Who is signed in. The access token lives in this module's memory and nowhere else; the refresh
+// token is a cookie that scripts cannot read, sent to /console only.
+
+let token = "";
+let expiresAt = 0;
+let renewing = null;
+
+export class Problem extends Error {
+  constructor(status, body) {
+    const fields = (body?.errors ?? []).map((one) => `${one.field}: ${one.message}`).join("; ");
+    super(fields || body?.detail || body?.title || `The service answered ${status}.`);
+    this.status = status;
+  }
+}
+
+export class SignedOut extends Error {}
+
+const json = { "Content-Type": "application/json" };
+
+async function answer(response) {
+  const body = response.status === 204 ? null : await response.json().catch(() => null);
+  if (!response.ok) throw new Problem(response.status, body);
+  return body;
+}
+
+async function send(path, options) {
+  try {
+    return await fetch(path, options);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Problem(0, { detail: "The service does not answer." });
+  }
+}
+
+function keep(pair) {
+  token = pair.access_token;
+  expiresAt = Date.now() + Math.max(1, pair.expires_in - 30) * 1000;
+}
+
+export async function signIn(email, password) {
+  const body = JSON.stringify({ email, password });
+  keep(await answer(await send("/console/sign-in", { method: "POST", headers: json, body })));
+}
+
+export async function register(email, password) {
+  const body = JSON.stringify({ email, password });
+  await answer(await send("/api/v1/auth/register", { method: "POST", headers: json, body }));
+}
+
+export async function signOut() {
+  try {
+    await call("POST", "/console/sign-out");
+  } catch (error) {
+    if (!(error instanceof SignedOut)) throw error;
+  }
+  token = "";
+  expiresAt = 0;
+}
+
+/** A refresh token works once: of two tabs, or of two reloads, the second waits for the first. */
+function renew() {
+  const exchange = async () =>
+    // keepalive: a page that is left must not take the next cookie with it.
+    answer(await send("/console/token", { method: "POST", headers: json, keepalive: true }));
+  const alone = navigator.locks
+    ? () => navigator.locks.request("vibebox-token", exchange)
+    : exchange;
+  renewing ??= alone()
+    .then(keep)
+    .catch((error) => {
+      throw error.status === 401 ? new SignedOut() : error;
+    })
+    .finally(() => {
+      renewing = null;
+    });
+  return renewing;
+}
+
+export async function ready() {
+  if (Date.now() >= expiresAt) await renew();
+}
+
+/** Call the API. Throws Problem, SignedOut. */
+export async function call(method, path, body, again = true) {
+  await ready();
+  const headers = { Authorization: `Bearer ${token}`, ...(body === undefined ? {} : json) };
+  const options = { method, headers, body: body === undefined ? undefined : JSON.stringify(body) };
+  const response = await send(path, options);
+  if (response.status === 401) {
+    expiresAt = 0;
+    if (!again) throw new SignedOut();
+    return call(method, path, body, false);
+  }
+  return answer(response);
+}
+
+export const api = (method, path, body) => call(method, `/api/v1${path}`, body);
+
+/** Open a WebSocket of the API, with a ticket of its own: no token ever stands in an address. */
+export async function openSocket(path) {
+  const { ticket } = await api("POST", "/ws-tickets");
+  const address = new URL(`/api/v1${path}`, location.href);
+  address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+  const socket = new WebSocket(address, ["vibebox.v1", `vibebox.ticket.${ticket}`]);
+  socket.binaryType = "arraybuffer";
+  return socket;
+}
