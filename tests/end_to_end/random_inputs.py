@@ -170,8 +170,9 @@ def answer_everything_once() -> None:
     # Imported when the directory is known to the metrics client, as the application is.
     from app.telemetry.catalogue import db_query_duration, http_request_duration, http_requests
 
-    for labels in list(http_requests._children):
-        http_request_duration.child(*labels)
+    for method, route, status in list(http_requests._children):
+        if status != "101":  # a handshake is not timed
+            http_request_duration.child(method, route, status)
     for model, operations in STATEMENTS.items():
         db_query_duration.create(operations, [model])
 

@@ -156,8 +156,10 @@ _UNUSED = (
     "nothing in the product sends a signal of its own choice: stop and remove do what it needs"
 )
 _NO_PART = "a part that is not timed on its own; its errors are what it shows"
+_UNTIMED = "how long a handshake took says nothing beside other requests"
 _NO_SERVER = "no image is known to hold a VS Code server: a start is refused with 422"
 NO_SOURCE_YET: Mapping[tuple[str, str], Mapping[str, str]] = {
+    ("vibebox_http_request_duration_seconds", "status_code"): {"101": _UNTIMED},
     ("vibebox_sessions_total", "type"): {"vscode_server": _NO_SERVER},
     ("vibebox_sessions", "type"): {"vscode_server": _NO_SERVER},
     ("vibebox_docker_operations_total", "operation"): {"kill": _UNUSED},
