@@ -19,7 +19,7 @@ from tests.end_to_end.random_inputs import series
 from tests.services.programs import wait_until
 from tests.services.web import MIGRATE, ROOT, UNLIMITED
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 
 IN_PROCESS, OVER_SOCKETS = 90_000, 10_000
 PIPELINED, CLIENTS = 50, 4

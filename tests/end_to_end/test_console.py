@@ -19,7 +19,7 @@ from tests.services.postgresql import PostgreSQL
 from tests.services.prometheus import Prometheus
 from tests.services.web import WebServer
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 
 PATIENCE = 30.0
 MILLISECONDS = PATIENCE * 1000

@@ -25,7 +25,7 @@ from tests.services.postgresql import PostgreSQL
 from tests.services.registry import Registry
 from tests.services.web import WebServer
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 MIB = 2**20
 SECRET = "hunter2-never-seen"
 

@@ -15,7 +15,7 @@ from tests.services.postgresql import PostgreSQL
 from tests.services.programs import wait_until
 from tests.services.web import Sample, WebServer
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 
 ENVIRONMENTS = "/api/v1/environments"
 ENVIRONMENT = "/api/v1/environments/<environment_id>"

@@ -22,7 +22,7 @@ from tests.services.postgresql import PostgreSQL
 from tests.services.programs import wait_until
 from tests.services.web import WebServer
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 
 THREADS = 4
 LONG = 3

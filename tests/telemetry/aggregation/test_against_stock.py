@@ -15,7 +15,7 @@ from app.telemetry.aggregation import Aggregator
 from tests.telemetry.aggregation.support import key, stock, write
 
 # Hundreds of directories, each compared: seconds, not milliseconds.
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 Entry = tuple[str, float, float]
 FORMATS = pytest.mark.parametrize("openmetrics", [False, True], ids=["text", "openmetrics"])
