@@ -47,6 +47,9 @@ CALLS: dict[str, Callable[[DockerEngine], object]] = {
     "volume_remove": lambda engine: engine.volume_remove("v"),
     "list_volumes": lambda engine: engine.list_volumes(),
     "exec": lambda engine: engine.exec("c", ["true"]),
+    "terminal": lambda engine: engine.terminal("c", ["sh"], cols=80, rows=24),
+    "resize_terminal": lambda engine: engine.resize_terminal("e", cols=80, rows=24),
+    "inspect_exec": lambda engine: engine.inspect_exec("e"),
 }
 
 each_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
