@@ -25,13 +25,13 @@ def volume(door: DockerEngine) -> Iterator[str]:
 
 @pytest.fixture
 def mounted(spec: ContainerSpec, volume: str) -> ContainerSpec:
-    return replace(spec, volume=VolumeMount(volume, "/home/work"), instance="here")
+    return replace(spec, volume=VolumeMount(volume, "/workspace"), instance="here")
 
 
 def test_volume_outlives_its_container(
     door: DockerEngine, volume: str, mounted: ContainerSpec
 ) -> None:
-    for command, output in ((["touch", "/home/work/kept"], b""), (["ls", "/home/work"], b"kept\n")):
+    for command, output in ((["touch", "/workspace/kept"], b""), (["ls", "/workspace"], b"kept\n")):
         container = door.create(mounted)
         door.start(container)
         result = door.exec(container, command)
@@ -46,7 +46,7 @@ def test_only_a_volume_is_mounted(
     container = door.create(mounted)
     details = raw.inspect_container(container)
     (mount,) = details["Mounts"]
-    assert (mount["Type"], mount["Name"], mount["Destination"]) == ("volume", volume, "/home/work")
+    assert (mount["Type"], mount["Name"], mount["Destination"]) == ("volume", volume, "/workspace")
     assert mount["RW"] and not details["HostConfig"]["Binds"]
     door.remove(container)
 
