@@ -44,6 +44,7 @@ generate: $(VENV)/.installed ## Write the files that are generated from the code
 	$(BIN)/vibebox settings --write .env.example
 	$(BIN)/vibebox metrics --write monitoring/README.md
 	$(BIN)/vibebox permissions --write docs/permissions.md
+	$(BIN)/python -m monitoring.grafana.generator
 
 console-assets: ## Copy what the console takes from npm into app/console/static/vendor (needs node)
 	scripts/console-assets
