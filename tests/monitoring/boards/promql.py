@@ -84,10 +84,18 @@ def grouped_by(node: Node) -> frozenset[str]:
     return frozenset(node.modifier.labels) if node.modifier else frozenset()
 
 
+def quotient(node: Node) -> list[Node]:
+    """Return both sides of a division of vectors, or nothing."""
+    if not isinstance(node, parser.BinaryExpr) or str(node.op) != "/":
+        return []
+    sides = [node.lhs, node.rhs]
+    return sides if all(any(selectors(side)) for side in sides) else []
+
+
 def labels(node: Node, families: "dict[str, frozenset[str]]") -> frozenset[str]:
     """Return the labels that every series of the result has; `families` has those of names."""
     if isinstance(node, parser.VectorSelector):
-        return families.get(node.name, frozenset()) | TARGET_LABELS
+        return families.get(node.name or "", frozenset()) | TARGET_LABELS
     if isinstance(node, parser.MatrixSelector):
         return labels(node.vector_selector, families)
     if isinstance(node, parser.AggregateExpr):

@@ -1,0 +1,62 @@
+"""What queries may read: the catalogue's families, what Prometheus adds, and recorded rules."""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from app.telemetry import catalogue
+from app.telemetry.family import OTHER
+
+ROOT = Path(__file__).parents[3]
+RULES = ROOT / "monitoring" / "prometheus"
+AWAITED = {"vibebox_extension_installations_total": ("status",)}
+"""Families that panels read and nothing declares yet; a test fails as soon as one is declared."""
+
+_COUNTED_IN_DATABASE = ("environments", "sessions", "users")
+_OF_A_SCRAPE = ("up", "scrape_duration_seconds", "scrape_samples_scraped")
+_RECORD = re.compile(r"^\s*(?:- )?record: *(\S+)", re.MULTILINE)
+Sort = Literal["counter", "gauge", "bucket", "database", "recorded"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What can be selected by one name; `values` of a label: all it takes, None: any."""
+
+    sort: Sort
+    labels: dict[str, frozenset[str] | None]
+
+
+@cache
+def samples() -> dict[str, Sample]:
+    """Return everything that a query may select, by name."""
+    found = {name: Sample("gauge", {}) for name in _OF_A_SCRAPE}
+    found["ALERTS"] = Sample("gauge", dict.fromkeys(("alertname", "alertstate", "severity")))
+    for family in catalogue.FAMILIES:
+        labels = {
+            label: None if values is None else frozenset({*map(str, values), OTHER})
+            for label, values in family.labels.items()
+        }
+        found |= _of_family(family.name, family.kind, labels)
+    for name, names in AWAITED.items():
+        found[name] = Sample("counter", dict.fromkeys(names))
+    for file in sorted(RULES.glob("*.yml")):
+        for name in _RECORD.findall(file.read_text()):
+            found[name] = Sample("recorded", {})
+    return found
+
+
+def _of_family(name: str, kind: str, labels: dict[str, frozenset[str] | None]) -> dict[str, Sample]:
+    if kind == "histogram":
+        counters = {f"{name}{end}": Sample("counter", labels) for end in ("_count", "_sum")}
+        return {**counters, f"{name}_bucket": Sample("bucket", {**labels, "le": None})}
+    if name.removeprefix("vibebox_").removesuffix("_total") in _COUNTED_IN_DATABASE:
+        return {name: Sample("database", labels)}
+    return {name: Sample("counter" if kind == "counter" else "gauge", labels)}
+
+
+@cache
+def labels_by_name() -> dict[str, frozenset[str]]:
+    """Return the labels of each name, but job and instance."""
+    return {name: frozenset(sample.labels) for name, sample in samples().items()}
