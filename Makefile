@@ -40,10 +40,11 @@ format: $(VENV)/.installed-dev ## Format the code and mend what ruff can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-generate: $(VENV)/.installed ## Write the files that are generated from the code
+generate: $(VENV)/.installed-dev ## Write the files that are generated from the code
 	$(BIN)/vibebox settings --write .env.example
 	$(BIN)/vibebox metrics --write monitoring/README.md
 	$(BIN)/vibebox permissions --write docs/permissions.md
+	$(BIN)/python -m monitoring.rules
 
 console-assets: ## Copy what the console takes from npm into app/console/static/vendor (needs node)
 	scripts/console-assets
