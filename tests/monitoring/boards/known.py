@@ -1,10 +1,11 @@
 """What queries may read: the catalogue's families, what Prometheus adds, and recorded rules."""
 
-import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+import yaml
 
 from app.telemetry import catalogue
 from app.telemetry.family import OTHER
@@ -16,7 +17,7 @@ AWAITED = {"vibebox_extension_installations_total": ("status",)}
 
 _COUNTED_IN_DATABASE = ("environments", "sessions", "users")
 _OF_A_SCRAPE = ("up", "scrape_duration_seconds", "scrape_samples_scraped")
-_RECORD = re.compile(r"^\s*(?:- )?record: *(\S+)", re.MULTILINE)
+TARGET_LABELS = frozenset({"job", "instance"})
 Sort = Literal["counter", "gauge", "bucket", "database", "recorded"]
 
 
@@ -41,10 +42,20 @@ def samples() -> dict[str, Sample]:
         found |= _of_family(family.name, family.kind, labels)
     for name, names in AWAITED.items():
         found[name] = Sample("counter", dict.fromkeys(names))
+    return found | _recorded()
+
+
+def _recorded() -> dict[str, Sample]:
+    """Return what rules record; their labels are those that they add, and the job."""
+    found: dict[str, dict[str, frozenset[str] | None]] = {}
     for file in sorted(RULES.glob("*.yml")):
-        for name in _RECORD.findall(file.read_text()):
-            found[name] = Sample("recorded", {})
-    return found
+        content: Any = yaml.safe_load(file.read_text())
+        for group in content.get("groups", []):
+            for rule in group["rules"]:
+                labels = found.setdefault(rule.get("record"), {})
+                for label, value in rule.get("labels", {}).items():
+                    labels[label] = (labels.get(label) or frozenset()) | {value}
+    return {name: Sample("recorded", labels) for name, labels in found.items() if name}
 
 
 def _of_family(name: str, kind: str, labels: dict[str, frozenset[str] | None]) -> dict[str, Sample]:
@@ -58,5 +69,9 @@ def _of_family(name: str, kind: str, labels: dict[str, frozenset[str] | None]) -
 
 @cache
 def labels_by_name() -> dict[str, frozenset[str]]:
-    """Return the labels of each name, but job and instance."""
-    return {name: frozenset(sample.labels) for name, sample in samples().items()}
+    """Return all labels of each name; what is recorded tells no instances apart."""
+    return {
+        name: frozenset(sample.labels)
+        | (TARGET_LABELS - ({"instance"} if sample.sort == "recorded" else set()))
+        for name, sample in samples().items()
+    }

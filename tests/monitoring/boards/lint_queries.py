@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tests.monitoring.boards import promql
-from tests.monitoring.boards.known import labels_by_name, samples
+from tests.monitoring.boards.known import TARGET_LABELS, labels_by_name, samples
 from tests.monitoring.boards.promql import VARIABLES, aggregation, function, selectors
 
 Json = dict[str, Any]
@@ -47,16 +47,16 @@ def metrics_and_labels_are_known(_panel: Json, _target: Json, query: promql.Node
             yield f"{selector.name} is not known"
             continue
         for label, operator, value in promql.matchers(selector):
-            if label in promql.TARGET_LABELS:
+            if label in TARGET_LABELS:
                 continue
-            if label not in sample.labels and sample.sort != "recorded":
+            if label not in sample.labels:
                 yield f"{selector.name} has no label {label}"
             elif operator == "Equal" and value not in (sample.labels.get(label) or {value}):
                 yield f"{label} of {selector.name} is never {value}"
         made = {str(node.args[1].val) for node in above if function(node) == "label_replace"}
-        has = labels_by_name()[selector.name] | promql.TARGET_LABELS | made
+        has = labels_by_name()[selector.name] | made
         for node in above:
-            if aggregation(node) and sample.sort != "recorded":
+            if aggregation(node):
                 for label in sorted(promql.grouped_by(node) - has):
                     yield f"{selector.name} has no label {label} to aggregate by"
 

@@ -14,7 +14,6 @@ VARIABLES = {
     "__range": "7331s",
 }
 """What stands for Grafana's variables while a query is parsed."""
-TARGET_LABELS = frozenset({"job", "instance"})
 Node = Any
 """A node of the parsed query; the parser's own types are told apart by their class."""
 
@@ -95,7 +94,7 @@ def quotient(node: Node) -> list[Node]:
 def labels(node: Node, families: "dict[str, frozenset[str]]") -> frozenset[str]:
     """Return the labels that every series of the result has; `families` has those of names."""
     if isinstance(node, parser.VectorSelector):
-        return families.get(node.name or "", frozenset()) | TARGET_LABELS
+        return families.get(node.name or "", frozenset())
     if isinstance(node, parser.MatrixSelector):
         return labels(node.vector_selector, families)
     if isinstance(node, parser.AggregateExpr):
