@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.telemetry import catalogue
-from tests.monitoring.boards import known, lint_boards, lint_panels, lint_queries
+from tests.monitoring.boards import lint_boards, lint_panels, lint_queries
 from tests.monitoring.boards.lint_boards import BOARDS, DASHBOARDS, complaints
 
 Json = dict[str, Any]
@@ -212,9 +211,3 @@ def test_a_broken_rule_is_found(rule: str, change: Break) -> None:
 
 def test_every_rule_has_a_dashboard_that_breaks_it() -> None:
     assert {rule for rule, _ in BROKEN} == RULES
-
-
-def test_families_that_panels_wait_for_are_not_declared_yet() -> None:
-    """Declared by now? Then take it out of AWAITED: its panels must show data from here on."""
-    declared = {family.name for family in catalogue.FAMILIES}
-    assert not declared & set(known.AWAITED)
