@@ -18,7 +18,9 @@ def board_link(board: Board) -> Json:
 def panel_link(panel: Panel) -> Json:
     """Return the link of a panel to the dashboard with its details, or to Explore."""
     if panel.down:
-        return _link("Details", "The dashboard one level down", f"/d/{panel.down}", True)
+        # `includeVars` and `keepTime` work in links of dashboards only; here the address says it.
+        url = f"/d/{panel.down}?${{__url_time_range}}&${{__all_variables}}"
+        return _link("Details", "The dashboard one level down", url, False)
     return _link("Explore", "The queries of this panel in Explore", _explore(panel), False)
 
 

@@ -18,6 +18,8 @@ UNITS = {value for name, value in vars(units).items() if name[0].isupper()}
 REDUCERS = {"lastNotNull", "last", "first", "min", "max", "mean", "sum", "count", "range", "delta"}
 """Ids that Grafana calls its reducers by; those that we have a use for."""
 TRANSFORMATIONS = {"merge", "organize"}
+KEPT = ("${__url_time_range}", "${__all_variables}")
+"""What a link of a panel takes along: the time shown, and the choices."""
 SNAPSHOTS = ("piechart", "bargauge", "table")
 LEAST_DESCRIPTION = 15
 
@@ -108,7 +110,7 @@ def links_one_level_down(panel: Json) -> Complaints:
         path = urlsplit(link["url"]).path
         if path == "/explore":
             yield from _broken_explore(panel, link["url"])
-        elif not path.startswith("/d/") or not (link["keepTime"] and link["includeVars"]):
+        elif not path.startswith("/d/") or not all(text in link["url"] for text in KEPT):
             yield f"the link {link['url']} leads nowhere, or loses the choice or the time shown"
 
 
