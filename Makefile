@@ -27,7 +27,7 @@ test: $(VENV)/.installed-dev ## Run every test; parts whose service is not insta
 test-unit: $(VENV)/.installed-dev ## Run the tests that need no service, on all cores
 	$(BIN)/pytest --numprocesses auto -m "$(UNIT)" $(ARGS)
 
-test-services: ## Install PostgreSQL, Docker Engine, a registry, Prometheus, Redis, a browser (Debian, as root)
+test-services: ## Install PostgreSQL, Docker Engine, a registry, Prometheus, Alertmanager, Redis, a browser (Debian, as root)
 	scripts/install-test-services
 
 check: $(VENV)/.installed-dev ## Lint, type check, and hold the architecture's import table
