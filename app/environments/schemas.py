@@ -3,14 +3,8 @@
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Self
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    ConfigDict,
-    Field,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from app.fields import (
     DEFAULT_VOLUME_PATH,
@@ -19,6 +13,7 @@ from app.fields import (
     Cpus,
     Image,
     Memory,
+    Moment,
     Name,
     Ports,
     ProjectId,
@@ -39,7 +34,7 @@ def _in_the_next_year(moment: datetime) -> datetime:
 
 
 Expiry = Annotated[
-    AwareDatetime,
+    Moment,
     Field(
         description="When it is deleted, with its volume; with a time zone, at most a year ahead.",
         examples=["2026-12-31T18:00:00Z"],
@@ -53,6 +48,11 @@ Pull = Annotated[
         "another image came; the volume stays.",
         examples=["missing"],
     ),
+]
+# The default of a field that is left out. As a value it is refused, and so not in the document.
+_Unchanged = SkipJsonSchema[None]
+_IMAGE_OR_TEMPLATE = [
+    {"required": [name], "properties": {name: {"type": "string"}}} for name in ("image", "template")
 ]
 _SECRETS = "Secret environment variables: kept encrypted, never shown."
 
@@ -73,6 +73,8 @@ class _Fields(BaseModel):
 
 class NewEnvironment(_Fields):
     """What an environment is made of; a template fills what is left out."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"anyOf": _IMAGE_OR_TEMPLATE})
 
     name: Name
     template: str | None = Field(
@@ -101,17 +103,17 @@ class EnvironmentChanges(_Fields):
     the others need it stopped and go into a new container. The volume stays.
     """
 
-    name: Name | None = None
-    image: Image | None = None
-    pull: Pull | None = None
-    env: Variables | None = None
-    secrets: dict[VariableName, Secret | None] | None = Field(
-        default=None, max_length=MAX_VARIABLES, description=f"{_SECRETS} Null removes one."
-    )
-    ports: Ports | None = None
+    name: Name | _Unchanged = None
+    image: Image | _Unchanged = None
+    pull: Pull | _Unchanged = None
+    env: Variables | _Unchanged = None
+    secrets: (
+        Annotated[dict[VariableName, Secret | None], Field(max_length=MAX_VARIABLES)] | _Unchanged
+    ) = Field(default=None, description=f"{_SECRETS} Null removes one.")
+    ports: Ports | _Unchanged = None
     volume_path: VolumePath | None = None
-    cpu_limit: Cpus | None = None
-    memory_limit_mb: Memory | None = None
+    cpu_limit: Cpus | _Unchanged = None
+    memory_limit_mb: Memory | _Unchanged = None
     expires_at: Expiry | None = None
 
     @model_validator(mode="after")
