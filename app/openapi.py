@@ -1,13 +1,14 @@
 """The OpenAPI document: what flask-openapi3 collects from the routes, in our error shape."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import Request, Response
 from flask.json.provider import DefaultJSONProvider
 from flask_openapi3 import Info, OpenAPI
 from flask_openapi3.models.schema import Schema
 from flask_openapi3.types import ResponseDict
+from werkzeug.datastructures import ImmutableMultiDict
 from werkzeug.routing import MapAdapter
 
 from app._version import __version__
@@ -32,7 +33,17 @@ Schema.model_rebuild(force=True)
 # Whole bodies are held in memory, also those of callers who are not logged in.
 MAX_BODY_BYTES = 1024 * 1024
 
+# gunicorn's parser refuses a longer request line before there is a request: no route answers so.
+
+_UNSEEN = {
+    "414": {
+        "description": "The request line is longer than 4094 bytes; told by the server in HTML.",
+        "content": {"text/html": {"schema": {"type": "string"}}},
+    }
+}
 BEARER: list[dict[str, list[Any]]] = [{"bearer": []}]
+_BEARER = "An access token of POST /api/v1/auth/login, or an API key."
+_ALERTMANAGER = "The value of VIBEBOX_ALERTS_TOKEN."
 _REFERENCE = {"$ref": "#/components/schemas/Problem"}
 _VALIDATION_STATUS = "422"
 
@@ -47,14 +58,36 @@ def new_app(import_name: str) -> OpenAPI:
             version=__version__,
             description="Development environments in Docker containers.",
         ),
-        security_schemes={"bearer": {"type": "http", "scheme": "bearer"}},
+        security_schemes={
+            "bearer": {"type": "http", "scheme": "bearer", "description": _BEARER},
+            "alertmanager": {"type": "http", "scheme": "bearer", "description": _ALERTMANAGER},
+        },
         validation_error_status=_VALIDATION_STATUS,
         validation_error_model=Problem,
         validation_error_callback=validation_problem,
     )
+    app.request_class = _Request
     app.json = _Json(app)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     return app
+
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+
+class _Parameters(ImmutableMultiDict[_Key, _Value]):
+    """Parameters of which each is given once: which of two would count is anybody's guess."""
+
+    def get(self, key: Any, default: Any = None, type: Any = None) -> Any:
+        """Return the value. Raises: InvalidInputError where there are several."""
+        if len(self.getlist(key)) > 1:
+            raise InvalidInputError([{"field": str(key), "message": "Given more than once"}])
+        return super().get(key, default, type)
+
+
+class _Request(Request):
+    parameter_storage_class = _Parameters
 
 
 class _App(OpenAPI):
@@ -76,11 +109,18 @@ class _Json(DefaultJSONProvider):
     sort_keys = False
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
-        """Parse JSON; what is nested too deeply is as malformed as what is cut off."""
+        """Parse JSON; what is nested too deeply is as malformed as what is cut off.
+
+        Raises: InvalidInputError for a bare text, which is no body of any route; flask-openapi3
+        would parse it a second time.
+        """
         try:
-            return super().loads(s, **kwargs)
+            found = super().loads(s, **kwargs)
         except RecursionError as error:
             raise ValueError("nested too deeply") from error
+        if isinstance(found, str):
+            raise InvalidInputError([{"field": "body", "message": "Input should be an object"}])
+        return found
 
 
 def problems(*errors: type[VibeBoxError]) -> ResponseDict:
@@ -121,6 +161,8 @@ def finish(app: OpenAPI) -> None:
                 del operation["responses"][_VALIDATION_STATUS]
             if operation.get("security"):
                 operation["responses"].update(limited)
+            if operation.get("parameters"):
+                operation["responses"].update(_UNSEEN)
 
 
 def documented_statuses(app: OpenAPI) -> Mapping[tuple[str, str], list[int]]:
@@ -132,7 +174,8 @@ def documented_statuses(app: OpenAPI) -> Mapping[tuple[str, str], list[int]]:
             operation = path.get(method.lower())
             if operation is not None:
                 # What nobody foresaw is a 500, on any route.
-                statuses[method, rule.rule] = [*map(int, operation["responses"]), 500]
+                told = [status for status in operation["responses"] if status not in _UNSEEN]
+                statuses[method, rule.rule] = [*map(int, told), 500]
     return statuses
 
 
