@@ -69,10 +69,15 @@ Image = Annotated[
     ),
 ]
 VariableName = Annotated[str, Field(pattern=_VARIABLE, max_length=128)]
+VARIABLE_NAMES: dict[str, Any] = {"propertyNames": {"pattern": _VARIABLE, "maxLength": 128}}
+"""For the schema of what has such names: pydantic's own lets any other name pass as well."""
 Variables = Annotated[
     dict[VariableName, Annotated[str, Field(pattern=NO_NUL, max_length=8192)]],
     Field(
-        max_length=MAX_VARIABLES, description="Environment variables.", examples=[{"DEBUG": "1"}]
+        max_length=MAX_VARIABLES,
+        description="Environment variables.",
+        examples=[{"DEBUG": "1"}],
+        json_schema_extra=VARIABLE_NAMES,
     ),
 ]
 Cpus = Annotated[float, Field(gt=0, le=256, description="CPUs.", examples=[1.5]), JsonNumber]
@@ -89,7 +94,11 @@ def _without_nul(value: SecretStr) -> SecretStr:
 
 
 # A value of this type does not show itself where it is printed.
-Secret = Annotated[SecretStr, Field(max_length=8192), AfterValidator(_without_nul)]
+Secret = Annotated[
+    SecretStr,
+    Field(max_length=8192, json_schema_extra={"pattern": NO_NUL}),
+    AfterValidator(_without_nul),
+]
 
 
 # The rule of `_inside_the_container` for the document; its own message says more to a person.

@@ -1,6 +1,6 @@
 """The OpenAPI document: what flask-openapi3 collects from the routes, in our error shape."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 from flask import Request, Response
@@ -9,7 +9,7 @@ from flask_openapi3 import Info, OpenAPI
 from flask_openapi3.models.schema import Schema
 from flask_openapi3.types import ResponseDict
 from werkzeug.datastructures import ImmutableMultiDict
-from werkzeug.routing import MapAdapter
+from werkzeug.routing import MapAdapter, Rule
 
 from app._version import __version__
 from app.errors import (
@@ -42,10 +42,29 @@ _UNSEEN = {
     }
 }
 BEARER: list[dict[str, list[Any]]] = [{"bearer": []}]
+_DESCRIPTION = """Development environments in Docker containers.
+
+Bodies are JSON. Every error is a problem (RFC 9457) whose `type` is stable; each answer has its id
+in `X-Request-ID`, and the log of the service has it too. Lists come in pages, newest first: by
+`limit` and `offset`, and logs and the audit log by the `cursor` of the page before."""
 _BEARER = "An access token of POST /api/v1/auth/login, or an API key."
 _ALERTMANAGER = "The value of VIBEBOX_ALERTS_TOKEN."
 _REFERENCE = {"$ref": "#/components/schemas/Problem"}
 _VALIDATION_STATUS = "422"
+
+
+def _header(description: str, kind: str = "string") -> dict[str, Any]:
+    return {"description": description, "required": True, "schema": {"type": kind}}
+
+
+_RETRY = {"Retry-After": _header("Seconds until it is worth to ask again.", "integer")}
+# Of the answers that `app.problems` makes.
+_HEADERS = {
+    "401": {"WWW-Authenticate": _header("What to send instead: a bearer token.")},
+    "426": {"Upgrade": _header("What to ask for instead: a WebSocket.")},
+    "429": _RETRY,
+    "503": _RETRY,
+}
 
 
 def new_app(import_name: str) -> OpenAPI:
@@ -56,7 +75,7 @@ def new_app(import_name: str) -> OpenAPI:
         info=Info(
             title="VibeBox",
             version=__version__,
-            description="Development environments in Docker containers.",
+            description=_DESCRIPTION,
         ),
         security_schemes={
             "bearer": {"type": "http", "scheme": "bearer", "description": _BEARER},
@@ -134,6 +153,8 @@ def problems(*errors: type[VibeBoxError]) -> ResponseDict:
                 "content": {CONTENT_TYPE: {"schema": _REFERENCE, "examples": {}}},
             },
         )
+        if response["description"] == error.title and str(error.status) in _HEADERS:
+            response["headers"] = _HEADERS[str(error.status)]
         if error.title not in response["description"]:
             response["description"] += f"; {error.title}"
         response["content"][CONTENT_TYPE]["examples"][error.slug] = {"value": _example(error)}
@@ -154,29 +175,35 @@ def finish(app: OpenAPI) -> None:
     What needs a token is refused alike everywhere after too many bad ones.
     """
     limited = problems(TooManyAttemptsError)
-    for path in app.api_doc["paths"].values():
-        for operation in path.values():
-            documented = operation["responses"].get(_VALIDATION_STATUS, {})
-            if "application/json" in documented.get("content", {}):
-                del operation["responses"][_VALIDATION_STATUS]
-            if operation.get("security"):
-                operation["responses"].update(limited)
-            if operation.get("parameters"):
-                operation["responses"].update(_UNSEEN)
+    for _, rule, operation in _operations(app):
+        # A name for generated clients; the default holds the whole path.
+        operation["operationId"] = rule.endpoint.replace(".", "_")
+        documented = operation["responses"].get(_VALIDATION_STATUS, {})
+        if "application/json" in documented.get("content", {}):
+            del operation["responses"][_VALIDATION_STATUS]
+        if operation.get("security"):
+            operation["responses"].update(limited)
+        if operation.get("parameters"):
+            operation["responses"].update(_UNSEEN)
 
 
 def documented_statuses(app: OpenAPI) -> Mapping[tuple[str, str], list[int]]:
     """Return the statuses that each (method, URL rule) documents; a HEAD is not documented."""
     statuses = {}
+    for method, rule, operation in _operations(app):
+        told = [int(status) for status in operation["responses"] if status not in _UNSEEN]
+        # What nobody foresaw is a 500, on any route.
+        statuses[method, rule.rule] = [*told, 500]
+    return statuses
+
+
+def _operations(app: OpenAPI) -> Iterator[tuple[str, Rule, dict[str, Any]]]:
+    """Yield method, rule and description of what is documented."""
     for rule in app.url_map.iter_rules():
         path = app.api_doc["paths"].get(rule.rule.replace("<", "{").replace(">", "}"), {})
         for method in rule.methods or ():
-            operation = path.get(method.lower())
-            if operation is not None:
-                # What nobody foresaw is a 500, on any route.
-                told = [status for status in operation["responses"] if status not in _UNSEEN]
-                statuses[method, rule.rule] = [*map(int, told), 500]
-    return statuses
+            if method.lower() in path:
+                yield method, rule, path[method.lower()]
 
 
 def _example(error: type[VibeBoxError]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from app.fields import (
     DEFAULT_VOLUME_PATH,
     MAX_VARIABLES,
     NO_NUL,
+    VARIABLE_NAMES,
     Cpus,
     Image,
     Memory,
@@ -22,6 +23,7 @@ from app.fields import (
     Variables,
     VolumePath,
 )
+from app.paging import PageQuery
 from app.storage import EnvironmentStatus, PullPolicy, utc_now
 
 LONGEST_LIFE = timedelta(days=365)
@@ -54,6 +56,14 @@ _Unchanged = SkipJsonSchema[None]
 _IMAGE_OR_TEMPLATE = [
     {"required": [name], "properties": {name: {"type": "string"}}} for name in ("image", "template")
 ]
+
+
+def _without_defaults(schema: dict[str, Any]) -> None:
+    """What is left out has no value, so not the default that pydantic names."""
+    for field in schema["properties"].values():
+        field.pop("default", None)
+
+
 _SECRETS = "Secret environment variables: kept encrypted, never shown."
 
 
@@ -87,7 +97,10 @@ class NewEnvironment(_Fields):
     pull: Pull = PullPolicy.MISSING
     env: Variables = Field(default_factory=dict)
     secrets: dict[VariableName, Secret] = Field(
-        default_factory=dict, max_length=MAX_VARIABLES, description=_SECRETS
+        default_factory=dict,
+        max_length=MAX_VARIABLES,
+        description=_SECRETS,
+        json_schema_extra=VARIABLE_NAMES,
     )
     ports: Ports = Field(default_factory=list)
     volume_path: VolumePath | None = DEFAULT_VOLUME_PATH
@@ -103,13 +116,19 @@ class EnvironmentChanges(_Fields):
     the others need it stopped and go into a new container. The volume stays.
     """
 
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_without_defaults)
+
     name: Name | _Unchanged = None
     image: Image | _Unchanged = None
     pull: Pull | _Unchanged = None
     env: Variables | _Unchanged = None
     secrets: (
         Annotated[dict[VariableName, Secret | None], Field(max_length=MAX_VARIABLES)] | _Unchanged
-    ) = Field(default=None, description=f"{_SECRETS} Null removes one.")
+    ) = Field(
+        default=None,
+        description=f"{_SECRETS} Null removes one.",
+        json_schema_extra=VARIABLE_NAMES,
+    )
     ports: Ports | _Unchanged = None
     volume_path: VolumePath | None = None
     cpu_limit: Cpus | _Unchanged = None
@@ -163,10 +182,8 @@ class EnvironmentPath(BaseModel):
     environment_id: str = Field(max_length=64, pattern=NO_NUL)
 
 
-class EnvironmentQuery(BaseModel):
+class EnvironmentQuery(PageQuery):
     """Which page of which environments."""
 
     project_id: ProjectId | None = None
     status: EnvironmentStatus | None = None
-    limit: int = Field(default=20, ge=1, le=100)
-    offset: int = Field(default=0, ge=0, le=2**31)

@@ -117,6 +117,26 @@ def test_members_of_every_body_have_an_example_or_are_plain(document: dict[str, 
             assert schema.get("examples"), f"{name}.{member}"
 
 
+def test_operations_have_names_of_their_own(document: dict[str, Any]) -> None:
+    names = [operation(document, route)["operationId"] for route in ROUTES]
+
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch("[a-z_]+", name) for name in names)
+
+
+def test_headers_of_errors_are_documented(
+    document: dict[str, Any], client: FlaskClient, subtests: pytest.Subtests
+) -> None:
+    named = {"401": "WWW-Authenticate", "426": "Upgrade", "429": "Retry-After"}
+    for route in ROUTES:
+        for status, header in named.items():
+            response = operation(document, route)["responses"].get(status)
+            with subtests.test(f"{route} {status}"):
+                assert response is None or set(response["headers"]) == {header}
+    response = client.get("/api/v1/auth/me")
+    assert response.status_code == 401 and named["401"] in response.headers
+
+
 def test_schemas_hold_keywords_of_json_schema_only(document: dict[str, Any]) -> None:
     def keys(value: Any, inside: str = "") -> Iterator[str]:
         if isinstance(value, list):
