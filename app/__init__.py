@@ -19,6 +19,7 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
     from app import (
         access,
         accounts,
+        alerts,
         console,
         environments,
         health,
@@ -58,6 +59,7 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
     lifecycle = Lifecycle()
     presence = Presence(database)
     long = long_requests(settings.threads)
+    received = alerts.build(settings, database)
     app.extensions[EXTENSION] = Components(
         settings=settings,
         lifecycle=lifecycle,
@@ -80,7 +82,8 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
         sessions=sessions.Sessions(database, engine, presence),
         tickets=websockets.Tickets(database),
         sockets=websockets.Sockets(long, lifecycle.draining),
-        monitoring=console.Monitoring(settings.prometheus_url),
+        alerts=received,
+        monitoring=console.build(settings, received),
     )
 
     for blueprint in (
@@ -91,6 +94,7 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
         projects.api,
         quotas.api,
         audit_routes.api,
+        alerts.api,
         environments.api,
         environments.templates_api,
         logs.api,
