@@ -31,15 +31,16 @@ password=$(head -c 18 /dev/urandom | od -An -vtx1 | tr -d ' \n')
 [ ${#password} = 36 ] || { echo "the image lacks head, od or tr"; exit 5; }
 url=http://127.0.0.1:$port/healthz
 unset http_proxy HTTP_PROXY all_proxy ALL_PROXY
+spoken='exec 3<>"/dev/tcp/127.0.0.1/$0"; printf "GET /healthz HTTP/1.0\r\n\r\n" >&3
+    read -r -t 2 line <&3; [[ $line == *" 200 "* ]]'
+has() { command -v "$1" >/dev/null; }
 answers() {
-    if command -v curl >/dev/null; then curl -fs -o /dev/null -m 2 "$url"
-    elif command -v wget >/dev/null; then wget -q -O /dev/null -T 2 "$url"
-    elif command -v bash >/dev/null; then bash -c 'exec 3<>"/dev/tcp/127.0.0.1/$0"
-        printf "GET /healthz HTTP/1.0\r\n\r\n" >&3; read -r line <&3; [[ $line == *" 200 "* ]]' \
-        "$port"
-    else grep -qi ":$(printf %04X "$port") [0-9A-F:]* 0A " /proc/net/tcp /proc/net/tcp6
-    fi 2>/dev/null
-}
+    if has curl && curl -fs -o /dev/null -m 2 "$url"; then return 0; fi
+    if has bash && bash -c "$spoken" "$port"; then return 0; fi
+    if has wget && wget -q -O /dev/null -T 2 "$url"; then return 0; fi
+    ! has curl && ! has bash && ! has wget &&
+        grep -qi ":$(printf %04X "$port") [0-9A-F:]* 0A " /proc/net/tcp /proc/net/tcp6
+} 2>/dev/null
 if answers; then echo "port $port of the container is in use"; exit 5; fi
 umask 077
 [ -d "$folder" ] || folder=

@@ -93,7 +93,7 @@ POST   /console/token                              401 401 401 401 401 401 401 4
 POST   /console/sign-in                            yes yes yes yes yes yes yes yes yes yes
 GET    /console/telemetry                          yes yes yes yes yes 401 yes yes yes yes
 POST   /console/sign-out                           yes yes yes yes yes 401 403 403 403 yes
-"""
+"""  # noqa: E501
 _HEADING, *_LINES = TABLE.strip().splitlines()
 COLUMNS = _HEADING.split()
 CELLS = {tuple(line.split()[:2]): line.split()[2:] for line in _LINES}
