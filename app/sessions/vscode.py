@@ -46,13 +46,18 @@ umask 077
 [ -d "$folder" ] || folder=
 VIBEBOX_SESSION=$session PASSWORD=$password "$0" --bind-addr "0.0.0.0:$port" --auth password \
     --disable-telemetry --disable-update-check ${folder:+"$folder"} >"$log" 2>&1 </dev/null &
+gone() {
+    read -r stat <"/proc/$1/stat" || return 0
+    case ${stat##*) } in [ZX]*) return 0 ;; esac
+    return 1
+} 2>/dev/null
 until answers; do
-    grep -q . "/proc/$!/cmdline" 2>/dev/null || { tail -n 5 "$log"; exit 5; }
+    if gone $!; then tail -n 5 "$log"; exit 5; fi
     left=$((left - 1))
     [ $left -gt 0 ] || { tail -n 5 "$log"; exit 6; }
     sleep 0.2
 done
-grep -q . "/proc/$!/cmdline" 2>/dev/null || { tail -n 5 "$log"; exit 5; }
+if gone $!; then tail -n 5 "$log"; exit 5; fi
 """
 # $0: the mark. Prints the environment of the server, one variable a line.
 _FIND = r"""
