@@ -1,5 +1,7 @@
 """What is run in a container to install and remove extensions. No rules live here."""
 
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.engine import Engine, ExecResult
@@ -59,15 +61,19 @@ class Commands:
         self._engine = engine
         self._program = program
         self._seconds = seconds
+        self._bringing = threading.Lock()
 
-    def install(self, container: str, found: Extension, package: bytes | None) -> Ended:
-        """Install an extension: of the gallery, or from its package."""
-        user, group = self._prepare(container, found)
-        if package is None:
-            target = f"{found.name}@{found.version}" if found.version else found.name
-        else:
+    def install(
+        self, container: str, found: Extension, package: Callable[[], bytes | None]
+    ) -> Ended:
+        """Install an extension: of the gallery, or from what `package` reads."""
+        owner = self._prepare(container, found)
+        target = f"{found.name}@{found.version}" if found.version else found.name
+        if found.uploaded:
             target = f"/tmp/vibebox-{found.id}.vsix"
-            self._engine.put_file(container, target, package, (user, group))
+            # Several copies of a package are in memory meanwhile.
+            with self._bringing:
+                self._engine.put_file(container, target, package() or b"", owner)
         return self._run(container, _INSTALL, found, target)
 
     def remove(self, container: str, found: Extension) -> Ended:

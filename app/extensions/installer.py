@@ -82,7 +82,7 @@ class Installer:
 
     def _install(self, found: Extension, container: str) -> None:
         try:
-            ended = self._commands.install(container, found, self._work.package(found))
+            ended = self._commands.install(container, found, lambda: self._work.package(found))
         except (ContainerNotFoundError, EngineConflictError):
             self._work.postpone(found)
             raise

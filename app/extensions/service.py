@@ -3,6 +3,7 @@
 What is asked for is recorded, and holds for every container that the environment will have.
 """
 
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +42,7 @@ class Extensions:
 
     def __init__(self, database: Database, limit_mb: int) -> None:
         self._database = database
+        self._storing = threading.Lock()
         self.largest = limit_mb * 1024 * 1024
         """Bytes of an uploaded package, at most."""
 
@@ -66,7 +68,9 @@ class Extensions:
         Raises: InvalidInputError for what is none, and as `install`.
         """
         found = packages.read(content)
-        return self._put(identity, environment_id, found.name, found.version, content)
+        # Drivers make several copies of what they store.
+        with self._storing:
+            return self._put(identity, environment_id, found.name, found.version, content)
 
     def list(
         self,

@@ -75,9 +75,7 @@ class Work:
         return found, container
 
     def package(self, found: Extension) -> bytes | None:
-        """Return the package of an uploaded extension."""
-        if not found.uploaded:
-            return None
+        """Return the package of an uploaded extension, None where it is gone with its row."""
         query = select(ExtensionPackage.content).where(ExtensionPackage.extension_id == found.id)
         with self._database.reading() as session:
             return session.scalar(query)
