@@ -7,7 +7,8 @@ from flask_openapi3 import OpenAPI
 from sqlalchemy import select, update
 
 from app.errors import EngineTimeoutError
-from app.sessions import Server, SessionsOnStart
+from app.sessions import SessionsOnStart
+from app.sessions.vscode import Server
 from app.storage import Database, Environment, EnvironmentSession, EnvironmentStatus
 from tests.unit.conftest import User, parts
 from tests.unit.fakes import Failure, FakeEngine
