@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from functools import partial
 from typing import Protocol
 
 from sqlalchemy.orm import Session
@@ -9,6 +10,7 @@ from sqlalchemy.orm import Session
 from app.errors import ContainerNotFoundError, EngineConflictError, StorageError, VibeBoxError
 from app.extensions.commands import Commands, Ended
 from app.extensions.work import Work
+from app.few_at_once import FewAtOnce
 from app.storage import Extension, ExtensionState
 
 AT_ONCE = 3
@@ -40,18 +42,12 @@ class Installer:
         self._work = work
         self._commands = commands
         self._term = term
-        self._busy: set[str] = set()
+        self._threads = FewAtOnce("extensions", AT_ONCE)
 
     def run(self) -> None:
         """Begin what can be begun; returns at once. Call it each second. Raises: StorageError."""
         for environment_id in self._work.waiting():
-            if len(self._busy) >= AT_ONCE:
-                return
-            if environment_id not in self._busy:
-                self._busy.add(environment_id)
-                threading.Thread(
-                    target=self._serve, args=(environment_id,), name="extensions", daemon=True
-                ).start()
+            self._threads.begin(environment_id, partial(self._serve, environment_id))
 
     def _serve(self, environment_id: str) -> None:
         try:
@@ -64,8 +60,6 @@ class Installer:
         except Exception:
             _log.exception("extensions have to wait")
             self._term.over.wait(_AFTER_TROUBLE)
-        finally:
-            self._busy.discard(environment_id)
 
     def _step(self, environment_id: str) -> bool:
         """Do one thing; tell whether there was one."""

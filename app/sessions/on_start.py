@@ -6,7 +6,8 @@ whoever dies after that leaves out a session, which anybody can start, and never
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
@@ -18,11 +19,13 @@ from app.errors import (
     ExecutableMissingError,
     VibeBoxError,
 )
+from app.few_at_once import FewAtOnce
 from app.sessions import programs
 from app.sessions.starting import Starting
 from app.sessions.vscode import Server
 from app.storage import Database, Environment, EnvironmentStatus, SessionType
 
+AT_ONCE = 3
 _log = logging.getLogger(__name__)
 
 
@@ -40,18 +43,21 @@ class SessionsOnStart:
         self._engine = engine
         self._server = server
         self._guard = guard
+        self._threads = FewAtOnce("on-start", AT_ONCE)
         self._starting = Starting(database, engine, server, guard)
 
     def run(self) -> None:
         """Serve the runs that are not served yet. Raises: EngineError, StorageError."""
         for environment in self._read():
+            if not self._threads.takes(environment.id):
+                continue
             try:
                 kinds = self._kinds(environment)
             except (ContainerNotFoundError, EngineConflictError):
                 continue  # it has ended; its record is mended first
-            if self._take(environment):
-                for kind in kinds:
-                    self._start(environment, kind)
+            if self._take(environment) and kinds:
+                # A server takes its time to start; the next environment need not wait for that.
+                self._threads.begin(environment.id, partial(self._start_all, environment, kinds))
 
     def _read(self) -> list[Environment]:
         query = select(Environment).where(
@@ -94,6 +100,13 @@ class SessionsOnStart:
                 .returning(Environment.id)
             )
         return taken is not None
+
+    def _start_all(self, environment: Environment, kinds: Iterable[SessionType]) -> None:
+        try:
+            for kind in kinds:
+                self._start(environment, kind)
+        except Exception:
+            _log.exception("session not begun with the start")
 
     def _start(self, environment: Environment, kind: SessionType) -> None:
         try:

@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 
 SLOW = 2 * PATIENCE
 INSTALLATIONS = "vibebox_extension_installations_total"
-IDLE = 6
+IDLE = 5
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """The sessions that come with a start: which, and once for each run."""
 
+import threading
 from typing import Any
 
 import pytest
@@ -37,7 +38,10 @@ class House:
 
     def after(self) -> list[tuple[str, str, str | None]]:
         """Run the task once; return type, status and address of all sessions."""
+        before = set(threading.enumerate())
         self.task.run()
+        for thread in set(threading.enumerate()) - before:
+            thread.join(30)
         with self.database.reading() as session:
             found = session.scalars(select(EnvironmentSession).order_by(EnvironmentSession.type))
             return [(row.type, row.status, row.connection_url) for row in found]
