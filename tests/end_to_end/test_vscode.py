@@ -221,3 +221,31 @@ def test_extensions(
     assert "vibebox.hello" not in listed()
     assert server.metric(INSTALLATIONS, status="success") == 2
     assert server.metric(INSTALLATIONS, status="failure") == 2
+
+
+def test_installation_that_a_killed_agent_left_is_done_once(
+    server: WebServer, api: Api, agent: Agent, docker_engine: DockerEngine
+) -> None:
+    environment = started(api, docker_engine.busybox)
+    waiting = "while [ ! -e /tmp/go ]; do sleep 0.1; done"
+    program = f"printf '#!/bin/sh\\n{waiting}\\necho $$ >>/tmp/done' >/bin/code-server"
+    executed(docker_engine, environment, "sh", "-c", f"{program}; chmod +x /bin/code-server")
+
+    def at_work() -> list[str]:
+        return executed(docker_engine, environment, "pgrep", "-f", "sh /bin/code-server").split()
+
+    path = f"/environments/{environment}/extensions"
+    assert api.call("POST", path, {"id": "a.b"}).status_code == 202
+    wait_until(lambda: len(at_work()) == 1, SLOW)
+    (first,) = at_work()
+    agent.kill()
+    assert extensions(api, environment)["a.b"]["state"] == "installing"
+
+    agent.start()
+    wait_until(lambda: at_work() not in ([], [first]), SLOW)
+    assert len(at_work()) == 1, "what the first one left is ended"
+    executed(docker_engine, environment, "touch", "/tmp/go")
+    wait_until(lambda: extensions(api, environment)["a.b"]["state"] == "installed", SLOW)
+    assert len(executed(docker_engine, environment, "cat", "/tmp/done").split()) == 1
+    wait_until(lambda: server.metric(INSTALLATIONS, status="success") == 1, PATIENCE)
+    assert server.metric(INSTALLATIONS, status="failure") == 0
