@@ -22,6 +22,7 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
         alerts,
         console,
         environments,
+        extensions,
         health,
         logs,
         openapi,
@@ -79,7 +80,8 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
             settings, database, engine, presence, lifecycle.draining, long
         ),
         logs=logs.build(database),
-        sessions=sessions.Sessions(database, engine, presence),
+        sessions=sessions.Sessions(database, engine, presence, sessions.build_server(settings)),
+        extensions=extensions.Extensions(database, settings.extension_limit_mb),
         tickets=websockets.Tickets(database),
         sockets=websockets.Sockets(long, lifecycle.draining),
         alerts=received,
@@ -102,6 +104,7 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
         logs.streams_api,
         sessions.api,
         sessions.terminals_api,
+        extensions.api,
         websockets.api,
     ):
         app.register_api(blueprint)
