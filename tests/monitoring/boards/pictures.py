@@ -1,6 +1,6 @@
 """`python -m tests.monitoring.boards.pictures DIRECTORY`: pictures of a live stack under load.
 
-The stack of `test_alive`, taken through the same steps and then kept busy for some minutes by
+The stack of `test_alive`, taken through the same steps and then kept busy for a while by
 requests of several kinds, so that curves have a course.
 """
 
@@ -26,7 +26,7 @@ from tests.services.postgresql import PostgreSQL
 from tests.services.prometheus import Prometheus
 from tests.services.registry import Registry
 
-SECONDS = 240
+SECONDS = 150
 CALLERS = 3
 # The more often, the oftener it is listed.
 _PATHS = (
