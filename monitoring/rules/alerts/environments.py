@@ -17,9 +17,9 @@ _KILLED = select("vibebox_environment_exits_total", 'reason="oom"')
 _SECONDS = '{{ $value | printf "%.1f" }} s'
 
 
-def _environments(*matchers: str, by: str = "job", family: str = "vibebox_environments") -> str:
+def _environments(*matchers: str, family: str = "vibebox_environments") -> str:
     """Counts of the database, which each instance reports: never summed over instances."""
-    return f"max by ({by}) ({select(family, *matchers)})"
+    return f"max by (job) ({select(family, *matchers)})"
 
 
 GROUPS = (
@@ -74,7 +74,7 @@ GROUPS = (
                 "30m",
                 both(
                     _environments('status="running"') + " == 0",
-                    f"sum by (job) ({_environments(by='job, status')}) > 0",
+                    f"{_environments()} > 0",
                 ),
                 "No environment is running",
                 "There are environments, and none of them has been running for half an hour.",
@@ -87,8 +87,8 @@ GROUPS = (
                 "1m",
                 f"max by (job) ({select('vibebox_environment_drift')}) > 0",
                 "The records of environments differ from Docker",
-                '{{ $value | printf "%.0f" }} environments have another status than their '
-                "container; the agent mends that within seconds when it is well.",
+                "Environments whose status differs from that of their container: {{ $value }}. "
+                "The agent mends that within seconds when it is well.",
                 "environments",
             ),
             Alert(
