@@ -21,6 +21,7 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
         accounts,
         console,
         environments,
+        extensions,
         health,
         logs,
         openapi,
@@ -77,7 +78,8 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
             settings, database, engine, presence, lifecycle.draining, long
         ),
         logs=logs.build(database),
-        sessions=sessions.Sessions(database, engine, presence),
+        sessions=sessions.Sessions(database, engine, presence, sessions.build_server(settings)),
+        extensions=extensions.Extensions(database, settings.extension_limit_mb),
         tickets=websockets.Tickets(database),
         sockets=websockets.Sockets(long, lifecycle.draining),
         monitoring=console.Monitoring(settings.prometheus_url),
@@ -98,6 +100,7 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
         logs.streams_api,
         sessions.api,
         sessions.terminals_api,
+        extensions.api,
         websockets.api,
     ):
         app.register_api(blueprint)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from app.console import Monitoring
     from app.engine import Engine
     from app.environments.service import Environments
+    from app.extensions import Extensions
     from app.health.checks import Checks
     from app.lifecycle import Lifecycle
     from app.logs.service import Logs
@@ -49,6 +50,7 @@ class Components:
     environments: "Environments"
     logs: "Logs"
     sessions: "Sessions"
+    extensions: "Extensions"
     tickets: "Tickets"
     sockets: "Sockets"
     monitoring: "Monitoring"

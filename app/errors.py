@@ -379,6 +379,23 @@ class SessionStartError(VibeBoxError):
     title = "The session could not be started"
 
 
+class ExtensionNotFoundError(VibeBoxError):
+    """The environment is to have no such extension."""
+
+    status = 404
+    slug = "extension-not-found"
+    title = "Extension not found"
+    default_detail = "The environment has no extension of this id; list those that it has."
+
+
+class ExtensionConflictError(VibeBoxError):
+    """The extension is being installed or removed."""
+
+    status = 409
+    slug = "extension-conflict"
+    title = "The extension is in another state"
+
+
 # --- storage ----------------------------------------------------------------------------------
 
 

@@ -43,6 +43,7 @@ class Action(StrEnum):
     ENVIRONMENT_DELETE = "environment.delete"
     ENVIRONMENT_OPERATE = "environment.operate"
     SESSION_USE = "session.use"
+    EXTENSION_CHANGE = "extension.change"
     PROJECT_READ = "project.read"
     PROJECT_CREATE = "project.create"
     PROJECT_CHANGE = "project.change"
@@ -77,7 +78,7 @@ _CHIEFS = frozenset({Role.OWNER, Role.ADMIN})
 
 RULES: dict[Action, Rule] = {
     Action.ENVIRONMENT_READ: Rule(
-        Scope.READ, _ALL, "see environments, their logs, sessions and use"
+        Scope.READ, _ALL, "see environments, their logs, sessions, extensions and use"
     ),
     Action.ENVIRONMENT_CREATE: Rule(Scope.WRITE, _MAKERS, "create environments"),
     Action.ENVIRONMENT_CHANGE: Rule(Scope.WRITE, _MAKERS, "change environments"),
@@ -88,6 +89,7 @@ RULES: dict[Action, Rule] = {
     Action.SESSION_USE: Rule(
         Scope.EXECUTE, _MAKERS, "start and end sessions, and use their terminals"
     ),
+    Action.EXTENSION_CHANGE: Rule(Scope.EXECUTE, _MAKERS, "install and remove extensions"),
     Action.PROJECT_READ: Rule(Scope.READ, _ALL, "see projects"),
     Action.PROJECT_CREATE: Rule(Scope.WRITE, _CHIEFS, "create projects"),
     Action.PROJECT_CHANGE: Rule(Scope.WRITE, _CHIEFS, "rename projects"),

@@ -16,7 +16,9 @@ class NewSession(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     type: SessionType = Field(
-        description="tmux outlives its terminals, a shell is its terminal.", examples=["tmux"]
+        description="tmux outlives its terminals, a shell is its terminal; a VS Code server is "
+        "reached by its connection_url.",
+        examples=["tmux"],
     )
 
 
@@ -52,10 +54,20 @@ class SessionView(BaseModel):
     type: SessionType
     status: SessionStatus
     name: str = Field(examples=["vibebox-0f8c2a52"])
+    connection_url: str | None = Field(
+        description="Where a VS Code server is reached.", examples=["http://127.0.0.1:32768/"]
+    )
     exit_code: int | None = Field(description="Of a shell that has ended, where it is known.")
     created_at: datetime
     last_active_at: datetime
     ended_at: datetime | None
+
+
+class ConnectionView(BaseModel):
+    """How to get to a VS Code server."""
+
+    connection_url: str = Field(examples=["http://127.0.0.1:32768/"])
+    password: str = Field(description="What its page asks for.")
 
 
 class SessionPageView(BaseModel):

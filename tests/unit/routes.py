@@ -11,6 +11,7 @@ UNKNOWN = {
     "team_id": "team-not-found",
     "api_key_id": "api-key-not-found",
     "session_id": "session-not-found",
+    "extension_id": "extension-not-found",
 }
 """What answers an id that nothing has; of several ids in a path the first one decides."""
 _PARAMETER = re.compile("<(.*?)>")
@@ -32,6 +33,8 @@ class Route:
     good: dict[str, Any] | None = None
     operator: bool = False
     optional: bool = False
+    raw: bool = False
+    """Whether its body is a file and no JSON."""
 
     @property
     def path(self) -> str:
@@ -51,6 +54,7 @@ class Route:
 
 _AUTH, _ENVIRONMENTS = "/api/v1/auth", "/api/v1/environments"
 _ONE = f"{_ENVIRONMENTS}/<environment_id>"
+_EXTENSIONS = f"{_ONE}/extensions"
 _SESSION = "/api/v1/sessions/<session_id>"
 _KEYS, _TEAMS, _PROJECTS = "/api/v1/api-keys", "/api/v1/teams", "/api/v1/projects"
 _TEAM, _PROJECT = f"{_TEAMS}/<team_id>", f"{_PROJECTS}/<project_id>"
@@ -119,6 +123,12 @@ ROUTES = (
     _guarded("GET", f"{_ONE}/sessions", bad="status=asleep"),
     _guarded("GET", _SESSION),
     _guarded("DELETE", _SESSION),
+    _guarded("GET", f"{_SESSION}/connection"),
+    _guarded("POST", _EXTENSIONS, {"id": "ms-python.python"}),
+    Route("POST", f"{_EXTENSIONS}/upload", True, raw=True),
+    _guarded("GET", _EXTENSIONS, bad="state=asleep"),
+    _guarded("GET", f"{_EXTENSIONS}/<extension_id>"),
+    _guarded("DELETE", f"{_EXTENSIONS}/<extension_id>"),
     _guarded("GET", f"{_SESSION}/terminal", bad="cols=0"),
     _guarded("GET", f"{_ONE}/status/stream", bad=f"ticket={'x' * 129}"),
     _guarded("GET", f"{_ONE}/logs/stream", bad="cursor=nowhere"),

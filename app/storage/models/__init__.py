@@ -25,6 +25,7 @@ from app.storage.models.environments import (
     PullPolicy,
     PullStatus,
 )
+from app.storage.models.extensions import Extension, ExtensionPackage, ExtensionState
 from app.storage.models.logs import LogCursor, LogEntry, LogStream, LogUsage
 from app.storage.models.service import AuditEntry, EventCount, Installation, Lease, Process
 from app.storage.models.sessions import (
@@ -45,6 +46,9 @@ __all__ = [
     "EnvironmentStatus",
     "EventCount",
     "ExitReason",
+    "Extension",
+    "ExtensionPackage",
+    "ExtensionState",
     "ImagePull",
     "Installation",
     "Lease",

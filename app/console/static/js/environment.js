@@ -2,9 +2,11 @@
 
 import { api } from "./access.js";
 import { make, notice, one, repeat, say, showProblem } from "./dom.js";
+import { mountExtensions } from "./extensions.js";
 import { mountLogs } from "./logs.js";
 import { actionButtons, remark, replaceButtons, statusChip } from "./statuses.js";
 import { mountTerminal } from "./terminal.js";
+import { mountVsCode } from "./vscode.js";
 
 const SECONDS = 1.5;
 const reasons = {
@@ -90,4 +92,6 @@ export function mountEnvironment(here) {
   repeat(signal, SECONDS, refresh);
   mountLogs(here, path);
   mountTerminal(here, path);
+  mountVsCode(here, path);
+  mountExtensions(here, path);
 }
