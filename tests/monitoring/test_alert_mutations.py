@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import require
 from tests.monitoring.mutations import matchers, mutants, without_matcher
-from tests.monitoring.rules import ALERTS, Rule, alert, records_of, run, cases_of
+from tests.monitoring.rules import ALERTS, Rule, alert, cases_of, records_of, run
 from tests.services.prometheus import Prometheus
 
 # The objectives' records are held by an independent calculation (test_slo_burn_rates.py).

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import require
-from tests.monitoring.rules import ALERTS, TESTS, alert, records_of, run, cases_of
+from tests.monitoring.rules import ALERTS, TESTS, alert, cases_of, records_of, run
 from tests.services.prometheus import Prometheus
 
 KINDS = ("fires on time", "silent just under", "silent without series", "two instances")
