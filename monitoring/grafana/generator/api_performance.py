@@ -108,6 +108,9 @@ _ROUTES = Row(
             thresholds=_SLOW,
             snapshot=True,
             columns=(("p95", "s"), ("p50", "s"), ("rate", "reqps")),
+            widths=(("method", 110), ("route", 700)),
+            # Ten lines and the heading.
+            height=11,
         ),
     ),
 )

@@ -39,7 +39,8 @@ def _timeseries(_panel: Panel) -> Json:
             "displayMode": "list",
             "placement": "bottom",
             "showLegend": True,
-            "calcs": ["lastNotNull", "max"],
+            # Values beside the names would leave no room for the curves; the tooltip has them.
+            "calcs": [],
         },
         "tooltip": dict(_TOOLTIP),
     }
@@ -123,19 +124,26 @@ def field_config(panel: Panel) -> Json:
         defaults["min"] = least or 0
     if greatest is not None:
         defaults["max"] = greatest
+    if panel.decimals is not None:
+        defaults["decimals"] = panel.decimals
     if panel.empty:
         defaults["noValue"] = panel.empty
     if panel.kind == "timeseries":
         defaults["custom"] = _curves(panel)
-    overrides = [
+    return {"defaults": defaults, "overrides": _overrides(panel)}
+
+
+def _overrides(panel: Panel) -> list[Json]:
+    """Return what is different in single columns of a table."""
+    units = [(name, "unit", unit) for name, unit in panel.columns if unit != panel.unit]
+    widths = [(name, "custom.width", width) for name, width in panel.widths]
+    return [
         {
             "matcher": {"id": "byName", "options": name},
-            "properties": [{"id": "unit", "value": unit}],
+            "properties": [{"id": key, "value": value}],
         }
-        for name, unit in panel.columns
-        if unit != panel.unit
+        for name, key, value in (*units, *widths)
     ]
-    return {"defaults": defaults, "overrides": overrides}
 
 
 def _color_mode(panel: Panel) -> str:
@@ -150,7 +158,9 @@ def _curves(panel: Panel) -> Json:
         "lineInterpolation": "linear",
         "lineWidth": 1,
         "fillOpacity": 30 if panel.stacked else 8,
-        "showPoints": "never",
+        # Automatic: a value between two gaps would be no line, and not seen at all.
+        "showPoints": "auto",
+        "pointSize": 4,
         "spanNulls": False,
         "stacking": {"mode": "normal" if panel.stacked else "none", "group": "A"},
         "thresholdsStyle": {"mode": "dashed" if len(panel.thresholds) > 1 else "off"},

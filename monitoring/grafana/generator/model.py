@@ -51,7 +51,7 @@ def _placed(rows: Sequence[Row]) -> Iterator[Json]:
         yield _heading(row, number, y)
         number, y = number + 1, y + 1
         for line in _lines(row):
-            x, height = 0, max(_HEIGHTS.get(panel.kind, _HEIGHT) for panel in line)
+            x, height = 0, max(panel.height or _HEIGHTS.get(panel.kind, _HEIGHT) for panel in line)
             for panel in line:
                 yield _panel(panel, number, {"x": x, "y": y, "w": panel.width, "h": height})
                 number, x = number + 1, x + panel.width

@@ -37,6 +37,9 @@ class Panel:
         bounds: least and greatest value of the axis.
         mappings: texts for values, as Grafana writes them.
         columns: of a table: names and units of the values, one for each query.
+        widths: of a table: names and widths in pixels of columns that would be too wide or narrow.
+        height: lines of the grid, where it is not what its kind has.
+        decimals: digits behind the point, where Grafana's own choice reads badly.
         empty: what stands there while there is nothing to show, and that is a good sign.
     """
 
@@ -53,6 +56,9 @@ class Panel:
     bounds: tuple[float | None, float | None] = (None, None)
     mappings: Mapping[str, Mapping[str, Any]] | None = None
     columns: tuple[tuple[str, str], ...] = ()
+    widths: tuple[tuple[str, int], ...] = ()
+    height: int | None = None
+    decimals: int | None = None
     empty: str | None = None
 
 

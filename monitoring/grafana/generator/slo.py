@@ -101,7 +101,8 @@ _BUDGETS = Row(
             "The share that is left of 30 days, at each moment.",
             "percentunit",
             (f"min by (slo) ({_recorded(_BUDGET)})", "{{slo}}"),
-            bounds=(None, 1),
+            # Deeper it is lost either way, and the rest of the course would look flat.
+            bounds=(-1, 1),
             thresholds=_LEFT,
         ),
     ),
@@ -135,6 +136,7 @@ _OBJECTIVES = Row(
                 ("bad in the time shown", "percentunit"),
                 *((f"burn {window}", "none") for window in _WINDOWS),
             ),
+            height=4,
             down="api-performance",
         ),
         graph(

@@ -46,7 +46,7 @@ _NOW = Row(
             "samples",
             "Of the largest instance. It grows with the routes that are asked, never with users, "
             "paths or replaced workers.",
-            "short",
+            "none",
             thresholds=steps("green", yellow=20000),
         ),
         stat(
@@ -56,7 +56,8 @@ _NOW = Row(
             "left out",
             "Parts of scrapes that could not be read in the time shown. MetricsCollectErrors warns "
             "of each.",
-            "short",
+            "none",
+            decimals=0,
             thresholds=_NONE,
             snapshot=True,
         ),
@@ -67,7 +68,8 @@ _NOW = Row(
             "values",
             "Counted under `other` in the time shown: clients' own methods, or a list in the code "
             "that is not complete.",
-            "short",
+            "none",
+            decimals=0,
             thresholds=steps("green", yellow=1),
             snapshot=True,
         ),
@@ -190,7 +192,8 @@ _TRUTH = Row(
             "out of memory",
             "Containers that the kernel ended in the time shown. EnvironmentsKilledByMemory warns "
             "of each.",
-            "short",
+            "none",
+            decimals=0,
             thresholds=_NONE,
             snapshot=True,
             down="environments",

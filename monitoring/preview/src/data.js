@@ -2,6 +2,7 @@
 import {
   FieldType,
   getDisplayProcessor,
+  getMinMaxAndDelta,
   reduceField,
   standardTransformers,
   standardTransformersRegistry,
@@ -21,7 +22,7 @@ export async function framesOf(panel, source, width, theme) {
   for (const field of frames.flatMap((frame) => frame.fields)) {
     configure(field, panel, theme);
     if (field.type === FieldType.number) {
-      field.state = { ...field.state, seriesIndex: series++ };
+      field.state = { ...field.state, seriesIndex: series++, range: getMinMaxAndDelta(field) };
     }
   }
   return frames;
@@ -44,9 +45,14 @@ function curve(points, labels, target) {
     refId: target.refId,
     fields: [
       { name: 'Time', type: FieldType.time, values: points.map(([moment]) => moment * 1000) },
-      { name: 'Value', type: FieldType.number, values: points.map(([, value]) => Number(value)), labels, config },
+      { name: 'Value', type: FieldType.number, values: points.map(([, value]) => drawable(value)), labels, config },
     ],
   });
+}
+
+/** Return a value as a number; what is none (NaN: a quantile of nothing) is a gap, as in Grafana. */
+function drawable(value) {
+  return value !== null && Number.isFinite(Number(value)) ? Number(value) : null;
 }
 
 function table(found, target, lettered) {
@@ -85,12 +91,15 @@ function configure(field, panel, theme) {
   const defaults = field.type === FieldType.number ? panel.fieldConfig.defaults : {};
   const name = field.config.displayNameFromDS ?? field.config.displayName ?? field.name;
   const own = {};
+  const custom = { ...defaults.custom };
   for (const override of panel.fieldConfig.overrides) {
     if (override.matcher.id === 'byName' && override.matcher.options === name) {
-      override.properties.forEach((property) => { own[property.id] = property.value; });
+      override.properties.forEach(({ id, value }) => {
+        (id.startsWith('custom.') ? custom : own)[id.replace('custom.', '')] = value;
+      });
     }
   }
-  field.config = { ...defaults, ...field.config, ...own, custom: { ...defaults.custom } };
+  field.config = { ...defaults, ...field.config, ...own, custom };
   field.display = getDisplayProcessor({ field, theme, timeZone: 'utc' });
 }
 

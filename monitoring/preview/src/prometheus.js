@@ -1,6 +1,8 @@
 // Asks Prometheus what Grafana's data source would ask it.
 
 const DURATION = /^(\d+)(ms|s|m|h)$/;
+const DEADLINE = 20000;
+const ATTEMPTS = 3;
 const SECONDS = { ms: 0.001, s: 1, m: 60, h: 3600 };
 
 /** Return the seconds of a duration such as 15s. */
@@ -42,18 +44,36 @@ export class Source {
     return this.#ask('query', { query: this.filled(expression), time: this.to });
   }
 
-  /** Return the series over the time shown. */
-  range(expression, width) {
-    const query = this.filled(expression);
-    return this.#ask('query_range', { query, start: this.from, end: this.to, step: this.step(width) });
+  /** Return the series over the time shown, a point for each step: null where there is no value. */
+  async range(expression, width) {
+    const [query, step] = [this.filled(expression), this.step(width)];
+    const found = await this.#ask('query_range', { query, start: this.from, end: this.to, step });
+    const steps = Array.from({ length: Math.floor((this.to - this.from) / step) + 1 }, (_, n) => this.from + n * step);
+    return found.map(({ metric, values }) => {
+      const known = new Map(values.map(([moment, value]) => [moment.toFixed(3), value]));
+      return { metric, values: steps.map((moment) => [moment, known.get(moment.toFixed(3)) ?? null]) };
+    });
   }
 
   async #ask(path, parameters) {
     const address = `${this.url}/api/v1/${path}?${new URLSearchParams(parameters)}`;
-    const answer = await (await fetch(address, { signal: AbortSignal.timeout(20000) })).json();
+    const answer = await (await patiently(address)).json();
     if (answer.status !== 'success') {
       throw new Error(answer.error);
     }
     return answer.data.result;
+  }
+}
+
+/** Fetch, again when the connection was closed: many queries at once share a few of them. */
+async function patiently(address) {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await fetch(address, { signal: AbortSignal.timeout(DEADLINE) });
+    } catch (error) {
+      if (attempt === ATTEMPTS) {
+        throw error;
+      }
+    }
   }
 }

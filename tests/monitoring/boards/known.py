@@ -12,9 +12,6 @@ from app.telemetry.family import OTHER
 
 ROOT = Path(__file__).parents[3]
 RULES = ROOT / "monitoring" / "prometheus"
-EXTENSIONS = "vibebox_extension_installations_total"
-"""Panels read it; until the catalogue declares it they are known to be empty, and only they."""
-
 _COUNTED_IN_DATABASE = ("environments", "sessions", "users")
 _OF_A_SCRAPE = ("up", "scrape_duration_seconds", "scrape_samples_scraped")
 TARGET_LABELS = frozenset({"job", "instance"})
@@ -33,7 +30,6 @@ class Sample:
 def samples() -> dict[str, Sample]:
     """Return everything that a query may select, by name."""
     found = {name: Sample("gauge", {}) for name in _OF_A_SCRAPE}
-    found[EXTENSIONS] = Sample("counter", {"status": None})
     found["ALERTS"] = Sample("gauge", dict.fromkeys(("alertname", "alertstate", "severity")))
     for family in catalogue.FAMILIES:
         labels = {

@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from app.telemetry import catalogue
 from tests.end_to_end.api import Api
 from tests.end_to_end.families import accounts, agents, environments, failures
 from tests.end_to_end.families.accounts import expect
@@ -19,9 +18,7 @@ from tests.end_to_end.families.environments import act
 from tests.end_to_end.families.moves import Moves, answered, labels_of, moves
 from tests.end_to_end.families.stack import Stack, Step, rule_of
 from tests.end_to_end.sockets import Screen, opened
-from tests.monitoring.boards.known import EXTENSIONS
 from tests.services.host_image import import_host_image
-from tests.unit.routes import ROUTES
 
 GUEST = "guest@example.org"
 _FAILURES = ("one more container", "measured use of a hung engine", "what nobody foresaw")
@@ -34,7 +31,6 @@ STEPS: tuple[Step, ...] = (
 
 SLOW = "/api/v1/projects"
 _SLOW_CALLERS, _SLOW_SECONDS = 6, 1.6
-_EXTENSIONS_RULE = "/api/v1/environments/<environment_id>/extensions"
 LINES = {"stdout": 2, "stderr": 1}
 
 
@@ -105,17 +101,17 @@ def sessions_in_use(stack: Stack) -> Iterator[int]:
         yield 4
 
 
-def install_extension(stack: Stack) -> bool:
-    """Ask for an extension where there is no VS Code server; return whether there is the route.
+def active_sessions(stack: Stack, kind: str) -> int:
+    """Return how many sessions of the type are in use, as the API lists them."""
+    path = f"/environments/{stack.kept['tools']}/sessions"
+    listed = expect(200, stack.api.call("GET", path))["items"]
+    return sum((item["type"], item["status"]) == (kind, "active") for item in listed)
 
-    The family and the route come together: one without the other is a panel that stays empty.
-    """
-    there = any(route.rule == _EXTENSIONS_RULE for route in ROUTES)
-    assert there is (EXTENSIONS in {family.name for family in catalogue.FAMILIES})
-    if there:
-        path = f"/environments/{stack.kept['two']}/extensions"
-        expect(202, stack.api.call("POST", path, {"id": "nobody.nothing@1.0.0"}))
-    return there
+
+def install_extension(stack: Stack) -> None:
+    """Ask for an extension where there is no VS Code server: it fails."""
+    path = f"/environments/{stack.kept['two']}/extensions"
+    expect(202, stack.api.call("POST", path, {"id": "nobody.nothing@1.0.0"}))
 
 
 def by(record: Moves, name: str, *labels: str, **wanted: str) -> Counter[tuple[str, ...]]:

@@ -1,6 +1,6 @@
 """`python -m tests.monitoring.boards.pictures DIRECTORY`: pictures of a live stack under load.
 
-The stack of `test_alive`, taken through the same steps and then kept busy for some minutes by
+The stack of `test_alive`, taken through the same steps and then kept busy for a while by
 requests of several kinds, so that curves have a course.
 """
 
@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
+from monitoring.preview.__main__ import PLACE
+from monitoring.preview.site import build
 from tests.end_to_end.api import Api
 from tests.end_to_end.families import agents
 from tests.end_to_end.families.accounts import ADA
@@ -26,7 +28,7 @@ from tests.services.postgresql import PostgreSQL
 from tests.services.prometheus import Prometheus
 from tests.services.registry import Registry
 
-SECONDS = 240
+SECONDS = 150
 CALLERS = 3
 # The more often, the oftener it is listed.
 _PATHS = (
@@ -40,6 +42,7 @@ _ACTIONS = ("restart", "pause", "unpause", "stop", "start", "start")
 
 def main(directory: Path) -> int:
     """Write the pictures; return the exit code of the preview."""
+    build(PLACE)
     with ExitStack() as services:
         engine = services.enter_context(closing(DockerEngine()))
         postgresql = services.enter_context(closing(PostgreSQL()))
@@ -52,6 +55,8 @@ def main(directory: Path) -> int:
         load.warm_up(stack)
         load.run_steps(stack)
         load.write_lines(stack)
+        load.install_extension(stack)
+        agents.upload_again(stack)
         with load.sessions_in_use(stack), _callers(stack):
             _keep_busy(stack, begun + SECONDS)
             return _draw(prometheus, round(time.monotonic() - begun) - 10, directory)
@@ -97,9 +102,10 @@ def _keep_busy(stack: Stack, until: float) -> None:
         lambda: stack.api.call("GET", f"/environments/{stack.kept['tools']}/stats"),
         lambda: stack.api.ask("GET", "/health/ready"),
         lambda: stack.api.ask("BREW", "/"),
+        lambda: agents.upload(stack),
         lambda: trip_over_the_schema(stack),
     )
-    weights = (6, 8, 2, 2, 1, 0.3)
+    weights = (6, 8, 2, 2, 1, 1, 0.1)
     while time.monotonic() < until:
         random.choices(chores, weights)[0]()
         time.sleep(0.3)
