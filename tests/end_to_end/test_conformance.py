@@ -23,6 +23,7 @@ from pathlib import Path
 
 import pytest
 
+from app.secret_values import new_key
 from tests.end_to_end.api import PASSWORD, Api
 from tests.services import http as plain
 from tests.services.docker_engine import DockerEngine
@@ -56,7 +57,7 @@ def server(
     repository, _, tag = IMAGE.partition(":")
     client.tag(docker_engine.busybox, repository, tag)
     env = {**ENVIRONMENT, "DATABASE_URL": postgresql.new_database()}
-    env["DOCKER_HOST"] = docker_engine.host
+    env |= {"DOCKER_HOST": docker_engine.host, "VIBEBOX_SECRET_KEYS": new_key()}
     directory = tmp_path_factory.mktemp("conformance")
     with WebServer(directory, env, workers=2, threads=16) as server:
         with Api(server.url) as api:
