@@ -52,7 +52,7 @@ Pull = Annotated[
 ]
 # To a change, null is no value of the others.
 _MAY_BE_NULL = {"volume_path", "expires_at"}
-_IMAGE_OR_TEMPLATE = [
+_IMAGE_OR_TEMPLATE: list[Any] = [
     {"required": [name], "properties": {name: {"type": "string"}}} for name in ("image", "template")
 ]
 

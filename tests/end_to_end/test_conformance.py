@@ -69,7 +69,7 @@ def server(
 
 
 def run_schemathesis(server: WebServer, seed: int) -> subprocess.CompletedProcess[str]:
-    program = Path(sys.executable).with_name("schemathesis")
+    program = str(Path(sys.executable).with_name("schemathesis"))
     document = f"{server.url}/openapi/openapi.json"
     command = [program, f"--config-file={HERE}/schemathesis.toml", "--no-color", "run", document]
     env = {
