@@ -14,7 +14,6 @@ import http.client
 import json
 import os
 import random
-import re
 import subprocess
 import sys
 from collections import defaultdict
@@ -38,8 +37,6 @@ OPERATOR, TOKEN = "op@example.org", "told-by-alertmanager"
 IMAGE = "python:3.12-slim"
 """The image of the document's examples: what it asks for can so be started."""
 SOCKETS = ("/terminal", "/status/stream", "/logs/stream")
-# What needs a running environment or a session: whether a run comes so far is a matter of luck.
-LUCKY = re.compile(r"/api/v1/sessions/|/(pause|unpause|stats|restart|sessions|stop)$")
 ENVIRONMENT = {
     "VIBEBOX_ARGON2_TIME_COST": "1",
     "VIBEBOX_ARGON2_MEMORY_KIB": "8",
@@ -107,15 +104,17 @@ def test_answers_are_those_of_the_document(server: WebServer) -> None:
 
     assert result.returncode == 0, f"seed {seed}\n{result.stdout}{result.stderr}"
     found = answers(server)
+    refused = []
     for route in ROUTES:
         statuses = found[route.method, route.rule]
         assert statuses, f"{route} was not asked"
         assert max(statuses) < 500, f"{route}: {statuses}"
-        if route.guarded:
-            assert 401 in statuses, f"nobody asked {route} without a token"
-        # Most of the work is done in earnest, not only refused.
-        if not (LUCKY.search(route.rule) or route.rule.endswith(SOCKETS)):
-            assert min(statuses) < 300, f"{route} has only refused: {statuses}, seed {seed}"
+        if min(statuses) >= 300:
+            refused.append(str(route))
+        elif route.guarded:
+            assert 401 in statuses, f"{route} was not asked without a token"
+    # Most routes have done what they are for: who is only refused finds little.
+    assert len(refused) < len(ROUTES) / 2, f"only refused: {refused}, seed {seed}"
 
 
 class Handshake:
