@@ -19,6 +19,7 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
     from app import (
         access,
         accounts,
+        alerts,
         console,
         environments,
         extensions,
@@ -59,6 +60,7 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
     lifecycle = Lifecycle()
     presence = Presence(database)
     long = long_requests(settings.threads)
+    received = alerts.build(settings, database)
     app.extensions[EXTENSION] = Components(
         settings=settings,
         lifecycle=lifecycle,
@@ -82,7 +84,8 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
         extensions=extensions.Extensions(database, settings.extension_limit_mb),
         tickets=websockets.Tickets(database),
         sockets=websockets.Sockets(long, lifecycle.draining),
-        monitoring=console.Monitoring(settings.prometheus_url),
+        alerts=received,
+        monitoring=console.build(settings, received),
     )
 
     for blueprint in (
@@ -93,6 +96,7 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
         projects.api,
         quotas.api,
         audit_routes.api,
+        alerts.api,
         environments.api,
         environments.templates_api,
         logs.api,

@@ -8,6 +8,7 @@ from flask import current_app
 if TYPE_CHECKING:
     from app.accounts import ApiKeys, Attempts
     from app.accounts.service import Accounts
+    from app.alerts import Alerts
     from app.audit.service import AuditLog
     from app.console import Monitoring
     from app.engine import Engine
@@ -53,6 +54,7 @@ class Components:
     extensions: "Extensions"
     tickets: "Tickets"
     sockets: "Sockets"
+    alerts: "Alerts"
     monitoring: "Monitoring"
 
     def start(self) -> None:

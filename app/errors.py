@@ -117,6 +117,17 @@ class MetricsForbiddenError(VibeBoxError):
     )
 
 
+class AlertsNotReceivedError(VibeBoxError):
+    """The operator has not set the token with which Alertmanager tells its alerts."""
+
+    status = 403
+    slug = "alerts-not-received"
+    title = "Alerts are not received"
+    default_detail = (
+        "Set VIBEBOX_ALERTS_TOKEN, and have Alertmanager send its value as a bearer token."
+    )
+
+
 class PermissionDeniedError(VibeBoxError):
     """The caller is known, and may not do this."""
 

@@ -24,6 +24,7 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 _MAY_HOLD_SECRETS = (
     "DATABASE_URL",
     "DOCKER_HOST",
+    "VIBEBOX_ALERTS_TOKEN",
     "VIBEBOX_METRICS_TOKEN",
     "VIBEBOX_PROMETHEUS_URL",
     "VIBEBOX_RATE_LIMIT_STORAGE",
@@ -96,6 +97,18 @@ class Settings(BaseSettings):
         None,
         "Address of the Prometheus that scrapes the service: the console shows request rate, "
         "latency and firing alerts from there to everybody who signs in.",
+    )
+    alerts_token: SecretStr | None = _own(
+        None,
+        "Bearer token with which Alertmanager sends alerts to /api/v1/alerts; the console then "
+        "shows those, and does not ask Prometheus for alerts.",
+    )
+    alerts_expire: float = _own(
+        900,
+        "Seconds for which an alert that Alertmanager does not repeat counts as firing; more than "
+        "twice the repeat_interval of its route.",
+        gt=0,
+        le=366 * 86400,
     )
 
     # Logging.

@@ -57,6 +57,7 @@ class Action(StrEnum):
     AUDIT_READ = "audit.read"
     QUOTA_READ = "quota.read"
     QUOTA_CHANGE = "quota.change"
+    ALERT_READ = "alert.read"
     API_KEY_READ = "api_key.read"
     API_KEY_CHANGE = "api_key.change"
     LOGOUT = "logout"
@@ -103,6 +104,7 @@ RULES: dict[Action, Rule] = {
     Action.AUDIT_READ: Rule(Scope.READ, _CHIEFS, "read the audit log of a project or team"),
     Action.QUOTA_READ: Rule(Scope.READ, _ALL, "see quotas and what is used of them"),
     Action.QUOTA_CHANGE: Rule(Scope.WRITE, _NONE, "set quotas", Who.OPERATOR),
+    Action.ALERT_READ: Rule(Scope.READ, _NONE, "see the alerts of the service", Who.ANYBODY),
     Action.API_KEY_READ: Rule(Scope.READ, _NONE, "see their own API keys", Who.ANYBODY),
     Action.API_KEY_CHANGE: Rule(Scope.WRITE, _NONE, "make and revoke API keys", Who.LOGIN),
     Action.LOGOUT: Rule(Scope.WRITE, _NONE, "log out", Who.LOGIN),

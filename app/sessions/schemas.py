@@ -5,6 +5,7 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.fields import NO_NUL
+from app.paging import PageQuery
 from app.sessions.terminal import LARGEST
 from app.storage import SessionStatus, SessionType
 from app.websockets.schemas import TicketQuery
@@ -28,12 +29,10 @@ class SessionPath(BaseModel):
     session_id: str = Field(max_length=64, pattern=NO_NUL)
 
 
-class SessionQuery(BaseModel):
+class SessionQuery(PageQuery):
     """Which page of which sessions."""
 
     status: SessionStatus | None = None
-    limit: int = Field(default=20, ge=1, le=100)
-    offset: int = Field(default=0, ge=0, le=2**31)
 
 
 class TerminalQuery(TicketQuery):

@@ -24,6 +24,7 @@ from tests.unit.support import ORIGIN, PASSWORD
 # with one scope each; op: an operator of the service who is in no team.
 # The console's pages are shells that hold nothing of anybody's, and its tokens are for the cookie
 # of a login, whatever bearer token comes along.
+# Alerts are told by Alertmanager, with a token that is not set here.
 # yes: the answer is none of 401, 403 and 404 (it may be a conflict).
 TABLE = """
                                                    own adm dev vie str ano  r   w   x  op
@@ -57,6 +58,8 @@ GET    /api/v1/quota                               yes yes yes yes 404 401 yes 4
 PUT    /api/v1/users/<user_id>/quota               403 403 403 403 403 401 403 403 403 yes
 PUT    /api/v1/teams/<team_id>/quota               403 403 403 403 403 401 403 403 403 yes
 GET    /api/v1/audit                               yes yes yes yes yes 401 yes 403 403 yes
+POST   /api/v1/alerts                              403 403 403 403 403 403 403 403 403 403
+GET    /api/v1/alerts                              yes yes yes yes yes 401 yes 403 403 yes
 POST   /api/v1/environments                        yes yes yes 403 404 401 403 yes 403 404
 GET    /api/v1/environments                        yes yes yes yes yes 401 yes 403 403 yes
 GET    /api/v1/environments/<environment_id>       yes yes yes yes 404 401 yes 403 403 404

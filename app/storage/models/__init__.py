@@ -14,6 +14,7 @@ from app.storage.models.accounts import (
     TokenKind,
     User,
 )
+from app.storage.models.alerts import Alert
 from app.storage.models.base import Base, new_id, utc_now
 from app.storage.models.environments import (
     ContainerExit,
@@ -36,6 +37,7 @@ from app.storage.models.sessions import (
 )
 
 __all__ = [
+    "Alert",
     "ApiKey",
     "AuditEntry",
     "AuthToken",

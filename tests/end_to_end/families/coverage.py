@@ -187,6 +187,7 @@ STATEMENTS: Mapping[str, tuple[str, ...]] = {
         ),
         _ALL,
     ),
+    "alerts": ("select", "insert", "delete"),
     "audit_entries": ("select", "insert", "delete"),
     "event_counts": ("select", "insert", "update"),
     "extension_packages": ("select", "insert", "delete"),
@@ -203,6 +204,7 @@ STATEMENTS: Mapping[str, tuple[str, ...]] = {
 
 _KEPT = "a row that stays for as long as what it belongs to, which takes it along"
 NO_STATEMENT_YET: Mapping[str, Mapping[str, str]] = {
+    "alerts": {"update": "an alert that is told again is written by INSERT … ON CONFLICT"},
     "audit_entries": {"update": "what happened is never rewritten"},
     "event_counts": {"delete": _KEPT},
     "extension_packages": {"update": "a package is replaced by another one"},
