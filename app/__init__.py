@@ -58,6 +58,7 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
     lifecycle = Lifecycle()
     presence = Presence(database)
     long = long_requests(settings.threads)
+    lookout = websockets.Lookout()
     app.extensions[EXTENSION] = Components(
         settings=settings,
         lifecycle=lifecycle,
@@ -74,12 +75,12 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
         quotas=quotas.build(settings, database),
         audit_log=AuditLog(database),
         environments=environments.build(
-            settings, database, engine, presence, lifecycle.draining, long
+            settings, database, engine, presence, lifecycle.draining, long, lookout
         ),
-        logs=logs.build(database),
+        logs=logs.build(database, lookout),
         sessions=sessions.Sessions(database, engine, presence),
         tickets=websockets.Tickets(database),
-        sockets=websockets.Sockets(long, lifecycle.draining),
+        sockets=websockets.Sockets(long),
         monitoring=console.Monitoring(settings.prometheus_url),
     )
 

@@ -27,6 +27,9 @@ from app.storage import (
 )
 from app.websockets.channel import Channel
 
+# Containers that are known to have a shell; to ask again after so many costs little.
+_MOST_REMEMBERED = 1000
+
 
 class Sessions:
     """The rules of sessions; `app.authorization` decides who sees and uses which."""
@@ -35,6 +38,7 @@ class Sessions:
         self._database = database
         self._engine = engine
         self._records = SessionRecords(database, presence)
+        self._with_shell: set[str] = set()
 
     def create(
         self, identity: Identity, environment_id: str, kind: SessionType
@@ -60,7 +64,7 @@ class Sessions:
             last_active_at=utc_now(),
         )
         made.name = programs.name_of(made.id)
-        started = programs.start(self._engine, container, kind, made.name)
+        started = self._start(container, kind, made.name)
         made.status = SessionStatus.ACTIVE if started else SessionStatus.STARTING
         try:
             self._record(identity, made)
@@ -108,6 +112,17 @@ class Sessions:
         found = self._records.get(identity, session_id, Action.SESSION_USE)
         self._records.refuse(found)
         return TerminalTalk(self._records, self._engine, identity, found, size)
+
+    def _start(self, container: str, kind: SessionType, name: str) -> bool:
+        """Do as `programs.start`; that a container has a shell is asked once, which takes long."""
+        if kind is SessionType.SHELL and container in self._with_shell:
+            return False
+        started = programs.start(self._engine, container, kind, name)
+        if kind is SessionType.SHELL:
+            if len(self._with_shell) >= _MOST_REMEMBERED:
+                self._with_shell.clear()
+            self._with_shell.add(container)
+        return started
 
     def _record(self, identity: Identity, made: EnvironmentSession) -> None:
         """Store the row, unless the container has changed since its program was started."""

@@ -13,7 +13,7 @@ from websockets.sync.client import ClientConnection
 
 from tests.conftest import WebServerFactory, require
 from tests.end_to_end.api import Api
-from tests.end_to_end.sockets import PATIENCE, Screen, opened, refused, said
+from tests.end_to_end.sockets import PATIENCE, Screen, fill, opened, refused, said
 from tests.services import http
 from tests.services.agent import Agent
 from tests.services.docker_engine import DockerEngine
@@ -226,7 +226,7 @@ def test_cap_and_drain(server: WebServer, api: Api, image: str) -> None:
     )
 
     with ExitStack() as stack:
-        open_sockets = _fill(api, terminal(session), stack)
+        open_sockets = fill(api, terminal(session), 2 * LONG, stack)
         begun = time.monotonic()
         server.signal(signal.SIGTERM)
         codes = [said(socket)[0] for socket in open_sockets]
@@ -240,7 +240,7 @@ def test_cap_and_drain(server: WebServer, api: Api, image: str) -> None:
 def _use_to_the_full(server: WebServer, api: Api, environment: str, session: str) -> None:
     """Open as many sockets as there may be, and see that the rest goes on."""
     with ExitStack() as stack:
-        for socket in _fill(api, terminal(session), stack):
+        for socket in fill(api, terminal(session), 2 * LONG, stack):
             Screen(socket).wait("vibebox-")  # the status line of tmux
         assert server.metric(CONNECTIONS) == 2 * LONG
         wait_until(
@@ -252,19 +252,6 @@ def _use_to_the_full(server: WebServer, api: Api, environment: str, session: str
             assert http.get(f"{server.url}/health").status_code == 200
             assert api.call("GET", "/environments").status_code == 200
     wait_closed(server)
-
-
-def _fill(api: Api, path: str, stack: ExitStack) -> list[ClientConnection]:
-    """Open WebSockets until all workers are full; the kernel decides who gets which."""
-    found: list[ClientConnection] = []
-    ends_at = time.monotonic() + PATIENCE
-    while len(found) < 2 * LONG and time.monotonic() < ends_at:
-        try:
-            found.append(stack.enter_context(opened(api, path)))
-        except Exception as error:
-            assert getattr(getattr(error, "response", None), "status_code", 0) == 503, error
-    assert len(found) == 2 * LONG
-    return found
 
 
 def test_agent_keeps_sessions_true(

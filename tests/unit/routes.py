@@ -121,6 +121,7 @@ ROUTES = (
     _guarded("DELETE", _SESSION),
     _guarded("GET", f"{_SESSION}/terminal", bad="cols=0"),
     _guarded("GET", f"{_ONE}/status/stream", bad=f"ticket={'x' * 129}"),
+    _guarded("GET", f"{_ENVIRONMENTS}/status/stream", bad=f"ticket={'x' * 129}"),
     _guarded("GET", f"{_ONE}/logs/stream", bad="cursor=nowhere"),
 )
 CONSOLE = (

@@ -77,6 +77,7 @@ DELETE /api/v1/sessions/<session_id>               yes yes yes 403 404 401 403 4
 GET    /api/v1/sessions/<session_id>/terminal      yes yes yes 403 404 401 403 403 yes 404
 POST   /api/v1/ws-tickets                          yes yes yes yes yes 401 yes yes yes yes
 GET    /api/v1/environments/<environment_id>/status/stream yes yes yes yes 404 401 yes 403 403 404
+GET    /api/v1/environments/status/stream          yes yes yes yes yes 401 yes 403 403 yes
 GET    /api/v1/environments/<environment_id>/logs/stream   yes yes yes yes 404 401 yes 403 403 404
 GET    /                                           yes yes yes yes yes yes yes yes yes yes
 GET    /sign-in                                    yes yes yes yes yes yes yes yes yes yes

@@ -1,0 +1,186 @@
+"""Two hundred terminals on two workers: they echo, the rest goes on, and all is given back."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.conftest import WebServerFactory, require
+from tests.end_to_end.api import Api
+from tests.end_to_end.crowd import Crowd, summary
+from tests.end_to_end.sockets import refused
+from tests.services import http
+from tests.services.docker_engine import DockerEngine
+from tests.services.host_image import import_host_image, missing_programs
+from tests.services.postgresql import PostgreSQL
+from tests.services.programs import wait_until
+from tests.services.web import WebServer
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(600)]
+
+TERMINALS, WORKERS, THREADS = 200, 2, 134
+"""A quarter of the threads, 34, always serves requests; 100 are left for WebSockets."""
+SECONDS = 5
+PATIENCE = 120.0
+CONNECTIONS = "vibebox_websocket_connections"
+
+
+@pytest.fixture
+def server(
+    web_server: WebServerFactory, docker_engine: DockerEngine, postgresql: PostgreSQL
+) -> Iterator[WebServer]:
+    require("tmux", missing_programs())
+    env = {
+        "DOCKER_HOST": docker_engine.host,
+        "DATABASE_URL": postgresql.new_database(),
+        "VIBEBOX_STOP_GRACE": "0",
+    }
+    yield web_server(env, workers=WORKERS, threads=THREADS)
+    docker_engine.clear()
+
+
+@pytest.fixture
+def api(server: WebServer) -> Iterator[Api]:
+    with Api(server.url) as api:
+        api.register("ada@example.org")
+        api.login("ada@example.org")
+        yield api
+
+
+def new_sessions(api: Api, environment: str, kind: str, number: int) -> list[str]:
+    path = f"/environments/{environment}/sessions"
+    made = [api.call("POST", path, {"type": kind}) for _ in range(number)]
+    assert {response.status_code for response in made} == {201}
+    return [str(response.json()["id"]) for response in made]
+
+
+def measured(api: Api, server: WebServer, seconds: float) -> dict[str, dict[str, float]]:
+    """Ask for two things in turn, a while, and return how long the answers took."""
+    found: dict[str, list[float]] = {"/health": [], "/environments": []}
+    ends_at = time.monotonic() + seconds
+    while time.monotonic() < ends_at:
+        begun = time.monotonic()
+        assert http.get(f"{server.url}/health").status_code == 200
+        between = time.monotonic()
+        assert api.call("GET", "/environments").status_code == 200
+        found["/health"].append(between - begun)
+        found["/environments"].append(time.monotonic() - between)
+        time.sleep(0.01)
+    return {what: summary(each) for what, each in found.items()}
+
+
+def switches(server: WebServer) -> int:
+    """Return how often a thread of a worker has gone to sleep so far."""
+    total = 0
+    for pid in server.worker_pids():
+        for task in Path(f"/proc/{pid}/task").glob("*/status"):
+            fields = dict(line.split(":", 1) for line in task.read_text().splitlines())
+            total += int(fields["voluntary_ctxt_switches"])
+    return total
+
+
+Held = list[tuple[int, int]]
+
+
+def held(server: WebServer) -> Held:
+    """Return threads and descriptors of each worker, as the kernel counts them."""
+    found = [psutil.Process(pid) for pid in server.worker_pids()]
+    return [(process.num_threads(), process.num_fds()) for process in found]
+
+
+def published(server: WebServer) -> Held:
+    """Return the same as the service says it."""
+    names = ("vibebox_process_threads", "vibebox_process_open_fds")
+    found = [
+        tuple(int(server.metric(name, worker=f"web-{place}")) for name in names)
+        for place in range(WORKERS)
+    ]
+    return [(threads, descriptors) for threads, descriptors in found]
+
+
+@contextmanager
+def given_back(server: WebServer) -> Iterator[None]:
+    """See that after the block the workers hold what they held before, neither more nor less."""
+    before = held(server)
+    yield
+    wait_until(lambda: server.metric(CONNECTIONS) == 0, PATIENCE)
+    wait_until(lambda: server.metric("vibebox_worker_threads", state="busy") == 0, PATIENCE)
+    wait_until(
+        lambda: held(server) == before,
+        PATIENCE,
+        otherwise=lambda: f"{held(server)} after, {before} before",
+    )
+    wait_until(
+        lambda: sorted(published(server)) == sorted(before),
+        PATIENCE,
+        otherwise=lambda: f"{published(server)} is said, {before} is true",
+    )
+
+
+def warm_up(api: Api, server: WebServer, environment: str) -> None:
+    """Let pools of connections grow to their size: what is opened then stays open."""
+    tmux = new_sessions(api, environment, "tmux", 1)
+    with crowd(api, tmux, 40) as some:
+        some.do("look")
+        some.do("close")
+    wait_until(lambda: server.metric(CONNECTIONS) == 0, PATIENCE)
+
+
+def crowd(api: Api, sessions: list[str], number: int = TERMINALS) -> Crowd:
+    return Crowd(api.url, api.tokens["access_token"], sessions, number)
+
+
+def test_two_hundred_terminals(server: WebServer, api: Api, docker_engine: DockerEngine) -> None:
+    with docker_engine.client() as client:
+        image = import_host_image(client)
+    environment = api.create("one", image, memory_limit_mb=4096, cpu_limit=2)
+    assert api.act(environment, "start").status_code == 200
+    assert server.metric(f"{CONNECTIONS}_limit") == TERMINALS
+    warm_up(api, server, environment)
+    _all_is_given_back(api, server, environment)
+    _the_rest_goes_on(api, server, environment)
+
+
+def _all_is_given_back(api: Api, server: WebServer, environment: str) -> None:
+    """Two hundred look at one tmux, and go."""
+    tmux = new_sessions(api, environment, "tmux", 1)
+    with given_back(server), crowd(api, tmux) as people:
+        print("in one tmux:", people.do("look"))
+        assert server.metric(CONNECTIONS) == TERMINALS
+        print("left:", people.do("close"))
+
+
+def _the_rest_goes_on(api: Api, server: WebServer, environment: str) -> None:
+    """Two hundred shells at work, requests meanwhile, and the end of the service."""
+    alone = measured(api, server, SECONDS)
+    with crowd(api, new_sessions(api, environment, "shell", TERMINALS)) as people:
+        print("in shells of their own:", people.do("open"))
+        for _ in range(2 * WORKERS):
+            status, problem = refused(api, "/environments/status/stream")
+            assert (status, problem["type"]) == (503, "urn:vibebox:problem:too-many-sockets")
+
+        before, begun = switches(server), time.monotonic()
+        time.sleep(2)
+        idle = (switches(server) - before) / (time.monotonic() - begun)
+        print(f"all idle: {idle:.0f} times a second a thread wakes up")
+        assert idle < TERMINALS, "far from once a second for each"
+
+        people.begin(f"echo {SECONDS + 1}")
+        among = measured(api, server, SECONDS)
+        echo = people.end()
+        print(f"alone: {alone}\namong {TERMINALS} terminals: {among}\ntheir echo: {echo}")
+        assert echo["echoes"] >= TERMINALS
+        for what, each in among.items():
+            # On a quiet machine 50 ms; with the load of others on it nobody can say.
+            assert each["p99_ms"] < max(1000, 10 * alone[what]["p99_ms"]), what
+
+        begun = time.monotonic()
+        server.signal(signal.SIGTERM)
+        ended = people.do("ended")
+        print(f"closed {ended['at'] - begun:.2f} s after SIGTERM")
+        assert ended["codes"] == [[1001, TERMINALS]]
+        assert ended["at"] - begun < 10, "generous for a slow machine; a quiet one takes under 2"
