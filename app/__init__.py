@@ -78,7 +78,7 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
             settings, database, engine, presence, lifecycle.draining, long, lookout
         ),
         logs=logs.build(database, lookout),
-        sessions=sessions.Sessions(database, engine, presence),
+        sessions=sessions.Sessions(database, engine, presence, lookout),
         tickets=websockets.Tickets(database),
         sockets=websockets.Sockets(long),
         monitoring=console.Monitoring(settings.prometheus_url),

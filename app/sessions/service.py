@@ -12,6 +12,7 @@ from app.engine import Engine
 from app.errors import EnvironmentConflictError
 from app.processes import Presence
 from app.sessions import programs
+from app.sessions.looks import SessionLooks
 from app.sessions.records import SessionPage, SessionRecords
 from app.sessions.terminal import TerminalTalk
 from app.storage import (
@@ -26,6 +27,7 @@ from app.storage import (
     utc_now,
 )
 from app.websockets.channel import Channel
+from app.websockets.lookout import Lookout
 
 # Containers that are known to have a shell; to ask again after so many costs little.
 _MOST_REMEMBERED = 1000
@@ -34,10 +36,13 @@ _MOST_REMEMBERED = 1000
 class Sessions:
     """The rules of sessions; `app.authorization` decides who sees and uses which."""
 
-    def __init__(self, database: Database, engine: Engine, presence: Presence) -> None:
+    def __init__(
+        self, database: Database, engine: Engine, presence: Presence, lookout: Lookout
+    ) -> None:
         self._database = database
         self._engine = engine
         self._records = SessionRecords(database, presence)
+        self._watching = lookout, SessionLooks(database)
         self._with_shell: set[str] = set()
 
     def create(
@@ -111,7 +116,7 @@ class Sessions:
         """
         found = self._records.get(identity, session_id, Action.SESSION_USE)
         self._records.refuse(found)
-        return TerminalTalk(self._records, self._engine, identity, found, size)
+        return TerminalTalk(self._records, self._engine, self._watching, identity, found, size)
 
     def _start(self, container: str, kind: SessionType, name: str) -> bool:
         """Do as `programs.start`; that a container has a shell is asked once, which takes long."""

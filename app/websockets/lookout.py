@@ -64,11 +64,15 @@ class View(Generic[Sight]):
             ready = channel.turn(watched={self.bell.fileno(): POLLIN})
             channel.received()
             if ready and channel.open:
-                self.bell.hush()
-                if self._error is not None:
-                    raise self._error
-                return self._sight
+                return self.take()
         return None
+
+    def take(self) -> Sight | None:
+        """Return what is before the viewer, whose bell has rung. Raises: as `next`."""
+        self.bell.hush()
+        if self._error is not None:
+            raise self._error
+        return self._sight
 
     def put(self, sight: Sight) -> None:
         """Put a sight before the viewer; in the lookout's thread."""
@@ -97,6 +101,7 @@ class Lookout:
         # Held for a moment only, never during a look.
         self._change = threading.Condition()
         self._running = False
+        self._news = False
 
     @contextmanager
     def watching(
@@ -112,6 +117,7 @@ class Lookout:
                 watched = self._watched.get(key)
                 if watched is None:
                     watched = self._watched[key] = _Watched(subject)
+                    self._news = True
                 watched.views.append(view)
                 self._begin()
             yield view
@@ -141,14 +147,15 @@ class Lookout:
                 if not self._watched:
                     self._running = False
                     return
+                self._news = False
                 round = [(key, one, list(one.views)) for key, one in self._watched.items()]
             more = False
             for key, watched, views in round:
                 more = self._look(key, watched, views) or more
             if not more:
                 with self._change:
-                    # Whoever came meanwhile is shown something at the next look, not in this one.
-                    self._change.wait_for(lambda: not self._watched, self._pause)
+                    # What is new is looked at at once; who joins others waits for their next look.
+                    self._change.wait_for(lambda: self._news or not self._watched, self._pause)
 
     def _look(self, key: Hashable, watched: _Watched, views: list[View[Any]]) -> bool:
         """Look at one thing and tell its viewers; tell whether there is more to see at once."""

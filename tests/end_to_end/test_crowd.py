@@ -3,13 +3,13 @@
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.conftest import WebServerFactory, require
+from tests.end_to_end import at_once
 from tests.end_to_end.api import Api
 from tests.end_to_end.crowd import Crowd, summary
 from tests.end_to_end.sockets import refused
@@ -38,6 +38,7 @@ def server(
         "DOCKER_HOST": docker_engine.host,
         "DATABASE_URL": postgresql.new_database(),
         "VIBEBOX_STOP_GRACE": "0",
+        "VIBEBOX_KEEPALIVE": "1",
     }
     yield web_server(env, workers=WORKERS, threads=THREADS)
     docker_engine.clear()
@@ -94,40 +95,32 @@ def held(server: WebServer) -> Held:
 
 def published(server: WebServer) -> Held:
     """Return the same as the service says it."""
+    metrics = server.metrics()
+
+    def of(name: str, place: int) -> int:
+        return int(metrics[name, frozenset({("worker", f"web-{place}")})])
+
     names = ("vibebox_process_threads", "vibebox_process_open_fds")
-    found = [
-        tuple(int(server.metric(name, worker=f"web-{place}")) for name in names)
-        for place in range(WORKERS)
-    ]
-    return [(threads, descriptors) for threads, descriptors in found]
+    return [(of(names[0], place), of(names[1], place)) for place in range(WORKERS)]
 
 
-@contextmanager
-def given_back(server: WebServer) -> Iterator[None]:
-    """See that after the block the workers hold what they held before, neither more nor less."""
-    before = held(server)
-    yield
-    wait_until(lambda: server.metric(CONNECTIONS) == 0, PATIENCE)
-    wait_until(lambda: server.metric("vibebox_worker_threads", state="busy") == 0, PATIENCE)
-    wait_until(
-        lambda: held(server) == before,
-        PATIENCE,
-        otherwise=lambda: f"{held(server)} after, {before} before",
-    )
-    wait_until(
-        lambda: sorted(published(server)) == sorted(before),
-        PATIENCE,
-        otherwise=lambda: f"{published(server)} is said, {before} is true",
-    )
+def _settled(server: WebServer) -> Held:
+    """Return what is held once no connection of a request is kept open any more."""
+    found = [held(server)]
+
+    def still() -> bool:
+        found.append(held(server))
+        return len(found) > 8 and all(one == found[-1] for one in found[-8:])
+
+    wait_until(still, PATIENCE, interval=0.2)
+    return found[-1]
 
 
 def warm_up(api: Api, server: WebServer, environment: str) -> None:
-    """Let pools of connections grow to their size: what is opened then stays open."""
-    tmux = new_sessions(api, environment, "tmux", 1)
-    with crowd(api, tmux, 40) as some:
-        some.do("look")
-        some.do("close")
-    wait_until(lambda: server.metric(CONNECTIONS) == 0, PATIENCE)
+    """Have many things asked at once: what a worker makes once and keeps is there then."""
+    paths = ("/api/v1/environments", f"/api/v1/environments/{environment}/stats", "/health/metrics")
+    requests = [("GET", f"{server.url}{path}", None) for path in paths * 40]
+    at_once.send(requests, api.tokens["access_token"])
 
 
 def crowd(api: Api, sessions: list[str], number: int = TERMINALS) -> Crowd:
@@ -141,17 +134,29 @@ def test_two_hundred_terminals(server: WebServer, api: Api, docker_engine: Docke
     assert api.act(environment, "start").status_code == 200
     assert server.metric(f"{CONNECTIONS}_limit") == TERMINALS
     warm_up(api, server, environment)
-    _all_is_given_back(api, server, environment)
+    # What is made once and kept may come late; what each of them leaves would show again.
+    assert any(_all_is_given_back(api, server, environment) for _ in range(2))
     _the_rest_goes_on(api, server, environment)
 
 
-def _all_is_given_back(api: Api, server: WebServer, environment: str) -> None:
-    """Two hundred look at one tmux, and go."""
+def _all_is_given_back(api: Api, server: WebServer, environment: str) -> bool:
+    """Two hundred look at one tmux, and go; tell whether the workers hold what they held before."""
     tmux = new_sessions(api, environment, "tmux", 1)
-    with given_back(server), crowd(api, tmux) as people:
+    before = _settled(server)
+    with crowd(api, tmux) as people:
         print("in one tmux:", people.do("look"))
         assert server.metric(CONNECTIONS) == TERMINALS
-        print("left:", people.do("close"))
+        people.do("close")
+    wait_until(lambda: server.metric(CONNECTIONS) == 0, PATIENCE)
+    wait_until(lambda: server.metric("vibebox_worker_threads", state="busy") == 0, PATIENCE)
+    after = _settled(server)
+    print(f"threads and descriptors of each worker: {before} before, {after} after")
+    wait_until(
+        lambda: sorted(published(server)) == sorted(after),
+        PATIENCE,
+        otherwise=lambda: f"{published(server)} is said, {after} is true",
+    )
+    return after == before
 
 
 def _the_rest_goes_on(api: Api, server: WebServer, environment: str) -> None:

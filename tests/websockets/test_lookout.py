@@ -77,9 +77,11 @@ def take(lookout: Lookout, goodbye: Bell) -> Iterator[Take]:
 
 
 @contextmanager
-def seat(lookout: Lookout, goodbye: Bell, weather: Weather, who: str) -> Iterator[Seat]:
+def seat(
+    lookout: Lookout, goodbye: Bell, weather: Weather, who: str, place: str = "here"
+) -> Iterator[Seat]:
     ours, theirs = socket.socketpair()
-    with ours, theirs, lookout.watching("weather", who, weather) as view:
+    with ours, theirs, lookout.watching(place, who, weather) as view:
         yield Seat(view, Channel(ours, goodbye))
 
 
@@ -168,3 +170,11 @@ def test_thread_ends_with_the_last_viewer(lookout: Lookout, goodbye: Bell) -> No
         while threads() and time.monotonic() < ends_at:
             time.sleep(0.01)
         assert threads() == []
+
+
+def test_what_is_new_is_looked_at_without_a_pause(goodbye: Bell) -> None:
+    slowly = Lookout(60)
+    with seat(slowly, goodbye, Weather(), "ada") as here:
+        assert here.next() == "dry"
+        with seat(slowly, goodbye, Weather(), "ada", "there") as there:
+            assert there.next() == "dry"

@@ -50,7 +50,8 @@ class RawTerminal:
                 (signal.SIGHUP, _leave),
             )
         }
-        tty.setraw(self._keys)
+        # What is typed already counts: without DRAIN it would be dropped.
+        tty.setraw(self._keys, termios.TCSADRAIN)
         return self
 
     def __exit__(self, *_details: object) -> None:
