@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -80,10 +81,11 @@ def _attached(api: "Api", session: dict[str, Any], detach_key: bytes) -> int:
     with open_socket(api, path) as socket:
         with terminal:
             left = Attachment(socket, terminal, detach_key).run()
-        click.echo()
         if left:
-            output.note(_goodbye(session))
+            with suppress(OSError):  # nobody reads it where the window was closed
+                output.note(f"\n{_goodbye(session)}")
             return 0
+        click.echo()
         code, reason = ending(socket)
     if reason:
         output.note(f"{reason[:1].upper()}{reason[1:]}.")

@@ -25,7 +25,6 @@ class Attachment:
         self._terminal = terminal
         self._detach = detach
         self._ended = threading.Event()
-        self._failure: OSError | None = None
 
     def run(self) -> bool:
         """Carry on, until it ends; tell whether the person left. The terminal has to be raw."""
@@ -38,8 +37,6 @@ class Attachment:
             self._socket.close()
             # The last output is shown before the terminal is given back.
             reader.join(_PARTING_SECONDS)
-        if self._failure is not None:
-            raise self._failure
         return left
 
     def _show(self) -> None:
@@ -48,10 +45,8 @@ class Attachment:
             for message in self._socket:
                 if isinstance(message, bytes):
                     self._terminal.write(message)
-        except ConnectionClosed:
-            pass
-        except OSError as error:  # the screen is gone
-            self._failure = error
+        except (ConnectionClosed, OSError):
+            pass  # it is over, or the window is closed: whoever reads the keys hears of it too
         finally:
             self._ended.set()
             self._terminal.wake()

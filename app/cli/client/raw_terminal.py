@@ -7,7 +7,7 @@ import signal
 import termios
 import tty
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Self
 
@@ -55,7 +55,8 @@ class RawTerminal:
         return self
 
     def __exit__(self, *_details: object) -> None:
-        with _held():
+        # A window that is closed has nothing left to restore.
+        with _held(), suppress(OSError, termios.error):
             termios.tcsetattr(self._keys, termios.TCSADRAIN, self._before)
             os.write(self._screen, self._undone())
         for number, handler in self._handlers.items():
