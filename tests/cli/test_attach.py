@@ -3,13 +3,13 @@
 import fcntl
 import os
 import pty
-import re
 import select
 import shutil
 import signal
 import struct
 import subprocess
 import termios
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -126,7 +126,10 @@ class Terminal:
 
     def ended(self) -> int:
         """Wait for the end, see that the terminal is as it was, and return the exit code."""
-        wait_until(lambda: self.read(0.05) or self.process.poll() is not None, PATIENCE)
+        ends_at = time.monotonic() + PATIENCE
+        while self.process.poll() is None:
+            self.read(0.05)
+            assert time.monotonic() < ends_at, self.text
         self.read(0)
         assert termios.tcgetattr(self.slave) == self.before
         assert "Traceback" not in self.text
@@ -148,16 +151,19 @@ class TestAttach:
             terminal.type("exit 7\n")
             assert terminal.ended() == 7
 
-    def test_tmux_stays_when_one_leaves(self, ada: Ada) -> None:
+    def test_tmux_stays_when_one_leaves(self, ada: Ada, server: WebServer) -> None:
         with Terminal(ada, "--type", "tmux") as terminal:
             terminal.do("echo kept-$((40 + 2))", "kept-42")
             terminal.type("\x1d")
             assert terminal.ended() == 0
             assert "leads back" in terminal.text
             assert "\x1b[?1049l" in terminal.text, "the screen of before is shown again"
-        id = re.search(r"vibebox-(\w{8})", terminal.text)
-        assert id is not None
-        with Terminal(ada, "--session", id[1], "--detach-key", "ctrl-o") as terminal:
+        with Api(server.url) as api:
+            api.login(ada.email, PASSWORD)
+            environment = api.call("GET", "/environments").json()["items"][0]["id"]
+            (session,) = api.call("GET", f"/environments/{environment}/sessions").json()["items"]
+        named = ("--session", session["id"][:6], "--detach-key", "ctrl-o")
+        with Terminal(ada, *named) as terminal:
             terminal.wait("kept-42")
             with Terminal(ada, "--type", "tmux") as second:
                 second.wait("kept-42")

@@ -249,11 +249,11 @@ def test_members_may_leave_by_themselves(world: World) -> None:
 def test_many_are_judged_as_each_of_them_is(world: World) -> None:
     """Who watches with others may do neither more nor less than alone."""
     scopes = (frozenset(Scope), frozenset({Scope.READ}), frozenset[Scope]())
-    identities = [
+    identities = {
         Identity(user.id, user.email, scopes=some)
         for user in world.users.values()
         for some in scopes
-    ]
+    }
     actions = (Action.ENVIRONMENT_READ, Action.SESSION_USE)
     ids = (world.environment, world.own, new_id())
     with world.database.reading() as session:

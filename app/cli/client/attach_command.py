@@ -20,7 +20,7 @@ _LARGEST = 1000
 """Columns or rows that the service takes."""
 
 
-class _Key(click.ParamType):
+class _Key(click.ParamType[bytes]):
     """A key together with Ctrl, as the byte that it sends."""
 
     name = "ctrl-KEY"

@@ -46,6 +46,7 @@ class RawTerminal:
             number: signal.signal(number, handler)
             for number, handler in (
                 (signal.SIGWINCH, self._note_size),
+                (signal.SIGINT, _leave),
                 (signal.SIGTERM, _leave),
                 (signal.SIGHUP, _leave),
             )
@@ -74,8 +75,8 @@ class RawTerminal:
         """End a wait for keys, from any thread."""
         try:
             os.write(self._waker, b"x")
-        except BlockingIOError:
-            pass  # it is awake already
+        except OSError:
+            pass  # it is awake already, or over
 
     def read(self) -> bytes | None:
         """Return the keys that were pressed, b"" at the end, None after `wake` or a new size."""
