@@ -255,8 +255,11 @@ def test_modes_are_taken_back_however_they_come() -> None:
         with RawTerminal(slave, slave) as terminal:
             for piece in (b"\x1b[?10", b"49h\x1b[?2004h", b"\x1b[?2004l\x1b[?25l\x1b[?12h"):
                 terminal.write(piece)
-        said = os.read(master, 65536)
-        assert said.endswith(b"\x1b[?1049l\x1b[?25h\x1b[0m")
+        said = b""
+        while not said.endswith(b"\x1b[0m"):
+            assert select.select([master], [], [], PATIENCE)[0], said
+            said += os.read(master, 65536)
+        assert said.endswith(b"\x1b[?12h\x1b[?1049l\x1b[?25h\x1b[0m")
     finally:
         os.close(master)
         os.close(slave)
