@@ -27,7 +27,7 @@ test: $(VENV)/.installed-dev ## Run every test; parts whose service is not insta
 test-unit: $(VENV)/.installed-dev ## Run the tests that need no service, on all cores
 	$(BIN)/pytest --numprocesses auto -m "$(UNIT)" $(ARGS)
 
-test-services: ## Install PostgreSQL, Docker Engine, a registry, Prometheus, Redis, a browser (Debian, as root)
+test-services: ## Install PostgreSQL, Docker Engine, a registry, Prometheus, Alertmanager, Redis, a browser (Debian, as root)
 	scripts/install-test-services
 
 check: $(VENV)/.installed-dev ## Lint, type check, and hold the architecture's import table
@@ -40,10 +40,12 @@ format: $(VENV)/.installed-dev ## Format the code and mend what ruff can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-generate: $(VENV)/.installed ## Write the files that are generated from the code
+generate: $(VENV)/.installed-dev ## Write the files that are generated from the code
 	$(BIN)/vibebox settings --write .env.example
 	$(BIN)/vibebox metrics --write monitoring/README.md
 	$(BIN)/vibebox permissions --write docs/permissions.md
+	$(BIN)/python -m monitoring.grafana.generator
+	$(BIN)/python -m monitoring.rules
 
 console-assets: ## Copy what the console takes from npm into app/console/static/vendor (needs node)
 	scripts/console-assets

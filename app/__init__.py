@@ -19,8 +19,10 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
     from app import (
         access,
         accounts,
+        alerts,
         console,
         environments,
+        extensions,
         health,
         logs,
         openapi,
@@ -59,6 +61,7 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
     presence = Presence(database)
     long = long_requests(settings.threads)
     lookout = websockets.Lookout()
+    received = alerts.build(settings, database)
     app.extensions[EXTENSION] = Components(
         settings=settings,
         lifecycle=lifecycle,
@@ -78,10 +81,14 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
             settings, database, engine, presence, lifecycle.draining, long, lookout
         ),
         logs=logs.build(database, lookout),
-        sessions=sessions.Sessions(database, engine, presence, lookout),
+        sessions=sessions.Sessions(
+            database, engine, presence, sessions.build_server(settings), lookout
+        ),
+        extensions=extensions.Extensions(database, settings.extension_limit_mb),
         tickets=websockets.Tickets(database),
         sockets=websockets.Sockets(long),
-        monitoring=console.Monitoring(settings.prometheus_url),
+        alerts=received,
+        monitoring=console.build(settings, received),
     )
 
     for blueprint in (
@@ -92,6 +99,7 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
         projects.api,
         quotas.api,
         audit_routes.api,
+        alerts.api,
         environments.api,
         environments.templates_api,
         logs.api,
@@ -99,6 +107,7 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
         logs.streams_api,
         sessions.api,
         sessions.terminals_api,
+        extensions.api,
         websockets.api,
     ):
         app.register_api(blueprint)

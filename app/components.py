@@ -8,10 +8,12 @@ from flask import current_app
 if TYPE_CHECKING:
     from app.accounts import ApiKeys, Attempts
     from app.accounts.service import Accounts
+    from app.alerts import Alerts
     from app.audit.service import AuditLog
     from app.console import Monitoring
     from app.engine import Engine
     from app.environments.service import Environments
+    from app.extensions import Extensions
     from app.health.checks import Checks
     from app.lifecycle import Lifecycle
     from app.logs.service import Logs
@@ -49,8 +51,10 @@ class Components:
     environments: "Environments"
     logs: "Logs"
     sessions: "Sessions"
+    extensions: "Extensions"
     tickets: "Tickets"
     sockets: "Sockets"
+    alerts: "Alerts"
     monitoring: "Monitoring"
 
     def start(self) -> None:

@@ -117,6 +117,17 @@ class MetricsForbiddenError(VibeBoxError):
     )
 
 
+class AlertsNotReceivedError(VibeBoxError):
+    """The operator has not set the token with which Alertmanager tells its alerts."""
+
+    status = 403
+    slug = "alerts-not-received"
+    title = "Alerts are not received"
+    default_detail = (
+        "Set VIBEBOX_ALERTS_TOKEN, and have Alertmanager send its value as a bearer token."
+    )
+
+
 class PermissionDeniedError(VibeBoxError):
     """The caller is known, and may not do this."""
 
@@ -377,6 +388,23 @@ class SessionStartError(VibeBoxError):
     status = 422
     slug = "session-start-failed"
     title = "The session could not be started"
+
+
+class ExtensionNotFoundError(VibeBoxError):
+    """The environment is to have no such extension."""
+
+    status = 404
+    slug = "extension-not-found"
+    title = "Extension not found"
+    default_detail = "The environment has no extension of this id; list those that it has."
+
+
+class ExtensionConflictError(VibeBoxError):
+    """The extension is being installed or removed."""
+
+    status = 409
+    slug = "extension-conflict"
+    title = "The extension is in another state"
 
 
 # --- storage ----------------------------------------------------------------------------------

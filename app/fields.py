@@ -1,14 +1,54 @@
 """Fields that bodies, templates and their documentation share, each with its rules."""
 
+import re
+from datetime import UTC, datetime
 from pathlib import PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+)
 
 _VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 MAX_VARIABLES = 128
 NO_NUL = r"^[^\x00]*$"
 DEFAULT_VOLUME_PATH = "/workspace"
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def _a_number(value: Any) -> Any:
+    if isinstance(value, bool | str):
+        raise ValueError("must be a number")
+    return value
+
+
+def _written_out(value: Any) -> Any:
+    if isinstance(value, str | int | float) and not _RFC_3339.fullmatch(str(value)):
+        raise ValueError("must be a date and time with a time zone, as in RFC 3339")
+    return value
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must be in the years 1 to 9999 in UTC") from None
+
+
+# pydantic alone takes true and "1" for the number 1, and a number for a moment, which the schemas
+# that we publish do not.
+JsonNumber = BeforeValidator(_a_number)
+"""For numbers in JSON bodies; in a query all values are text. Stands behind the bounds, which
+would not get into the document otherwise."""
+WrittenOut = BeforeValidator(_written_out)
+InUtc = AfterValidator(_in_utc)
+Moment = Annotated[AwareDatetime, WrittenOut, InUtc]
 
 Name = Annotated[
     str,
@@ -29,15 +69,22 @@ Image = Annotated[
     ),
 ]
 VariableName = Annotated[str, Field(pattern=_VARIABLE, max_length=128)]
+VARIABLE_NAMES: dict[str, Any] = {"propertyNames": {"pattern": _VARIABLE, "maxLength": 128}}
+"""For the schema of what has such names: pydantic's own lets any other name pass as well."""
 Variables = Annotated[
     dict[VariableName, Annotated[str, Field(pattern=NO_NUL, max_length=8192)]],
     Field(
-        max_length=MAX_VARIABLES, description="Environment variables.", examples=[{"DEBUG": "1"}]
+        max_length=MAX_VARIABLES,
+        description="Environment variables.",
+        examples=[{"DEBUG": "1"}],
+        json_schema_extra=VARIABLE_NAMES,
     ),
 ]
-Cpus = Annotated[float, Field(gt=0, le=256, description="CPUs.", examples=[1.5])]
+Cpus = Annotated[float, Field(gt=0, le=256, description="CPUs.", examples=[1.5]), JsonNumber]
 # 6 MiB is the least that Docker Engine accepts; nothing useful starts below 16.
-Memory = Annotated[int, Field(ge=16, le=4 * 1024 * 1024, description="MiB.", examples=[512])]
+Memory = Annotated[
+    int, Field(ge=16, le=4 * 1024 * 1024, description="MiB.", examples=[512]), JsonNumber
+]
 
 
 def _without_nul(value: SecretStr) -> SecretStr:
@@ -47,7 +94,17 @@ def _without_nul(value: SecretStr) -> SecretStr:
 
 
 # A value of this type does not show itself where it is printed.
-Secret = Annotated[SecretStr, Field(max_length=8192), AfterValidator(_without_nul)]
+Secret = Annotated[
+    SecretStr,
+    Field(max_length=8192, json_schema_extra={"pattern": NO_NUL}),
+    AfterValidator(_without_nul),
+]
+
+
+# The rule of `_inside_the_container` for the document; its own message says more to a person.
+_IN_A_NAME = r"[^/\x00-\x1f:,]"
+_NAME = rf"([^/.\x00-\x1f:,]{_IN_A_NAME}*|\.[^/.\x00-\x1f:,]{_IN_A_NAME}*|\.\.{_IN_A_NAME}+)"
+_PATH = rf"^/(\.?/)*{_NAME}(/(\.|{_NAME})?)*$"
 
 
 def _inside_the_container(path: str) -> str:
@@ -63,6 +120,7 @@ VolumePath = Annotated[
         pattern=r"^[^\x00-\x1f:,]*$",
         description="Where the volume is mounted, which outlives the container; null: no volume.",
         examples=[DEFAULT_VOLUME_PATH],
+        json_schema_extra={"pattern": _PATH},
     ),
     AfterValidator(_inside_the_container),
 ]
@@ -73,8 +131,10 @@ class Port(BaseModel):
 
     model_config = ConfigDict(extra="forbid", from_attributes=True)
 
-    container_port: int = Field(ge=1, le=65535, examples=[8000])
-    host_port: int | None = Field(default=None, ge=1024, le=65535, examples=[18000])
+    container_port: Annotated[int, Field(ge=1, le=65535, examples=[8000]), JsonNumber]
+    host_port: Annotated[int, Field(ge=1024, le=65535), JsonNumber] | None = Field(
+        default=None, examples=[18000]
+    )
     protocol: Literal["tcp", "udp"] = "tcp"
 
 

@@ -1,14 +1,15 @@
 """The OpenAPI document: what flask-openapi3 collects from the routes, in our error shape."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
 
 from flask import Request, Response
 from flask.json.provider import DefaultJSONProvider
 from flask_openapi3 import Info, OpenAPI
 from flask_openapi3.models.schema import Schema
 from flask_openapi3.types import ResponseDict
-from werkzeug.routing import MapAdapter
+from werkzeug.datastructures import ImmutableMultiDict
+from werkzeug.routing import MapAdapter, Rule
 
 from app._version import __version__
 from app.errors import (
@@ -32,9 +33,38 @@ Schema.model_rebuild(force=True)
 # Whole bodies are held in memory, also those of callers who are not logged in.
 MAX_BODY_BYTES = 1024 * 1024
 
+# gunicorn's parser refuses a longer request line before there is a request: no route answers so.
+
+_UNSEEN = {
+    "414": {
+        "description": "The request line is longer than 4094 bytes; told by the server in HTML.",
+        "content": {"text/html": {"schema": {"type": "string"}}},
+    }
+}
 BEARER: list[dict[str, list[Any]]] = [{"bearer": []}]
+_DESCRIPTION = """Development environments in Docker containers.
+
+Bodies are JSON. Every error is a problem (RFC 9457) whose `type` is stable; each answer has its id
+in `X-Request-ID`, and the log of the service has it too. Lists come in pages, newest first: by
+`limit` and `offset`, and logs and the audit log by the `cursor` of the page before."""
+_BEARER = "An access token of POST /api/v1/auth/login, or an API key."
+_ALERTMANAGER = "The value of VIBEBOX_ALERTS_TOKEN."
 _REFERENCE = {"$ref": "#/components/schemas/Problem"}
 _VALIDATION_STATUS = "422"
+
+
+def _header(description: str, kind: str = "string") -> dict[str, Any]:
+    return {"description": description, "required": True, "schema": {"type": kind}}
+
+
+_RETRY = {"Retry-After": _header("Seconds until it is worth to ask again.", "integer")}
+# Of the answers that `app.problems` makes.
+_HEADERS = {
+    "401": {"WWW-Authenticate": _header("What to send instead: a bearer token.")},
+    "426": {"Upgrade": _header("What to ask for instead: a WebSocket.")},
+    "429": _RETRY,
+    "503": _RETRY,
+}
 
 
 def new_app(import_name: str) -> OpenAPI:
@@ -45,16 +75,38 @@ def new_app(import_name: str) -> OpenAPI:
         info=Info(
             title="VibeBox",
             version=__version__,
-            description="Development environments in Docker containers.",
+            description=_DESCRIPTION,
         ),
-        security_schemes={"bearer": {"type": "http", "scheme": "bearer"}},
+        security_schemes={
+            "bearer": {"type": "http", "scheme": "bearer", "description": _BEARER},
+            "alertmanager": {"type": "http", "scheme": "bearer", "description": _ALERTMANAGER},
+        },
         validation_error_status=_VALIDATION_STATUS,
         validation_error_model=Problem,
         validation_error_callback=validation_problem,
     )
+    app.request_class = _Request
     app.json = _Json(app)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     return app
+
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+
+class _Parameters(ImmutableMultiDict[_Key, _Value]):
+    """Parameters of which each is given once: which of two would count is anybody's guess."""
+
+    def get(self, key: Any, default: Any = None, type: Any = None) -> Any:
+        """Return the value. Raises: InvalidInputError where there are several."""
+        if len(self.getlist(key)) > 1:
+            raise InvalidInputError([{"field": str(key), "message": "Given more than once"}])
+        return super().get(key, default, type)
+
+
+class _Request(Request):
+    parameter_storage_class = _Parameters
 
 
 class _App(OpenAPI):
@@ -76,11 +128,18 @@ class _Json(DefaultJSONProvider):
     sort_keys = False
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
-        """Parse JSON; what is nested too deeply is as malformed as what is cut off."""
+        """Parse JSON; what is nested too deeply is as malformed as what is cut off.
+
+        Raises: InvalidInputError for a bare text, which is no body of any route; flask-openapi3
+        would parse it a second time.
+        """
         try:
-            return super().loads(s, **kwargs)
+            found = super().loads(s, **kwargs)
         except RecursionError as error:
             raise ValueError("nested too deeply") from error
+        if isinstance(found, str):
+            raise InvalidInputError([{"field": "body", "message": "Input should be an object"}])
+        return found
 
 
 def problems(*errors: type[VibeBoxError]) -> ResponseDict:
@@ -94,6 +153,8 @@ def problems(*errors: type[VibeBoxError]) -> ResponseDict:
                 "content": {CONTENT_TYPE: {"schema": _REFERENCE, "examples": {}}},
             },
         )
+        if response["description"] == error.title and str(error.status) in _HEADERS:
+            response["headers"] = _HEADERS[str(error.status)]
         if error.title not in response["description"]:
             response["description"] += f"; {error.title}"
         response["content"][CONTENT_TYPE]["examples"][error.slug] = {"value": _example(error)}
@@ -114,26 +175,35 @@ def finish(app: OpenAPI) -> None:
     What needs a token is refused alike everywhere after too many bad ones.
     """
     limited = problems(TooManyAttemptsError)
-    for path in app.api_doc["paths"].values():
-        for operation in path.values():
-            documented = operation["responses"].get(_VALIDATION_STATUS, {})
-            if "application/json" in documented.get("content", {}):
-                del operation["responses"][_VALIDATION_STATUS]
-            if operation.get("security"):
-                operation["responses"].update(limited)
+    for _, rule, operation in _operations(app):
+        # A name for generated clients; the default holds the whole path.
+        operation["operationId"] = rule.endpoint.replace(".", "_")
+        documented = operation["responses"].get(_VALIDATION_STATUS, {})
+        if "application/json" in documented.get("content", {}):
+            del operation["responses"][_VALIDATION_STATUS]
+        if operation.get("security"):
+            operation["responses"].update(limited)
+        if operation.get("parameters"):
+            operation["responses"].update(_UNSEEN)
 
 
 def documented_statuses(app: OpenAPI) -> Mapping[tuple[str, str], list[int]]:
     """Return the statuses that each (method, URL rule) documents; a HEAD is not documented."""
     statuses = {}
+    for method, rule, operation in _operations(app):
+        told = [int(status) for status in operation["responses"] if status not in _UNSEEN]
+        # What nobody foresaw is a 500, on any route.
+        statuses[method, rule.rule] = [*told, 500]
+    return statuses
+
+
+def _operations(app: OpenAPI) -> Iterator[tuple[str, Rule, dict[str, Any]]]:
+    """Yield method, rule and description of what is documented."""
     for rule in app.url_map.iter_rules():
         path = app.api_doc["paths"].get(rule.rule.replace("<", "{").replace(">", "}"), {})
         for method in rule.methods or ():
-            operation = path.get(method.lower())
-            if operation is not None:
-                # What nobody foresaw is a 500, on any route.
-                statuses[method, rule.rule] = [*map(int, operation["responses"]), 500]
-    return statuses
+            if method.lower() in path:
+                yield method, rule, path[method.lower()]
 
 
 def _example(error: type[VibeBoxError]) -> dict[str, Any]:

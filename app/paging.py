@@ -19,5 +19,7 @@ class Page(Generic[Item]):
 class PageQuery(BaseModel):
     """Which page."""
 
-    limit: int = Field(default=20, ge=1, le=100)
-    offset: int = Field(default=0, ge=0, le=2**31)
+    limit: int = Field(default=20, ge=1, le=100, description="How many at most.")
+    offset: int = Field(
+        default=0, ge=0, le=2**31, description="How many of the newest to leave out."
+    )

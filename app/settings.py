@@ -24,6 +24,7 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 _MAY_HOLD_SECRETS = (
     "DATABASE_URL",
     "DOCKER_HOST",
+    "VIBEBOX_ALERTS_TOKEN",
     "VIBEBOX_METRICS_TOKEN",
     "VIBEBOX_PROMETHEUS_URL",
     "VIBEBOX_RATE_LIMIT_STORAGE",
@@ -97,6 +98,18 @@ class Settings(BaseSettings):
         "Address of the Prometheus that scrapes the service: the console shows request rate, "
         "latency and firing alerts from there to everybody who signs in.",
     )
+    alerts_token: SecretStr | None = _own(
+        None,
+        "Bearer token with which Alertmanager sends alerts to /api/v1/alerts; the console then "
+        "shows those, and does not ask Prometheus for alerts.",
+    )
+    alerts_expire: float = _own(
+        900,
+        "Seconds for which an alert that Alertmanager does not repeat counts as firing; more than "
+        "twice the repeat_interval of its route.",
+        gt=0,
+        le=366 * 86400,
+    )
 
     # Logging.
     log_level: str = _own("info", f"One of {', '.join(LOG_LEVELS)}.")
@@ -136,6 +149,11 @@ class Settings(BaseSettings):
     publish_address: str = _own(
         "127.0.0.1", "Address of this host on which containers publish their ports."
     )
+    connection_host: str | None = _own(
+        None,
+        "Host name or address in the connection_url of VS Code servers (default: the publish "
+        "address, or localhost where that is every address).",
+    )
     default_cpu_limit: float = _own(1.0, "CPUs of an environment that names none.", gt=0)
     default_memory_limit_mb: int = _own(
         1024, "Memory in MiB of an environment that names none.", ge=16
@@ -150,14 +168,42 @@ class Settings(BaseSettings):
         None, "JSON file with the templates of environments (default: a few that come along)."
     )
 
-    # The agent.
-    agent_sweep_interval: float = _own(
-        30, "Seconds between two comparisons of all records with Docker.", gt=0
-    )
+    # Sessions and extensions.
     session_idle_timeout: float = _own(
         3600,
         "Seconds without a message after which a session is idle; after as much again it ends.",
         gt=0,
+    )
+    sessions_on_start: bool = _own(
+        True,
+        "Whether each start of an environment begins a tmux session and a VS Code server, as far "
+        "as its image holds them.",
+    )
+    vscode_program: str = _own(
+        "code-server",
+        "The VS Code server of the images: code-server, or what takes its arguments.",
+        pattern=r"^[A-Za-z0-9/][A-Za-z0-9_./-]*$",
+    )
+    vscode_port: int = _own(
+        13337,
+        "Port of the container on which its VS Code server listens; an environment that is to "
+        "have one publishes it.",
+        ge=1024,
+        le=65535,
+    )
+    vscode_start_timeout: int = _own(
+        30, "Seconds that a VS Code server gets until it answers over HTTP.", ge=1, le=120
+    )
+    extension_timeout: float = _own(
+        300, "Deadline of installing or removing an extension of VS Code.", gt=0
+    )
+    extension_limit_mb: int = _own(
+        32, "MiB that an uploaded extension (.vsix) may have.", ge=1, le=512
+    )
+
+    # The agent.
+    agent_sweep_interval: float = _own(
+        30, "Seconds between two comparisons of all records with Docker.", gt=0
     )
     log_retention_days: float = _own(7, "Days that the logs of containers are kept.", gt=0)
     log_limit_mb: float = _own(20, "MiB of logs that are kept of each environment.", gt=0)

@@ -14,6 +14,7 @@ from typing import Protocol
 import pytest
 
 from tests.services import leaks
+from tests.services.alertmanager import Alertmanager
 from tests.services.docker_engine import DockerEngine
 from tests.services.fault_proxy import FaultProxy
 from tests.services.postgresql import PostgreSQL
@@ -206,6 +207,16 @@ def prometheus() -> Iterator[Callable[..., Prometheus]]:
     with ExitStack() as stack:
         yield lambda *arguments, **options: stack.enter_context(
             closing(Prometheus(*arguments, **options))
+        )
+
+
+@pytest.fixture
+def alertmanager() -> Iterator[Callable[..., Alertmanager]]:
+    """A factory with the arguments of `Alertmanager`; ends what it made after the test."""
+    require("Alertmanager", Alertmanager.installed())
+    with ExitStack() as stack:
+        yield lambda *arguments, **options: stack.enter_context(
+            closing(Alertmanager(*arguments, **options))
         )
 
 

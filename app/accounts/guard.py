@@ -16,11 +16,17 @@ def authenticate() -> None:
     """
     if request.method == "OPTIONS":
         return
+    token = bearer_token()
+    with components().attempts.failures():
+        g.identity = components().accounts.authenticate(token)
+
+
+def bearer_token() -> str:
+    """Return the bearer token that is offered. Raises: AuthenticationError where none is."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise AuthenticationError
-    with components().attempts.failures():
-        g.identity = components().accounts.authenticate(token.strip())
+    return token.strip()
 
 
 def identity() -> Identity:

@@ -3,12 +3,15 @@
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.authorization import Scope
+from app.fields import Moment
 
-# Without NUL, which PostgreSQL cannot store.
-_EMAIL = r"^[^@\s\x00]+@[^@\s\x00]+\.[^@\s.\x00]+$"
+# No control characters, of which PostgreSQL cannot store NUL, and no spaces. Written out, since
+# \s means something else to us than to the regular expressions of JSON Schema.
+_NOT = r"@\x00-\x20\x7f-\xa0\u1680\u2000-\u200f\u2028-\u202f\u205f\u3000\ufeff"
+_EMAIL = rf"^[^{_NOT}]+@[^{_NOT}]+\.[^.{_NOT}]+$"
 Email = Annotated[str, Field(max_length=254, pattern=_EMAIL, examples=["ada@example.org"])]
 
 
@@ -59,8 +62,13 @@ class NewApiKey(_Body):
     """What an API key may do, and how long; without expires_at it is valid until it is revoked."""
 
     name: str = Field(min_length=1, max_length=63, pattern=r"^[^\x00]*$", examples=["ci"])
-    scopes: set[Scope] = Field(min_length=1, examples=[["read", "execute"]])
-    expires_at: AwareDatetime | None = Field(default=None, examples=["2030-01-01T00:00:00Z"])
+    scopes: set[Scope] = Field(
+        min_length=1,
+        examples=[["read", "execute"]],
+        # One that is named twice is as good as once.
+        json_schema_extra=lambda schema: schema.pop("uniqueItems"),
+    )
+    expires_at: Moment | None = Field(default=None, examples=["2030-01-01T00:00:00Z"])
 
 
 class ApiKeyView(BaseModel):

@@ -7,9 +7,11 @@ from sqlalchemy import ColumnElement, delete, exists, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.agent.leadership import Term
+from app.alerts.service import KEPT as _ALERTS_KEPT
 from app.environments.service import Environments
 from app.errors import EnvironmentConflictError, EnvironmentNotFoundError
 from app.storage import (
+    Alert,
     AuditEntry,
     Base,
     ContainerExit,
@@ -75,6 +77,7 @@ class Housekeeping:
         old_session = EnvironmentSession.ended_at < now - _SESSIONS_KEPT
         self._delete(EnvironmentSession, EnvironmentSession.id, old_session)
         self._delete(SocketTicket, SocketTicket.id, SocketTicket.expires_at < now)
+        self._delete(Alert, Alert.id, Alert.ends_at < now - _ALERTS_KEPT)
         self._delete(Process, Process.id, Process.seen_at < now - _PROCESSES_KEPT)
 
     def _delete(

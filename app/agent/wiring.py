@@ -18,9 +18,10 @@ from app.environments.facts import Facts
 from app.environments.installation import InstallationId
 from app.environments.service import Environments
 from app.environments.truth import Truth
+from app.extensions import build_installer
 from app.logs import LogIntake, LogRetention
 from app.processes import Presence
-from app.sessions import SessionTruth
+from app.sessions import SessionsOnStart, SessionTruth, build_server
 from app.settings import Settings
 from app.storage import Database
 
@@ -31,6 +32,8 @@ _PULLS_SECONDS = 0.5
 _OLD_SECONDS = 300.0
 _LOG_RETENTION_SECONDS = 60.0
 _SESSIONS_SECONDS = 10.0
+_ON_START_SECONDS = 1.0
+_EXTENSIONS_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,12 @@ def _tasks(parts: Parts, term: Term, counts: Counts, sweep: Sweep) -> list[Task]
     chores = Housekeeping(parts.database, parts.environments, term, settings.audit_retention_days)
     retention = LogRetention(parts.database, settings.log_retention_days, settings.log_limit_mb)
     exits = ExitCounter(parts.database, counts, term)
-    sessions = SessionTruth(parts.database, parts.engine, settings.session_idle_timeout, term.fence)
+    server = build_server(settings)
+    sessions = SessionTruth(
+        parts.database, parts.engine, settings.session_idle_timeout, term.fence, server
+    )
+    on_start = SessionsOnStart(parts.database, parts.engine, server, term.fence)
+    extensions = build_installer(settings, parts.database, parts.engine, counts, term)
     return [
         Task("sweep", settings.agent_sweep_interval, sweep.run, sweep.wanted),
         Task("abandoned", _ABANDONED_SECONDS, sweep.heal_abandoned),
@@ -125,5 +133,7 @@ def _tasks(parts: Parts, term: Term, counts: Counts, sweep: Sweep) -> list[Task]
         Task("old", _OLD_SECONDS, chores.delete_old),
         Task("logs", _LOG_RETENTION_SECONDS, lambda: retention.run(term.over.is_set)),
         Task("sessions", min(_SESSIONS_SECONDS, settings.session_idle_timeout / 4), sessions.run),
+        Task("extensions", _EXTENSIONS_SECONDS, extensions.run),
+        *([Task("on-start", _ON_START_SECONDS, on_start.run)] * settings.sessions_on_start),
         *pull_tasks(parts, term),
     ]

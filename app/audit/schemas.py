@@ -3,7 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.fields import Moment
 
 _Text = Annotated[str, Field(max_length=254, pattern=r"^[^\x00]*$")]
 
@@ -15,8 +17,8 @@ class AuditQuery(BaseModel):
     project_id: _Text | None = None
     actor: _Text | None = Field(default=None, description="E-mail address of who did it.")
     action: _Text | None = Field(default=None, description="Such as environment.start.")
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Moment | None = None
+    until: Moment | None = None
     limit: int = Field(default=50, ge=1, le=200)
     cursor: int | None = Field(default=None, ge=1, le=2**63 - 1)
 

@@ -43,6 +43,7 @@ class Action(StrEnum):
     ENVIRONMENT_DELETE = "environment.delete"
     ENVIRONMENT_OPERATE = "environment.operate"
     SESSION_USE = "session.use"
+    EXTENSION_CHANGE = "extension.change"
     PROJECT_READ = "project.read"
     PROJECT_CREATE = "project.create"
     PROJECT_CHANGE = "project.change"
@@ -56,6 +57,7 @@ class Action(StrEnum):
     AUDIT_READ = "audit.read"
     QUOTA_READ = "quota.read"
     QUOTA_CHANGE = "quota.change"
+    ALERT_READ = "alert.read"
     API_KEY_READ = "api_key.read"
     API_KEY_CHANGE = "api_key.change"
     LOGOUT = "logout"
@@ -77,7 +79,7 @@ _CHIEFS = frozenset({Role.OWNER, Role.ADMIN})
 
 RULES: dict[Action, Rule] = {
     Action.ENVIRONMENT_READ: Rule(
-        Scope.READ, _ALL, "see environments, their logs, sessions and use"
+        Scope.READ, _ALL, "see environments, their logs, sessions, extensions and use"
     ),
     Action.ENVIRONMENT_CREATE: Rule(Scope.WRITE, _MAKERS, "create environments"),
     Action.ENVIRONMENT_CHANGE: Rule(Scope.WRITE, _MAKERS, "change environments"),
@@ -88,6 +90,7 @@ RULES: dict[Action, Rule] = {
     Action.SESSION_USE: Rule(
         Scope.EXECUTE, _MAKERS, "start and end sessions, and use their terminals"
     ),
+    Action.EXTENSION_CHANGE: Rule(Scope.EXECUTE, _MAKERS, "install and remove extensions"),
     Action.PROJECT_READ: Rule(Scope.READ, _ALL, "see projects"),
     Action.PROJECT_CREATE: Rule(Scope.WRITE, _CHIEFS, "create projects"),
     Action.PROJECT_CHANGE: Rule(Scope.WRITE, _CHIEFS, "rename projects"),
@@ -101,6 +104,7 @@ RULES: dict[Action, Rule] = {
     Action.AUDIT_READ: Rule(Scope.READ, _CHIEFS, "read the audit log of a project or team"),
     Action.QUOTA_READ: Rule(Scope.READ, _ALL, "see quotas and what is used of them"),
     Action.QUOTA_CHANGE: Rule(Scope.WRITE, _NONE, "set quotas", Who.OPERATOR),
+    Action.ALERT_READ: Rule(Scope.READ, _NONE, "see the alerts of the service", Who.ANYBODY),
     Action.API_KEY_READ: Rule(Scope.READ, _NONE, "see their own API keys", Who.ANYBODY),
     Action.API_KEY_CHANGE: Rule(Scope.WRITE, _NONE, "make and revoke API keys", Who.LOGIN),
     Action.LOGOUT: Rule(Scope.WRITE, _NONE, "log out", Who.LOGIN),

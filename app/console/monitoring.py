@@ -1,12 +1,17 @@
-"""What Prometheus knows of the service, for the health strip: three questions, with a deadline."""
+"""What the health strip shows: figures of Prometheus, and the alerts that fire.
+
+The alerts are those that Alertmanager has told this service, where it may; else Prometheus is asked
+for its own. What is missing is missing for a reason, which is shown.
+"""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import requests
 
 from app.deadline import DeadlineExceededError, SingleFlight
+from app.errors import VibeBoxError
 
 DEADLINE = 2.0
 """Seconds that all three questions may take together."""
@@ -15,26 +20,46 @@ QUERIES = {
     "request_rate": "sum(rate(vibebox_http_requests_total[5m]))",
     "latency_seconds": "histogram_quantile(0.95, "
     "sum by (le) (rate(vibebox_http_request_duration_seconds_bucket[5m])))",
-    "alerts": 'ALERTS{alertstate="firing"}',
+    # One Prometheus watches many services: job is ours, as in monitoring/prometheus.
+    "alerts": 'ALERTS{alertstate="firing",job="vibebox-backend"}',
 }
+Received = Callable[[], Sequence[dict[str, Any]]]
+"""Returns the alerts that were received and fire, or raises VibeBoxError."""
 _UNSET = "VIBEBOX_PROMETHEUS_URL is not set."
+_NEITHER = "Neither VIBEBOX_ALERTS_TOKEN nor VIBEBOX_PROMETHEUS_URL is set."
 _SILENT = "Prometheus at VIBEBOX_PROMETHEUS_URL does not answer."
 _STRANGE = "What answers at VIBEBOX_PROMETHEUS_URL does not speak as Prometheus does."
 
 
 class Monitoring:
-    """Asks the Prometheus at `url`; the address may hold a password and is never shown."""
+    """Asks the Prometheus at `url`; the address may hold a password and is never shown.
 
-    def __init__(self, url: str | None, deadline: float = DEADLINE) -> None:
+    With `received` the alerts are those, and Prometheus is not asked for any.
+    """
+
+    def __init__(
+        self, url: str | None, received: Received | None = None, deadline: float = DEADLINE
+    ) -> None:
+        self._received = received
         self._url = f"{url.rstrip('/')}/api/v1/query" if url else None
         self._deadline = deadline
         # However many pages ask, one round of questions is under way, in one thread.
         self._flight = SingleFlight("monitoring", self._ask_all)
 
     def read(self) -> dict[str, Any]:
-        """Return the readings, null where Prometheus has none, or the reason for having none."""
+        """Return the readings, null where Prometheus has none, or the reasons for having none."""
+        figures = self._figures()
+        if self._received is None:
+            return figures
+        try:
+            alerts = {"alerts": list(self._received()), "alerts_reason": None}
+        except VibeBoxError as error:
+            alerts = {"alerts": [], "alerts_reason": error.detail}
+        return figures | alerts
+
+    def _figures(self) -> dict[str, Any]:
         if self._url is None:
-            return _readings(reason=_UNSET)
+            return _readings(reason=_UNSET) | {"alerts_reason": _NEITHER}
         try:
             return self._flight.begin().result(self._deadline)
         # First: what is no JSON is an error of both kinds.
@@ -57,7 +82,7 @@ class Monitoring:
             return _readings(
                 request_rate=_number(ask("request_rate")),
                 latency_seconds=_number(ask("latency_seconds")),
-                alerts=_alerts(ask),
+                alerts=[] if self._received else _alerts(ask),
             )
 
     def _ask(self, session: requests.Session, query: str) -> list[dict[str, Any]]:
@@ -70,11 +95,18 @@ class Monitoring:
         return found
 
 
-def _alerts(ask: Callable[[str], list[dict[str, Any]]]) -> list[dict[str, str]]:
-    """Return the firing alerts by name, each once."""
+def _alerts(ask: Callable[[str], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Return the firing alerts by name, each once; a series has no annotations."""
     labels = [series["metric"] for series in ask("alerts")]
     found = {(str(one["alertname"]), str(one.get("severity", ""))) for one in labels}
-    return [{"name": name, "severity": severity} for name, severity in sorted(found)]
+    return [shown_alert(name, severity) for name, severity in sorted(found)]
+
+
+def shown_alert(
+    name: str, severity: str, summary: str = "", link: str | None = None
+) -> dict[str, Any]:
+    """Return an alert as the strip shows it; `link` leads to its runbook."""
+    return {"name": name, "severity": severity, "summary": summary, "link": link}
 
 
 def _number(result: list[dict[str, Any]]) -> float | None:
@@ -89,12 +121,13 @@ def _readings(
     *,
     request_rate: float | None = None,
     latency_seconds: float | None = None,
-    alerts: list[dict[str, str]] | None = None,
+    alerts: list[dict[str, Any]] | None = None,
     reason: str | None = None,
 ) -> dict[str, Any]:
     return {
         "request_rate": request_rate,
         "latency_seconds": latency_seconds,
         "alerts": alerts or [],
+        "alerts_reason": reason,
         "reason": reason,
     }

@@ -19,6 +19,7 @@ from app.engine.containers import (
 )
 from app.engine.deadline import limit
 from app.engine.execution import run
+from app.engine.files import Files
 from app.engine.images import Images
 from app.engine.statistics import container_stats
 from app.engine.terminals import Terminals
@@ -49,7 +50,7 @@ _LIMITS_REFUSED = (
 )
 
 
-class DockerEngine(Images, Streams, Terminals, Volumes, EngineCalls):
+class DockerEngine(Files, Images, Streams, Terminals, Volumes, EngineCalls):
     """Talks to the engine at `host` (unix:///path or tcp://host:port); implements `Engine`.
 
     The arguments are those of `EngineCalls`, which says what moves with them.

@@ -219,6 +219,13 @@ class Engine(Protocol):
         ExecutableMissingError.
         """
 
+    @operation("update")
+    def put_file(self, container: str, path: str, content: bytes, owner: tuple[int, int]) -> None:
+        """Write a file into the container, readable by all, for a user and a group by number.
+
+        Its directory has to be there. Raises: ContainerNotFoundError.
+        """
+
     @operation("exec")
     def terminal(
         self,

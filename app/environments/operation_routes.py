@@ -26,10 +26,19 @@ from app.openapi import Answer, problems
 from app.problems import refuse_malformed_body
 
 _STOP = (*ONE, *ENGINE, EnvironmentConflictError, EngineConflictError)
+# `itemSchema` is what OpenAPI 3.2 calls the schema of one event.
+_EVENT = {
+    "type": "object",
+    "required": ["event", "data"],
+    "properties": {
+        "event": {"enum": ["status", "pull"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+}
 _EVENT_STREAM = {
     "description": "Server-sent events: `status` {status, error}, and `pull` {image, layers, "
     "bytes_done, bytes_total, percent} while the start waits for its image.",
-    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    "content": {"text/event-stream": {"itemSchema": _EVENT}},
 }
 
 

@@ -3,22 +3,18 @@
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Self
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    ConfigDict,
-    Field,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from app.fields import (
     DEFAULT_VOLUME_PATH,
     MAX_VARIABLES,
     NO_NUL,
+    VARIABLE_NAMES,
     Cpus,
     Image,
     Memory,
+    Moment,
     Name,
     Ports,
     ProjectId,
@@ -27,6 +23,7 @@ from app.fields import (
     Variables,
     VolumePath,
 )
+from app.paging import PageQuery
 from app.storage import EnvironmentStatus, PullPolicy, utc_now
 
 LONGEST_LIFE = timedelta(days=365)
@@ -39,7 +36,7 @@ def _in_the_next_year(moment: datetime) -> datetime:
 
 
 Expiry = Annotated[
-    AwareDatetime,
+    Moment,
     Field(
         description="When it is deleted, with its volume; with a time zone, at most a year ahead.",
         examples=["2026-12-31T18:00:00Z"],
@@ -54,6 +51,19 @@ Pull = Annotated[
         examples=["missing"],
     ),
 ]
+# The default of a field that is left out. As a value it is refused, and so not in the document.
+_Unchanged = SkipJsonSchema[None]
+_IMAGE_OR_TEMPLATE = [
+    {"required": [name], "properties": {name: {"type": "string"}}} for name in ("image", "template")
+]
+
+
+def _without_defaults(schema: dict[str, Any]) -> None:
+    """What is left out has no value, so not the default that pydantic names."""
+    for field in schema["properties"].values():
+        field.pop("default", None)
+
+
 _SECRETS = "Secret environment variables: kept encrypted, never shown."
 
 
@@ -74,6 +84,8 @@ class _Fields(BaseModel):
 class NewEnvironment(_Fields):
     """What an environment is made of; a template fills what is left out."""
 
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"anyOf": _IMAGE_OR_TEMPLATE})
+
     name: Name
     template: str | None = Field(
         default=None, max_length=63, pattern=NO_NUL, description="Its name.", examples=["python"]
@@ -85,7 +97,10 @@ class NewEnvironment(_Fields):
     pull: Pull = PullPolicy.MISSING
     env: Variables = Field(default_factory=dict)
     secrets: dict[VariableName, Secret] = Field(
-        default_factory=dict, max_length=MAX_VARIABLES, description=_SECRETS
+        default_factory=dict,
+        max_length=MAX_VARIABLES,
+        description=_SECRETS,
+        json_schema_extra=VARIABLE_NAMES,
     )
     ports: Ports = Field(default_factory=list)
     volume_path: VolumePath | None = DEFAULT_VOLUME_PATH
@@ -101,17 +116,23 @@ class EnvironmentChanges(_Fields):
     the others need it stopped and go into a new container. The volume stays.
     """
 
-    name: Name | None = None
-    image: Image | None = None
-    pull: Pull | None = None
-    env: Variables | None = None
-    secrets: dict[VariableName, Secret | None] | None = Field(
-        default=None, max_length=MAX_VARIABLES, description=f"{_SECRETS} Null removes one."
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_without_defaults)
+
+    name: Name | _Unchanged = None
+    image: Image | _Unchanged = None
+    pull: Pull | _Unchanged = None
+    env: Variables | _Unchanged = None
+    secrets: (
+        Annotated[dict[VariableName, Secret | None], Field(max_length=MAX_VARIABLES)] | _Unchanged
+    ) = Field(
+        default=None,
+        description=f"{_SECRETS} Null removes one.",
+        json_schema_extra=VARIABLE_NAMES,
     )
-    ports: Ports | None = None
+    ports: Ports | _Unchanged = None
     volume_path: VolumePath | None = None
-    cpu_limit: Cpus | None = None
-    memory_limit_mb: Memory | None = None
+    cpu_limit: Cpus | _Unchanged = None
+    memory_limit_mb: Memory | _Unchanged = None
     expires_at: Expiry | None = None
 
     @model_validator(mode="after")
@@ -161,10 +182,8 @@ class EnvironmentPath(BaseModel):
     environment_id: str = Field(max_length=64, pattern=NO_NUL)
 
 
-class EnvironmentQuery(BaseModel):
+class EnvironmentQuery(PageQuery):
     """Which page of which environments."""
 
     project_id: ProjectId | None = None
     status: EnvironmentStatus | None = None
-    limit: int = Field(default=20, ge=1, le=100)
-    offset: int = Field(default=0, ge=0, le=2**31)

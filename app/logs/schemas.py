@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, Field
 
+from app.fields import InUtc, WrittenOut
 from app.logs.cursors import Order
 from app.storage import LogStream
 from app.websockets.schemas import TicketQuery
@@ -16,7 +17,10 @@ _NS = 1_000_000_000
 _EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
 _LATEST = datetime(2261, 12, 31, tzinfo=UTC)
 Moment = Annotated[
-    AwareDatetime, Field(ge=_EARLIEST, le=_LATEST, examples=["2026-01-31T12:00:00Z"])
+    AwareDatetime,
+    Field(ge=_EARLIEST, le=_LATEST, examples=["2026-01-31T12:00:00Z"]),
+    WrittenOut,
+    InUtc,
 ]
 
 

@@ -4,6 +4,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.fields import JsonNumber
+
 Id = Annotated[str, Field(max_length=64, pattern=r"^[^\x00]*$")]
 
 
@@ -31,9 +33,13 @@ class NewQuota(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    environments: int | None = Field(ge=0, le=1_000_000, examples=[40])
-    cpus: float | None = Field(gt=0, le=1_000_000, examples=[32])
-    memory_mb: int | None = Field(ge=16, le=2**31 - 1, examples=[None])
+    environments: Annotated[int, Field(ge=0, le=1_000_000), JsonNumber] | None = Field(
+        examples=[40]
+    )
+    cpus: Annotated[float, Field(gt=0, le=1_000_000), JsonNumber] | None = Field(examples=[32])
+    memory_mb: Annotated[int, Field(ge=16, le=2**31 - 1), JsonNumber] | None = Field(
+        examples=[None]
+    )
 
 
 class QuotaQuery(BaseModel):

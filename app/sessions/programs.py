@@ -1,5 +1,7 @@
 """What sessions run in a container, and how that is asked after and ended. No rules live here."""
 
+from collections.abc import Sequence
+
 from app.engine import Engine
 from app.errors import (
     ContainerNotFoundError,
@@ -7,18 +9,20 @@ from app.errors import (
     ExecutableMissingError,
     SessionStartError,
 )
+from app.sessions.vscode import MARK
 from app.storage import EnvironmentSession, SessionType
 
 TERM = "xterm-256color"
-_MARK = "VIBEBOX_SESSION"
 # The user's own tmux, and its end, has nothing to do with ours.
 _TMUX = ("tmux", "-L", "vibebox")
-_HAS = 'command -v "$0" >/dev/null'
+# Prints which of its arguments are programs.
+_HAS = 'for program in "$0" "$@"; do command -v "$program" >/dev/null && echo "$program"; done'
 _SHELL = 'exec "$(command -v bash || command -v sh)" -l'
 # A question of the agent that is not answered so soon is asked again later.
 _SECONDS = 10.0
 
-# Ends whatever carries the mark of a session in its environment: the shell, and what it started.
+# Ends whatever carries the mark of a session in its environment: the shell or the server, and what
+# it started.
 # $0 is the mark. Who ignores the first signal does not ignore the second.
 _END = """
 for signal in HUP KILL; do
@@ -34,8 +38,8 @@ exit 0
 """
 _MISSING = {
     SessionType.TMUX: "The image holds no tmux; install it in the image, or use a shell.",
-    SessionType.VSCODE_SERVER: "The image holds no VS Code server that VibeBox can start; use tmux "
-    "or a shell.",
+    SessionType.VSCODE_SERVER: "The image holds no VS Code server; install code-server in the "
+    "image, or use tmux or a shell.",
     SessionType.SHELL: "The image holds no shell (bash or sh).",
 }
 
@@ -45,35 +49,37 @@ def name_of(session_id: str) -> str:
     return f"vibebox-{session_id[:8]}"
 
 
-def start(engine: Engine, container: str, kind: SessionType, name: str) -> bool:
-    """Start what a new session runs; tell whether its process is there already.
+def held(engine: Engine, container: str, programs: Sequence[str]) -> set[str]:
+    """Return which of the programs the container has.
 
-    A shell is started by whoever comes to its terminal. Raises: ExecutableMissingError where the
-    image has not the program, SessionStartError, and the errors of Docker.
+    Raises: ExecutableMissingError where it has no shell to ask, and the errors of Docker.
     """
-    if kind is SessionType.VSCODE_SERVER:
-        raise ExecutableMissingError(_MISSING[kind])
-    program = "tmux" if kind is SessionType.TMUX else "sh"
     try:
-        found = engine.exec(container, ["sh", "-c", _HAS, program])
+        found = engine.exec(container, ["sh", "-c", _HAS, *programs], timeout=_SECONDS)
     except ExecutableMissingError as error:
         raise ExecutableMissingError(_MISSING[SessionType.SHELL]) from error
-    if found.exit_code:
+    return set(found.stdout.decode(errors="replace").split())
+
+
+def require(engine: Engine, container: str, kind: SessionType, program: str) -> None:
+    """Raise ExecutableMissingError where the image has not what a session of the kind runs."""
+    if program not in held(engine, container, [program]):
         raise ExecutableMissingError(_MISSING[kind])
-    if kind is SessionType.SHELL:
-        return False
+
+
+def start_tmux(engine: Engine, container: str, name: str) -> None:
+    """Start a tmux session. Raises: SessionStartError, and the errors of Docker."""
     made = engine.exec(container, [*_TMUX, "new-session", "-d", "-s", name])
     if made.exit_code:
         said = made.stderr.decode(errors="replace").strip()[:200]
         raise SessionStartError(f"tmux did not start: {said or 'it gave no reason'}")
-    return True
 
 
 def command(session: EnvironmentSession) -> tuple[list[str], dict[str, str]]:
     """Return what a terminal of the session runs, and its environment."""
     if session.type is SessionType.TMUX:
         return [*_TMUX, "-u", "attach-session", "-t", f"={session.name}"], {"TERM": TERM}
-    return ["sh", "-c", _SHELL], {"TERM": TERM, _MARK: session.id}
+    return ["sh", "-c", _SHELL], {"TERM": TERM, MARK: session.id}
 
 
 def end(engine: Engine, session: EnvironmentSession) -> None:
@@ -81,7 +87,7 @@ def end(engine: Engine, session: EnvironmentSession) -> None:
     if session.type is SessionType.TMUX:
         argv = [*_TMUX, "kill-session", "-t", f"={session.name}"]
     else:
-        argv = ["sh", "-c", _END, f"{_MARK}={session.id}"]
+        argv = ["sh", "-c", _END, f"{MARK}={session.id}"]
     try:
         engine.exec(session.container_id, argv)
     except (ContainerNotFoundError, EngineConflictError, ExecutableMissingError):

@@ -19,6 +19,7 @@ from app.storage import (
 
 ENDED = "The session has ended; start another one."
 _TAKEN = "This shell has its terminal already; start another one, or use tmux."
+_NO_TERMINAL = "A VS Code server has no terminal of its own; open its connection_url."
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,8 @@ class SessionRecords:
         """Refuse a terminal that cannot be had. Raises: SessionConflictError."""
         if found.status is SessionStatus.TERMINATED:
             raise SessionConflictError(ENDED)
+        if found.type is SessionType.VSCODE_SERVER:
+            raise SessionConflictError(_NO_TERMINAL)
         if found.type is SessionType.SHELL and found.status is not SessionStatus.STARTING:
             raise SessionConflictError(_TAKEN)
 

@@ -15,11 +15,13 @@ from app.errors import (
     EnvironmentConflictError,
     EnvironmentNotFoundError,
     ExecutableMissingError,
+    SessionConflictError,
     SessionNotFoundError,
     SessionStartError,
 )
 from app.openapi import BEARER, Answer, problems
 from app.sessions.schemas import (
+    ConnectionView,
     NewSession,
     SessionPageView,
     SessionPath,
@@ -31,7 +33,7 @@ api = APIBlueprint(
     "sessions",
     __name__,
     url_prefix="/api/v1",
-    abp_tags=[Tag(name="sessions", description="Shells and tmux in environments")],
+    abp_tags=[Tag(name="sessions", description="Shells, tmux and VS Code servers")],
     abp_security=BEARER,
 )
 api.before_request(authenticate)
@@ -51,6 +53,7 @@ api.before_request(authenticate)
             EngineConflictError,
             ExecutableMissingError,
             SessionStartError,
+            SessionConflictError,
         ),
     },
 )
@@ -85,6 +88,29 @@ def index(path: EnvironmentPath, query: SessionQuery) -> Answer:
 )
 def show(path: SessionPath) -> Answer:
     return jsonify(_view(components().sessions.get(identity(), path.session_id)))
+
+
+@api.get(
+    "/sessions/<session_id>/connection",
+    summary="Address and password of a VS Code server",
+    responses={
+        200: ConnectionView,
+        **problems(
+            *COMMON,
+            *ENGINE,
+            SessionNotFoundError,
+            ContainerNotFoundError,
+            SessionConflictError,
+            EngineConflictError,
+            ExecutableMissingError,
+        ),
+    },
+)
+def connection(path: SessionPath) -> Answer:
+    url, password = components().sessions.password(identity(), path.session_id)
+    response = jsonify(connection_url=url, password=password)
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 @api.delete(

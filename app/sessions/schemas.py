@@ -5,6 +5,7 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.fields import NO_NUL
+from app.paging import PageQuery
 from app.sessions.terminal import LARGEST
 from app.storage import SessionStatus, SessionType
 from app.websockets.schemas import TicketQuery
@@ -16,7 +17,9 @@ class NewSession(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     type: SessionType = Field(
-        description="tmux outlives its terminals, a shell is its terminal.", examples=["tmux"]
+        description="tmux outlives its terminals, a shell is its terminal; a VS Code server is "
+        "reached by its connection_url.",
+        examples=["tmux"],
     )
 
 
@@ -26,12 +29,10 @@ class SessionPath(BaseModel):
     session_id: str = Field(max_length=64, pattern=NO_NUL)
 
 
-class SessionQuery(BaseModel):
+class SessionQuery(PageQuery):
     """Which page of which sessions."""
 
     status: SessionStatus | None = None
-    limit: int = Field(default=20, ge=1, le=100)
-    offset: int = Field(default=0, ge=0, le=2**31)
 
 
 class TerminalQuery(TicketQuery):
@@ -52,10 +53,20 @@ class SessionView(BaseModel):
     type: SessionType
     status: SessionStatus
     name: str = Field(examples=["vibebox-0f8c2a52"])
+    connection_url: str | None = Field(
+        description="Where a VS Code server is reached.", examples=["http://127.0.0.1:32768/"]
+    )
     exit_code: int | None = Field(description="Of a shell that has ended, where it is known.")
     created_at: datetime
     last_active_at: datetime
     ended_at: datetime | None
+
+
+class ConnectionView(BaseModel):
+    """How to get to a VS Code server."""
+
+    connection_url: str = Field(examples=["http://127.0.0.1:32768/"])
+    password: str = Field(description="What its page asks for.")
 
 
 class SessionPageView(BaseModel):

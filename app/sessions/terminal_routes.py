@@ -16,7 +16,7 @@ api = APIBlueprint(
     "terminals",
     __name__,
     url_prefix="/api/v1/sessions",
-    abp_tags=[Tag(name="sessions", description="Shells and tmux in environments")],
+    abp_tags=[Tag(name="sessions", description="Shells, tmux and VS Code servers")],
     abp_security=BEARER,
 )
 api.before_request(authenticate)

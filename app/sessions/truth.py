@@ -6,7 +6,7 @@ What lives in the container counts, not the row: a process that is gone is a ses
 import logging
 from collections import defaultdict
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -16,7 +16,7 @@ from app.environments.session_rows import UP, ended, living
 from app.environments.transitions import PASSAGES
 from app.errors import ContainerNotFoundError, EngineConflictError, ExecutableMissingError
 from app.processes import living as living_processes
-from app.sessions import programs
+from app.sessions import programs, vscode
 from app.storage import (
     Database,
     Environment,
@@ -27,6 +27,10 @@ from app.storage import (
     utc_now,
 )
 
+# Whoever starts a server awaits its answer; later than that, and this much, nobody does any more.
+_SPARE_SECONDS = 30.0
+# A server tells the time of its use by the minute; less than this is no news.
+_COARSE = timedelta(seconds=5)
 _log = logging.getLogger(__name__)
 
 
@@ -43,11 +47,14 @@ class SessionTruth:
         engine: Engine,
         idle_seconds: float,
         guard: Callable[[Session], None] = lambda session: None,
+        server: vscode.Server | None = None,
     ) -> None:
         self._database = database
         self._engine = engine
         self._idle = timedelta(seconds=idle_seconds)
         self._guard = guard
+        starting = (server or vscode.Server()).seconds + _SPARE_SECONDS
+        self._starting = timedelta(seconds=starting)
 
     def run(self) -> None:
         """Look at every session that has not ended, once."""
@@ -94,6 +101,8 @@ class SessionTruth:
         """Tell whether the process of a session is gone, and its exit code."""
         if found.type is SessionType.TMUX:
             return found.name not in tmux_names, None
+        if found.type is SessionType.VSCODE_SERVER:
+            return self._is_server_over(found), None
         if found.status is SessionStatus.STARTING:
             return False, None  # nobody has come to its terminal yet
         over, code = programs.shell_ended(self._engine, found)
@@ -101,6 +110,30 @@ class SessionTruth:
             return over, code
         programs.end(self._engine, found)  # its terminal died with a process of the service
         return True, None
+
+    def _is_server_over(self, found: EnvironmentSession) -> bool:
+        """Tell whether a VS Code server is gone, and note when somebody was last at it."""
+        if found.status is SessionStatus.STARTING:
+            if found.created_at > utc_now() - self._starting:
+                return False
+            programs.end(self._engine, found)  # whoever awaited its answer is dead
+            return True
+        sight = vscode.look(self._engine, found)
+        if sight.alive and sight.silent is not None:
+            self._note_use(found, utc_now() - timedelta(seconds=sight.silent))
+        return not sight.alive
+
+    def _note_use(self, found: EnvironmentSession, at: datetime) -> None:
+        if at <= found.last_active_at + _COARSE:
+            return
+        with self._database.writing() as session:
+            self._guard(session)
+            session.execute(
+                update(EnvironmentSession)
+                .where(EnvironmentSession.id == found.id, living())
+                .values(last_active_at=at, status=SessionStatus.ACTIVE)
+            )
+        found.last_active_at, found.status = at, SessionStatus.ACTIVE
 
     def _is_held(self, found: EnvironmentSession) -> bool:
         query = select(EnvironmentSession.id).where(

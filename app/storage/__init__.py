@@ -2,8 +2,9 @@
 
 from app.storage import schema
 from app.storage.database import Database
-from app.storage.inserting import insert_missing
+from app.storage.inserting import insert_missing, put_rows
 from app.storage.models import (
+    Alert,
     ApiKey,
     AuditEntry,
     AuthToken,
@@ -14,6 +15,9 @@ from app.storage.models import (
     EnvironmentStatus,
     EventCount,
     ExitReason,
+    Extension,
+    ExtensionPackage,
+    ExtensionState,
     ImagePull,
     Installation,
     Lease,
@@ -42,6 +46,7 @@ ENVIRONMENT_STATUSES: tuple[EnvironmentStatus, ...] = tuple(EnvironmentStatus)
 
 __all__ = [
     "ENVIRONMENT_STATUSES",
+    "Alert",
     "ApiKey",
     "AuditEntry",
     "AuthToken",
@@ -53,6 +58,9 @@ __all__ = [
     "EnvironmentStatus",
     "EventCount",
     "ExitReason",
+    "Extension",
+    "ExtensionPackage",
+    "ExtensionState",
     "ImagePull",
     "Installation",
     "Lease",
@@ -75,6 +83,7 @@ __all__ = [
     "User",
     "insert_missing",
     "new_id",
+    "put_rows",
     "schema",
     "utc_now",
 ]

@@ -9,6 +9,27 @@ from sqlalchemy.orm import Session
 from app.storage.models import Base
 
 
+def put_rows(
+    session: Session,
+    model: type[Base],
+    rows: Sequence[dict[str, Any]],
+    *,
+    key: Sequence[str],
+    changed: Sequence[str],
+) -> None:
+    """Insert rows; of those that there are by `key`, write the columns `changed` anew."""
+    if not rows:
+        return
+    if session.get_bind().dialect.name == "postgresql":
+        there = postgresql.insert(model)
+        new = {name: there.excluded[name] for name in changed}
+        session.execute(there.on_conflict_do_update(index_elements=key, set_=new), rows)
+    else:
+        here = sqlite.insert(model)
+        new = {name: here.excluded[name] for name in changed}
+        session.execute(here.on_conflict_do_update(index_elements=key, set_=new), rows)
+
+
 def insert_missing(session: Session, model: type[Base], rows: Sequence[dict[str, Any]]) -> None:
     """Insert those rows whose key nobody has written; the others stay as they are."""
     if not rows:

@@ -186,6 +186,15 @@ environment_drift = GaugeFamily(
     multiprocess_mode="livemostrecent",
     registry=registry,
 )
+extension_installations = CounterFamily(
+    Counter,
+    "vibebox_extension_installations_total",
+    "Installations of extensions of VS Code that came to their end.",
+    {"status": OUTCOMES},
+    "each, by the exit code of the command in the container; one that did not end in time, or that "
+    "there was no program for, is a failure",
+    registry=registry,
+)
 log_entries = CounterFamily(
     Counter,
     "vibebox_log_entries_total",

@@ -8,6 +8,7 @@ from app.telemetry.catalogue import (
     environment_drift,
     environment_exits,
     environment_start_duration,
+    extension_installations,
     health_check_duration,
     health_check_up,
     log_entries,
@@ -18,7 +19,9 @@ from app.telemetry.catalogue import (
 from app.telemetry.exemplars import of_request
 
 # Families whose truth is in the database (see `ledger`); each has one label.
-LEDGER = {family.name: family for family in (environment_exits, log_entries)}
+LEDGER = {
+    family.name: family for family in (environment_exits, extension_installations, log_entries)
+}
 
 
 def connect() -> None:

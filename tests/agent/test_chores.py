@@ -26,6 +26,7 @@ from app.errors import EngineUnreachableError, StorageUnavailableError
 from app.processes import Presence
 from app.settings import Settings
 from app.storage import (
+    Alert,
     AuditEntry,
     Base,
     ContainerExit,
@@ -202,10 +203,23 @@ def test_what_is_old_goes_and_nothing_else(
                 )
             )
 
+        for days in (0, 2):
+            session.add(
+                Alert(
+                    fingerprint="x",
+                    starts_at=now - (days + 1) * DAY,
+                    ends_at=now - days * DAY,
+                    resolved=True,
+                    labels={},
+                    annotations={},
+                    generator_url="",
+                )
+            )
+
     chores.delete_old()
 
-    left = {model: count(database, model) for model in (AuditEntry, ImagePull, Process)}
-    assert left == {AuditEntry: 1, ImagePull: 2, Process: 1}
+    left = {model: count(database, model) for model in (Alert, AuditEntry, ImagePull, Process)}
+    assert left == {Alert: 1, AuditEntry: 1, ImagePull: 2, Process: 1}
     assert len(exits(database)) == 3
 
 

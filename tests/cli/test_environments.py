@@ -7,6 +7,7 @@ import re
 import tarfile
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from tests.cli.support import COMMAND, Person
 from tests.conftest import WebServerFactory
 from tests.engine.images import commit
 from tests.services.agent import Agent
+from tests.services.code_server import package
 from tests.services.docker_engine import DockerEngine
 from tests.services.programs import wait_until
 from tests.services.registry import Registry
@@ -326,3 +328,33 @@ def api(person: Person, method: str, path: str, body: Any) -> Any:
     )
     assert response.ok, response.text
     return response.json()
+
+
+def test_extensions(ada: Person, docker_engine: DockerEngine, tmp_path: Path) -> None:
+    file = tmp_path / "hello.vsix"
+    file.write_bytes(package())
+    ada.good("create", "api", "--image", docker_engine.busybox)
+    assert "`vibebox ext install api ID`" in ada.good("ext", "ls", "api").stderr
+    later = ada.good("ext", "install", "api", str(file))
+    assert later.stderr == "vibebox.hello is pending when the environment runs.\n"
+
+    ada.good("start", "api")
+    failed = ada.refused(1, "ext", "install", "api", "nobody.nothing@1.0.0")
+    assert "Exit code 127" in failed and "The image holds no VS Code server" in failed
+    program = "printf '#!/bin/sh\\necho $*' >/bin/code-server; chmod +x /bin/code-server"
+    shell(docker_engine, ada.json("show", "api")["id"], program)
+    installed = ada.json("ext", "install", "api", str(file))
+    assert (installed["state"], installed["exit_code"]) == ("installed", 0)
+    assert "--install-extension /tmp/vibebox-" in installed["output"]
+    listed = ada.good("ext", "ls", "api").stdout
+    assert re.search(r"^vibebox.hello +0.0.1 +installed +file +0 ", listed, re.M)
+    assert re.search(r"^nobody.nothing +1.0.0 +failed +gallery +127 ", listed, re.M)
+
+    completing = {"COMP_WORDS": "vibebox ext rm api Vibe", "COMP_CWORD": "4"}
+    completed = ada.run(**completing, _VIBEBOX_COMPLETE="bash_complete")
+    assert completed.stdout == "plain,vibebox.hello\n"
+    assert "uninstalling" in ada.good("ext", "rm", "api", "Vibebox.Hello").stderr
+    wait_until(lambda: len(ada.json("ext", "ls", "api")["items"]) == 1, 60)
+    assert "vibebox ext ls api" in ada.refused(1, "ext", "rm", "api", "vibebox.hello")
+    assert "cannot be read" in ada.refused(2, "ext", "install", "api", "none.vsix")
+    assert '"container_port": 13337' in ada.refused(1, "vscode", "api")

@@ -25,11 +25,15 @@ class Api:
     def call(
         self, method: str, path: str, body: Any = None, *, token: str | None = None
     ) -> requests.Response:
-        """Send one request, with the access token of the login or the one given."""
+        """Send one request, with the access token of the login or the one given.
+
+        A body of bytes is sent as it is.
+        """
         bearer = token or self.tokens.get("access_token")
         headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
+        sent = {"data": body} if isinstance(body, bytes) else {"json": body}
         return self._session.request(
-            method, f"{self.url}{path}", json=body, headers=headers, timeout=150
+            method, f"{self.url}{path}", headers=headers, timeout=150, **sent
         )
 
     def register(self, email: str, password: str = PASSWORD) -> requests.Response:

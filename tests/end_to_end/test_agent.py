@@ -38,7 +38,7 @@ def server(
 ) -> Iterator[WebServer]:
     yield web_server(
         {"DOCKER_HOST": docker_engine.host, "DATABASE_URL": postgresql.new_database()},
-        workers=4,
+        workers=2,
     )
     docker_engine.clear()
 

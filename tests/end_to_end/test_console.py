@@ -13,6 +13,7 @@ from tests.end_to_end.api import PASSWORD
 from tests.services import http
 from tests.services.agent import Agent
 from tests.services.browser import browser, missing_browser
+from tests.services.code_server import package
 from tests.services.docker_engine import DockerEngine
 from tests.services.host_image import import_host_image, missing_programs
 from tests.services.postgresql import PostgreSQL
@@ -158,7 +159,11 @@ def _visit(visit: Visit, width: int, server: WebServer, image: str) -> None:
     visit.type_in_terminal("echo told-$((40 + 2)) > /proc/1/fd/1; echo done-$((1 + 1))", "done-2")
     expect(page.locator("[data-logs=lines]")).to_contain_text("told-42", timeout=MILLISECONDS)
     expect(page.locator("[data-health=rate]")).to_contain_text("/ s", timeout=MILLISECONDS)
+    _extensions(page)
     visit.look("environment")
+    page.get_by_role("button", name="Remove vibebox.hello").press("Enter")
+    expect(page.get_by_text("None yet.")).to_be_visible()
+    page.locator(".shell textarea").focus()
     page.keyboard.press("Shift+Tab")
     expect(page.locator(".shell :focus")).to_have_count(0)
     page.get_by_role("button", name="tmux").click()
@@ -203,6 +208,27 @@ def _live(page: Page) -> None:
         page.get_by_role("button", name=f"{action} billing-api").click()
         expect(row).to_contain_text(status)
     listing.close()
+
+
+def _extensions(page: Page) -> None:
+    """Ask for what the image cannot have: the page says so, and why."""
+    page.get_by_role("button", name="Open VS Code").click()
+    expect(page.get_by_text("The image holds no VS Code server")).to_be_visible()
+    page.get_by_label("Extension", exact=True).fill("no name")
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-extensions] [data-problem]")).to_contain_text("id:")
+    page.get_by_label("Package").set_input_files(
+        {"name": "hello.vsix", "mimeType": "application/zip", "buffer": package()}
+    )
+    row = page.get_by_role("row").filter(has_text="vibebox.hello")
+    expect(row).to_contain_text("failed", timeout=MILLISECONDS)
+    expect(row).to_contain_text("exit code 127")
+    page.get_by_label("Extension", exact=True).fill("nobody.nothing")
+    page.keyboard.press("Enter")
+    row = page.get_by_role("row").filter(has_text="nobody.nothing")
+    expect(row).to_contain_text("failed", timeout=MILLISECONDS)
+    page.get_by_role("button", name="Remove nobody.nothing").press("Enter")
+    expect(row).to_have_count(0, timeout=MILLISECONDS)
 
 
 def _without_a_stream(page: Page) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,20 +21,22 @@ from tests.services.web import WebServer
 pytestmark = pytest.mark.end_to_end
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server(
-    web_server: WebServerFactory, docker_engine: DockerEngine, postgresql: PostgreSQL
-) -> WebServer:
-    return web_server(
-        {"DOCKER_HOST": docker_engine.host, "DATABASE_URL": postgresql.new_database()}
-    )
+    tmp_path_factory: pytest.TempPathFactory, docker_engine: DockerEngine, postgresql: PostgreSQL
+) -> Iterator[WebServer]:
+    env = {"DOCKER_HOST": docker_engine.host, "DATABASE_URL": postgresql.new_database()}
+    with WebServer(tmp_path_factory.mktemp("environments"), env) as server:
+        yield server
 
 
 @pytest.fixture
 def api(server: WebServer, docker_engine: DockerEngine) -> Iterator[Api]:
+    """Somebody new, whose containers go after the test."""
+    email = f"{uuid.uuid4().hex[:12]}@example.org"
     with Api(server.url) as api:
-        api.register("ada@example.org")
-        api.login("ada@example.org")
+        api.register(email)
+        api.login(email)
         yield api
     docker_engine.clear()
 

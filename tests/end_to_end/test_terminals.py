@@ -42,6 +42,7 @@ def server(
         "DATABASE_URL": postgresql.new_database(),
         "VIBEBOX_STOP_GRACE": "0",
         "VIBEBOX_SESSION_IDLE_TIMEOUT": "4",
+        "VIBEBOX_SESSIONS_ON_START": "false",
     }
     yield web_server(env, workers=2, threads=THREADS)
     docker_engine.clear()

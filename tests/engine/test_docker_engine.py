@@ -14,6 +14,7 @@ from app.engine import ENVIRONMENT_LABEL, ContainerSpec, DockerEngine, PortBindi
 from app.errors import (
     ContainerNotFoundError,
     EngineConflictError,
+    EngineError,
     EngineTimeoutError,
     EngineUnreachableError,
     ExecutableMissingError,
@@ -172,6 +173,18 @@ def test_exec_waits_for_a_command_that_closed_its_output(door: DockerEngine, run
 def test_exec_of_what_cannot_be_executed(door: DockerEngine, running: str, command: str) -> None:
     with pytest.raises(ExecutableMissingError, match=command):
         door.exec(running, [command])
+
+
+def test_put_file_is_there_for_its_owner(door: DockerEngine, running: str) -> None:
+    content = bytes(range(256)) * 5000
+    door.put_file(running, "/tmp/put.bin", content, (1000, 7))
+    listed = door.exec(running, ["stat", "-c", "%u %g %a %s", "/tmp/put.bin"]).stdout
+    assert listed.decode().split() == ["1000", "7", "644", str(len(content))]
+    assert door.exec(running, ["tail", "-c", "256", "/tmp/put.bin"]).stdout == bytes(range(256))
+    with pytest.raises(EngineError):
+        door.put_file(running, "/none/put.bin", b"", (0, 0))
+    with pytest.raises(ContainerNotFoundError):
+        door.put_file("none", "/tmp/put.bin", b"", (0, 0))
 
 
 def test_exec_in_a_stopped_container_is_a_conflict(door: DockerEngine, spec: ContainerSpec) -> None:

@@ -47,6 +47,7 @@ CALLS: dict[str, Callable[[DockerEngine], object]] = {
     "volume_remove": lambda engine: engine.volume_remove("v"),
     "list_volumes": lambda engine: engine.list_volumes(),
     "exec": lambda engine: engine.exec("c", ["true"]),
+    "put_file": lambda engine: engine.put_file("c", "/tmp/x", b"x", (0, 0)),
     "terminal": lambda engine: engine.terminal("c", ["sh"], cols=80, rows=24),
     "resize_terminal": lambda engine: engine.resize_terminal("e", cols=80, rows=24),
     "inspect_exec": lambda engine: engine.inspect_exec("e"),

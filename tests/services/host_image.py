@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import docker
@@ -25,11 +26,13 @@ def missing_programs() -> str | None:
     return f"{', '.join(missing)} not installed" if missing else None
 
 
-def import_host_image(client: docker.APIClient, tag: str = TAG) -> str:
+def import_host_image(
+    client: docker.APIClient, tag: str = TAG, programs: Sequence[str] = PROGRAMS
+) -> str:
     """Import the image into an engine, beside busybox's applets, and return its tag."""
     repository, _, version = tag.rpartition(":")
     client.import_image_from_data(
-        _root_file_system(),
+        _root_file_system(programs),
         repository=repository,
         tag=version,
         changes=['CMD ["sleep", "100000"]', "ENV PATH=/usr/local/bin:/bin", "ENV LANG=C.UTF-8"],
@@ -37,9 +40,9 @@ def import_host_image(client: docker.APIClient, tag: str = TAG) -> str:
     return tag
 
 
-def _root_file_system() -> bytes:
+def _root_file_system(programs: Sequence[str]) -> bytes:
     files: dict[str, Path] = {}
-    for name in PROGRAMS:
+    for name in programs:
         program = Path(shutil.which(name) or name).resolve()
         files[f"usr/local/bin/{name}"] = program
         for library in _libraries(program):

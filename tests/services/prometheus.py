@@ -107,12 +107,29 @@ class Prometheus:
             raise ServiceError(f"prometheus: {answer['error']}")
         return answer["data"]
 
-    def query(self, expression: str) -> Vector:
-        """Evaluate an instant query now; return the labels and value of each series."""
-        data = self._ask("query", query=expression)
+    def query(self, expression: str, at: float | None = None) -> Vector:
+        """Evaluate an instant query, now or `at` a time; return labels and value of each series."""
+        when = {} if at is None else {"time": f"{at:.3f}"}
+        data = self._ask("query", query=expression, **when)
         if data["resultType"] == "scalar":
             return [({}, float(data["result"][1]))]
         return [(series["metric"], float(series["value"][1])) for series in data["result"]]
+
+    def query_range(
+        self, expression: str, start: float, end: float, step: float
+    ) -> list[tuple[dict[str, str], list[float]]]:
+        """Evaluate a query at each step of a time; return labels and values of each series."""
+        times = {"start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:g}"}
+        data = self._ask("query_range", query=expression, **times)
+        return [
+            (series["metric"], [float(value) for _, value in series["values"]])
+            for series in data["result"]
+        ]
+
+    def sample_times(self, selector: str) -> list[float]:
+        """Return when the samples of one series were taken, of the last hour."""
+        (series,) = self._ask("query", query=f"{selector}[1h]")["result"]
+        return [time for time, _ in series["values"]]
 
     def wait_for(
         self, expression: str, predicate: Callable[[Vector], bool] = bool, timeout: float = 20

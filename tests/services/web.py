@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,8 +11,8 @@ from typing import Any
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.services import http
-from tests.services.programs import Program, ServiceError, free_port, tail, wait_until
+from tests.services import http, migrated
+from tests.services.programs import Program, free_port, tail, wait_until
 
 ROOT = Path(__file__).parents[2]
 GUNICORN = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "app.wsgi:app"]
@@ -82,18 +81,14 @@ class WebServer:
         Raises ServiceError, with the end of the log, when the server ends instead.
         """
         if self._migrate_first:
-            self.migrate()
+            migrated.fill(MIGRATE, self._root, self.env)
         self._server.start()
         if wait:
             self.wait_live()
 
     def migrate(self) -> None:
         """Bring the database to the schema of this release."""
-        result = subprocess.run(
-            MIGRATE, cwd=self._root, env=self.env, capture_output=True, text=True, check=False
-        )
-        if result.returncode:
-            raise ServiceError(f"migrate failed:\n{result.stdout}{result.stderr}")
+        migrated.migrate(MIGRATE, self._root, self.env)
 
     def wait_live(self, timeout: float = READY_TIMEOUT) -> None:
         """Wait until GET /health/live answers 200."""

@@ -147,6 +147,36 @@ def test_tmux_lives_as_long_as_its_session_does(house: House, names: bytes, stat
 
 
 @pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        (b"PASSWORD=x\nVIBEBOX_SILENT=3", "active"),
+        (b"PASSWORD=x", "idle"),
+        (b"PASSWORD=x\nVIBEBOX_SILENT=150", "idle"),
+        (b"VIBEBOX_SILENT=3", "terminated"),
+        (b"", "terminated"),
+    ],
+    ids=["used", "nobody-knows", "unused", "gone", "nothing-said"],
+)
+def test_server_lives_as_long_as_its_process_does(house: House, said: bytes, status: str) -> None:
+    house.engine.outputs["sh"] = said
+    last = ago(IDLE * 1.5)
+
+    session = house.add(type=SessionType.VSCODE_SERVER, last_active_at=last, created_at=last)
+    assert house.after(session) == (status, None)
+
+
+@pytest.mark.parametrize(("age", "status"), [(30, "starting"), (90, "terminated")])
+def test_server_that_nobody_awaits_any_more_is_ended(house: House, age: float, status: str) -> None:
+    house.engine.outputs["sh"] = b"PASSWORD=x"
+    session = house.add(
+        type=SessionType.VSCODE_SERVER, status=SessionStatus.STARTING, created_at=ago(age)
+    )
+
+    assert house.after(session)[0] == status
+    assert house.killed is (status == "terminated")
+
+
+@pytest.mark.parametrize(
     ("silent", "status"),
     [(IDLE / 2, "active"), (IDLE * 1.5, "idle"), (IDLE * 2.5, "terminated")],
 )

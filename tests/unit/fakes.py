@@ -133,6 +133,10 @@ class FakeEngine:
     """First word of a command -> what it prints."""
     commands: list[list[str]] = field(default_factory=list)
     """What was executed in containers."""
+    files: dict[str, bytes] = field(default_factory=dict)
+    """What was written into containers, by path."""
+    exit_codes: dict[str, int] = field(default_factory=dict)
+    """A word of a command -> the code that it ends with."""
     execs: dict[str, ExecState] = field(default_factory=dict)
     """Id of a command with a tty -> what has become of it."""
     volumes: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -292,9 +296,13 @@ class FakeEngine:
             self.commands.append(list(argv))
             known = self.containers.get(container)
             self._require(known is None or known.status != "exited")
-            return ExecResult(0, self.outputs.get(argv[0], b""), b"")
+            code = next((self.exit_codes[word] for word in argv if word in self.exit_codes), 0)
+            return ExecResult(code, self.outputs.get(argv[0], b""), b"")
 
         return self._call("exec", work)
+
+    def put_file(self, container: str, path: str, content: bytes, owner: tuple[int, int]) -> None:
+        self._call("put_file", lambda: self.files.update({path: content}))
 
     def terminal(
         self,

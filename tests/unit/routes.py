@@ -11,6 +11,7 @@ UNKNOWN = {
     "team_id": "team-not-found",
     "api_key_id": "api-key-not-found",
     "session_id": "session-not-found",
+    "extension_id": "extension-not-found",
 }
 """What answers an id that nothing has; of several ids in a path the first one decides."""
 _PARAMETER = re.compile("<(.*?)>")
@@ -21,7 +22,8 @@ class Route:
     """A route, and what the tests need to call it.
 
     Whether it needs a login, whether it reads a body, a query its rules refuse, a body they accept,
-    whether only operators may call it, whether its body may be left out.
+    whether only operators may call it, whether its body may be left out, whether it is for a
+    machine with a token of the settings, which no account has.
     """
 
     method: str
@@ -32,6 +34,9 @@ class Route:
     good: dict[str, Any] | None = None
     operator: bool = False
     optional: bool = False
+    machine: bool = False
+    raw: bool = False
+    """Whether its body is a file and no JSON."""
 
     @property
     def path(self) -> str:
@@ -51,12 +56,23 @@ class Route:
 
 _AUTH, _ENVIRONMENTS = "/api/v1/auth", "/api/v1/environments"
 _ONE = f"{_ENVIRONMENTS}/<environment_id>"
+_EXTENSIONS = f"{_ONE}/extensions"
 _SESSION = "/api/v1/sessions/<session_id>"
 _KEYS, _TEAMS, _PROJECTS = "/api/v1/api-keys", "/api/v1/teams", "/api/v1/projects"
 _TEAM, _PROJECT = f"{_TEAMS}/<team_id>", f"{_PROJECTS}/<project_id>"
 _LOGIN = {"email": "ada@example.org", "password": "correct horse battery"}
 _QUOTA = {"environments": 1, "cpus": 1, "memory_mb": 16}
 _NAMED = {"name": "x"}
+ALERT: dict[str, Any] = {
+    "status": "firing",
+    "labels": {"alertname": "HighAPILatency", "severity": "warning"},
+    "annotations": {"summary": "The API is slow"},
+    "startsAt": "2026-01-31T12:00:00.123456789Z",
+    "endsAt": "0001-01-01T00:00:00Z",
+    "generatorURL": "http://prometheus:9090/graph",
+    "fingerprint": "c7b1b4f3c8e0d9a2",
+}
+_WEBHOOK = {"version": "4", "receiver": "vibebox", "status": "firing", "alerts": [ALERT]}
 
 
 def _open(method: str, rule: str, good: dict[str, Any] | None = None) -> Route:
@@ -100,6 +116,8 @@ ROUTES = (
     _guarded("PUT", "/api/v1/users/<user_id>/quota", _QUOTA, op=True),
     _guarded("PUT", f"{_TEAM}/quota", _QUOTA, op=True),
     _guarded("GET", "/api/v1/audit", bad="since=yesterday"),
+    Route("POST", "/api/v1/alerts", body=True, good=_WEBHOOK, machine=True),
+    _guarded("GET", "/api/v1/alerts", bad="ended=maybe"),
     _guarded("POST", _ENVIRONMENTS, {"name": "x", "image": "busybox"}),
     _guarded("GET", _ENVIRONMENTS, bad="limit=0"),
     _guarded("GET", _ONE),
@@ -119,6 +137,12 @@ ROUTES = (
     _guarded("GET", f"{_ONE}/sessions", bad="status=asleep"),
     _guarded("GET", _SESSION),
     _guarded("DELETE", _SESSION),
+    _guarded("GET", f"{_SESSION}/connection"),
+    _guarded("POST", _EXTENSIONS, {"id": "ms-python.python"}),
+    Route("POST", f"{_EXTENSIONS}/upload", True, raw=True),
+    _guarded("GET", _EXTENSIONS, bad="state=asleep"),
+    _guarded("GET", f"{_EXTENSIONS}/<extension_id>"),
+    _guarded("DELETE", f"{_EXTENSIONS}/<extension_id>"),
     _guarded("GET", f"{_SESSION}/terminal", bad="cols=0"),
     _guarded("GET", f"{_ONE}/status/stream", bad=f"ticket={'x' * 129}"),
     _guarded("GET", f"{_ENVIRONMENTS}/status/stream", bad=f"ticket={'x' * 129}"),
@@ -138,5 +162,5 @@ CONSOLE = (
 these answer is tested in `test_console`."""
 EVERYWHERE = (*ROUTES, *CONSOLE)
 GUARDED = tuple(route for route in ROUTES if route.guarded)
-WITH_BODY = tuple(route for route in ROUTES if route.body)
+WITH_BODY = tuple(route for route in ROUTES if route.body and not route.machine)
 WITH_ID = tuple(route for route in ROUTES if "<" in route.rule)

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from app.console.monitoring import QUERIES, Monitoring
+from app.console.monitoring import QUERIES, Monitoring, shown_alert
+from app.errors import StorageUnavailableError
 from tests.services.programs import free_port, wait_until
 from tests.services.prometheus import Prometheus
 
@@ -63,7 +64,7 @@ def monitoring() -> Iterator[Callable[..., Monitoring]]:
     """A factory with the arguments of `Monitoring`."""
     made: list[Monitoring] = []
 
-    def make(url: str, **named: Any) -> Monitoring:
+    def make(url: str | None, **named: Any) -> Monitoring:
         made.append(Monitoring(url, **named))
         return made[-1]
 
@@ -77,7 +78,13 @@ def test_three_questions_and_no_answer_to_them(
 ) -> None:
     found = monitoring(f"{peer.url}/").read()
 
-    assert found == {"request_rate": None, "latency_seconds": None, "alerts": [], "reason": None}
+    assert found == {
+        "request_rate": None,
+        "latency_seconds": None,
+        "alerts": [],
+        "alerts_reason": None,
+        "reason": None,
+    }
     assert len(peer.asked) == len(QUERIES) == 3
     assert all(path.startswith("/api/v1/query?query=") for path in peer.asked)
 
@@ -90,7 +97,7 @@ def test_value_that_is_no_number_is_none(
     found = monitoring(peer.url).read()
 
     assert found["latency_seconds"] is None
-    assert found["alerts"] == [{"name": "x", "severity": ""}]
+    assert found["alerts"] == [shown_alert("x", "")]
 
 
 @pytest.mark.parametrize(
@@ -104,6 +111,7 @@ def test_strange_answer_is_told(
     found = monitoring(peer.url).read()
 
     assert "does not speak as Prometheus" in found["reason"]
+    assert found["alerts_reason"] == found["reason"]
     assert not any("elsewhere" in path for path in peer.asked)
 
 
@@ -128,22 +136,61 @@ def test_slow_answer_is_not_waited_for(
     assert elapsed < 5 * peer.seconds
 
 
+def test_received_alerts_stand_for_those_of_prometheus(
+    peer: StrangePeer, monitoring: Callable[..., Monitoring]
+) -> None:
+    fires = shown_alert("x", "info", "It is slow", "https://example.org/x")
+    found = monitoring(peer.url, received=lambda: [fires]).read()
+
+    assert (found["alerts"], found["alerts_reason"], found["reason"]) == ([fires], None, None)
+    assert len(peer.asked) == 2
+    assert not any("ALERTS" in path for path in peer.asked)
+
+
+def test_received_alerts_need_no_prometheus(monitoring: Callable[..., Monitoring]) -> None:
+    fires = shown_alert("x", "info")
+    found = monitoring(None, received=lambda: [fires]).read()
+
+    assert (found["alerts"], found["alerts_reason"]) == ([fires], None)
+    assert found["reason"] == "VIBEBOX_PROMETHEUS_URL is not set."
+
+
+def test_without_the_database_the_figures_stay(
+    peer: StrangePeer, monitoring: Callable[..., Monitoring]
+) -> None:
+    def received() -> list[dict[str, Any]]:
+        raise StorageUnavailableError
+
+    found = monitoring(peer.url, received=received).read()
+
+    assert (found["alerts"], found["reason"]) == ([], None)
+    assert found["alerts_reason"] == StorageUnavailableError.default_detail
+
+
+def test_both_reasons_are_said_where_neither_is_set(monitoring: Callable[..., Monitoring]) -> None:
+    reason = monitoring(None).read()["alerts_reason"]
+
+    assert "VIBEBOX_ALERTS_TOKEN" in reason and "VIBEBOX_PROMETHEUS_URL" in reason
+
+
 @pytest.mark.integration
 def test_alerts_of_a_real_prometheus(
     prometheus: Callable[..., Prometheus], monitoring: Callable[..., Monitoring], tmp_path: Path
 ) -> None:
-    rule = {"alert": "AlwaysFiring", "expr": "vector(1)", "labels": {"severity": "page"}}
+    ours = {"severity": "page", "job": "vibebox-backend"}
+    rule = {"alert": "AlwaysFiring", "expr": "vector(1)", "labels": ours}
+    other = {"alert": "OfAnotherService", "expr": "vector(1)", "labels": {"job": "other"}}
     rate = {
         "record": "vibebox_http_requests_total",
         "expr": "vector(time())",
     }
     rules = tmp_path / "rules.yml"
-    rules.write_text(json.dumps({"groups": [{"name": "x", "rules": [rule, rate]}]}))
+    rules.write_text(json.dumps({"groups": [{"name": "x", "rules": [other, rule, rate]}]}))
     server = prometheus([], extra_config=f"rule_files: [{rules}]\n")
     asked = monitoring(server.url, deadline=10)
     wait_until(lambda: asked.read()["request_rate"] is not None and asked.read()["alerts"], 30)
     found = asked.read()
 
-    assert found["alerts"] == [{"name": "AlwaysFiring", "severity": "page"}]
+    assert found["alerts"] == [shown_alert("AlwaysFiring", "page")]
     assert 0 < found["request_rate"] < 1.5, "over five minutes, of which most are missing"
     assert (found["latency_seconds"], found["reason"]) == (None, None)

@@ -83,6 +83,7 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "list_volumes": (),
     "remove": ("n",),
     "exec": ("n", ["true"]),
+    "put_file": ("n", "/tmp/x", b"", (0, 0)),
     "terminal": ("n", ["true"]),
     "resize_terminal": ("1",),
     "inspect_exec": ("1",),

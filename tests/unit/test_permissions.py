@@ -23,7 +23,8 @@ from app.authorization import (
     permissions_table,
 )
 from app.errors import VibeBoxError
-from app.storage import EnvironmentSession, SessionStatus, SessionType, new_id
+from app.storage import EnvironmentSession, Extension, SessionStatus, SessionType, new_id
+from tests.services.code_server import package
 from tests.unit.conftest import User, parts
 from tests.unit.fakes import IMAGE
 from tests.unit.routes import EVERYWHERE, Route
@@ -34,6 +35,7 @@ from tests.unit.support import ORIGIN, PASSWORD
 # with one scope each; op: an operator of the service who is in no team.
 # The console's pages are shells that hold nothing of anybody's, and its tokens are for the cookie
 # of a login, whatever bearer token comes along.
+# Alerts are told by Alertmanager, with a token that is not set here.
 # yes: the answer is none of 401, 403 and 404 (it may be a conflict).
 TABLE = """
                                                    own adm dev vie str ano  r   w   x  op
@@ -67,6 +69,8 @@ GET    /api/v1/quota                               yes yes yes yes 404 401 yes 4
 PUT    /api/v1/users/<user_id>/quota               403 403 403 403 403 401 403 403 403 yes
 PUT    /api/v1/teams/<team_id>/quota               403 403 403 403 403 401 403 403 403 yes
 GET    /api/v1/audit                               yes yes yes yes yes 401 yes 403 403 yes
+POST   /api/v1/alerts                              403 403 403 403 403 403 403 403 403 403
+GET    /api/v1/alerts                              yes yes yes yes yes 401 yes 403 403 yes
 POST   /api/v1/environments                        yes yes yes 403 404 401 403 yes 403 404
 GET    /api/v1/environments                        yes yes yes yes yes 401 yes 403 403 yes
 GET    /api/v1/environments/<environment_id>       yes yes yes yes 404 401 yes 403 403 404
@@ -86,6 +90,12 @@ GET    /api/v1/environments/<environment_id>/sessions yes yes yes yes 404 401 ye
 GET    /api/v1/sessions/<session_id>               yes yes yes yes 404 401 yes 403 403 404
 DELETE /api/v1/sessions/<session_id>               yes yes yes 403 404 401 403 403 yes 404
 GET    /api/v1/sessions/<session_id>/terminal      yes yes yes 403 404 401 403 403 yes 404
+GET    /api/v1/sessions/<session_id>/connection    yes yes yes 403 404 401 403 403 yes 404
+POST   /api/v1/environments/<environment_id>/extensions        yes yes yes 403 404 401 403 403 yes 404
+POST   /api/v1/environments/<environment_id>/extensions/upload yes yes yes 403 404 401 403 403 yes 404
+GET    /api/v1/environments/<environment_id>/extensions        yes yes yes yes 404 401 yes 403 403 404
+GET    /api/v1/environments/<environment_id>/extensions/<extension_id> yes yes yes yes 404 401 yes 403 403 404
+DELETE /api/v1/environments/<environment_id>/extensions/<extension_id> yes yes yes 403 404 401 403 403 yes 404
 POST   /api/v1/ws-tickets                          yes yes yes yes yes 401 yes yes yes yes
 GET    /api/v1/environments/<environment_id>/status/stream yes yes yes yes 404 401 yes 403 403 404
 GET    /api/v1/environments/status/stream          yes yes yes yes yes 401 yes 403 403 yes
@@ -98,7 +108,7 @@ POST   /console/token                              401 401 401 401 401 401 401 4
 POST   /console/sign-in                            yes yes yes yes yes yes yes yes yes yes
 GET    /console/telemetry                          yes yes yes yes yes 401 yes yes yes yes
 POST   /console/sign-out                           yes yes yes yes yes 401 403 403 403 yes
-"""
+"""  # noqa: E501
 _HEADING, *_LINES = TABLE.strip().splitlines()
 COLUMNS = _HEADING.split()
 CELLS = {tuple(line.split()[:2]): line.split()[2:] for line in _LINES}
@@ -137,6 +147,8 @@ class World:
         self.own = owner.new_environment(self.name(), project_id=self.own_project)
         self.session = self._new_session(self.environment)
         self.own_session = self._new_session(self.own)
+        self.extension = self._new_extension(self.environment)
+        self.own_extension = self._new_extension(self.own)
         self.key = admin.make("/api/v1/api-keys", name=self.name(), scopes=["read"])["id"]
 
     def _new_session(self, environment: str) -> str:
@@ -153,6 +165,12 @@ class World:
             session.add(made)
         return made.id
 
+    def _new_extension(self, environment: str) -> str:
+        made = Extension(id=new_id(), environment_id=environment, name="vibebox.hello")
+        with self._database.writing() as session:
+            session.add(made)
+        return made.id
+
     def name(self) -> str:
         return f"n{next(self._numbers)}"
 
@@ -163,6 +181,7 @@ class World:
             self._path(route, column),
             method=route.method,
             json=self._body(route, column),
+            data=package() if route.raw else None,
             headers={"Origin": ORIGIN} | ({} if caller is None else caller.headers),
         )
         if response.status_code < 300 and route.method != "GET":
@@ -179,6 +198,7 @@ class World:
             "api_key_id": self.key,
             "release": "0",
             "path:filename": "console.css",
+            "extension_id": self.own_extension if own else self.extension,
             "session_id": self.own_session if own else self.session,
         }
         path = route.rule

@@ -10,10 +10,12 @@ from app.cli.client.account_commands import login, logout, whoami
 from app.cli.client.attach_command import attach
 from app.cli.client.completion import completion
 from app.cli.client.environment_commands import create, ls, rm, show
+from app.cli.client.extension_commands import ext
 from app.cli.client.listing_commands import projects, quota, teams, templates
 from app.cli.client.log_commands import logs
 from app.cli.client.running_commands import pause, restart, start, stats, stop, unpause
 from app.cli.client.token_commands import token
+from app.cli.client.vscode_command import vscode
 
 COMMANDS: tuple[click.Command, ...] = (
     login,
@@ -32,6 +34,8 @@ COMMANDS: tuple[click.Command, ...] = (
     logs,
     attach,
     stats,
+    ext,
+    vscode,
     templates,
     quota,
     teams,

@@ -50,12 +50,12 @@ class Api:
         return self._send("GET", path, query=query)
 
     def post(self, path: str, body: Any = None) -> Any:
-        """Raises: as `get`."""
+        """Send JSON, or bytes as they are. Raises: as `get`."""
         return self._send("POST", path, body=body, seconds=OPERATION_SECONDS)
 
-    def delete(self, path: str) -> None:
+    def delete(self, path: str) -> Any:
         """Raises: as `get`."""
-        self._send("DELETE", path, seconds=OPERATION_SECONDS)
+        return self._send("DELETE", path, seconds=OPERATION_SECONDS)
 
     def all(self, path: str, **query: Any) -> dict[str, Any]:
         """Return all pages of a list as one page of the same shape. Raises: as `get`."""

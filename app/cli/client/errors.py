@@ -25,6 +25,8 @@ NEXT_STEPS = {
     "template-not-found": "`vibebox templates` lists the templates.",
     "environment-not-found": _LIST,
     "environment-name-taken": _LIST,
+    "extension-not-found": "`vibebox ext ls NAME` lists the extensions.",
+    "extension-conflict": "`vibebox ext ls NAME` lists the extensions and their states.",
     "environment-conflict": "`vibebox show NAME` tells its status.",
     "engine-conflict": "`vibebox show NAME` tells its status.",
     "port-reserved": "Leave the host port out (`--port 8000`), and a free one is taken.",

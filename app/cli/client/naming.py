@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app.cli.client.errors import ClientError, RefusedError
-from app.cli.client.options import DEFAULT_URL, normal_url, open_api
+from app.cli.client.options import open_api, url_of
 
 if TYPE_CHECKING:
     from app.cli.client.api import Api
 
-_COMPLETION_SECONDS = 1.0
+COMPLETION_SECONDS = 1.0
+"""Who waits at a prompt waits no longer."""
+
 _ID_LENGTH = 36
 # Shorter ones are more likely a mistyped name.
 _SHORTEST_PREFIX = 4
@@ -19,8 +21,7 @@ _SHORTEST_PREFIX = 4
 def _completed(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """Return the environments whose names begin so; none where anything at all goes wrong."""
     try:
-        address = normal_url(str(context.params.get("url") or DEFAULT_URL))
-        with open_api(address, _COMPLETION_SECONDS, hasty=True) as api:
+        with open_api(url_of(context), COMPLETION_SECONDS, hasty=True) as api:
             names = {item["name"] for item in api.get("/environments", limit=100)["items"]}
     except Exception:
         # It would be printed over what somebody is typing.

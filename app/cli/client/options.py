@@ -51,6 +51,11 @@ url = click.option(
 )
 
 
+def url_of(context: click.Context) -> str:
+    """Return the address that a command line being typed names. Raises: BadParameter."""
+    return normal_url(str(context.params.get("url") or DEFAULT_URL))
+
+
 def connected(function: Callable[..., None]) -> Callable[..., None]:
     """Give the command an option --url, and as first argument the API there."""
 

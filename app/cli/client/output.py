@@ -18,6 +18,10 @@ _COLOURS = {
     "starting": "yellow",
     "stopping": "yellow",
     "error": "red",
+    "installed": "green",
+    "installing": "yellow",
+    "uninstalling": "yellow",
+    "failed": "red",
 }
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _AGES = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))

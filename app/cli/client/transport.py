@@ -89,7 +89,8 @@ class Transport:
             with self._session.request(
                 method,
                 f"{self.url}/api/v1{path}",
-                json=body,
+                json=None if isinstance(body, bytes) else body,
+                data=body if isinstance(body, bytes) else None,
                 params={k: v for k, v in (query or {}).items() if v is not None},
                 auth=_Bearer(token),
                 timeout=(min(CONNECT_SECONDS, deadline), deadline),

@@ -14,6 +14,7 @@ from app.storage.models.accounts import (
     TokenKind,
     User,
 )
+from app.storage.models.alerts import Alert
 from app.storage.models.base import Base, new_id, utc_now
 from app.storage.models.environments import (
     ContainerExit,
@@ -25,6 +26,7 @@ from app.storage.models.environments import (
     PullPolicy,
     PullStatus,
 )
+from app.storage.models.extensions import Extension, ExtensionPackage, ExtensionState
 from app.storage.models.logs import LogCursor, LogEntry, LogStream, LogUsage
 from app.storage.models.service import AuditEntry, EventCount, Installation, Lease, Process
 from app.storage.models.sessions import (
@@ -35,6 +37,7 @@ from app.storage.models.sessions import (
 )
 
 __all__ = [
+    "Alert",
     "ApiKey",
     "AuditEntry",
     "AuthToken",
@@ -45,6 +48,9 @@ __all__ = [
     "EnvironmentStatus",
     "EventCount",
     "ExitReason",
+    "Extension",
+    "ExtensionPackage",
+    "ExtensionState",
     "ImagePull",
     "Installation",
     "Lease",

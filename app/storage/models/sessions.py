@@ -31,7 +31,8 @@ class EnvironmentSession(Base):
     """A session, in one run of its environment's container (see `Environment.run_started`).
 
     Attributes: exec_id (Docker's, of a shell's process, once somebody is at its terminal); held_by
-    (the process of the service that serves this terminal; see `Process`).
+    (the process of the service that serves this terminal; see `Process`); connection_url (where a
+    VS Code server answers).
     """
 
     __tablename__ = "sessions"
@@ -55,6 +56,7 @@ class EnvironmentSession(Base):
     exec_id: Mapped[str | None] = mapped_column(String(64))
     held_by: Mapped[str | None] = mapped_column(String(36))
     exit_code: Mapped[int | None]
+    connection_url: Mapped[str | None] = mapped_column(String(300))
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     last_active_at: Mapped[datetime] = mapped_column(default=utc_now)
     ended_at: Mapped[datetime | None]

@@ -5,7 +5,8 @@ from typing import Any
 
 from tests.end_to_end.api import PASSWORD
 from tests.end_to_end.families.moves import Moves, auth, checked, docker, moves, token, users
-from tests.end_to_end.families.stack import Stack, Step
+from tests.end_to_end.families.stack import ALERTS_TOKEN, Stack, Step
+from tests.unit.routes import ALERT
 
 ADA, EVE = "ada@example.org", "eve@example.org"
 NOTHING: Moves = Moves()
@@ -50,6 +51,14 @@ def log_out(stack: Stack) -> None:
     expect(204, stack.api.call("POST", "/auth/logout", token=other))
     expect(401, stack.api.call("GET", "/auth/me", token=other))
     log_in(stack, ADA)
+
+
+def tell_alerts(stack: Stack) -> None:
+    """Tell an alert twice, as Alertmanager does; look at it."""
+    told = {"version": "4", "alerts": [ALERT]}
+    for _ in range(2):
+        expect(200, stack.api.call("POST", "/alerts", told, token=ALERTS_TOKEN))
+    assert expect(200, stack.api.call("GET", "/alerts"))["total"] == 1
 
 
 def work_in_a_team(stack: Stack) -> None:
@@ -142,6 +151,7 @@ STEPS = (
     Step("new key of a revoked name", make_key, token(3)),
     Step("logout", log_out, moves(auth("password", success=2), token(), auth("token", failure=1))),
     Step("team", work_in_a_team, moves(token(12), users(registered=1))),
+    Step("alerts", tell_alerts, token()),
     Step("every method", ask_by_every_method, NOTHING),
     Step("every refusal", ask_in_every_way, NOTHING),
     Step("probes", probe, moves(checked("database", "docker", "agent"), docker(ping=1))),

@@ -14,6 +14,7 @@ from tests.end_to_end.families.moves import (
     docker,
     ended,
     environments,
+    installed,
     moves,
     series,
     started,
@@ -22,6 +23,7 @@ from tests.end_to_end.families.moves import (
     written,
 )
 from tests.end_to_end.families.stack import Stack, Step
+from tests.services.code_server import package
 from tests.services.programs import wait_until
 
 DIED = environments(running=-1, error=1)
@@ -79,6 +81,28 @@ def push(stack: Stack) -> None:
     new("lost", image="127.0.0.1:1/families/none:1")(stack)
 
 
+def extensions(stack: Stack) -> str:
+    return f"/environments/{stack.kept['two']}/extensions"
+
+
+def upload(stack: Stack) -> None:
+    """Ask for an extension where there is no VS Code server."""
+    made = expect(202, stack.api.call("POST", f"{extensions(stack)}/upload", package()))
+    stack.kept["extension"] = made["id"]
+
+
+def upload_again(stack: Stack) -> None:
+    """Ask for it again, of a program that says yes to everything."""
+    program = "printf '#!/bin/sh\\n' >/bin/code-server; chmod +x /bin/code-server"
+    made = stack.raw.exec_create(container(stack), ["sh", "-c", program])
+    stack.raw.exec_start(made["Id"])
+    upload(stack)
+
+
+def remove_extension(stack: Stack) -> None:
+    expect(202, stack.api.call("DELETE", f"{extensions(stack)}/{stack.kept['extension']}"))
+
+
 def read_logs(stack: Stack) -> None:
     """Read what was stored: whoever reads it, and however often, counts nothing."""
     for _ in range(2):
@@ -93,11 +117,12 @@ STEPS = (
         moves(token(2), FIRST_START, started(success=1), environments(running=1)),
     ),
     # It follows the events, sweeps before and after it does, finds the one that runs and its log;
-    # and counts what ended while there was none: by restart, stop and removal.
+    # and counts what ended while there was none: by restart, stop and removal. Of each run it asks
+    # once which programs for sessions there are.
     Step(
         "agent",
         lambda stack: stack.agent.start(),
-        moves(docker(events=1, list=2, volume=2, logs=1), ended(user=3)),
+        moves(docker(events=1, list=2, volume=2, logs=1, exec=1), ended(user=3)),
         looks=True,
         # The three exits are marked by one statement with three sets of values.
         batched=Counter({series(STATEMENTS, model="container_exits", operation="update"): 2}),
@@ -116,6 +141,25 @@ STEPS = (
     # Of a container whose place in the log is known.
     Step("more lines", lambda stack: type_into(stack, "echo out"), written(stdout=1), looks=True),
     Step("lines that are read", read_logs, token(2)),
+    # It makes room for the package, brings it there, and runs the command.
+    Step(
+        "extension without a server",
+        upload,
+        moves(token(), docker(exec=2, update=1), installed(failure=1)),
+        looks=True,
+    ),
+    Step(
+        "extension",
+        upload_again,
+        moves(token(), docker(exec=2, update=1), installed(success=1)),
+        looks=True,
+    ),
+    Step(
+        "removal of an extension",
+        remove_extension,
+        moves(token(), docker(exec=2)),
+        looks=True,
+    ),
     Step(
         "pause from outside",
         pause_what_cannot_be_mended,
@@ -146,7 +190,7 @@ STEPS = (
             Step(
                 f"start before {reason}",
                 lambda stack: stack.raw.start(container(stack)),
-                moves(docker(logs=1), environments(running=1, error=-1)),
+                moves(docker(logs=1, exec=1), environments(running=1, error=-1)),
                 looks=True,
             ),
             Step(
@@ -163,7 +207,7 @@ STEPS = (
         act("pulled", "start?wait=60"),
         moves(
             token(),
-            docker(pull=1, volume=1, create=1, start=1, exec=1, logs=1),
+            docker(pull=1, volume=1, create=1, start=1, exec=2, logs=1),
             started(success=1),
             environments(stopped=-1, running=1),
         ),

@@ -40,6 +40,15 @@ def use_a_session(stack: Stack) -> None:
     expect(204, api.call("DELETE", f"/sessions/{made}"))
 
 
+def ask_for_extensions(stack: Stack) -> None:
+    """Ask for an extension twice, and for its removal: without an agent nothing comes of it."""
+    api, path = stack.api, f"/environments/{stack.kept['one']}/extensions"
+    for _ in range(2):
+        made = expect(202, api.call("POST", path, {"id": "nobody.nothing@1.0.0"}))["id"]
+    assert expect(200, api.call("GET", path))["items"][0]["state"] == "pending"
+    assert expect(202, api.call("DELETE", f"{path}/{made}"))["state"] == "uninstalling"
+
+
 class Act:
     """Asks for an action on an environment that an earlier step has kept by its name."""
 
@@ -105,6 +114,7 @@ STEPS = (
             sessions("shell", terminated=1),
         ),
     ),
+    Step("extensions that wait", ask_for_extensions, token(4)),
     Step(
         "start without an image",
         act("never", "start", 422),

@@ -21,6 +21,7 @@ WATCHED = (
     "vibebox_environment_start_duration_seconds_count",
     "vibebox_environment_exits_total",
     "vibebox_environment_drift",
+    "vibebox_extension_installations_total",
     "vibebox_log_entries_total",
     "vibebox_health_check_up",
     "vibebox_health_check_duration_seconds_count",
@@ -114,6 +115,11 @@ def ended(**reasons: int) -> Moves:
 def written(**streams: int) -> Moves:
     """Lines stored."""
     return _each("vibebox_log_entries_total", "stream", streams)
+
+
+def installed(**outcomes: int) -> Moves:
+    """Installations of extensions that ended."""
+    return _each("vibebox_extension_installations_total", "status", outcomes)
 
 
 def environments(**statuses: int) -> Moves:

@@ -39,10 +39,12 @@ WORKERS = 4
 PATIENCE = 20.0
 # Nothing runs of its own accord in the time of the test but what PostgreSQL's log tells of.
 _QUIET = {"VIBEBOX_HEALTH_CHECK_INTERVAL": "3600", "VIBEBOX_AGENT_SWEEP_INTERVAL": "3600"}
+ALERTS_TOKEN = "told-by-alertmanager"
 _CHEAP = {
     "VIBEBOX_ARGON2_TIME_COST": "1",
     "VIBEBOX_ARGON2_MEMORY_KIB": "8",
     "VIBEBOX_STOP_GRACE": "0",
+    "VIBEBOX_ALERTS_TOKEN": ALERTS_TOKEN,
 }
 _RULES = [(route, re.compile(re.sub("<.*?>", "[^/]+", route.rule))) for route in ROUTES]
 

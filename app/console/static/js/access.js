@@ -79,11 +79,12 @@ export async function ready() {
   if (Date.now() >= expiresAt) await renew();
 }
 
-/** Call the API. Throws Problem, SignedOut. */
+/** Call the API; a file is sent as it is. Throws Problem, SignedOut. */
 export async function call(method, path, body, again = true) {
   await ready();
-  const headers = { Authorization: `Bearer ${token}`, ...(body === undefined ? {} : json) };
-  const options = { method, headers, body: body === undefined ? undefined : JSON.stringify(body) };
+  const plain = body === undefined || body instanceof Blob;
+  const headers = { Authorization: `Bearer ${token}`, ...(plain ? {} : json) };
+  const options = { method, headers, body: plain ? body : JSON.stringify(body) };
   const response = await send(path, options);
   if (response.status === 401) {
     expiresAt = 0;

@@ -2,10 +2,12 @@
 
 import { api } from "./access.js";
 import { make, notice, one, say, showProblem } from "./dom.js";
+import { mountExtensions } from "./extensions.js";
 import { keepFresh } from "./live.js";
 import { mountLogs } from "./logs.js";
 import { actionButtons, remark, replaceButtons, statusChip } from "./statuses.js";
 import { mountTerminal } from "./terminal.js";
+import { mountVsCode } from "./vscode.js";
 
 const SECONDS = 1.5;
 const reasons = {
@@ -93,4 +95,6 @@ export function mountEnvironment(here) {
   keepFresh(here, `${path}/status/stream`, SECONDS, refresh, () => starting);
   mountLogs(here, path);
   mountTerminal(here, path);
+  mountVsCode(here, path);
+  mountExtensions(here, path);
 }

@@ -1,7 +1,7 @@
-// The health strip: readiness from the service itself, the rest from Prometheus.
+// The health strip: readiness and received alerts from the service itself, the rest from Prometheus.
 
 import { call } from "./access.js";
-import { chip, one, repeat, say } from "./dom.js";
+import { chip, make, one, repeat, say } from "./dom.js";
 
 const SECONDS = 10;
 const tones = { ready: "good", starting: "warn", draining: "warn" };
@@ -31,26 +31,45 @@ function latency(seconds) {
   return seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`;
 }
 
-function showAlerts(place, alerts) {
-  if (!alerts.length) {
-    place.replaceChildren("none firing");
+const mild = { warning: "warn", ticket: "warn", info: "" };
+
+/** Whoever writes a rule chooses the text, and the address: the service lets through http(s) only. */
+function alertChip({ name, severity, summary, link }) {
+  const shown = chip(name, mild[severity] ?? "bad");
+  if (summary) shown.title = summary;
+  return link ? make("a", { href: link, rel: "noreferrer", target: "_blank" }, shown) : shown;
+}
+
+function showAlerts(place, found) {
+  if (found.alerts_reason) {
+    say(place, "–");
     return;
   }
-  place.replaceChildren(...alerts.map(({ name, severity }) =>
-    chip(name, severity === "warning" || severity === "ticket" ? "warn" : "bad")));
+  // The same ones again would take away the focus from a link.
+  const text = JSON.stringify(found.alerts);
+  if (place.dataset.text === text && place.children.length) return;
+  place.dataset.text = text;
+  place.replaceChildren(...(found.alerts.length ? found.alerts.map(alertChip) : ["none firing"]));
+}
+
+function showReasons(place, found) {
+  const [figures, alerts] = [found.reason, found.alerts_reason];
+  const reasons = [figures && `No figures: ${figures}`];
+  if (alerts !== figures) reasons.push(alerts && `No alerts: ${alerts}`);
+  say(place, reasons.filter(Boolean).join(" "));
+  place.hidden = !figures && !alerts;
 }
 
 function showReadings(at, found) {
-  say(at("reason"), found.reason ? `No figures: ${found.reason}` : "");
-  at("reason").hidden = !found.reason;
+  showReasons(at("reason"), found);
+  showAlerts(at("alerts"), found);
   if (found.reason) {
-    for (const name of ["rate", "latency", "alerts"]) say(at(name), "–");
+    for (const name of ["rate", "latency"]) say(at(name), "–");
     return;
   }
   const rate = found.request_rate;
   say(at("rate"), rate === null ? "no data" : `${rate.toFixed(rate < 10 ? 2 : 0)} / s`);
   say(at("latency"), latency(found.latency_seconds));
-  showAlerts(at("alerts"), found.alerts);
 }
 
 export function mountHealth({ root, signal, attempt }) {
@@ -58,7 +77,9 @@ export function mountHealth({ root, signal, attempt }) {
   if (!at("status")) return;
   repeat(signal, SECONDS, async () => {
     showChecks(at("status"), await readiness());
-    const failed = (error) => showReadings(at, { reason: error.message });
+    const failed = (error) => {
+      showReadings(at, { reason: error.message, alerts_reason: error.message });
+    };
     const found = await attempt(() => call("GET", "/console/telemetry"), failed);
     if (found) showReadings(at, found);
   });

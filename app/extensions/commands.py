@@ -1,0 +1,110 @@
+"""What is run in a container to install and remove extensions. No rules live here."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.engine import Engine, ExecResult
+from app.errors import EngineTimeoutError, ExecutableMissingError
+from app.storage import Extension
+
+_MARK = "VIBEBOX_EXTENSION"
+_SECONDS = 10.0
+_KEPT = 4000
+_NO_PROGRAM = 127
+_NO_SERVER = "The image holds no VS Code server ({program}); install code-server in the image."
+
+# Ends what an earlier attempt left running; tells who we are there. $0: the mark.
+_PREPARE = """
+for file in $(grep -ls "$0" /proc/[0-9]*/environ); do
+    process=${file#/proc/}
+    kill -KILL "${process%/environ}" 2>/dev/null
+done
+mkdir -p /tmp
+id -u && id -g
+"""
+# $0: the program, $1: the session's mark as a value, $2: what to install.
+_INSTALL = f"""
+command -v "$0" >/dev/null || exit {_NO_PROGRAM}
+{_MARK}=$1 "$0" --install-extension "$2" --force
+code=$?
+case $2 in /tmp/vibebox-*) rm -f "$2" ;; esac
+exit $code
+"""
+# What is not there any more is removed.
+_REMOVE = f"""
+command -v "$0" >/dev/null || exit 0
+{_MARK}=$1 "$0" --uninstall-extension "$2" && exit 0
+code=$?
+"$0" --list-extensions 2>/dev/null | grep -iqxF "$2" && exit $code
+exit 0
+"""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended: `exit_code` None where it did not end in time."""
+
+    exit_code: int | None
+    output: str
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the command says that it did it."""
+        return self.exit_code == 0
+
+
+class Commands:
+    """Runs them; `seconds` is the deadline of each. Raises: the errors of Docker."""
+
+    def __init__(self, engine: Engine, program: str, seconds: float) -> None:
+        self._engine = engine
+        self._program = program
+        self._seconds = seconds
+        self._bringing = threading.Lock()
+
+    def install(
+        self, container: str, found: Extension, package: Callable[[], bytes | None]
+    ) -> Ended:
+        """Install an extension: of the gallery, or from what `package` reads."""
+        owner = self._prepare(container, found)
+        target = f"{found.name}@{found.version}" if found.version else found.name
+        if found.uploaded:
+            target = f"/tmp/vibebox-{found.id}.vsix"
+            # Several copies of a package are in memory meanwhile.
+            with self._bringing:
+                self._engine.put_file(container, target, package() or b"", owner)
+        return self._run(container, _INSTALL, found, target)
+
+    def remove(self, container: str, found: Extension) -> Ended:
+        """Remove an extension; one that is not there is fine."""
+        self._prepare(container, found)
+        return self._run(container, _REMOVE, found, found.name)
+
+    def _prepare(self, container: str, found: Extension) -> tuple[int, int]:
+        script = ["sh", "-c", _PREPARE, f"{_MARK}={found.id}"]
+        try:
+            answer = self._engine.exec(container, script, timeout=_SECONDS)
+        except ExecutableMissingError:
+            return 0, 0  # without a shell the command itself fails, and says so
+        numbers = [int(word) for word in answer.stdout.split() if word.isdigit()]
+        return (numbers[0], numbers[1]) if len(numbers) == 2 else (0, 0)
+
+    def _run(self, container: str, script: str, found: Extension, target: str) -> Ended:
+        argv = ["sh", "-c", script, self._program, found.id, target]
+        try:
+            answer = self._engine.exec(container, argv, timeout=self._seconds)
+        except EngineTimeoutError:
+            self._prepare(container, found)
+            return Ended(None, f"The command did not end within {self._seconds:g} seconds.")
+        except ExecutableMissingError as error:
+            return Ended(_NO_PROGRAM, error.detail)
+        if answer.exit_code == _NO_PROGRAM and not answer.stderr:
+            return Ended(_NO_PROGRAM, _NO_SERVER.format(program=self._program))
+        return Ended(answer.exit_code, _said(answer))
+
+
+def _said(answer: ExecResult) -> str:
+    """Return the end of what the command wrote; NUL is what PostgreSQL's text cannot hold."""
+    both = b"\n".join(part.strip() for part in (answer.stdout, answer.stderr) if part.strip())
+    return both.decode(errors="replace").replace("\x00", "")[-_KEPT:]

@@ -1,0 +1,1 @@
+"""What watches VibeBox: nothing of it is part of the product."""

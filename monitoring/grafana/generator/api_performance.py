@@ -1,0 +1,173 @@
+"""Dashboard "VibeBox - API performance": what is slow, what fails, and what holds it up."""
+
+from monitoring.grafana.generator.panels import (
+    Board,
+    Panel,
+    Query,
+    Row,
+    graph,
+    stat,
+    steps,
+)
+from monitoring.grafana.generator.promql import (
+    DURATION,
+    ERRORS,
+    FAILED,
+    RANGE,
+    REQUESTS,
+    STATEMENTS,
+    USERS,
+    quantile,
+    rate,
+    select,
+    total,
+)
+
+_SLOW = steps("green", yellow=0.5, orange=1, red=5)
+_ROUTE = "method, route"
+
+
+def _of_route(q: float) -> str:
+    return quantile(q, DURATION, USERS, by=_ROUTE, over=RANGE)
+
+
+_SLOWEST = f"topk(10, {_of_route(0.95)})"
+_AND_SLOWEST = f" and on (method, route) {_SLOWEST}"
+
+
+def _percentile(share: int, meaning: str) -> Panel:
+    return stat(
+        f"Latency p{share}",
+        8,
+        quantile(share / 100, DURATION, USERS),
+        f"p{share}",
+        f"{meaning} took no longer; over all routes but probes and streams.",
+        "s",
+        thresholds=_SLOW,
+        empty="no requests",
+        down="slo",
+    )
+
+
+_LATENCY = Row(
+    "Latency",
+    (
+        _percentile(50, "Half of the requests"),
+        _percentile(95, "95 of 100 requests"),
+        _percentile(99, "99 of 100 requests"),
+    ),
+)
+_TRAFFIC = Row(
+    "Traffic and errors",
+    (
+        graph(
+            "Request rate by status code",
+            8,
+            "All requests a second, probes too.",
+            "reqps",
+            (total(rate(REQUESTS), "status_code"), "{{status_code}}"),
+            stacked=True,
+        ),
+        graph(
+            "Errors by type",
+            8,
+            "Answers of 400 and above a second: the client's mistakes, ours, what nobody foresaw, "
+            "and what took too long.",
+            "ops",
+            (total(rate(ERRORS), "type"), "{{type}}"),
+            thresholds=steps("green", orange=10, red=50),
+        ),
+        graph(
+            "Errors by route",
+            8,
+            "Answers of 500 and above a second, for each route that gives any.",
+            "ops",
+            (f"{total(rate(ERRORS, FAILED), 'route')} > 0", "{{route}}"),
+            empty="no server errors",
+        ),
+    ),
+)
+_ROUTES = Row(
+    "Routes",
+    (
+        Panel(
+            "Top 10 slowest routes",
+            "table",
+            24,
+            "The routes with the largest p95 over the time shown, their p50, and how often they "
+            "are asked.",
+            (
+                Query(_SLOWEST, "p95"),
+                Query(f"{_of_route(0.5)}{_AND_SLOWEST}", "p50"),
+                Query(
+                    total(rate(f"{DURATION}_count", USERS, over=RANGE), _ROUTE) + _AND_SLOWEST,
+                    "rate",
+                ),
+            ),
+            "s",
+            thresholds=_SLOW,
+            snapshot=True,
+            columns=(("p95", "s"), ("p50", "s"), ("rate", "reqps")),
+            widths=(("method", 110), ("route", 700)),
+            # Ten lines and the heading.
+            height=11,
+        ),
+    ),
+)
+_CONNECTIONS = Row(
+    "Connections",
+    (
+        graph(
+            "Active HTTP requests",
+            12,
+            "Requests that are being served at the moment of a scrape. Near the number of request "
+            "threads, new ones wait.",
+            "none",
+            (total(select("vibebox_active_connections"), "instance"), "{{instance}}"),
+            bounds=(0, None),
+            down="telemetry",
+        ),
+        graph(
+            "WebSocket connections",
+            12,
+            "Open terminals, log streams and status streams. HighWebSocketConnections warns at 80 "
+            "of 100 that the workers would hold.",
+            "none",
+            (total(select("vibebox_websocket_connections"), "instance"), "{{instance}}"),
+            bounds=(0, None),
+        ),
+    ),
+)
+_WORK = Row(
+    "Database and workers",
+    (
+        graph(
+            "Database query time by operation",
+            12,
+            "How long statements took, without those of probes and scrapes. SlowDatabaseQueries "
+            "warns at a p95 of 1 s.",
+            "s",
+            (quantile(0.95, STATEMENTS, by="operation"), "p95 {{operation}}"),
+            (quantile(0.5, STATEMENTS), "p50 all"),
+            (quantile(0.99, STATEMENTS), "p99 all"),
+            thresholds=steps("green", orange=1, red=5),
+        ),
+        graph(
+            "Scheduling lag (the threaded counterpart of event-loop lag)",
+            12,
+            "How late a thread wakes up that asked to sleep 100 ms: a held interpreter lock or a "
+            "starved CPU. HighEventLoopLag warns at a p99 of 0.1 s.",
+            "s",
+            (quantile(0.99, "vibebox_scheduling_lag_seconds", by="instance"), "p99 {{instance}}"),
+            thresholds=steps("green", yellow=0.05, red=0.1),
+            down="telemetry",
+        ),
+    ),
+)
+
+BOARD = Board(
+    "api-performance",
+    "VibeBox - API performance",
+    "Which requests are slow or fail, and what holds them up.",
+    (_LATENCY, _TRAFFIC, _ROUTES, _CONNECTIONS, _WORK),
+)

@@ -1,0 +1,62 @@
+"""Links: from each dashboard to the others, and from each panel one level down."""
+
+import json
+from typing import Any
+from urllib.parse import quote
+
+from monitoring.grafana.generator.panels import Board, Panel
+from monitoring.grafana.generator.promql import SCOPE
+
+Json = dict[str, Any]
+
+
+def board_link(board: Board) -> Json:
+    """Return the link to another dashboard, at the top of the page."""
+    return _link(board.title.removeprefix("VibeBox - "), board.description, f"/d/{board.uid}", True)
+
+
+def panel_link(panel: Panel) -> Json:
+    """Return the link of a panel to the dashboard with its details, or to Explore."""
+    if panel.down:
+        # `includeVars` and `keepTime` work in links of dashboards only; here the address says it.
+        url = f"/d/{panel.down}?${{__url_time_range}}&${{__all_variables}}"
+        return _link("Details", "The dashboard one level down", url, False)
+    return _link("Explore", "The queries of this panel in Explore", _explore(panel), False)
+
+
+def _link(title: str, tooltip: str, url: str, keep: bool) -> Json:
+    """Return a link; `keep`: it takes the choices and the time shown along."""
+    return {
+        "type": "link",
+        "title": title,
+        "tooltip": tooltip,
+        "url": url,
+        "icon": "dashboard",
+        "tags": [],
+        "asDropdown": False,
+        "includeVars": keep,
+        "keepTime": keep,
+        "targetBlank": False,
+    }
+
+
+def _explore(panel: Panel) -> str:
+    """Return the address of Explore with the queries of a panel, over all jobs and instances.
+
+    The choices are left out: Grafana puts their values into an address as they are, and those of
+    several instances, or `.+`, would not arrive.
+    """
+    queries = [
+        {"refId": letter, "expr": query.expression.replace(f"{SCOPE},", "").replace(SCOPE, "")}
+        for letter, query in zip("ABCDEFGH", panel.queries, strict=False)
+    ]
+    pane = {
+        "datasource": "${datasource}",
+        "queries": queries,
+        "range": {"from": "${__from}", "to": "${__to}"},
+    }
+    text = quote(json.dumps({"down": pane}, separators=(",", ":")), safe="")
+    for name in ("datasource", "__from", "__to"):
+        # Grafana fills in what it finds as it is written.
+        text = text.replace(quote(f"${{{name}}}", safe=""), f"${{{name}}}")
+    return f"/explore?schemaVersion=1&panes={text}"

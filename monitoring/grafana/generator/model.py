@@ -1,0 +1,113 @@
+"""Turns boards into Grafana's classic dashboard JSON (schema 41)."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from monitoring.grafana.generator.drawing import field_config, options, transformations
+from monitoring.grafana.generator.links import board_link, panel_link
+from monitoring.grafana.generator.panels import Board, Panel, Row
+from monitoring.grafana.generator.surroundings import annotations, variables
+
+Json = dict[str, Any]
+
+SCHEMA_VERSION = 41
+COLUMNS = 24
+_HEIGHTS = {"stat": 4}
+_HEIGHT = 8
+SOURCE = {"type": "prometheus", "uid": "${datasource}"}
+
+
+def as_text(board: Board, boards: Sequence[Board]) -> str:
+    """Return the file of a board; the others are what it links to."""
+    return json.dumps(as_json(board, boards), indent=2, ensure_ascii=False) + "\n"
+
+
+def as_json(board: Board, boards: Sequence[Board]) -> Json:
+    """Return a board as Grafana stores it."""
+    return {
+        "uid": board.uid,
+        "title": board.title,
+        "description": board.description,
+        "tags": ["vibebox"],
+        "schemaVersion": SCHEMA_VERSION,
+        "version": 1,
+        "editable": False,
+        "graphTooltip": 1,
+        "refresh": "30s",
+        "time": {"from": "now-1h", "to": "now"},
+        "timezone": "browser",
+        "links": [board_link(other) for other in boards if other.uid != board.uid],
+        "annotations": {"list": annotations()},
+        "templating": {"list": variables()},
+        "panels": list(_placed(board.rows)),
+    }
+
+
+def _placed(rows: Sequence[Row]) -> Iterator[Json]:
+    """Lay rows and panels out from left to right and from top to bottom, numbered from 1."""
+    number, y = 1, 0
+    for row in rows:
+        yield _heading(row, number, y)
+        number, y = number + 1, y + 1
+        for line in _lines(row):
+            x, height = 0, max(panel.height or _HEIGHTS.get(panel.kind, _HEIGHT) for panel in line)
+            for panel in line:
+                yield _panel(panel, number, {"x": x, "y": y, "w": panel.width, "h": height})
+                number, x = number + 1, x + panel.width
+            y += height
+
+
+def _lines(row: Row) -> Iterator[list[Panel]]:
+    """Break the panels of a row into lines that are full."""
+    line: list[Panel] = []
+    for panel in row.panels:
+        line.append(panel)
+        if sum(each.width for each in line) == COLUMNS:
+            yield line
+            line = []
+    if line:
+        raise ValueError(f"row {row.title!r} ends with a line that is not {COLUMNS} wide")
+
+
+def _heading(row: Row, number: int, y: int) -> Json:
+    return {
+        "id": number,
+        "type": "row",
+        "title": row.title,
+        "collapsed": False,
+        "gridPos": {"x": 0, "y": y, "w": COLUMNS, "h": 1},
+        "panels": [],
+    }
+
+
+def _panel(panel: Panel, number: int, place: dict[str, int]) -> Json:
+    found = {
+        "id": number,
+        "type": panel.kind,
+        "title": panel.title,
+        "description": panel.description,
+        "gridPos": place,
+        "datasource": dict(SOURCE),
+        "links": [panel_link(panel)],
+        "targets": list(_targets(panel)),
+        "fieldConfig": field_config(panel),
+        "options": options(panel),
+    }
+    if panel.kind == "table":
+        found["transformations"] = transformations(panel)
+    return found
+
+
+def _targets(panel: Panel) -> Iterator[Json]:
+    for letter, query in zip("ABCDEFGH", panel.queries, strict=False):
+        yield {
+            "refId": letter,
+            "datasource": dict(SOURCE),
+            "editorMode": "code",
+            "expr": query.expression,
+            "legendFormat": query.legend,
+            "format": "table" if panel.kind == "table" else "time_series",
+            "instant": panel.snapshot,
+            "range": not panel.snapshot,
+        }

@@ -1,0 +1,171 @@
+"""Dashboard "VibeBox - Overview": is it well, and if not, where to look."""
+
+from monitoring.grafana.generator.panels import (
+    BLUE,
+    Board,
+    Row,
+    bars,
+    graph,
+    shares,
+    stat,
+    steps,
+)
+from monitoring.grafana.generator.promql import (
+    DURATION,
+    FAILED,
+    RANGE,
+    REQUESTS,
+    USERS,
+    increase,
+    largest,
+    quantile,
+    rate,
+    select,
+    total,
+)
+
+_ALL = total(rate(REQUESTS, USERS))
+_FAILED = total(rate(REQUESTS, USERS, FAILED))
+_STARTED = select("vibebox_process_start_time_seconds", 'worker="master"')
+_CLASSES = f'label_replace({rate(REQUESTS)}, "class", "${{1}}xx", "status_code", "(.)..")'
+_PROCESS = "instance, role"
+_CPU = total(rate("vibebox_process_cpu_seconds_total"), _PROCESS)
+_CORES = largest(select("vibebox_cpu_limit_cores"), _PROCESS)
+_MEMORY = total(select("vibebox_process_proportional_memory_bytes"), _PROCESS)
+_ALLOWED = largest(select("vibebox_memory_limit_bytes"), _PROCESS)
+
+_STATUS = Row(
+    "Status",
+    (
+        stat(
+            "Service status",
+            4,
+            f"min({select('up')}) or vector(0)",
+            "status",
+            "Whether Prometheus reads the metrics of every chosen instance. DOWN also where no "
+            "instance is known at all.",
+            "none",
+            thresholds=steps("red", green=1),
+            snapshot=True,
+            mappings={
+                "0": {"text": "DOWN", "color": "red", "index": 0},
+                "1": {"text": "UP", "color": "green", "index": 1},
+            },
+            down="telemetry",
+        ),
+        stat(
+            "Uptime",
+            4,
+            f"min(time() - {_STARTED})",
+            "uptime",
+            "Time since the youngest server started; replaced workers do not count.",
+            "dtdurations",
+            thresholds=steps("orange", green=300),
+            snapshot=True,
+            down="telemetry",
+        ),
+        stat(
+            "Request rate",
+            8,
+            _ALL,
+            "req/s",
+            "Requests a second, without probes and long streams.",
+            "reqps",
+            thresholds=BLUE,
+            down="api-performance",
+        ),
+        stat(
+            "Server error ratio",
+            8,
+            f"({_FAILED} or vector(0)) / ({_ALL} > 0)",
+            "5xx",
+            "Share of requests that the service answered with 5xx. Nothing while nobody asks.",
+            "percentunit",
+            thresholds=steps("green", yellow=0.001, orange=0.01, red=0.05),
+            empty="no requests",
+            down="slo",
+        ),
+    ),
+)
+_TRAFFIC = Row(
+    "Traffic",
+    (
+        graph(
+            "Requests by status class",
+            16,
+            "All requests a second by the first digit of their status; probes and handshakes of "
+            "WebSockets (1xx) too.",
+            "reqps",
+            (total(_CLASSES, "class"), "{{class}}"),
+            stacked=True,
+            down="api-performance",
+        ),
+        shares(
+            "Requests by method",
+            8,
+            total(increase(REQUESTS), "method"),
+            "{{method}}",
+            "All requests of the time shown.",
+            "short",
+            down="api-performance",
+        ),
+    ),
+)
+_LATENCY = Row(
+    "Latency",
+    (
+        graph(
+            "Response time percentiles",
+            12,
+            "How long at most the fastest 50, 90, 95 and 99 of 100 requests took, over all routes "
+            "but probes and streams. HighAPILatency warns at a p95 of 1 s.",
+            "s",
+            *((quantile(share / 100, DURATION, USERS), f"p{share}") for share in (50, 90, 95, 99)),
+            thresholds=steps("green", orange=1, red=5),
+            down="api-performance",
+        ),
+        bars(
+            "Top 10 busiest routes",
+            12,
+            f"topk(10, {total(rate(REQUESTS, over=RANGE), 'method, route')})",
+            "{{method}} {{route}}",
+            "Requests a second, on average over the time shown.",
+            "reqps",
+            thresholds=BLUE,
+            down="api-performance",
+        ),
+    ),
+)
+_RESOURCES = Row(
+    "Resources",
+    (
+        shares(
+            "Environments by status",
+            8,
+            largest(select("vibebox_environments_total"), "status"),
+            "{{status}}",
+            "What the database says now; the same on every instance.",
+            "none",
+            down="environments",
+        ),
+        graph(
+            "CPU and memory use",
+            16,
+            "Share of what the control group allows (or the host has), by instance and by web "
+            "server and agent. HighCPUUsage warns at 0.8, HighMemoryUsage at 0.9.",
+            "percentunit",
+            (f"{_CPU} / {_CORES}", "CPU {{instance}} {{role}}"),
+            (f"{_MEMORY} / {_ALLOWED}", "memory {{instance}} {{role}}"),
+            bounds=(0, 1),
+            thresholds=steps("green", orange=0.8, red=0.9),
+            down="telemetry",
+        ),
+    ),
+)
+
+BOARD = Board(
+    "vibebox-overview",
+    "VibeBox - Overview",
+    "Whether the service is well, how much it is used, and how full it is.",
+    (_STATUS, _TRAFFIC, _LATENCY, _RESOURCES),
+)

@@ -1,0 +1,116 @@
+"""What a dashboard is made of; `model` knows how Grafana writes it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Kind = Literal["stat", "timeseries", "piechart", "bargauge", "table"]
+Color = str
+# The first step has no value: it is the colour of all that is below the second.
+Thresholds = tuple[tuple[Color, float | None], ...]
+
+
+def steps(base: Color, **above: float) -> Thresholds:
+    """Return thresholds: the colour to begin with, and from which value on another one holds."""
+    return ((base, None), *above.items())
+
+
+GREEN, BLUE, GREY = steps("green"), steps("blue"), steps("#8e8e8e")
+
+
+@dataclass(frozen=True)
+class Query:
+    """A query, and the name of its series as a pattern of labels."""
+
+    expression: str
+    legend: str
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One panel.
+
+    Attributes:
+        down: uid of the dashboard with the details; without one the link goes to Explore.
+        snapshot: one value for the time shown (an instant query) instead of its course.
+        stacked: series lie on one another, from 0 on.
+        bounds: least and greatest value of the axis.
+        mappings: texts for values, as Grafana writes them.
+        columns: of a table: names and units of the values, one for each query.
+        widths: of a table: names and widths in pixels of columns that would be too wide or narrow.
+        height: lines of the grid, where it is not what its kind has.
+        decimals: digits behind the point, where Grafana's own choice reads badly.
+        empty: what stands there while there is nothing to show, and that is a good sign.
+    """
+
+    title: str
+    kind: Kind
+    width: int
+    description: str
+    queries: tuple[Query, ...]
+    unit: str
+    thresholds: Thresholds = GREEN
+    down: str | None = None
+    snapshot: bool = False
+    stacked: bool = False
+    bounds: tuple[float | None, float | None] = (None, None)
+    mappings: Mapping[str, Mapping[str, Any]] | None = None
+    columns: tuple[tuple[str, str], ...] = ()
+    widths: tuple[tuple[str, int], ...] = ()
+    height: int | None = None
+    decimals: int | None = None
+    empty: str | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """Panels under a heading; they fill lines of 24 columns."""
+
+    title: str
+    panels: tuple[Panel, ...]
+
+
+@dataclass(frozen=True)
+class Board:
+    """One dashboard."""
+
+    uid: str
+    title: str
+    description: str
+    rows: tuple[Row, ...]
+
+    @property
+    def panels(self) -> Iterator[Panel]:
+        """The panels in their order."""
+        return (panel for row in self.rows for panel in row.panels)
+
+
+def stat(
+    title: str, width: int, expression: str, legend: str, description: str, unit: str, **more: Any
+) -> Panel:
+    """Return a panel with one large number."""
+    return Panel(title, "stat", width, description, (Query(expression, legend),), unit, **more)
+
+
+def graph(
+    title: str, width: int, description: str, unit: str, *queries: tuple[str, str], **more: Any
+) -> Panel:
+    """Return a panel with curves; each query with its legend."""
+    found = tuple(Query(*query) for query in queries)
+    return Panel(title, "timeseries", width, description, found, unit, **more)
+
+
+def shares(
+    title: str, width: int, expression: str, legend: str, description: str, unit: str, **more: Any
+) -> Panel:
+    """Return a pie of the time shown."""
+    query = Query(expression, legend)
+    return Panel(title, "piechart", width, description, (query,), unit, snapshot=True, **more)
+
+
+def bars(
+    title: str, width: int, expression: str, legend: str, description: str, unit: str, **more: Any
+) -> Panel:
+    """Return bars side by side, of the time shown."""
+    query = Query(expression, legend)
+    return Panel(title, "bargauge", width, description, (query,), unit, snapshot=True, **more)

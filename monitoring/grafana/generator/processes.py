@@ -1,0 +1,106 @@
+"""Rows of the dashboard "VibeBox - Telemetry" about what the service runs on."""
+
+from monitoring.grafana.generator.panels import Row, graph, steps
+from monitoring.grafana.generator.promql import largest, quantile, rate, select, total
+
+_FULL = Row(
+    "Threads, queue and pool",
+    (
+        graph(
+            "Request threads",
+            8,
+            "Busy ones and all of them, over all workers. RequestThreadsSaturated warns at 0.9.",
+            "none",
+            (total(select("vibebox_worker_threads"), "state"), "{{state}}"),
+            bounds=(0, None),
+        ),
+        graph(
+            "Accept queue",
+            8,
+            "Connections that wait on the listening socket, and how many may. A worker takes "
+            "connections before it has a thread for them: look at the threads first.",
+            "none",
+            (largest(select("vibebox_accept_queue_depth"), "instance"), "{{instance}} waiting"),
+            (largest(select("vibebox_accept_queue_limit"), "instance"), "{{instance}} limit"),
+            bounds=(0, None),
+        ),
+        graph(
+            "Database pool use",
+            8,
+            "Connections in use over those allowed, in the fullest process. DatabasePoolExhausted "
+            "warns at 1.",
+            "percentunit",
+            (
+                largest(select("vibebox_db_connection_pool_utilization"), "instance"),
+                "{{instance}}",
+            ),
+            bounds=(0, 1),
+            thresholds=steps("green", orange=0.8, red=1),
+        ),
+    ),
+)
+_INTERPRETER = Row(
+    "Interpreter",
+    (
+        graph(
+            "Scheduling lag",
+            12,
+            "How late a thread wakes up that asked to sleep 100 ms. HighEventLoopLag warns at a "
+            "p99 of 0.1 s.",
+            "s",
+            *(
+                (quantile(share / 100, "vibebox_scheduling_lag_seconds"), f"p{share}")
+                for share in (50, 90, 99)
+            ),
+            thresholds=steps("green", yellow=0.05, red=0.1),
+        ),
+        graph(
+            "Pauses of the garbage collector",
+            12,
+            "p99 of each generation; nothing else runs in the process meanwhile.",
+            "s",
+            (
+                quantile(0.99, "vibebox_python_gc_duration_seconds", by="generation"),
+                "generation {{generation}}",
+            ),
+            thresholds=steps("green", yellow=0.05, red=0.1),
+        ),
+    ),
+)
+_PROCESSES = Row(
+    "Processes",
+    (
+        graph(
+            "CPU by process",
+            8,
+            "Cores that each slot uses, over all instances.",
+            "none",
+            (total(rate("vibebox_process_cpu_seconds_total"), "worker"), "{{worker}}"),
+            stacked=True,
+        ),
+        graph(
+            "Memory by process",
+            8,
+            "Resident memory, each shared page divided by its users: the sum is what is used.",
+            "bytes",
+            (total(select("vibebox_process_proportional_memory_bytes"), "worker"), "{{worker}}"),
+            stacked=True,
+        ),
+        graph(
+            "Open descriptors",
+            8,
+            "Share of the file descriptors that the process may open; the fullest process of each "
+            "slot.",
+            "percentunit",
+            (
+                f"max by (worker) ({select('vibebox_process_open_fds')}"
+                f" / {select('vibebox_process_max_fds')})",
+                "{{worker}}",
+            ),
+            bounds=(0, None),
+            thresholds=steps("green", orange=0.8, red=0.9),
+        ),
+    ),
+)
+
+RUNTIME = (_FULL, _INTERPRETER, _PROCESSES)

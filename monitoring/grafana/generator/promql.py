@@ -1,0 +1,56 @@
+"""The words that the queries of the panels are made of.
+
+A counter is read with `rate` or `increase` over `INTERVAL` (graphs) or `RANGE` (snapshots of the
+whole time shown). A quantile sums over `le` first. What the database counts is read with `max`:
+every instance tells the same number.
+"""
+
+SCOPE = 'job=~"$job",instance=~"$instance"'
+"""What every selector carries: the choice at the top of the dashboard."""
+
+USERS = 'route!~"/health.*|.*/(stream|terminal|events)"'
+"""Requests of users: probes and streams that live long would poison rates and latencies."""
+
+FAILED = 'status_code=~"5.."'
+
+INTERVAL = "$__rate_interval"
+RANGE = "$__range"
+
+REQUESTS = "vibebox_http_requests_total"
+DURATION = "vibebox_http_request_duration_seconds"
+ERRORS = "vibebox_api_errors_total"
+STATEMENTS = "vibebox_db_query_duration_seconds"
+DOCKER = "vibebox_docker_operations_total"
+DOCKER_TIME = "vibebox_docker_operation_duration_seconds"
+
+
+def select(name: str, *matchers: str) -> str:
+    """Return the series of a family that the dashboard's choice leaves."""
+    return f"{name}{{{','.join((SCOPE, *matchers))}}}"
+
+
+def rate(name: str, *matchers: str, over: str = INTERVAL) -> str:
+    """Return how fast a counter rises, by the second."""
+    return f"rate({select(name, *matchers)}[{over}])"
+
+
+def increase(name: str, *matchers: str) -> str:
+    """Return by how much a counter rose in the time shown."""
+    return f"increase({select(name, *matchers)}[{RANGE}])"
+
+
+def total(expression: str, by: str = "") -> str:
+    """Return the sum, by labels if any are named."""
+    return f"sum by ({by}) ({expression})" if by else f"sum({expression})"
+
+
+def largest(expression: str, by: str = "") -> str:
+    """Return the maximum, by labels if any are named."""
+    return f"max by ({by}) ({expression})" if by else f"max({expression})"
+
+
+def quantile(q: float, name: str, *matchers: str, by: str = "", over: str = INTERVAL) -> str:
+    """Return a quantile of a histogram in its unit, by labels if any are named."""
+    labels = f"le, {by}" if by else "le"
+    buckets = total(rate(f"{name}_bucket", *matchers, over=over), labels)
+    return f"histogram_quantile({q:g}, {buckets})"

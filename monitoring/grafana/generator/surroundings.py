@@ -1,0 +1,93 @@
+"""What stands around the panels of every dashboard: its choices and the marks on its curves."""
+
+from typing import Any
+
+from monitoring.grafana.generator.promql import INTERVAL, select
+
+DATASOURCE_UID = "vibebox-prometheus"
+"""uid of the data source, as provisioned; the choice at the top begins with it."""
+
+_SOURCE = {"type": "prometheus", "uid": "${datasource}"}
+_KNOWN = "vibebox_build_info"
+
+
+def variables() -> list[dict[str, Any]]:
+    """Return the choices: data source, job, instance."""
+    return [
+        {
+            "name": "datasource",
+            "label": "Data source",
+            "type": "datasource",
+            "query": "prometheus",
+            "current": {"text": "Prometheus", "value": DATASOURCE_UID},
+            "hide": 0,
+            "includeAll": False,
+            "multi": False,
+            "refresh": 1,
+            "regex": "",
+        },
+        # All of them means those that are VibeBox: Prometheus, which scrapes itself and others
+        # too, has an `up` of theirs, and theirs is not the service's status.
+        _choice("job", f"label_values({_KNOWN}, job)", everything=None),
+        _choice("instance", f'label_values({_KNOWN}{{job=~"$job"}}, instance)', everything=".+"),
+    ]
+
+
+def _choice(name: str, query: str, everything: str | None) -> dict[str, Any]:
+    found = {
+        "name": name,
+        "label": name.capitalize(),
+        "type": "query",
+        "datasource": dict(_SOURCE),
+        "definition": query,
+        "query": {"query": query, "refId": f"{name}-values"},
+        "current": {"text": "All", "value": "$__all"},
+        "hide": 0,
+        "includeAll": True,
+        "multi": True,
+        # 2: whenever the time shown changes.
+        "refresh": 2,
+        "regex": "",
+        "sort": 1,
+    }
+    return {**found, "allValue": everything} if everything else found
+
+
+def annotations() -> list[dict[str, Any]]:
+    """Return the marks: alerts that fire, and restarts of a server."""
+    restarts = select("vibebox_process_start_time_seconds", 'worker="master"')
+    return [
+        _mark(
+            "Firing alerts",
+            "red",
+            'ALERTS{alertstate="firing",job=~"$job"}',
+            title="{{alertname}}",
+            text="{{severity}} {{instance}}",
+            tags="alertname,severity",
+        ),
+        _mark(
+            "Restarts",
+            "blue",
+            f"changes({restarts}[{INTERVAL}]) > 0",
+            title="Restart",
+            text="{{instance}}",
+            tags="instance",
+        ),
+    ]
+
+
+def _mark(
+    name: str, color: str, expression: str, *, title: str, text: str, tags: str
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "datasource": dict(_SOURCE),
+        "enable": True,
+        "hide": False,
+        "iconColor": color,
+        "expr": expression,
+        "titleFormat": title,
+        "textFormat": text,
+        "tagKeys": tags,
+        "useValueForTime": False,
+    }

@@ -1,0 +1,1 @@
+"""Draws dashboards from a live Prometheus in a browser, without a Grafana: see README.md."""

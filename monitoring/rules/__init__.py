@@ -1,0 +1,5 @@
+"""Writes the rules of Prometheus from tables; see `python -m monitoring.rules --help`.
+
+`thresholds` has every figure, `objectives` the table of objectives and windows. `alerts` and `slo`
+make rules of them. The files under monitoring/prometheus are committed, and a test compares.
+"""

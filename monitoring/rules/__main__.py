@@ -1,0 +1,26 @@
+"""`python -m monitoring.rules`: writes alerts.yml, recording.yml and slo.yml."""
+
+from pathlib import Path
+
+import click
+
+from monitoring.rules.rule import GRAFANA, RUNBOOKS, Links
+from monitoring.rules.writing import DIRECTORY, write
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.option("--grafana", default=GRAFANA, help="Address of Grafana, for links to dashboards.")
+@click.option("--runbooks", default=RUNBOOKS, help="Where people read monitoring/runbooks.")
+@click.option(
+    "--directory",
+    default=DIRECTORY,
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Where to write.",
+)
+def main(grafana: str, runbooks: str, directory: Path) -> None:
+    """Write the rules of Prometheus from the tables of monitoring/rules."""
+    write(directory, Links(grafana.rstrip("/"), runbooks.rstrip("/")))
+
+
+if __name__ == "__main__":
+    main()

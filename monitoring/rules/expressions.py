@@ -1,0 +1,55 @@
+"""Pieces of PromQL that more than one rule is made of.
+
+Ratios and quantiles of events carry a floor of traffic, written `rate(x[5m]) * 300 >= 5`: the same
+as `increase(x[5m]) >= 5`, but it stays true when a test divides every duration by a factor.
+"""
+
+from monitoring.rules.thresholds import FLOOR, JOB
+
+OF_JOB = f'job="{JOB}"'
+# Probes come every few seconds and take nothing; streams take as long as somebody looks.
+NO_PROBES = 'route!~"/health.*|.*/(stream|terminal|events)"'
+# Beside those, what waits for a container by design: one that ignores SIGTERM takes 10 s to stop,
+# the first reading of its use a second. Among ten requests a minute, one such would be the p95 of
+# the API. SlowDockerOperations and SlowEnvironmentStarts watch them.
+NO_WAITING = (
+    'route!~"/health.*|.*/(stream|terminal|events|start|stop|restart|pause|unpause|stats)'
+    '|.*/extensions.*"'
+)
+_SECONDS = {"2m": 120, "5m": 300, "10m": 600}
+
+
+def select(metric: str, *matchers: str) -> str:
+    """Return the series of our job, `matchers` as PromQL has them."""
+    return f"{metric}{{{','.join((OF_JOB, *matchers))}}}"
+
+
+def rates(by: str, metric: str, *matchers: str, window: str = "5m") -> str:
+    """Return events a second, summed by these labels."""
+    return f"sum by ({by}) (rate({select(metric, *matchers)}[{window}]))"
+
+
+def quantile(q: float, by: str, histogram: str, *matchers: str, window: str = "5m") -> str:
+    """Return the quantile of a histogram over all series that share the labels `by`."""
+    buckets = rates(f"{by}, le", f"{histogram}_bucket", *matchers, window=window)
+    return f"histogram_quantile({q}, {buckets})"
+
+
+def floor(rate: str, least: int = FLOOR, window: str = "5m") -> str:
+    """Return a condition: at least so many events in the window."""
+    return f"{rate} * {_SECONDS[window]} >= {least}"
+
+
+def either(*conditions: str) -> str:
+    """Join conditions of which one has to hold, a line each."""
+    return "\nor\n".join(conditions)
+
+
+def both(*conditions: str) -> str:
+    """Join conditions that have to hold together, a line each."""
+    return "\nand\n".join(conditions)
+
+
+def ratio(part: str, whole: str, condition: str) -> str:
+    """Return a condition on the share of `part` in `whole`, three lines."""
+    return f"{part}\n/\n{whole}\n{condition}"

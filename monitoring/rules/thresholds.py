@@ -1,0 +1,41 @@
+"""Every figure that decides whether an alert fires. Change it here and nowhere else.
+
+A threshold of a quantile must be a bound of its histogram's buckets, below the last finite one: in
+between, and beyond, Prometheus guesses. A test holds that.
+"""
+
+JOB = "vibebox-backend"
+"""The job of monitoring/prometheus/prometheus.yml."""
+
+# Seconds that 95 of 100 requests, statements or calls of Docker take at most.
+LATENCY_WARNING, LATENCY_CRITICAL = 1, 5
+DATABASE_WARNING, DATABASE_CRITICAL = 1, 5
+DOCKER_SECONDS = 30
+START_SECONDS = 30
+# Seconds that 99 of 100 wake-ups of a thread are late at most.
+LAG_SECONDS = 0.1
+SCRAPE_SECONDS = 5
+"""Half of scrape_timeout: later, scrapes begin to fail and there is nothing left to warn with."""
+
+# Failed requests a second. A small service never has so many: the budgets watch that one.
+ERRORS_WARNING, ERRORS_CRITICAL = 10, 50
+# Failed authentications a second, and the share of failed ones by those who offer a secret.
+ATTACK_FAILURES = 10
+AUTH_FAILURE_RATIO = 0.5
+DOCKER_FAILURE_RATIO = 0.1
+
+# Shares of what there is.
+CPU_RATIO = 0.8
+MEMORY_RATIO = 0.9
+WEBSOCKET_RATIO = 0.8
+THREADS_RATIO = 0.9
+POOL_RATIO = 1
+
+# Counts.
+ENVIRONMENTS_IN_ERROR = 5
+WORKER_EXITS = 3
+
+# Events in the range of a ratio or quantile below which it says nothing: one slow request at night
+# is no slow service. Higher for authentications, where one mistyped password is 100 %.
+FLOOR = 5
+AUTH_FLOOR = 20

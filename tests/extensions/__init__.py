@@ -1,0 +1,1 @@
+"""Extensions: what is recorded, and what the agent does about it."""

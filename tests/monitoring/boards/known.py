@@ -1,0 +1,72 @@
+"""What queries may read: the catalogue's families, what Prometheus adds, and recorded rules."""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from app.telemetry import catalogue
+from app.telemetry.family import OTHER
+
+ROOT = Path(__file__).parents[3]
+RULES = ROOT / "monitoring" / "prometheus"
+_COUNTED_IN_DATABASE = ("environments", "sessions", "users")
+_OF_A_SCRAPE = ("up", "scrape_duration_seconds", "scrape_samples_scraped")
+TARGET_LABELS = frozenset({"job", "instance"})
+Sort = Literal["counter", "gauge", "bucket", "database", "recorded"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What can be selected by one name; `values` of a label: all it takes, None: any."""
+
+    sort: Sort
+    labels: dict[str, frozenset[str] | None]
+
+
+@cache
+def samples() -> dict[str, Sample]:
+    """Return everything that a query may select, by name."""
+    found = {name: Sample("gauge", {}) for name in _OF_A_SCRAPE}
+    found["ALERTS"] = Sample("gauge", dict.fromkeys(("alertname", "alertstate", "severity")))
+    for family in catalogue.FAMILIES:
+        labels = {
+            label: None if values is None else frozenset({*map(str, values), OTHER})
+            for label, values in family.labels.items()
+        }
+        found |= _of_family(family.name, family.kind, labels)
+    return found | _recorded()
+
+
+def _recorded() -> dict[str, Sample]:
+    """Return what rules record; their labels are those that they add, and the job."""
+    found: dict[str, dict[str, frozenset[str] | None]] = {}
+    for file in sorted(RULES.glob("*.yml")):
+        content: Any = yaml.safe_load(file.read_text())
+        for group in content.get("groups", []):
+            for rule in group["rules"]:
+                labels = found.setdefault(rule.get("record"), {})
+                for label, value in rule.get("labels", {}).items():
+                    labels[label] = (labels.get(label) or frozenset()) | {value}
+    return {name: Sample("recorded", labels) for name, labels in found.items() if name}
+
+
+def _of_family(name: str, kind: str, labels: dict[str, frozenset[str] | None]) -> dict[str, Sample]:
+    if kind == "histogram":
+        counters = {f"{name}{end}": Sample("counter", labels) for end in ("_count", "_sum")}
+        return {**counters, f"{name}_bucket": Sample("bucket", {**labels, "le": None})}
+    if name.removeprefix("vibebox_").removesuffix("_total") in _COUNTED_IN_DATABASE:
+        return {name: Sample("database", labels)}
+    return {name: Sample("counter" if kind == "counter" else "gauge", labels)}
+
+
+@cache
+def labels_by_name() -> dict[str, frozenset[str]]:
+    """Return all labels of each name; what is recorded tells no instances apart."""
+    return {
+        name: frozenset(sample.labels)
+        | (TARGET_LABELS - ({"instance"} if sample.sort == "recorded" else set()))
+        for name, sample in samples().items()
+    }

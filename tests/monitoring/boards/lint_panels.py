@@ -1,0 +1,145 @@
+"""Rules for a panel. Each yields what is wrong, in words."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from grafana_foundation_sdk.models import units
+
+from tests.monitoring.boards import promql
+
+Json = dict[str, Any]
+Complaints = Iterator[str]
+Rule = Callable[[Json], Complaints]
+
+SOURCE = {"type": "prometheus", "uid": "${datasource}"}
+UNITS = {value for name, value in vars(units).items() if name[0].isupper()}
+REDUCERS = {"lastNotNull", "last", "first", "min", "max", "mean", "sum", "count", "range", "delta"}
+"""Ids that Grafana calls its reducers by; those that we have a use for."""
+TRANSFORMATIONS = {"merge", "organize"}
+KEPT = ("${__url_time_range}", "${__all_variables}")
+"""What a link of a panel takes along: the time shown, and the choices."""
+SNAPSHOTS = ("piechart", "bargauge", "table")
+LEAST_DESCRIPTION = 15
+
+
+def has_title_and_description(panel: Json) -> Complaints:
+    """A title, and a sentence that says what the title cannot."""
+    if not panel.get("title"):
+        yield "has no title"
+    text = panel.get("description", "")
+    if len(text) < LEAST_DESCRIPTION or not text.endswith("."):
+        yield f"has no description: {text!r}"
+
+
+def reads_the_chosen_source(panel: Json) -> Complaints:
+    """The data source chosen at the top, in the panel and in each query."""
+    for place in (panel, *panel["targets"]):
+        if place.get("datasource") != SOURCE:
+            yield f"reads {place.get('datasource')}"
+
+
+def unit_is_known(panel: Json) -> Complaints:
+    """Grafana shows an unknown unit as text behind the number."""
+    config = panel["fieldConfig"]
+    named = [config["defaults"].get("unit")]
+    named += [
+        each["value"]
+        for override in config["overrides"]
+        for each in override["properties"]
+        if each["id"] == "unit"
+    ]
+    for unit in named:
+        if unit not in UNITS:
+            yield f"unit {unit!r} is not known"
+
+
+def reducers_are_known(panel: Json) -> Complaints:
+    """Of the value that a panel shows, and of its legend; a panel of one value has exactly one."""
+    options = panel["options"]
+    shown = options.get("reduceOptions", {}).get("calcs")
+    if panel["type"] in ("stat", "piechart", "bargauge") and len(shown or []) != 1:
+        yield f"reduces by {shown}"
+    for name in [*(shown or []), *options.get("legend", {}).get("calcs", [])]:
+        if name not in REDUCERS:
+            yield f"reducer {name!r} is not known"
+
+
+def transformations_are_known(panel: Json) -> Complaints:
+    """Grafana leaves a panel empty when it does not know one."""
+    for each in panel.get("transformations", []):
+        if each["id"] not in TRANSFORMATIONS:
+            yield f"transformation {each['id']!r} is not known"
+
+
+def thresholds_ascend_from_null(panel: Json) -> Complaints:
+    """The first colour has no value, and each later one begins above the one before."""
+    steps = panel["fieldConfig"]["defaults"].get("thresholds", {}).get("steps", [])
+    values = [step["value"] for step in steps]
+    if not values or values[0] is not None or None in values[1:]:
+        yield f"thresholds begin with {values[:1]}"
+    elif values[1:] != sorted(set(values[1:])):
+        yield f"thresholds do not ascend: {values}"
+
+
+def stacked_graphs_begin_at_zero(panel: Json) -> Complaints:
+    """Else the lowest series looks smaller than it is."""
+    defaults = panel["fieldConfig"]["defaults"]
+    mode = defaults.get("custom", {}).get("stacking", {}).get("mode", "none")
+    if mode != "none" and defaults.get("min") != 0:
+        yield "is stacked and does not begin at 0"
+
+
+def snapshots_are_instant(panel: Json) -> Complaints:
+    """A panel of the time shown asks once; a graph asks for the course."""
+    for target in panel["targets"]:
+        if target["instant"] == target["range"]:
+            yield f"query {target['refId']} is instant and a range at once, or neither"
+        if panel["type"] in SNAPSHOTS and not target["instant"]:
+            yield f"query {target['refId']} is not instant"
+        if panel["type"] == "timeseries" and target["instant"]:
+            yield f"query {target['refId']} is instant"
+
+
+def links_one_level_down(panel: Json) -> Complaints:
+    """To a dashboard with the details, or to Explore with the panel's own queries."""
+    if not panel.get("links"):
+        yield "has no link"
+    for link in panel.get("links", []):
+        path = urlsplit(link["url"]).path
+        if path == "/explore":
+            yield from _broken_explore(panel, link["url"])
+        elif not path.startswith("/d/") or not all(text in link["url"] for text in KEPT):
+            yield f"the link {link['url']} leads nowhere, or loses the choice or the time shown"
+
+
+def _broken_explore(panel: Json, url: str) -> Complaints:
+    (pane,) = json.loads(parse_qs(urlsplit(url).query)["panes"][0]).values()
+    if pane["datasource"] != "${datasource}" or len(pane["queries"]) != len(panel["targets"]):
+        yield "Explore would show something else"
+    for query, target in zip(pane["queries"], panel["targets"], strict=False):
+        here = [found.name for found, _ in promql.selectors(promql.parsed(target["expr"]))]
+        there = [found.name for found, _ in promql.selectors(promql.parsed(query["expr"]))]
+        if here != there:
+            yield f"Explore would show {there}"
+
+
+RULES: tuple[Rule, ...] = (
+    has_title_and_description,
+    reads_the_chosen_source,
+    unit_is_known,
+    reducers_are_known,
+    transformations_are_known,
+    thresholds_ascend_from_null,
+    stacked_graphs_begin_at_zero,
+    snapshots_are_instant,
+    links_one_level_down,
+)
+
+
+def complaints(panel: Json) -> Iterator[tuple[str, str]]:
+    """Yield the name of a broken rule and what is wrong."""
+    for rule in RULES:
+        for complaint in rule(panel):
+            yield rule.__name__, complaint

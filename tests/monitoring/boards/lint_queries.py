@@ -1,0 +1,144 @@
+"""Rules for the queries of a panel. Each yields what is wrong, in words."""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from tests.monitoring.boards import promql
+from tests.monitoring.boards.known import TARGET_LABELS, labels_by_name, samples
+from tests.monitoring.boards.promql import VARIABLES, aggregation, function, selectors
+
+Json = dict[str, Any]
+Complaints = Iterator[str]
+Rule = Callable[[Json, Json, promql.Node], Complaints]
+"""Takes the panel, the target and its parsed query."""
+
+_RATES = ("rate", "increase")
+_LEGEND = re.compile(r"{{\s*(\w+)\s*}}")
+_RANGES = re.compile(r"\[([^\]]*)\]")
+
+
+def parses(target: Json) -> Complaints:
+    """PromQL, with Grafana's variables filled in."""
+    try:
+        promql.parsed(target["expr"])
+    except ValueError as error:
+        yield f"does not parse: {error}"
+
+
+def selectors_carry_the_choice(_panel: Json, target: Json, query: promql.Node) -> Complaints:
+    """Every selector takes the jobs and instances chosen; a recorded one has jobs only."""
+    for selector, _ in selectors(query):
+        wanted = {"job": VARIABLES["job"], "instance": VARIABLES["instance"]}
+        if selector.name in samples() and samples()[selector.name].sort == "recorded":
+            del wanted["instance"]
+        found = {label: value for label, op, value in promql.matchers(selector) if op == "Re"}
+        if missing := [label for label in wanted if found.get(label) != wanted[label]]:
+            yield f"{selector.name} is selected without {', '.join(missing)}"
+    if VARIABLES["job"] in target["expr"]:
+        yield "names a job of its own"
+
+
+def metrics_and_labels_are_known(_panel: Json, _target: Json, query: promql.Node) -> Complaints:
+    """Metric, labels and values stand in the catalogue, or Prometheus makes them."""
+    for selector, above in selectors(query):
+        sample = samples().get(selector.name)
+        if sample is None:
+            yield f"{selector.name} is not known"
+            continue
+        for label, operator, value in promql.matchers(selector):
+            if label in TARGET_LABELS:
+                continue
+            if label not in sample.labels:
+                yield f"{selector.name} has no label {label}"
+            elif operator == "Equal" and value not in (sample.labels.get(label) or {value}):
+                yield f"{label} of {selector.name} is never {value}"
+        made = {str(node.args[1].val) for node in above if function(node) == "label_replace"}
+        has = labels_by_name()[selector.name] | made
+        for node in above:
+            if aggregation(node):
+                for label in sorted(promql.grouped_by(node) - has):
+                    yield f"{selector.name} has no label {label} to aggregate by"
+
+
+def counters_stand_under_rate(_panel: Json, _target: Json, query: promql.Node) -> Complaints:
+    """Counters rise for ever: only how fast says something. Gauges go up and down: never."""
+    for selector, above in selectors(query):
+        sort = samples()[selector.name].sort if selector.name in samples() else None
+        rated = len(above) > 1 and function(above[-2]) in _RATES
+        if sort in ("counter", "bucket") and not rated:
+            yield f"{selector.name} is a counter and not under rate or increase"
+        if sort in ("gauge", "database", "recorded") and rated:
+            yield f"{selector.name} is a gauge and under {function(above[-2])}"
+
+
+def database_counts_are_never_summed(_panel: Json, _target: Json, query: promql.Node) -> Complaints:
+    """Each instance tells the same number: a sum would multiply it."""
+    for selector, above in selectors(query):
+        if selector.name in samples() and samples()[selector.name].sort == "database":
+            nearest = next((found for node in reversed(above) if (found := aggregation(node))), "")
+            if nearest != "max":
+                yield f"{selector.name} is read with {nearest or 'no aggregation'}, not max"
+
+
+def ranges_are_grafanas(_panel: Json, target: Json, _query: promql.Node) -> Complaints:
+    """Ranges follow the width of the picture, or in a snapshot the time shown."""
+    allowed = ("$__rate_interval", "$__range") if target["instant"] else ("$__rate_interval",)
+    for found in _RANGES.findall(re.sub(r'"[^"]*"', "", target["expr"])):
+        if found not in allowed:
+            yield f"range [{found}] is none of {', '.join(allowed)}"
+
+
+def buckets_make_quantiles(_panel: Json, _target: Json, query: promql.Node) -> Complaints:
+    """histogram_quantile(q, sum by (le, …) (rate(…))), and buckets nowhere else."""
+    for selector, above in selectors(query):
+        if selector.name not in samples() or samples()[selector.name].sort != "bucket":
+            continue
+        shape = [aggregation(node) or function(node) for node in above[-4:-1]]
+        quantile = shape == ["histogram_quantile", "sum", "rate"]
+        if not quantile or "le" not in promql.grouped_by(above[-3]):
+            yield f"{selector.name} is not under histogram_quantile(q, sum by (le) (rate()))"
+
+
+def sides_of_a_ratio_match(_panel: Json, _target: Json, query: promql.Node) -> Complaints:
+    """Series are divided by those with the same labels: else by nothing, or by themselves."""
+    for node, _ in promql.walk(query):
+        found = [promql.labels(side, labels_by_name()) for side in promql.quotient(node)]
+        if found and found[0] != found[1]:
+            yield f"divides {sorted(found[0])} by {sorted(found[1])}"
+
+
+def legends_tell_series_apart(panel: Json, target: Json, query: promql.Node) -> Complaints:
+    """The labels of a legend survive the query, and no label of the result is left out of it."""
+    shown = set(_LEGEND.findall(target["legendFormat"]))
+    has = promql.labels(query, labels_by_name())
+    if gone := shown - has:
+        yield f"the legend shows {', '.join(sorted(gone))}, which the query drops"
+    if panel["type"] != "table" and (hidden := has - shown):
+        yield f"the legend leaves out {', '.join(sorted(hidden))}"
+    if not target["legendFormat"]:
+        yield "there is no legend"
+
+
+RULES: tuple[Rule, ...] = (
+    selectors_carry_the_choice,
+    metrics_and_labels_are_known,
+    counters_stand_under_rate,
+    database_counts_are_never_summed,
+    ranges_are_grafanas,
+    buckets_make_quantiles,
+    sides_of_a_ratio_match,
+    legends_tell_series_apart,
+)
+
+
+def complaints(panel: Json, target: Json) -> Iterator[tuple[str, str]]:
+    """Yield the name of a broken rule and what is wrong."""
+    broken = list(parses(target))
+    yield from ((parses.__name__, complaint) for complaint in broken)
+    if broken:
+        return
+    query = promql.parsed(target["expr"])
+    for rule in RULES:
+        for complaint in rule(panel, target, query):
+            yield rule.__name__, complaint

@@ -1,0 +1,275 @@
+"""On a live stack under load no panel is empty, and what panels show is what the load did.
+
+One stack with PostgreSQL, Docker Engine and Prometheus. Scrapes come every second instead of every
+15, and Grafana's rate interval follows.
+"""
+
+import json
+import math
+import re
+import time
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+
+import pytest
+
+from tests.conftest import require
+from tests.end_to_end.families.moves import DOCKER, REQUESTS, Moves, moves
+from tests.end_to_end.families.stack import Stack
+from tests.monitoring.boards import load
+from tests.monitoring.boards.known import RULES
+from tests.monitoring.boards.lint_boards import BOARDS, panels
+from tests.monitoring.boards.load import by, without
+from tests.monitoring.boards.promql import substituted, without_fallback
+from tests.monitoring.boards.window import Window, board, query_of
+from tests.services.docker_engine import DockerEngine
+from tests.services.host_image import missing_programs
+from tests.services.postgresql import PostgreSQL
+from tests.services.prometheus import Prometheus, Vector
+from tests.services.registry import Registry
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
+
+PATIENCE = 30.0
+STEP = 1
+# Grafana's is four scrapes; a busy machine may miss one.
+RATE_INTERVAL = "8s"
+RUNBOOKS = RULES.parent / "runbooks"
+_QUERY = re.compile(r"```promql\n(.*?)```", re.DOTALL)
+# Routes that the panels of users' requests leave out.
+_PROBES = re.compile("/health.*|.*/(stream|terminal|events)")
+_RULE_FILES = [str(RULES / f"{name}.yml") for name in ("recording", "slo")]
+
+
+@dataclass
+class Seen:
+    """What the load did, and when Prometheus had seen it."""
+
+    prometheus: Prometheus
+    steps: Window
+    record: Moves
+    slow: list[float]
+    whole: Window
+    sockets: int
+
+
+@pytest.fixture(scope="module")
+def seen(
+    tmp_path_factory: pytest.TempPathFactory,
+    postgresql: PostgreSQL,
+    docker_engine: DockerEngine,
+    registry: Registry,
+) -> Iterator[Seen]:
+    """Run the load once, under the eyes of Prometheus."""
+    require("Prometheus", Prometheus.installed())
+    require("tmux", missing_programs())
+    stack = Stack(tmp_path_factory.mktemp("alive"), postgresql, docker_engine, registry)
+    try:
+        stack.start()
+        with closing(prometheus_of(stack)) as prometheus:
+            yield _under_load(stack, prometheus)
+    finally:
+        stack.close()
+
+
+def prometheus_of(stack: Stack) -> Prometheus:
+    """Start a Prometheus that scrapes the stack and computes what dashboards read."""
+    target = f"127.0.0.1:{stack.server.port}"
+    return Prometheus([target], extra_config=f"rule_files: {json.dumps(_RULE_FILES)}")
+
+
+def _under_load(stack: Stack, prometheus: Prometheus) -> Seen:
+    load.warm_up(stack)
+    _scraped(prometheus)
+    start = time.time()
+    _scraped(prometheus)
+    record = load.run_steps(stack)
+    slowly, durations = load.ask_slowly(stack)
+    # A request is counted when its response is closed, a moment after the client has read it.
+    _scraped(prometheus)
+    _scraped(prometheus)
+    steps = Window.since(prometheus, start)
+
+    load.write_lines(stack)
+    load.install_extension(stack)
+    with load.sessions_in_use(stack) as sockets:
+        for title, kind in (("tmux sessions", "tmux"), ("Shell sessions", "shell")):
+            query = substituted(query_of("environments", title))
+            wanted = partial(_shows, partial(load.active_sessions, stack, kind))
+            prometheus.wait_for(query, wanted, PATIENCE)
+        _scraped(prometheus)
+    lines = query_of("environments", "Log volume by stream")
+    prometheus.wait_for(
+        substituted(lines, __range="1h"),
+        lambda found: len([value for _, value in found if value > 0]) == len(load.LINES),
+    )
+    extensions = query_of("environments", "Extension installations by result")
+    prometheus.wait_for(
+        substituted(extensions, __range="1h"),
+        lambda found: any(value > 0 for _, value in found),
+        PATIENCE,
+    )
+    stack.hang_up()
+    _scraped(prometheus)
+    whole = Window.since(prometheus, start)
+    return Seen(prometheus, steps, moves(record, slowly), durations, whole, sockets)
+
+
+def _shows(count: Callable[[], int], found: Vector) -> bool:
+    """Tell whether a panel of one number shows what is counted, and that is something."""
+    return [value for _, value in found] == [count()] != [0]
+
+
+def _scraped(prometheus: Prometheus) -> None:
+    """Wait until a scrape that began from now on is stored."""
+    now = time.time()
+    prometheus.wait_for("timestamp(up) * up", lambda found: bool(found) and found[0][1] > now)
+
+
+def test_no_panel_is_empty(seen: Seen, subtests: pytest.Subtests) -> None:
+    for name in BOARDS:
+        for panel in panels(board(name)):
+            for target in panel["targets"]:
+                with subtests.test(f"{name}: {panel['title']} {target['refId']}"):
+                    found = list(_values(seen, target["expr"], target["instant"]))
+                    assert any(map(math.isfinite, found))
+
+
+def _values(seen: Seen, expression: str, instant: bool) -> Iterator[float]:
+    """Yield what a panel would draw of the whole time, of which nothing is made up."""
+    window = seen.whole
+    query = substituted(
+        without_fallback(expression),
+        __rate_interval=RATE_INTERVAL,
+        __range=f"{math.ceil(window.seconds)}s",
+    )
+    if instant:
+        yield from (value for _, value in seen.prometheus.query(query, at=window.times[-1]))
+        return
+    for _, values in seen.prometheus.query_range(query, window.times[0], window.times[-1], STEP):
+        yield from values
+
+
+def test_every_query_of_a_runbook_finds_something(seen: Seen, subtests: pytest.Subtests) -> None:
+    runbooks = sorted(RUNBOOKS.glob("[A-Z]*.md"))
+    assert runbooks
+    for runbook in runbooks:
+        queries = _QUERY.findall(runbook.read_text())
+        with subtests.test(runbook.stem):
+            assert queries
+            for query in queries:
+                found = seen.prometheus.query(without_fallback(query), at=seen.whole.times[-1])
+                assert any(math.isfinite(value) for _, value in found), query
+
+
+def of_users(record: Moves, name: str = REQUESTS) -> Moves:
+    """Return the record of users' requests."""
+    return without(record, lambda has: bool(_PROBES.fullmatch(has["route"])), name)
+
+
+def test_counts_of_requests_are_those_of_the_load(seen: Seen) -> None:
+    window, record = seen.steps, seen.record
+    scraped = {"GET": window.scrapes, "200": window.scrapes, "2xx": window.scrapes}
+
+    def with_scrapes(expected: Counter[tuple[str, ...]]) -> Counter[tuple[str, ...]]:
+        """Add what Prometheus asked itself, and leave out what is nothing."""
+        return +Counter({key: n + scraped.get(key[0], 0) for key, n in expected.items()})
+
+    overview, api = "vibebox-overview", "api-performance"
+    classes: Counter[tuple[str, ...]] = Counter()
+    for (code,), number in by(record, REQUESTS, "status_code").items():
+        classes[f"{code[0]}xx",] += number
+    assert window.amounts(overview, "Requests by status class", "class") == with_scrapes(classes)
+    assert window.amounts(overview, "Requests by method", "method", rate=False) == with_scrapes(
+        by(record, REQUESTS, "method")
+    )
+    assert window.amounts(api, "Request rate by status code", "status_code") == with_scrapes(
+        by(record, REQUESTS, "status_code")
+    )
+    users = of_users(record)
+    assert window.amounts(overview, "Request rate") == {(): users.total()}
+    failed = [n for (code,), n in by(users, REQUESTS, "status_code").items() if code >= "500"]
+    ((_, ratio),) = window.shown(overview, "Server error ratio")
+    assert ratio == pytest.approx(sum(failed) / users.total(), rel=1e-3)
+    busiest = window.amounts(overview, "Top 10 busiest routes", "method", "route")
+    expected = by(record, REQUESTS, "method", "route")
+    expected["GET", "/health/metrics"] += window.scrapes
+    assert len(busiest) == 10 and busiest.items() <= expected.items()
+    assert sorted(busiest.values()) == sorted(expected.values())[-10:]
+
+
+def test_counts_of_errors_are_those_of_the_load(seen: Seen) -> None:
+    window, errors = seen.steps, "vibebox_api_errors_total"
+    expected = by(seen.record, errors, "type")
+    assert window.amounts("api-performance", "Errors by type", "type") == expected
+
+    routes: Counter[tuple[str, ...]] = Counter()
+    for (route, code), number in by(seen.record, errors, "route", "status_code").items():
+        routes[route,] += number if code >= "500" else 0
+    assert window.amounts("api-performance", "Errors by route", "route") == +routes
+
+
+def test_calls_of_docker_are_those_of_the_load(seen: Seen) -> None:
+    window = seen.steps
+    expected = by(seen.record, DOCKER, "operation")
+    shown = window.amounts("environments", "Docker operations by kind", "operation")
+    assert shown == expected
+
+    failed = by(seen.record, DOCKER, "operation", status="failure")
+    ratios = {
+        (has["operation"],): ratio
+        for has, ratio in window.shown("environments", "Docker failure ratio")
+    }
+    assert failed and ratios == {
+        key: pytest.approx(failed[key] / number) for key, number in expected.items()
+    }
+
+
+def test_states_and_lines_are_those_of_the_load(seen: Seen) -> None:
+    states = seen.steps.amounts("vibebox-overview", "Environments by status", "status", rate=False)
+    assert states == by(seen.record, "vibebox_environments_total", "status")
+    lines = seen.whole.amounts("environments", "Log volume by stream", "stream", rate=False)
+    assert lines == {(stream,): number for stream, number in load.LINES.items()}
+    query = substituted(query_of("api-performance", "WebSocket connections"))
+    first, last = seen.whole.times[0], seen.whole.times[-1]
+    ((_, open_sockets),) = seen.prometheus.query_range(query, first, last, STEP)
+    assert max(open_sockets) == seen.sockets and open_sockets[-1] == 0
+
+
+def test_extensions_are_those_of_the_load(seen: Seen) -> None:
+    shown = seen.whole.amounts(
+        "environments", "Extension installations by result", "status", rate=False
+    )
+    assert shown == {("failure",): 1}
+
+
+def test_latencies_lie_in_the_buckets_of_the_load(seen: Seen) -> None:
+    """The client sees a little more than the server: the way, and the wait for a thread."""
+    slow = sorted(seen.slow)
+    for reference, share in (("A", 0.95), ("B", 0.5)):
+        shown = {
+            (has["method"], has["route"]): value
+            for has, value in seen.steps.shown(
+                "api-performance", "Top 10 slowest routes", reference
+            )
+        }
+        measured = slow[math.ceil(share * len(slow)) - 1]
+        least, _ = bucket_of(seen, measured - 0.5)
+        _, most = bucket_of(seen, measured)
+        assert least <= shown["GET", load.SLOW] <= most
+        assert most == 2.5, "the load is made for a bucket that nothing else reaches"
+    ((_, p50),) = seen.steps.shown("api-performance", "Latency p50")
+    ((_, p99),) = seen.steps.shown("api-performance", "Latency p99")
+    assert p50 < 1 < p99
+
+
+def bucket_of(seen: Seen, seconds: float) -> tuple[float, float]:
+    """Return the bounds of the bucket of a duration, as Prometheus knows them."""
+    found = seen.prometheus.query("group by (le) (vibebox_http_request_duration_seconds_bucket)")
+    bounds = (0.0, *sorted(float(has["le"]) for has, _ in found))
+    upper = bisect_left(bounds, seconds)
+    return bounds[upper - 1], bounds[upper]

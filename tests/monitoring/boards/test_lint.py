@@ -1,0 +1,213 @@
+"""The dashboards keep every rule, and every rule fails on a dashboard that breaks it."""
+
+import json
+from collections.abc import Callable
+from copy import deepcopy
+from functools import cache
+from typing import Any
+
+import pytest
+
+from tests.monitoring.boards import lint_boards, lint_panels, lint_queries
+from tests.monitoring.boards.lint_boards import BOARDS, DASHBOARDS, complaints
+
+Json = dict[str, Any]
+Break = Callable[[Json], object]
+"""Changes a good dashboard into one that breaks a rule."""
+
+NAME = "vibebox-overview"
+RULES = {
+    rule.__name__
+    for rule in (
+        lint_queries.parses,
+        *lint_queries.RULES,
+        *lint_panels.RULES,
+        *lint_boards.RULES,
+    )
+}
+
+
+@cache
+def _read(name: str) -> Json:
+    board: Json = json.loads((DASHBOARDS / f"{name}.json").read_text())
+    return board
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_dashboards_keep_every_rule(name: str) -> None:
+    assert list(complaints(name, _read(name))) == []
+
+
+def at(title: str, *path: str | int, value: object) -> Break:
+    """Return a change of one value of a panel."""
+
+    def change(board: Json) -> None:
+        place: Any = next(panel for panel in board["panels"] if panel["title"] == title)
+        for step in path[:-1]:
+            place = place[step]
+        place[path[-1]] = value
+
+    return change
+
+
+def asks(expression: str, legend: str = "x", instant: bool = False) -> Break:
+    """Return a change of the query of a graph."""
+
+    def change(board: Json) -> None:
+        target = next(
+            panel for panel in board["panels"] if panel["title"] == "Response time percentiles"
+        )["targets"][0]
+        target |= {"expr": expression, "legendFormat": legend}
+        target |= {"instant": instant, "range": not instant}
+
+    return change
+
+
+def top(key: str, value: object) -> Break:
+    return lambda board: board.update({key: value})
+
+
+S = 'job=~"$job",instance=~"$instance"'
+UP, STATUS, GRAPH = "Service status", "Requests by status class", "Response time percentiles"
+REQUESTS = f"vibebox_http_requests_total{{{S}}}"
+BUCKETS = f"vibebox_http_request_duration_seconds_bucket{{{S}}}"
+ENVIRONMENTS = f"vibebox_environments_total{{{S}}}"
+STEPS = ("fieldConfig", "defaults", "thresholds", "steps")
+SUM = "sum(rate(%s[$__rate_interval]))"
+
+BROKEN: tuple[tuple[str, Break], ...] = (
+    ("parses", asks("sum(")),
+    ("parses", asks('rate(x{a="b"}[$__unknown])')),
+    ("selectors_carry_the_choice", asks('min(up{job=~"$job"})')),
+    ("selectors_carry_the_choice", asks('min(up{job="vibebox-backend",instance=~"$instance"})')),
+    ("selectors_carry_the_choice", asks('min(up{job=~"vibebox-backend",instance=~"$instance"})')),
+    ("metrics_and_labels_are_known", asks(f"max(vibebox_no_such_family{{{S}}})")),
+    ("metrics_and_labels_are_known", asks(SUM % f'vibebox_http_requests_total{{{S},code="500"}}')),
+    ("metrics_and_labels_are_known", asks(f'max(vibebox_environments{{{S},status="gone"}})')),
+    (
+        "metrics_and_labels_are_known",
+        asks(f"sum by (status) (rate({REQUESTS}[$__rate_interval]))", "{{status}}"),
+    ),
+    ("counters_stand_under_rate", asks(f"sum({REQUESTS})")),
+    ("counters_stand_under_rate", asks(f"sum(delta({REQUESTS}[$__rate_interval]))")),
+    ("counters_stand_under_rate", asks(SUM % f"vibebox_workers{{{S}}}")),
+    ("counters_stand_under_rate", asks(f"max(rate({ENVIRONMENTS}[$__rate_interval]))")),
+    ("database_counts_are_never_summed", asks(f"sum({ENVIRONMENTS})")),
+    ("database_counts_are_never_summed", asks(f"max(sum by (status) ({ENVIRONMENTS}))")),
+    ("ranges_are_grafanas", asks(f"sum(rate({REQUESTS}[5m]))")),
+    ("ranges_are_grafanas", asks(f"sum(rate({REQUESTS}[$__range]))")),
+    ("buckets_make_quantiles", asks(SUM % BUCKETS)),
+    (
+        "buckets_make_quantiles",
+        asks(f"avg(histogram_quantile(0.95, rate({BUCKETS}[$__rate_interval])))"),
+    ),
+    (
+        "buckets_make_quantiles",
+        asks(f"histogram_quantile(0.9, sum by (method) (rate({BUCKETS}[$__rate_interval])))"),
+    ),
+    (
+        "buckets_make_quantiles",
+        asks(f"histogram_quantile(0.9, max by (le) (rate({BUCKETS}[$__rate_interval])))"),
+    ),
+    (
+        "sides_of_a_ratio_match",
+        asks(
+            f"sum by (route) (rate({REQUESTS}[$__rate_interval])) / "
+            f"sum(rate({REQUESTS}[$__rate_interval]))",
+            "{{route}}",
+        ),
+    ),
+    ("legends_tell_series_apart", asks(SUM % REQUESTS, "{{route}}")),
+    ("legends_tell_series_apart", asks(f"sum by (route) (rate({REQUESTS}[$__rate_interval]))")),
+    ("legends_tell_series_apart", asks(SUM % REQUESTS, "")),
+    ("has_title_and_description", at(UP, "title", value="")),
+    ("has_title_and_description", at(UP, "description", value="")),
+    ("has_title_and_description", at(UP, "description", value="Status")),
+    ("reads_the_chosen_source", at(UP, "datasource", "uid", value="prometheus")),
+    ("reads_the_chosen_source", at(UP, "targets", 0, "datasource", value=None)),
+    ("unit_is_known", at(UP, "fieldConfig", "defaults", "unit", value="seconds")),
+    (
+        "unit_is_known",
+        at(
+            UP,
+            "fieldConfig",
+            "overrides",
+            value=[{"matcher": {}, "properties": [{"id": "unit", "value": "requests"}]}],
+        ),
+    ),
+    ("reducers_are_known", at(UP, "options", "reduceOptions", "calcs", value=["latest"])),
+    ("reducers_are_known", at(UP, "options", "reduceOptions", "calcs", value=["last", "max"])),
+    ("reducers_are_known", at(GRAPH, "options", "legend", "calcs", value=["p95"])),
+    ("transformations_are_known", at(UP, "transformations", value=[{"id": "join"}])),
+    ("thresholds_ascend_from_null", at(UP, *STEPS, value=[])),
+    ("thresholds_ascend_from_null", at(UP, *STEPS, 0, "value", value=0)),
+    ("thresholds_ascend_from_null", at(GRAPH, *STEPS, 1, "value", value=50)),
+    ("thresholds_ascend_from_null", at(GRAPH, *STEPS, 2, "value", value=None)),
+    ("stacked_graphs_begin_at_zero", at(STATUS, "fieldConfig", "defaults", "min", value=None)),
+    ("snapshots_are_instant", at(UP, "targets", 0, "range", value=True)),
+    ("snapshots_are_instant", asks(SUM % REQUESTS, instant=True)),
+    (
+        "snapshots_are_instant",
+        at(
+            "Requests by method",
+            "targets",
+            0,
+            value={
+                **_read(NAME)["panels"][7]["targets"][0],
+                "instant": False,
+                "range": True,
+            },
+        ),
+    ),
+    ("links_one_level_down", at(UP, "links", value=[])),
+    ("links_one_level_down", at(UP, "links", 0, "url", value="/d/telemetry")),
+    ("links_one_level_down", at(UP, "links", 0, "url", value="https://example.org/")),
+    (
+        "links_one_level_down",
+        at(
+            UP,
+            "links",
+            0,
+            "url",
+            value='/explore?panes={"a":{"datasource":"${datasource}","queries":[{"expr":"x"}]}}',
+        ),
+    ),
+    ("stands_as_provisioned", top("uid", "overview")),
+    ("stands_as_provisioned", top("editable", True)),
+    ("stands_as_provisioned", top("tags", [])),
+    ("stands_as_provisioned", top("refresh", "")),
+    ("ids_and_titles_are_unique", at(UP, "id", value=3)),
+    ("ids_and_titles_are_unique", at(UP, "title", value=GRAPH)),
+    ("panels_fill_the_grid", at(UP, "gridPos", "w", value=5)),
+    ("panels_fill_the_grid", at(UP, "gridPos", "w", value=3)),
+    ("panels_fill_the_grid", at("CPU and memory use", "gridPos", "w", value=17)),
+    ("variables_are_used_and_defined", at(UP, "title", value="Status of $cluster")),
+    (
+        "variables_are_used_and_defined",
+        lambda board: board["templating"]["list"].append({"name": "route"}),
+    ),
+    ("choices_are_the_three", lambda board: board["templating"]["list"].pop()),
+    ("choices_are_the_three", lambda board: board["templating"]["list"][1].update(multi=False)),
+    ("choices_are_the_three", lambda board: board["templating"]["list"][2].update(allValue=".*")),
+    ("marks_alerts_and_restarts", lambda board: board["annotations"]["list"].pop()),
+    (
+        "marks_alerts_and_restarts",
+        lambda board: board["annotations"]["list"][0].update(expr="ALERTS{"),
+    ),
+    ("links_to_the_others", lambda board: board["links"].pop()),
+    ("links_to_the_others", at(UP, "links", 0, "url", value="/d/vibebox-overview")),
+)
+
+
+@pytest.mark.parametrize(
+    ("rule", "change"), BROKEN, ids=[f"{rule}-{n}" for n, (rule, _) in enumerate(BROKEN)]
+)
+def test_a_broken_rule_is_found(rule: str, change: Break) -> None:
+    board = deepcopy(_read(NAME))
+    change(board)
+
+    assert rule in {broken for broken, _ in complaints(NAME, board)}
+
+
+def test_every_rule_has_a_dashboard_that_breaks_it() -> None:
+    assert {rule for rule, _ in BROKEN} == RULES
