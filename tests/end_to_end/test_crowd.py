@@ -102,7 +102,9 @@ class Held:
     @classmethod
     def by(cls, pid: int) -> "Held":
         links = [os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()]
-        kinds = Counter(re.sub(r"[0-9a-f]{8,}|[0-9]+", "*", link) for link in links)
+        kinds = Counter(
+            re.sub(r"[0-9a-f]{8,}|[0-9]+|(?<=wgunicorn-)\w+", "*", link) for link in links
+        )
         sockets = kinds.pop("socket:[*]", 0)
         return cls(psutil.Process(pid).num_threads(), sockets, kinds)
 
@@ -138,15 +140,19 @@ def published(server: WebServer) -> list[tuple[int, int]]:
     return sorted((of(names[0], place), of(names[1], place)) for place in range(WORKERS))
 
 
-def warm_up(server: WebServer) -> None:
-    """Scrape every worker: who has answered one has a thread for that. The kernel chooses."""
-    scrape = [("GET", f"{server.url}/health/metrics", None)] * 60
+def warm_up(api: Api, server: WebServer) -> None:
+    """Ask every worker for everything: what it makes once and keeps is there then.
+
+    The kernel chooses who answers; all have when they hold the same.
+    """
+    paths = ("/health/metrics", "/api/v1/environments") * 30
+    wanted = [("GET", f"{server.url}{path}", None) for path in paths]
 
     def all_have_answered() -> bool:
-        at_once.send(scrape)
-        return len({one.threads for one in held(server)}) == 1
+        at_once.send(wanted, api.tokens["access_token"])
+        return len({(one.threads, frozenset(one.others.items())) for one in held(server)}) == 1
 
-    wait_until(all_have_answered, PATIENCE)
+    wait_until(all_have_answered, PATIENCE, otherwise=lambda: str(held(server)))
 
 
 def crowd(api: Api, sessions: list[str], number: int = TERMINALS) -> Crowd:
@@ -159,7 +165,7 @@ def test_two_hundred_terminals(server: WebServer, api: Api, docker_engine: Docke
     environment = api.create("one", image, memory_limit_mb=4096, cpu_limit=2)
     assert api.act(environment, "start").status_code == 200
     assert server.metric(f"{CONNECTIONS}_limit") == TERMINALS
-    warm_up(server)
+    warm_up(api, server)
     _all_is_given_back(api, server, environment)
     _the_rest_goes_on(api, server, environment)
 
