@@ -6,6 +6,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,7 +102,10 @@ class Held:
 
     @classmethod
     def by(cls, pid: int) -> "Held":
-        links = [os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()]
+        links = []
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(FileNotFoundError):  # closed by now
+                links.append(os.readlink(link))
         kinds = Counter(
             re.sub(r"[0-9a-f]{8,}|[0-9]+|(?<=wgunicorn-)\w+", "*", link) for link in links
         )

@@ -167,7 +167,7 @@ class World:
 
     def _new_extension(self, environment: str) -> str:
         made = Extension(id=new_id(), environment_id=environment, name="vibebox.hello")
-        with self._database.writing() as session:
+        with self.database.writing() as session:
             session.add(made)
         return made.id
 
