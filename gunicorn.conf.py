@@ -177,6 +177,7 @@ def post_worker_init(worker):
     components = worker.wsgi.extensions["vibebox"]
     components.lifecycle.attach(worker, worker.server_started)
     components.start()
+    worker.when_stopping(components.sockets.close_all)
     from app.telemetry.runtime import Runtime
 
     threads = components.telemetry.scrapes.without(worker.busy_threads)

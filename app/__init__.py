@@ -60,6 +60,7 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
     lifecycle = Lifecycle()
     presence = Presence(database)
     long = long_requests(settings.threads)
+    lookout = websockets.Lookout()
     received = alerts.build(settings, database)
     app.extensions[EXTENSION] = Components(
         settings=settings,
@@ -77,13 +78,15 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
         quotas=quotas.build(settings, database),
         audit_log=AuditLog(database),
         environments=environments.build(
-            settings, database, engine, presence, lifecycle.draining, long
+            settings, database, engine, presence, lifecycle.draining, long, lookout
         ),
-        logs=logs.build(database),
-        sessions=sessions.Sessions(database, engine, presence, sessions.build_server(settings)),
+        logs=logs.build(database, lookout),
+        sessions=sessions.Sessions(
+            database, engine, presence, sessions.build_server(settings), lookout
+        ),
         extensions=extensions.Extensions(database, settings.extension_limit_mb),
         tickets=websockets.Tickets(database),
-        sockets=websockets.Sockets(long, lifecycle.draining),
+        sockets=websockets.Sockets(long),
         alerts=received,
         monitoring=console.build(settings, received),
     )

@@ -67,6 +67,7 @@ class Components:
         """End the threads and give back the connections."""
         self.checks.close()
         self.presence.close()
+        self.sockets.close()
         self.monitoring.close()
         self.telemetry.close()
         self.engine.close()

@@ -137,11 +137,11 @@ class Settings(BaseSettings):
         10, "Seconds that a container gets between SIGTERM and SIGKILL.", ge=0, le=100
     )
 
-    # Database pool of each worker. A request holds at most one connection, so `threads` + 2
-    # (one for the readiness check, one for the scrape) means that no request ever waits for one.
+    # Database pool of each worker. A request holds at most one connection, so `threads` + 3
+    # (the readiness check, the scrape, the lookout) means that no request ever waits for one.
     db_pool_size: int = _own(5, "Connections to the database that a worker keeps open.", ge=1)
     db_pool_max: int | None = _own(
-        None, "Connections that a worker may open at most (default: its threads + 2).", ge=1
+        None, "Connections that a worker may open at most (default: its threads + 3).", ge=1
     )
     db_pool_timeout: float = _own(10, "Seconds a request waits for a free connection.", gt=0)
 
@@ -317,7 +317,7 @@ class Settings(BaseSettings):
     @property
     def pool_limit(self) -> int:
         """Connections to the database that one worker may hold at most."""
-        return max(self.db_pool_max or self.threads + 2, self.db_pool_size)
+        return max(self.db_pool_max or self.threads + 3, self.db_pool_size)
 
 
 def environment_name(name: str, field: FieldInfo) -> str:

@@ -1,4 +1,4 @@
-"""gunicorn's threaded worker, with four differences that an operator notices.
+"""gunicorn's threaded worker, with six differences that an operator notices.
 
 **Probes and scrapes are never starved.** While every request thread is held, the stock worker
 queues whatever comes behind them, a liveness probe too: a busy service is then killed as a dead
@@ -19,12 +19,20 @@ connections. Here the poller watches for that.
 
 **A connection that was a WebSocket serves no further request.** The stock worker would read the
 next one from it.
+
+**What lasts long hears of the end at once.** The stock worker only changes `alive`, which hundreds
+of threads would have to look at again and again.
+
+**All threads are there from the beginning.** The stock worker makes them one by one, as more come
+to wait, and never ends one: after the first rush a healthy worker looks as if it leaked threads.
 """
 
 import selectors
 import socket
+import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -49,9 +57,37 @@ class Worker(ThreadWorker):
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
+        self._stopping: list[Callable[[], None]] = []
         super().__init__(*arguments, **named)
         self.worker_connections += RESERVED_CONNECTIONS
         self.parting: deque[Any] = deque()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the worker serves; falls with SIGTERM, in a signal handler, and never rises."""
+        return self._alive
+
+    @alive.setter
+    def alive(self, alive: bool) -> None:
+        self._alive = alive
+        if not alive:
+            self._tell_stopping()
+
+    def when_stopping(self, call: Callable[[], None]) -> None:
+        """Have `call` called when the worker stops serving, now if it has; maybe more than once."""
+        self._stopping.append(call)
+        if not self.alive:
+            self._tell_stopping()
+
+    def _tell_stopping(self) -> None:
+        for call in self._stopping:
+            call()
+
+    def run(self) -> None:
+        """Serve, to the end of the process."""
+        _make_threads(self.tpool, self.cfg.threads)
+        _make_threads(self.reserve, RESERVED_THREADS)
+        super().run()
 
     def get_thread_pool(self) -> ThreadPoolExecutor:
         """Make the request threads, and beside them the reserved ones."""
@@ -166,6 +202,13 @@ class Worker(ThreadWorker):
         self.pending_conns.append(conn)
         callback = partial(self.on_pending_socket_readable, conn)
         self.poller.register(conn.sock, selectors.EVENT_READ, callback)
+
+
+def _make_threads(pool: ThreadPoolExecutor, number: int) -> None:
+    """Let a pool make all its threads: one for each piece of work that none is idle for."""
+    begin = threading.Barrier(number)
+    for _ in range(number):
+        pool.submit(begin.wait)
 
 
 def _was_last(done: "Future[Any]") -> bool:

@@ -2,6 +2,7 @@
 
 from app.authorization.access import (
     environment_for,
+    environment_for_all,
     may_in,
     project_for,
     readable_projects,
@@ -28,6 +29,7 @@ __all__ = [
     "Who",
     "decide",
     "environment_for",
+    "environment_for_all",
     "may_in",
     "permissions_table",
     "project_for",

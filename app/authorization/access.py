@@ -4,6 +4,8 @@ What the caller may not even read does not exist for them: 404 and not 403, so t
 nothing. Every function takes the session of the caller's transaction.
 """
 
+from collections.abc import Collection
+
 from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
@@ -52,6 +54,37 @@ def environment_for(
     _demand(identity, action, _role(identity, project, membership), EnvironmentNotFoundError)
     result: Environment = environment
     return result
+
+
+def environment_for_all(
+    session: Session, identities: Collection[Identity], environment_id: str, action: Action
+) -> tuple[Environment | None, dict[Identity, VibeBoxError]]:
+    """Return the environment, and of those who may not do `action` to it the reason.
+
+    One look for all of them, however many there are: what `environment_for` says to each.
+    """
+    query = (
+        select(Environment, Project)
+        .join(Project, Environment.project_id == Project.id)
+        .where(Environment.id == environment_id)
+    )
+    found = session.execute(query).one_or_none()
+    if found is None:
+        return None, {identity: EnvironmentNotFoundError() for identity in identities}
+    environment, project = found
+    members = select(Membership).where(
+        Membership.team_id == project.owner_team_id,
+        Membership.user_id.in_({identity.user_id for identity in identities}),
+    )
+    of = {one.user_id: one for one in session.scalars(members)} if project.owner_team_id else {}
+    refused: dict[Identity, VibeBoxError] = {}
+    for identity in identities:
+        role = _role(identity, project, of.get(identity.user_id))
+        try:
+            _demand(identity, action, role, EnvironmentNotFoundError)
+        except VibeBoxError as error:
+            refused[identity] = error
+    return environment, refused
 
 
 def project_for(session: Session, identity: Identity, project_id: str, action: Action) -> Project:

@@ -25,6 +25,7 @@ from app.secret_values import SecretValues
 from app.settings import Settings
 from app.slots import Slots, long_requests
 from app.storage import Database
+from app.websockets.lookout import Lookout
 
 __all__ = ["api", "build", "build_containers", "build_pulls", "streams_api", "templates_api"]
 
@@ -36,10 +37,12 @@ def build(
     presence: Presence,
     stopping: Callable[[], bool] = lambda: False,
     long: Slots | None = None,
+    lookout: Lookout | None = None,
 ) -> Environments:
     """Return the service of environments; `stopping` tells when long requests have to end.
 
     `long` are the slots of all that lasts in this process; without, those of its threads.
+    `lookout` is that of the process; without, one of its own.
     """
     containers = build_containers(settings, database, engine)
     quotas = build_checks(settings)
@@ -55,7 +58,7 @@ def build(
         Operations(database, transitions, containers, settling),
         Waiting(database, records, slots, stopping),
         Events(database, slots, stopping),
-        StatusStream(database),
+        StatusStream(database, lookout or Lookout()),
         templates.load(settings.templates_file),
         Limits(settings.default_cpu_limit, settings.default_memory_limit_mb),
     )

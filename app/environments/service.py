@@ -201,6 +201,10 @@ class Environments:
         """
         return self._status.open(identity, environment_id)
 
+    def watch_all(self, identity: Identity) -> Callable[[Channel], None]:
+        """Return what tells the status of each that is seen. Raises: PermissionDeniedError."""
+        return self._status.open_all(identity)
+
     def _operated(self, identity: Identity, environment_id: str) -> Environment:
         return self._records.get(identity, environment_id, Action.ENVIRONMENT_OPERATE)
 

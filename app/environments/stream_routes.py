@@ -23,6 +23,21 @@ api.before_request(authenticate)
 
 
 @api.get(
+    "/status/stream",
+    summary="The status of every environment that you see, over a WebSocket",
+    responses={
+        101: websocket(
+            "Messages: {id, status, error, at}, for each at the beginning and at each change; "
+            "status is null for one that is gone."
+        ),
+        **problems(*SOCKET),
+    },
+)
+def statuses(query: TicketQuery) -> Answer:
+    return upgrade("status", components().environments.watch_all(identity()))
+
+
+@api.get(
     "/<environment_id>/status/stream",
     summary="The status of an environment, over a WebSocket",
     responses={

@@ -11,6 +11,7 @@ from app.logs.cursors import Order, decode, encode
 from app.logs.stream import LogStream as Stream
 from app.storage import Database, LogEntry, LogStream
 from app.websockets.channel import Channel
+from app.websockets.lookout import Lookout
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -41,9 +42,9 @@ class LogPage:
 class Logs:
     """Reads stored lines; `app.authorization` decides whose."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, lookout: Lookout) -> None:
         self._database = database
-        self._stream = Stream(database)
+        self._stream = Stream(database, lookout)
 
     def page(
         self,

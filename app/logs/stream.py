@@ -1,7 +1,9 @@
 """The log of an environment over a WebSocket: what is stored from a cursor on, then what comes.
 
 Lines are read from the database, into which the agent takes each once: Docker has one reader for
-each container, whatever the number of viewers, and each viewer gets each line once.
+each container, whatever the number of viewers, and each viewer gets each line once. New lines are
+read once for all viewers in this process (`app.logs.tail`). A viewer who comes, or who is slow,
+reads for himself what they have seen already; who takes nothing for long is cut off.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,24 +11,22 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import select
 
 from app.authorization import Action, Identity, environment_for
-from app.logs.cursors import Order, decode, encode
-from app.logs.schemas import LogStreamLine
+from app.logs.cursors import Order, decode
+from app.logs.tail import BATCH, LogTail, shown
 from app.storage import Database, LogEntry
 from app.websockets.channel import Channel
+from app.websockets.lookout import Lookout
 
 HISTORY = 100
 """Lines that a viewer gets who names no cursor."""
-
-# How late a line is seen at most. Less costs each viewer more queries.
-_POLL_SECONDS = 0.5
-_BATCH = 200
 
 
 class LogStream:
     """Shows logs as they grow; `app.authorization` decides whose, at each look."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, lookout: Lookout) -> None:
         self._database = database
+        self._lookout = lookout
 
     def open(
         self, identity: Identity, environment_id: str, cursor: str | None
@@ -39,17 +39,28 @@ class LogStream:
         first = self._read(identity, environment_id, after)
 
         def show(channel: Channel) -> None:
-            entries, last = first, after or 0
-            while channel.open:
-                for entry in entries:
-                    channel.send(_shown(entry))
-                    channel.wait_for_room()
-                    last = entry.id
-                if len(entries) < _BATCH:
-                    channel.idle(_POLL_SECONDS)
-                entries = self._read(identity, environment_id, last)
+            tail = LogTail(self._database, environment_id)
+            # Watched before the rest is read: a line that comes meanwhile is seen by one of both.
+            with self._lookout.watching(("log", environment_id), identity, tail) as view:
+                last = _send(channel, _lines(first), after or 0)
+                last = self._catch_up(channel, identity, environment_id, last)
+                while (recent := view.next(channel)) is not None:
+                    if recent.begins_after > last:
+                        last = self._catch_up(channel, identity, environment_id, last)
+                    last = _send(channel, recent.lines, last)
 
         return show
+
+    def _catch_up(
+        self, channel: Channel, identity: Identity, environment_id: str, last: int
+    ) -> int:
+        """Send all that there is behind `last`, and return the last that was sent."""
+        while channel.open:
+            entries = self._read(identity, environment_id, last)
+            last = _send(channel, _lines(entries), last)
+            if len(entries) < BATCH:
+                break
+        return last
 
     def _read(
         self, identity: Identity, environment_id: str, after: int | None
@@ -59,7 +70,7 @@ class LogStream:
         if after is None:
             query = query.order_by(LogEntry.id.desc()).limit(HISTORY)
         else:
-            query = query.where(LogEntry.id > after).order_by(LogEntry.id).limit(_BATCH)
+            query = query.where(LogEntry.id > after).order_by(LogEntry.id).limit(BATCH)
         with self._database.reading() as session:
             environment_for(session, identity, environment_id, Action.ENVIRONMENT_READ)
             found = list(session.scalars(query))
@@ -67,5 +78,15 @@ class LogStream:
         return found[::-1] if after is None else found
 
 
-def _shown(entry: LogEntry) -> str:
-    return LogStreamLine.of(entry, encode(Order.ASC, entry.id)).model_dump_json()
+def _lines(entries: Sequence[LogEntry]) -> list[tuple[int, str]]:
+    return [(entry.id, shown(entry)) for entry in entries]
+
+
+def _send(channel: Channel, lines: Sequence[tuple[int, str]], last: int) -> int:
+    """Send the lines behind `last` as fast as they are taken; return the last that was sent."""
+    for id, message in lines:
+        if id > last and channel.open:
+            channel.send(message)
+            channel.wait_for_room()
+            last = id
+    return last

@@ -121,24 +121,6 @@ class SessionRecords:
                 .values(exec_id=exec_id)
             )
 
-    def touch(self, identity: Identity, session_id: str, *, used: bool) -> bool:
-        """Note that a session was used; tell whether it goes on, and the caller may use it.
-
-        Raises: SessionNotFoundError, PermissionDeniedError.
-        """
-        if not used:
-            found = self.get(identity, session_id, Action.SESSION_USE)
-            return found.status is not SessionStatus.TERMINATED
-        with self._database.writing() as session:
-            self.find(session, identity, session_id, Action.SESSION_USE)
-            changed = session.scalar(
-                update(EnvironmentSession)
-                .where(EnvironmentSession.id == session_id, living())
-                .values(last_active_at=utc_now(), status=SessionStatus.ACTIVE)
-                .returning(EnvironmentSession.id)
-            )
-        return changed is not None
-
     def release(self, session_id: str) -> None:
         """Serve the terminal of a shell no longer, though it may live: the agent ends it."""
         with self._database.writing() as session:

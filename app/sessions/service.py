@@ -7,22 +7,30 @@ from app.engine import Engine
 from app.errors import SessionConflictError
 from app.processes import Presence
 from app.sessions import programs, vscode
+from app.sessions.looks import SessionLooks
 from app.sessions.records import ENDED, SessionPage, SessionRecords
 from app.sessions.starting import Starting, audit_session
 from app.sessions.terminal import TerminalTalk
 from app.storage import Database, EnvironmentSession, SessionStatus, SessionType
 from app.websockets.channel import Channel
+from app.websockets.lookout import Lookout
 
 
 class Sessions:
     """The rules of sessions; `app.authorization` decides who sees and uses which."""
 
     def __init__(
-        self, database: Database, engine: Engine, presence: Presence, server: vscode.Server
+        self,
+        database: Database,
+        engine: Engine,
+        presence: Presence,
+        server: vscode.Server,
+        lookout: Lookout,
     ) -> None:
         self._database = database
         self._engine = engine
         self._records = SessionRecords(database, presence)
+        self._watching = lookout, SessionLooks(database)
         self._starting = Starting(database, engine, server)
 
     def create(
@@ -91,4 +99,4 @@ class Sessions:
         """
         found = self._records.get(identity, session_id, Action.SESSION_USE)
         self._records.refuse(found)
-        return TerminalTalk(self._records, self._engine, identity, found, size)
+        return TerminalTalk(self._records, self._engine, self._watching, identity, found, size)

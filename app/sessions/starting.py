@@ -32,6 +32,8 @@ from app.storage import (
 )
 
 _SECOND_SERVER = "The environment has a VS Code server already; use that session, or end it first."
+# Containers that are known to have a shell; to ask again after so many costs little.
+_MOST_REMEMBERED = 1000
 _log = logging.getLogger(__name__)
 
 
@@ -49,6 +51,7 @@ class Starting:
         self._engine = engine
         self._server = server
         self._guard = guard
+        self._with_shell: set[str] = set()
 
     def start(
         self, identity: Identity | None, environment: Environment, kind: SessionType
@@ -58,7 +61,7 @@ class Starting:
         Raises: as `Sessions.create`.
         """
         container = running(environment)
-        programs.require(self._engine, container, kind, self._program(kind))
+        self._require(container, kind)
         made = EnvironmentSession(
             id=new_id(),
             environment_id=environment.id,
@@ -76,6 +79,16 @@ class Starting:
         else:
             self._start_program(identity, made)
         return made
+
+    def _require(self, container: str, kind: SessionType) -> None:
+        """Do as `programs.require`; that a container has a shell is asked once, it takes long."""
+        if kind is SessionType.SHELL and container in self._with_shell:
+            return
+        programs.require(self._engine, container, kind, self._program(kind))
+        if kind is SessionType.SHELL:
+            if len(self._with_shell) >= _MOST_REMEMBERED:
+                self._with_shell.clear()
+            self._with_shell.add(container)
 
     def _program(self, kind: SessionType) -> str:
         if kind is SessionType.VSCODE_SERVER:

@@ -8,12 +8,14 @@ from typing import Any
 
 from app.authorization import Identity
 from app.engine import Engine, TerminalStream
-from app.errors import EngineError
+from app.errors import EngineError, SessionConflictError
 from app.sessions import programs
+from app.sessions.looks import SessionLooks, User
 from app.sessions.records import SessionRecords
 from app.storage import EnvironmentSession, SessionType
 from app.websockets.assembly import Message
 from app.websockets.channel import Channel
+from app.websockets.lookout import Lookout, View
 
 LARGEST = 1000
 """Columns or rows of a terminal, at most."""
@@ -22,8 +24,6 @@ UNSUPPORTED_DATA = 1003
 NORMAL = 1000
 # Input that the command has not taken yet; above, the client has to wait.
 _ENOUGH_INPUT = 256 * 1024
-# How often it is looked whether the session goes on, and noted that it was used.
-_LOOK_SECONDS = 5.0
 # Docker knows the exit code a moment after the end of the output.
 _EXIT_SECONDS = 2.0
 _READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
@@ -37,17 +37,18 @@ class TerminalTalk:
         self,
         records: SessionRecords,
         engine: Engine,
+        watching: tuple[Lookout, SessionLooks],
         identity: Identity,
         found: EnvironmentSession,
         size: tuple[int, int],
     ) -> None:
         self._records = records
         self._engine = engine
-        self._identity = identity
+        self._lookout, self._looks = watching
+        self._user = User(identity, found.id, found.environment_id)
         self._session = found
         self._cols, self._rows = size
         self._input = bytearray()
-        self._used = False
 
     def __call__(self, channel: Channel) -> None:
         """Talk until the command ends or the client goes. Raises: errors of ours."""
@@ -69,36 +70,37 @@ class TerminalTalk:
         try:
             if is_shell:
                 self._records.note_exec(self._session, stream.exec_id)
-            if self._pump(channel, stream):
+            with self._lookout.watching("sessions", self._user, self._looks) as view:
+                ended = self._pump(channel, stream, view)
+            if ended:
                 self._say_goodbye(channel, stream.exec_id, is_shell)
         finally:
             stream.close()
 
-    def _pump(self, channel: Channel, stream: TerminalStream) -> bool:
+    def _pump(self, channel: Channel, stream: TerminalStream, view: View[bool]) -> bool:
         """Carry bytes both ways; tell whether it was the command that ended."""
         first = stream.read()
         if first:
             channel.send(first)
-        looked_at = monotonic()
+        output, looked = stream.fileno(), view.bell.fileno()
         while channel.open and first != b"":
             # Whoever does not keep up makes the command wait, as any terminal does.
             wanted = select.POLLIN if channel.room else 0
             wanted |= select.POLLOUT if self._input else 0
-            watched = {stream.fileno(): wanted} if wanted else {}
+            watched = {looked: select.POLLIN} | ({output: wanted} if wanted else {})
             ready = channel.turn(watched=watched, read=len(self._input) < _ENOUGH_INPUT)
-            if ready and channel.room and self._forward(channel, stream):
+            if output in ready and channel.room and self._forward(channel, stream):
                 return True
             self._take(channel, stream)
-            if monotonic() - looked_at >= _LOOK_SECONDS:
-                looked_at = monotonic()
-                self._look(channel)
+            if looked in ready:
+                _look(channel, view)
         return first == b""
 
     def _forward(self, channel: Channel, stream: TerminalStream) -> bool:
         """Send what the command wrote; tell whether it has ended."""
         data = stream.read()
         if data:
-            self._used = True
+            self._looks.note_use(self._session.id)
             channel.send(data)
         return data == b""
 
@@ -107,12 +109,12 @@ class TerminalTalk:
         size = None
         for message in channel.received():
             if isinstance(message, bytes):
-                self._used = True
+                self._looks.note_use(self._session.id)
                 self._input += message
             else:
                 size = self._obey(channel, message) or size
         if size is not None:
-            self._used = True
+            self._looks.note_use(self._session.id)
             self._resize(stream.exec_id, size)
         if self._input:
             del self._input[: stream.write(bytes(self._input))]
@@ -137,12 +139,6 @@ class TerminalTalk:
             self._engine.resize_terminal(exec_id, cols=size[0], rows=size[1])
         except EngineError as error:  # it has just ended, or keeps its size
             _log.info("terminal not resized", extra={"why": str(error)})
-
-    def _look(self, channel: Channel) -> None:
-        """Note the use of the session, and leave where it has ended or is ours no more."""
-        used, self._used = self._used, False
-        if not self._records.touch(self._identity, self._session.id, used=used):
-            channel.close(NORMAL, "the session was ended")
 
     def _say_goodbye(self, channel: Channel, exec_id: str, is_shell: bool) -> None:
         """Tell how the command ended, and record the end of the session where it is one."""
@@ -182,6 +178,14 @@ class TerminalTalk:
             self._records.release(self._session.id)
         else:
             self._records.end(self._session.id)
+
+
+def _look(channel: Channel, view: View[bool]) -> None:
+    """Leave where the session has ended. Raises: what says that it is ours no more."""
+    try:
+        view.take()
+    except SessionConflictError:
+        channel.close(NORMAL, "the session was ended")
 
 
 def _size(value: Any) -> int:

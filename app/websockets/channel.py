@@ -1,8 +1,9 @@
 """One WebSocket over a connected socket, driven by the one thread that serves it.
 
 The protocol is `websockets`' sans-I/O one; reading, writing and waiting happen here, with `poll()`,
-so that a thread can watch its WebSocket and something else (a terminal) at the same time. Nothing
-here ever blocks for longer than a turn, and nothing grows without bound: see the constants.
+so that a thread can watch its WebSocket and something else (a terminal) at the same time. A thread
+whose WebSocket is silent sleeps until the next sign of life is due: a worker that drains wakes all
+of them with one bell. Nothing grows without bound: see the constants.
 """
 
 import select
@@ -10,11 +11,13 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from math import inf
 
 from websockets.frames import Close, CloseCode, Frame, Opcode
 from websockets.protocol import SERVER, Protocol, State
 
 from app.websockets.assembly import LARGEST_MESSAGE, QUIET, Assembly, Message
+from app.websockets.bell import Bell
 
 # Bytes that may wait for the peer. A larger bound costs memory for each slow reader.
 MOST_PENDING = 1024 * 1024
@@ -26,9 +29,8 @@ ENOUGH_PENDING = 256 * 1024
 PING = 20.0
 STALLED = 20.0
 
-# How long a turn waits at most: a draining worker is noticed that late. With the farewell it has to
-# stay below the two seconds within which every socket is closed.
-TURN = 0.5
+# How long a peer may take to answer our close: below the two seconds within which a draining worker
+# has closed every socket.
 FAREWELL = 1.0
 
 _CHUNK = 64 * 1024
@@ -42,21 +44,22 @@ def _ignore(_direction: str) -> None:
 class Channel:
     """The server's end of an open WebSocket.
 
-    Call `turn` again and again while it is `open`, and `finish` at the end. `count` hears the
-    direction ("in", "out") of each message. The socket stays the caller's to close.
+    Call `turn` again and again while it is `open`, and `finish` at the end. `goodbye` is rung when
+    the process is about to end. `count` hears the direction ("in", "out") of each message. The
+    socket stays the caller's to close.
     """
 
     def __init__(
         self,
         peer: socket.socket,
-        stopping: Callable[[], bool],
+        goodbye: Bell,
         count: Callable[[str], None] = _ignore,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         peer.setblocking(False)
         self._peer = peer
-        self._stopping = stopping
+        self._goodbye = goodbye
         self._count = count
         self._clock = clock
         self._protocol = Protocol(SERVER, max_size=LARGEST_MESSAGE, logger=QUIET)
@@ -123,30 +126,27 @@ class Channel:
             self._queue()
 
     def turn(
-        self, seconds: float = TURN, watched: Mapping[int, int] | None = None, *, read: bool = True
+        self, seconds: float = inf, watched: Mapping[int, int] | None = None, *, read: bool = True
     ) -> dict[int, int]:
         """Wait for something to happen, for `seconds` at most, and do what is due.
 
         `watched` are other descriptors with the events of `poll()` to wait for; those that came
         are returned. Without `read` the peer's messages wait.
         """
-        if self._stopping():
+        if self._goodbye.rung:
             self.close(CloseCode.GOING_AWAY, "the server is going away; connect again")
         self._keep_alive()
         self._flush()
-        ready = self._poll(min(seconds, TURN), dict(watched or {}), read)
+        if not self.open:
+            return {}
+        bell = self._goodbye.fileno()
+        ready = self._poll(min(seconds, self._quiet()), {**(watched or {}), bell: _READABLE}, read)
+        ready.pop(bell, 0)
         events = ready.pop(self._peer.fileno(), 0)
         if events & _READABLE:
             self._read()
         self._flush()
         return ready
-
-    def idle(self, seconds: float) -> None:
-        """Take turns for so long, or until it closes; what the peer says meanwhile is dropped."""
-        ends_at = self._clock() + seconds
-        while self.open and (left := ends_at - self._clock()) > 0:
-            self.turn(left)
-            self._inbox.clear()
 
     def wait_for_room(self) -> None:
         """Take turns until the peer keeps up, or the channel closes because it does not."""
@@ -213,6 +213,13 @@ class Channel:
             self._pinged_at = now
             self._protocol.send_ping(b"")
             self._queue()
+
+    def _quiet(self) -> float:
+        """Return for how long nothing has to be done if nothing happens."""
+        due = [max(self._heard_at, self._pinged_at) + PING, self._heard_at + 2 * PING]
+        if self._outbox:
+            due.append(self._moved_at + STALLED)
+        return min(due) - self._clock()
 
     def _cut_off(self) -> None:
         """End a channel whose peer is too slow: what it did not take is dropped, but one frame.

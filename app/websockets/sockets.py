@@ -9,6 +9,7 @@ from app import signals
 from app.errors import StorageError, TooManySocketsError, VibeBoxError
 from app.logging import request_id
 from app.slots import Slots
+from app.websockets.bell import Bell
 from app.websockets.channel import Channel
 
 Talk = Callable[[Channel], None]
@@ -24,15 +25,27 @@ _log = logging.getLogger(__name__)
 
 
 class Sockets:
-    """Admits WebSockets and runs them; `stopping` tells when all of them have to close."""
+    """Admits WebSockets and runs them, until all of them have to close."""
 
-    def __init__(self, slots: Slots, stopping: Callable[[], bool]) -> None:
+    def __init__(self, slots: Slots) -> None:
         self._slots = slots
-        self._stopping = stopping
+        self._goodbye: Bell | None = None
 
     def start(self) -> None:
         """Tell how many sockets this process would take; call it once, after fork."""
+        self._goodbye = Bell()
         signals.emit(signals.websockets_offered, number=self._slots.number)
+
+    def close_all(self) -> None:
+        """Have all sockets closed by their threads, and any that opens; for signal handlers too."""
+        if self._goodbye is not None:
+            self._goodbye.ring()
+
+    def close(self) -> None:
+        """Give back what `start` made; sockets that are open still are left to their fate."""
+        goodbye, self._goodbye = self._goodbye, None
+        if goodbye is not None:
+            goodbye.close()
 
     def admit(self) -> Callable[[], None]:
         """Take a slot and return what gives it back. Raises: TooManySocketsError."""
@@ -45,6 +58,8 @@ class Sockets:
 
         `id` is that of the request; `peer` stays the caller's to close.
         """
+        if self._goodbye is None:
+            raise RuntimeError("sockets are served after start() only")
         request_id.set(id)
         started = monotonic()
         messages = {"in": 0, "out": 0}
@@ -53,7 +68,7 @@ class Sockets:
             messages[direction] += 1
             signals.emit(signals.websocket_message, direction=direction, kind=kind)
 
-        channel = Channel(peer, self._stopping, count)
+        channel = Channel(peer, self._goodbye, count)
         signals.emit(signals.websocket_opened, kind=kind)
         try:
             _converse(channel, talk)

@@ -1,8 +1,9 @@
 """WebSockets of the service, as a browser would open them: with a ticket each."""
 
 import json
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -25,6 +26,19 @@ def opened(api: Api, path: str, **options: Any) -> Iterator[ClientConnection]:
     ) as socket:
         assert socket.subprotocol == "vibebox.v1"
         yield socket
+
+
+def fill(api: Api, path: str, number: int, stack: ExitStack) -> list[ClientConnection]:
+    """Open so many, as many as all workers take; the kernel decides who gets which."""
+    found: list[ClientConnection] = []
+    ends_at = time.monotonic() + PATIENCE
+    while len(found) < number and time.monotonic() < ends_at:
+        try:
+            found.append(stack.enter_context(opened(api, path)))
+        except InvalidStatus as error:
+            assert error.response.status_code == 503, error
+    assert len(found) == number
+    return found
 
 
 def refused(api: Api, path: str, **options: Any) -> tuple[int, dict[str, Any]]:

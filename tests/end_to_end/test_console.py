@@ -31,6 +31,8 @@ _FAULTS = """async () => {
     .filter((one) => one.impact === "serious" || one.impact === "critical")
     .map((one) => `${one.id}: ${one.nodes.map((node) => node.html).join(" | ")}`);
 }"""
+POLLED_AFTER = 2.5
+"""Seconds after which a list without a stream is asked for again, and a little more."""
 SIZES = {1280: 860, 375: 812}
 
 
@@ -170,6 +172,7 @@ def _visit(visit: Visit, width: int, server: WebServer, image: str) -> None:
 
     assert page.evaluate("localStorage.length + sessionStorage.length") == 0
     assert page.evaluate("document.cookie") == ""
+    _live(page)
     _without_a_stream(page)
     _in_two_tabs_at_once(page)
     page.get_by_role("button", name="Stop").click()
@@ -185,6 +188,26 @@ def _visit(visit: Visit, width: int, server: WebServer, image: str) -> None:
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     page.goto(server.url)
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+def _live(page: Page) -> None:
+    """See in a list that is open what is done on the page; nothing is asked for in between."""
+    listing = page.context.new_page()
+    asked: list[str] = []
+    listing.on("request", lambda request: asked.append(request.url))
+    listing.goto(page.url.partition("/environments")[0])
+    row = listing.get_by_role("row").filter(has_text="billing-api")
+    for tab in (page, listing):
+        expect(tab.locator("#main")).to_have_attribute("data-live", "yes")
+    expect(row).to_contain_text("running")
+    listing.wait_for_timeout(500)  # what the stream told at its beginning is asked for
+    asked.clear()
+    listing.wait_for_timeout(POLLED_AFTER * 1000)
+    assert [url for url in asked if "/api/v1/" in url] == []
+    for action, status in (("Pause", "paused"), ("Unpause", "running")):
+        page.get_by_role("button", name=f"{action} billing-api").click()
+        expect(row).to_contain_text(status)
+    listing.close()
 
 
 def _extensions(page: Page) -> None:
@@ -209,23 +232,30 @@ def _extensions(page: Page) -> None:
 
 
 def _without_a_stream(page: Page) -> None:
-    """Load the page again where no log stream comes through: its lines are asked for instead."""
-    streams = re.compile("/logs/stream")
+    """Load the page again where no stream comes through: what it shows is asked for instead."""
+    streams = re.compile("/(logs|status)/stream")
     page.route_web_socket(streams, lambda socket: socket.close())
     page.reload()
     expect(page.get_by_text("No live stream to be had")).to_be_visible()
     expect(page.locator("[data-logs=lines]")).to_contain_text("told-42")
+    expect(page.locator("#main")).to_have_attribute("data-live", "no")
 
 
 def _in_two_tabs_at_once(page: Page) -> None:
-    """Load the page in two tabs at once: each needs the next refresh token, which works once."""
-    second = page.context.new_page()
-    second.goto(page.url, wait_until="commit")
-    page.reload(wait_until="commit")
-    for tab in (page, second):
-        expect(tab.get_by_role("heading", name="billing-api")).to_be_visible()
-        expect(tab.locator("[data-show=status]")).to_have_text("running")
-    second.close()
+    """Load the page in two tabs at once: each needs the next refresh token, which works once.
+
+    The second time as over plain HTTP, where browsers lend no locks.
+    """
+    for script in ("", "Object.defineProperty(navigator, 'locks', { value: undefined })"):
+        page.context.add_init_script(script)
+        second = page.context.new_page()
+        second.goto(page.url, wait_until="commit")
+        page.reload(wait_until="commit")
+        for tab in (page, second):
+            expect(tab.get_by_role("heading", name="billing-api")).to_be_visible()
+            expect(tab.locator("[data-show=status]")).to_have_text("running")
+        second.close()
+    assert page.evaluate("[navigator.locks, localStorage.length]") == [None, 0]
 
 
 def _size(page: Page) -> str:

@@ -93,8 +93,8 @@ def test_gauges_of_the_processes(stack: Stack) -> None:
         20,
     )
     metric = stack.server.metric
-    # Of each worker as many as its threads, and two; no agent runs before or after the steps.
-    assert metric("vibebox_db_connection_pool_size", state="max") == WORKERS * 10
+    # Of each worker as many as its threads, and three; no agent runs before or after the steps.
+    assert metric("vibebox_db_connection_pool_size", state="max") == WORKERS * 11
     assert 0 <= metric("vibebox_db_connection_pool_utilization") <= 0.5
     assert metric("vibebox_build_info", version=__version__) == 1
     assert metric("vibebox_metrics_files", state="live") >= len(slots)

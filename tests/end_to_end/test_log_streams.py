@@ -1,6 +1,7 @@
 """Logs over WebSockets: one reader at Docker, any number of viewers, each line once for each."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -10,9 +11,10 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
 from app.logs.batches import FAMILY
+from app.websockets.lookout import PAUSE
 from tests.conftest import WebServerFactory
 from tests.end_to_end.api import Api
-from tests.end_to_end.sockets import PATIENCE, opened, refused, said
+from tests.end_to_end.sockets import PATIENCE, fill, opened, refused
 from tests.engine.images import commit
 from tests.services.agent import Agent
 from tests.services.docker_engine import DockerEngine
@@ -22,7 +24,9 @@ from tests.services.web import WebServer
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 
-VIEWERS = 3
+VIEWERS, WORKERS, THREADS = 20, 2, 14
+"""Ten threads of each worker may be held: the viewers are spread, ten and ten."""
+
 FIRST, LINES = 150, 300
 """Lines before anybody looks, and at the end."""
 
@@ -43,12 +47,23 @@ def server(
         "DATABASE_URL": postgresql.new_database(),
         "VIBEBOX_STOP_GRACE": "0",
     }
-    yield web_server(env, workers=2)
+    yield web_server(env, workers=WORKERS, threads=THREADS)
     docker_engine.clear()
 
 
 def take(socket: ClientConnection, number: int) -> list[dict[str, Any]]:
     return [json.loads(socket.recv(timeout=PATIENCE)) for _ in range(number)]
+
+
+def rest(socket: ClientConnection) -> tuple[list[dict[str, Any]], tuple[int, str]]:
+    """Return what still comes, and the code and reason of the close."""
+    found: list[dict[str, Any]] = []
+    try:
+        while True:
+            found += take(socket, 1)
+    except ConnectionClosed as error:
+        assert error.rcvd is not None
+        return found, (error.rcvd.code, error.rcvd.reason)
 
 
 def nothing_more(socket: ClientConnection) -> bool:
@@ -57,6 +72,22 @@ def nothing_more(socket: ClientConnection) -> bool:
     except TimeoutError:
         return True
     return False
+
+
+def assert_shared(server: WebServer, viewer: ClientConnection) -> None:
+    """See that a log that does not grow is read once for all viewers of a worker, twice a second.
+
+    A slow machine reads less often.
+    """
+
+    def reads() -> float:
+        counted = "vibebox_db_query_duration_seconds_count"
+        return server.metric(counted, operation="select", model="log_entries")
+
+    before, begun = reads(), time.monotonic()
+    assert nothing_more(viewer)
+    looks = (time.monotonic() - begun) / PAUSE
+    assert 0 < reads() - before <= WORKERS * (looks + 2), "not by each viewer"
 
 
 def test_each_viewer_gets_each_line_once(server: WebServer, docker_engine: DockerEngine) -> None:
@@ -72,13 +103,14 @@ def test_each_viewer_gets_each_line_once(server: WebServer, docker_engine: Docke
             wait_until(lambda: server.metric(FAMILY, stream="stdout") == FIRST, PATIENCE)
             stream = f"/environments/{environment}/logs/stream"
             with ExitStack() as stack:
-                viewers = [stack.enter_context(opened(api, stream)) for _ in range(VIEWERS)]
+                viewers = fill(api, stream, VIEWERS, stack)
                 shown = [take(viewer, 100) for viewer in viewers]  # the last of what there is
+                assert refused(api, stream)[0] == 503, "every worker has its ten"
                 made = raw.exec_create(f"vibebox-{environment}", ["touch", "/tmp/go"])
                 raw.exec_start(made["Id"])
                 for lines, viewer in zip(shown, viewers, strict=True):
                     lines += take(viewer, LINES - FIRST)
-                assert all(nothing_more(viewer) for viewer in viewers)
+                assert_shared(server, viewers[0])
             expected = [f"line {number}" for number in range(FIRST - 99, LINES + 1)]
             assert [[line["line"] for line in lines] for lines in shown] == [expected] * VIEWERS
             assert shown[0] == shown[1] == shown[2]
@@ -98,6 +130,8 @@ def test_each_viewer_gets_each_line_once(server: WebServer, docker_engine: Docke
             out = "vibebox_websocket_messages_total"
             assert server.metric(out, kind="logs", direction="out") == sent
             assert server.metric(FAMILY) == LINES, "by lines, not by viewers"
+            operations = "vibebox_docker_operations_total"
+            assert server.metric(operations, operation="logs") == 1, "one stream of Docker's"
     finally:
         agent.close()
 
@@ -111,19 +145,31 @@ def test_status_is_told_at_the_beginning_and_at_each_change(
         api.register("ada@example.org")
         api.login("ada@example.org")
         environment = api.create("one", image)
-        with opened(api, f"/environments/{environment}/status/stream") as socket:
-            told = take(socket, 1)
+        stream = f"/environments/{environment}/status/stream"
+        with opened(api, stream) as socket, opened(api, "/environments/status/stream") as every:
+            told, listed = take(socket, 1), take(every, 1)
+            other = api.create("two", image)
+            listed += take(every, 1)
+            assert [(one["id"], one["status"]) for one in listed] == [
+                (environment, "stopped"),
+                (other, "stopped"),
+            ]
             assert api.act(environment, "start").status_code == 200
             while told[-1]["status"] != "running":
                 told += take(socket, 1)
+            while listed[-1]["status"] != "running":
+                listed += take(every, 1)
             assert {"status", "error", "at"} == set(told[0])
             assert [told[0]["status"], told[-1]["status"]] == ["stopped", "running"]
+            assert listed[-1] == {"id": environment, **told[-1]}
             assert nothing_more(socket)
             assert api.call("DELETE", f"/environments/{environment}").status_code == 204
-            # A look may fall between the container's end and the removal of its record.
-            with pytest.raises(ConnectionClosed):
-                while True:
-                    told += take(socket, 1)
-            assert said(socket) == (1008, "Environment not found")
+            more, ending = rest(socket)
+            told += more
+            assert ending == (1008, "Environment not found")
+            while listed[-1]["status"] is not None:
+                listed += take(every, 1)
+            gone = {"id": environment, "status": None, "error": None, "at": None}
+            assert listed[-1] == gone
         sent = server.metric("vibebox_websocket_messages_total", kind="status", direction="out")
-        assert sent == len(told)
+        assert sent == len(told) + len(listed)

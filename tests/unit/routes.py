@@ -145,6 +145,7 @@ ROUTES = (
     _guarded("DELETE", f"{_EXTENSIONS}/<extension_id>"),
     _guarded("GET", f"{_SESSION}/terminal", bad="cols=0"),
     _guarded("GET", f"{_ONE}/status/stream", bad=f"ticket={'x' * 129}"),
+    _guarded("GET", f"{_ENVIRONMENTS}/status/stream", bad=f"ticket={'x' * 129}"),
     _guarded("GET", f"{_ONE}/logs/stream", bad="cursor=nowhere"),
 )
 CONSOLE = (

@@ -4,14 +4,25 @@ A route that is not in the table fails the test: whoever adds one says here who 
 """
 
 from collections.abc import Callable, Iterator
-from itertools import count
+from itertools import count, product
 from typing import Any
 
 import pytest
 from flask_openapi3 import OpenAPI
 
 from app.accounts.operators import set_operator
-from app.authorization import RULES, Action, Role, Scope, decide, permissions_table
+from app.authorization import (
+    RULES,
+    Action,
+    Identity,
+    Role,
+    Scope,
+    decide,
+    environment_for,
+    environment_for_all,
+    permissions_table,
+)
+from app.errors import VibeBoxError
 from app.storage import EnvironmentSession, Extension, SessionStatus, SessionType, new_id
 from tests.services.code_server import package
 from tests.unit.conftest import User, parts
@@ -87,6 +98,7 @@ GET    /api/v1/environments/<environment_id>/extensions/<extension_id> yes yes y
 DELETE /api/v1/environments/<environment_id>/extensions/<extension_id> yes yes yes 403 404 401 403 403 yes 404
 POST   /api/v1/ws-tickets                          yes yes yes yes yes 401 yes yes yes yes
 GET    /api/v1/environments/<environment_id>/status/stream yes yes yes yes 404 401 yes 403 403 404
+GET    /api/v1/environments/status/stream          yes yes yes yes yes 401 yes 403 403 yes
 GET    /api/v1/environments/<environment_id>/logs/stream   yes yes yes yes 404 401 yes 403 403 404
 GET    /                                           yes yes yes yes yes yes yes yes yes yes
 GET    /sign-in                                    yes yes yes yes yes yes yes yes yes yes
@@ -108,7 +120,7 @@ class World:
 
     def __init__(self, app: OpenAPI, make_user: Callable[..., User]) -> None:
         self.client = app.test_client()
-        self._database = parts(app).database
+        self.database = parts(app).database
         self._numbers = count()
         names = ("own", "adm", "dev", "vie", "str", "op", "mate")
         self.users = {name: make_user(self.client, f"{name}@example.org") for name in names}
@@ -149,13 +161,13 @@ class World:
             name="vibebox-1",
             container_id="none",
         )
-        with self._database.writing() as session:
+        with self.database.writing() as session:
             session.add(made)
         return made.id
 
     def _new_extension(self, environment: str) -> str:
         made = Extension(id=new_id(), environment_id=environment, name="vibebox.hello")
-        with self._database.writing() as session:
+        with self.database.writing() as session:
             session.add(made)
         return made.id
 
@@ -252,6 +264,28 @@ def test_members_may_leave_by_themselves(world: World) -> None:
     for name in ("dev", "vie"):
         path = f"/api/v1/teams/{world.team}/members/{world.ids[name]}"
         assert world.users[name].send("DELETE", path).status_code == 204
+
+
+def test_many_are_judged_as_each_of_them_is(world: World) -> None:
+    """Who watches with others may do neither more nor less than alone."""
+    scopes = (frozenset(Scope), frozenset({Scope.READ}), frozenset[Scope]())
+    identities = {
+        Identity(user.id, user.email, scopes=some)
+        for user in world.users.values()
+        for some in scopes
+    }
+    actions = (Action.ENVIRONMENT_READ, Action.SESSION_USE)
+    ids = (world.environment, world.own, new_id())
+    with world.database.reading() as session:
+        for action, id in product(actions, ids):
+            found, refused = environment_for_all(session, identities, id, action)
+            for identity in identities:
+                try:
+                    assert environment_for(session, identity, id, action) is found
+                except VibeBoxError as error:
+                    told = refused.pop(identity)
+                    assert (type(told), told.detail) == (type(error), error.detail)
+            assert refused == {}
 
 
 def test_every_action_has_a_rule() -> None:

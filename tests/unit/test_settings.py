@@ -150,8 +150,8 @@ def test_settings_cannot_be_changed() -> None:
 @pytest.mark.parametrize(
     ("fields", "limit"),
     [
-        ({}, 10),
-        ({"threads": 20}, 22),
+        ({}, 11),
+        ({"threads": 20}, 23),
         ({"db_pool_max": 7}, 7),
         ({"db_pool_max": 2, "db_pool_size": 4}, 4),
     ],

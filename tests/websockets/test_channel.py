@@ -11,6 +11,7 @@ from websockets.frames import Opcode
 
 from app.websockets import channel as module
 from app.websockets.assembly import LARGEST_MESSAGE
+from app.websockets.bell import Bell
 from app.websockets.channel import MOST_PENDING, PING, STALLED, Channel
 from tests.websockets.support import Clock, Peer
 
@@ -22,11 +23,11 @@ class House:
 
     def __init__(self, ours: socket.socket, theirs: socket.socket) -> None:
         self.clock = Clock()
-        self.stopping = False
+        self.bell = Bell()
         self.counted: Counter[str] = Counter()
         self.connection = theirs
         self.peer = Peer(theirs)
-        self.channel = Channel(ours, lambda: self.stopping, self._count, clock=self.clock)
+        self.channel = Channel(ours, self.bell, self._count, clock=self.clock)
 
     def _count(self, direction: str) -> None:
         self.counted[direction] += 1
@@ -59,7 +60,9 @@ class House:
 def house() -> Iterator[House]:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        yield House(ours, theirs)
+        house = House(ours, theirs)
+        yield house
+        house.bell.close()
 
 
 def test_messages_go_both_ways_and_are_counted(house: House) -> None:
@@ -217,7 +220,7 @@ def test_peer_that_vanishes_ends_the_channel(house: House) -> None:
 
 
 def test_draining_worker_says_so(house: House) -> None:
-    house.stopping = True
+    house.bell.ring()
     house.channel.turn(0)
     assert not house.channel.open
     with house.reading():

@@ -32,6 +32,8 @@ class Door:
     def __init__(self, client: FlaskClient, user: User, environment: str) -> None:
         self.client = client
         self.user = user
+        app: Any = client.application
+        parts(app).sockets.start()
         self.path = f"/api/v1/environments/{environment}/status/stream"
         self.ours, self.theirs = socket.socketpair()
 

@@ -7,6 +7,7 @@ that reaches the service. What takes long to import is imported by the command t
 import click
 
 from app.cli.client.account_commands import login, logout, whoami
+from app.cli.client.attach_command import attach
 from app.cli.client.completion import completion
 from app.cli.client.environment_commands import create, ls, rm, show
 from app.cli.client.extension_commands import ext
@@ -31,6 +32,7 @@ COMMANDS: tuple[click.Command, ...] = (
     unpause,
     rm,
     logs,
+    attach,
     stats,
     ext,
     vscode,

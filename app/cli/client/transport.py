@@ -16,7 +16,7 @@ CONNECT_SECONDS = 5.0
 READ_SECONDS = 30.0
 # The service gives a container's start two minutes of its own.
 OPERATION_SECONDS = 180.0
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class _Bearer(AuthBase):
@@ -41,7 +41,7 @@ class Transport:
         self._session = requests.Session()
         self._session.headers["User-Agent"] = f"vibebox/{__version__}"
         # A proxy that the environment names is for other hosts than this one.
-        self._session.trust_env = urlsplit(url).hostname not in _LOOPBACK
+        self._session.trust_env = urlsplit(url).hostname not in LOOPBACK
 
     def close(self) -> None:
         """Close the connections."""

@@ -1,6 +1,8 @@
 // Who is signed in. The access token lives in this module's memory and nowhere else; the refresh
 // token is a cookie that scripts cannot read, sent to /console only.
 
+import { alone } from "./turns.js";
+
 let token = "";
 let expiresAt = 0;
 let renewing = null;
@@ -62,10 +64,7 @@ function renew() {
   const exchange = async () =>
     // keepalive: a page that is left must not take the next cookie with it.
     answer(await send("/console/token", { method: "POST", headers: json, keepalive: true }));
-  const alone = navigator.locks
-    ? () => navigator.locks.request("vibebox-token", exchange)
-    : exchange;
-  renewing ??= alone()
+  renewing ??= alone(exchange)
     .then(keep)
     .catch((error) => {
       throw error.status === 401 ? new SignedOut() : error;

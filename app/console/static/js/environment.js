@@ -1,8 +1,9 @@
 // The page of one environment.
 
 import { api } from "./access.js";
-import { make, notice, one, repeat, say, showProblem } from "./dom.js";
+import { make, notice, one, say, showProblem } from "./dom.js";
 import { mountExtensions } from "./extensions.js";
+import { keepFresh } from "./live.js";
 import { mountLogs } from "./logs.js";
 import { actionButtons, remark, replaceButtons, statusChip } from "./statuses.js";
 import { mountTerminal } from "./terminal.js";
@@ -58,11 +59,13 @@ export function mountEnvironment(here) {
   const fail = (error) => showProblem(root, error);
   let shown = "";
   let lost = false;
+  let starting = false;
 
   function draw(environment) {
     say(one("#environment-name", root), environment.name);
     document.title = `${environment.name} · VibeBox`;
     drawFacts(at("facts"), environment);
+    starting = environment.status === "starting";
     const now = environment.status + remark(environment);
     if (now === shown) return;
     shown = now;
@@ -89,7 +92,7 @@ export function mountEnvironment(here) {
     notice("This environment is gone.");
     go("/");
   }
-  repeat(signal, SECONDS, refresh);
+  keepFresh(here, `${path}/status/stream`, SECONDS, refresh, () => starting);
   mountLogs(here, path);
   mountTerminal(here, path);
   mountVsCode(here, path);

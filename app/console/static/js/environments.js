@@ -1,8 +1,9 @@
 // The list of environments, kept up to date row by row, and the form that makes one.
 
 import { api } from "./access.js";
-import { make, one, repeat, say, showProblem } from "./dom.js";
+import { make, one, say, showProblem } from "./dom.js";
 import { mountCreate } from "./create.js";
+import { keepFresh } from "./live.js";
 import { actionButtons, remark, replaceButtons, statusChip } from "./statuses.js";
 
 const SECONDS = 2;
@@ -51,10 +52,12 @@ function draw(body, rows, page, tools) {
   });
 }
 
-export function mountEnvironments({ root, signal, attempt, go }) {
+export function mountEnvironments(here) {
+  const { root, signal, attempt, go } = here;
   const body = one("#environments", root);
   const rows = new Map();
   let offset = 0;
+  let starting = false;
   const fail = (error) => showProblem(root, error);
 
   async function refresh() {
@@ -62,6 +65,7 @@ export function mountEnvironments({ root, signal, attempt, go }) {
       say(one("#none", root), `Not up to date: ${error.message}`);
     });
     if (!page || signal.aborted) return;
+    starting = page.items.some((item) => item.status === "starting");
     draw(body, rows, page, { attempt, fail, done: refresh });
     say(one("#none", root), page.total ? "" : "You have no environments yet.");
     one("#pages", root).hidden = page.total <= PAGE;
@@ -76,5 +80,5 @@ export function mountEnvironments({ root, signal, attempt, go }) {
   one("#newer", root).addEventListener("click", () => turn(-PAGE));
   one("#older", root).addEventListener("click", () => turn(PAGE));
   mountCreate({ root, attempt, go });
-  repeat(signal, SECONDS, refresh);
+  keepFresh(here, "/environments/status/stream", SECONDS, refresh, () => starting);
 }

@@ -1,0 +1,36 @@
+"""A bell that threads can wait for with `poll()`, together with their sockets."""
+
+import os
+
+
+class Bell:
+    """A descriptor that is readable from `ring` on until `hush`, for any number of waiters.
+
+    Nobody has to look at intervals whether something has come. `ring` may be called in a signal
+    handler. Ring no bell that is closed: its descriptor may be another's by then.
+    """
+
+    def __init__(self) -> None:
+        self.rung = False
+        self._descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+
+    def fileno(self) -> int:
+        """Return the descriptor, which becomes readable."""
+        return self._descriptor
+
+    def ring(self) -> None:
+        """Wake up who waits, and who comes later."""
+        self.rung = True
+        os.eventfd_write(self._descriptor, 1)
+
+    def hush(self) -> None:
+        """Be as before; what was rung for since has to be looked at after this, not before."""
+        self.rung = False
+        try:
+            os.eventfd_read(self._descriptor)
+        except BlockingIOError:
+            pass  # it had not been rung
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        os.close(self._descriptor)

@@ -1,0 +1,177 @@
+"""One thread that looks at what changes, for all in this process who watch it.
+
+However many viewers a thing has here, it is looked at once in a while, and once for all of them.
+What was seen is put before each viewer as a whole, in place of what was there before: a viewer
+who is slow misses what was between, holds up nobody, and costs no memory but that of one sight.
+"""
+
+import logging
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from select import POLLIN
+from typing import Any, Generic, TypeVar
+
+from app.errors import VibeBoxError
+from app.websockets.bell import Bell
+from app.websockets.channel import Channel
+
+PAUSE = 0.5
+"""Seconds between two looks: how late a change is seen, at most. Less costs more queries."""
+
+Sight = TypeVar("Sight")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Look(Generic[Sight]):
+    """What was seen; `refused` tells why, of those who look on it no more.
+
+    Of two sights that are equal, the second is put before nobody. `more` asks for the next look
+    without a pause.
+    """
+
+    sight: Sight
+    refused: Mapping[Any, VibeBoxError] = field(default_factory=dict)
+    more: bool = False
+
+
+class Subject(ABC, Generic[Sight]):
+    """Something that is watched; only the lookout's thread uses it."""
+
+    @abstractmethod
+    def look(self, whos: Collection[Any]) -> Look[Sight]:
+        """Look for `whos`, whose right to see it is asked for again. Raises: errors of ours."""
+
+
+class View(Generic[Sight]):
+    """What a viewer sees, in the thread of the viewer."""
+
+    def __init__(self, who: Hashable) -> None:
+        self.who = who
+        self.bell = Bell()
+        self._sight: Sight | None = None
+        self._error: Exception | None = None
+
+    def next(self, channel: Channel) -> Sight | None:
+        """Wait for a sight that is new, and return it: None when the channel closes instead.
+
+        What the peer says meanwhile is dropped. Raises: the error that a look ended in.
+        """
+        while channel.open:
+            ready = channel.turn(watched={self.bell.fileno(): POLLIN})
+            channel.received()
+            if ready and channel.open:
+                return self.take()
+        return None
+
+    def take(self) -> Sight | None:
+        """Return what is before the viewer, whose bell has rung. Raises: as `next`."""
+        self.bell.hush()
+        if self._error is not None:
+            raise self._error
+        return self._sight
+
+    def put(self, sight: Sight) -> None:
+        """Put a sight before the viewer; in the lookout's thread."""
+        if self._sight is None or sight != self._sight:
+            self._sight = sight
+            self.bell.ring()
+
+    def end(self, error: Exception) -> None:
+        """Tell the viewer why there is nothing more to see; in the lookout's thread."""
+        self._error = error
+        self.bell.ring()
+
+
+@dataclass
+class _Watched:
+    subject: Subject[Any]
+    views: list[View[Any]] = field(default_factory=list)
+
+
+class Lookout:
+    """Looks at whatever has viewers; its thread lives as long as there are any."""
+
+    def __init__(self, pause: float = PAUSE) -> None:
+        self._pause = pause
+        self._watched: dict[Hashable, _Watched] = {}
+        # Held for a moment only, never during a look.
+        self._change = threading.Condition()
+        self._running = False
+        self._news = False
+
+    @contextmanager
+    def watching(
+        self, key: Hashable, who: Hashable, subject: Subject[Sight]
+    ) -> Iterator[View[Sight]]:
+        """Watch what `key` names for the block, by `subject` where nobody does so far.
+
+        What is put before the viewer was looked at after the block was entered.
+        """
+        view: View[Sight] = View(who)
+        try:
+            with self._change:
+                watched = self._watched.get(key)
+                if watched is None:
+                    watched = self._watched[key] = _Watched(subject)
+                    self._news = True
+                watched.views.append(view)
+                self._begin()
+            yield view
+        finally:
+            with self._change:
+                self._leave(key, view)
+                view.bell.close()
+
+    def _begin(self) -> None:
+        if not self._running:
+            self._running = True
+            threading.Thread(target=self._run, name="lookout", daemon=True).start()
+        self._change.notify()
+
+    def _leave(self, key: Hashable, view: View[Any]) -> None:
+        watched = self._watched.get(key)
+        if watched is None or view not in watched.views:
+            return
+        watched.views.remove(view)
+        if not watched.views:
+            del self._watched[key]
+            self._change.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._change:
+                if not self._watched:
+                    self._running = False
+                    return
+                self._news = False
+                round = [(key, one, list(one.views)) for key, one in self._watched.items()]
+            more = False
+            for key, watched, views in round:
+                more = self._look(key, watched, views) or more
+            if not more:
+                with self._change:
+                    # What is new is looked at at once; who joins others waits for their next look.
+                    self._change.wait_for(lambda: self._news or not self._watched, self._pause)
+
+    def _look(self, key: Hashable, watched: _Watched, views: list[View[Any]]) -> bool:
+        """Look at one thing and tell its viewers; tell whether there is more to see at once."""
+        try:
+            seen = watched.subject.look({view.who for view in views})
+        except Exception as error:
+            if not isinstance(error, VibeBoxError):
+                _log.exception("look failed", extra={"subject": type(watched.subject).__name__})
+            seen = Look(None, {view.who: error for view in views})  # type: ignore[misc]
+        with self._change:
+            for view in views:
+                if view not in watched.views:
+                    continue  # it has left, and its bell is closed
+                if view.who in seen.refused:
+                    view.end(seen.refused[view.who])
+                    self._leave(key, view)
+                else:
+                    view.put(seen.sight)
+        return seen.more
