@@ -83,6 +83,7 @@ _TRAFFIC = Row(
             "Answers of 500 and above a second, for each route that gives any.",
             "ops",
             (f"{total(rate(ERRORS, FAILED), 'route')} > 0", "{{route}}"),
+            bounds=(0, None),
             empty="no server errors",
         ),
     ),

@@ -107,6 +107,7 @@ _NOW = Row(
             "Events a second that were counted under `other`, for each family that has any.",
             "ops",
             (f"{total(rate(_OVERFLOW), 'family')} > 0", "{{family}}"),
+            bounds=(0, None),
             empty="none",
         ),
     ),
