@@ -11,14 +11,34 @@ PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint const
 # since each process brings services of its own.
 UNIT := not integration and not end_to_end
 
+# Compose 2 where it is there, else 1.29.
+COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
+
 .DEFAULT_GOAL := help
-.PHONY: help run test test-unit test-services check format generate lock benchmark console-assets clean
+.PHONY: help run up demo down logs test test-unit test-services check format generate lock benchmark console-assets clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 run: $(VENV)/.installed ## Start VibeBox on this machine (SQLite, http://127.0.0.1:3000); Ctrl-C stops it
 	@trap : INT; $(BIN)/vibebox run || [ $$? -eq 130 ]
+
+up: ## Start VibeBox with PostgreSQL, Prometheus, Alertmanager and Grafana by Docker Compose
+	@scripts/compose-secrets
+	@$(COMPOSE) --profile demo rm --stop --force grafana-demo
+	$(COMPOSE) up --build --detach
+	@echo "VibeBox http://localhost:3000 · Grafana :3001 · Prometheus :9090 · Alertmanager :9093 (unless .env names other ports)"
+
+demo: ## The same for a look: Grafana with admin/admin, and nothing of it is kept
+	@scripts/compose-secrets
+	@$(COMPOSE) rm --stop --force grafana
+	$(COMPOSE) --profile demo up --build --detach agent backend alertmanager prometheus grafana-demo
+
+down: ## Stop what `make up` or `make demo` started; the data stays
+	$(COMPOSE) --profile demo down
+
+logs: ## Follow the logs of all services of `make up`; Ctrl-C stops it
+	@trap : INT; $(COMPOSE) --profile demo logs --follow --tail 100 || [ $$? -eq 130 ]
 
 test: $(VENV)/.installed-dev ## Run every test; parts whose service is not installed are left out and named
 	$(BIN)/pytest --numprocesses auto -m "$(UNIT)" $(ARGS)
@@ -27,7 +47,7 @@ test: $(VENV)/.installed-dev ## Run every test; parts whose service is not insta
 test-unit: $(VENV)/.installed-dev ## Run the tests that need no service, on all cores
 	$(BIN)/pytest --numprocesses auto -m "$(UNIT)" $(ARGS)
 
-test-services: ## Install PostgreSQL, Docker Engine, a registry, Prometheus, Alertmanager, Redis, a browser (Debian, as root)
+test-services: ## Install PostgreSQL, Docker Engine, a registry, Prometheus, Alertmanager, Redis, nginx, a browser (Debian, as root)
 	scripts/install-test-services
 
 check: $(VENV)/.installed-dev ## Lint, type check, and hold the architecture's import table

@@ -1,7 +1,7 @@
 """The OpenAPI document: what flask-openapi3 collects from the routes, in our error shape."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from flask import Request, Response
 from flask.json.provider import DefaultJSONProvider
@@ -91,17 +91,15 @@ def new_app(import_name: str) -> OpenAPI:
     return app
 
 
-_Key = TypeVar("_Key")
-_Value = TypeVar("_Value")
-
-
-class _Parameters(ImmutableMultiDict[_Key, _Value]):
+class _Parameters(ImmutableMultiDict[str, Any]):
     """Parameters of which each is given once: which of two would count is anybody's guess."""
 
-    def get(self, key: Any, default: Any = None, type: Any = None) -> Any:
+    def get(  # type: ignore[override]  # of six overloads, as one
+        self, key: str, default: Any = None, type: Any = None
+    ) -> Any:
         """Return the value. Raises: InvalidInputError where there are several."""
         if len(self.getlist(key)) > 1:
-            raise InvalidInputError([{"field": str(key), "message": "Given more than once"}])
+            raise InvalidInputError([{"field": key, "message": "Given more than once"}])
         return super().get(key, default, type)
 
 

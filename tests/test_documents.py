@@ -21,6 +21,7 @@ PROMETHEUS = ROOT / "monitoring" / "prometheus" / "prometheus.yml"
 DOCUMENTS = [
     *ROOT.glob("*.md"),
     *(ROOT / "docs").rglob("*.md"),
+    *(ROOT / "deploy").rglob("*.md"),
     *(ROOT / "monitoring").rglob("*.md"),
 ]
 SPEAKING_OF_SETTINGS = [

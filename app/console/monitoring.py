@@ -52,10 +52,9 @@ class Monitoring:
         if self._received is None:
             return figures
         try:
-            alerts = {"alerts": list(self._received()), "alerts_reason": None}
+            return figures | {"alerts": list(self._received()), "alerts_reason": None}
         except VibeBoxError as error:
-            alerts = {"alerts": [], "alerts_reason": error.detail}
-        return figures | alerts
+            return figures | {"alerts": [], "alerts_reason": error.detail}
 
     def _figures(self) -> dict[str, Any]:
         if self._url is None:

@@ -28,7 +28,8 @@ from app.errors import (
 
 _PORT_TAKEN = ("port is already allocated", "address already in use")
 # Docker answers 500 where 409 would be right.
-_CONFLICTS = ("is not paused",)
+# Said with status 500: the second of a command whose container ended before the command began.
+_CONFLICTS = ("is not paused", "is not running")
 _LIMITS_REFUSED = (
     "unable to set memory limit",  # more is in use
     "device or resource busy",  # the same, of other runtimes

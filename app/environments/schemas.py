@@ -4,7 +4,6 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
-from pydantic.json_schema import SkipJsonSchema
 
 from app.fields import (
     DEFAULT_VOLUME_PATH,
@@ -51,17 +50,20 @@ Pull = Annotated[
         examples=["missing"],
     ),
 ]
-# The default of a field that is left out. As a value it is refused, and so not in the document.
-_Unchanged = SkipJsonSchema[None]
-_IMAGE_OR_TEMPLATE = [
+# To a change, null is no value of the others.
+_MAY_BE_NULL = {"volume_path", "expires_at"}
+_IMAGE_OR_TEMPLATE: list[Any] = [
     {"required": [name], "properties": {name: {"type": "string"}}} for name in ("image", "template")
 ]
 
 
-def _without_defaults(schema: dict[str, Any]) -> None:
-    """What is left out has no value, so not the default that pydantic names."""
-    for field in schema["properties"].values():
+def _of_changes(schema: dict[str, Any]) -> None:
+    """Say of fields to change what is true: left out they have no value, and few may be null."""
+    for name, field in schema["properties"].items():
         field.pop("default", None)
+        if name not in _MAY_BE_NULL:
+            (only,) = [one for one in field.pop("anyOf") if one != {"type": "null"}]
+            field.update({**only, **field})
 
 
 _SECRETS = "Secret environment variables: kept encrypted, never shown."
@@ -116,29 +118,27 @@ class EnvironmentChanges(_Fields):
     the others need it stopped and go into a new container. The volume stays.
     """
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra=_without_defaults)
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_of_changes)
 
-    name: Name | _Unchanged = None
-    image: Image | _Unchanged = None
-    pull: Pull | _Unchanged = None
-    env: Variables | _Unchanged = None
-    secrets: (
-        Annotated[dict[VariableName, Secret | None], Field(max_length=MAX_VARIABLES)] | _Unchanged
-    ) = Field(
+    name: Name | None = None
+    image: Image | None = None
+    pull: Pull | None = None
+    env: Variables | None = None
+    secrets: dict[VariableName, Secret | None] | None = Field(
         default=None,
+        max_length=MAX_VARIABLES,
         description=f"{_SECRETS} Null removes one.",
         json_schema_extra=VARIABLE_NAMES,
     )
-    ports: Ports | _Unchanged = None
+    ports: Ports | None = None
     volume_path: VolumePath | None = None
-    cpu_limit: Cpus | _Unchanged = None
-    memory_limit_mb: Memory | _Unchanged = None
+    cpu_limit: Cpus | None = None
+    memory_limit_mb: Memory | None = None
     expires_at: Expiry | None = None
 
     @model_validator(mode="after")
     def _no_nulls(self) -> Self:
-        may_be_null = {"volume_path", "expires_at"}
-        given = self.model_fields_set - may_be_null
+        given = self.model_fields_set - _MAY_BE_NULL
         nulls = [name for name in sorted(given) if getattr(self, name) is None]
         if nulls:
             raise ValueError(f"leave a field out to keep it; null is no value: {', '.join(nulls)}")

@@ -507,6 +507,7 @@ def create_expected() -> None:
         docker_operations,
         auth_attempts,
         environment_exits,
+        extension_installations,
         log_entries,
         websocket_messages,
         collect_errors,

@@ -3,43 +3,154 @@
 import os
 import re
 import shutil
+import stat
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
-from app.settings import Settings
+from app.settings import Settings, environment_name
 from tests.conftest import require
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docker-compose.yml"
 TEXT = FILE.read_text()
-REQUIRED = {"POSTGRES_PASSWORD": "made-up", "DOCKER_GID": "998"}
+COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+REQUIRED = {
+    "POSTGRES_PASSWORD": "made-up",
+    "GRAFANA_ADMIN_PASSWORD": "made-up",
+    "VIBEBOX_METRICS_TOKEN": "made-up",
+    "DOCKER_GID": "998",
+}
+PORTS = {"backend": 3000, "prometheus": 9090, "alertmanager": 9093, "grafana": 3001}
+MADE = {*REQUIRED, "VIBEBOX_ALERTS_TOKEN"}
+"""What the script writes where a Docker socket is."""
+SECRET = re.compile(r"PASSWORD|TOKEN|SECRET|KEY$")
+everywhere = pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
 
 
 def test_containers_have_the_names_that_operators_know() -> None:
-    names = re.findall(r"container_name: (\S+)", TEXT)
-    assert {"vibebox-backend", "vibebox-postgres"} <= set(names)
+    named = {name: service["container_name"] for name, service in SERVICES.items()}
+    assert named == {name: f"vibebox-{name}" for name in SERVICES}
+    assert {*PORTS, "agent", "migrate", "postgres"} <= set(SERVICES)
 
 
-def test_no_password_stands_in_the_file() -> None:
-    values = re.findall(r"^\s*\w*PASSWORD: (.*)$", TEXT, re.MULTILINE)
-    assert values
-    assert all(value.startswith("${POSTGRES_PASSWORD:?") for value in values)
+def test_each_port_of_the_seed_is_published_on_loopback_only() -> None:
+    for name, service in SERVICES.items():
+        for published in service.get("ports", []):
+            match = re.fullmatch(r"127\.0\.0\.1:\$\{(\w*PORT):-(\d+)\}:(\d+)", published)
+            assert match is not None, published
+            assert int(match[2]) == PORTS[name.removesuffix("-demo")]
+    assert {name for name in PORTS if SERVICES[name].get("ports")} == set(PORTS)
 
 
-def test_ports_are_published_on_loopback_only() -> None:
-    published = re.findall(r'^ {4}ports:\n((?: {6}- ".*"\n)+)', TEXT, re.MULTILINE)
-    addresses = re.findall(r'- "([^"]*)"', "".join(published))
-    assert addresses
-    assert all(address.startswith("127.0.0.1:") for address in addresses)
+@everywhere
+def test_image_is_pinned_or_built_here(service: dict[str, Any]) -> None:
+    if "build" not in service:
+        assert re.fullmatch(r"(\w+/)?\w+:v?\d+\.\d+[\w.-]*", service["image"])
+
+
+@everywhere
+def test_service_is_limited_and_confined(service: dict[str, Any]) -> None:
+    assert {"mem_limit", "cpus", "pids_limit", "restart", "logging"} <= set(service)
+    assert "no-new-privileges:true" in service["security_opt"]
+
+
+def test_each_service_that_goes_on_has_a_health_check() -> None:
+    checks = {name: one["healthcheck"] for name, one in SERVICES.items() if "healthcheck" in one}
+    assert set(SERVICES) - set(checks) == {"backend"}, "the image has its own, for the web server"
+    ends = {name for name, one in SERVICES.items() if one["restart"] == "no"}
+    assert {name for name, check in checks.items() if "disable" in check} == ends == {"migrate"}
+    for check in (check for check in checks.values() if "disable" not in check):
+        assert {"test", "interval", "timeout", "start_period", "retries"} <= set(check)
+
+
+def test_secrets_have_no_default_outside_the_demo() -> None:
+    given: dict[str, set[str]] = {}
+    for name, service in SERVICES.items():
+        for key, value in (service.get("environment") or {}).items():
+            if SECRET.search(key):
+                given.setdefault(name, set()).add(str(value))
+    demo = given.pop("grafana-demo")
+    assert demo == {"admin"}
+    assert SERVICES["grafana-demo"]["profiles"] == ["demo"]
+    assert {"backend", "grafana", "postgres"} <= set(given)
+    values = set.union(*given.values())
+    # None: passed through where it is set.
+    assert all(re.match(r"\$\{\w+:\?", value) for value in values - {"None"}), values
+
+
+def test_monitoring_is_apart_from_the_public_and_the_database_from_both() -> None:
+    networks = {name: set(service["networks"]) for name, service in SERVICES.items()}
+    members = {
+        network: {name for name, has in networks.items() if network in has}
+        for network in COMPOSE["networks"]
+    }
+    assert members["public"] == {"backend"}
+    assert members["data"] == {"backend", "agent", "migrate", "postgres"}
+    assert members["monitoring"] == {"backend", *PORTS, "grafana-demo"}
+    assert COMPOSE["networks"]["data"] == {"internal": True}
+
+
+@everywhere
+def test_no_path_is_mounted_on_twice(service: dict[str, Any]) -> None:
+    targets = [volume.split(":")[-2:] for volume in service.get("volumes", [])]
+    paths = [parts[0] if parts[-1] == "ro" else parts[-1] for parts in targets]
+    assert len(paths) == len(set(paths))
+
+
+def test_mounts_that_lie_in_a_read_only_one_have_a_directory_there() -> None:
+    for name in ("prometheus", "alertmanager"):
+        assert (ROOT / "monitoring" / name / "secrets").is_dir()
+
+
+@everywhere
+def test_mounted_directories_of_the_repository_are_there(service: dict[str, Any]) -> None:
+    sources = [volume.split(":")[0] for volume in service.get("volumes", [])]
+    assert [one for one in sources if one.startswith("./") and not (ROOT / one).is_dir()] == []
+
+
+def test_grafana_finds_dashboards_and_prometheus_where_the_file_puts_them() -> None:
+    provisioning = ROOT / "monitoring" / "grafana" / "provisioning"
+    (provider,) = yaml.safe_load((provisioning / "dashboards/default.yml").read_text())["providers"]
+    (source,) = yaml.safe_load((provisioning / "datasources/prometheus.yml").read_text())[
+        "datasources"
+    ]
+    assert source["url"] == "http://prometheus:9090"
+    for name in ("grafana", "grafana-demo"):
+        mounts = [volume.split(":") for volume in SERVICES[name]["volumes"]]
+        targets = {parts[1]: parts[0] for parts in mounts}
+        assert targets[provider["options"]["path"]] == "./monitoring/grafana/dashboards"
+        assert targets["/etc/grafana/provisioning"] == "./monitoring/grafana/provisioning"
+
+
+def test_named_volumes_are_declared_and_used() -> None:
+    mounted = [volume for one in SERVICES.values() for volume in one.get("volumes", [])]
+    used = {volume.split(":")[0] for volume in mounted if volume[0] not in "./$"}
+    assert used == set(COMPOSE["volumes"])
+
+
+def test_prometheus_keeps_what_the_objectives_look_back_over() -> None:
+    flags = dict(flag.partition("=")[::2] for flag in SERVICES["prometheus"]["command"])
+    assert int(flags["--storage.tsdb.retention.time"].removesuffix("d")) >= 35
+
+
+def test_every_setting_of_env_reaches_the_service_unless_the_file_decides_it() -> None:
+    known = {environment_name(key, field) for key, field in Settings.model_fields.items()}
+    passed = set(SERVICES["backend"]["environment"]) - {"PGPASSWORD"}
+    # The image has the first four; no file of the host is in it; a welcome is for a terminal.
+    decided = {"HOST", "PORT", "DOCKER_HOST", "PROMETHEUS_MULTIPROC_DIR"}
+    decided |= {"VIBEBOX_TEMPLATES_FILE", "VIBEBOX_WELCOME"}
+    assert passed == known - decided
+    assert SERVICES["agent"]["environment"] == SERVICES["backend"]["environment"]
 
 
 def test_docker_waits_longer_than_the_server_drains() -> None:
-    backend = TEXT[TEXT.index("\n  backend:") : TEXT.index("\n  migrate:")]
-    grace = re.search(r"stop_grace_period: (\d+)s", backend)
-    assert grace is not None
-    assert int(grace[1]) > Settings.model_fields["graceful_timeout"].default
+    grace = int(SERVICES["backend"]["stop_grace_period"].removesuffix("s"))
+    assert grace > Settings.model_fields["graceful_timeout"].default
 
 
 def config(environment: dict[str, str], directory: Path) -> subprocess.CompletedProcess[str]:
@@ -62,8 +173,73 @@ def test_compose_accepts_the_file(tmp_path: Path) -> None:
 
 @pytest.mark.integration
 @pytest.mark.parametrize("missing", REQUIRED)
-def test_compose_names_the_value_that_is_missing(missing: str, tmp_path: Path) -> None:
+def test_compose_names_the_way_to_a_value_that_is_missing(missing: str, tmp_path: Path) -> None:
     others = {name: value for name, value in REQUIRED.items() if name != missing}
     result = config(others, tmp_path)
     assert result.returncode != 0
-    assert "into .env" in result.stderr
+    assert "make up" in result.stderr
+
+
+def write_secrets(directory: Path, **environment: str) -> str:
+    """Run the script on a directory of its own; return what it says."""
+    script = ROOT / "scripts" / "compose-secrets"
+    env = {"PATH": os.environ["PATH"], "DOCKER_GID": "998", **environment}
+    ran = subprocess.run(
+        [script, directory], env=env, capture_output=True, text=True, check=True, timeout=30
+    )
+    return ran.stdout
+
+
+def read_env(directory: Path) -> dict[str, str]:
+    """Return what stands in .env."""
+    lines = (directory / ".env").read_text().splitlines()
+    return dict(line.partition("=")[::2] for line in lines if line and line[0] != "#")
+
+
+def mode(path: Path) -> int:
+    """Return the permissions of a file."""
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_first_start_makes_secrets_that_only_the_owner_and_containers_can_read(
+    tmp_path: Path,
+) -> None:
+    said = write_secrets(tmp_path)
+    made = read_env(tmp_path)
+    assert set(made) == MADE - {"DOCKER_GID"}
+    assert all(len(value) == 48 for value in made.values())
+    assert len(set(made.values())) == len(made)
+    assert all(name in said for name in made)
+    assert not any(value in said for value in made.values())
+    assert mode(tmp_path / ".env") == 0o600
+    assert mode(tmp_path / "secrets") == 0o700
+    for name, path in (
+        ("VIBEBOX_METRICS_TOKEN", "prometheus/metrics_token"),
+        ("VIBEBOX_ALERTS_TOKEN", "alertmanager/vibebox_token"),
+    ):
+        file = tmp_path / "secrets" / path
+        assert file.read_text() == made[name]
+        assert mode(file) == 0o644
+
+
+def test_second_start_changes_nothing(tmp_path: Path) -> None:
+    write_secrets(tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert write_secrets(tmp_path) == ""
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_what_stands_in_env_stays_and_reaches_the_files(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(
+        'PORT=8000\nVIBEBOX_METRICS_TOKEN=old\nVIBEBOX_METRICS_TOKEN="t"'
+    )
+    write_secrets(tmp_path)
+    assert (tmp_path / ".env").read_text().startswith("PORT=8000\nVIBEBOX_METRICS_TOKEN=old\n")
+    assert read_env(tmp_path)["VIBEBOX_METRICS_TOKEN"] == '"t"'
+    assert (tmp_path / "secrets/prometheus/metrics_token").read_text() == "t"
+
+
+def test_environment_wins_over_env_file(tmp_path: Path) -> None:
+    write_secrets(tmp_path, VIBEBOX_METRICS_TOKEN="given")
+    assert "VIBEBOX_METRICS_TOKEN" not in read_env(tmp_path)
+    assert (tmp_path / "secrets/prometheus/metrics_token").read_text() == "given"

@@ -21,7 +21,6 @@ pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 
 SLOW = 2 * PATIENCE
 INSTALLATIONS = "vibebox_extension_installations_total"
-IDLE = 5
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +39,6 @@ def server(
         "DOCKER_HOST": docker_engine.host,
         "DATABASE_URL": postgresql.new_database(),
         "VIBEBOX_STOP_GRACE": "0",
-        "VIBEBOX_SESSION_IDLE_TIMEOUT": str(IDLE),
         "VIBEBOX_VSCODE_START_TIMEOUT": "120",
     }
     yield web_server(env, workers=2, threads=4)
@@ -85,6 +83,13 @@ def executed(docker_engine: DockerEngine, environment: str, *argv: str) -> str:
         raw: Any = client
         made = raw.exec_create(f"vibebox-{environment}", list(argv))
         return bytes(raw.exec_start(made["Id"])).decode()
+
+
+def wait_for_servers(server: WebServer, status: str, number: int) -> None:
+    def there() -> bool:
+        return server.metric("vibebox_sessions", type="vscode_server", status=status) == number
+
+    wait_until(there, SLOW)
 
 
 def test_vscode_server(
@@ -144,36 +149,28 @@ def test_sessions_come_with_a_start_and_go_unused(
     server: WebServer, api: Api, image: str, agent: Agent, docker_engine: DockerEngine
 ) -> None:
     environment = started(api, image, PORT)
-    wait_until(
-        lambda: server.metric("vibebox_sessions", type="vscode_server", status="active") == 1, SLOW
-    )
+    wait_for_servers(server, "active", 1)
     assert set(sessions(api, environment)) == {"tmux", "vscode_server"}
     first = sessions(api, environment)["vscode_server"]
     assert first["user_id"] is None
     assert requests.get(f"{first['connection_url']}healthz", timeout=PATIENCE).ok
 
-    executed(docker_engine, environment, "pkill", "-f", "code-server")
+    executed(docker_engine, environment, "killall", "-9", "node")
     wait_until(
         lambda: sessions(api, environment)["vscode_server"]["status"] == "terminated",
         SLOW,
     )
     listed = api.call("GET", f"/environments/{environment}/sessions").json()
     assert listed["total"] == 2, "once with each start"
-    api.act(environment, "restart")
-    wait_until(
-        lambda: server.metric("vibebox_sessions", type="vscode_server", status="active") == 1,
-        SLOW,
-    )
-    wait_until(
-        lambda: server.metric("vibebox_sessions", type="vscode_server", status="idle") == 1,
-        SLOW,
-    )
-    wait_until(
-        lambda: server.metric("vibebox_sessions", type="vscode_server", status="terminated") == 2,
-        SLOW,
-    )
-    left = executed(docker_engine, environment, "ps")
-    assert "code-server" not in left
+    agent.terminate()
+    hasty = Agent.beside(server, "hasty", VIBEBOX_SESSION_IDLE_TIMEOUT="5").start()
+    try:
+        api.act(environment, "restart")
+        for status, number in (("active", 1), ("idle", 1), ("terminated", 2)):
+            wait_for_servers(server, status, number)
+    finally:
+        hasty.close()
+    assert "code-server" not in executed(docker_engine, environment, "ps")
 
 
 def test_extensions(
@@ -232,7 +229,8 @@ def test_installation_that_a_killed_agent_left_is_done_once(
     executed(docker_engine, environment, "sh", "-c", f"{program}; chmod +x /bin/code-server")
 
     def at_work() -> list[str]:
-        return executed(docker_engine, environment, "pgrep", "-f", "sh /bin/code-server").split()
+        lines = executed(docker_engine, environment, "ps").splitlines()
+        return [line.split()[0] for line in lines if "/bin/code-server --install" in line]
 
     path = f"/environments/{environment}/extensions"
     assert api.call("POST", path, {"id": "a.b"}).status_code == 202

@@ -34,6 +34,11 @@ ANSWERS = {
     "image-name-invalid": (400, "invalid reference format", ImageMissingError),
     "other-404": (404, "page not found", EngineError),
     "conflict": (409, "Conflict. The container name is already in use", EngineConflictError),
+    "container-ended-before-the-command-began": (
+        500,
+        "Container a583 is not running: Exited (143) Less than a second ago",
+        EngineConflictError,
+    ),
     "port-allocated": (
         500,
         "Bind for 0.0.0.0:80 failed: port is already allocated",

@@ -9,7 +9,7 @@ from pathlib import Path
 import docker
 
 TAG = "vibebox-test/busybox:1"
-_FILES = {"etc/passwd": b"root:x:0:0:root:/root:/bin/sh\n", "etc/group": b"root:x:0:\n"}
+_ROOT = b"root:x:0:0:root:/root:/bin/sh\n"
 _DIRECTORIES = ("bin", "dev", "etc", "proc", "root", "sys", "tmp", "var")
 
 
@@ -35,15 +35,15 @@ def import_busybox(client: docker.APIClient, tag: str = TAG) -> str:
     return tag
 
 
-def busybox_root() -> bytes:
-    """Return the root of the image, as an archive."""
+def busybox_root(users: bytes = _ROOT) -> bytes:
+    """Return the root of the image, as an archive; `users` is its /etc/passwd."""
     program = Path(busybox_program() or "busybox")
     listing = subprocess.run([program, "--list"], capture_output=True, text=True, check=True)
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for name in _DIRECTORIES:
             add_file(archive, name, tarfile.DIRTYPE, mode=0o1777 if name == "tmp" else 0o755)
-        for name, content in _FILES.items():
+        for name, content in {"etc/passwd": users, "etc/group": b"root:x:0:\n"}.items():
             add_file(archive, name, tarfile.REGTYPE, content=content, mode=0o644)
         add_file(archive, "bin/busybox", tarfile.REGTYPE, content=program.read_bytes())
         for applet in set(listing.stdout.split()) - {"busybox"}:
@@ -59,8 +59,10 @@ def add_file(
     content: bytes = b"",
     target: str = "",
     mode: int = 0o755,
+    owner: int = 0,
 ) -> None:
-    """Add an entry to an archive."""
+    """Add an entry to an archive; `owner` is user and group."""
     entry = tarfile.TarInfo(name)
+    entry.uid = entry.gid = owner
     entry.type, entry.mode, entry.size, entry.linkname = kind, mode, len(content), target
     archive.addfile(entry, io.BytesIO(content))

@@ -27,7 +27,7 @@ SPEED = {
 }
 
 
-def _program(name: str) -> str | None:
+def server_program(name: str) -> str | None:
     """Find a server program. Debian keeps them, by version, outside of PATH."""
     versions = Path("/usr/lib/postgresql").glob(f"*/bin/{name}")
     newest = max(versions, key=lambda path: float(path.parts[-3]), default=None)
@@ -69,7 +69,7 @@ class PostgreSQL:
     @staticmethod
     def installed() -> str | None:
         """Return in words what is missing to run PostgreSQL here, or None."""
-        if _program("postgres") is None or _program("initdb") is None:
+        if server_program("postgres") is None or server_program("initdb") is None:
             return "PostgreSQL's server programs are not installed"
         return None
 
@@ -84,12 +84,12 @@ class PostgreSQL:
     def _server_command(self) -> list[str]:
         settings = {"listen_addresses": "127.0.0.1", "port": str(self.port), **SPEED}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        program = _program("postgres") or "postgres"
+        program = server_program("postgres") or "postgres"
         return [program, "-D", str(self._data), "-k", str(self._data), *options]
 
     def _initialise(self) -> None:
         self._data.mkdir(mode=0o700)
-        command = [_program("initdb") or "initdb", "-D", str(self._data), "-U", SUPERUSER]
+        command = [server_program("initdb") or "initdb", "-D", str(self._data), "-U", SUPERUSER]
         if os.geteuid() == 0:
             shutil.chown(self._data, OWNER, OWNER)
             command = [*as_user(OWNER), *command]

@@ -75,3 +75,11 @@ def test_null_is_no_value_of_a_field_to_change(user: User) -> None:
     path = f"/api/v1/environments/{user.new_environment()}"
     for name in ("name", "image", "pull", "env", "secrets", "ports", "cpu_limit"):
         assert_problem(user.send("PATCH", path, json={name: None}), 422, "invalid-input")
+
+
+def test_rule_of_a_change_names_its_field_alone(user: User) -> None:
+    path = f"/api/v1/environments/{user.new_environment()}"
+    response = user.send("PATCH", path, json={"ports": [{"container_port": 1}] * 2})
+    problem = assert_problem(response, 422, "invalid-input")
+
+    assert [error["field"] for error in problem["errors"]] == ["ports"]

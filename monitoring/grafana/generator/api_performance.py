@@ -110,7 +110,7 @@ _ROUTES = Row(
             columns=(("p95", "s"), ("p50", "s"), ("rate", "reqps")),
             widths=(("method", 110), ("route", 700)),
             # Ten lines and the heading.
-            height=11,
+            height=12,
         ),
     ),
 )

@@ -136,7 +136,7 @@ _OBJECTIVES = Row(
                 ("bad in the time shown", "percentunit"),
                 *((f"burn {window}", "none") for window in _WINDOWS),
             ),
-            height=4,
+            height=5,
             down="api-performance",
         ),
         graph(

@@ -22,7 +22,8 @@ from tests.end_to_end.families.accounts import ADA
 from tests.end_to_end.families.failures import trip_over_the_schema
 from tests.end_to_end.families.stack import Stack
 from tests.monitoring.boards import load
-from tests.monitoring.boards.test_alive import prometheus_of
+from tests.monitoring.boards.test_alive import INTERVAL, prometheus_of
+from tests.services.code_server import package
 from tests.services.docker_engine import DockerEngine
 from tests.services.postgresql import PostgreSQL
 from tests.services.prometheus import Prometheus
@@ -63,7 +64,14 @@ def main(directory: Path) -> int:
 
 
 def _draw(prometheus: Prometheus, seconds: int, directory: Path) -> int:
-    options = ["--prometheus", prometheus.url, "--range", f"{seconds}s", "--interval", "1s"]
+    options = [
+        "--prometheus",
+        prometheus.url,
+        "--range",
+        f"{seconds}s",
+        "--interval",
+        f"{INTERVAL}s",
+    ]
     command = [sys.executable, "-m", "monitoring.preview", "--pictures", str(directory), *options]
     return subprocess.run(command, check=False, timeout=1800).returncode
 
@@ -102,7 +110,8 @@ def _keep_busy(stack: Stack, until: float) -> None:
         lambda: stack.api.call("GET", f"/environments/{stack.kept['tools']}/stats"),
         lambda: stack.api.ask("GET", "/health/ready"),
         lambda: stack.api.ask("BREW", "/"),
-        lambda: agents.upload(stack),
+        # Refused while the one before is being installed.
+        lambda: stack.api.call("POST", f"{agents.extensions(stack)}/upload", package()),
         lambda: trip_over_the_schema(stack),
     )
     weights = (6, 8, 2, 2, 1, 1, 0.1)

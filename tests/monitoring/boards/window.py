@@ -37,22 +37,21 @@ class Window:
 
     prometheus: Prometheus
     times: tuple[float, ...]
+    scrapes: int
+    """How many scrapes the last one counts that the first did not: each counts those before."""
 
     @classmethod
     def since(cls, prometheus: Prometheus, start: float) -> "Window":
-        """Return the time from the first scrape after `start` to the last one."""
-        found = prometheus.sample_times("up")
-        return cls(prometheus, tuple(moment for moment in found if moment >= start))
+        """Return the time from the first scrape after `start` to the last one that succeeded."""
+        found = [at for at in prometheus.sample_times("vibebox_workers") if at >= start]
+        # One that is late is given up, and counted by the service all the same.
+        tried = [at for at in prometheus.sample_times("up") if found[0] < at <= found[-1]]
+        return cls(prometheus, tuple(found), len(tried))
 
     @property
     def seconds(self) -> float:
         """How long it is."""
         return self.times[-1] - self.times[0]
-
-    @property
-    def scrapes(self) -> int:
-        """How many scrapes the last one counts that the first did not: each counts those before."""
-        return len(self.times) - 1
 
     def shown(self, name: str, title: str, reference: str = "A") -> Vector:
         """Return what a panel shows at the end, its rates those over the whole window."""

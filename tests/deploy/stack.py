@@ -1,0 +1,154 @@
+"""The stack of docker-compose.yml, started by Compose on an engine and ports of its own."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import docker
+import yaml
+
+from tests.services import http, stack_images
+from tests.services.docker_engine import DockerEngine
+from tests.services.programs import ServiceError, free_port, wait_until
+
+ROOT = Path(__file__).parents[2]
+FILE = ROOT / "docker-compose.yml"
+BASE = "python:3.11-slim-bookworm"
+TIMEOUT = 240.0
+PORTS = ("PORT", "PROMETHEUS_PORT", "ALERTMANAGER_PORT")
+# Debian has no such plugin.
+_PLUGIN = """docker() {{
+    if [ "$1" = compose ]; then shift; {compose} "$@"; else command docker "$@"; fi
+}}
+"""
+STARTED = ("backend", "agent", "prometheus", "alertmanager")
+"""And what they depend on; Grafana alone is no Debian package."""
+
+
+def missing() -> str | None:
+    """Return in words what this host lacks to start the stack, or None."""
+    if shutil.which("docker-compose") is None:
+        return "docker-compose is not installed"
+    return DockerEngine.installed() or stack_images.missing_programs()
+
+
+def images_of_the_file() -> dict[str, str]:
+    """Return the image of each service."""
+    services: dict[str, dict[str, Any]] = yaml.safe_load(FILE.read_text())["services"]
+    return {name: service["image"] for name, service in services.items()}
+
+
+def import_images(client: docker.APIClient) -> None:
+    """Make what the file pulls, and the base of what it builds."""
+    names = images_of_the_file()
+    stack_images.import_python(client, BASE)
+    stack_images.import_postgres(client, names["postgres"])
+    stack_images.import_monitor(client, names["prometheus"], "prometheus", "prometheus")
+    stack_images.import_monitor(
+        client, names["alertmanager"], "prometheus-alertmanager", "alertmanager"
+    )
+
+
+class Stack:
+    """The running stack; `url` of a service is where it is published."""
+
+    def __init__(self, engine: DockerEngine, directory: Path) -> None:
+        self._engine = engine
+        self._directory = directory
+        self._ports = {name: free_port() for name in PORTS}
+        self._environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(directory),
+            "DOCKER_HOST": engine.host,
+            "DOCKER_SOCKET": engine.socket_path,
+            "SECRETS_DIR": str(directory / "secrets"),
+            # The engine builds, not BuildKit, which would ask a registry for the base.
+            "COMPOSE_DOCKER_CLI_BUILD": "0",
+            **{name: str(port) for name, port in self._ports.items()},
+        }
+        self._compose = ["docker-compose", "--file", str(FILE), "--project-name", "vibebox"]
+        self._compose += ["--env-file", str(directory / ".env")]
+
+    def start(self) -> None:
+        """Do what `make up` does, but for Grafana, and wait until all is healthy."""
+        script = ROOT / "scripts" / "compose-secrets"
+        self._run([str(script), str(self._directory)])
+        # One image serves three services; `up --build` would ask for it three times.
+        self.compose("build", "migrate")
+        self.compose("up", "--detach", *STARTED)
+        wait_until(self._all_healthy, TIMEOUT, 0.5, otherwise=self.report)
+
+    def compose(self, *arguments: str) -> str:
+        """Run Compose and return what it printed. Raises: ServiceError."""
+        return self._run([*self._compose, *arguments])
+
+    def _run(self, command: list[str]) -> str:
+        ran = subprocess.run(
+            command,
+            env=self._environment,
+            cwd=self._directory,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=TIMEOUT,
+        )
+        if ran.returncode:
+            raise ServiceError(f"{' '.join(command)}:\n{ran.stdout[-4000:]}{ran.stderr[-4000:]}")
+        return ran.stdout
+
+    def states(self) -> dict[str, str]:
+        """Return the health of each container, or its status where it has no health check."""
+        client = self._engine.client()
+        found = {}
+        for container in client.containers(all=True, filters={"name": "vibebox-"}):
+            state = client.inspect_container(container["Id"])["State"]
+            name = container["Names"][0].lstrip("/")
+            found[name] = state.get("Health", {}).get("Status") or state["Status"]
+        self._engine.close_clients()
+        return found
+
+    def _all_healthy(self) -> bool:
+        states = self.states()
+        ended = states.pop("vibebox-migrate", None)
+        # Docker looks at the agent for the first time after half a minute: a test asks it itself.
+        agent = states.pop("vibebox-agent", None)
+        well = set(states.values()) == {"healthy"} and agent in ("starting", "healthy")
+        return ended == "exited" and well
+
+    def report(self) -> str:
+        """Return the states and the ends of the logs, for the message of a failure."""
+        return f"{self.states()}\n{self.compose('logs', '--tail', '20')}"
+
+    def url(self, port: str) -> str:
+        """Return where the port of that name is published."""
+        return f"http://127.0.0.1:{self._ports[port]}"
+
+    def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
+        """Ask the stack's Prometheus; return labels and value of each series."""
+        answer = http.get(f"{self.url('PROMETHEUS_PORT')}/api/v1/query", {"query": expression})
+        result = answer.json()["data"]["result"]
+        return [(series["metric"], float(series["value"][1])) for series in result]
+
+    def wait_for(self, expression: str, holds: Callable[[float], bool]) -> float:
+        """Wait until the query has one series, whose value satisfies `holds`; return the value."""
+        found: list[tuple[dict[str, str], float]] = []
+
+        def satisfied() -> bool:
+            found[:] = self.query(expression)
+            return len(found) == 1 and holds(found[0][1])
+
+        wait_until(satisfied, 60, 0.2, otherwise=lambda: f"{expression}: {found}; {self.report()}")
+        return found[0][1]
+
+    def run_block(self, block: str) -> str:
+        """Run commands of the guide, as a shell does that stops at the first that fails."""
+        for port, name in ((3000, "PORT"), (9090, "PROMETHEUS_PORT"), (9093, "ALERTMANAGER_PORT")):
+            block = block.replace(f"localhost:{port}", f"localhost:{self._ports[name]}")
+        return self._run(["bash", "-euc", _PLUGIN.format(compose=" ".join(self._compose)) + block])
+
+    def stop(self) -> None:
+        """Do what `make down` does, and take the data along."""
+        self.compose("down", "--volumes", "--timeout", "0")

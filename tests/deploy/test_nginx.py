@@ -1,0 +1,136 @@
+"""The example of a TLS proxy: the real nginx with the shipped file, before a real VibeBox."""
+
+import socket
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin
+
+from tests.conftest import require
+from tests.end_to_end.api import Api
+from tests.services.nginx import Nginx
+from tests.services.web import WebServer
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(180)]
+CONFIG = (Path(__file__).parents[2] / "deploy" / "nginx" / "vibebox.conf").read_text()
+NAME = "vibebox.example.org"
+TOKEN = "a token for the scrape"
+LIMIT = 5
+
+
+class Site:
+    """What a client on the other side of the proxy sees."""
+
+    def __init__(self, api: Api, nginx: Nginx) -> None:
+        self.api = api
+        self.nginx = nginx
+        self.host = f"{NAME}:{nginx.port}"
+
+    def ask(self, method: str, path: str, **options: Any) -> requests.Response:
+        """Send one request over TLS, under the name of the site."""
+        headers = {"Host": self.host, **options.pop("headers", {})}
+        with requests.Session() as session:
+            session.trust_env = False
+            session.verify = str(self.nginx.certificate)
+            url = f"https://127.0.0.1:{self.nginx.port}{path}"
+            request = session.prepare_request(
+                requests.Request(method, url, headers=headers, **options)
+            )
+            request.url = url  # as it stands, not normalised
+            return session.send(request, timeout=30, allow_redirects=False)
+
+    def open(self, path: str, ticket: str, origin: str) -> ClientConnection:
+        """Open a WebSocket as a page of `origin` does."""
+        trusted = ssl.create_default_context(cafile=str(self.nginx.certificate))
+        protocols: Any = ["vibebox.v1", f"vibebox.ticket.{ticket}"]
+        return connect(
+            f"wss://{self.host}{path}",
+            sock=socket.create_connection(("127.0.0.1", self.nginx.port), timeout=20),
+            ssl=trusted,
+            server_hostname=NAME,
+            origin=Origin(origin),
+            subprotocols=protocols,
+            proxy=None,
+            open_timeout=20,
+        )
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A VibeBox that trusts one proxy, and nginx before it."""
+    require("nginx", Nginx.installed())
+    env = {
+        "VIBEBOX_TRUSTED_PROXIES": "1",
+        "VIBEBOX_METRICS_TOKEN": TOKEN,
+        "VIBEBOX_RATE_LIMIT_ADDRESS": f"{LIMIT} per hour",
+    }
+    with WebServer(tmp_path_factory.mktemp("nginx"), env, workers=1) as server:
+        nginx = Nginx(CONFIG, NAME, {"server 127.0.0.1:3000": f"server 127.0.0.1:{server.port}"})
+        try:
+            with Api(server.url) as api:
+                # Now: one of the tests uses up what this address may try.
+                assert api.register("a@example.org").status_code == 201
+                assert api.login("a@example.org").status_code == 200
+                yield Site(api, nginx)
+        finally:
+            nginx.close()
+
+
+def test_answers_over_tls_and_sends_plain_requests_there(site: Site) -> None:
+    answer = site.ask("GET", "/health/live")
+    assert answer.status_code == 200
+    assert "max-age=" in answer.headers["Strict-Transport-Security"]
+    plain = f"http://127.0.0.1:{site.nginx.plain_port}/console?tab=1"
+    with requests.Session() as session:
+        session.trust_env = False
+        sent = session.get(plain, headers={"Host": NAME}, timeout=30, allow_redirects=False)
+    assert (sent.status_code, sent.headers["Location"]) == (308, f"https://{NAME}/console?tab=1")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/health/metrics",
+        "/health/metrics/",
+        "//health//metrics",
+        "/health/%6Detrics",
+        "/console/../health/metrics",
+        "/health/metrics?name[]=up",
+    ],
+)
+def test_metrics_are_closed_even_to_who_has_the_token(site: Site, path: str) -> None:
+    answer = site.ask("GET", path, headers={"Authorization": f"Bearer {TOKEN}"})
+    assert answer.status_code == 404
+    assert "vibebox_" not in answer.text
+
+
+def test_alerts_come_from_inside_only(site: Site) -> None:
+    answer = site.ask("POST", "/api/v1/alerts", json={})
+    assert answer.status_code == 404
+    assert "nginx" in answer.text
+
+
+def test_websocket_passes_and_knows_its_own_page_from_a_foreign_one(site: Site) -> None:
+    path = f"/api/v1/environments/{site.api.create('one', 'busybox')}/status/stream"
+    ticket = site.api.call("POST", "/ws-tickets").json()["ticket"]
+    with site.open(path, ticket, f"https://{site.host}") as opened:
+        assert '"stopped"' in str(opened.recv(timeout=20))
+    with pytest.raises(InvalidStatus, match="403"):
+        site.open(path, ticket, "https://elsewhere.example.org")
+    assert ticket not in site.nginx.access_log.read_text()
+
+
+def test_forged_address_does_not_escape_the_rate_limit(site: Site) -> None:
+    statuses = []
+    for number in range(LIMIT + 1):
+        body = {"email": f"{number}@example.org", "password": "not the password"}
+        forged = {"X-Forwarded-For": f"192.0.2.{number}"}
+        answer = site.ask("POST", "/api/v1/auth/login", json=body, headers=forged)
+        statuses.append(answer.status_code)
+    assert (statuses[0], statuses[-1]) == (401, 429)

@@ -1,0 +1,107 @@
+"""The whole stack, by Compose: VibeBox from the shipped Dockerfile, among its real neighbours."""
+
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from tests.conftest import require
+from tests.deploy import stack
+from tests.deploy.guide import commands, queries
+from tests.deploy.stack import Stack
+from tests.end_to_end.api import Api
+from tests.services import http
+from tests.services.docker_engine import DockerEngine
+from tests.services.programs import wait_until
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(500)]
+REFUSED = 7
+MAY_BE_EMPTY = ("ALERTS", "slo_budget")
+"""What has no series while all is well, or before there is any history."""
+
+
+@pytest.fixture(scope="module")
+def running(
+    docker_engine: DockerEngine, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    """The stack, up and healthy."""
+    require("Compose stack", stack.missing())
+    stack.import_images(docker_engine.client())
+    started = Stack(docker_engine, tmp_path_factory.mktemp("stack"))
+    try:
+        started.start()
+        yield started
+    finally:
+        started.stop()
+
+
+def log_in_wrongly(url: str) -> int:
+    """Try a login that is refused; return the status."""
+    body = {"email": "nobody@example.org", "password": "not the password"}
+    with requests.Session() as session:
+        session.trust_env = False
+        return session.post(f"{url}/api/v1/auth/login", json=body, timeout=30).status_code
+
+
+def test_prometheus_counts_what_was_sent(running: Stack) -> None:
+    backend = running.url("PORT")
+    counted = 'sum(vibebox_auth_attempts_total{method="password",status="failure"})'
+    # By its name in the file, with the token; without it nobody may read.
+    running.wait_for('up{job="vibebox-backend",instance="backend:3000"}', lambda up: up == 1)
+    before = running.wait_for(counted, lambda value: value >= 0)
+    assert [log_in_wrongly(backend) for _ in range(REFUSED)] == [401] * REFUSED
+    assert http.get(f"{backend}/health/metrics").status_code == 403
+    assert running.wait_for(counted, lambda value: value > before) == before + REFUSED
+
+
+def test_neighbours_find_each_other(running: Stack) -> None:
+    running.run_block("docker exec vibebox-agent vibebox agent --check")
+    # The socket and the network lead to database, Docker Engine and agent.
+    ready = http.get(f"{running.url('PORT')}/health/ready").json()
+    assert {check["status"] for check in ready["checks"].values()} == {"up"}
+    address = f"{running.url('PROMETHEUS_PORT')}/api/v1"
+
+    def alertmanagers() -> list[str]:
+        known = http.get(f"{address}/alertmanagers").json()["data"]["activeAlertmanagers"]
+        return [one["url"] for one in known]
+
+    # Prometheus looks for them some seconds after its start.
+    wait_until(lambda: alertmanagers() == ["http://alertmanager:9093/api/v2/alerts"], 60)
+    groups = http.get(f"{address}/rules").json()["data"]["groups"]
+    assert {rule["health"] for group in groups for rule in group["rules"]} <= {"ok", "unknown"}
+
+
+def test_image_of_the_dockerfile_is_confined(running: Stack) -> None:
+    inside = "id -u; touch /srv/vibebox/x 2>&1; command -v pip"
+    said = running.run_block(f"docker exec vibebox-backend sh -c '{inside}' || true")
+    assert said.startswith("10001\n")
+    assert "Read-only file system" in said
+    assert "/pip" not in said
+
+
+def test_queries_of_the_guide_have_data(running: Stack) -> None:
+    wanted = [query for query in queries() if not any(name in query for name in MAY_BE_EMPTY)]
+    empty: list[str] = []
+
+    def answered() -> bool:
+        empty[:] = [query for query in wanted if not running.query(query)]
+        return not empty
+
+    wait_until(answered, 90, 1, otherwise=lambda: f"no series: {empty}")
+
+
+def test_commands_of_the_guide_work_and_the_backup_brings_back_what_was_lost(
+    running: Stack,
+) -> None:
+    with Api(running.url("PORT")) as api:
+        assert api.register("kept@example.org").status_code == 201
+        for name, block in commands().items():
+            if "pg_restore" in block:
+                # What the backup holds is lost.
+                lose = 'psql --username=vibebox vibebox --command="TRUNCATE users CASCADE"'
+                running.run_block(f"docker exec vibebox-postgres {lose}")
+                assert api.login("kept@example.org").status_code == 401
+            print(name, running.run_block(block))
+        wait_until(lambda: http.answers(f"{running.url('PORT')}/health/ready"), 60)
+        assert api.login("kept@example.org").status_code == 200
+    running.wait_for('count_over_time(up{job="vibebox-backend"}[1h])', lambda scrapes: scrapes > 1)
