@@ -107,7 +107,7 @@ class Held:
             with suppress(FileNotFoundError):  # closed by now
                 links.append(os.readlink(link))
         kinds = Counter(
-            re.sub(r"[0-9a-f]{8,}|[0-9]+|(?<=wgunicorn-)\w+", "*", link) for link in links
+            re.sub(r"(?<=wgunicorn-)\w+|[0-9a-f]{8,}|[0-9]+", "*", link) for link in links
         )
         sockets = kinds.pop("socket:[*]", 0)
         return cls(psutil.Process(pid).num_threads(), sockets, kinds)
