@@ -1,0 +1,55 @@
+"""Real faults fire exactly their alerts, which arrive, inhibit their siblings, and resolve."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import require
+from tests.end_to_end.alerts import faults
+from tests.end_to_end.alerts.faults import Fault
+from tests.end_to_end.alerts.stack import Stack
+from tests.end_to_end.alerts.watching import ordinary, run
+from tests.services.alertmanager import Alertmanager
+from tests.services.docker_engine import DockerEngine
+from tests.services.postgresql import PostgreSQL
+from tests.services.prometheus import Prometheus
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(400)]
+
+
+@pytest.fixture(autouse=True)
+def installed() -> None:
+    require("Prometheus", Prometheus.installed())
+    require("Alertmanager", Alertmanager.installed())
+
+
+def follow(stack: Stack, *rounds: Sequence[Fault]) -> None:
+    """Make the faults of each round at once, one round after the other, under ordinary load."""
+    with ordinary(stack):
+        assert stack.firing() <= faults.MACHINE
+        for together in rounds:
+            print(run(stack, together))
+
+
+def test_harm_to_processes_and_a_missing_engine(
+    tmp_path: Path, docker_engine: DockerEngine
+) -> None:
+    # The service does not know this engine; it is what mounts the control groups that limit memory.
+    assert docker_engine.pid
+    inside = [faults.SOCKETS, faults.MEMORY, faults.HELD, faults.GUESSED, faults.ENGINE]
+    with Stack(tmp_path, workers=5, threads=2) as stack:
+        follow(stack, inside, [faults.KILLED], [faults.STOPPED])
+
+
+def test_harm_to_the_database(tmp_path: Path, postgresql: PostgreSQL) -> None:
+    with Stack(tmp_path, postgresql=postgresql, threads=4) as stack:
+        follow(stack, [faults.TABLE], [faults.DATABASE])
+
+
+def test_harm_to_containers(
+    tmp_path: Path, postgresql: PostgreSQL, docker_engine: DockerEngine
+) -> None:
+    with Stack(tmp_path, postgresql=postgresql, engine=docker_engine) as stack:
+        follow(stack, [faults.CONTAINERS])
+    docker_engine.clear()
