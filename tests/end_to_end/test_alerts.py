@@ -1,108 +1,55 @@
-"""A real Alertmanager tells the service what fires, and the console shows it until it is over."""
+"""Real faults fire exactly their alerts, which arrive, inhibit their siblings, and resolve."""
 
-import json
-import re
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
-import requests
-from playwright.sync_api import Page, expect
 
-from tests.conftest import WebServerFactory, require
-from tests.end_to_end.api import PASSWORD, Api
+from tests.conftest import require
+from tests.end_to_end.alerts import faults
+from tests.end_to_end.alerts.faults import Fault
+from tests.end_to_end.alerts.stack import Stack
+from tests.end_to_end.alerts.watching import ordinary, run
 from tests.services.alertmanager import Alertmanager
-from tests.services.browser import browser, missing_browser
-from tests.services.programs import wait_until
+from tests.services.docker_engine import DockerEngine
+from tests.services.postgresql import PostgreSQL
+from tests.services.prometheus import Prometheus
 
-pytestmark = pytest.mark.end_to_end
-
-EMAIL = "ada@example.org"
-TOKEN = "told-by-alertmanager"
-LABELS = {"alertname": "<b>Slow</b>", "severity": "warning", "job": "vibebox-backend"}
-NOTES = {"summary": "It is slow", "runbook_url": "https://example.org/runbook"}
-PATIENCE = 30.0
-TOLD = {"route": "/api/v1/alerts", "method": "POST", "status_code": "200"}
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(400)]
 
 
-def config(url: str) -> str:
-    """Return a configuration that tells at once, and each change within a second."""
-    authorization = {"credentials_file": "token"}
-    webhook = {"url": f"{url}/api/v1/alerts", "http_config": {"authorization": authorization}}
-    route = {
-        "receiver": "vibebox",
-        "group_wait": "10ms",
-        "group_interval": "1s",
-        "repeat_interval": "1s",
-    }
-    return json.dumps(
-        {"route": route, "receivers": [{"name": "vibebox", "webhook_configs": [webhook]}]}
-    )
+@pytest.fixture(autouse=True)
+def installed() -> None:
+    require("Prometheus", Prometheus.installed())
+    require("Alertmanager", Alertmanager.installed())
 
 
-def strip(api: Api) -> dict[str, Any]:
-    """Return what the health strip of the console reads."""
-    url = api.url.replace("/api/v1", "/console/telemetry")
-    headers = {"Authorization": f"Bearer {api.tokens['access_token']}"}
-    with requests.Session() as session:
-        session.trust_env = False
-        found: dict[str, Any] = session.get(url, headers=headers, timeout=30).json()
-    return found
+def follow(stack: Stack, *rounds: Sequence[Fault]) -> None:
+    """Make the faults of each round at once, one round after the other, under ordinary load."""
+    with ordinary(stack):
+        assert stack.firing() <= faults.MACHINE
+        for together in rounds:
+            print(run(stack, together))
 
 
-def sign_in(page: Page, url: str) -> None:
-    page.set_default_timeout(PATIENCE * 1000)
-    page.goto(url)
-    page.get_by_label("E-mail address").fill(EMAIL)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-
-
-def test_alert_is_shown_from_when_it_fires_until_it_is_over(
-    web_server: WebServerFactory, alertmanager: Callable[..., Alertmanager]
+def test_harm_to_processes_and_a_missing_engine(
+    tmp_path: Path, docker_engine: DockerEngine
 ) -> None:
-    require("Chromium", missing_browser())
-    server = web_server({"VIBEBOX_ALERTS_TOKEN": TOKEN})
-    teller = alertmanager(config(server.url), files={"token": TOKEN})
-    began = datetime.now(UTC) - timedelta(minutes=1)
-    with Api(server.url) as api, browser() as chromium:
-        api.register(EMAIL)
-        api.login(EMAIL)
-        assert strip(api)["alerts"] == []
+    # The service does not know this engine; it is what mounts the control groups that limit memory.
+    assert docker_engine.pid
+    inside = [faults.SOCKETS, faults.MEMORY, faults.HELD, faults.GUESSED, faults.ENGINE]
+    with Stack(tmp_path, workers=5, threads=2) as stack:
+        follow(stack, inside, [faults.KILLED], [faults.STOPPED])
 
-        teller.post(LABELS, NOTES, starts_at=began, generator_url="http://prometheus:9090/graph")
-        wait_until(lambda: bool(strip(api)["alerts"]), PATIENCE)
-        # What repeats is still one.
-        wait_until(lambda: server.metric("vibebox_http_requests_total", **TOLD) >= 2, PATIENCE)
-        found = strip(api)
-        assert found["alerts"] == [
-            {
-                "name": LABELS["alertname"],
-                "severity": LABELS["severity"],
-                "summary": NOTES["summary"],
-                "link": NOTES["runbook_url"],
-            }
-        ]
-        assert found["alerts_reason"] is None and "PROMETHEUS_URL" in found["reason"]
-        (listed,) = api.call("GET", "/alerts").json()["items"]
-        assert listed["labels"] == LABELS
-        assert abs(datetime.fromisoformat(listed["starts_at"]) - began) < timedelta(seconds=1)
 
-        page = chromium.new_page()
-        sign_in(page, server.url)
-        shown = page.locator("[data-health=alerts]")
-        # The text is text, whatever it looks like.
-        expect(shown.get_by_role("link", name=LABELS["alertname"])).to_have_attribute(
-            "href", NOTES["runbook_url"]
-        )
-        assert page.locator("[data-health=alerts] b").count() == 0
-        expect(page.locator("[data-health=reason]")).to_have_text(re.compile("^No figures: [^:]*$"))
+def test_harm_to_the_database(tmp_path: Path, postgresql: PostgreSQL) -> None:
+    with Stack(tmp_path, postgresql=postgresql, threads=4) as stack:
+        follow(stack, [faults.TABLE], [faults.DATABASE])
 
-        teller.post(LABELS, NOTES, starts_at=began, ends_at=datetime.now(UTC))
-        wait_until(lambda: strip(api)["alerts"] == [], PATIENCE)
-        page.reload(wait_until="commit")
-        expect(shown).to_have_text("none firing", timeout=PATIENCE * 1000)
-        (over,) = api.call("GET", "/alerts?ended=true").json()["items"]
-        assert over["status"] == "resolved" and over["ends_at"] >= over["starts_at"]
-        assert server.metric("vibebox_api_errors_total", route="/api/v1/alerts") == 0
+
+def test_harm_to_containers(
+    tmp_path: Path, postgresql: PostgreSQL, docker_engine: DockerEngine
+) -> None:
+    with Stack(tmp_path, postgresql=postgresql, engine=docker_engine) as stack:
+        follow(stack, [faults.CONTAINERS])
+    docker_engine.clear()

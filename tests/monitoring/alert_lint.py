@@ -84,7 +84,7 @@ def _ratios(tree: Any) -> list[Any]:
 def _with_records(expression: str) -> str:
     """Return the expression, or that of the record that it compares."""
     first = selectors(parse(expression))[0].name
-    return _RECORDED.get(first, expression)
+    return str(_RECORDED.get(first, expression))
 
 
 def quantiles(rule: Rule) -> Iterator[str]:
@@ -92,7 +92,7 @@ def quantiles(rule: Rule) -> Iterator[str]:
     expression = _with_records(rule["expr"])
     for call in calls(parse(expression), "histogram_quantile"):
         summed = call.args[1]
-        if not isinstance(summed, promql.AggregateExpr) or "le" not in summed.modifier.labels:
+        if not isinstance(summed, promql.AggregateExpr) or "le" not in kept_labels(summed):
             yield "a quantile that is not summed by le"
         (selector,) = selectors(call)
         finite = [bound for bound in BUCKETS[selector.name] if bound != float("inf")]

@@ -98,7 +98,7 @@ def kept_labels(tree: Any) -> set[str]:
     if isinstance(tree, promql.AggregateExpr):
         return set(tree.modifier.labels) if tree.modifier else set()
     if isinstance(tree, promql.VectorSelector):
-        return set(SERIES.get(tree.name, ()))
+        return set(SERIES.get(str(tree.name), ()))
     if isinstance(tree, promql.BinaryExpr):
         return _of_both(tree)
     if isinstance(tree, promql.Call):

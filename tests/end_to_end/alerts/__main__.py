@@ -1,0 +1,84 @@
+"""`python -m tests.end_to_end.alerts`: makes faults one by one, or only watches ordinary load."""
+
+import io
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, redirect_stdout
+from pathlib import Path
+
+import click
+
+from tests.end_to_end.alerts import faults
+from tests.end_to_end.alerts.faults import FAULTS, Fault
+from tests.end_to_end.alerts.stack import Stack
+from tests.end_to_end.alerts.watching import Watch, ordinary, run
+from tests.services.docker_engine import DockerEngine
+from tests.services.postgresql import PostgreSQL
+from tests.services.programs import ServiceError
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.argument("names", nargs=-1, type=click.Choice(sorted(FAULTS)), metavar="[FAULT]...")
+@click.option("--load", default=0.0, help="Minutes of ordinary load, instead of faults.")
+@click.option("--factor", default=60.0, help="What every duration is divided by.")
+def main(names: tuple[str, ...], load: float, factor: float) -> None:
+    """Make each FAULT on a stack of its own and print what fired after how many seconds.
+
+    All of them if none is named. With --load no alert may fire at all.
+    """
+    with ExitStack() as stack:
+        postgresql = stack.enter_context(closing(PostgreSQL()))
+        if load:
+            quiet(postgresql, load, factor)
+            return
+        engine = stack.enter_context(closing(DockerEngine()))
+        for name in names or FAULTS:
+            fault = FAULTS[name]
+            one(name, fault, postgresql, engine if fault is faults.CONTAINERS else None, factor)
+
+
+def one(
+    name: str, fault: Fault, postgresql: PostgreSQL, engine: DockerEngine | None, factor: float
+) -> None:
+    """Make one fault and print its table."""
+    try:
+        with (
+            watched(fault.env, postgresql, engine, factor) as stack,
+            ordinary(stack),
+        ):
+            found = str(run(stack, [fault], timeout=100 * 60 / factor, patient=True))
+    except (ServiceError, AssertionError) as error:
+        found = f"not as expected: {error}"
+    click.echo(f"{name}: {(fault.make.__doc__ or '').splitlines()[0]}\n{found}\n")
+
+
+def quiet(postgresql: PostgreSQL, minutes: float, factor: float) -> None:
+    """Watch ordinary load; exit with 1 where an alert fires."""
+    with watched({}, postgresql, None, factor) as stack, ordinary(stack) as requests:
+        watch, end = Watch(stack), time.monotonic() + minutes * 60
+        while time.monotonic() < end:
+            watch.look()
+            time.sleep(1)
+    click.echo(
+        f"{requests.calls} requests in {minutes:g} minutes; fired: {str(watch) or 'nothing'}"
+    )
+    if watch.seconds:
+        raise SystemExit(1)
+
+
+@contextmanager
+def watched(
+    env: Mapping[str, str], postgresql: PostgreSQL, engine: DockerEngine | None, factor: float
+) -> Iterator[Stack]:
+    """Return a stack in a directory of its own; what it prints of its logs is not shown."""
+    with (
+        redirect_stdout(io.StringIO()),
+        tempfile.TemporaryDirectory(prefix="alerts-") as directory,
+        Stack(Path(directory), env, postgresql=postgresql, engine=engine, factor=factor) as stack,
+    ):
+        yield stack
+
+
+if __name__ == "__main__":
+    main()

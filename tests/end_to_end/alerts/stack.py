@@ -1,0 +1,178 @@
+"""A service under watch: VibeBox, Prometheus, Alertmanager with what is shipped, a receiver."""
+
+import copy
+import json
+import shutil
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+
+from tests.end_to_end.alerts import scaling
+from tests.end_to_end.alerts.receiver import Receiver
+from tests.end_to_end.api import Api
+from tests.monitoring.routing import CONFIG
+from tests.monitoring.rules import FILES, PROMETHEUS
+from tests.services.agent import Agent
+from tests.services.alertmanager import Alertmanager
+from tests.services.docker_engine import DockerEngine
+from tests.services.fault_proxy import FaultProxy
+from tests.services.postgresql import PostgreSQL
+from tests.services.programs import wait_until
+from tests.services.prometheus import Prometheus
+from tests.services.web import ROOT, WebServer
+
+SCRAPE_SECONDS, LEAST_SCRAPE_SECONDS = 15, 1
+SETTINGS = {
+    # Durations of the service that an alert's own would have to be compared with.
+    "VIBEBOX_HEALTH_CHECK_INTERVAL": "0.5",
+    "VIBEBOX_HEALTH_CHECK_TIMEOUT": "0.5",
+    "VIBEBOX_SCRAPE_TIMEOUT": "0.4",
+    "VIBEBOX_DOCKER_REQUIRED": "false",
+    # Passwords are guessed, and that is to cost no CPU here.
+    "VIBEBOX_ARGON2_MEMORY_KIB": "8",
+    "VIBEBOX_ARGON2_TIME_COST": "1",
+}
+# A release with three more routes, through which a test does harm from within.
+HARM = """
+import ctypes
+
+_libc = ctypes.PyDLL(None)  # unlike CDLL, it keeps the interpreter's lock during a call
+_kept = []
+
+
+def _burn(ms):
+    import time
+    end = time.thread_time() + ms / 1000
+    while time.thread_time() < end:
+        pass
+    return ""
+
+
+def _fill(mb):
+    _kept.append(b"x" * (mb << 20))
+    return ""
+
+
+app.add_url_rule("/hold/<int:ms>", view_func=lambda ms: str(_libc.usleep(ms * 1000)))
+app.add_url_rule("/burn/<int:ms>", endpoint="burn", view_func=_burn)
+app.add_url_rule("/fill/<int:mb>", endpoint="fill", view_func=_fill)
+"""
+
+
+def harmful_release(directory: Path) -> Path:
+    """Return a copy of the service with the routes of HARM."""
+    root = directory / "release"
+    shutil.copytree(ROOT / "app", root / "app", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "gunicorn.conf.py", root)
+    with (root / "app" / "wsgi.py").open("a") as module:
+        module.write(HARM)
+    return root
+
+
+class Stack:
+    """Everything in `directory`, with durations divided by `factor`.
+
+    With `postgresql` it has a database there, which the service reaches through `proxy`; with
+    `engine` that Docker Engine, and an agent.
+    Attributes: server, prometheus, alertmanager, receiver, and `api`, signed in.
+    """
+
+    proxy: FaultProxy | None
+
+    def __init__(
+        self,
+        directory: Path,
+        env: Mapping[str, str] | None = None,
+        *,
+        postgresql: PostgreSQL | None = None,
+        factor: float = 60,
+        workers: int = 2,
+        threads: int = 8,
+        engine: DockerEngine | None = None,
+    ) -> None:
+        self.directory = directory
+        self.database_url, self.proxy = "", None
+        env = dict(env or {})
+        if postgresql is not None:
+            self.database_url = postgresql.new_database()
+            self.proxy = FaultProxy(("127.0.0.1", postgresql.port))
+            through = self.database_url.replace(f":{postgresql.port}/", f":{self.proxy.port}/")
+            env["DATABASE_URL"] = through
+        if engine is not None:
+            env["DOCKER_HOST"] = engine.host
+        self.factor = factor
+        self.engine = engine
+        self._exit = ExitStack()
+        self.receiver = Receiver()
+        self.server = WebServer(
+            directory, {**SETTINGS, **env}, workers, threads, root=harmful_release(directory)
+        )
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            if self.proxy is not None:
+                stack.enter_context(self.proxy)
+            stack.enter_context(self.receiver)
+            stack.enter_context(self.server)
+            if self.engine is not None:
+                stack.enter_context(closing(Agent.beside(self.server).start()))
+            self.alertmanager = stack.enter_context(closing(Alertmanager(self._routes())))
+            self.prometheus = stack.enter_context(closing(self._prometheus()))
+            self.api = stack.enter_context(Api(self.server.url))
+            self.api.register("ada@example.org")
+            self.api.login("ada@example.org")
+            self.prometheus.wait_for("up == 1", timeout=30)
+            # Until the first scrape there is no target.
+            wait_until(lambda: not self.firing(), 30)
+            self._exit = stack.pop_all()
+        return self
+
+    def __exit__(self, *details: Any) -> None:
+        self._exit.__exit__(*details)
+
+    def _routes(self) -> str:
+        """The shipped routes; every receiver is ours, and it is always office hours."""
+        config = scaling.routes(copy.deepcopy(CONFIG), self.factor)
+        for receiver in config["receivers"]:
+            url = f"{self.receiver.url}/{receiver['name']}"
+            kept = {"name": receiver["name"], "webhook_configs": [{"url": url}]}
+            receiver.clear()
+            receiver.update(kept)
+        for route in config["route"]["routes"]:
+            route.pop("active_time_intervals", None)
+        return yaml.safe_dump(config)
+
+    def _prometheus(self) -> Prometheus:
+        for name in FILES:
+            document = yaml.safe_load((PROMETHEUS / name).read_text())
+            scaled = scaling.rules(document, self.factor)
+            (self.directory / name).write_text(yaml.safe_dump(scaled))
+        extra = {
+            "rule_files": [str(self.directory / name) for name in FILES],
+            "alerting": {
+                "alertmanagers": [{"static_configs": [{"targets": [self.alertmanager.target]}]}]
+            },
+        }
+        # A scrape has to be answered within its interval: at the factor of the tests, 1 s.
+        interval = max(SCRAPE_SECONDS / self.factor, LEAST_SCRAPE_SECONDS)
+        return Prometheus(
+            [f"127.0.0.1:{self.server.port}"],
+            scrape_interval=f"{round(interval * 1000)}ms",
+            extra_config="".join(f"{key}: {json.dumps(value)}\n" for key, value in extra.items()),
+        )
+
+    def firing(self) -> set[str]:
+        """Return the alerts that fire now."""
+        found = self.prometheus.query('ALERTS{alertstate="firing"}')
+        return {labels["alertname"] for labels, _ in found}
+
+    def suppressed(self) -> set[str]:
+        """Return the alerts that Alertmanager holds back now."""
+        return {
+            alert["labels"]["alertname"]
+            for alert in self.alertmanager.alerts()
+            if alert["status"]["state"] == "suppressed"
+        }

@@ -1,0 +1,87 @@
+"""Watches which alerts fire while faults last, and that all are over after them."""
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from tests.end_to_end.alerts.faults import MACHINE, Fault
+from tests.end_to_end.alerts.load import Caller, Load
+from tests.end_to_end.alerts.stack import Stack
+from tests.services.programs import ServiceError, wait_until
+
+POLL = 0.2
+
+
+class Watch:
+    """What was seen: seconds until each alert fired, and what Alertmanager held back."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._began = time.monotonic()
+        self.seconds: dict[str, float] = {}
+        self.suppressed: set[str] = set()
+
+    def look(self) -> set[str]:
+        """Look once; return the alerts that fire now."""
+        firing = self._stack.firing()
+        for name in firing:
+            self.seconds.setdefault(name, time.monotonic() - self._began)
+        self.suppressed |= self._stack.suppressed()
+        return firing
+
+    def until(self, wanted: set[str], timeout: float) -> None:
+        """Look until all of these have fired."""
+
+        def seen() -> bool:
+            self.look()
+            return wanted <= set(self.seconds)
+
+        wait_until(seen, timeout, POLL, lambda: f"missing {wanted - set(self.seconds)}: {self}")
+
+    def until_over(self, names: set[str], timeout: float) -> None:
+        """Look until none of these fires and the receiver knows."""
+        receiver = self._stack.receiver
+
+        def over() -> bool:
+            told = receiver.names("vibebox", "firing") & names
+            return not self.look() & names and told <= receiver.names("vibebox", "resolved")
+
+        wait_until(over, timeout, POLL, lambda: f"still {self.look() & names}; {receiver.told}")
+
+    def __str__(self) -> str:
+        rows = sorted(self.seconds.items(), key=lambda row: row[1])
+        return "\n".join(
+            f"{name:28} {seconds:6.1f} s  {'inhibited' if name in self.suppressed else 'sent'}"
+            for name, seconds in rows
+        )
+
+
+def ordinary(stack: Stack, pause: float = 1.0) -> Load:
+    """Return the requests of a user who looks at this and that."""
+    caller = Caller(stack.server.port, str(stack.api.tokens["access_token"]))
+    paths = iter(["/api/v1/auth/me", "/api/v1/environments", "/api/v1/projects"] * 10**6)
+    return Load(lambda: caller.call("GET", next(paths)), pause=pause)
+
+
+def run(stack: Stack, faults: Sequence[Fault], timeout: float = 90, patient: bool = False) -> Watch:
+    """Make the faults at once; their alerts and no others fire, are sent or held back, and end.
+
+    Raises: AssertionError or ServiceError that says what fired instead.
+    """
+    fires = {name for fault in faults for name in fault.fires}
+    inhibited = {name for fault in faults for name in fault.inhibited}
+    before = stack.firing()  # budgets that still burn
+    watch = Watch(stack)
+    with ExitStack() as made:
+        for fault in faults:
+            made.enter_context(fault.make(stack))
+        watch.until(fires, timeout)
+        sent = fires - inhibited
+        wait_until(lambda: sent <= stack.receiver.names("vibebox", "firing"), 30, POLL)
+        wait_until(lambda: bool(watch.look()) and inhibited <= watch.suppressed, 30, POLL)
+    watch.until_over({name for fault in faults for name in fault.resolves(patient)}, timeout)
+    also = {name for fault in faults for name in fault.also} | MACHINE | before
+    unexpected = set(watch.seconds) - fires - also
+    if unexpected:
+        raise ServiceError(f"{unexpected} fired as well:\n{watch}")
+    return watch
