@@ -33,7 +33,7 @@ def _completed(context: click.Context, _parameter: click.Parameter, incomplete: 
 
 @click.group()
 def ext() -> None:
-    """Install, list and remove extensions of VS Code in an environment."""
+    """Install, list and remove extensions of VS Code."""
 
 
 @ext.command()

@@ -18,7 +18,10 @@ _KIND = "vscode_server"
 @as_json
 @connected
 def vscode(api: "Api", environment: str, as_json: bool) -> None:
-    """Show where the VS Code server of an environment is, and its password; start one if needed."""
+    """Show where the VS Code server is, and its password.
+
+    One that is not there yet is started.
+    """
     found = naming.find(api, environment)
     session = _living(api, found) or _started(api, found)
     connection = api.get(f"/sessions/{session['id']}/connection")
