@@ -1,24 +1,12 @@
 """What is done to a service, and the alerts that have to follow: these and no others."""
 
-import contextlib
-import os
-import signal
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
 
-import psycopg2
-from websockets.exceptions import InvalidStatus
-
-from tests.end_to_end.alerts.load import Caller, Load
+from tests.end_to_end.alerts import harm
 from tests.end_to_end.alerts.stack import Stack
-from tests.end_to_end.sockets import opened
-from tests.engine.images import commit
-from tests.services.programs import wait_until
 
-ENVIRONMENTS = "vibebox_environments"
 Make = Callable[[Stack], AbstractContextManager[None]]
 LASTING = "BudgetBurn"
 """Alerts that last by design: their short windows are of half an hour to six hours."""
@@ -53,223 +41,40 @@ def burning(objective: str) -> frozenset[str]:
     return alerts(f"{objective}BudgetBurnFast", f"{objective}BudgetBurnSlow")
 
 
-def _token(stack: Stack) -> str:
-    return str(stack.api.tokens["access_token"])
-
-
-@contextmanager
-def passwords_guessed(stack: Stack) -> Iterator[None]:
-    """Two clients sign in with wrong passwords, as often as they can up to 40 times a second."""
-    caller = Caller(stack.server.port)
-    wrong = {"email": "ada@example.org", "password": "not her password"}
-    with Load(lambda: caller.call("POST", "/api/v1/auth/login", wrong), clients=2, pause=0.04):
-        yield
-
-
-@contextmanager
-def service_stopped(stack: Stack) -> Iterator[None]:
-    """Master and workers stand still: connections are accepted, nothing is answered."""
-    stack.server.suspend()
-    try:
-        yield
-    finally:
-        stack.server.resume()
-
-
-@contextmanager
-def workers_killed(stack: Stack) -> Iterator[None]:
-    """One worker after the other is killed, as the kernel does when it is short of memory."""
-    workers = len(stack.server.worker_pids())
-    for _ in range(6):
-        # The newest one, so that the others go on serving.
-        killed = stack.server.worker_pids()[-1]
-        os.kill(killed, signal.SIGKILL)
-        wait_until(partial(_replaced, stack, killed, workers), 30)
-    yield
-
-
-def _replaced(stack: Stack, gone: int, workers: int) -> bool:
-    pids = stack.server.worker_pids()
-    return gone not in pids and len(pids) == workers
-
-
-@contextmanager
-def interpreter_held(stack: Stack) -> Iterator[None]:
-    """Native code keeps the interpreter's lock of one worker after the other."""
-    caller = Caller(stack.server.port)
-    with Load(lambda: caller.call("GET", "/hold/250"), clients=1, pause=0.15):
-        yield
-
-
-@contextmanager
-def database_gone(stack: Stack) -> Iterator[None]:
-    """Connections to the database are refused, and clients go on asking."""
-    caller = Caller(stack.server.port, _token(stack))
-    assert stack.proxy is not None
-    stack.proxy.down()
-    try:
-        with Load(lambda: caller.call("GET", "/api/v1/auth/me"), clients=6):
-            yield
-    finally:
-        stack.proxy.up()
-
-
-@contextmanager
-def table_slow(stack: Stack) -> Iterator[None]:
-    """A look at the teams takes the database 5 to 7 s, and more ask than there are threads."""
-    rename = "ALTER TABLE teams RENAME TO teams_themselves"
-    pause = "(SELECT pg_sleep(5.2 + 2 * random())) p"
-    view = f"CREATE VIEW teams AS SELECT t.* FROM {pause}, teams_themselves t"
-    back = ("DROP VIEW teams", "ALTER TABLE teams_themselves RENAME TO teams")
-    caller = Caller(stack.server.port, _token(stack), timeout=120)
-    clients = 1 + round(stack.server.metric("vibebox_worker_threads", state="total"))
-    _execute(stack.database_url, rename, view)
-    try:
-        with Load(lambda: caller.call("GET", "/api/v1/teams"), clients=clients):
-            yield
-    finally:
-        _execute(stack.database_url, *back)
-
-
-def _execute(url: str, *statements: str) -> None:
-    connection = psycopg2.connect(url.replace("+psycopg2", ""), connect_timeout=5)
-    try:
-        with connection, connection.cursor() as cursor:
-            for statement in statements:
-                cursor.execute(statement)
-    finally:
-        connection.close()
-
-
-@contextmanager
-def engine_gone(stack: Stack) -> Iterator[None]:
-    """Docker Engine is not there, and a user starts an environment all the same."""
-    environment = stack.api.create("unlucky", "busybox:latest")
-    caller = Caller(stack.server.port, _token(stack))
-    start = f"/api/v1/environments/{environment}/start"
-    with Load(lambda: caller.call("POST", start), pause=0.2):
-        yield
-    stack.api.call("DELETE", f"/environments/{environment}")
-
-
-@contextmanager
-def sockets_opened(stack: Stack) -> Iterator[None]:
-    """As many WebSockets are opened as the service takes."""
-    environment = stack.api.create("watched", "busybox:latest")
-    limit = stack.server.metric("vibebox_websocket_connections_limit")
-
-    def full() -> bool:
-        # Which worker takes it is the kernel's choice: a full one refuses.
-        with contextlib.suppress(InvalidStatus):
-            path = f"/environments/{environment}/status/stream"
-            sockets.enter_context(opened(stack.api, path))
-        return stack.server.metric("vibebox_websocket_connections") >= limit
-
-    with ExitStack() as sockets:
-        wait_until(full, 30)
-        yield
-    stack.api.call("DELETE", f"/environments/{environment}")
-
-
-@contextmanager
-def memory_filled(stack: Stack) -> Iterator[None]:
-    """The service gets a memory limit, and one worker fills it."""
-    used = int(stack.server.metric("vibebox_process_proportional_memory_bytes"))
-    limit = used + (400 << 20)
-    with _confined(stack, "memory", {"memory.limit_in_bytes": limit}):
-        Caller(stack.server.port).call("GET", f"/fill/{(int(limit * 0.95) - used) >> 20}")
-        yield
-
-
-@contextmanager
-def cpu_burned(stack: Stack) -> Iterator[None]:
-    """The service may use half a core, and requests that compute take all of it."""
-    caller = Caller(stack.server.port)
-    limits = {"cpu.cfs_period_us": 100_000, "cpu.cfs_quota_us": 50_000}
-    with _confined(stack, "cpu", limits), Load(lambda: caller.call("GET", "/burn/100")):
-        yield
-
-
-@contextmanager
-def _confined(stack: Stack, controller: str, limits: dict[str, int]) -> Iterator[None]:
-    """Put the service into a control group of its own (version 1) with these limits."""
-    root = Path("/sys/fs/cgroup") / controller
-    group = root / f"vibebox-alerts-{stack.server.pid}"
-    group.mkdir()
-    try:
-        for name, value in limits.items():
-            (group / name).write_text(str(value))
-        for pid in [stack.server.pid, *stack.server.worker_pids()]:
-            (group / "cgroup.procs").write_text(str(pid))
-        yield
-    finally:
-        for member in (group / "cgroup.procs").read_text().split():
-            (root / "cgroup.procs").write_text(member)
-        wait_until(lambda: _removed(group), 10)
-
-
-@contextmanager
-def containers_harmed(stack: Stack) -> Iterator[None]:
-    """Six containers run out of memory; one is paused behind a record that nobody can mend."""
-    assert stack.engine is not None
-    raw = stack.engine.client()
-    greedy = commit(raw, stack.engine, "sleep 2; exec tail /dev/zero")
-    steady = stack.api.create("steady", stack.engine.busybox)
-    ids = [stack.api.create(f"greedy-{n}", greedy, memory_limit_mb=32) for n in range(6)]
-    for environment in (steady, *ids):
-        assert stack.api.act(environment, "start").status_code == 200
-    wait_until(lambda: stack.server.metric(ENVIRONMENTS, status="error") == len(ids), 60, 0.5)
-    connection = psycopg2.connect(stack.database_url.replace("+psycopg2", ""), connect_timeout=5)
-    try:
-        connection.cursor().execute("SELECT 1 FROM environments FOR UPDATE")
-        raw.pause(f"vibebox-{steady}")
-        yield
-    finally:
-        connection.close()
-    for environment in ids:
-        stack.api.call("DELETE", f"/environments/{environment}")
-
-
-def _removed(group: Path) -> bool:
-    with contextlib.suppress(OSError):
-        group.rmdir()
-    return not group.exists()
-
-
 GUESSED = Fault(
-    passwords_guessed,
+    harm.passwords_guessed,
     alerts("PossibleBruteForceAttack", "HighAuthFailureRate"),
     alerts("HighAuthFailureRate"),
 )
-STOPPED = Fault(service_stopped, alerts("ServiceDown"))
-KILLED = Fault(workers_killed, alerts("WorkersDying"))
-HELD = Fault(interpreter_held, alerts("HighEventLoopLag"))
+STOPPED = Fault(harm.service_stopped, alerts("ServiceDown"))
+KILLED = Fault(harm.workers_killed, alerts("WorkersDying"))
+HELD = Fault(harm.interpreter_held, alerts("HighEventLoopLag"))
 ENGINE = Fault(
-    engine_gone,
+    harm.engine_gone,
     alerts("HighDockerFailureRate", "NoRunningEnvironments") | burning("Availability"),
     alerts("AvailabilityBudgetBurnSlow"),
 )
 SOCKETS = Fault(
     # To open one, there must be an environment; nobody starts it.
-    sockets_opened,
+    harm.sockets_opened,
     alerts("HighWebSocketConnections"),
     also=alerts("NoRunningEnvironments"),
 )
-MEMORY = Fault(memory_filled, alerts("HighMemoryUsage"))
+MEMORY = Fault(harm.memory_filled, alerts("HighMemoryUsage"))
 CPU = Fault(
-    cpu_burned,
+    harm.cpu_burned,
     alerts("HighCPUUsage"),
     # A service without CPU answers late, and a scrape may have to leave something out.
     also=alerts("MetricsCollectErrors", "HighAPILatency") | burning("Latency"),
 )
 DATABASE = Fault(
-    database_gone,
+    harm.database_gone,
     alerts("NotReady", "MetricsCollectErrors", "VeryHighAPIErrorRate", "HighAPIErrorRate")
     | burning("Availability"),
     alerts("HighAPIErrorRate", "AvailabilityBudgetBurnSlow"),
 )
 TABLE = Fault(
-    table_slow,
+    harm.table_slow,
     alerts(
         "VerySlowDatabaseQueries",
         "SlowDatabaseQueries",
@@ -281,14 +86,16 @@ TABLE = Fault(
     alerts("SlowDatabaseQueries", "HighAPILatency", "LatencyBudgetBurnSlow"),
 )
 CONTAINERS = Fault(
-    containers_harmed,
+    harm.containers_harmed,
     alerts("EnvironmentsKilledByMemory", "HighEnvironmentErrorRate", "EnvironmentStatusDrift"),
     # The one that runs is paused.
     also=alerts("NoRunningEnvironments"),
 )
 POOL = Fault(
-    table_slow,
+    harm.connections_taken,
     alerts("DatabasePoolExhausted"),
+    # Where all eight meet the same worker, they wait for each other, and a scrape for them.
+    also=alerts("MetricsCollectErrors") | burning("Latency"),
     env={"VIBEBOX_DB_POOL_SIZE": "2", "VIBEBOX_DB_POOL_MAX": "2"},
 )
 FAULTS: dict[str, Fault] = {
