@@ -7,8 +7,8 @@ BIN := $(VENV)/bin
 SOURCES := setup.cfg pyproject.toml constraints.txt
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-# The tests that need no service and share nothing run on all cores; the others two files at a time,
-# since each process brings services of its own.
+# The tests that need no service and share nothing run on all cores; the others three files at a time,
+# since each process brings services of its own, and waits for them half of its time.
 UNIT := not integration and not end_to_end
 
 # Compose 2 where it is there, else 1.29.
@@ -42,7 +42,7 @@ logs: ## Follow the logs of all services of `make up`; Ctrl-C stops it
 
 test: $(VENV)/.installed-dev ## Run every test; parts whose service is not installed are left out and named
 	$(BIN)/pytest --numprocesses auto -m "$(UNIT)" $(ARGS)
-	$(BIN)/pytest --numprocesses 2 --dist loadfile -m "not ($(UNIT))" $(ARGS)
+	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder -m "not ($(UNIT))" $(ARGS)
 
 test-unit: $(VENV)/.installed-dev ## Run the tests that need no service, on all cores
 	$(BIN)/pytest --numprocesses auto -m "$(UNIT)" $(ARGS)
