@@ -7,15 +7,15 @@ BIN := $(VENV)/bin
 SOURCES := setup.cfg pyproject.toml constraints.txt
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-# The tests that need no service and share nothing run on all cores; the others three files at a time,
-# since each process brings services of its own, and waits for them half of its time.
+# The tests that need no service and share nothing run on all cores; the others two files at a time,
+# since each process brings services of its own. The longest files come first (tests/conftest.py).
 UNIT := not integration and not end_to_end
 
 # Compose 2 where it is there, else 1.29.
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
 .DEFAULT_GOAL := help
-.PHONY: help run up demo down logs test test-unit test-services check format generate lock benchmark console-assets clean
+.PHONY: help run up demo down logs test test-full test-unit test-services check format generate lock benchmark console-assets clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -42,10 +42,13 @@ logs: ## Follow the logs of all services of `make up`; Ctrl-C stops it
 
 test: $(VENV)/.installed-dev ## Run every test; parts whose service is not installed are left out and named
 	$(BIN)/pytest --numprocesses auto -m "$(UNIT)" $(ARGS)
-	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder -m "not ($(UNIT))" $(ARGS)
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not ($(UNIT))" $(ARGS)
 
 test-unit: $(VENV)/.installed-dev ## Run the tests that need no service, on all cores
 	$(BIN)/pytest --numprocesses auto -m "$(UNIT)" $(ARGS)
+
+test-full: ## Run every test, and the long ones at their full size (see tests/sizes.py)
+	FULL=true $(MAKE) test
 
 test-services: ## Install PostgreSQL, Docker Engine, a registry, Prometheus, Alertmanager, Redis, nginx, a browser (Debian, as root)
 	scripts/install-test-services

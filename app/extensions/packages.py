@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from app.errors import InvalidInputError
 
 PART = r"[A-Za-z0-9][A-Za-z0-9-]{0,98}"
-VERSION = r"[0-9]+\.[0-9]+\.[0-9]+(?:[-+][A-Za-z0-9.+-]{1,40})?"
+VERSION = r"[0-9]{1,10}\.[0-9]{1,10}\.[0-9]{1,10}(?:[-+][A-Za-z0-9.+-]{1,31})?"
+"""At most 64 characters, as many as are kept of it."""
 REFERENCE = rf"^{PART}\.{PART}(@{VERSION})?$"
 """How an extension is named: publisher.name, and a version where it matters."""
 

@@ -14,6 +14,7 @@ from tests.services.alertmanager import Alertmanager
 from tests.services.docker_engine import DockerEngine
 from tests.services.postgresql import PostgreSQL
 from tests.services.prometheus import Prometheus
+from tests.sizes import size
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(400)]
 
@@ -37,14 +38,15 @@ def test_harm_to_processes_and_a_missing_engine(
 ) -> None:
     # The service does not know this engine; it is what mounts the control groups that limit memory.
     assert docker_engine.pid
-    inside = [faults.SOCKETS, faults.MEMORY, faults.HELD, faults.GUESSED, faults.ENGINE]
+    inside = [faults.SOCKETS, faults.HELD, faults.GUESSED]
+    inside += size([], [faults.MEMORY, faults.ENGINE])
     with Stack(tmp_path, workers=5, threads=2) as stack:
         follow(stack, inside, [faults.KILLED], [faults.STOPPED])
 
 
 def test_harm_to_the_database(tmp_path: Path, postgresql: PostgreSQL) -> None:
     with Stack(tmp_path, postgresql=postgresql, threads=4) as stack:
-        follow(stack, [faults.TABLE], [faults.DATABASE])
+        follow(stack, *size([], [[faults.TABLE]]), [faults.DATABASE])
 
 
 def test_harm_to_containers(

@@ -19,10 +19,11 @@ from tests.end_to_end.families.coverage import STATEMENTS
 from tests.end_to_end.random_inputs import series
 from tests.services.programs import wait_until
 from tests.services.web import MIGRATE, ROOT, UNLIMITED
+from tests.sizes import size
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 
-IN_PROCESS, OVER_SOCKETS = 90_000, 10_000
+IN_PROCESS, OVER_SOCKETS = size(15_000, 90_000), size(5_000, 10_000)
 PIPELINED, CLIENTS = 50, 4
 MOST_LINES = 15_000
 LABELS = re.compile(r'method="([^"]*)",route="([^"]*)",status_code="(\d+)"')

@@ -1,4 +1,4 @@
-"""Two hundred terminals on two workers: they echo, the rest goes on, and all is given back."""
+"""A crowd of terminals on two workers: they echo, the rest goes on, and all is given back."""
 
 import os
 import re
@@ -24,11 +24,13 @@ from tests.services.host_image import import_host_image, missing_programs
 from tests.services.postgresql import PostgreSQL
 from tests.services.programs import wait_until
 from tests.services.web import WebServer
+from tests.sizes import size
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(600)]
 
-TERMINALS, WORKERS, THREADS = 200, 2, 134
-"""A quarter of the threads, 34, always serves requests; 100 are left for WebSockets."""
+WORKERS = 2
+TERMINALS, THREADS = size((40, 27), (200, 134))
+"""A quarter of a worker's threads, 34 of 134, always serves requests; 100 are for WebSockets."""
 POOLED = 15
 """Five connections to the database, and ten to the engine: far from one for each terminal."""
 SECONDS = 5
@@ -163,7 +165,7 @@ def crowd(api: Api, sessions: list[str], number: int = TERMINALS) -> Crowd:
     return Crowd(api.url, api.tokens["access_token"], sessions, number)
 
 
-def test_two_hundred_terminals(server: WebServer, api: Api, docker_engine: DockerEngine) -> None:
+def test_a_crowd_of_terminals(server: WebServer, api: Api, docker_engine: DockerEngine) -> None:
     with docker_engine.client() as client:
         image = import_host_image(client)
     environment = api.create("one", image, memory_limit_mb=4096, cpu_limit=2)
@@ -175,7 +177,7 @@ def test_two_hundred_terminals(server: WebServer, api: Api, docker_engine: Docke
 
 
 def _all_is_given_back(api: Api, server: WebServer, environment: str) -> None:
-    """Two hundred look at one tmux, and go; the workers hold what they held before."""
+    """All look at one tmux, and go; the workers hold what they held before."""
     tmux = new_sessions(api, environment, "tmux", 1)
     before = settled(server)
     with crowd(api, tmux) as people:
@@ -200,7 +202,7 @@ def _all_is_given_back(api: Api, server: WebServer, environment: str) -> None:
 
 
 def _the_rest_goes_on(api: Api, server: WebServer, environment: str) -> None:
-    """Two hundred shells at work, requests meanwhile, and the end of the service."""
+    """A shell for each at work, requests meanwhile, and the end of the service."""
     alone = measured(api, server, SECONDS)
     with crowd(api, new_sessions(api, environment, "shell", TERMINALS)) as people:
         print("in shells of their own:", people.do("open"))

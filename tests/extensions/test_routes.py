@@ -59,7 +59,21 @@ def test_what_is_asked_for_waits(asking: Asking) -> None:
 
 @pytest.mark.parametrize(
     "reference",
-    ["python", "a.b.c", "a.b@", "a.b@latest", "a.b@1.0", "-a.b", "a.--force", "a b.c", "a.b\n", ""],
+    [
+        *(
+            "python",
+            "a.b.c",
+            "a.b@",
+            "a.b@latest",
+            "a.b@1.0",
+            "-a.b",
+            "a.--force",
+            "a b.c",
+            "a.b\n",
+            "",
+        ),
+        f"a.b@1.0.{'0' * 80}",  # more than is kept of it
+    ],
 )
 def test_impossible_name_is_refused(asking: Asking, reference: str) -> None:
     problem = assert_problem(asking.install(reference), 422, "invalid-input")

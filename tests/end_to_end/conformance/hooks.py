@@ -20,6 +20,7 @@ _BEYOND_SCHEMA = (
     "than or equal to 1970-",  # there is no bound of a date-time
     "than or equal to 2261-",
     "may be named once",  # one member of each of the ports
+    "is no .vsix",  # what is in a file
 )
 _NOT_THERE = (
     "template-not-found",
