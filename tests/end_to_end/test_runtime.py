@@ -203,5 +203,6 @@ def test_exits_by_reason(
     assert server.metric(EXITS) == 0
     act(server)
 
+    server.wait_live()  # until new workers have booted, requests wait for them
     wait_until(lambda: server.metric(EXITS, reason=reason) == times, 30)
     assert server.metric(EXITS) == times

@@ -115,6 +115,12 @@ def _under_load(stack: Stack, prometheus: Prometheus) -> Seen:
         PATIENCE,
     )
     stack.hang_up()
+    # A worker finds that a client has gone when it looks at the socket again.
+    prometheus.wait_for(
+        substituted(query_of("api-performance", "WebSocket connections")),
+        lambda found: [value for _, value in found] == [0],
+        PATIENCE,
+    )
     _scraped(prometheus)
     whole = Window.since(prometheus, start)
     return Seen(prometheus, steps, moves(record, slowly), durations, whole, sockets)
