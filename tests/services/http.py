@@ -8,7 +8,7 @@ import requests
 def get(
     url: str,
     params: Mapping[str, str] | None = None,
-    timeout: float = 10,
+    timeout: float = 30,
     headers: Mapping[str, str] | None = None,
 ) -> requests.Response:
     """GET the URL over a connection of its own, never through a proxy of the environment."""
