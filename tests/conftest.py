@@ -23,6 +23,7 @@ from tests.services.redis import Redis
 from tests.services.registry import Registry
 from tests.services.scratch import sweep
 from tests.services.web import ROOT, WebServer
+from tests.sizes import FULL
 
 SERVICE_SETTINGS = (
     "DATABASE_URL",
@@ -64,11 +65,15 @@ def pytest_sessionstart() -> None:
     sweep()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that may take longest, so that none of them is left to run alone.
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is only done in full; begin with the files that may take longest.
 
-    How long that is stands at each test already: its time-out.
+    Else one of those would be left to run alone. How long they may take stands at each test
+    already: its time-out.
     """
+    left_out = [item for item in items if item.get_closest_marker("full") and not FULL]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
     longest: dict[Path, float] = {}
     for item in items:
         mark = item.get_closest_marker("timeout")

@@ -1,7 +1,8 @@
-"""How much of a long test is done: a part of it in every run, the whole with FULL=true.
+"""How much of the long tests is done: a part in every run, everything with FULL=true.
 
-`make test-full` runs the whole, for which a change of what it holds is the occasion. The gate has
-20 minutes; there is nothing that only the whole tests, but it tests it longer or in more ways.
+The gate has 20 minutes and two cores, and everything takes three times that. What is marked `full`
+(whole stacks, storms, crowds) is left out there, and what has a `size` is smaller. `make test-full`
+does all of it: before a release, and with each change of what those tests hold.
 """
 
 import os

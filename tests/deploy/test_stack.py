@@ -14,7 +14,7 @@ from tests.services import http
 from tests.services.docker_engine import DockerEngine
 from tests.services.programs import wait_until
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.full, pytest.mark.end_to_end, pytest.mark.timeout(500)]
 REFUSED = 7
 MAY_BE_EMPTY = ("ALERTS", "slo_budget")
 """What has no series while all is well, or before there is any history."""

@@ -33,13 +33,13 @@ def follow(stack: Stack, *rounds: Sequence[Fault]) -> None:
             print(run(stack, together))
 
 
+@pytest.mark.full
 def test_harm_to_processes_and_a_missing_engine(
     tmp_path: Path, docker_engine: DockerEngine
 ) -> None:
     # The service does not know this engine; it is what mounts the control groups that limit memory.
     assert docker_engine.pid
-    inside = [faults.SOCKETS, faults.HELD, faults.GUESSED]
-    inside += size([], [faults.MEMORY, faults.ENGINE])
+    inside = [faults.SOCKETS, faults.MEMORY, faults.HELD, faults.GUESSED, faults.ENGINE]
     with Stack(tmp_path, workers=5, threads=2) as stack:
         follow(stack, inside, [faults.KILLED], [faults.STOPPED])
 
@@ -49,6 +49,7 @@ def test_harm_to_the_database(tmp_path: Path, postgresql: PostgreSQL) -> None:
         follow(stack, *size([], [[faults.TABLE]]), [faults.DATABASE])
 
 
+@pytest.mark.full
 def test_harm_to_containers(
     tmp_path: Path, postgresql: PostgreSQL, docker_engine: DockerEngine
 ) -> None:

@@ -16,11 +16,10 @@ from tests.services.docker_engine import DockerEngine
 from tests.services.postgresql import PostgreSQL
 from tests.services.programs import wait_until
 from tests.services.web import WebServer
-from tests.sizes import size
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.full, pytest.mark.end_to_end, pytest.mark.timeout(400)]
 
-OPERATIONS = size(150, 500)
+OPERATIONS = 500
 THREADS = 6
 WORKERS = 4
 SEED = int(os.environ.get("CHAOS_SEED", "1"))

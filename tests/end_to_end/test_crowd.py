@@ -24,12 +24,11 @@ from tests.services.host_image import import_host_image, missing_programs
 from tests.services.postgresql import PostgreSQL
 from tests.services.programs import wait_until
 from tests.services.web import WebServer
-from tests.sizes import size
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.full, pytest.mark.end_to_end, pytest.mark.timeout(600)]
 
 WORKERS = 2
-TERMINALS, THREADS = size((40, 27), (200, 134))
+TERMINALS, THREADS = 200, 134
 """A quarter of a worker's threads, 34 of 134, always serves requests; 100 are for WebSockets."""
 POOLED = 15
 """Five connections to the database, and ten to the engine: far from one for each terminal."""
@@ -214,8 +213,7 @@ def _the_rest_goes_on(api: Api, server: WebServer, environment: str) -> None:
         time.sleep(2)
         idle = (switches(server) - before) / (time.monotonic() - begun)
         print(f"all idle: {idle:.0f} times a second a thread wakes up")
-        # The service itself wakes up 40 times; terminals that look twice a second would do it 160.
-        assert idle < size(100, TERMINALS), "far from once a second for each"
+        assert idle < TERMINALS, "far from once a second for each"
 
         people.begin(f"echo {SECONDS + 1}")
         among = measured(api, server, SECONDS)

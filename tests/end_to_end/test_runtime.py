@@ -17,13 +17,12 @@ from tests.end_to_end.counters import Watch, shown
 from tests.services import http
 from tests.services.programs import wait_until
 from tests.services.web import Sample, WebServer
-from tests.sizes import size
 
 pytestmark = pytest.mark.end_to_end
 
 WORKERS, THREADS = 4, 4
 # Each replaces all workers three times over: with the two reloads before, 104 are replaced.
-ROUNDS = size(3, 8)
+ROUNDS = 8
 SLOTS = {"master", *(f"web-{number}" for number in range(WORKERS))}
 CPU = "vibebox_process_cpu_seconds_total"
 EXITS = "vibebox_worker_exits_total"
@@ -150,6 +149,7 @@ def value_files(server: WebServer) -> tuple[Counter[str], int]:
 
 
 @pytest.mark.timeout(400)
+@pytest.mark.full
 def test_a_hundred_replaced_workers_leave_nothing_behind(server: WebServer) -> None:
     load(server, 1)
     started = time.monotonic()

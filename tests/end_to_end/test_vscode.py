@@ -145,6 +145,7 @@ def test_server_that_cannot_be_started(api: Api, image: str, docker_engine: Dock
     assert sessions(api, environment)["vscode_server"]["status"] == "terminated"
 
 
+@pytest.mark.full
 def test_sessions_come_with_a_start_and_go_unused(
     server: WebServer, api: Api, image: str, agent: Agent, docker_engine: DockerEngine
 ) -> None:
@@ -220,6 +221,7 @@ def test_extensions(
     assert server.metric(INSTALLATIONS, status="failure") == 2
 
 
+@pytest.mark.full
 def test_installation_that_a_killed_agent_left_is_done_once(
     server: WebServer, api: Api, agent: Agent, docker_engine: DockerEngine
 ) -> None:

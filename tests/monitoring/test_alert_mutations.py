@@ -54,7 +54,7 @@ def _with(rules: list[Rule], index: int, key: str, value: str) -> list[Rule]:
 def test_tests_notice_every_change(name: str, tmp_path: Path) -> None:
     require("Prometheus", Prometheus.installed())
     rules, document = material(name)
-    changes = list(changed_rules(rules))[:: size(3, 1)]
+    changes = list(changed_rules(rules))[:: size(6, 1)]
 
     def survives(number: int) -> bool:
         changed = changes[number][1]

@@ -177,6 +177,7 @@ def scrape(directory: Path) -> dict[str, float]:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.full
 def test_a_million_increments_in_a_storm_of_kills(directory: Path) -> None:
     begun = time.monotonic()
     storm = Storm(directory, Ledger())
