@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import SecretStr
@@ -22,18 +21,11 @@ from app.authorization import (
 from app.environments import ports, pull_rows
 from app.errors import EnvironmentNameTakenError, InvalidInputError
 from app.fields import MAX_VARIABLES
+from app.paging import Page
 from app.projects.personal import personal_project
 from app.quotas.checks import Checks
 from app.secret_values import SecretValues
 from app.storage import Database, Environment, EnvironmentStatus, Project, new_id
-
-
-@dataclass(frozen=True)
-class Page:
-    """A page of environments; `total` counts all that match."""
-
-    items: list[Environment]
-    total: int
 
 
 class Records:
@@ -87,7 +79,7 @@ class Records:
         status: EnvironmentStatus | None,
         limit: int,
         offset: int,
-    ) -> Page:
+    ) -> Page[Environment]:
         """Return a page, newest first. Raises: as `Environments.list`."""
         visible = select(Project.id).where(readable_projects(identity))
         wanted: ColumnElement[bool] = Environment.project_id.in_(visible)

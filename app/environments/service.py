@@ -8,16 +8,17 @@ from app.engine import ContainerStats
 from app.environments.changes import Changes
 from app.environments.events import Events, EventStream
 from app.environments.operations import Operations
-from app.environments.records import Page, Records
+from app.environments.records import Records
 from app.environments.status_stream import StatusStream
 from app.environments.waiting import Waiting
 from app.errors import InvalidInputError
 from app.fields import DEFAULT_VOLUME_PATH
+from app.paging import Page
 from app.storage import Environment, EnvironmentStatus, PullPolicy
 from app.templates import Template, Templates
 from app.websockets.channel import Channel
 
-__all__ = ["Environments", "Limits", "Page"]
+__all__ = ["Environments", "Limits"]
 
 
 class Limits:
@@ -96,7 +97,7 @@ class Environments:
         status: EnvironmentStatus | None = None,
         limit: int,
         offset: int,
-    ) -> Page:
+    ) -> Page[Environment]:
         """Return a page of the environments that the caller sees, newest first.
 
         Raises: ProjectNotFoundError, PermissionDeniedError.

@@ -4,7 +4,6 @@ What is asked for is recorded, and holds for every container that the environmen
 """
 
 import threading
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import delete, func, select
@@ -15,6 +14,7 @@ from app import audit
 from app.authorization import Action, Identity, environment_for
 from app.errors import ExtensionConflictError, ExtensionNotFoundError
 from app.extensions import packages
+from app.paging import Page
 from app.storage import (
     Database,
     Environment,
@@ -27,14 +27,6 @@ from app.storage import (
 )
 
 _BUSY = (ExtensionState.INSTALLING, ExtensionState.UNINSTALLING)
-
-
-@dataclass(frozen=True)
-class ExtensionPage:
-    """A page of extensions; `total` counts all that match."""
-
-    items: list[Extension]
-    total: int
 
 
 class Extensions:
@@ -80,7 +72,7 @@ class Extensions:
         *,
         limit: int,
         offset: int,
-    ) -> ExtensionPage:
+    ) -> Page[Extension]:
         """Return a page, oldest first. Raises: EnvironmentNotFoundError, PermissionDeniedError."""
         wanted = Extension.environment_id == environment_id
         if state is not None:
@@ -91,7 +83,7 @@ class Extensions:
             page = select(Extension).where(wanted).order_by(Extension.created_at, Extension.id)
             items = list(session.scalars(page.limit(limit).offset(offset)))
             session.expunge_all()
-        return ExtensionPage(items, total or 0)
+        return Page(items, total or 0)
 
     def get(self, identity: Identity, environment_id: str, extension_id: str) -> Extension:
         """Return one. Raises: ExtensionNotFoundError, and as `list`."""

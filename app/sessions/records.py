@@ -1,13 +1,12 @@
 """The rows of sessions, and who may see them."""
 
-from dataclasses import dataclass
-
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from app.authorization import Action, Identity, environment_for
 from app.environments.session_rows import ended, living
 from app.errors import EnvironmentNotFoundError, SessionConflictError, SessionNotFoundError
+from app.paging import Page
 from app.processes import Presence
 from app.storage import (
     Database,
@@ -20,14 +19,6 @@ from app.storage import (
 ENDED = "The session has ended; start another one."
 _TAKEN = "This shell has its terminal already; start another one, or use tmux."
 _NO_TERMINAL = "A VS Code server has no terminal of its own; open its connection_url."
-
-
-@dataclass(frozen=True)
-class SessionPage:
-    """A page of sessions; `total` counts all that match."""
-
-    items: list[EnvironmentSession]
-    total: int
 
 
 class SessionRecords:
@@ -67,7 +58,7 @@ class SessionRecords:
         *,
         limit: int,
         offset: int,
-    ) -> SessionPage:
+    ) -> Page[EnvironmentSession]:
         """Return a page, newest first. Raises: EnvironmentNotFoundError, PermissionDeniedError."""
         wanted = EnvironmentSession.environment_id == environment_id
         if status is not None:
@@ -81,7 +72,7 @@ class SessionRecords:
             page = select(EnvironmentSession).where(wanted).order_by(*newest)
             items = list(session.scalars(page.limit(limit).offset(offset)))
             session.expunge_all()
-        return SessionPage(items, total or 0)
+        return Page(items, total or 0)
 
     def claim(self, found: EnvironmentSession) -> None:
         """Take a terminal of the session: of a shell there is one. Raises: SessionConflictError."""

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from app.authorization import Action, Identity, environment_for
 from app.engine import Engine
 from app.errors import SessionConflictError
+from app.paging import Page
 from app.processes import Presence
 from app.sessions import programs, vscode
 from app.sessions.looks import SessionLooks
-from app.sessions.records import ENDED, SessionPage, SessionRecords
+from app.sessions.records import ENDED, SessionRecords
 from app.sessions.starting import Starting, audit_session
 from app.sessions.terminal import TerminalTalk
 from app.storage import Database, EnvironmentSession, SessionStatus, SessionType
@@ -56,7 +57,7 @@ class Sessions:
         *,
         limit: int,
         offset: int,
-    ) -> SessionPage:
+    ) -> Page[EnvironmentSession]:
         """Return a page, newest first. Raises: EnvironmentNotFoundError, PermissionDeniedError."""
         return self._records.list(identity, environment_id, status, limit=limit, offset=offset)
 
