@@ -12,9 +12,10 @@ from http import HTTPStatus
 from docker.errors import APIError, DockerException
 from requests import RequestException
 from requests.exceptions import Timeout
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
+from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as UrllibTimeoutError
 
+from app.engine.transport import NotConnectedError
 from app.errors import (
     ContainerNotFoundError,
     EngineConflictError,
@@ -45,13 +46,6 @@ _NO_EXECUTABLE = re.compile(
     r".*(executable file not found|no such file or directory|permission denied|is a directory)",
     re.DOTALL,
 )
-_NOT_CONNECTED = (
-    ConnectTimeoutError,
-    NewConnectionError,
-    ConnectionRefusedError,
-    FileNotFoundError,
-    BlockingIOError,  # the backlog of the unix socket is full
-)
 
 
 @contextmanager
@@ -73,7 +67,7 @@ def translate(error: Exception, image: str | None = None) -> EngineError:
             "VibeBox is not allowed to use the socket of Docker Engine; "
             "the operator gives its user access to DOCKER_HOST."
         )
-    if any(isinstance(cause, _NOT_CONNECTED) for cause in causes):
+    if any(isinstance(cause, NotConnectedError) for cause in causes):
         return EngineUnreachableError()
     if any(isinstance(cause, TimeoutError | Timeout | UrllibTimeoutError) for cause in causes):
         return EngineTimeoutError()

@@ -14,7 +14,7 @@ from requests import PreparedRequest
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection
-from urllib3.exceptions import ConnectTimeoutError
+from urllib3.exceptions import HTTPError
 
 from app.engine.deadline import remaining
 from app.errors import EngineUnreachableError
@@ -41,6 +41,10 @@ def parse_host(host: str) -> Address:
         "DOCKER_HOST is not an address this release can use; the operator sets it to "
         "unix:///path/to/docker.sock or tcp://host:port."
     )
+
+
+class NotConnectedError(HTTPError):
+    """No connection to the engine came about: nothing was sent, so nothing was changed."""
 
 
 class Vigil(Protocol):
@@ -82,7 +86,7 @@ class DeadlineSocket(socket.socket):
 
 
 def dial(address: Address) -> DeadlineSocket:
-    """Connect to the engine within the current deadline."""
+    """Connect to the engine within the current deadline. Raises NotConnectedError."""
     timeout = remaining()
     try:
         plain = (
@@ -90,9 +94,9 @@ def dial(address: Address) -> DeadlineSocket:
             if isinstance(address, str)
             else socket.create_connection(address, timeout=timeout)
         )
-    except TimeoutError as error:
-        # Told apart from a read time-out: nothing was sent, so nothing was changed.
-        raise ConnectTimeoutError("no connection to Docker Engine in time") from error
+    except OSError as error:
+        # Whatever the reason: networks have more of them than can be named one by one.
+        raise NotConnectedError("no connection to Docker Engine") from error
     connected = DeadlineSocket(plain.family, plain.type, plain.proto, fileno=plain.detach())
     connected.settimeout(timeout)
     return connected

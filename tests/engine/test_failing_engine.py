@@ -233,6 +233,14 @@ def test_refusing_socket_is_unreachable(
         call(_door(f"unix://{path}"))
 
 
+def test_socket_of_another_kind_is_unreachable(tmp_path: Path) -> None:
+    path = tmp_path / "docker.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bound:
+        bound.bind(str(path))
+        with without_leaks(), pytest.raises(EngineUnreachableError, match="nothing was changed"):
+            _door(f"unix://{path}").ping()
+
+
 def test_missing_socket_is_unreachable(tmp_path: Path) -> None:
     with without_leaks(), pytest.raises(EngineUnreachableError):
         _door(f"unix://{tmp_path}/docker.sock").ping()

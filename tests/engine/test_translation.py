@@ -5,9 +5,10 @@ from docker.errors import APIError, DockerException
 from requests import Response
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import ReadTimeout
-from urllib3.exceptions import ConnectTimeoutError, ProtocolError
+from urllib3.exceptions import ProtocolError
 
 from app.engine.translation import translate
+from app.engine.transport import NotConnectedError
 from app.errors import (
     ContainerNotFoundError,
     EngineConflictError,
@@ -73,22 +74,7 @@ def test_answer_becomes_our_error(status: int, message: str, expected: type[Engi
 
 
 TRANSPORT = {
-    "refused": (
-        RequestsConnectionError(ProtocolError("aborted", ConnectionRefusedError())),
-        EngineUnreachableError,
-    ),
-    "no-socket": (
-        RequestsConnectionError(ProtocolError("aborted", FileNotFoundError())),
-        EngineUnreachableError,
-    ),
-    "backlog-full": (
-        RequestsConnectionError(ProtocolError("aborted", BlockingIOError())),
-        EngineUnreachableError,
-    ),
-    "connect-timeout": (
-        RequestsConnectionError(ConnectTimeoutError("late")),
-        EngineUnreachableError,
-    ),
+    "not-connected": (NotConnectedError("no connection"), EngineUnreachableError),
     "reset": (
         RequestsConnectionError(ProtocolError("aborted", ConnectionResetError())),
         EngineUnreachableError,
@@ -106,8 +92,8 @@ def test_transport_error_becomes_ours(error: Exception, expected: type[EngineErr
 
 def test_only_a_failed_connection_says_that_nothing_was_changed() -> None:
     lost = translate(RequestsConnectionError(ProtocolError("aborted", ConnectionResetError())))
-    refused = translate(RequestsConnectionError(ProtocolError("x", ConnectionRefusedError())))
-    assert "nothing was changed" in refused.detail
+    never = translate(NotConnectedError("no connection"))
+    assert "nothing was changed" in never.detail
     assert "nothing was changed" not in lost.detail
 
 
