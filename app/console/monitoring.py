@@ -16,12 +16,13 @@ from app.errors import VibeBoxError
 DEADLINE = 2.0
 """Seconds that all three questions may take together."""
 
+# One Prometheus watches many services: job is ours, as in monitoring/prometheus.
+_OURS = 'job="vibebox-backend"'
 QUERIES = {
-    "request_rate": "sum(rate(vibebox_http_requests_total[5m]))",
-    "latency_seconds": "histogram_quantile(0.95, "
-    "sum by (le) (rate(vibebox_http_request_duration_seconds_bucket[5m])))",
-    # One Prometheus watches many services: job is ours, as in monitoring/prometheus.
-    "alerts": 'ALERTS{alertstate="firing",job="vibebox-backend"}',
+    "request_rate": f"sum(rate(vibebox_http_requests_total{{{_OURS}}}[5m]))",
+    "latency_seconds": "histogram_quantile(0.95, sum by (le) "
+    f"(rate(vibebox_http_request_duration_seconds_bucket{{{_OURS}}}[5m])))",
+    "alerts": f'ALERTS{{alertstate="firing",{_OURS}}}',
 }
 Received = Callable[[], Sequence[dict[str, Any]]]
 """Returns the alerts that were received and fire, or raises VibeBoxError."""

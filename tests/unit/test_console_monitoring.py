@@ -180,12 +180,16 @@ def test_alerts_of_a_real_prometheus(
     ours = {"severity": "page", "job": "vibebox-backend"}
     rule = {"alert": "AlwaysFiring", "expr": "vector(1)", "labels": ours}
     other = {"alert": "OfAnotherService", "expr": "vector(1)", "labels": {"job": "other"}}
-    rate = {
-        "record": "vibebox_http_requests_total",
-        "expr": "vector(time())",
-    }
+    rates = [
+        {
+            "record": "vibebox_http_requests_total",
+            "expr": f"vector({many} * time())",
+            "labels": {"job": job},
+        }
+        for job, many in (("vibebox-backend", 1), ("other", 1000))
+    ]
     rules = tmp_path / "rules.yml"
-    rules.write_text(json.dumps({"groups": [{"name": "x", "rules": [other, rule, rate]}]}))
+    rules.write_text(json.dumps({"groups": [{"name": "x", "rules": [other, rule, *rates]}]}))
     server = prometheus([], extra_config=f"rule_files: [{rules}]\n")
     asked = monitoring(server.url, deadline=10)
     wait_until(lambda: asked.read()["request_rate"] is not None and asked.read()["alerts"], 30)
