@@ -6,6 +6,7 @@ them where the environment has CI=true: a gate that silently tests less is no ga
 
 import gc
 import os
+import signal
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -61,8 +62,13 @@ def require(name: str, missing: str | None) -> None:
 
 
 def pytest_sessionstart() -> None:
-    """Clear away what a killed test run left behind."""
+    """Clear away what a killed test run left behind; let Ctrl-C be sent to what the tests start.
+
+    A run in a shell's background ignores it, and so would every child.
+    """
     sweep()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

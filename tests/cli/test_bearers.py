@@ -1,7 +1,7 @@
 """Trades of refresh tokens, where the real service does not act out what goes wrong."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -43,15 +43,6 @@ def bearer(store: Store, trades: Trades) -> LoginBearer:
     return LoginBearer(store, cast(Transport, trades))
 
 
-@pytest.fixture
-def ctrl_c() -> Iterator[None]:
-    """Let Ctrl-C interrupt, also where the tests run in the background and so ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_waits_until_the_new_tokens_are_stored(store: Store) -> None:
     def interrupted() -> Any:
         signal.raise_signal(signal.SIGINT)
