@@ -88,17 +88,17 @@ def on_starting(server):
     except (VibeBoxError, OSError) as error:
         print(f"VibeBox cannot start: {error}", file=sys.stderr)
         sys.exit(REFUSED)
-    _import_libraries()
+    _import_application()
     _log.info("starting", extra={"metrics_directory": str(_directory), "live_members": live})
 
 
-def _import_libraries():
-    """Load the large libraries once, so that workers share their memory and boot in a moment.
+def _import_application():
+    """Load all code once, so that workers share its memory and boot in a moment.
 
-    Ours are not among them: a reload brings new code of ours, a new library needs a restart.
+    Each worker builds the application for itself. A reload loads our code anew (see the top of
+    this file); a new library needs a restart or a binary upgrade.
     """
-    for name in ("argon2", "docker", "flask_openapi3", "prometheus_client", "sqlalchemy.orm"):
-        importlib.import_module(name)
+    importlib.import_module("app.factory")
 
 
 def _check_schema():
@@ -149,8 +149,9 @@ def pre_exec(server):
 
 @_never_raise
 def on_reload(server):
-    """Tell workers of the old code from those of the new."""
+    """Tell workers of the old code from those of the new, which is loaded before they fork."""
     server.exits.on_reload(server)
+    _import_application()
 
 
 @_never_raise

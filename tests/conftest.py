@@ -26,6 +26,8 @@ from tests.services.scratch import sweep
 from tests.services.web import ROOT, WebServer
 from tests.sizes import FULL
 
+pytest_plugins = ["tests.unit.application"]
+
 SERVICE_SETTINGS = (
     "DATABASE_URL",
     "DOCKER_HOST",

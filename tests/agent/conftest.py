@@ -11,10 +11,7 @@ from app.environments.facts import Facts
 from app.environments.installation import InstallationId
 from app.environments.truth import Truth
 from app.storage import Database, Environment, EnvironmentStatus, Project, User
-from tests.unit.conftest import database, database_url, engine, migrated_file
 from tests.unit.fakes import IMAGE, FakeEngine
-
-__all__ = ["database", "database_url", "engine", "migrated_file"]
 
 MakeRecord = Callable[..., str]
 

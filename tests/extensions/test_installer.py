@@ -25,7 +25,7 @@ from app.storage import (
     ExtensionState,
 )
 from tests.services.programs import wait_until
-from tests.unit.conftest import User, parts
+from tests.unit.application import User, parts
 from tests.unit.fakes import Failure, FakeEngine
 
 PENDING, INSTALLING = ExtensionState.PENDING, ExtensionState.INSTALLING

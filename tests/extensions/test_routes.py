@@ -10,7 +10,7 @@ from werkzeug.test import TestResponse
 
 from app.storage import AuditEntry, Extension, ExtensionPackage, ExtensionState
 from tests.services.code_server import package
-from tests.unit.conftest import User, parts
+from tests.unit.application import User, parts
 from tests.unit.support import assert_problem
 
 

@@ -19,7 +19,7 @@ from app.storage import (
     new_id,
     utc_now,
 )
-from tests.unit.conftest import User, parts
+from tests.unit.application import User, parts
 
 LONG_AGO = utc_now() - timedelta(hours=1)
 

@@ -11,7 +11,7 @@ from app.errors import EngineTimeoutError
 from app.sessions import SessionsOnStart
 from app.sessions.vscode import Server
 from app.storage import Database, Environment, EnvironmentSession, EnvironmentStatus
-from tests.unit.conftest import User, parts
+from tests.unit.application import User, parts
 from tests.unit.fakes import Failure, FakeEngine
 
 PORT = {"container_port": 13337, "host_port": 32768, "protocol": "tcp"}

@@ -22,7 +22,7 @@ from app.storage import (
     new_id,
     utc_now,
 )
-from tests.unit.conftest import User, parts
+from tests.unit.application import User, parts
 from tests.unit.fakes import Failure, FakeEngine
 
 IDLE = 100.0

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from tests.unit.conftest import User
+from tests.unit.application import User
 from tests.unit.support import PASSWORD, assert_problem, moved
 
 AUTH = "/api/v1/auth"

@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 
 from app.alerts import service
 from app.storage import Alert, utc_now
-from tests.unit.conftest import MakeApp, User, parts
+from tests.unit.application import MakeApp, User, parts
 from tests.unit.routes import ALERT
 from tests.unit.support import assert_problem
 

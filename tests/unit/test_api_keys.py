@@ -14,7 +14,7 @@ from app.accounts import seen
 from app.errors import StorageUnavailableError
 from app.storage import ApiKey, Database, utc_now
 from app.storage import User as Account
-from tests.unit.conftest import User, parts
+from tests.unit.application import User, parts
 from tests.unit.support import assert_problem, moved
 
 KEYS = "/api/v1/api-keys"

@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 from app import create_app
 from app.errors import SettingsError
 from app.settings import Settings, load_settings
-from tests.unit.conftest import User, sign_up
+from tests.unit.application import User, sign_up
 from tests.unit.support import PASSWORD, assert_problem, moved
 
 AUTH = "/api/v1/auth"

@@ -7,7 +7,7 @@ from flask.testing import FlaskClient
 from flask_openapi3 import OpenAPI
 
 from app.accounts.operators import set_operator
-from tests.unit.conftest import User, parts, sign_up
+from tests.unit.application import User, parts, sign_up
 from tests.unit.support import PASSWORD, assert_problem
 
 AUDIT = "/api/v1/audit"

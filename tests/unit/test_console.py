@@ -10,7 +10,7 @@ from flask_openapi3 import OpenAPI
 from werkzeug.test import TestResponse
 
 from app.console.assets import DIRECTORY, version
-from tests.unit.conftest import User, parts
+from tests.unit.application import User, parts
 from tests.unit.routes import CONSOLE, ID
 from tests.unit.support import ORIGIN, PASSWORD, assert_problem, moved
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.conftest import User
+from tests.unit.application import User
 from tests.unit.fakes import IMAGE, Failure, FakeEngine
 from tests.unit.support import assert_problem
 from tests.unit.test_environments import body, one

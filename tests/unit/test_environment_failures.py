@@ -10,7 +10,7 @@ from flask_openapi3 import OpenAPI
 from sqlalchemy import update
 
 from app.storage import Environment, EnvironmentStatus, utc_now
-from tests.unit.conftest import User, parts
+from tests.unit.application import User, parts
 from tests.unit.fakes import Failure, FakeEngine
 from tests.unit.support import assert_problem
 from tests.unit.test_environments import body, one

@@ -11,7 +11,7 @@ from app.engine import INSTANCE_LABEL
 from app.environments.installation import InstallationId
 from app.errors import EngineUnreachableError
 from app.storage import AuditEntry, Environment, utc_now
-from tests.unit.conftest import User, parts
+from tests.unit.application import User, parts
 from tests.unit.fakes import IMAGE, Failure, FakeEngine
 from tests.unit.support import assert_problem, moved
 from tests.unit.test_environments import ENVIRONMENTS, body, one

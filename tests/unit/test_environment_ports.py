@@ -9,7 +9,7 @@ from flask_openapi3 import OpenAPI
 from sqlalchemy import select
 
 from app.storage import Database, PortReservation
-from tests.unit.conftest import User
+from tests.unit.application import User
 from tests.unit.fakes import IMAGE, FakeEngine
 from tests.unit.support import assert_problem
 from tests.unit.test_environments import ENVIRONMENTS, body, one

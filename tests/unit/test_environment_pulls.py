@@ -17,7 +17,7 @@ from app.environments.pulls import Pulls
 from app.environments.waiting import recalled
 from app.errors import ImagePullError, PortTakenError
 from app.storage import Environment, ImagePull, PullStatus, utc_now
-from tests.unit.conftest import User, parts
+from tests.unit.application import User, parts
 from tests.unit.fakes import Failure, FakeEngine
 from tests.unit.support import assert_problem, moved
 from tests.unit.test_environments import body, one

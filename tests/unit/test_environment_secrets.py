@@ -18,7 +18,7 @@ from app.logging import JsonFormatter
 from app.secret_values import SecretValues, new_key
 from app.settings import Settings
 from app.storage import Database, Environment
-from tests.unit.conftest import User, parts
+from tests.unit.application import User, parts
 from tests.unit.fakes import IMAGE, FakeEngine
 from tests.unit.support import assert_problem
 from tests.unit.test_environments import ENVIRONMENTS, body, one

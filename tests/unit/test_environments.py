@@ -8,7 +8,7 @@ from flask_openapi3 import OpenAPI
 from sqlalchemy import text
 from werkzeug.test import TestResponse
 
-from tests.unit.conftest import User, parts
+from tests.unit.application import User, parts
 from tests.unit.fakes import FIRST_FREE_PORT, IMAGE, FakeEngine
 from tests.unit.routes import WITH_ID
 from tests.unit.support import assert_problem, moved

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from app.accounts.schemas import Email
 from app.fields import Cpus, Moment
-from tests.unit.conftest import User
+from tests.unit.application import User
 from tests.unit.support import assert_problem
 
 

@@ -15,7 +15,7 @@ from app._version import __version__
 from app.errors import StorageUnavailableError
 from app.lifecycle import Lifecycle
 from app.storage import Database
-from tests.unit.conftest import parts
+from tests.unit.application import parts
 from tests.unit.fakes import Failure, FakeEngine
 
 MakeApp = Callable[..., OpenAPI]

@@ -9,7 +9,7 @@ from app.logs.cursors import Order, decode, encode
 from app.logs.lines import Line, line_of
 from app.storage import Database
 from tests.logs.support import portion, store
-from tests.unit.conftest import User, parts
+from tests.unit.application import User, parts
 from tests.unit.support import assert_problem
 
 SECOND = 1_000_000_000

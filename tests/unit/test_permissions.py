@@ -25,7 +25,7 @@ from app.authorization import (
 from app.errors import VibeBoxError
 from app.storage import EnvironmentSession, Extension, SessionStatus, SessionType, new_id
 from tests.services.code_server import package
-from tests.unit.conftest import User, parts
+from tests.unit.application import User, parts
 from tests.unit.fakes import IMAGE
 from tests.unit.routes import EVERYWHERE, Route
 from tests.unit.support import ORIGIN, PASSWORD

@@ -14,7 +14,7 @@ from flask_openapi3 import OpenAPI
 from app.components import EXTENSION
 from app.logging import JsonFormatter
 from app.openapi import MAX_BODY_BYTES
-from tests.unit.conftest import User, parts
+from tests.unit.application import User, parts
 from tests.unit.routes import EVERYWHERE, GUARDED, ROUTES, UNKNOWN, WITH_BODY, WITH_ID
 from tests.unit.support import assert_problem
 

@@ -13,7 +13,7 @@ from app.errors import ProjectNotFoundError, QuotaExceededError
 from app.quotas import Checks
 from app.quotas.checks import Limits
 from app.storage import Environment, EnvironmentStatus, Project
-from tests.unit.conftest import User, parts, sign_up
+from tests.unit.application import User, parts, sign_up
 from tests.unit.fakes import IMAGE
 from tests.unit.support import assert_problem
 

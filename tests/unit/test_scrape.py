@@ -19,7 +19,7 @@ from app.telemetry.catalogue import collect_duration, create_expected
 from app.telemetry.exposition import Exposition
 from app.telemetry.inventory import Inventory
 from tests.services.programs import wait_until
-from tests.unit.conftest import User, parts
+from tests.unit.application import User, parts
 from tests.unit.support import moved
 
 SCRAPE = "/health/metrics"

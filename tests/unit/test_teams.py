@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from tests.unit.conftest import User, sign_up
+from tests.unit.application import User, sign_up
 from tests.unit.support import assert_problem
 
 TEAMS, PROJECTS = "/api/v1/teams", "/api/v1/projects"

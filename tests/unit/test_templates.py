@@ -11,7 +11,7 @@ from flask_openapi3 import OpenAPI
 from app.errors import SettingsError
 from app.settings import load_settings
 from app.templates import load
-from tests.unit.conftest import User
+from tests.unit.application import User
 from tests.unit.fakes import IMAGE
 from tests.unit.support import assert_problem
 from tests.unit.test_environments import ENVIRONMENTS, body, one

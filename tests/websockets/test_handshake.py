@@ -17,7 +17,7 @@ from werkzeug.test import TestResponse
 from app.errors import InvalidTokenError
 from app.slots import Slots, long_requests
 from app.storage import SocketTicket, utc_now
-from tests.unit.conftest import Client, MakeApp, User, parts
+from tests.unit.application import Client, MakeApp, User, parts
 from tests.unit.support import assert_problem, moved
 from tests.websockets.support import Peer
 

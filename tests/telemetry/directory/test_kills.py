@@ -148,6 +148,10 @@ def count_for_ever(directory: Path, ledger: Ledger, slot: int) -> None:
             time.sleep(0.0005)
 
 
+def counted(ledger: Ledger, slots: int) -> int:
+    return sum(ledger[slot] for slot in range(slots))
+
+
 def hits(directory: Path) -> float:
     """The counter as a scrape shows it, which leaves out a file that is just being made."""
     total = 0.0
@@ -172,7 +176,8 @@ def test_scrapers_never_see_a_counter_fall_while_members_are_killed(directory: P
     watchers = [fork(lambda: watch(directory, until)) for _ in range(3)]
     writers: list[int] = []
     slots = 0
-    while time.monotonic() < until:
+    # A starved machine takes longer over as much.
+    while time.monotonic() < until or slots <= 10 or counted(ledger, slots) <= 1000:
         while len(writers) < 3:
             writers.append(fork(lambda slot=slots: count_for_ever(directory, ledger, slot)))  # type: ignore[misc]
             slots += 1
@@ -187,8 +192,7 @@ def test_scrapers_never_see_a_counter_fall_while_members_are_killed(directory: P
 
     assert [ended_by(pid) for pid in watchers] == [0, 0, 0]
     absorb(directory)
-    done = sum(ledger[slot] for slot in range(slots))
-    assert slots > 10 and done > 1000
+    done = counted(ledger, slots)
     assert done <= hits(directory) <= done + slots
     left = [name for name in names(directory) if not name.endswith(".bad")]
     assert left == [left[0], "manifest.json"]

@@ -1,4 +1,4 @@
-"""The application of each test: fresh, on a SQLite file of its own, with a Docker in memory."""
+"""The application of tests, as fixtures: fresh, on a SQLite file, with a Docker in memory."""
 
 import shutil
 import threading
