@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 
 from docker.errors import APIError
+from requests.exceptions import JSONDecodeError
 
 from app.engine.calls import EngineCalls, checked
 from app.engine.containers import (
@@ -120,7 +121,14 @@ class DockerEngine(Files, Images, Streams, Terminals, Volumes, EngineCalls):
     def stats(self, container: str) -> ContainerStats:
         """See `Engine.stats`; the engine takes its two samples a second apart."""
         with self._call(self._query_timeout + _SAMPLE_SECONDS) as client:
-            return container_stats(client.stats(checked(container), stream=False))
+            try:
+                answer = client.stats(checked(container), stream=False)
+            except JSONDecodeError as error:
+                if error.doc:
+                    raise
+                # 200 and an empty body: it was removed while it was measured (20.10).
+                raise ContainerNotFoundError from error
+            return container_stats(answer)
 
     def remove(self, container: str) -> None:
         """See `Engine.remove`."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -126,6 +127,21 @@ def test_stats_tell_what_is_used(door: DockerEngine, launch: Launch) -> None:
     assert second.network_rx_bytes >= 0 and second.block_write_bytes >= 0
     assert first.read_at < second.read_at
     assert abs(second.read_at.timestamp() - time.time()) < 60
+
+
+def test_container_removed_while_it_is_measured_is_not_found(
+    door: DockerEngine, launch: Launch
+) -> None:
+    error: BaseException | None = None
+    with ThreadPoolExecutor(1) as pool:
+        for _ in range(5):  # a busy engine may remove it only after both samples
+            container = launch("sleep 60")
+            measured = pool.submit(door.stats, container)
+            time.sleep(0.3)
+            door.remove(container)
+            if error := measured.exception():
+                break
+    assert isinstance(error, ContainerNotFoundError)
 
 
 def test_stats_leave_page_cache_out(door: DockerEngine, running: str) -> None:
