@@ -1,4 +1,4 @@
-"""What an expression of PromQL reads and keeps, from its syntax tree."""
+"""What an expression of a rule or a runbook reads, beside what the service has."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,41 +6,37 @@ from typing import Any
 import promql_parser as promql
 
 from app.telemetry.catalogue import FAMILIES
+from tests.monitoring import syntax
 from tests.monitoring.rules import RECORDS
+from tests.monitoring.syntax import Node
 
 PROMETHEUS_ITS_OWN = ("up", "scrape_duration_seconds")
 TARGET_LABELS = {"job", "instance"}
 _PARTS = ("bucket", "sum", "count")
 
 
-def parse(expression: str) -> Any:
+def parse(expression: str) -> Node:
     """Return the syntax tree; ValueError where it is no PromQL."""
     return promql.parse(expression)
 
 
-def nodes(tree: Any) -> Iterator[Any]:
+def nodes(tree: Node) -> Iterator[Node]:
     """Yield the node and all below it."""
-    yield tree
-    for name in ("lhs", "rhs", "expr", "vector_selector"):
-        below = getattr(tree, name, None)
-        if below is not None:
-            yield from nodes(below)
-    for argument in getattr(tree, "args", None) or ():
-        yield from nodes(argument)
+    return (node for node, _ in syntax.walk(tree))
 
 
-def selectors(tree: Any) -> list[Any]:
+def selectors(tree: Node) -> list[Node]:
     """Return the selectors of series."""
-    return [node for node in nodes(tree) if isinstance(node, promql.VectorSelector)]
+    return [node for node, _ in syntax.selectors(tree)]
 
 
-def calls(tree: Any, *names: str) -> list[Any]:
+def calls(tree: Node, *names: str) -> list[Node]:
     """Return the calls of these functions."""
     found = [node for node in nodes(tree) if isinstance(node, promql.Call)]
     return [node for node in found if node.func.name in names]
 
 
-def binaries(tree: Any, *operators: str) -> list[Any]:
+def binaries(tree: Node, *operators: str) -> list[Node]:
     """Return the operations with these operators."""
     found = [node for node in nodes(tree) if isinstance(node, promql.BinaryExpr)]
     return [node for node in found if str(node.op) in operators]
@@ -78,7 +74,7 @@ BUCKETS: dict[str, list[float]] = {
 }
 
 
-def unknown_names(tree: Any) -> Iterator[str]:
+def unknown_names(tree: Node) -> Iterator[str]:
     """Yield what is wrong with the series, labels and label values that an expression names."""
     for selector in selectors(tree):
         known = SERIES.get(selector.name)
@@ -93,25 +89,6 @@ def unknown_names(tree: Any) -> Iterator[str]:
                 yield f"{matcher.name} is never {matcher.value}"
 
 
-def kept_labels(tree: Any) -> set[str]:
+def kept_labels(tree: Node) -> frozenset[str]:
     """Return the labels that every result of an expression has."""
-    if isinstance(tree, promql.AggregateExpr):
-        return set(tree.modifier.labels) if tree.modifier else set()
-    if isinstance(tree, promql.VectorSelector):
-        return set(SERIES.get(str(tree.name), ()))
-    if isinstance(tree, promql.BinaryExpr):
-        return _of_both(tree)
-    if isinstance(tree, promql.Call):
-        # The labels of an absent series are those that were asked for.
-        if tree.func.name == "absent":
-            return {matcher.name for matcher in selectors(tree)[0].matchers.matchers}
-        dropped = {"le"} if tree.func.name == "histogram_quantile" else set()
-        return kept_labels(tree.args[-1]) - dropped
-    below = getattr(tree, "expr", None) or getattr(tree, "vector_selector", None)
-    return kept_labels(below) if below is not None else set()
-
-
-def _of_both(tree: Any) -> set[str]:
-    if str(tree.op) == "or":
-        return kept_labels(tree.lhs) & kept_labels(tree.rhs)
-    return kept_labels(tree.lhs) or kept_labels(tree.rhs)
+    return syntax.labels(tree, {name: frozenset(known) for name, known in SERIES.items()})

@@ -7,7 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from grafana_foundation_sdk.models import units
 
-from tests.monitoring.boards import promql
+from tests.monitoring.boards.promql import parsed
+from tests.monitoring.syntax import selectors
 
 Json = dict[str, Any]
 Complaints = Iterator[str]
@@ -119,8 +120,8 @@ def _broken_explore(panel: Json, url: str) -> Complaints:
     if pane["datasource"] != "${datasource}" or len(pane["queries"]) != len(panel["targets"]):
         yield "Explore would show something else"
     for query, target in zip(pane["queries"], panel["targets"], strict=False):
-        here = [found.name for found, _ in promql.selectors(promql.parsed(target["expr"]))]
-        there = [found.name for found, _ in promql.selectors(promql.parsed(query["expr"]))]
+        here = [found.name for found, _ in selectors(parsed(target["expr"]))]
+        there = [found.name for found, _ in selectors(parsed(query["expr"]))]
         if here != there:
             yield f"Explore would show {there}"
 

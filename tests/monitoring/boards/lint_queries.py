@@ -4,13 +4,15 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from tests.monitoring import syntax
 from tests.monitoring.boards import promql
 from tests.monitoring.boards.known import TARGET_LABELS, labels_by_name, samples
-from tests.monitoring.boards.promql import VARIABLES, aggregation, function, selectors
+from tests.monitoring.boards.promql import VARIABLES
+from tests.monitoring.syntax import aggregation, function, selectors
 
 Json = dict[str, Any]
 Complaints = Iterator[str]
-Rule = Callable[[Json, Json, promql.Node], Complaints]
+Rule = Callable[[Json, Json, syntax.Node], Complaints]
 """Takes the panel, the target and its parsed query."""
 
 _RATES = ("rate", "increase")
@@ -26,27 +28,27 @@ def parses(target: Json) -> Complaints:
         yield f"does not parse: {error}"
 
 
-def selectors_carry_the_choice(_panel: Json, target: Json, query: promql.Node) -> Complaints:
+def selectors_carry_the_choice(_panel: Json, target: Json, query: syntax.Node) -> Complaints:
     """Every selector takes the jobs and instances chosen; a recorded one has jobs only."""
     for selector, _ in selectors(query):
         wanted = {"job": VARIABLES["job"], "instance": VARIABLES["instance"]}
         if selector.name in samples() and samples()[selector.name].sort == "recorded":
             del wanted["instance"]
-        found = {label: value for label, op, value in promql.matchers(selector) if op == "Re"}
+        found = {label: value for label, op, value in syntax.matchers(selector) if op == "Re"}
         if missing := [label for label in wanted if found.get(label) != wanted[label]]:
             yield f"{selector.name} is selected without {', '.join(missing)}"
     if VARIABLES["job"] in target["expr"]:
         yield "names a job of its own"
 
 
-def metrics_and_labels_are_known(_panel: Json, _target: Json, query: promql.Node) -> Complaints:
+def metrics_and_labels_are_known(_panel: Json, _target: Json, query: syntax.Node) -> Complaints:
     """Metric, labels and values stand in the catalogue, or Prometheus makes them."""
     for selector, above in selectors(query):
         sample = samples().get(selector.name)
         if sample is None:
             yield f"{selector.name} is not known"
             continue
-        for label, operator, value in promql.matchers(selector):
+        for label, operator, value in syntax.matchers(selector):
             if label in TARGET_LABELS:
                 continue
             if label not in sample.labels:
@@ -57,11 +59,11 @@ def metrics_and_labels_are_known(_panel: Json, _target: Json, query: promql.Node
         has = labels_by_name()[selector.name] | made
         for node in above:
             if aggregation(node):
-                for label in sorted(promql.grouped_by(node) - has):
+                for label in sorted(syntax.grouped_by(node) - has):
                     yield f"{selector.name} has no label {label} to aggregate by"
 
 
-def counters_stand_under_rate(_panel: Json, _target: Json, query: promql.Node) -> Complaints:
+def counters_stand_under_rate(_panel: Json, _target: Json, query: syntax.Node) -> Complaints:
     """Counters rise for ever: only how fast says something. Gauges go up and down: never."""
     for selector, above in selectors(query):
         sort = samples()[selector.name].sort if selector.name in samples() else None
@@ -72,7 +74,7 @@ def counters_stand_under_rate(_panel: Json, _target: Json, query: promql.Node) -
             yield f"{selector.name} is a gauge and under {function(above[-2])}"
 
 
-def database_counts_are_never_summed(_panel: Json, _target: Json, query: promql.Node) -> Complaints:
+def database_counts_are_never_summed(_panel: Json, _target: Json, query: syntax.Node) -> Complaints:
     """Each instance tells the same number: a sum would multiply it."""
     for selector, above in selectors(query):
         if selector.name in samples() and samples()[selector.name].sort == "database":
@@ -81,7 +83,7 @@ def database_counts_are_never_summed(_panel: Json, _target: Json, query: promql.
                 yield f"{selector.name} is read with {nearest or 'no aggregation'}, not max"
 
 
-def ranges_are_grafanas(_panel: Json, target: Json, _query: promql.Node) -> Complaints:
+def ranges_are_grafanas(_panel: Json, target: Json, _query: syntax.Node) -> Complaints:
     """Ranges follow the width of the picture, or in a snapshot the time shown."""
     allowed = ("$__rate_interval", "$__range") if target["instant"] else ("$__rate_interval",)
     for found in _RANGES.findall(re.sub(r'"[^"]*"', "", target["expr"])):
@@ -89,29 +91,29 @@ def ranges_are_grafanas(_panel: Json, target: Json, _query: promql.Node) -> Comp
             yield f"range [{found}] is none of {', '.join(allowed)}"
 
 
-def buckets_make_quantiles(_panel: Json, _target: Json, query: promql.Node) -> Complaints:
+def buckets_make_quantiles(_panel: Json, _target: Json, query: syntax.Node) -> Complaints:
     """histogram_quantile(q, sum by (le, …) (rate(…))), and buckets nowhere else."""
     for selector, above in selectors(query):
         if selector.name not in samples() or samples()[selector.name].sort != "bucket":
             continue
         shape = [aggregation(node) or function(node) for node in above[-4:-1]]
         quantile = shape == ["histogram_quantile", "sum", "rate"]
-        if not quantile or "le" not in promql.grouped_by(above[-3]):
+        if not quantile or "le" not in syntax.grouped_by(above[-3]):
             yield f"{selector.name} is not under histogram_quantile(q, sum by (le) (rate()))"
 
 
-def sides_of_a_ratio_match(_panel: Json, _target: Json, query: promql.Node) -> Complaints:
+def sides_of_a_ratio_match(_panel: Json, _target: Json, query: syntax.Node) -> Complaints:
     """Series are divided by those with the same labels: else by nothing, or by themselves."""
-    for node, _ in promql.walk(query):
-        found = [promql.labels(side, labels_by_name()) for side in promql.quotient(node)]
+    for node, _ in syntax.walk(query):
+        found = [syntax.labels(side, labels_by_name()) for side in syntax.quotient(node)]
         if found and found[0] != found[1]:
             yield f"divides {sorted(found[0])} by {sorted(found[1])}"
 
 
-def legends_tell_series_apart(panel: Json, target: Json, query: promql.Node) -> Complaints:
+def legends_tell_series_apart(panel: Json, target: Json, query: syntax.Node) -> Complaints:
     """The labels of a legend survive the query, and no label of the result is left out of it."""
     shown = set(_LEGEND.findall(target["legendFormat"]))
-    has = promql.labels(query, labels_by_name())
+    has = syntax.labels(query, labels_by_name())
     if gone := shown - has:
         yield f"the legend shows {', '.join(sorted(gone))}, which the query drops"
     if panel["type"] != "table" and (hidden := has - shown):
