@@ -65,6 +65,12 @@ _HEADERS = {
     "429": _RETRY,
     "503": _RETRY,
 }
+_LOCATION = {
+    "Location": {
+        "description": "Where to look at what was made or is being done, if it has an address.",
+        "schema": {"type": "string", "format": "uri-reference"},
+    }
+}
 
 
 def new_app(import_name: str) -> OpenAPI:
@@ -179,6 +185,8 @@ def finish(app: OpenAPI) -> None:
         documented = operation["responses"].get(_VALIDATION_STATUS, {})
         if "application/json" in documented.get("content", {}):
             del operation["responses"][_VALIDATION_STATUS]
+        for status in {"201", "202"} & set(operation["responses"]):
+            operation["responses"][status]["headers"] = _LOCATION
         if operation.get("security"):
             operation["responses"].update(limited)
         if operation.get("parameters"):

@@ -137,6 +137,19 @@ def test_headers_of_errors_are_documented(
     assert response.status_code == 401 and named["401"] in response.headers
 
 
+@pytest.mark.parametrize(
+    "path", ["/api/v1/environments", "/api/v1/environments/{environment_id}/start"]
+)
+def test_address_of_what_was_made_is_documented(document: dict[str, Any], path: str) -> None:
+    responses = document["paths"][path]["post"]["responses"]
+    made = {
+        status
+        for status, response in responses.items()
+        if "Location" in response.get("headers", {})
+    }
+    assert made == {"201", "202"} & set(responses) != set()
+
+
 def test_schemas_hold_keywords_of_json_schema_only(document: dict[str, Any]) -> None:
     def keys(value: Any, inside: str = "") -> Iterator[str]:
         if isinstance(value, list):
