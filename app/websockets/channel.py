@@ -131,13 +131,15 @@ class Channel:
         """Wait for something to happen, for `seconds` at most, and do what is due.
 
         `watched` are other descriptors with the events of `poll()` to wait for; those that came
-        are returned. Without `read` the peer's messages wait.
+        are returned. Without `read` the peer's messages wait. The turn ends as soon as there is
+        room again, for nothing else may happen then.
         """
+        full = not self.room
         if self._goodbye.rung:
             self.close(CloseCode.GOING_AWAY, "the server is going away; connect again")
         self._keep_alive()
         self._flush()
-        if not self.open:
+        if not self.open or (full and self.room):
             return {}
         bell = self._goodbye.fileno()
         ready = self._poll(min(seconds, self._quiet()), {**(watched or {}), bell: _READABLE}, read)

@@ -4,7 +4,7 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 from websockets.frames import Opcode
@@ -170,6 +170,20 @@ def test_channel_that_waits_for_room_never_meets_the_bound(house: House) -> None
     assert most < MOST_PENDING // 2
     assert house.peer.messages() == [BLOCK] * 500
     assert house.peer.close == (1000, "")
+
+
+def test_turn_ends_when_there_is_room_again(house: House) -> None:
+    while house.channel.room:
+        house.channel.send(BLOCK)
+    house.connection.setblocking(False)
+    with suppress(BlockingIOError):
+        while house.connection.recv(65536):
+            pass
+    before = house.clock()
+    house.channel.turn(30)
+
+    assert house.channel.room
+    assert house.clock() - before < 15, "what waits for room is not woken by anything else"
 
 
 def test_reader_that_takes_nothing_is_cut_off(house: House) -> None:
