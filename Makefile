@@ -5,7 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # What an installation depends on: it is done again only when one of these changed.
 SOURCES := setup.cfg pyproject.toml constraints.txt
-PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint constraints.txt
+# Not compiled: Python does that for what it imports, and most is never imported.
+PIP := $(BIN)/pip --disable-pip-version-check install --quiet --no-compile --constraint constraints.txt
 
 # The tests that need no service and share nothing run on all cores; the others two files at a time,
 # since each process brings services of its own. The longest files come first (tests/conftest.py).
@@ -15,7 +16,7 @@ UNIT := not integration and not end_to_end
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
 .DEFAULT_GOAL := help
-.PHONY: help run up demo down logs test test-full test-unit test-services check format generate lock benchmark console-assets clean
+.PHONY: help run up demo down logs prepare test test-full test-unit test-services check format generate lock benchmark console-assets clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -52,6 +53,8 @@ test-full: ## Run every test, and the long ones at their full size (see tests/si
 
 test-services: ## Install PostgreSQL, Docker Engine, a registry, Prometheus, Alertmanager, Redis, nginx, a browser (Debian, as root)
 	scripts/install-test-services
+
+prepare: $(VENV)/.installed-dev ## Install VibeBox and what its tests and checks need into .venv
 
 check: $(VENV)/.installed-dev ## Lint, type check, and hold the architecture's import table
 	$(BIN)/ruff check
