@@ -172,17 +172,23 @@ class DockerEngine:
 
     def clear(self) -> None:
         """Remove all containers, volumes and networks; images stay."""
-        with contextlib.closing(self._connect()) as client:
-            self._remove_all(client)
+        try:
+            self._remove_all()
+        except requests.Timeout:
+            # 20.10 may stand still for minutes over a container that had hundreds of commands.
+            self.kill()
+            self.start()
+            self._remove_all()
 
-    def _remove_all(self, client: docker.APIClient) -> None:
-        for container in client.containers(all=True):
-            _ignore_missing(client.remove_container, container["Id"], force=True, v=True)
-        for volume in client.volumes()["Volumes"] or []:
-            _ignore_missing(client.remove_volume, volume["Name"], force=True)
-        for network in client.networks():
-            if network["Name"] not in ("bridge", "host", "none"):
-                _ignore_missing(client.remove_network, network["Id"])
+    def _remove_all(self) -> None:
+        with contextlib.closing(self._connect()) as client:
+            for container in client.containers(all=True):
+                _ignore_missing(client.remove_container, container["Id"], force=True, v=True)
+            for volume in client.volumes()["Volumes"] or []:
+                _ignore_missing(client.remove_volume, volume["Name"], force=True)
+            for network in client.networks():
+                if network["Name"] not in ("bridge", "host", "none"):
+                    _ignore_missing(client.remove_network, network["Id"])
 
     def close(self) -> None:
         """Stop the daemon and remove everything that belongs to it."""
