@@ -152,7 +152,7 @@ def test_taken_port_is_a_conflict(api: Api, docker_engine: DockerEngine) -> None
     assert api.act(second, "start").json()["status"] == "running"
 
 
-@pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("backend", [pytest.param("sqlite", marks=pytest.mark.full), "postgresql"])
 def test_four_workers_write_at_once(
     web_server: WebServerFactory, request: pytest.FixtureRequest, backend: str
 ) -> None:

@@ -18,6 +18,7 @@ from tests.services.http import get as http_get
 from tests.services.postgresql import PostgreSQL
 from tests.services.programs import wait_until
 from tests.services.web import ROOT, WebServer
+from tests.sizes import size
 
 pytestmark = pytest.mark.end_to_end
 
@@ -84,7 +85,7 @@ def server(web_server: WebServerFactory) -> WebServer:
 @pytest.mark.parametrize("kept_alive", [True, False], ids=["kept alive", "one by one"])
 def test_reload_under_load_fails_no_request(server: WebServer, kept_alive: bool) -> None:
     with Load(server.port, kept_alive=kept_alive) as load:
-        for _ in range(3):
+        for _ in range(size(1, 3)):
             old = server.worker_pids()
             time.sleep(0.5)
             server.signal(signal.SIGHUP)

@@ -77,6 +77,7 @@ def test_counts_go_on_through_a_binary_upgrade(web_server: WebServerFactory) -> 
     assert not watch.faults, "\n".join(watch.faults)
 
 
+@pytest.mark.full
 def test_counts_go_on_when_the_upgrade_is_taken_back(web_server: WebServerFactory) -> None:
     server = web_server(workers=WORKERS)
     await_workers(server, WORKERS)

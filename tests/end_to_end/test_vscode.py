@@ -174,6 +174,7 @@ def test_sessions_come_with_a_start_and_go_unused(
     assert "code-server" not in executed(docker_engine, environment, "ps")
 
 
+@pytest.mark.full
 def test_extensions(
     server: WebServer, api: Api, image: str, agent: Agent, docker_engine: DockerEngine
 ) -> None:
