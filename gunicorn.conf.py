@@ -48,6 +48,9 @@ bind = (
 )
 workers = _settings.web_concurrency
 worker_class = "app.worker.Worker"
+logger_class = "app.worker.Logger"
+# As many as the descriptors of the process leave room for (`app.worker.descriptors`), up to this.
+worker_connections = 4096
 threads = _settings.threads
 keepalive = _settings.keepalive
 timeout = _settings.request_timeout
@@ -175,14 +178,27 @@ def post_fork(server, worker):
 @_never_raise
 def post_worker_init(worker):
     """Start what runs beside the requests, now that this process is the worker."""
+    from app.worker.deadlines import Deadlines
+
     components = worker.wsgi.extensions["vibebox"]
     components.lifecycle.attach(worker, worker.server_started)
+    worker.refusals = components.refusals
+    worker.deadlines = Deadlines(
+        head=_settings.client_head_timeout,
+        stall=_settings.client_stall_timeout,
+        rate=_settings.client_min_rate,
+    )
     components.start()
     worker.when_stopping(components.sockets.close_all)
-    from app.telemetry.runtime import Runtime
+    from app.telemetry.runtime import Runtime, ServerReadings
 
-    threads = components.telemetry.scrapes.without(worker.busy_threads)
-    worker.runtime = Runtime("web", worker.place, threads=threads, sockets=worker.sockets)
+    readings = ServerReadings(
+        threads=components.telemetry.scrapes.without(worker.busy_threads),
+        queued=worker.queued_requests,
+        oldest=worker.oldest_request,
+        connections=worker.connections,
+    )
+    worker.runtime = Runtime("web", worker.place, server=readings, sockets=worker.sockets)
     worker.runtime.start()
 
 

@@ -8,6 +8,7 @@ The trace id of a caller's `traceparent` (W3C Trace Context, level 1) stands the
 import logging
 import re
 import uuid
+from typing import Any
 
 from flask import Flask, Response, request
 
@@ -23,6 +24,8 @@ _TRACEPARENT = re.compile(
     r"-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?P<more>-.*)?"
 )
 _PATH_SHOWN = 200
+_WORTH_TELLING = 0.001
+"""Seconds of a wait that stand in a line."""
 _log = logging.getLogger(__name__)
 
 
@@ -65,10 +68,21 @@ def _write_line(exchange: Exchange) -> None:
             "status": exchange.status,
             "duration_ms": round(exchange.seconds * 1000, 3),
         }
+        _add_unusual(exchange, fields)
         _log.log(level, "request", extra=fields)
         exchange.logged = True
     for variable in (request_id, trace_id, origin):
         variable.set("")
+
+
+def _add_unusual(exchange: Exchange, fields: dict[str, Any]) -> None:
+    """Add what most requests have nothing of: a wait for a thread, or for the client; a refusal."""
+    if exchange.queued >= _WORTH_TELLING:
+        fields["queue_ms"] = round(exchange.queued * 1000, 3)
+    if exchange.client_seconds >= _WORTH_TELLING:
+        fields["client_ms"] = round(exchange.client_seconds * 1000, 3)
+    if exchange.problem:
+        fields["problem"] = exchange.problem
 
 
 def _trace_of(parent: str) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from app.processes import Presence
     from app.projects.service import Projects
     from app.quotas.service import Quotas
+    from app.refusals import Refusals
     from app.sessions import Sessions
     from app.settings import Settings
     from app.storage import Database
@@ -36,6 +37,7 @@ class Components:
 
     settings: "Settings"
     lifecycle: "Lifecycle"
+    refusals: "Refusals"
     database: "Database"
     engine: "Engine"
     telemetry: "Telemetry"

@@ -67,6 +67,24 @@ class BodyTooLargeError(VibeBoxError):
     default_detail = "Send at most 1 MiB."
 
 
+class RequestTimeoutError(VibeBoxError):
+    """The client took too long to send its request."""
+
+    status = 408
+    slug = "request-timeout"
+    title = "The request took too long to arrive"
+    default_detail = "Send the request again, all of it without a pause."
+
+
+class IncompleteBodyError(VibeBoxError):
+    """The connection ended in the middle of the body."""
+
+    status = 400
+    slug = "incomplete-body"
+    title = "The request body is not complete"
+    default_detail = "The connection ended before all of the body had come; send it again."
+
+
 class InvalidInputError(VibeBoxError):
     """Fields of the request break a rule; `errors` holds one `{field, message}` for each."""
 
@@ -405,6 +423,72 @@ class ExtensionConflictError(VibeBoxError):
     status = 409
     slug = "extension-conflict"
     title = "The extension is in another state"
+
+
+# --- what no route is asked for: told by the server (`app.worker`) -----------------------------
+
+
+class MalformedRequestError(VibeBoxError):
+    """What was sent is no HTTP request."""
+
+    status = 400
+    slug = "malformed-request"
+    title = "This is no HTTP request"
+    default_detail = "Send a request as RFC 9112 has it."
+
+
+class UriTooLongError(VibeBoxError):
+    """The request line is longer than the server reads."""
+
+    status = 414
+    slug = "uri-too-long"
+    title = "The request line is too long"
+    default_detail = "Send a path and query of less than 4 kB."
+
+
+class HeadersTooLargeError(VibeBoxError):
+    """The headers are more, or longer, than the server reads."""
+
+    status = 431
+    slug = "headers-too-large"
+    title = "The request headers are too large"
+    default_detail = "Send at most 100 headers of at most 8 kB each, and 64 KiB of them in all."
+
+
+class ExpectationFailedError(VibeBoxError):
+    """The Expect header asks for something else than 100-continue."""
+
+    status = 417
+    slug = "expectation-failed"
+    title = "The expectation cannot be met"
+    default_detail = "Send no Expect header, or Expect: 100-continue."
+
+
+class ProxyForbiddenError(VibeBoxError):
+    """A PROXY line came from an address that may not send one."""
+
+    status = 403
+    slug = "proxy-forbidden"
+    title = "The PROXY protocol is not taken from here"
+    default_detail = "Send plain HTTP requests."
+
+
+class TransferCodingError(VibeBoxError):
+    """The body is coded in a way that the server does not know."""
+
+    status = 501
+    slug = "transfer-coding-unknown"
+    title = "The transfer coding is not known"
+    default_detail = "Send the body as it is, with a Content-Length, or in chunks."
+
+
+class HttpVersionError(VibeBoxError):
+    """The request is of another version of HTTP."""
+
+    status = 505
+    slug = "http-version-not-supported"
+    title = "This version of HTTP is not spoken here"
+    default_detail = "Speak HTTP/1.1."
 
 
 # --- storage ----------------------------------------------------------------------------------

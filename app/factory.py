@@ -30,6 +30,7 @@ from app.components import EXTENSION, Components
 from app.exchange import Exchanges
 from app.lifecycle import Lifecycle
 from app.processes import Presence
+from app.refusals import Refusals
 from app.resources import open_database, open_engine
 from app.settings import Settings
 from app.slots import long_requests
@@ -57,6 +58,7 @@ def build(settings: Settings) -> OpenAPI:
     app.extensions[EXTENSION] = Components(
         settings=settings,
         lifecycle=lifecycle,
+        refusals=Refusals(exchanges),
         database=database,
         engine=engine,
         telemetry=telemetry,

@@ -72,6 +72,27 @@ class Settings(BaseSettings):
         5, "Seconds that an idle connection stays open for its next request.", ge=0, le=300
     )
 
+    # How long clients may take.
+    client_head_timeout: float = _own(
+        10,
+        "Seconds that a client may take to send the head of a request; then 408.",
+        ge=1,
+        le=300,
+    )
+    client_stall_timeout: float = _own(
+        30,
+        "Seconds in which a client sends nothing of a body (then 408), or takes nothing of an "
+        "answer or a stream (then it is cut off).",
+        ge=1,
+        le=600,
+    )
+    client_min_rate: float = _own(
+        1024,
+        "Bytes a second that a client has to send of a body, or take of an answer, on average "
+        "over more than VIBEBOX_CLIENT_STALL_TIMEOUT.",
+        ge=1,
+    )
+
     # What it talks to.
     database_url: str = _shared(
         "DATABASE_URL",

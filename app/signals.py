@@ -51,6 +51,18 @@ websocket_message = _signals.signal(
     "websocket-message", doc="A message went over a WebSocket: direction (in, out), kind."
 )
 
+client_waited = _signals.signal(
+    "client-waited",
+    doc="A request or its answer had to wait for its client: phase (receive, send), seconds "
+    "(float).",
+)
+
+client_cut_off = _signals.signal(
+    "client-cut-off",
+    doc="A connection was ended although its client had not: reason (head, body or answer, with "
+    "which it took too long; room, which was needed).",
+)
+
 counted = _signals.signal(
     "counted",
     doc="Events whose number is kept in the database were stored: family (name of the metric), "

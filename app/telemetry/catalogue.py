@@ -50,6 +50,9 @@ ROLES = ("web", "agent")
 CPU_MODES = ("user", "system")
 GENERATIONS = ("0", "1", "2")
 THREAD_STATES = ("busy", "total")
+CLIENT_PHASES = ("receive", "send")
+CLIENT_STATES = ("idle", "receiving", "queued", "serving", "sending", "closing")
+CUT_OFF_REASONS = ("head", "body", "answer", "room")
 START_OUTCOMES = ("success", "user_error", "failure")
 ENVIRONMENT_EXIT_REASONS = tuple(ExitReason)
 LOG_STREAMS = tuple(LogStream)
@@ -67,18 +70,38 @@ http_requests = CounterFamily(
     "vibebox_http_requests_total",
     "HTTP requests answered.",
     _HTTP,
-    "each HTTP request when its response is finished, streamed and aborted ones too; route is the "
-    "URL rule or `unmatched`, status_code the one sent or intended; a WebSocket is its "
-    "handshake, 101",
+    "each HTTP request when its response is finished, streamed and aborted ones too, and what the "
+    "server refuses without asking the application; route is the URL rule or `unmatched`, "
+    "status_code the one sent or intended; a WebSocket is its handshake, 101",
     registry=registry,
 )
 http_request_duration = HistogramFamily(
     Histogram,
     "vibebox_http_request_duration_seconds",
-    "Time from the request to the end of its response.",
+    "Time of a request: its wait for a thread, and the work on it.",
     _HTTP,
-    "the same moment; handshakes of WebSockets are left out",
+    "the same moment; from when the whole request was there, without the time in which its client "
+    "was waited for; handshakes of WebSockets are left out",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+    registry=registry,
+)
+http_queue_wait = HistogramFamily(
+    Histogram,
+    "vibebox_http_queue_wait_seconds",
+    "Time that requests waited for a thread.",
+    {},
+    "each request but those of /health, when its response is finished; a part of its duration",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+    registry=registry,
+)
+http_client_wait = HistogramFamily(
+    Histogram,
+    "vibebox_http_client_wait_seconds",
+    "Time that clients took to send their requests and to take the answers.",
+    {"phase": CLIENT_PHASES},
+    "each request that was not there at once (receive), each answer that was not taken at once "
+    "(send); no part of the duration of a request",
+    buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
     registry=registry,
 )
 active_connections = GaugeFamily(
@@ -367,6 +390,53 @@ worker_threads = GaugeFamily(
     multiprocess_mode="livesum",
     registry=registry,
 )
+worker_queue_depth = GaugeFamily(
+    Gauge,
+    "vibebox_worker_queue_depth",
+    "Requests that wait inside the workers for a thread.",
+    {},
+    "each second",
+    multiprocess_mode="livesum",
+    registry=registry,
+)
+http_oldest_request = GaugeFamily(
+    Gauge,
+    "vibebox_http_oldest_request_seconds",
+    "How long a thread has served the oldest request.",
+    {},
+    "each second; streams, WebSockets and what waits for a start are left out",
+    multiprocess_mode="livemax",
+    registry=registry,
+)
+client_connections = GaugeFamily(
+    Gauge,
+    "vibebox_client_connections",
+    "Connections of clients over all workers.",
+    {"state": CLIENT_STATES},
+    "each second. idle: no request under way; receiving: a part of one has come; queued: it waits "
+    "for a thread; serving: a thread has it; sending: its client takes the answer; closing: the "
+    "client is to hang up",
+    multiprocess_mode="livesum",
+    registry=registry,
+)
+client_connections_limit = GaugeFamily(
+    Gauge,
+    "vibebox_client_connections_limit",
+    "Connections that the workers would hold at once.",
+    {},
+    "the same moments; less than the setting where a process may open few descriptors",
+    multiprocess_mode="livesum",
+    registry=registry,
+)
+clients_cut_off = CounterFamily(
+    Counter,
+    "vibebox_clients_cut_off_total",
+    "Connections that were ended because of their client.",
+    {"reason": CUT_OFF_REASONS},
+    "each. head, body: it took too long to send those; answer: to take the answer; room: there "
+    "were too many connections, and it had no request under way, or one that did not come",
+    registry=registry,
+)
 accept_queue_depth = GaugeFamily(
     Gauge,
     "vibebox_accept_queue_depth",
@@ -510,6 +580,7 @@ def create_expected() -> None:
         extension_installations,
         log_entries,
         websocket_messages,
+        clients_cut_off,
         collect_errors,
         worker_exits,
     ):
@@ -519,6 +590,8 @@ def create_expected() -> None:
         db_pool_size,
         db_pool_utilization,
         worker_threads,
+        worker_queue_depth,
+        client_connections,
         websocket_connections,
         websocket_connections_limit,
     ):
@@ -526,6 +599,8 @@ def create_expected() -> None:
     docker_operation_duration.create_all()
     environment_start_duration.create_all()
     gc_duration.create_all()
+    http_queue_wait.create_all()
+    http_client_wait.create_all()
     for family in FAMILIES:
         if any(values is not None for values in family.labels.values()):
             label_overflow.child(family.name)

@@ -5,12 +5,14 @@ from typing import Any
 from app import signals
 from app.telemetry.catalogue import (
     auth_attempts,
+    clients_cut_off,
     environment_drift,
     environment_exits,
     environment_start_duration,
     extension_installations,
     health_check_duration,
     health_check_up,
+    http_client_wait,
     log_entries,
     websocket_connections,
     websocket_connections_limit,
@@ -35,6 +37,8 @@ def connect() -> None:
     signals.websocket_opened.connect(_websocket_opened)
     signals.websocket_closed.connect(_websocket_closed)
     signals.websocket_message.connect(_websocket_message)
+    signals.client_waited.connect(_client_waited)
+    signals.client_cut_off.connect(_client_cut_off)
 
 
 def _authentication(_sender: Any, *, method: str, success: bool) -> None:
@@ -72,3 +76,11 @@ def _websocket_closed(_sender: Any, *, kind: str) -> None:
 
 def _websocket_message(_sender: Any, *, direction: str, kind: str) -> None:
     websocket_messages.child(direction, kind).inc()
+
+
+def _client_waited(_sender: Any, *, phase: str, seconds: float) -> None:
+    http_client_wait.child(phase).observe(seconds)
+
+
+def _client_cut_off(_sender: Any, *, reason: str) -> None:
+    clients_cut_off.child(reason).inc()

@@ -16,6 +16,7 @@ from app.telemetry.catalogue import (
     OTHER_METHOD,
     active_connections,
     api_errors,
+    http_queue_wait,
     http_request_duration,
     http_requests,
     label_overflow,
@@ -25,9 +26,15 @@ from app.telemetry.values import Value, store
 
 # The scrape must not find itself among the requests that it shows.
 SCRAPE_PATH = "/health/metrics"
+# Probes and scrapes have threads of their own: that they wait for none says nothing of the rest.
+_NOT_QUEUED = "/health"
 # What the router itself answers: no such path, another method's path, a missing slash.
 _UNMATCHED_STATUSES = (404, 405, 308)
+# What the server refuses before there is a route; a request without a method is of the OTHER.
+_REFUSED_STATUSES = (400, 408, 414, 431, 501, 505)
 _TIMEOUTS = (408, 504)
+# A transfer coding, a version of HTTP: the client's choice, whatever their class says.
+_NOT_SPOKEN = (501, 505)
 # Flask answers these beside the methods that a rule names. Nobody waits for their first failure,
 # and rows for every answer of every route would be a quarter of a scrape: made on first use.
 _IMPLIED = frozenset({"HEAD", "OPTIONS"})
@@ -39,7 +46,7 @@ EXEMPLAR_SECONDS = 1.0
 class _Handle:
     """The values that one kind of request adds to."""
 
-    __slots__ = ("_bounds", "_buckets", "_count", "_due", "_error", "_sum")
+    __slots__ = ("_bounds", "_buckets", "_count", "_due", "_error", "_queues", "_sum")
 
     def __init__(self, method: str, route: str, status: int, unhandled: bool) -> None:
         code = str(status)
@@ -54,6 +61,8 @@ class _Handle:
         if status >= 400:
             kind = error_type(status, unhandled)
             self._error = api_errors.child(kind, route, code)._value
+        refused = route == UNMATCHED and status in _REFUSED_STATUSES
+        self._queues = not route.startswith(_NOT_QUEUED) and not refused
 
     def record(self, exchange: Exchange) -> None:
         """Count a finished request."""
@@ -65,6 +74,8 @@ class _Handle:
             count.file.doubles[count.index] += 1.0
             bucket.file.doubles[bucket.index] += 1.0
             total.file.doubles[total.index] += seconds
+            if self._queues:
+                _note_wait(exchange.queued)
             if error is not None:
                 error.file.doubles[error.index] += 1.0
             if exchange.in_flight:
@@ -91,6 +102,17 @@ class _UpgradeHandle:
                 _active.file.doubles[_active.index] -= 1.0
 
 
+def _note_wait(queued: float) -> None:
+    """Count a wait for a thread; called under the lock."""
+    bucket = _wait_buckets[bisect_left(_wait_bounds, queued)]
+    bucket.file.doubles[bucket.index] += 1.0
+    _wait_sum.file.doubles[_wait_sum.index] += queued
+
+
+_waits = http_queue_wait.child()
+_wait_bounds: list[float] = _waits._upper_bounds
+_wait_buckets: list[Value] = _waits._buckets
+_wait_sum: Value = _waits._sum
 _active: Value = active_connections.child()._value
 _handles: dict[tuple[str, str, int, bool], _Handle | _UpgradeHandle] = {}
 
@@ -110,6 +132,8 @@ def error_type(status: int, unhandled: bool) -> str:
         return "timeout"
     if unhandled:
         return "unhandled_exception"
+    if status in _NOT_SPOKEN:
+        return "client_error"
     return "client_error" if status < 500 else "server_error"
 
 
@@ -139,8 +163,9 @@ def _exemplify(bucket: Value, exchange: Exchange) -> None:
 def _handle(method: str, route: str, status: int, unhandled: bool) -> _Handle | _UpgradeHandle:
     """Return the handle of a kind of request; a made-up method is never a key of its own."""
     if method not in METHODS:
+        if method:  # what is no request has none
+            label_overflow.child(http_requests.name).inc()
         method = OTHER_METHOD
-        label_overflow.child(http_requests.name).inc()
     key = method, route, status, unhandled
     if key not in _handles:
         upgraded = status == SWITCHING_PROTOCOLS
@@ -157,6 +182,8 @@ def _create_expected(app: Flask, documented: Mapping[tuple[str, str], Iterable[i
     for method in (*METHODS, OTHER_METHOD):
         for status in _UNMATCHED_STATUSES:
             _create(method, UNMATCHED, status)
+    for status in _REFUSED_STATUSES:
+        _create(OTHER_METHOD, UNMATCHED, status)
 
 
 def _create(method: str, route: str, status: int) -> None:

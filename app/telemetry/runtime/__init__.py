@@ -14,12 +14,12 @@ from app.telemetry.runtime.publisher import Part, Publisher
 from app.telemetry.runtime.saturation import (
     Listener,
     QueueReadings,
+    SaturationReadings,
     Scrapes,
-    ThreadReadings,
-    Threads,
+    ServerReadings,
 )
 
-__all__ = ["MASTER", "Runtime", "Scrapes"]
+__all__ = ["MASTER", "Runtime", "Scrapes", "ServerReadings"]
 
 MASTER = "master"
 # For what costs milliseconds or seldom changes.
@@ -37,18 +37,18 @@ class Runtime:
         role: str,
         worker: str,
         *,
-        threads: Threads | None = None,
+        server: ServerReadings | None = None,
         sockets: Sequence[Listener] = (),
     ) -> None:
         """Prepare; nothing runs yet.
 
-        `role` is web or agent, `worker` the slot. `threads` returns the busy request threads,
-        without those that serve a scrape (see `Scrapes`), and all of them; None where there are
-        none. `sockets` are the listening ones.
+        `role` is web or agent, `worker` the slot. `server` tells of a worker that serves requests;
+        the busy threads without those that serve a scrape (see `Scrapes`). `sockets` are the
+        listening ones.
         """
         self._role = role
         self._worker = worker
-        self._threads = ThreadReadings(threads) if threads else None
+        self._saturation = SaturationReadings(server) if server else None
         self._sockets = tuple(sockets)
         # The master serves no requests: nobody waits for a thread of it.
         self._lag = LagReadings() if worker != MASTER else None
@@ -74,8 +74,8 @@ class Runtime:
         if self._lag is not None:
             self._lag.stop()
         publisher.close()
-        if self._threads is not None:
-            self._threads.clear()
+        if self._saturation is not None:
+            self._saturation.clear()
 
     def _parts(self) -> list[Part]:
         process = ProcessReadings(self._role, self._worker)
@@ -88,8 +88,8 @@ class Runtime:
             parts.append(Part("shared memory", process.publish_share, every=_SELDOM))
         if self._lag is not None:
             parts.append(Part("lag", self._lag.publish))
-        if self._threads is not None:
-            parts.append(Part("threads", self._threads.publish))
+        if self._saturation is not None:
+            parts.append(Part("saturation", self._saturation.publish))
         if self._sockets:
             parts.append(Part("accept queue", QueueReadings(self._sockets).publish))
         return parts

@@ -1,19 +1,24 @@
-"""How much of what can serve requests is taken: threads, and places in the listening sockets.
+"""How much of what can serve requests is taken: threads, connections, and the listening sockets.
 
-The worker accepts up to `worker_connections` and a few more (see `app.worker`), and queues them
-inside: the socket's queue grows only after that, so busy threads tell first.
+The worker takes in all connections that it has room for, and queues requests inside: the socket's
+queue grows only when there is no room left (see `app.worker`). So both queues are shown.
 """
 
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Protocol
 
 from app.telemetry.catalogue import (
     accept_queue_depth,
     accept_queue_limit,
+    client_connections,
+    client_connections_limit,
+    http_oldest_request,
+    worker_queue_depth,
     worker_threads,
     workers,
 )
@@ -60,6 +65,21 @@ class Scrapes:
         return others
 
 
+@dataclass(frozen=True)
+class ServerReadings:
+    """What a worker tells of itself, by functions that any thread may call.
+
+    Attributes: threads (see `Threads`), queued (requests that wait for a thread), oldest (seconds
+    for which a thread has had the oldest request), connections (their number by state, and how many
+    there may be).
+    """
+
+    threads: Threads
+    queued: Callable[[], int] = lambda: 0
+    oldest: Callable[[], float] = lambda: 0.0
+    connections: Callable[[], tuple[Mapping[str, int], int]] = lambda: ({}, 0)
+
+
 class Listener(Protocol):
     """What is asked of a listening socket; gunicorn's wrappers and plain sockets have it."""
 
@@ -68,24 +88,35 @@ class Listener(Protocol):
     def getsockopt(self, level: int, option: int, length: int, /) -> bytes: ...
 
 
-class ThreadReadings:
-    """Publishes the request threads of this worker, and that it lives."""
+class SaturationReadings:
+    """Publishes what this worker's requests and connections take, and that it lives."""
 
-    def __init__(self, threads: Threads) -> None:
-        self._threads = threads
+    def __init__(self, server: ServerReadings) -> None:
+        self._server = server
 
     def publish(self) -> None:
         """Set the numbers of this moment."""
-        busy, total = self._threads()
-        worker_threads.child("busy").set(busy)
-        worker_threads.child("total").set(total)
+        busy, total = self._server.threads()
+        connections, limit = self._server.connections()
+        self._set(busy, total, self._server.queued(), self._server.oldest(), connections, limit)
         workers.child().set(1)
 
     def clear(self) -> None:
         """Take this worker out of the sums, for it ends."""
-        for state in ("busy", "total"):
-            worker_threads.child(state).set(0)
+        self._set(0, 0, 0, 0.0, dict.fromkeys(self._server.connections()[0], 0), 0)
         workers.child().set(0)
+
+    @staticmethod
+    def _set(
+        busy: int, total: int, queued: int, oldest: float, states: Mapping[str, int], limit: int
+    ) -> None:
+        worker_threads.child("busy").set(busy)
+        worker_threads.child("total").set(total)
+        worker_queue_depth.child().set(queued)
+        http_oldest_request.child().set(oldest)
+        for state, number in states.items():
+            client_connections.child(state).set(number)
+        client_connections_limit.child().set(limit)
 
 
 class QueueReadings:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from app.telemetry.catalogue import collect_errors
-from app.telemetry.runtime import Runtime, publisher
+from app.telemetry.runtime import Runtime, ServerReadings, publisher
 from app.telemetry.runtime.publisher import Part, Publisher
 from tests.unit.support import moved, read
 
@@ -33,7 +33,7 @@ class Readings:
 
 @pytest.fixture
 def runtime() -> Iterator[Runtime]:
-    runtime = Runtime("web", "web-93", threads=lambda: (1, 4))
+    runtime = Runtime("web", "web-93", server=ServerReadings(lambda: (1, 4)))
     yield runtime
     runtime.close()
 

@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from app.telemetry.runtime.saturation import QueueReadings, Scrapes, ThreadReadings, fullest
+from app.telemetry.runtime.saturation import (
+    QueueReadings,
+    SaturationReadings,
+    Scrapes,
+    ServerReadings,
+    fullest,
+)
 from tests.unit.support import read
 
 THREADS = "vibebox_worker_threads"
@@ -33,7 +39,7 @@ def listen(stack: ExitStack, host: str, limit: int, waiting: int) -> socket.sock
 
 
 def test_threads_are_those_that_the_worker_tells() -> None:
-    readings = ThreadReadings(lambda: (3, 8))
+    readings = SaturationReadings(ServerReadings(lambda: (3, 8)))
     readings.publish()
     assert read(THREADS) == {("busy",): 3, ("total",): 8}
     assert read("vibebox_workers") == {(): 1}

@@ -1,0 +1,31 @@
+"""How many connections the descriptors of a process have room for."""
+
+import os
+import resource
+
+FOR_EACH_THREAD = 4
+"""Descriptors that a request may need beside its connection: database, Docker, a file, a pipe."""
+FOR_THE_REST = 64
+"""Descriptors for what runs beside the requests, and for what grows meanwhile."""
+FEWEST = 16
+"""Connections that are taken however few descriptors there are."""
+
+
+def room(threads: int) -> int:
+    """Return how many connections this process can hold, whatever else its threads open."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        return 1 << 30
+    return max(FEWEST, limit - _open() - reserve(threads))
+
+
+def reserve(threads: int) -> int:
+    """Return how many descriptors are kept for everything but connections."""
+    return FOR_EACH_THREAD * threads + FOR_THE_REST
+
+
+def _open() -> int:
+    try:
+        return len(os.listdir("/proc/self/fd"))
+    except OSError:
+        return FOR_THE_REST

@@ -1,0 +1,38 @@
+"""What is known of a request while it is served: shared by worker and application."""
+
+
+class ServedRequest:
+    """One request, from when it could be served to the end of its answer.
+
+    The worker makes it, the application finds it as `environ["gunicorn.socket"].request`. Times are
+    seconds, moments are of time.perf_counter().
+
+    Attributes: ready (when the whole request was there, or the answer before it had ended), started
+    (when a thread took it; 0 before), waited (how long that thread then waited for the client),
+    receiving and sending (how long the client took to send the request and to take the answer),
+    place (whether it holds one of the places of those who wait for clients), begun (whether
+    its answer has begun), seen (whether the application counts it), request_id (what the
+    application called a request that it could not answer), lasting (whether it takes long by
+    design).
+    """
+
+    __slots__ = (
+        "begun",
+        "lasting",
+        "place",
+        "ready",
+        "receiving",
+        "request_id",
+        "seen",
+        "sending",
+        "started",
+        "waited",
+    )
+
+    def __init__(self, ready: float, receiving: float = 0.0, *, place: bool = False) -> None:
+        self.ready = ready
+        self.receiving = receiving
+        self.place = place
+        self.started = self.waited = self.sending = 0.0
+        self.begun = self.seen = self.lasting = False
+        self.request_id = ""

@@ -1,0 +1,108 @@
+"""The threads that serve requests: which one gets which request, and how many wait for one."""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from time import perf_counter
+from typing import Any
+
+from app.slots import Slots
+from app.worker.connection import Connection, State
+from app.worker.framing import Stage
+
+RESERVED_THREADS = 2
+"""Threads of a worker that serve probes and scrapes while every request thread is held."""
+Serve = Callable[[Connection], Any]
+Done = Callable[[Connection, "Future[Any]"], None]
+
+
+class RequestThreads:
+    """Hands requests to threads; used by the main thread only, but for the readings.
+
+    Attributes: places (of threads that may wait for a client: a quarter of them).
+    """
+
+    def __init__(self, number: int, serve: Serve, done: Done) -> None:
+        """Make the pools. `serve` runs in a thread, and `done` there after it."""
+        self._number = number
+        self._serve = serve
+        self._done = done
+        self.requests = ThreadPoolExecutor(number, thread_name_prefix="request")
+        self.reserved = ThreadPoolExecutor(RESERVED_THREADS, thread_name_prefix="reserved")
+        self.places = Slots(max(1, number // 4))
+        self._held = 0
+        self._large: deque[Connection] = deque()
+        self._serving: dict[Connection, None] = {}
+
+    def start(self) -> None:
+        """Have all threads from the beginning, so that their number tells of no leak."""
+        _make_threads(self.requests, self._number)
+        _make_threads(self.reserved, RESERVED_THREADS)
+
+    def dispatch(self, connection: Connection, stage: Stage) -> None:
+        """Have a request served: at once, or as soon as a thread is free for it."""
+        connection.state = State.QUEUED
+        if stage is Stage.LARGE:
+            self._large.append(connection)
+            self._begin_large()
+        else:
+            self._submit(connection, self._pool_for(connection))
+
+    def finished(self, connection: Connection) -> None:
+        """Take note that a request is served."""
+        del self._serving[connection]
+        if connection.pool is self.requests:
+            self._held -= 1
+        request = connection.sock.request
+        if request.place:
+            request.place = False
+            self.places.give_back()
+        if self._large:
+            self._begin_large()
+
+    def busy(self) -> tuple[int, int]:
+        """Return how many request threads are held, and how many there are."""
+        return min(self._held, self._number), self._number
+
+    def queued(self) -> int:
+        """Return how many requests wait for a thread."""
+        return max(0, self._held - self._number) + len(self._large)
+
+    def serving(self) -> int:
+        """Return how many requests threads are serving."""
+        return len(self._serving) - max(0, self._held - self._number)
+
+    def oldest(self) -> float:
+        """Return for how many seconds a thread has had the oldest request that is not to last."""
+        requests = [connection.sock.request for connection in list(self._serving)]
+        started = [each.started for each in requests if each.started and not each.lasting]
+        return perf_counter() - min(started) if started else 0.0
+
+    def _pool_for(self, connection: Connection) -> ThreadPoolExecutor:
+        """Return the threads for a request: the one place that tells kinds of requests apart."""
+        if connection.framing.health and self._held >= self._number:
+            return self.reserved
+        return self.requests
+
+    def _submit(self, connection: Connection, pool: ThreadPoolExecutor) -> None:
+        connection.pool = pool
+        self._serving[connection] = None
+        if pool is self.requests:
+            self._held += 1
+        served: Future[Any] = pool.submit(self._serve, connection)
+        served.add_done_callback(lambda future: self._done(connection, future))
+
+    def _begin_large(self) -> None:
+        """Serve requests whose bodies have to be waited for, as far as there are places."""
+        while self._large and self.places.take():
+            connection = self._large.popleft()
+            connection.sock.request.place = True
+            self._submit(connection, self.requests)
+
+
+def _make_threads(pool: ThreadPoolExecutor, number: int) -> None:
+    """Let a pool make all its threads: one for each piece of work that none is idle for."""
+    begin = threading.Barrier(number)
+    for _ in range(number):
+        pool.submit(begin.wait)
