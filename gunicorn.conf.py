@@ -124,6 +124,10 @@ def when_ready(server):
     _measure_master(server)
     addresses = [str(listener) for listener in server.LISTENERS]
     _log.info("listening", extra={"addresses": addresses, "workers": server.num_workers})
+    from app.worker.descriptors import scarce
+
+    if told := scarce(server.cfg.worker_connections, server.cfg.threads):
+        _log.warning("few file descriptors", extra={"why": told})
     if _settings.welcome:
         from app.cli.welcome import lines
 

@@ -24,6 +24,18 @@ def reserve(threads: int) -> int:
     return FOR_EACH_THREAD * threads + FOR_THE_REST
 
 
+def scarce(connections: int, threads: int) -> str | None:
+    """Return what to tell the operator where so many connections cannot be held; else None."""
+    held = room(threads)
+    if held >= connections:
+        return None
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return (
+        f"a process may open {limit} files: each worker holds {held} connections instead of "
+        f"{connections}; raise the limit (ulimit -n, LimitNOFILE= of systemd, ulimits: of Compose)"
+    )
+
+
 def _open() -> int:
     try:
         return len(os.listdir("/proc/self/fd"))

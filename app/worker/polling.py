@@ -25,6 +25,8 @@ CLOSING_SECONDS = 2.0
 MOST_BUFFERED = 64 * 1024 * 1024
 """Bytes of unfinished requests, and as many of answers not taken, that a worker keeps."""
 _SWEEP_SECONDS = 0.5
+# Each costs an answer and a line in the log.
+_ENDED_AT_ONCE = 50
 # Nobody is ended for want of room before there was time for a few round trips.
 _AT_LEAST_SECONDS = 1.0
 _DRAINED = 64 * 1024
@@ -104,8 +106,11 @@ class ConnectionPoller:
         for group in (self._fresh, self._kept, self._closing):
             for connection in _expired(group, now):
                 self.close(connection)
-        for connection in [each for each in self._receiving if each.expires <= now]:
+        late = [each for each in self._receiving if each.expires <= now]
+        for connection in late[:_ENDED_AT_ONCE]:
             self._time_out(connection, "head" if connection.framing.in_head else "body")
+        if len(late) > _ENDED_AT_ONCE:
+            self._sweep_at = now  # the others in the next turn: requests come first
         for connection in list(self._sending):
             if connection.sock.patience_ends_at(now) <= now:
                 self._cut_off(connection)

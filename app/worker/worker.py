@@ -126,6 +126,15 @@ class Worker(ThreadWorker):
 
     # --- the main loop ----------------------------------------------------------------------------
 
+    @classmethod
+    def check_config(cls, cfg: Any, log: Any) -> None:
+        """Refuse what this worker does not speak; gunicorn calls this at its start."""
+        if cfg.protocol != "http" or "h2" in cfg.http_protocols:
+            raise SystemExit(
+                "VibeBox cannot start: its workers speak HTTP/1.1 only; leave --protocol and "
+                "--http-protocols as they are, and have a proxy speak the rest."
+            )
+
     def get_thread_pool(self) -> ThreadPoolExecutor:
         """Make the threads; gunicorn calls this early."""
         self.threads = RequestThreads(self.cfg.threads, self.handle, self._give_back)
@@ -158,6 +167,7 @@ class Worker(ThreadWorker):
     def murder_pending(self) -> None:
         """End what takes too long; gunicorn calls this in each turn."""
         self.poll.sweep()
+        self._keep_room()
         if self.worker_connections < self.limit and perf_counter() >= self._scarce_until:
             self.worker_connections = self.limit
 
@@ -188,7 +198,7 @@ class Worker(ThreadWorker):
                 return
 
     def _accept(self, listener: Any) -> Connection | None:
-        if self.nr_conns >= self.worker_connections and not self.poll.make_room():
+        if self.nr_conns >= self.worker_connections:
             return None
         try:
             accepted = accept(listener, self.deadlines.stall)
@@ -205,7 +215,13 @@ class Worker(ThreadWorker):
         connection = Connection(self.cfg, peer, address, server, self._patience)
         self.nr_conns += 1
         self.poll.add(connection, late)
+        self._keep_room()
         return connection
+
+    def _keep_room(self) -> None:
+        """Have room for one more, a probe perhaps, if anybody can give way."""
+        if self.nr_conns >= self.worker_connections:
+            self.poll.make_room()
 
     def _spare_descriptors(self, error: OSError) -> None:
         """Take no more connections than there are, for a while: there are no descriptors left."""

@@ -125,6 +125,8 @@ def test_random_paths_and_methods_add_no_series_after_warm_up(server: WebServer)
             for method in ("POST", "PUT", "DELETE", "PATCH", "TRACE", "PROPFIND")
         }
         | {Kind("other", "BREW", "/pot", UNMATCHED, 404, label="OTHER"): 1}
+        # Too short for a method: the server refuses it.
+        | {Kind("refused", "X1", "/pot", UNMATCHED, 400, label="OTHER"): 1}
     )
     # The last thing that a process publishes for the first time, by the master and four workers.
     memory = "vibebox_process_proportional_memory_bytes"
