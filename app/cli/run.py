@@ -42,7 +42,8 @@ def start(root: Path) -> int:
         environment["VIBEBOX_DOCKER_REQUIRED"] = "false"
     binaries = Path(sys.executable).parent
     environment["PATH"] = f"{binaries}{os.pathsep}{environment.get('PATH', '')}"
-    return processes.run(processes.long_running(procfile), environment, settings.graceful_timeout)
+    commands = processes.long_running(procfile).values()
+    return processes.run(commands, environment, settings.graceful_timeout)
 
 
 def _read_env_file(file: Path) -> None:
