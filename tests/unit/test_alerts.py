@@ -193,8 +193,8 @@ def test_what_is_over_makes_room_for_what_fires(
     told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service, "MAX_ALERTS", 2)
-    minutes = ("12:05", "12:06")
-    told(*(alert(status="resolved", endsAt=f"2999-01-31T{at}:00Z", fingerprint=at) for at in minutes))
+    for end in ("2999-01-31T12:05:00Z", "2999-01-31T12:06:00Z"):
+        told(alert(status="resolved", endsAt=end, fingerprint=end))
 
     assert told(alert(fingerprint="new")) == {"received": 1, "dropped": 0, "truncated": 0}
     assert [one["fingerprint"] for one in told.listed()] == ["new"]
