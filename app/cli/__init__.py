@@ -172,10 +172,10 @@ def _agent_works(settings: "Settings") -> bool:
 
 @main.command()
 def run() -> None:
-    """Migrate, then start the processes of the Procfile; Ctrl-C stops them."""
+    """Migrate, then run the processes of the Procfile until Ctrl-C or SIGTERM."""
     from app.cli.run import start
 
-    start(Path.cwd())
+    sys.exit(start(Path.cwd()))
 
 
 main.add_command(operators)
