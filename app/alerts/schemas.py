@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.alerts.service import Notice
 from app.fields import NO_NUL, Moment
 from app.paging import PageQuery
-from app.storage import utc_now
 
 _ONCE = 1000
 _Pairs = dict[str, str]
@@ -91,8 +90,8 @@ class AlertView(BaseModel):
 
     @classmethod
     def of(cls, alert: Any) -> "AlertView":
-        """Return the view of a stored alert."""
-        firing = alert.ends_at > utc_now()
+        """Return the view of an alert that the service gave."""
+        firing = alert.firing
         return cls(
             name=alert.labels.get("alertname", ""),
             severity=alert.labels.get("severity", ""),

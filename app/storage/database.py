@@ -7,7 +7,6 @@ and everything else is a bug that must surface.
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine
@@ -23,7 +22,7 @@ from app.storage.backend import backend_for
 from app.storage.pool import Pool, without_queueing
 
 _REVISION = "SELECT version_num FROM alembic_version"
-_LEASE = "SELECT expires_at FROM leases WHERE name = 'agent'"
+_LEASE = "SELECT {} FROM leases WHERE name = 'agent'"
 
 
 class Database:
@@ -131,18 +130,18 @@ class Database:
         row = self._first_row(_REVISION, seconds)
         return str(row[0]) if row else None
 
-    def agent_leads_until(self, seconds: float) -> datetime | None:
-        """Read, as `revision` does, until when an agent leads; None before the first.
+    def agent_lease(self, seconds: float) -> float | None:
+        """Read, as `revision` does, how many seconds the agent's lease has left; None before any.
+
+        By the clock of the database, at whatever time this process believes it is.
 
         Raises:
             StorageUnavailableError: The database does not answer in time.
         """
-        row = self._first_row(_LEASE, seconds)
-        if row is None:
-            return None
-        # SQLite has no type for moments: what it keeps is text in UTC.
-        moment = datetime.fromisoformat(row[0]) if isinstance(row[0], str) else row[0]
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        row = self._first_row(
+            _LEASE.format(self._backend.seconds_until.format("expires_at")), seconds
+        )
+        return None if row is None else float(row[0])
 
     def _first_row(self, statement: str, seconds: float) -> Any:
         """Return the first row of a query, past SQLAlchemy; None where it or the table is not."""
