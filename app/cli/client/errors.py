@@ -65,7 +65,7 @@ def typed(field: str) -> str:
         if isinstance(parameter, click.Argument):
             return parameter.human_readable_name
         # The name of a variable leads to it; the number of a port does not.
-        named = f" {rest}" if rest and not rest[0].isdigit() else ""
+        named = f" {rest}" if rest and not rest.partition(".")[0].isdigit() else ""
         return f"{max(parameter.opts, key=len)}{named}"
     return field
 
