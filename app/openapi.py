@@ -14,10 +14,13 @@ from werkzeug.routing import MapAdapter, Rule
 from app._version import __version__
 from app.errors import (
     BodyTooLargeError,
+    IncompleteBodyError,
     InvalidInputError,
     MalformedBodyError,
+    RequestTimeoutError,
     StorageUnavailableError,
     TooManyAttemptsError,
+    UriTooLongError,
     VibeBoxError,
 )
 from app.problems import CONTENT_TYPE, Problem, validation_problem
@@ -33,14 +36,10 @@ Schema.model_rebuild(force=True)
 # Whole bodies are held in memory, also those of callers who are not logged in.
 MAX_BODY_BYTES = 1024 * 1024
 
-# gunicorn's parser refuses a longer request line before there is a request: no route answers so.
-
-_UNSEEN = {
-    "414": {
-        "description": "The request line is longer than 4094 bytes; told by the server in HTML.",
-        "content": {"text/html": {"schema": {"type": "string"}}},
-    }
-}
+# The server refuses a longer request line before there is a route: none answers so.
+_UNSEEN = "414"
+SLOW_BODY = (IncompleteBodyError, RequestTimeoutError)
+"""What comes of a body that is read while its request is served; others are awaited before."""
 BEARER: list[dict[str, list[Any]]] = [{"bearer": []}]
 _DESCRIPTION = """Development environments in Docker containers.
 
@@ -192,14 +191,14 @@ def finish(app: OpenAPI) -> None:
         if operation.get("security"):
             operation["responses"].update(limited)
         if operation.get("parameters"):
-            operation["responses"].update(_UNSEEN)
+            operation["responses"].update(problems(UriTooLongError))
 
 
 def documented_statuses(app: OpenAPI) -> Mapping[tuple[str, str], list[int]]:
     """Return the statuses that each (method, URL rule) documents; a HEAD is not documented."""
     statuses = {}
     for method, rule, operation in _operations(app):
-        told = [int(status) for status in operation["responses"] if status not in _UNSEEN]
+        told = [int(status) for status in operation["responses"] if status != _UNSEEN]
         # What nobody foresaw is a 500, on any route.
         statuses[method, rule.rule] = [*told, 500]
     return statuses

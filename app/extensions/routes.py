@@ -23,7 +23,7 @@ from app.extensions.schemas import (
     NewExtension,
     Package,
 )
-from app.openapi import BEARER, Answer, problems
+from app.openapi import BEARER, SLOW_BODY, Answer, problems
 
 api = APIBlueprint(
     "extensions",
@@ -33,16 +33,13 @@ api = APIBlueprint(
     abp_security=BEARER,
 )
 api.before_request(authenticate)
-_ACCEPTED = {
-    202: ExtensionView,
-    **problems(*BODY, EnvironmentNotFoundError, ExtensionConflictError),
-}
+_PROBLEMS = (*BODY, EnvironmentNotFoundError, ExtensionConflictError)
 
 
 @api.post(
     "/<environment_id>/extensions",
     summary="Install an extension of the gallery",
-    responses=_ACCEPTED,
+    responses={202: ExtensionView, **problems(*_PROBLEMS)},
 )
 def install(path: EnvironmentPath, body: NewExtension) -> Answer:
     return _accepted(components().extensions.install(identity(), path.environment_id, body.id))
@@ -51,7 +48,8 @@ def install(path: EnvironmentPath, body: NewExtension) -> Answer:
 @api.post(
     "/<environment_id>/extensions/upload",
     summary="Install the extension in a .vsix",
-    responses=_ACCEPTED,
+    # Larger bodies than others: they are read while the request is served.
+    responses={202: ExtensionView, **problems(*_PROBLEMS, *SLOW_BODY)},
 )
 def upload(path: EnvironmentPath, raw: Package) -> Answer:
     extensions = components().extensions

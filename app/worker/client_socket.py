@@ -297,7 +297,10 @@ def _gone() -> BrokenPipeError:
 
 
 def _unsent(peer: socket.socket) -> int:
-    """Return how many bytes the kernel holds that the client has not acknowledged."""
+    """Return how many bytes the kernel holds that the client has not acknowledged.
+
+    Of a Unix socket it is what they take of memory, which is more.
+    """
     try:
         held = fcntl.ioctl(peer, termios.TIOCOUTQ, bytes(4))
     except (OSError, ValueError):

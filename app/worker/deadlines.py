@@ -44,11 +44,11 @@ class Transfer:
         return seconds
 
     def move(self, now: float, moved: int) -> None:
-        """Note how many bytes have moved in all."""
+        """Note how many bytes have moved in all; any change is a sign of life."""
         if moved != self._moved:
             self._moved, self.moved_at = moved, now
 
     def ends_at(self, deadlines: Deadlines) -> float:
         """Return when patience ends if nothing more moves."""
-        on_average = self._since - self._waited + self._moved / deadlines.rate
+        on_average = self._since - self._waited + max(0, self._moved) / deadlines.rate
         return deadlines.stall + min(self.moved_at, on_average)

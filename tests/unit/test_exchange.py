@@ -1,6 +1,7 @@
 """An exchange ends exactly once, whatever becomes of its response."""
 
 import io
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -9,7 +10,8 @@ from flask import Flask, Response, request, send_file
 from flask.typing import ResponseReturnValue
 from werkzeug.test import create_environ
 
-from app.exchange import Exchange, Exchanges
+from app.exchange import SOCKET, Exchange, Exchanges, current
+from app.worker.served import ServedRequest
 
 
 class House:
@@ -26,9 +28,12 @@ class House:
         for path, view in VIEWS.items():
             self.app.add_url_rule(f"/{path}", path, view)
 
-    def call(self, path: str, method: str = "GET") -> Iterable[bytes]:
+    def call(self, path: str, method: str = "GET", peer: Any = None) -> Iterable[bytes]:
         """Call the application as a WSGI server does, and return the body unread."""
-        return self.app(create_environ(path, method=method), lambda *_: io.BytesIO().write)
+        environ = create_environ(path, method=method)
+        if peer is not None:
+            environ[SOCKET] = peer
+        return self.app(environ, lambda *_: io.BytesIO().write)
 
     def serve(self, path: str, method: str = "GET") -> bytes:
         """Read the whole body and close it, also where reading fails."""
@@ -48,6 +53,16 @@ class House:
 def _failing() -> Iterator[bytes]:
     yield b"one"
     raise RuntimeError("in the middle")
+
+
+def _failing_at_once() -> Iterator[bytes]:
+    raise RuntimeError("at once")
+    yield b""
+
+
+def _lasting() -> ResponseReturnValue:
+    current().lasts()
+    return "at last"
 
 
 def _raise() -> ResponseReturnValue:
@@ -71,6 +86,8 @@ VIEWS: dict[str, Callable[[], ResponseReturnValue]] = {
     "empty": lambda: ("", 204),
     "stream": _stream,
     "failing-stream": lambda: Response(_failing(), 200),
+    "failing-at-once": lambda: Response(_failing_at_once(), 200),
+    "lasting": lambda: _lasting(),
     "file": lambda: send_file(io.BytesIO(b"content"), "text/plain"),
     "passthrough": lambda: Response(io.BytesIO(b"raw"), 200, direct_passthrough=True),
     "raise": _raise,
@@ -124,6 +141,59 @@ def test_streamed_exchange_lasts_until_its_body_is_closed(house: House) -> None:
     body.close()  # type: ignore[attr-defined]
 
     assert house.only().status == 202
+
+
+def test_stream_that_raises_before_its_first_byte_is_a_500(house: House) -> None:
+    with pytest.raises(RuntimeError, match="at once"):
+        house.serve("/failing-at-once")
+
+    assert (house.only().status, house.only().unhandled) == (500, True)
+
+
+def test_answer_that_the_server_does_not_take_is_a_500(house: House) -> None:
+    def strict(_status: str, _headers: Any, _exc_info: Any = None) -> Any:
+        raise ValueError("no such header")
+
+    with pytest.raises(ValueError, match="no such header"):
+        house.app(create_environ("/plain"), strict)
+
+    assert (house.only().status, house.only().unhandled) == (500, True)
+
+
+class FakeSocket:
+    """What our worker hands over, as far as an exchange looks at it."""
+
+    def __init__(self, waited_for_thread: float) -> None:
+        self.request = ServedRequest(time.perf_counter() - waited_for_thread)
+
+
+def test_time_is_the_wait_for_a_thread_and_the_work_without_the_clients(house: House) -> None:
+    peer = FakeSocket(2.0)
+    body = house.call("/plain", peer=peer)
+    assert peer.request.seen
+    peer.request.waited = 1.5
+    body.close()  # type: ignore[attr-defined]
+
+    exchange = house.only()
+    assert 2.0 <= exchange.queued < 2.4
+    assert exchange.client_seconds == 1.5
+    assert 0.5 <= exchange.seconds < 0.9
+
+
+def test_failed_request_leaves_its_id_to_the_server(house: House) -> None:
+    peer = FakeSocket(0.0)
+    body = house.call("/failing-at-once", peer=peer)
+    body.request_id = "its-id"  # type: ignore[attr-defined]
+    with pytest.raises(RuntimeError):
+        list(body)
+    assert peer.request.request_id == "its-id"
+
+
+def test_websocket_and_what_says_so_last_by_design(house: House) -> None:
+    for path, lasts in (("/upgrade", True), ("/lasting", True), ("/plain", False)):
+        peer = FakeSocket(0.0)
+        house.call(path, peer=peer)
+        assert peer.request.lasting is lasts, path
 
 
 def test_stream_that_raises_ends_once_with_its_intended_status(house: House) -> None:

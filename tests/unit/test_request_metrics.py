@@ -3,14 +3,17 @@
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import pytest
 from flask import Response
 from flask.testing import FlaskClient
 from flask_openapi3 import OpenAPI
 
+from app.exchange import SOCKET
 from app.telemetry.exemplars import Exemplar
 from app.telemetry.values import Value, store
+from app.worker.served import ServedRequest
 from tests.unit.support import moved, read
 
 REQUESTS = "vibebox_http_requests_total"
@@ -116,6 +119,40 @@ def test_aborted_request_counts_once_and_is_not_left_in_flight(odd: FlaskClient)
 
     assert requests == {("GET", "/stream", "200"): 1}
     assert read(ACTIVE)[()] == idle
+
+
+def test_wait_for_a_thread_is_counted_but_not_of_probes(
+    odd: FlaskClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    waits, times = "vibebox_http_queue_wait_seconds", "vibebox_http_request_duration_seconds"
+    peer = SimpleNamespace(request=ServedRequest(time.perf_counter() - 3))
+    with moved(f"{waits}_count") as counts, moved(f"{waits}_sum") as seconds:
+        with moved(f"{times}_sum") as durations:
+            odd.get("/201", environ_overrides={SOCKET: peer})
+        odd.get("/health", environ_overrides={SOCKET: peer})
+
+    assert counts == {(): 1}
+    assert 3 <= seconds[()] < 4
+    assert 3 <= durations["GET", "/201", "201"] < 4
+    lines = [vars(record) for record in caplog.records if record.message == "request"]
+    assert all(line["queue_ms"] >= 3000 <= line["duration_ms"] for line in lines)
+    assert len(lines) == 2
+
+
+def test_time_of_the_client_is_told_apart(
+    odd: FlaskClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    served = ServedRequest(time.perf_counter() - 3)
+    served.waited = 2.5
+    odd.get("/201", environ_overrides={SOCKET: SimpleNamespace(request=served)})
+    odd.get("/201")
+
+    slow, quick = [vars(record) for record in caplog.records if record.message == "request"]
+    assert slow["client_ms"] == 2500
+    assert 500 <= slow["duration_ms"] < 1500
+    assert not {"queue_ms", "client_ms", "problem"} & set(quick)
 
 
 Put = list[tuple[Value, Exemplar]]

@@ -1,0 +1,49 @@
+"""A release of ours with a few more routes: slow ones, large ones, failing ones."""
+
+import shutil
+from pathlib import Path
+
+from tests.services.web import ROOT
+
+ROUTES = '''
+from collections.abc import Iterator
+
+from flask import Response
+from sqlalchemy import text
+
+from app.components import components
+
+
+def slow(ms: int) -> str:
+    """One statement, which takes so long."""
+    with components().database.reading() as session:
+        session.execute(text("SELECT pg_sleep(:seconds)"), {"seconds": ms / 1000})
+    return "slow"
+
+
+def failing(after: int) -> Response:
+    """A stream that fails after so many pieces."""
+
+    def pieces() -> Iterator[bytes]:
+        for _ in range(after):
+            yield b"piece"
+        raise RuntimeError("in the stream")
+
+    return Response(pieces())
+
+
+app.add_url_rule("/slow/<int:ms>", view_func=slow)
+app.add_url_rule("/large/<int:mib>", view_func=lambda mib: Response(bytes(mib << 20)))
+app.add_url_rule("/failing/<int:after>", view_func=failing)
+app.add_url_rule("/bad-header", view_func=lambda: Response("", headers={"X-Odd": "\\x01"}))
+'''
+
+
+def make(directory: Path) -> Path:
+    """Make the release in a directory of its own, and return its root."""
+    root = directory / "odd"
+    shutil.copytree(ROOT / "app", root / "app", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "gunicorn.conf.py", root)
+    with (root / "app" / "wsgi.py").open("a") as module:
+        module.write(ROUTES)
+    return root

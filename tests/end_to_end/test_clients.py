@@ -1,0 +1,438 @@
+"""Clients of every kind: what they may hold up, and what each is told."""
+
+import http.client
+import json
+import resource
+import socket
+import statistics
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.end_to_end import odd_release
+from tests.end_to_end.api import Api
+from tests.end_to_end.without_manners import Attack
+from tests.services import http as plain
+from tests.services.programs import wait_until
+from tests.services.web import Sample, WebServer
+from tests.sizes import size
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(size(180, 900))]
+
+WORKERS, THREADS = 2, 4
+HEAD = STALL = 1
+REQUESTS, ERRORS = "vibebox_http_requests_total", "vibebox_api_errors_total"
+DURATIONS = "vibebox_http_request_duration_seconds_count"
+CUT_OFF = "vibebox_clients_cut_off_total"
+LIMIT = size(256, 1024)
+"""Descriptors that a process of the service may open."""
+CROWDS = {
+    "silent": size(200, 800),
+    "half_heads": size(150, 600),
+    "half_bodies": size(100, 400),
+    "unread": size(16, 40),
+    "kept": size(150, 450),
+    "garbage": size(8, 20),
+}
+SECONDS = size(8, 600)
+
+
+@contextmanager
+def descriptors(number: int) -> Iterator[None]:
+    """Have what is started meanwhile open so many files at most."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (number, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
+    directory = tmp_path_factory.mktemp("clients")
+    settings = {
+        "VIBEBOX_CLIENT_HEAD_TIMEOUT": str(HEAD),
+        "VIBEBOX_CLIENT_STALL_TIMEOUT": str(STALL),
+    }
+    root = odd_release.make(directory)
+    server = WebServer(directory, settings, workers=WORKERS, threads=THREADS, root=root)
+    with descriptors(LIMIT):
+        server.start()
+    with server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def api(server: WebServer) -> Iterator[Api]:
+    with Api(server.url) as api:
+        api.register("ada@example.org")
+        api.login("ada@example.org")
+        yield api
+
+
+def say(server: WebServer, *pieces: bytes, pause: float = 0.0) -> bytes:
+    """Send that, and return all that comes until the service hangs up."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as peer:
+        for piece in pieces:
+            peer.sendall(piece)
+            time.sleep(pause)
+        answer = b""
+        while data := peer.recv(65536):
+            answer += data
+    return answer
+
+
+def parsed(answer: bytes) -> tuple[int, dict[str, str], bytes]:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    first, *lines = head.decode().split("\r\n")
+    return int(first.split()[1]), dict(line.split(": ", 1) for line in lines), body
+
+
+def grown(server: WebServer, before: dict[Sample, float], name: str) -> Counter[tuple[str, ...]]:
+    """Return what has been added to the series of a family since, by their label values."""
+    found: Counter[tuple[str, ...]] = Counter()
+    for (sample, labels), value in server.metrics().items():
+        more = value - before.get((sample, labels), 0)
+        of = dict(labels)
+        if sample == name and more and of.get("route") != "/health/metrics":
+            found[tuple(of[label] for label in sorted(of))] += int(more)
+    return found
+
+
+HOST = b"Host: 127.0.0.1\r\n"
+JSON = HOST + b"Content-Type: application/json\r\n"
+LOGIN = b"POST /api/v1/auth/login HTTP/1.1\r\n" + JSON
+REFUSED = {
+    "handshake of TLS": (b"\x16\x03\x01\x02\x00\x01", 400, "OTHER"),
+    "HTTP/0.9": (b"GET /\r\n\r\n", 400, "OTHER"),
+    "no request": (b"hello there\r\n\r\n", 400, "OTHER"),
+    "line feeds only": (b"GET / HTTP/1.1\nHost: x\n\n", 400, "OTHER"),
+    "short method": (b"GE /x HTTP/1.1\r\n" + HOST + b"\r\n", 400, "OTHER"),
+    "version": (b"GET /x?token=s HTTP/3.0\r\n" + HOST + b"\r\n", 505, "GET"),
+    "header": (b"GET /x HTTP/1.1\r\n" + HOST + b"Bad Header: x\r\n\r\n", 400, "GET"),
+    "folded header": (b"GET /x HTTP/1.1\r\n" + HOST + b"A: b\r\n c\r\n\r\n", 400, "GET"),
+    "two hosts": (b"GET /x HTTP/1.1\r\n" + HOST + HOST + b"\r\n", 400, "GET"),
+    "long line": (b"GET /" + b"a" * 5000, 414, "OTHER"),
+    "long header": (b"GET /x HTTP/1.1\r\n" + HOST + b"A: " + b"a" * 9000 + b"\r\n\r\n", 431, "GET"),
+    "endless head": (b"PUT /x HTTP/1.1\r\n" + HOST + b"A: " + b"a" * 70_000, 431, "PUT"),
+    "200 headers": (b"GET /x HTTP/1.1\r\n" + HOST + b"A: b\r\n" * 200 + b"\r\n", 431, "GET"),
+    "length and chunks": (
+        LOGIN + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        400,
+        "POST",
+    ),
+    "no number": (LOGIN + b"Content-Length: five\r\n\r\n", 400, "POST"),
+    "two lengths": (LOGIN + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n", 400, "POST"),
+    "unknown coding": (LOGIN + b"Transfer-Encoding: rot13, chunked\r\n\r\n", 501, "POST"),
+    "expectation": (LOGIN + b"Expect: miracles\r\nContent-Length: 1\r\n\r\n1", 417, "POST"),
+    "half a head": (b"GET /x HTTP/1.1\r\nHost:", 408, "GET"),
+    "half a word": (b"GE", 408, "OTHER"),
+    "half a body": (LOGIN + b"Content-Length: 100\r\n\r\n{", 408, "POST"),
+    "half in chunks": (LOGIN + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{", 408, "POST"),
+}
+
+
+def test_what_is_refused_is_a_problem_in_log_and_counts(
+    server: WebServer, subtests: pytest.Subtests
+) -> None:
+    before, workers = server.metrics(), server.worker_pids()
+    ids = {}
+    for name, (sent, status, method) in REFUSED.items():
+        with subtests.test(name):
+            found, headers, body = parsed(say(server, sent))
+            assert found == status
+            assert headers["Content-Type"] == "application/problem+json"
+            assert headers["Connection"] == "close"
+            problem = json.loads(body)
+            assert problem["status"] == status
+            assert problem["request_id"] == headers["X-Request-ID"]
+            assert problem["detail"] and problem["title"]
+            ids[headers["X-Request-ID"]] = (status, method)
+    expected = Counter((method, "unmatched", str(status)) for _, status, method in REFUSED.values())
+    assert grown(server, before, REQUESTS) == grown(server, before, DURATIONS) == expected
+    errors = Counter({(route, status): n for (_, route, status), n in expected.items()})
+    found_errors = grown(server, before, ERRORS)
+    assert sum(found_errors.values()) == sum(errors.values())
+    kinds = {(status, kind) for _, status, kind in found_errors}
+    assert kinds == {
+        (str(status), "timeout" if status == 408 else "client_error")
+        for _, status, _ in REFUSED.values()
+    }
+    lines = [line for line in server.log_lines() if line.get("request_id") in ids]
+    assert Counter(line["request_id"] for line in lines) == Counter(list(ids))
+    for line in lines:
+        assert line["event"] == "request" and line["route"] == "unmatched"
+        assert "token" not in line["path"]
+    assert server.worker_pids() == workers
+    assert grown(server, before, CUT_OFF) == {("head",): 2, ("body",): 2}
+
+
+def test_a_bad_body_is_the_clients_mistake(server: WebServer) -> None:
+    """It is found while the route reads it: told by the route, and not twice."""
+    before = server.metrics()
+    chunked = b"Transfer-Encoding: chunked\r\n\r\n"
+    for sent in (LOGIN + chunked + b"zz\r\n", LOGIN + chunked + b"2\r\n{}xx0\r\n\r\n"):
+        answer = say(server, sent + b"GET /never HTTP/1.1\r\n\r\n")
+        assert answer.count(b"HTTP/1.1 ") == 1
+        status, _, body = parsed(answer)
+        assert (status, json.loads(body)["type"]) == (400, "urn:vibebox:problem:malformed-request")
+    # A route that does not read its body: the answer stands, and nothing follows it.
+    answer = say(server, b"GET /health HTTP/1.1\r\n" + HOST + chunked + b"zz\r\n")
+    assert answer.count(b"HTTP/1.1 ") == 1 and answer.startswith(b"HTTP/1.1 200 ")
+    assert grown(server, before, ERRORS) == {
+        ("/api/v1/auth/login", "400", "client_error"): 2,
+    }
+
+
+def test_a_stream_that_fails_is_counted_as_it_was_sent(server: WebServer) -> None:
+    before = server.metrics()
+    answers = {
+        path: say(server, f"GET {path} HTTP/1.1\r\n".encode() + HOST + b"\r\n")
+        for path in ("/failing/0", "/failing/1", "/bad-header")
+    }
+    status, headers, body = parsed(answers["/failing/0"])
+    assert status == 500 and json.loads(body)["request_id"] == headers["X-Request-ID"]
+    assert parsed(answers["/bad-header"])[0] == 500
+    status, _, body = parsed(answers["/failing/1"])
+    assert status == 200 and not body.endswith(b"0\r\n\r\n"), "whoever reads it sees that it is cut"
+    assert all(answer.count(b"HTTP/1.1 ") == 1 for answer in answers.values())
+    assert grown(server, before, REQUESTS) == {
+        ("GET", "/failing/<int:after>", "500"): 1,
+        ("GET", "/failing/<int:after>", "200"): 1,
+        ("GET", "/bad-header", "500"): 1,
+    }
+    assert grown(server, before, ERRORS) == {
+        ("/failing/<int:after>", "500", "unhandled_exception"): 1,
+        ("/bad-header", "500", "unhandled_exception"): 1,
+    }
+    (line,) = [
+        line for line in server.log_lines() if line.get("request_id") == headers["X-Request-ID"]
+    ]
+    assert line["status"] == 500
+
+
+def test_a_slow_client_costs_no_thread_and_no_latency(server: WebServer) -> None:
+    """Pieces with pauses between them, and an answer that is taken bit by bit."""
+    before = server.metrics()
+    body = b'{"email": "nobody@example.org", "password": "wrong-password"}'
+    head = LOGIN + b"Content-Length: %d\r\nConnection: close\r\n\r\n" % len(body)
+    with socket.socket() as peer:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+        peer.connect(("127.0.0.1", server.port))
+        peer.settimeout(10)
+        peer.sendall(b"GET /large/18 HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n")
+        # Meanwhile, one in more pieces than there are threads.
+        assert parsed(say(server, head[:20], head[20:], body[:5], body[5:], pause=0.3))[0] == 401
+        wait_until(lambda: server.metric("vibebox_client_connections", state="sending") == 1, 5)
+        assert server.metric("vibebox_worker_threads", state="busy") == 0
+        got, ends_at = 0, time.monotonic() + 30
+        while data := peer.recv(256 * 1024):
+            got += len(data)
+            assert time.monotonic() < ends_at
+    assert got > 18 << 20
+    wait = "vibebox_http_client_wait_seconds"
+    assert grown(server, before, f"{wait}_count") >= Counter({("receive",): 1, ("send",): 1})
+    after = server.metrics()
+
+    def seconds(name: str, **labels: str) -> float:
+        key = (name, frozenset(labels.items()))
+        return after[key] - before.get(key, 0)
+
+    assert seconds(f"{wait}_sum", phase="receive") >= 0.6
+    assert seconds(f"{wait}_sum", phase="send") >= 1
+    took = "vibebox_http_request_duration_seconds_sum"
+    large = {"method": "GET", "route": "/large/<int:mib>", "status_code": "200"}
+    assert seconds(took, **large) < 0.5
+    login = {"method": "POST", "route": "/api/v1/auth/login", "status_code": "401"}
+    assert seconds(took, **login) < 1
+
+
+def test_a_large_upload_may_be_slow_but_not_stop(server: WebServer, api: Api) -> None:
+    environment = api.create("one", "busybox:1")
+    bearer = f"Authorization: Bearer {api.tokens['access_token']}\r\n".encode()
+    path = f"/api/v1/environments/{environment}/extensions/upload".encode()
+    head = (
+        b"POST "
+        + path
+        + b" HTTP/1.1\r\nConnection: close\r\n"
+        + HOST
+        + bearer
+        + b"Content-Type: application/octet-stream\r\nContent-Length: %d\r\n\r\n"
+    )
+    whole = 2 << 20
+    before = server.metrics()
+
+    slow = [head % whole, *[bytes(whole // 5)] * 5, bytes(whole - whole // 5 * 5)]
+    status, _, body = parsed(say(server, *slow, pause=0.3))
+    assert status == 422, body  # it is no package
+
+    stopped = say(server, head % whole, bytes(whole // 2))
+    status, _, body = parsed(stopped)
+    assert (status, json.loads(body)["type"]) == (408, "urn:vibebox:problem:request-timeout")
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as peer:
+        peer.sendall(head % whole + bytes(whole // 2))
+        peer.shutdown(socket.SHUT_WR)
+        assert peer.recv(65536).startswith(b"HTTP/1.1 400 ")
+
+    route = "/api/v1/environments/<environment_id>/extensions/upload"
+    assert grown(server, before, REQUESTS) == {
+        ("POST", route, "422"): 1,
+        ("POST", route, "408"): 1,
+        ("POST", route, "400"): 1,
+    }
+    took = [
+        value - before.get((sample, labels), 0)
+        for (sample, labels), value in server.metrics().items()
+        if sample == "vibebox_http_request_duration_seconds_sum" and ("route", route) in labels
+    ]
+    assert sum(took) < 0.5 * STALL, "time that the clients took"
+    assert grown(server, before, CUT_OFF) == {("body",): 1}
+
+
+class Probes:
+    """Probes and scrapes, each on a connection of its own, as they are."""
+
+    PATHS = ("/health/live", "/health", "/health/ready", "/health/metrics")
+
+    def __init__(self, server: WebServer) -> None:
+        self.seconds: dict[str, list[float]] = {path: [] for path in self.PATHS}
+        self.failed: list[str] = []
+        self._server = server
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run, args=(path,)) for path in self.PATHS]
+
+    def __enter__(self) -> "Probes":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_details: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self, path: str) -> None:
+        while not self._stop.wait(0.05 if path != "/health/metrics" else 0.25):
+            begun = time.perf_counter()
+            try:
+                response = plain.get(f"{self._server.url}{path}", timeout=10)
+            except OSError as error:
+                self.failed.append(f"{path}: {error!r}")
+                continue
+            self.seconds[path].append(time.perf_counter() - begun)
+            # Without Docker it is not ready; that it is told is what counts.
+            if response.status_code != (503 if path == "/health/ready" else 200):
+                self.failed.append(f"{path}: {response.status_code}")
+
+
+class Behaved:
+    """Clients who behave: one request after the other, over connections that they keep."""
+
+    NUMBER = 6
+
+    def __init__(self, server: WebServer, token: str) -> None:
+        self.outcomes: Counter[str] = Counter()
+        self.seconds: list[float] = []
+        self._port = server.port
+        self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run) for _ in range(self.NUMBER)]
+
+    def __enter__(self) -> "Behaved":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_details: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        asked: list[tuple[str, str, Any]] = [
+            ("GET", "/api/v1/auth/me", None),
+            ("GET", "/api/v1/environments?limit=5", None),
+            ("POST", "/api/v1/environments", "{}"),
+        ]
+        number = 0
+        while not self._stop.wait(0.05):
+            self._ask(connection, *asked[number % len(asked)])
+            number += 1
+        connection.close()
+
+    def _ask(self, connection: http.client.HTTPConnection, *request: Any) -> None:
+        for attempt in (1, 2):
+            reused = connection.sock is not None
+            begun = time.perf_counter()
+            try:
+                connection.request(*request, self._headers)
+                response = connection.getresponse()
+                response.read()
+            except (http.client.HTTPException, OSError) as error:
+                connection.close()
+                # A connection that was idle may have been closed: RFC 9112 (9.3.1) says try again.
+                if reused and attempt == 1:
+                    continue
+                self.outcomes[repr(error)] += 1
+                return
+            self.seconds.append(time.perf_counter() - begun)
+            self.outcomes[f"{request[0]} {response.status}"] += 1
+            return
+
+
+def percentile(found: list[float], share: float) -> float:
+    return statistics.quantiles(found, n=1000, method="inclusive")[round(share * 1000) - 1]
+
+
+def test_probes_and_who_behaves_are_answered_whatever_others_do(
+    server: WebServer, api: Api
+) -> None:
+    before, workers = server.metrics(), server.worker_pids()
+    token = api.tokens["access_token"]
+    with Probes(server) as alone, Behaved(server, token):
+        time.sleep(2)
+    with Attack(server.port, CROWDS, "/large/4") as attack:
+        time.sleep(1)
+        with Probes(server) as probes, Behaved(server, token) as behaved:
+            time.sleep(SECONDS)
+        busy = server.metrics()
+        attacked = attack.end()
+
+    states = {
+        dict(labels)["state"]: int(value)
+        for (name, labels), value in busy.items()
+        if name == "vibebox_client_connections"
+    }
+    print(f"attackers: {attacked}; at the end: {states}")
+    for path in Probes.PATHS:
+        among = probes.seconds[path]
+        print(
+            f"{path}: {len(among)} times, p50 {percentile(among, 0.5) * 1000:.1f} ms, "
+            f"p99 {percentile(among, 0.99) * 1000:.1f} ms "
+            f"(alone: {percentile(alone.seconds[path], 0.99) * 1000:.1f} ms)"
+        )
+    p99 = percentile(behaved.seconds, 0.99)
+    print(f"who behaves: {behaved.outcomes}, p99 {p99 * 1000:.1f} ms")
+    assert probes.failed == []
+    assert set(behaved.outcomes) == {"GET 200", "POST 422"}
+    assert sum(behaved.outcomes.values()) > 5 * SECONDS
+    for path in Probes.PATHS:
+        assert percentile(probes.seconds[path], 0.99) < 0.2, path
+    assert server.worker_pids() == workers, "no worker has ended"
+    assert not [line for line in server.log_lines() if line.get("level") in ("error", "critical")]
+    cut_off = grown(server, before, CUT_OFF)
+    print(f"cut off: {cut_off}")
+    assert {reason for (reason,) in cut_off} >= {"head", "body", "answer", "room"}
+    failed = {key: n for key, n in grown(server, before, ERRORS).items() if key[1] >= "500"}
+    assert set(failed) <= {
+        ("unmatched", "505", "client_error"),
+        ("/health/ready", "503", "server_error"),
+    }
+    wait_until(lambda: server.metric("vibebox_worker_threads", state="busy") == 0, 10)
