@@ -81,8 +81,10 @@ def _never_raise(hook):
 def on_starting(server):
     """Check the database's schema and prepare the metrics directory, or refuse in one sentence."""
     from app.telemetry.directory import Membership, prepare
+    from app.worker.balance import Loads
 
     server.started = time.monotonic()
+    server.loads = Loads()
     try:
         _refuse_taken_address(server)
         _check_schema()
@@ -180,6 +182,7 @@ def pre_fork(server, worker):
     worker.place = next(
         f"web-{number}" for number in itertools.count() if f"web-{number}" not in taken
     )
+    worker.load = server.loads.of(int(worker.place.removeprefix("web-")))
     server.exits.pre_fork(worker)
 
 
@@ -240,6 +243,7 @@ def child_exit(server, worker):
     from app.telemetry.absorbing import absorb_dead
 
     try:
+        worker.load.leave()
         server.exits.child_exit(worker)
     finally:  # a reason that cannot be told must not keep counts from the archive
         absorb_dead(_directory)

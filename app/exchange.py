@@ -80,14 +80,14 @@ class Exchange:
 
     def start_response(self, status: str, headers: Any, exc_info: Any = None) -> Any:
         """Note the status on its way to the server, and the rule that led to it."""
-        write = self._start_response(status, headers, exc_info)
-        self.status = int(status[:3])
         # Let go of at once: it holds this object too, and a circle would wait for the collector.
         environ, self._environ = self._environ, None
         matched = environ.get(_REQUEST) if environ else None
         if matched is not None and matched.url_rule is not None:
             self.route = matched.url_rule.rule
             self.endpoint = matched.url_rule.endpoint
+        write = self._start_response(status, headers, exc_info)
+        self.status = int(status[:3])
         if self.status == SWITCHING_PROTOCOLS:
             self.lasts()
             self.end()

@@ -7,8 +7,10 @@ import struct
 from typing import Any
 
 _INTERNET = (socket.AF_INET, socket.AF_INET6)
-# struct tcp_info of linux/tcp.h, up to tcpi_last_data_recv: milliseconds since bytes came last.
+# struct tcp_info of linux/tcp.h, up to tcpi_last_data_recv: milliseconds since bytes came last. Of
+# a listening socket tcpi_unacked is how many connections wait to be accepted.
 _TCP_INFO = struct.Struct("8B12I")
+_ACCEPT_QUEUE = 12
 _LAST_DATA_RECEIVED = 19
 _MILLISECONDS = 1000
 # The kernel counts in jiffies, of up to 10 ms; less than a few of them is no delay.
@@ -47,6 +49,18 @@ def lateness(peer: socket.socket) -> float:
     except (OSError, struct.error):
         return 0.0
     return seconds if seconds >= _LEAST_LATE else 0.0
+
+
+def waiting(listener: Any) -> int:
+    """Return how many connections wait in the kernel's queue; 0 where it does not tell."""
+    try:
+        if listener.family not in _INTERNET:
+            return 0
+        info = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+        depth: int = _TCP_INFO.unpack(info)[_ACCEPT_QUEUE]
+    except (OSError, struct.error):
+        return 0
+    return depth
 
 
 def secured(peer: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket:

@@ -18,8 +18,8 @@ LARGEST_AWAITED = 1024 * 1024 + 64 * 1024
 """Bytes of a body that are awaited in memory: every JSON body (1 MiB), in chunks too."""
 
 _END = b"\r\n\r\n"
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n")
-_CODING = b"\r\ntransfer-encoding:"
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*(?=\r\n)")
+_CODING = re.compile(rb"\r\ntransfer-encoding:([^\r]*)")
 _EXPECT = b"\r\nexpect:"
 _UPGRADE = b"\r\nupgrade:"
 _CONTINUES = b" http/1.1\r\n"
@@ -113,11 +113,13 @@ class Framing:
         body = end + len(_END)
         self._needed = body
         self.upgrade = _UPGRADE in head
-        if _CODING in head:
+        if (coding := _CODING.search(head)) is not None:
             self.chunked = True
+            if coding[1].strip() != b"chunked":
+                return
             self._chunks = _Chunks(body)
-        elif (length := _LENGTH.search(head)) is not None:
-            self._needed = body + int(length[1])
+        elif len(lengths := _LENGTH.findall(head)) == 1:
+            self._needed = body + int(lengths[0])
         else:
             return
         self.expects = _EXPECT in head and _CONTINUES in head[: head.find(b"\n") + 1]

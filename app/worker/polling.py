@@ -27,8 +27,8 @@ MOST_BUFFERED = 64 * 1024 * 1024
 _SWEEP_SECONDS = 0.5
 # Each costs an answer and a line in the log.
 _ENDED_AT_ONCE = 50
-# Nobody is ended for want of room before there was time for a few round trips.
-_AT_LEAST_SECONDS = 1.0
+# A client that says nothing for so long is not about to.
+_LONG_SECONDS = 1.0
 _DRAINED = 64 * 1024
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -85,7 +85,8 @@ class ConnectionPoller:
         connection.late = late
         connection.on_event(None)
         if connection.state is State.IDLE:  # it has sent nothing yet
-            expires = perf_counter() + self.deadlines.head
+            connection.since = perf_counter()
+            expires = connection.since + self.deadlines.head
             self._put(connection, State.IDLE, self._fresh, expires)
 
     def returned(self, connection: Connection, *, keep: bool) -> None:
@@ -120,19 +121,23 @@ class ConnectionPoller:
             self._cut_off(min(self._sending, key=lambda each: each.sock.taken_at))
 
     def make_room(self) -> bool:
-        """End the connection that is missed least. Returns: whether there was one."""
-        for connection in self._closing:
+        """End the connection that is missed least. Returns: whether there was one.
+
+        Of those that wait for their client: who has kept us waiting for long, silent ones before
+        those that served somebody; and where nobody has, who has done so for longest.
+        """
+        for connection in _first(self._closing):
             self.close(connection)
             return True
-        for connection in (*_first(self._fresh), *_first(self._kept)):
-            signals.emit(signals.client_cut_off, reason="room")
-            self.close(connection)
-            return True
-        for connection in _first(self._receiving):
-            if connection.since + _AT_LEAST_SECONDS < perf_counter():
-                self._time_out(connection, "room")
-                self.close(connection)
+        waiting = [*_first(self._fresh), *_first(self._kept), *_first(self._receiving)]
+        long_ago = perf_counter() - _LONG_SECONDS
+        for connection in waiting:
+            if connection.since < long_ago:
+                self._give_way(connection)
                 return True
+        for connection in sorted(waiting, key=lambda each: each.since):
+            self._give_way(connection)
+            return True
         return False
 
     def stop(self, seconds: float) -> None:
@@ -241,6 +246,13 @@ class ConnectionPoller:
         receiving = now - connection.since if connection.state is State.RECEIVING else 0.0
         connection.sock.begin(ServedRequest(now, receiving))
 
+    def _give_way(self, connection: Connection) -> None:
+        if connection.state is State.RECEIVING:
+            self._time_out(connection, "room")
+        else:
+            signals.emit(signals.client_cut_off, reason="room")
+        self.close(connection)
+
     def _time_out(self, connection: Connection, reason: str) -> None:
         signals.emit(signals.client_cut_off, reason=reason)
         self._refuse(connection, RequestTimeoutError(), perf_counter())
@@ -269,10 +281,10 @@ class ConnectionPoller:
             self._begin_closing(connection)
 
     def _await_next(self, connection: Connection) -> None:
-        now = perf_counter()
+        connection.since = now = perf_counter()
         connection.await_request()
         if connection.sock.inbox:
-            connection.since, connection.state = now, State.IDLE
+            connection.state = State.IDLE
             self._advance(connection, now)
             return
         self._put(connection, State.IDLE, self._kept, now + self._keepalive)

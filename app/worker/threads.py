@@ -65,6 +65,10 @@ class RequestThreads:
         """Return how many request threads are held, and how many there are."""
         return min(self._held, self._number), self._number
 
+    def held(self) -> int:
+        """Return how many requests have a request thread, or wait for one."""
+        return self._held + len(self._large)
+
     def queued(self) -> int:
         """Return how many requests wait for a thread."""
         return max(0, self._held - self._number) + len(self._large)

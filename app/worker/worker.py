@@ -44,7 +44,8 @@ from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
 from app.errors import VibeBoxError
 from app.worker import descriptors
-from app.worker.accepting import accept, lateness, secured
+from app.worker.accepting import accept, lateness, secured, waiting
+from app.worker.balance import Load
 from app.worker.chunks import ClientChunks
 from app.worker.client_socket import ClientSocket, Patience
 from app.worker.connection import Connection, State
@@ -57,6 +58,8 @@ from app.worker.threads import RequestThreads
 RESERVED_CONNECTIONS = 32
 """Connections beyond `worker_connections`, to look whether they are probes."""
 _ACCEPTED_AT_ONCE = 64
+_CROWD = 16
+"""Connections that wait in the kernel's queue, from which on a worker takes several at once."""
 _SCARCE_SECONDS = 5.0
 # A stopping worker looks this often whether it may end.
 _STOPPING_SECONDS = 0.25
@@ -73,8 +76,9 @@ class Refusals(Protocol):
 class Worker(ThreadWorker):
     """The worker class of `gunicorn.conf.py`.
 
-    Attributes: deadlines (towards clients), refusals (None: gunicorn's own page); set both before
-    `run`.
+    Attributes, to be set before `run`: deadlines (towards clients), refusals (None: gunicorn's own
+    page), load (among the workers that share the listening socket; None: it takes all that it
+    gets).
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -82,6 +86,7 @@ class Worker(ThreadWorker):
         super().__init__(*arguments, **named)
         self.deadlines = Deadlines()
         self.refusals: Refusals | None = None
+        self.load: Load | None = None
         self._scarce_until = 0.0
 
     @property
@@ -168,6 +173,7 @@ class Worker(ThreadWorker):
         """End what takes too long; gunicorn calls this in each turn."""
         self.poll.sweep()
         self._keep_room()
+        self._tell_load()
         if self.worker_connections < self.limit and perf_counter() >= self._scarce_until:
             self.worker_connections = self.limit
 
@@ -189,12 +195,15 @@ class Worker(ThreadWorker):
                     if self._accept(listener) is None:
                         break
                 listener.close()
+            if self.load is not None:
+                self.load.leave()
 
     def accept(self, listener: Any) -> None:
-        """Take in who waits: up to one that has a request, so that other workers get some too."""
+        """Take in one connection, if no other worker is less busy; several out of a crowd."""
+        if self.load is not None and waiting(listener) < _CROWD:
+            self.load.give_way()
         for _ in range(_ACCEPTED_AT_ONCE):
-            connection = self._accept(listener)
-            if connection is None or connection.state is not State.IDLE:
+            if self._accept(listener) is None or waiting(listener) < _CROWD:
                 return
 
     def _accept(self, listener: Any) -> Connection | None:
@@ -216,7 +225,12 @@ class Worker(ThreadWorker):
         self.nr_conns += 1
         self.poll.add(connection, late)
         self._keep_room()
+        self._tell_load()
         return connection
+
+    def _tell_load(self) -> None:
+        if self.load is not None and self.alive:
+            self.load.tell(self.threads.held(), self.nr_conns)
 
     def _keep_room(self) -> None:
         """Have room for one more, a probe perhaps, if anybody can give way."""

@@ -21,6 +21,16 @@ def slow(ms: int) -> str:
     return "slow"
 
 
+def large(mib: int) -> Response:
+    """An answer of so many MiB."""
+    return Response(bytes(mib << 20))
+
+
+def bad_header() -> Response:
+    """An answer that cannot be sent."""
+    return Response("", headers={"X-Odd": "\\x01"})
+
+
 def failing(after: int) -> Response:
     """A stream that fails after so many pieces."""
 
@@ -33,9 +43,9 @@ def failing(after: int) -> Response:
 
 
 app.add_url_rule("/slow/<int:ms>", view_func=slow)
-app.add_url_rule("/large/<int:mib>", view_func=lambda mib: Response(bytes(mib << 20)))
+app.add_url_rule("/large/<int:mib>", view_func=large)
 app.add_url_rule("/failing/<int:after>", view_func=failing)
-app.add_url_rule("/bad-header", view_func=lambda: Response("", headers={"X-Odd": "\\x01"}))
+app.add_url_rule("/bad-header", view_func=bad_header)
 '''
 
 

@@ -54,7 +54,7 @@ ONCE = b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 _DRIP_SECONDS = 0.25
 _WORD_SECONDS = 1.0
 _FOR_EVER = 1e9
-_AGAIN_SECONDS = 0.1
+_AGAIN_SECONDS = 0.5
 
 
 class Attack:

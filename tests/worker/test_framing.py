@@ -46,6 +46,8 @@ def stage(data: bytes) -> Stage:
         # The parser refuses these without reading on.
         (POST.replace(b": 5", b": five"), Stage.WHOLE),
         (POST.replace(b": 5", b": -5"), Stage.WHOLE),
+        (POST[:-2] + b"Content-Length: 5\r\n\r\n", Stage.WHOLE),
+        (CHUNKED.replace(b"chunked", b"rot13, chunked"), Stage.WHOLE),
         (CHUNKED + b"zz\r\n", Stage.WHOLE),
         (CHUNKED + b"1" * 9000, Stage.WHOLE),
         (b"GET / HTTP/1.1\nHost: h\n\n", Stage.WHOLE),

@@ -306,18 +306,20 @@ def test_a_client_that_is_gone_is_closed(loop: Loop) -> None:
     assert loop.closings == 1
 
 
+@pytest.mark.parametrize("long", [True, False], ids=["long waited for", "all new"])
 def test_room_is_made_by_whoever_is_missed_least(
-    loop: Loop, monkeypatch: pytest.MonkeyPatch
+    loop: Loop, monkeypatch: pytest.MonkeyPatch, long: bool
 ) -> None:
-    monkeypatch.setattr(polling, "_AT_LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(polling, "_LONG_SECONDS", 0.0 if long else 60.0)
     busy = loop.client(GET)
     receiving = loop.client(GET[:5])
     kept = loop.client(GET)
     loop.dispatched.reverse()
     loop.answer()
     fresh, second = loop.client(), loop.client()
+    order = (fresh, second, kept, receiving) if long else (receiving, kept, fresh, second)
     with cut_offs() as reasons:
-        for client in (fresh, second, kept, receiving):
+        for client in order:
             before = loop.closings
             assert loop.poller.make_room()
             assert loop.closings == before + 1
@@ -327,11 +329,6 @@ def test_room_is_made_by_whoever_is_missed_least(
     assert reasons == ["room"] * 4
     loop.answer()
     assert busy.recv(100) == b"answer"
-
-
-def test_half_requests_give_way_only_after_a_moment(loop: Loop) -> None:
-    loop.client(GET[:5])
-    assert not loop.poller.make_room()
 
 
 def test_memory_is_bounded(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,119 @@
+"""What the dashboards say of latency is what clients see, however long they wait for a thread."""
+
+import statistics
+from bisect import bisect_left
+from collections.abc import Iterator
+
+import pytest
+
+from tests.end_to_end import closed_loop, odd_release
+from tests.end_to_end.without_manners import Attack
+from tests.services.postgresql import PostgreSQL
+from tests.services.programs import wait_until
+from tests.services.web import Sample, WebServer
+from tests.sizes import size
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(size(120, 600))]
+
+WORKERS, THREADS = 2, size(4, 12)
+STATEMENT_MS = 300
+SECONDS = size(2.5, 30.0)
+OBJECTIVE = 0.5
+DURATION = "vibebox_http_request_duration_seconds"
+QUEUE_WAIT = "vibebox_http_queue_wait_seconds"
+ROUTE = "/slow/<int:ms>"
+SLOW_CLIENTS = {"half_heads": size(50, 300), "half_bodies": size(50, 300), "unread": size(8, 30)}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, postgresql: PostgreSQL) -> Iterator[WebServer]:
+    directory = tmp_path_factory.mktemp("latency")
+    settings = {
+        "DATABASE_URL": postgresql.new_database(),
+        "VIBEBOX_CLIENT_HEAD_TIMEOUT": "1",
+        "VIBEBOX_CLIENT_STALL_TIMEOUT": "1",
+    }
+    root = odd_release.make(directory)
+    with WebServer(directory, settings, workers=WORKERS, threads=THREADS, root=root) as server:
+        yield server
+
+
+class Histogram:
+    """What was added to a histogram, as Prometheus reads it."""
+
+    def __init__(
+        self,
+        before: dict[Sample, float],
+        after: dict[Sample, float],
+        name: str,
+        but: tuple[str, ...] = (),
+        **labels: str,
+    ) -> None:
+        """Of the series with those labels, whose route begins with none of `but`."""
+        found: dict[float, float] = {}
+        for (sample, has), value in after.items():
+            of = dict(has)
+            if of.get("route", "").startswith(but or ("-",)):
+                continue
+            if sample == f"{name}_bucket" and labels.items() <= of.items():
+                more = value - before.get((sample, has), 0)
+                found[float(of["le"])] = found.get(float(of["le"]), 0) + more
+        self.bounds = sorted(found)
+        self._counts = [found[bound] for bound in self.bounds]
+        self.count = self._counts[-1]
+
+    def quantile(self, q: float) -> float:
+        """As histogram_quantile of Prometheus."""
+        rank = q * self.count
+        place = bisect_left(self._counts, rank)
+        below = self._counts[place - 1] if place else 0
+        start = self.bounds[place - 1] if place else 0.0
+        width = self.bounds[place] - start
+        return start + width * (rank - below) / (self._counts[place] - below)
+
+    def share(self, bound: float) -> float:
+        """Of all, how many took so long at most."""
+        return self._counts[self.bounds.index(bound)] / self.count
+
+
+def seen(found: list[float], q: float) -> float:
+    return statistics.quantiles(found, n=100, method="inclusive")[round(q * 100) - 1]
+
+
+@pytest.mark.parametrize("load", [0.5, 1, 4])
+@pytest.mark.parametrize("beside", [{}, SLOW_CLIENTS], ids=["alone", "beside slow clients"])
+def test_dashboards_show_what_clients_see(
+    server: WebServer, load: float, beside: dict[str, int]
+) -> None:
+    clients = round(load * WORKERS * THREADS)
+    before = server.metrics()
+    if beside:
+        with Attack(server.port, beside, "/large/4"):
+            found = closed_loop.run(server.port, f"/slow/{STATEMENT_MS}", clients, SECONDS)
+    else:
+        found = closed_loop.run(server.port, f"/slow/{STATEMENT_MS}", clients, SECONDS)
+
+    def shown() -> Histogram:
+        return Histogram(before, server.metrics(), DURATION, route=ROUTE)
+
+    wait_until(lambda: shown().count == len(found), 5)
+    histogram = shown()
+    within = sum(seconds <= OBJECTIVE for seconds in found) / len(found)
+    print(
+        f"{clients} clients, {len(found)} requests. As they saw it: "
+        f"p50 {seen(found, 0.5):.3f} s, p95 {seen(found, 0.95):.3f} s, "
+        f"{within:.1%} within {OBJECTIVE} s. As shown: p50 {histogram.quantile(0.5):.3f} s, "
+        f"p95 {histogram.quantile(0.95):.3f} s, {histogram.share(OBJECTIVE):.1%}"
+    )
+    for q in (0.5, 0.95):
+        theirs = bisect_left(histogram.bounds, seen(found, q))
+        ours = bisect_left(histogram.bounds, histogram.quantile(q))
+        assert abs(theirs - ours) <= 1, q
+    assert histogram.share(OBJECTIVE) == pytest.approx(within, abs=0.02)
+    if load < 1:
+        objective = Histogram(before, server.metrics(), DURATION, but=("unmatched", "/health"))
+        assert objective.share(OBJECTIVE) >= 0.99, "slow clients spend nothing of the budget"
+    if load > 1:
+        assert seen(found, 0.5) > 0.7, "it would be no test otherwise"
+        waits = Histogram(before, server.metrics(), QUEUE_WAIT)
+        assert waits.quantile(0.5) > 0.4
