@@ -10,6 +10,7 @@ from tests.monitoring.rules import ALERTS, alert
 JOB = 'job="vibebox-backend"'
 GOOD = "HighDockerFailureRate"
 CALLS = f"sum by (job, operation) (rate(vibebox_docker_operations_total{{{JOB}}}[5m]))"
+BAD = f"sum by (job, operation) (increase(vibebox_docker_operations_total{{{JOB}}}[5m])) >= 3"
 P95 = "histogram_quantile(0.95, sum by (job, le) (rate({}[5m]))) > {} and {} * 300 >= 5"
 HTTP = f"vibebox_http_request_duration_seconds_bucket{{{JOB}}}"
 BROKEN: dict[str, list[dict[str, Any]]] = {
@@ -31,6 +32,9 @@ BROKEN: dict[str, list[dict[str, Any]]] = {
     "floors": [
         {"expr": f"{CALLS} / {CALLS} > 0.1"},
         {"expr": P95.partition(" and")[0].format(HTTP, 1)},
+        {"expr": P95.format(HTTP, 1, CALLS)},
+        {"expr": f"{CALLS} / {CALLS} > 0.1 and {CALLS} * 300 >= 5"},
+        {"expr": f"{CALLS} / {CALLS} > 0.1 and {BAD.replace('>= 3', '>= 1')}"},
     ],
     "quantiles": [
         {"expr": P95.format(HTTP, 1, CALLS).replace("job, le", "job")},
@@ -54,6 +58,11 @@ BROKEN: dict[str, list[dict[str, Any]]] = {
 @pytest.mark.parametrize("name", ALERTS)
 def test_alert_keeps_the_rules(name: str) -> None:
     assert lint(ALERTS[name]) == []
+
+
+def test_a_floor_of_bad_events_is_one_of_traffic_too() -> None:
+    change = {"expr": f"{CALLS} / {CALLS} > 0.1 and {BAD}"}
+    assert lint({**alert(GOOD), **change}) == []
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
