@@ -81,11 +81,17 @@ SOURCES = {
     "agent": Source(
         "the leading agent",
         ("AgentNotLeading",),
-        5,
-        (*_SCRAPED, _seen(_CHECK, 'check="agent",required="false"', "1x20 0x200")),
+        3,
+        (*_SCRAPED, _seen("vibebox_agent_leading", "", "1x20 0x200")),
+    ),
+    "comparison": Source(
+        "the agent's comparison with Docker",
+        ("EnvironmentsNotCompared",),
+        8,
+        (*_SCRAPED, _seen("vibebox_agent_sweep_age_seconds", "", "9x20 9+15x200")),
     ),
     "engine": Source(
-        "Docker Engine, which is compared with",
+        "Docker Engine",
         ("NotReady", "DependencyUnavailable"),
         5,
         (*_SCRAPED, _seen(_CHECK, 'check="docker",required="true"', "1x20 0x200")),
@@ -97,8 +103,12 @@ _SHARED = (*_EVERYTHING, "directory")
 _WRITERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"up|scrape_\w+", _EVERYTHING),
     (r"vibebox_health_check_\w+", (*_SHARED, "checks")),
-    (r"vibebox_(environments|sessions|users)(_total)?", (*_EVERYTHING, "database")),
-    (r"vibebox_environment_(drift|exits_total)", (*_SHARED, "agent", "engine")),
+    (
+        r"vibebox_(environments|sessions|users)(_total)?|vibebox_agent_(leading|sweep_age_seconds)",
+        (*_EVERYTHING, "database"),
+    ),
+    (r"vibebox_environment_drift", (*_EVERYTHING, "database", "agent", "comparison", "engine")),
+    (r"vibebox_environment_exits_total", (*_SHARED, "agent", "engine")),
     # Of each role: the agent's are gone with it.
     (r"vibebox_(process|memory|cpu)_\w+", (*_SHARED, "agent")),
     (r"vibebox_\w+", _SHARED),

@@ -14,6 +14,8 @@ DOCKER_SECONDS = 30
 START_SECONDS = 30
 # Seconds that 99 of 100 wake-ups of a thread are late at most.
 LAG_SECONDS = 0.1
+# Ten times as long as from one comparison to the next (VIBEBOX_AGENT_SWEEP_INTERVAL).
+SWEEP_SECONDS = 300
 SCRAPE_SECONDS = 5
 """Half of scrape_timeout: later, scrapes begin to fail and there is nothing left to warn with."""
 

@@ -49,6 +49,7 @@ RECEIVERS = {
     "AgentNotLeading": PAGE,
     "MetricsMissing": PAGE,
     "AgentRestarting": TEAM,
+    "EnvironmentsNotCompared": TEAM,
     "DependencyUnavailable": TEAM,
     "ProcessCPUSaturated": TEAM,
     "HighFileDescriptorUsage": TEAM,

@@ -16,9 +16,10 @@ pytestmark = pytest.mark.integration
 
 JOB = 'job="vibebox-backend"'
 ROUTE = 'method="GET",route="/api/v1/environments"'
-# Neither probes nor streams may count, however many of them fail.
+# Neither probes nor streams, nor what strangers ask for, may count, however many of them fail.
 PROBE = 'method="GET",route="/health/ready"'
 STREAM = 'method="GET",route="/api/v1/environments/<environment_id>/status/stream"'
+STRANGER = 'method="GET",route="unmatched"'
 REQUESTS = "vibebox_http_requests_total"
 BUCKET = "vibebox_http_request_duration_seconds_bucket"
 COUNT = "vibebox_http_request_duration_seconds_count"
@@ -79,7 +80,7 @@ class History:
                 series(f'{BUCKET}{{{ROUTE},status_code="200",le="1"}}', i, cumulated(total)),
                 series(f'{COUNT}{{{ROUTE},status_code="200"}}', i, cumulated(total)),
             ]
-            for other in (PROBE, STREAM):
+            for other in (PROBE, STREAM, STRANGER):
                 found += [
                     series(f'{REQUESTS}{{{other},status_code="503"}}', i, cumulated(total)),
                     series(f'{BUCKET}{{{other},status_code="503",le="0.5"}}', i, "0x9999"),

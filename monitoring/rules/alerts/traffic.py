@@ -17,7 +17,7 @@ _SECONDS = '{{ $value | printf "%.2f" }} s'
 _RATE = '{{ $value | printf "%.1f" }}'
 _REQUESTS = rates("job", f"{HTTP}_count", NO_WAITING)
 # Only 5xx: a scanner gets thousands of 404 and 401, and nothing is wrong.
-_ERRORS = rates("job", "vibebox_api_errors_total", 'status_code=~"5.."')
+_ERRORS = rates("job", "vibebox_api_errors_total", 'route!="unmatched"', 'status_code=~"5.."')
 _STATEMENTS = rates("job", f"{DATABASE}_count")
 _FAILURES = rates("job", "vibebox_auth_attempts_total", 'status="failure"', window="2m")
 # Those by which somebody proves who they are; a program repeats its token with each request, and
