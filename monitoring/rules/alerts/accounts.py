@@ -30,6 +30,7 @@ GROUPS = (
                 "{{ $value | humanizePercentage }} of the sign-ins by password failed in the past "
                 "hour, too few at a time for the limits: of many accounts, or from many addresses.",
                 "vibebox-overview",
+                "auth",
             ),
         ),
     ),
