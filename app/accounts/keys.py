@@ -107,6 +107,7 @@ class ApiKeys:
                     ApiKey.digest == digest(secret),
                     ApiKey.revoked_at.is_(None),
                     or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > utc_now()),
+                    User.disabled_at.is_(None),
                 )
             ).one_or_none()
         signals.emit(signals.authentication, method="api_key", success=found is not None)

@@ -5,11 +5,12 @@ from dataclasses import asdict
 from flask import jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 
-from app.accounts.guard import authenticate, identity
+from app.accounts.guard import authenticate, device, identity
 from app.accounts.schemas import Credentials, RefreshToken, Registration, Tokens, UserView
 from app.accounts.service import TokenPair
 from app.components import components
 from app.errors import (
+    AccountDisabledError,
     AuthenticationError,
     EmailTakenError,
     InvalidCredentialsError,
@@ -49,11 +50,14 @@ def register(body: Registration) -> Answer:
 @api.post(
     "/login",
     summary="Log in with e-mail address and password",
-    responses={200: Tokens, **body_problems(InvalidCredentialsError, TooManyAttemptsError)},
+    responses={
+        200: Tokens,
+        **body_problems(InvalidCredentialsError, AccountDisabledError, TooManyAttemptsError),
+    },
 )
 def login(body: Credentials) -> Answer:
     components().attempts.login(body.email)
-    return _tokens(components().accounts.login(body.email, body.password))
+    return _tokens(components().accounts.login(body.email, body.password, device()))
 
 
 @api.post(
@@ -63,7 +67,7 @@ def login(body: Credentials) -> Answer:
 )
 def refresh(body: RefreshToken) -> Answer:
     with components().attempts.failures():
-        return _tokens(components().accounts.refresh(body.refresh_token))
+        return _tokens(components().accounts.refresh(body.refresh_token, device()))
 
 
 @api.post(

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, or_, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.errors import StorageError
-from app.storage import ApiKey, Database, User, utc_now
+from app.storage import ApiKey, Database, Login, User, utc_now
 
 # The accounts active within a day, a metric, are exact to this much.
 ACCOUNT_INTERVAL = timedelta(minutes=5)
@@ -27,7 +27,9 @@ def note_account(session: Session, user_id: str) -> None:
     session.execute(update(User).where(User.id == user_id, stale).values({column: utc_now()}))
 
 
-def note(database: Database, user_id: str, key_id: str | None = None) -> None:
+def note(
+    database: Database, user_id: str, key_id: str | None = None, login_id: str | None = None
+) -> None:
     """Note the use of a credential, in a transaction of its own.
 
     A database that cannot be written now does not fail the request, which may only read.
@@ -35,6 +37,9 @@ def note(database: Database, user_id: str, key_id: str | None = None) -> None:
     try:
         with database.writing() as session:
             note_account(session, user_id)
+            if login_id is not None:
+                now = {Login.last_used_at: utc_now()}
+                session.execute(update(Login).where(Login.id == login_id).values(now))
             if key_id is not None:
                 used = ApiKey.last_used_at
                 stale = _stale(used, KEY_INTERVAL)

@@ -7,6 +7,10 @@ convention, because a migration can only drop what has a known name.
 from app.storage.models.accounts import (
     ApiKey,
     AuthToken,
+    EndReason,
+    Invitation,
+    Login,
+    LoginKind,
     Membership,
     Project,
     Team,
@@ -15,7 +19,7 @@ from app.storage.models.accounts import (
     User,
 )
 from app.storage.models.alerts import Alert
-from app.storage.models.base import Base, new_id, utc_now
+from app.storage.models.base import Base, UtcDateTime, new_id, utc_now
 from app.storage.models.environments import (
     ContainerExit,
     Environment,
@@ -43,6 +47,7 @@ __all__ = [
     "AuthToken",
     "Base",
     "ContainerExit",
+    "EndReason",
     "Environment",
     "EnvironmentSession",
     "EnvironmentStatus",
@@ -53,11 +58,14 @@ __all__ = [
     "ExtensionState",
     "ImagePull",
     "Installation",
+    "Invitation",
     "Lease",
     "LogCursor",
     "LogEntry",
     "LogStream",
     "LogUsage",
+    "Login",
+    "LoginKind",
     "Membership",
     "PortReservation",
     "Process",
@@ -71,6 +79,7 @@ __all__ = [
     "TeamRole",
     "TokenKind",
     "User",
+    "UtcDateTime",
     "new_id",
     "utc_now",
 ]
