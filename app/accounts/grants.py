@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from app.accounts import seen
@@ -24,7 +24,7 @@ from app.accounts.tokens import (
     new_console_secret,
     new_token,
 )
-from app.storage import AuthToken, EndReason, LoginKind, TokenKind, new_id, utc_now
+from app.storage import AuthToken, EndReason, LoginKind, TokenKind, db_now, new_id, now
 
 # So much later than it expires a refresh token is forgotten: a clock that is set by an hour and
 # back must not cost a login.
@@ -45,6 +45,16 @@ class TokenPair:
     page_secret: str | None = None
 
 
+@dataclass(frozen=True)
+class _Login:
+    """Whom tokens are issued to, at which moment; `secret` is that of a console's page."""
+
+    id: str
+    user_id: str
+    moment: datetime
+    secret: str | None
+
+
 class Grants:
     """Issues the tokens of logins; lives are in seconds."""
 
@@ -57,11 +67,11 @@ class Grants:
     def open(self, session: Session, user_id: str, kind: LoginKind, device: Device) -> TokenPair:
         """Open a login and return its first tokens."""
         secret = new_console_secret() if kind is LoginKind.CONSOLE else None
-        expires_at = utc_now() + self._lives[TokenKind.REFRESH]
         known = digest(secret) if secret else None
-        login_id = open_login(session, user_id, kind, device, expires_at, known)
-        self._forget_expired(session, user_id)
-        return self._issue(session, user_id, login_id, secret, tell=True)
+        moment, life = now(session), self._lives[TokenKind.REFRESH]
+        login_id = open_login(session, user_id, kind, device, moment, life, known)
+        _forget_expired(session, user_id)
+        return self._issue(session, _Login(login_id, user_id, moment, secret), tell=True)
 
     def renew(self, session: Session, refresh_token: str, device: Device) -> TokenPair | None:
         """Trade a refresh token of the API for the next pair; None where it is not good."""
@@ -96,57 +106,51 @@ class Grants:
         *,
         tell: bool = False,
     ) -> TokenPair | None:
-        now = utc_now()
-        if found is None or found.revoked_at is not None or found.expires_at <= now:
+        moment = now(session)
+        if found is None or found.revoked_at is not None or found.expires_at <= moment:
             return None
         user_id, login_id = found.user_id, found.grant_id
         if found.used_at is None:
             seen.note_account(session, user_id)
-            expires_at = now + self._lives[TokenKind.REFRESH]
             known = digest(secret) if secret and tell else None
-            if not renew_login(session, login_id, user_id, kind, device, expires_at, known):
+            life = self._lives[TokenKind.REFRESH]
+            if not renew_login(session, login_id, user_id, kind, device, moment, life, known):
                 return None
         if not _use(session, found.id):
             end_login(session, login_id, EndReason.REUSE)
             return None
-        self._forget_expired(session, user_id)
-        return self._issue(session, user_id, login_id, secret, tell=tell)
+        _forget_expired(session, user_id)
+        return self._issue(session, _Login(login_id, user_id, moment, secret), tell=tell)
 
-    def _issue(
-        self, session: Session, user_id: str, login_id: str, secret: str | None, *, tell: bool
-    ) -> TokenPair:
+    def _issue(self, session: Session, login: _Login, *, tell: bool) -> TokenPair:
         access = new_token(TokenKind.ACCESS)
-        if secret is None:
+        if login.secret is None:
             refresh = new_token(TokenKind.REFRESH)
             kept = digest(refresh)
         else:
             refresh = new_console_cookie()
-            kept = console_digest(refresh, secret)
+            kept = console_digest(refresh, login.secret)
         digests = {TokenKind.ACCESS: digest(access), TokenKind.REFRESH: kept}
-        now = utc_now()
         session.add_all(
             AuthToken(
                 id=new_id(),
-                user_id=user_id,
-                grant_id=login_id,
+                user_id=login.user_id,
+                grant_id=login.id,
                 kind=kind,
                 digest=kept,
-                created_at=now,
-                expires_at=now + self._lives[kind],
+                created_at=login.moment,
+                expires_at=login.moment + self._lives[kind],
             )
             for kind, kept in digests.items()
         )
         seconds = int(self._lives[TokenKind.ACCESS].total_seconds())
-        return TokenPair(access, refresh, seconds, secret if tell else None)
-
-    def _forget_expired(self, session: Session, user_id: str) -> None:
-        session.execute(delete(AuthToken).where(AuthToken.user_id == user_id, is_over(utc_now())))
+        return TokenPair(access, refresh, seconds, login.secret if tell else None)
 
 
-def is_over(now: datetime) -> ColumnElement[bool]:
-    """Return the condition on `AuthToken` that nobody needs it any more."""
-    access = (AuthToken.kind == TokenKind.ACCESS) & (AuthToken.expires_at <= now)
-    return access | (AuthToken.expires_at <= now - _FORGOTTEN_AFTER)
+def _forget_expired(session: Session, user_id: str) -> None:
+    access = (AuthToken.kind == TokenKind.ACCESS) & (AuthToken.expires_at <= db_now())
+    over = access | (AuthToken.expires_at <= db_now(-_FORGOTTEN_AFTER))
+    session.execute(delete(AuthToken).where(AuthToken.user_id == user_id, over))
 
 
 def _find(session: Session, digests: Sequence[str]) -> AuthToken | None:
@@ -159,7 +163,7 @@ def _use(session: Session, token_id: str) -> bool:
     used = session.scalar(
         update(AuthToken)
         .where(AuthToken.id == token_id, AuthToken.used_at.is_(None))
-        .values(used_at=utc_now())
+        .values(used_at=db_now())
         .returning(AuthToken.id)
     )
     return used is not None

@@ -4,7 +4,7 @@ Rows are locked in the order accounts, logins, tokens; whoever changes several k
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, exists, select, update
 from sqlalchemy.orm import Session
@@ -14,9 +14,9 @@ from app.storage import (
     EndReason,
     Login,
     LoginKind,
+    db_now,
     insert_missing,
     new_id,
-    utc_now,
 )
 
 _ADDRESS_SHOWN = 64
@@ -47,18 +47,18 @@ def open_login(
     user_id: str,
     kind: LoginKind,
     device: Device,
-    expires_at: datetime,
+    moment: datetime,
+    life: timedelta,
     console_digest: str | None = None,
 ) -> str:
-    """Write a new login, and return its id."""
-    now = utc_now()
+    """Write a new login, and return its id; `moment` is the database's present one."""
     login = Login(
         id=new_id(),
         user_id=user_id,
         kind=kind,
-        created_at=now,
-        last_used_at=now,
-        expires_at=expires_at,
+        created_at=moment,
+        last_used_at=moment,
+        expires_at=moment + life,
         console_digest=console_digest,
         **device.columns(),
     )
@@ -73,15 +73,20 @@ def renew_login(
     user_id: str,
     kind: LoginKind,
     device: Device,
-    expires_at: datetime,
+    moment: datetime,
+    life: timedelta,
     console_digest: str | None = None,
 ) -> bool:
     """Note that the login's tokens are renewed; False where it has ended, or is of another kind.
 
     Until the transaction ends nobody ends the login: who waits for that ends its new tokens too.
     """
-    now = utc_now()
-    columns = {"kind": kind, "last_used_at": now, "expires_at": expires_at, **device.columns()}
+    columns = {
+        "kind": kind,
+        "last_used_at": moment,
+        "expires_at": moment + life,
+        **device.columns(),
+    }
     if console_digest is not None:
         columns["console_digest"] = console_digest
     of_kind = Login.kind.is_(None) | (Login.kind == kind)
@@ -96,7 +101,7 @@ def renew_login(
     if session.scalar(select(exists().where(Login.id == login_id))):
         return False
     # A release that knows no logins has opened it.
-    row = {"id": login_id, "user_id": user_id, "created_at": now, **columns}
+    row = {"id": login_id, "user_id": user_id, "created_at": moment, **columns}
     insert_missing(session, Login, [row])
     return True
 
@@ -119,11 +124,10 @@ def end_logins(
 def _end(
     session: Session, logins: ColumnElement[bool], tokens: ColumnElement[bool], reason: EndReason
 ) -> bool:
-    now = utc_now()
     ended = session.scalars(
         update(Login)
         .where(logins, Login.ended_at.is_(None))
-        .values(ended_at=now, end_reason=reason)
+        .values(ended_at=db_now(), end_reason=reason)
         .returning(Login.id)
     ).all()
     # After the rows: what was renewed a moment ago is seen by now. And releases that know no
@@ -131,7 +135,7 @@ def _end(
     revoked = session.scalars(
         update(AuthToken)
         .where(tokens, AuthToken.revoked_at.is_(None))
-        .values(revoked_at=now)
+        .values(revoked_at=db_now())
         .returning(AuthToken.id)
     ).all()
     return bool(ended or revoked)

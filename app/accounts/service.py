@@ -29,6 +29,7 @@ from app.storage import (
     LoginKind,
     TokenKind,
     User,
+    db_now,
     new_id,
     utc_now,
 )
@@ -46,7 +47,6 @@ class Account:
     id: str
     email: str
     created_at: datetime
-    is_operator: bool = False
 
 
 class Accounts:
@@ -119,7 +119,7 @@ class Accounts:
         Whoever changes a password or disables an account ends the logins that there are then: none
         may be opened after that by what was verified before.
         """
-        changes: dict[str, Any] = {"last_authenticated_at": utc_now()}
+        changes: dict[str, Any] = {"last_authenticated_at": db_now()}
         if self._passwords.outdated(found.password_hash):
             changes["password_hash"] = self._passwords.hash(password)
         same = (User.password_hash == found.password_hash) & User.disabled_at.is_(None)
@@ -159,23 +159,23 @@ class Accounts:
             return self._api_keys.authenticate(token)
         with self._database.reading() as session:
             found = session.execute(
-                select(User, AuthToken.grant_id)
+                select(User, AuthToken.grant_id, seen.account_is_stale())
                 .join(User, AuthToken.user_id == User.id)
                 .where(
                     AuthToken.digest == digest(token),
                     AuthToken.kind == TokenKind.ACCESS,
                     AuthToken.revoked_at.is_(None),
-                    AuthToken.expires_at > utc_now(),
+                    AuthToken.expires_at > db_now(),
                     User.disabled_at.is_(None),
                 )
             ).one_or_none()
         signals.emit(signals.authentication, method="token", success=found is not None)
         if found is None:
             raise InvalidTokenError
-        user: User = found.User
-        if seen.is_stale(user.last_authenticated_at, seen.ACCOUNT_INTERVAL):
-            seen.note(self._database, user.id, login_id=found.grant_id)
-        return Identity(user.id, user.email, user.is_operator, grant_id=found.grant_id)
+        user, grant_id, stale = found
+        if stale:
+            seen.note(self._database, user.id, login_id=grant_id)
+        return Identity(user.id, user.email, user.is_operator, grant_id=grant_id)
 
     def account(self, identity: Identity) -> Account:
         """Return the account. Raises: InvalidTokenError where it was deleted meanwhile."""
@@ -183,7 +183,7 @@ class Accounts:
             user = session.get(User, identity.user_id)
             if user is None:
                 raise InvalidTokenError
-            return Account(user.id, user.email, user.created_at, user.is_operator)
+            return Account(user.id, user.email, user.created_at)
 
     def logout(self, identity: Identity) -> None:
         """Revoke every token of the grant; logging out twice is fine.

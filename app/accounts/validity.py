@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, literal, null, select, type_coerce, union_all
+from sqlalchemy import Select, literal, null, select, union_all
 from sqlalchemy.orm import Session
 
 from app.authorization import Identity
 from app.errors import CredentialEndedError
-from app.storage import ApiKey, AuthToken, EndReason, Login, User, UtcDateTime, utc_now
+from app.storage import ApiKey, AuthToken, EndReason, Login, User, db_now
 
 _LOG_IN = "Log in again."
 _SENTENCES = {
@@ -46,11 +46,11 @@ class Credential:
 
 @dataclass(frozen=True)
 class _Row:
-    """What the database holds of an account, a login or a key."""
+    """What the database holds of an account, a login or a key; an account's never expires."""
 
     ended_at: datetime | None
     reason: str | None
-    expires_at: datetime | None
+    expired: bool
 
 
 _Found = dict[tuple[str, str], _Row]
@@ -66,25 +66,25 @@ def ended(
     if not credentials:
         return {}
     found: _Found = {
-        (kind, id): _Row(ended_at, reason, expires_at)
-        for kind, id, ended_at, reason, expires_at in session.execute(_rows_of(credentials))
+        (kind, id): _Row(ended_at, reason, bool(expired))
+        for kind, id, ended_at, reason, expired in session.execute(_rows_of(credentials))
     }
-    now = utc_now()
-    errors = {one: _error(one, found, now) for one in set(credentials)}
+    errors = {one: _error(one, found) for one in set(credentials)}
     return {one: error for one, error in errors.items() if error is not None}
 
 
 def _rows_of(credentials: Collection[Credential]) -> Any:
     grants = {one.grant_id for one in credentials if one.grant_id is not None}
     keys = {one.api_key_id for one in credentials if one.api_key_id is not None}
-    never = type_coerce(null(), UtcDateTime())
+    never = null()
     parts: list[Select[*tuple[Any, ...]]] = [
         select(literal("account"), User.id, User.disabled_at, null(), never).where(
             User.id.in_({one.user_id for one in credentials})
         )
     ]
     if grants:
-        columns = Login.id, Login.ended_at, Login.end_reason, Login.expires_at
+        expired = Login.expires_at <= db_now()
+        columns = Login.id, Login.ended_at, Login.end_reason, expired
         parts.append(select(literal("login"), *columns).where(Login.id.in_(grants)))
         # A release that knows no logins ends one by revoking its tokens.
         parts.append(
@@ -93,39 +93,40 @@ def _rows_of(credentials: Collection[Credential]) -> Any:
             ).where(AuthToken.grant_id.in_(grants), AuthToken.revoked_at.is_not(None))
         )
     if keys:
-        columns_of_keys = ApiKey.id, ApiKey.revoked_at, null(), ApiKey.expires_at
+        expired_keys = ApiKey.expires_at <= db_now()
+        columns_of_keys = ApiKey.id, ApiKey.revoked_at, null(), expired_keys
         parts.append(select(literal("key"), *columns_of_keys).where(ApiKey.id.in_(keys)))
     return union_all(*parts)
 
 
-def _error(one: Credential, found: _Found, now: datetime) -> CredentialEndedError | None:
+def _error(one: Credential, found: _Found) -> CredentialEndedError | None:
     account = found.get(("account", one.user_id))
     if account is None:
         return _because(EndReason.DELETED)
     if account.ended_at is not None:
         return _because(EndReason.DISABLED)
     if one.api_key_id is not None:
-        return _error_of_key(found.get(("key", one.api_key_id)), now)
-    return _error_of_login(str(one.grant_id), found, now)
+        return _error_of_key(found.get(("key", one.api_key_id)))
+    return _error_of_login(str(one.grant_id), found)
 
 
-def _error_of_key(key: _Row | None, now: datetime) -> CredentialEndedError | None:
+def _error_of_key(key: _Row | None) -> CredentialEndedError | None:
     # One that is not there was revoked too, and its name given to another.
     if key is None or key.ended_at is not None:
         return _because(EndReason.REVOKED)
-    if key.expires_at is not None and key.expires_at <= now:
+    if key.expired:
         return CredentialEndedError(EndReason.EXPIRED, _KEY_EXPIRED)
     return None
 
 
-def _error_of_login(grant_id: str, found: _Found, now: datetime) -> CredentialEndedError | None:
+def _error_of_login(grant_id: str, found: _Found) -> CredentialEndedError | None:
     login = found.get(("login", grant_id))
     if login is not None and login.ended_at is not None:
         return _because(EndReason(login.reason or EndReason.ENDED))
     if ("tokens", grant_id) in found:
         return _because(EndReason.LOGOUT)
     # Without a row it is a login of a release that writes none.
-    if login is not None and login.expires_at is not None and login.expires_at <= now:
+    if login is not None and login.expired:
         return _because(EndReason.EXPIRED)
     return None
 

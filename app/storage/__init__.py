@@ -1,14 +1,17 @@
 """Storage: the database, its tables and its migrations. No business rules live here."""
 
 from app.storage import schema
+from app.storage.clock import db_now, now
 from app.storage.database import Database
 from app.storage.inserting import insert_missing, put_rows
 from app.storage.models import (
+    AgentReport,
     Alert,
     ApiKey,
     AuditEntry,
     AuthToken,
     Base,
+    ClockReading,
     ContainerExit,
     EndReason,
     Environment,
@@ -35,6 +38,7 @@ from app.storage.models import (
     Project,
     PullPolicy,
     PullStatus,
+    Report,
     SessionStatus,
     SessionType,
     SocketTicket,
@@ -42,7 +46,6 @@ from app.storage.models import (
     TeamRole,
     TokenKind,
     User,
-    UtcDateTime,
     new_id,
     utc_now,
 )
@@ -51,11 +54,13 @@ ENVIRONMENT_STATUSES: tuple[EnvironmentStatus, ...] = tuple(EnvironmentStatus)
 
 __all__ = [
     "ENVIRONMENT_STATUSES",
+    "AgentReport",
     "Alert",
     "ApiKey",
     "AuditEntry",
     "AuthToken",
     "Base",
+    "ClockReading",
     "ContainerExit",
     "Database",
     "EndReason",
@@ -83,6 +88,7 @@ __all__ = [
     "Project",
     "PullPolicy",
     "PullStatus",
+    "Report",
     "SessionStatus",
     "SessionType",
     "SocketTicket",
@@ -90,9 +96,10 @@ __all__ = [
     "TeamRole",
     "TokenKind",
     "User",
-    "UtcDateTime",
+    "db_now",
     "insert_missing",
     "new_id",
+    "now",
     "put_rows",
     "schema",
     "utc_now",

@@ -31,7 +31,7 @@ def test_register_answers_with_the_account(client: FlaskClient) -> None:
 
     body = response.get_json()
     assert response.status_code == 201
-    assert set(body) == {"id", "email", "created_at", "is_operator"}
+    assert set(body) == {"id", "email", "created_at"}
     assert body["email"] == "new@example.org"
 
 

@@ -19,7 +19,7 @@ from app.storage.models.accounts import (
     User,
 )
 from app.storage.models.alerts import Alert
-from app.storage.models.base import Base, UtcDateTime, new_id, utc_now
+from app.storage.models.base import Base, new_id, utc_now
 from app.storage.models.environments import (
     ContainerExit,
     Environment,
@@ -32,7 +32,16 @@ from app.storage.models.environments import (
 )
 from app.storage.models.extensions import Extension, ExtensionPackage, ExtensionState
 from app.storage.models.logs import LogCursor, LogEntry, LogStream, LogUsage
-from app.storage.models.service import AuditEntry, EventCount, Installation, Lease, Process
+from app.storage.models.service import (
+    AgentReport,
+    AuditEntry,
+    ClockReading,
+    EventCount,
+    Installation,
+    Lease,
+    Process,
+    Report,
+)
 from app.storage.models.sessions import (
     EnvironmentSession,
     SessionStatus,
@@ -41,11 +50,13 @@ from app.storage.models.sessions import (
 )
 
 __all__ = [
+    "AgentReport",
     "Alert",
     "ApiKey",
     "AuditEntry",
     "AuthToken",
     "Base",
+    "ClockReading",
     "ContainerExit",
     "EndReason",
     "Environment",
@@ -72,6 +83,7 @@ __all__ = [
     "Project",
     "PullPolicy",
     "PullStatus",
+    "Report",
     "SessionStatus",
     "SessionType",
     "SocketTicket",
@@ -79,7 +91,6 @@ __all__ = [
     "TeamRole",
     "TokenKind",
     "User",
-    "UtcDateTime",
     "new_id",
     "utc_now",
 ]

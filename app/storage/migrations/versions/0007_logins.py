@@ -1,10 +1,10 @@
-"""Logins as rows, accounts that can be disabled, invitations. Release 0005's code serves on it."""
+"""Logins as rows, accounts that can be disabled, invitations. Release 0.1.0 serves on it."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0006"
-down_revision = "0005"
+revision = "0007"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 serves = "0005"
