@@ -25,7 +25,7 @@ for _name in [name for name in sys.modules if name.partition(".")[0] == "app"]:
 from app.errors import SettingsError, VibeBoxError
 from app.logging import config as logging_config
 from app.logging import configure as configure_logging
-from app.settings import load_settings
+from app.settings import load_settings, retired_in_use
 
 REFUSED = 2  # exit code of a start that the operator has to correct
 
@@ -80,6 +80,8 @@ def on_starting(server):
     from app.telemetry.directory import Membership, prepare
 
     server.started = time.monotonic()
+    for sentence in retired_in_use():
+        _log.warning("retired setting", extra={"why": sentence})
     try:
         _refuse_taken_address(server)
         _check_schema()

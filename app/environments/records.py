@@ -117,10 +117,11 @@ def refuse_ambiguous(env: Mapping[str, str], secrets: Mapping[str, Any]) -> None
     """Raise InvalidInputError where a variable is both secret and not, or there are too many."""
     both = sorted(set(env) & set(secrets))
     errors = [
-        {"field": f"secrets.{name}", "message": "is in env already; name it once"} for name in both
+        {"field": f"secrets.{name}", "message": "Is in env already; name it in one of both."}
+        for name in both
     ]
     if len(secrets) > MAX_VARIABLES:
-        errors.append({"field": "secrets", "message": f"has more than {MAX_VARIABLES} names"})
+        errors.append({"field": "secrets", "message": f"Name at most {MAX_VARIABLES}."})
     if errors:
         raise InvalidInputError(errors)
 
