@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.authorization import Scope
+from app.authorization import May, Scope
 from app.fields import NO_NUL, Moment
 from app.sentences import described
 
@@ -60,6 +60,13 @@ class UserView(BaseModel):
     id: str = Field(examples=["7b1c2d3e-4f50-4a6b-8c7d-9e0f1a2b3c4d"])
     email: str = Field(examples=["ada@example.org"])
     created_at: datetime
+
+
+class CallerView(UserView):
+    """The account that asks."""
+
+    is_operator: bool = Field(default=False, description="Whether it looks after the service.")
+    may: May = Field(default_factory=list)
 
 
 def _not_unique(schema: dict[str, Any]) -> None:
