@@ -32,7 +32,8 @@ REFUSED = 2  # exit code of a start that the operator has to correct
 try:
     _settings = load_settings()
 except SettingsError as error:
-    print("VibeBox cannot start:", *error.mistakes, sep="\n  ", file=sys.stderr)
+    between = "\n  " if len(error.mistakes) > 1 else " "
+    print("VibeBox cannot start:", *error.mistakes, sep=between, file=sys.stderr)
     sys.exit(REFUSED)
 
 # Every process of the service must see the same absolute path, and the metrics client reads it
