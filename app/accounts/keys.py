@@ -92,7 +92,7 @@ class ApiKeys:
                     ApiKey.user_id == identity.user_id,
                     ApiKey.revoked_at.is_(None),
                 )
-                .values(revoked_at=utc_now())
+                .values(revoked_at=db_now())
                 .returning(ApiKey)
             )
             if revoked is None:
