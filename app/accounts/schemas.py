@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.authorization import Scope
+from app.authorization import May, Scope
 from app.fields import NO_NUL, Moment
 from app.sentences import described
 
@@ -43,6 +43,12 @@ class RefreshToken(_Body):
     refresh_token: str = Field(max_length=256, examples=["vbx_rt_…"])
 
 
+class PageSecret(_Body):
+    """What the console's page keeps of its login; null where it keeps nothing yet."""
+
+    page_secret: str | None = Field(max_length=256)
+
+
 class Tokens(BaseModel):
     """A login: a short access token, and a refresh token that gives the next pair."""
 
@@ -60,6 +66,13 @@ class UserView(BaseModel):
     id: str = Field(examples=["7b1c2d3e-4f50-4a6b-8c7d-9e0f1a2b3c4d"])
     email: str = Field(examples=["ada@example.org"])
     created_at: datetime
+
+
+class CallerView(UserView):
+    """The account that asks."""
+
+    is_operator: bool = Field(default=False, description="Whether it looks after the service.")
+    may: May = Field(default_factory=list)
 
 
 def _not_unique(schema: dict[str, Any]) -> None:

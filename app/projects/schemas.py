@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.authorization import May
 from app.fields import LABEL, NO_NUL
 from app.paging import PageQuery
 
@@ -45,6 +46,7 @@ class ProjectView(BaseModel):
     name: str
     owner_user_id: str | None
     owner_team_id: str | None
+    may: May = Field(default_factory=list)
     created_at: datetime
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.accounts.schemas import Email
+from app.authorization import May
 from app.fields import LABEL, NO_NUL
 from app.storage import TeamRole
 
@@ -36,6 +37,7 @@ class TeamView(BaseModel):
     id: str = Field(examples=["5e9c1b7a-2d3f-4c6e-8b0a-1f2e3d4c5b6a"])
     name: str
     role: TeamRole
+    may: May = Field(default_factory=list)
     created_at: datetime
 
 
