@@ -6,6 +6,7 @@ from pathlib import Path
 from tests.services.web import ROOT
 
 ROUTES = '''
+import time
 from collections.abc import Iterator
 
 from flask import Response
@@ -19,6 +20,12 @@ def slow(ms: int) -> str:
     with components().database.reading() as session:
         session.execute(text("SELECT pg_sleep(:seconds)"), {"seconds": ms / 1000})
     return "slow"
+
+
+def sleep(ms: int) -> str:
+    """Something that takes so long."""
+    time.sleep(ms / 1000)
+    return "slept"
 
 
 def large(mib: int) -> Response:
@@ -43,6 +50,7 @@ def failing(after: int) -> Response:
 
 
 app.add_url_rule("/slow/<int:ms>", view_func=slow)
+app.add_url_rule("/sleep/<int:ms>", view_func=sleep)
 app.add_url_rule("/large/<int:mib>", view_func=large)
 app.add_url_rule("/failing/<int:after>", view_func=failing)
 app.add_url_rule("/bad-header", view_func=bad_header)

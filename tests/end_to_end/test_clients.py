@@ -1,23 +1,20 @@
 """Clients of every kind: what they may hold up, and what each is told."""
 
-import http.client
 import json
 import resource
 import socket
-import statistics
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
 from tests.end_to_end import odd_release
 from tests.end_to_end.api import Api
+from tests.end_to_end.behaved import Behaved, Probes, percentile
 from tests.end_to_end.without_manners import Attack
-from tests.services import http as plain
 from tests.services.programs import wait_until
 from tests.services.web import Sample, WebServer
 from tests.sizes import size
@@ -25,7 +22,7 @@ from tests.sizes import size
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(size(180, 900))]
 
 WORKERS, THREADS = 2, 4
-HEAD = STALL = 1
+HEAD = STALL = 2
 REQUESTS, ERRORS = "vibebox_http_requests_total", "vibebox_api_errors_total"
 DURATIONS = "vibebox_http_request_duration_seconds_count"
 CUT_OFF = "vibebox_clients_cut_off_total"
@@ -267,6 +264,50 @@ def test_a_slow_client_costs_no_thread_and_no_latency(server: WebServer) -> None
     assert seconds(took, **login) < 1
 
 
+def test_connections_are_counted_by_what_they_do(server: WebServer) -> None:
+    def states() -> dict[str, int]:
+        return {
+            dict(labels)["state"]: int(value)
+            for (name, labels), value in server.metrics().items()
+            if name == "vibebox_client_connections"
+        }
+
+    # A scrape comes over a connection of its own, which may be seen too.
+    def shows(**wanted: int) -> bool:
+        found = states()
+        return all(number <= found[state] <= number + 1 for state, number in wanted.items())
+
+    wait_until(lambda: shows(idle=0, receiving=0, queued=0, serving=0, sending=0, closing=0), 10)
+    held = WORKERS * THREADS
+    with ExitStack() as stack:
+
+        def connect(said: bytes) -> None:
+            peer = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), 10))
+            peer.sendall(said)
+
+        for _ in range(3):
+            connect(b"")
+        for _ in range(3):
+            connect(b"GET /large/8 HTTP/1.1\r\n" + HOST + b"\r\n")
+        for _ in range(3):
+            connect(b"GET /health HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n")
+        for _ in range(3):
+            connect(b"POST /health HTTP/1.1\r\n" + HOST + b"Content-Length: 5\r\n\r\n")
+        for _ in range(held + 4):
+            connect(b"GET /sleep/1500 HTTP/1.1\r\n" + HOST + b"\r\n")
+        wait_until(
+            lambda: shows(idle=3, receiving=3, queued=4, serving=held, sending=3, closing=3),
+            STALL,
+            interval=0.1,
+            otherwise=lambda: str(states()),
+        )
+    limit = server.metric("vibebox_client_connections_limit")
+    assert WORKERS * THREADS < limit < WORKERS * LIMIT, "some descriptors are for other things"
+    lines = server.log_lines()
+    assert [line for line in lines if line.get("event") == "few file descriptors"]
+    wait_until(lambda: shows(idle=0, receiving=0, queued=0, serving=0, sending=0, closing=0), 10)
+
+
 def test_a_large_upload_may_be_slow_but_not_stop(server: WebServer, api: Api) -> None:
     environment = api.create("one", "busybox:1")
     bearer = f"Authorization: Bearer {api.tokens['access_token']}\r\n".encode()
@@ -307,103 +348,6 @@ def test_a_large_upload_may_be_slow_but_not_stop(server: WebServer, api: Api) ->
     ]
     assert sum(took) < 0.5 * STALL, "time that the clients took"
     assert grown(server, before, CUT_OFF) == {("body",): 1}
-
-
-class Probes:
-    """Probes and scrapes, each on a connection of its own, as they are."""
-
-    PATHS = ("/health/live", "/health", "/health/ready", "/health/metrics")
-
-    def __init__(self, server: WebServer) -> None:
-        self.seconds: dict[str, list[float]] = {path: [] for path in self.PATHS}
-        self.failed: list[str] = []
-        self._server = server
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=(path,)) for path in self.PATHS]
-
-    def __enter__(self) -> "Probes":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_details: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _run(self, path: str) -> None:
-        while not self._stop.wait(0.05 if path != "/health/metrics" else 0.25):
-            begun = time.perf_counter()
-            try:
-                response = plain.get(f"{self._server.url}{path}", timeout=10)
-            except OSError as error:
-                self.failed.append(f"{path}: {error!r}")
-                continue
-            self.seconds[path].append(time.perf_counter() - begun)
-            # Without Docker it is not ready; that it is told is what counts.
-            if response.status_code != (503 if path == "/health/ready" else 200):
-                self.failed.append(f"{path}: {response.status_code}")
-
-
-class Behaved:
-    """Clients who behave: one request after the other, over connections that they keep."""
-
-    NUMBER = 6
-
-    def __init__(self, server: WebServer, token: str) -> None:
-        self.outcomes: Counter[str] = Counter()
-        self.seconds: list[float] = []
-        self._port = server.port
-        self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run) for _ in range(self.NUMBER)]
-
-    def __enter__(self) -> "Behaved":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_details: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _run(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
-        asked: list[tuple[str, str, Any]] = [
-            ("GET", "/api/v1/auth/me", None),
-            ("GET", "/api/v1/environments?limit=5", None),
-            ("POST", "/api/v1/environments", "{}"),
-        ]
-        number = 0
-        while not self._stop.wait(0.05):
-            self._ask(connection, *asked[number % len(asked)])
-            number += 1
-        connection.close()
-
-    def _ask(self, connection: http.client.HTTPConnection, *request: Any) -> None:
-        for attempt in (1, 2):
-            reused = connection.sock is not None
-            begun = time.perf_counter()
-            try:
-                method, path, body = request
-                connection.request(method, path, body, self._headers)
-                response = connection.getresponse()
-                response.read()
-            except (http.client.HTTPException, OSError) as error:
-                connection.close()
-                # A connection that was idle may have been closed: RFC 9112 (9.3.1) says try again.
-                if reused and attempt == 1:
-                    continue
-                self.outcomes[repr(error)] += 1
-                return
-            self.seconds.append(time.perf_counter() - begun)
-            self.outcomes[f"{request[0]} {response.status}"] += 1
-            return
-
-
-def percentile(found: list[float], share: float) -> float:
-    return statistics.quantiles(found, n=1000, method="inclusive")[round(share * 1000) - 1]
 
 
 def test_probes_and_who_behaves_are_answered_whatever_others_do(

@@ -88,6 +88,10 @@ def test_ten_thousand_requests_are_counted_exactly(server: WebServer) -> None:
     assert http_counts(after, name) - http_counts(before, name) == expected
     durations = "vibebox_http_request_duration_seconds_count"
     assert http_counts(after, durations) - http_counts(before, durations) == expected
+    waited: Sample = ("vibebox_http_queue_wait_seconds_count", frozenset())
+    assert after[waited] - before[waited] == sum(
+        times for (_, route, _), times in expected.items() if not route.startswith("/health")
+    )
     assert errors_by_status(after) - errors_by_status(before) == error_counts(expected)
     assert server.metric("vibebox_active_connections") == 0
     assert server.metric("vibebox_metrics_label_overflow_total") == OF_EACH_KIND

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -97,6 +98,8 @@ def test_probes_and_scrapes_are_not_starved(
             path: probe_times(server.port, path) for path in ("/health/live", "/health/metrics")
         }
         assert shown(server, BUSY) == WORKERS * THREADS
+        assert shown(server, "vibebox_worker_queue_depth") == HELD - WORKERS * THREADS
+        assert (shown(server, "vibebox_http_oldest_request_seconds") or 0) > 0.5
 
     for path, found in times.items():
         print(f"{path} p50 {found[PROBES // 2] * 1000:.1f} ms, p99 {found[-2] * 1000:.1f} ms")
@@ -105,6 +108,12 @@ def test_probes_and_scrapes_are_not_starved(
     # The inventory's part waits for the suspended database, once, up to its deadline of 0.8 s.
     assert times["/health/metrics"][-2] < 0.7
     wait_until(lambda: shown(server, BUSY) == 0, 3, interval=0.5)
+    for gauge in ("vibebox_worker_queue_depth", "vibebox_http_oldest_request_seconds"):
+        wait_until(partial(shown_as, server, gauge, 0), 3, interval=0.5)
+
+
+def shown_as(server: WebServer, name: str, value: float) -> bool:
+    return shown(server, name) == value
 
 
 class Scraper:

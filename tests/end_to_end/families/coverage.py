@@ -23,6 +23,11 @@ _ATTEMPTS = f"{_E2E}/test_attempts.py::test_limits_hold_over_all_workers"
 _BROKEN = f"{_E2E}/test_broken_directory.py"
 _LEADING = f"{_E2E}/test_agent.py::test_another_agent_leads_when_the_leader_is_killed_or_frozen"
 
+_CLIENTS = f"{_E2E}/test_clients.py"
+_SLOW = f"{_CLIENTS}::test_a_slow_client_costs_no_thread_and_no_latency"
+_REFUSED = f"{_CLIENTS}::test_what_is_refused_is_a_problem_in_log_and_counts"
+_CONNECTIONS = f"{_CLIENTS}::test_connections_are_counted_by_what_they_do"
+_ATTACKED = f"{_CLIENTS}::test_probes_and_who_behaves_are_answered_whatever_others_do"
 _TERMINALS = f"{_E2E}/test_terminals.py"
 _SHELL, _CAP = f"{_TERMINALS}::test_shell", f"{_TERMINALS}::test_cap_and_drain"
 _TMUX = f"{_TERMINALS}::test_agent_keeps_sessions_true"
@@ -33,6 +38,9 @@ _STATUS = f"{_E2E}/test_log_streams.py::test_status_is_told_at_the_beginning_and
 COVERED: Mapping[str, str] = {
     "vibebox_http_requests_total": STEPS,
     "vibebox_http_request_duration_seconds": STEPS,
+    "vibebox_http_queue_wait_seconds": f"{_E2E}/test_exact_requests.py"
+    "::test_ten_thousand_requests_are_counted_exactly",
+    "vibebox_http_client_wait_seconds": _SLOW,
     "vibebox_active_connections": f"{_SATURATION}::test_probes_and_scrapes_are_not_starved",
     "vibebox_api_errors_total": STEPS,
     "vibebox_docker_operations_total": STEPS,
@@ -63,6 +71,13 @@ COVERED: Mapping[str, str] = {
     "vibebox_python_gc_duration_seconds": _COLLECTIONS,
     "vibebox_scheduling_lag_seconds": f"{_SATURATION}::test_a_held_interpreter_shows_as_lag",
     "vibebox_worker_threads": f"{_SATURATION}::test_probes_and_scrapes_are_not_starved",
+    "vibebox_worker_queue_depth": f"{_SATURATION}::test_probes_and_scrapes_are_not_starved",
+    "vibebox_http_oldest_request_seconds": (
+        f"{_SATURATION}::test_probes_and_scrapes_are_not_starved"
+    ),
+    "vibebox_client_connections": _CONNECTIONS,
+    "vibebox_client_connections_limit": _CONNECTIONS,
+    "vibebox_clients_cut_off_total": _REFUSED,
     "vibebox_accept_queue_depth": _QUEUE,
     "vibebox_accept_queue_limit": _LIMITS,
     "vibebox_workers": f"{_RUNTIME}::test_a_hundred_replaced_workers_leave_nothing_behind",
@@ -91,6 +106,7 @@ STATUSES = frozenset(_HTTP_STATUSES)
 ELSEWHERE: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("vibebox_http_requests_total", "status_code"): {
         "101": _SHELL,
+        "408": _REFUSED,
         "429": _ATTEMPTS,
     },
     ("vibebox_worker_exits_total", "reason"): {
@@ -134,6 +150,14 @@ ELSEWHERE: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("vibebox_worker_threads", "state"): dict.fromkeys(
         ("busy", "total"), f"{_SATURATION}::test_probes_and_scrapes_are_not_starved"
     ),
+    ("vibebox_http_client_wait_seconds", "phase"): dict.fromkeys(("receive", "send"), _SLOW),
+    ("vibebox_client_connections", "state"): dict.fromkeys(
+        ("idle", "receiving", "queued", "serving", "sending", "closing"), _CONNECTIONS
+    ),
+    ("vibebox_clients_cut_off_total", "reason"): {
+        **dict.fromkeys(("head", "body"), _REFUSED),
+        **dict.fromkeys(("answer", "room"), _ATTACKED),
+    },
     ("vibebox_python_gc_collections_total", "generation"): dict.fromkeys("012", _COLLECTIONS),
     ("vibebox_metrics_collect_duration_seconds", "collector"): {
         collector: GAUGES for collector in ("inventory", "files")
