@@ -80,8 +80,22 @@ def seen(found: list[float], q: float) -> float:
     return statistics.quantiles(found, n=100, method="inclusive")[round(q * 100) - 1]
 
 
-@pytest.mark.parametrize("load", [0.5, 1, 4])
-@pytest.mark.parametrize("beside", [{}, SLOW_CLIENTS], ids=["alone", "beside slow clients"])
+@pytest.mark.parametrize(
+    ("load", "beside"),
+    [
+        pytest.param(0.5, SLOW_CLIENTS, id="half, beside slow clients"),
+        pytest.param(4, {}, id="four times"),
+        *size(
+            [],
+            [
+                pytest.param(0.5, {}, id="half"),
+                pytest.param(1, {}, id="as many"),
+                pytest.param(1, SLOW_CLIENTS, id="as many, beside slow clients"),
+                pytest.param(4, SLOW_CLIENTS, id="four times, beside slow clients"),
+            ],
+        ),
+    ],
+)
 def test_dashboards_show_what_clients_see(
     server: WebServer, load: float, beside: dict[str, int]
 ) -> None:
