@@ -8,19 +8,44 @@ that says what happened and what to do next. Third-party errors are translated a
 This module only declares; `app.problems` turns an error into a response (RFC 9457).
 """
 
+from enum import StrEnum
 from typing import Any, ClassVar
+
+
+class Limit(StrEnum):
+    """What somebody was refused by; a label of the metric, so each refusal names one."""
+
+    # An account's share of what one process can do at once.
+    REQUESTS = "requests"
+    WEBSOCKETS = "websockets"
+    STREAMS = "streams"
+    UPLOADS = "uploads"
+    # The whole of it.
+    SERVER_REQUESTS = "server_requests"
+    SERVER_WEBSOCKETS = "server_websockets"
+    SERVER_STREAMS = "server_streams"
+    SERVER_UPLOADS = "server_uploads"
+    # So many in a time.
+    ATTEMPTS = "attempts"
+    # What an account or a team may have.
+    ENVIRONMENTS = "environments"
+    CPUS = "cpus"
+    MEMORY_MB = "memory_mb"
 
 
 class VibeBoxError(Exception):
     """Root of every error of ours; `detail` is safe to show to an anonymous caller.
 
-    `extensions` are further members of the response, for programs (RFC 9457, section 3.2).
+    `extensions` are further members of the response, for programs (RFC 9457, section 3.2);
+    `retry_after` are whole seconds after which the same may succeed, None where nobody knows.
     """
 
     status: ClassVar[int] = 500
     slug: ClassVar[str] = "internal-error"
     title: ClassVar[str] = "Internal error"
     default_detail: ClassVar[str] = "Something went wrong on our side."
+
+    retry_after: int | None = None
 
     def __init__(self, detail: str | None = None) -> None:
         self.detail = detail or self.default_detail
@@ -106,6 +131,10 @@ class InvalidTokenError(AuthenticationError):
     default_detail = "The token is unknown, expired or revoked; log in again."
 
 
+class CredentialEndedError(InvalidTokenError):
+    """Stub."""
+
+
 class MetricsForbiddenError(VibeBoxError):
     """The caller may not read the metrics."""
 
@@ -136,20 +165,52 @@ class PermissionDeniedError(VibeBoxError):
     title = "You may not do this"
 
 
-class TooManyAttemptsError(VibeBoxError):
+class LimitError(VibeBoxError):
+    """Root of what a limit refuses; each answer is counted by its `limit`."""
+
+    limit: Limit
+
+
+class TooManyAttemptsError(LimitError):
     """Too many failed or fast authentications of an account or from an address."""
 
     status = 429
     slug = "too-many-attempts"
     title = "Too many attempts"
     default_detail = "Wait as long as Retry-After says, then try again."
+    limit = Limit.ATTEMPTS
 
     def __init__(self, retry_after: int = 60) -> None:
-        self.retry_after = retry_after
         super().__init__(f"Too many attempts; try again in {retry_after} seconds.")
+        self.retry_after = retry_after
 
 
-class QuotaExceededError(VibeBoxError):
+_SHARES = {
+    Limit.REQUESTS: "requests that take long",
+    Limit.WEBSOCKETS: "WebSockets",
+    Limit.STREAMS: "event streams",
+    Limit.UPLOADS: "uploads",
+}
+
+
+class ShareExceededError(LimitError):
+    """The account does as much at once as leaves room for others."""
+
+    status = 429
+    slug = "too-many-at-once"
+    title = "Too many at once"
+    default_detail = "Your account does as much at once as it may; try again in a second."
+    retry_after = 1
+
+    def __init__(self, limit: Limit, held: int) -> None:
+        self.limit = limit
+        super().__init__(
+            f"Your account has {held} {_SHARES[limit]} open at this server process, as many as "
+            "leave room for others; end one, or try again in a second."
+        )
+
+
+class QuotaExceededError(LimitError):
     """The owner of the project would use more than its quota allows."""
 
     status = 409
@@ -162,6 +223,7 @@ class QuotaExceededError(VibeBoxError):
             f"The quota of {resource} is {limit:g}: {used:g} in use, {requested:g} asked for. "
             f"{self.default_detail}"
         )
+        self.limit = Limit(resource)
         numbers = {"resource": resource, "limit": limit, "used": used, "requested": requested}
         self.extensions = {"quota": numbers}
 
@@ -283,22 +345,43 @@ class PortReservedError(VibeBoxError):
     title = "A host port is reserved"
 
 
-class TooManyStreamsError(VibeBoxError):
-    """As many streams are open as this worker can serve beside other requests."""
+class ServerBusyError(LimitError):
+    """As many requests take long as this process can serve beside others."""
+
+    status = 503
+    slug = "server-busy"
+    title = "The server is busy"
+    default_detail = "Too many requests that take long are under way; try again in a second."
+    limit = Limit.SERVER_REQUESTS
+    retry_after = 1
+
+
+class TooManyUploadsError(ServerBusyError):
+    """As many uploads are under way as this process has memory for."""
+
+    default_detail = "Too many uploads are under way; try again in a few seconds."
+    limit = Limit.SERVER_UPLOADS
+    retry_after = 5
+
+
+class TooManyStreamsError(LimitError):
+    """As many streams are open as this process can serve beside other requests."""
 
     status = 503
     slug = "too-many-streams"
     title = "Too many open streams"
     default_detail = "Close a stream or try again in a few seconds."
+    limit = Limit.SERVER_STREAMS
 
 
-class TooManySocketsError(VibeBoxError):
-    """As many WebSockets are open as this worker can serve beside requests."""
+class TooManySocketsError(LimitError):
+    """As many WebSockets are open as this process can serve."""
 
     status = 503
     slug = "too-many-sockets"
     title = "Too many open WebSockets"
     default_detail = "Close a terminal or a stream, or try again in a few seconds."
+    limit = Limit.SERVER_WEBSOCKETS
 
 
 class UpgradeRequiredError(VibeBoxError):

@@ -14,12 +14,13 @@ from flask import Flask, Response, json, request
 from pydantic import BaseModel, Field, ValidationError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
+from app import signals
 from app.errors import (
     AuthenticationError,
     BodyTooLargeError,
     InvalidInputError,
+    LimitError,
     MalformedBodyError,
-    TooManyAttemptsError,
     VibeBoxError,
 )
 from app.logging import request_id
@@ -113,10 +114,13 @@ def _domain_error(error: VibeBoxError) -> Response:
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         _log.error("request failed: %s", error.slug, exc_info=error)
     response = problem(error.status, error.slug, error.title, error.detail, error.extensions)
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, AuthenticationError):
         response.headers["WWW-Authenticate"] = "Bearer"
-    elif isinstance(error, TooManyAttemptsError):
-        response.headers["Retry-After"] = str(error.retry_after)
+    elif isinstance(error, LimitError):
+        # Here, where every refusal passes: no limit has to think of being counted.
+        signals.emit(signals.limit_refused, limit=error.limit)
     return response
 
 

@@ -2,14 +2,14 @@
 
 from app.authorization.access import (
     environment_for,
-    environment_for_all,
     may_in,
     project_for,
     readable_projects,
+    refusals,
     role_in_team,
     team_for,
 )
-from app.authorization.identity import Identity
+from app.authorization.identity import Access, Identity
 from app.authorization.table import (
     RULES,
     Action,
@@ -22,6 +22,7 @@ from app.authorization.table import (
 
 __all__ = [
     "RULES",
+    "Access",
     "Action",
     "Identity",
     "Role",
@@ -29,11 +30,11 @@ __all__ = [
     "Who",
     "decide",
     "environment_for",
-    "environment_for_all",
     "may_in",
     "permissions_table",
     "project_for",
     "readable_projects",
+    "refusals",
     "role_in_team",
     "team_for",
 ]

@@ -31,13 +31,14 @@ _EVENT = {
     "type": "object",
     "required": ["event", "data"],
     "properties": {
-        "event": {"enum": ["status", "pull"]},
+        "event": {"enum": ["status", "pull", "end"]},
         "data": {"type": "string", "contentMediaType": "application/json"},
     },
 }
 _EVENT_STREAM = {
     "description": "Server-sent events: `status` {status, error}, and `pull` {image, layers, "
-    "bytes_done, bytes_total, percent} while the start waits for its image.",
+    "bytes_done, bytes_total, percent} while the start waits for its image. `end` {code, reason} "
+    "comes last where the stream ends early; the codes are those of the WebSockets.",
     "content": {"text/event-stream": {"itemSchema": _EVENT}},
 }
 

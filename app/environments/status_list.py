@@ -5,15 +5,16 @@ same, as the tabs of one person do, are looked at once.
 """
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from sqlalchemy import select
 
-from app.authorization import Action, Identity, may_in, readable_projects
+from app.authorization import Access, Action, Identity, may_in, readable_projects
 from app.storage import Database, Environment, EnvironmentStatus, Project
 from app.websockets.channel import Channel
 from app.websockets.lookout import Look, Lookout, Subject
+from app.websockets.sockets import Opening
 
 Shown = Mapping[str, str]
 """A message for each environment, by its id."""
@@ -26,8 +27,8 @@ class StatusList:
         self._database = database
         self._lookout = lookout
 
-    def open(self, identity: Identity) -> Callable[[Channel], None]:
-        """Return what tells a channel. Raises: PermissionDeniedError."""
+    def open(self, identity: Identity) -> Opening:
+        """Return what tells it. Raises: PermissionDeniedError."""
         may_in(identity, Action.ENVIRONMENT_READ)
         subject = _Statuses(self._database, identity)
 
@@ -39,7 +40,7 @@ class StatusList:
                     _tell(channel, told, now)
                     told = now
 
-        return tell
+        return Opening(Access(identity, Action.ENVIRONMENT_READ), tell)
 
 
 def _tell(channel: Channel, before: Shown, now: Shown) -> None:

@@ -1,6 +1,6 @@
 """The logs of environments, as their readers see them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -10,8 +10,8 @@ from app.authorization import Action, Identity, environment_for
 from app.logs.cursors import Order, decode, encode
 from app.logs.stream import LogStream as Stream
 from app.storage import Database, LogEntry, LogStream
-from app.websockets.channel import Channel
 from app.websockets.lookout import Lookout
+from app.websockets.sockets import Opening
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -77,9 +77,7 @@ class Logs:
         end = encode(order, items[-1].id) if items else cursor
         return LogPage(items, end if len(found) > limit else None, end)
 
-    def follow(
-        self, identity: Identity, environment_id: str, cursor: str | None
-    ) -> Callable[[Channel], None]:
+    def follow(self, identity: Identity, environment_id: str, cursor: str | None) -> Opening:
         """Return what shows the log over a WebSocket as it grows. Raises: as `page`."""
         return self._stream.open(identity, environment_id, cursor)
 

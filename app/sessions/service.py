@@ -1,8 +1,6 @@
 """Sessions: what developers run in an environment for themselves, and come back to."""
 
-from collections.abc import Callable
-
-from app.authorization import Action, Identity, environment_for
+from app.authorization import Access, Action, Identity, environment_for
 from app.engine import Engine
 from app.errors import SessionConflictError
 from app.paging import Page
@@ -13,8 +11,8 @@ from app.sessions.records import ENDED, SessionRecords
 from app.sessions.starting import Starting, audit_session
 from app.sessions.terminal import TerminalTalk
 from app.storage import Database, EnvironmentSession, SessionStatus, SessionType
-from app.websockets.channel import Channel
 from app.websockets.lookout import Lookout
+from app.websockets.sockets import Opening
 
 
 class Sessions:
@@ -91,13 +89,12 @@ class Sessions:
             raise SessionConflictError("The session is no VS Code server; use its terminal.")
         return found.connection_url, vscode.password(self._engine, found)
 
-    def attach(
-        self, identity: Identity, session_id: str, size: tuple[int, int]
-    ) -> Callable[[Channel], None]:
+    def attach(self, identity: Identity, session_id: str, size: tuple[int, int]) -> Opening:
         """Return what serves a terminal of the session, of (columns, rows).
 
         Raises: SessionNotFoundError, PermissionDeniedError, SessionConflictError.
         """
         found = self._records.get(identity, session_id, Action.SESSION_USE)
         self._records.refuse(found)
-        return TerminalTalk(self._records, self._engine, self._watching, identity, found, size)
+        talk = TerminalTalk(self._records, self._engine, self._watching, found, size)
+        return Opening(Access(identity, Action.SESSION_USE, found.environment_id), talk)

@@ -9,6 +9,7 @@ of them with one bell. Nothing grows without bound: see the constants.
 import select
 import socket
 import time
+import typing
 from collections import deque
 from collections.abc import Callable, Mapping
 from math import inf
@@ -18,6 +19,7 @@ from websockets.protocol import SERVER, Protocol, State
 
 from app.websockets.assembly import LARGEST_MESSAGE, QUIET, Assembly, Message
 from app.websockets.bell import Bell
+from app.websockets.closing import AWAY, closing
 
 # Bytes that may wait for the peer. A larger bound costs memory for each slow reader.
 MOST_PENDING = 1024 * 1024
@@ -41,12 +43,25 @@ def _ignore(_direction: str) -> None:
     """Count nothing."""
 
 
+class Watched(typing.Protocol):
+    """What the peer has to be allowed for as long as it stays: `app.admission.held.Held`."""
+
+    @property
+    def bell(self) -> Bell:
+        """Rings when it is not any more."""
+
+    @property
+    def error(self) -> Exception | None:
+        """Why not; None while it is."""
+
+
 class Channel:
     """The server's end of an open WebSocket.
 
     Call `turn` again and again while it is `open`, and `finish` at the end. `goodbye` is rung when
-    the process is about to end. `count` hears the direction ("in", "out") of each message. The
-    socket stays the caller's to close.
+    the process is about to end, and what is `held` tells when the peer may not have it any more.
+    `count` hears the direction ("in", "out") of each message. The socket stays the caller's to
+    close.
     """
 
     def __init__(
@@ -55,11 +70,13 @@ class Channel:
         goodbye: Bell,
         count: Callable[[str], None] = _ignore,
         *,
+        held: Watched | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         peer.setblocking(False)
         self._peer = peer
         self._goodbye = goodbye
+        self._held = held
         self._count = count
         self._clock = clock
         self._protocol = Protocol(SERVER, max_size=LARGEST_MESSAGE, logger=QUIET)
@@ -135,15 +152,17 @@ class Channel:
         room again, for nothing else may happen then.
         """
         full = not self.room
-        if self._goodbye.rung:
-            self.close(CloseCode.GOING_AWAY, "the server is going away; connect again")
+        self._heed()
         self._keep_alive()
         self._flush()
         if not self.open or (full and self.room):
             return {}
-        bell = self._goodbye.fileno()
-        ready = self._poll(min(seconds, self._quiet()), {**(watched or {}), bell: _READABLE}, read)
-        ready.pop(bell, 0)
+        bells = {self._goodbye.fileno(): _READABLE}
+        if self._held is not None:
+            bells[self._held.bell.fileno()] = _READABLE
+        ready = self._poll(min(seconds, self._quiet()), {**(watched or {}), **bells}, read)
+        for bell in bells:
+            ready.pop(bell, 0)
         events = ready.pop(self._peer.fileno(), 0)
         if events & _READABLE:
             self._read()
@@ -204,6 +223,13 @@ class Channel:
         if message is not None:
             self._count("in")
             self._inbox.append(message)
+
+    def _heed(self) -> None:
+        """Close where the peer may stay no longer, or the process does not."""
+        if self._held is not None and self._held.error is not None:
+            self.close(*closing(self._held.error))
+        elif self._goodbye.rung:
+            self.close(CloseCode.GOING_AWAY, AWAY)
 
     def _keep_alive(self) -> None:
         now = self._clock()
