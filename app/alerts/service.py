@@ -42,10 +42,11 @@ class Notice:
 
 @dataclass(frozen=True)
 class Receipt:
-    """How many alerts were taken in, and how many there was no room for."""
+    """How many alerts were taken in, there was no room for, and were left out beforehand."""
 
     received: int
     dropped: int
+    truncated: int
 
 
 class Alerts:
@@ -55,9 +56,10 @@ class Alerts:
         self._database = database
         self._expire = timedelta(seconds=expire)
 
-    def receive(self, notices: Sequence[Notice]) -> Receipt:
+    def receive(self, notices: Sequence[Notice], truncated: int = 0) -> Receipt:
         """Take in a notification; the same one again changes nothing but when it was heard.
 
+        `truncated` is how many further alerts it did not tell of.
         Raises: StorageUnavailableError.
         """
         now = utc_now()
@@ -71,9 +73,11 @@ class Alerts:
         dropped = len(rows) - len(kept)
         if dropped:
             _log.warning("alerts dropped", extra={"dropped": dropped, "kept": MAX_ALERTS})
+        if truncated:
+            _log.warning("alerts truncated", extra={"truncated": truncated, "taken": len(notices)})
         firing = sum(notice.firing for notice in notices)
         _log.info("alerts received", extra={"firing": firing, "resolved": len(notices) - firing})
-        return Receipt(len(kept), dropped)
+        return Receipt(len(kept), dropped, truncated)
 
     def list(self, identity: Identity, *, ended: bool, limit: int, offset: int) -> Page[Alert]:
         """Return what fires, newest first; with `ended`, also what did in the past day.
@@ -123,7 +127,7 @@ def _with_room(session: Session, rows: list[dict[str, object]]) -> list[dict[str
     fingerprints = [row["fingerprint"] for row in rows]
     query = select(Alert.fingerprint, Alert.starts_at).where(Alert.fingerprint.in_(fingerprints))
     known = {(row.fingerprint, row.starts_at) for row in session.execute(query)}
-    room = MAX_ALERTS - (session.scalar(select(func.count()).select_from(Alert)) or 0)
+    room = _room(session, len(rows) - len(known))
     kept = []
     for row in rows:
         is_known = (row["fingerprint"], row["starts_at"]) in known
@@ -131,6 +135,17 @@ def _with_room(session: Session, rows: list[dict[str, object]]) -> list[dict[str
             kept.append(row)
             room -= not is_known
     return kept
+
+
+def _room(session: Session, wanted: int) -> int:
+    """Return how many alerts may be added; what is over goes first where that is too few."""
+    room = MAX_ALERTS - (session.scalar(select(func.count()).select_from(Alert)) or 0)
+    if room < wanted:
+        over = select(Alert.id).where(Alert.ends_at <= utc_now()).order_by(Alert.ends_at)
+        ids = list(session.scalars(over.limit(wanted - max(0, room))))
+        session.execute(delete(Alert).where(Alert.id.in_(ids)))
+        room += len(ids)
+    return room
 
 
 def _clipped(pairs: Mapping[str, str]) -> dict[str, str]:

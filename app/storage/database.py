@@ -21,8 +21,14 @@ from app.errors import StorageUnavailableError
 from app.storage import deadline, revisions
 from app.storage.backend import backend_for
 from app.storage.pool import Pool, without_queueing
+from app.storage.revisions import SchemaState
 
-_REVISION = "SELECT version_num FROM alembic_version"
+_STATE = (
+    f"SELECT its.version_num, served.version_num FROM {revisions.REVISION_TABLE} AS its, "
+    f"{revisions.OLDEST_SERVED_TABLE} AS served"
+)
+# Of a schema that serves one revision only, its own.
+_BASELINE_STATE = f"SELECT version_num, version_num FROM {revisions.OLDEST_SERVED_TABLE}"
 _LEASE = "SELECT expires_at FROM leases WHERE name = 'agent'"
 
 
@@ -112,53 +118,61 @@ class Database:
             backend.after_migration(connection)
 
     def probe(self, deadline: float) -> None:
-        """Verify within `deadline` seconds that the database answers and has our schema.
+        """Verify within `deadline` seconds that the database answers with a schema that serves us.
 
         Raises:
             StorageUnavailableError: It does not answer in time.
-            SchemaRevisionError: It has another revision, or never had one.
+            SchemaRevisionError: It has a revision that does not serve this release, or none.
         """
-        revisions.verify(self.revision(deadline))
+        revisions.verify(self.schema_state(deadline))
 
-    def revision(self, seconds: float) -> str | None:
-        """Read the schema revision within `seconds`; None when there is none yet.
+    def schema_state(self, seconds: float) -> SchemaState:
+        """Read within `seconds` which revision the schema has, and which it serves.
 
         It goes past SQLAlchemy's statement events, so that probes are not counted as work.
 
         Raises:
             StorageUnavailableError: The database does not answer in time.
         """
-        row = self._first_row(_REVISION, seconds)
-        return str(row[0]) if row else None
+        row = self._first_row(seconds, _STATE, _BASELINE_STATE)
+        return SchemaState(str(row[0]), str(row[1])) if row else SchemaState(None, None)
 
     def agent_leads_until(self, seconds: float) -> datetime | None:
-        """Read, as `revision` does, until when an agent leads; None before the first.
+        """Read, as `schema_state` does, until when an agent leads; None before the first.
 
         Raises:
             StorageUnavailableError: The database does not answer in time.
         """
-        row = self._first_row(_LEASE, seconds)
+        row = self._first_row(seconds, _LEASE)
         if row is None:
             return None
         # SQLite has no type for moments: what it keeps is text in UTC.
         moment = datetime.fromisoformat(row[0]) if isinstance(row[0], str) else row[0]
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
-    def _first_row(self, statement: str, seconds: float) -> Any:
-        """Return the first row of a query, past SQLAlchemy; None where it or the table is not."""
+    def _first_row(self, seconds: float, *statements: str) -> Any:
+        """Return the first row of the first query that has one, past SQLAlchemy; None without.
+
+        A table that is not there has no rows.
+        """
         with (
             deadline.within(seconds),
             self._translating(reading=True),
             self._spare_connection() as connection,
             closing(connection.cursor()) as cursor,
         ):
-            try:
-                cursor.execute(statement)
-                return cursor.fetchone()
-            except self._backend.driver_error as error:
-                if not self._backend.is_missing_table(error):
-                    raise
-                return None
+            for statement in statements:
+                try:
+                    cursor.execute(statement)
+                    row = cursor.fetchone()
+                except self._backend.driver_error as error:
+                    if not self._backend.is_missing_table(error):
+                        raise
+                    connection.rollback()
+                    continue
+                if row is not None:
+                    return row
+            return None
 
     def describe(self) -> str:
         """Return the URL without its secrets, for logs."""
