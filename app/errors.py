@@ -8,6 +8,7 @@ that says what happened and what to do next. Third-party errors are translated a
 This module only declares; `app.problems` turns an error into a response (RFC 9457).
 """
 
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -89,21 +90,37 @@ class BodyTooLargeError(VibeBoxError):
     status = 413
     slug = "body-too-large"
     title = "The request body is too large"
-    default_detail = "Send at most 1 MiB."
+    default_detail = "Send at most 64 KiB; environments may have 1 MiB."
+
+
+MOST_ERRORS = 20
+"""Fields that an answer lists: enough to correct, and no answer larger than what it refuses."""
+_LONGEST = 200
 
 
 class InvalidInputError(VibeBoxError):
-    """Fields of the request break a rule; `errors` holds one `{field, message}` for each."""
+    """Fields of the request break a rule; `errors` holds a `{field, message}` for the first ones.
+
+    `number` is how many there are, where not all are given.
+    """
 
     status = 422
     slug = "invalid-input"
     title = "The request is not valid"
 
-    def __init__(self, errors: list[dict[str, str]]) -> None:
-        self.errors = errors
-        fields = ", ".join(sorted({error["field"] for error in errors}))
-        super().__init__(f"Correct these fields and send the request again: {fields}.")
-        self.extensions = {"errors": errors}
+    def __init__(self, errors: Sequence[Mapping[str, str]], number: int | None = None) -> None:
+        # A field may be named by the caller, at any length.
+        self.errors = [
+            {name: text[:_LONGEST] for name, text in error.items()}
+            for error in errors[:MOST_ERRORS]
+        ]
+        number = len(errors) if number is None else number
+        fields = ", ".join(sorted({error["field"] for error in self.errors}))
+        more = f", and {number - len(self.errors)} more" if number > len(self.errors) else ""
+        super().__init__(f"Correct these fields and send the request again: {fields}{more}.")
+        self.extensions = {"errors": self.errors}
+        if more:
+            self.extensions["error_count"] = number
 
 
 class AuthenticationError(VibeBoxError):
@@ -197,8 +214,8 @@ class ShareExceededError(LimitError):
     """The account does as much at once as leaves room for others."""
 
     status = 429
-    slug = "too-many-at-once"
-    title = "Too many at once"
+    slug = "too-many-requests"
+    title = "Too many requests at once"
     default_detail = "Your account does as much at once as it may; try again in a second."
     retry_after = 1
 

@@ -80,7 +80,21 @@ Variables = Annotated[
         json_schema_extra=VARIABLE_NAMES,
     ),
 ]
-Cpus = Annotated[float, Field(gt=0, le=256, description="CPUs.", examples=[1.5]), JsonNumber]
+LEAST_CPUS = 0.01
+"""What Docker Engine calls the least; what it rounds to nothing would be no limit."""
+
+
+def _thousandths(cpus: float) -> float:
+    """Round to what the kernel can hold apart, so that the record says what holds."""
+    return round(cpus, 3)
+
+
+Cpus = Annotated[
+    float,
+    Field(ge=LEAST_CPUS, le=256, description="CPUs, to the thousandth of one.", examples=[1.5]),
+    JsonNumber,
+    AfterValidator(_thousandths),
+]
 # 6 MiB is the least that Docker Engine accepts; nothing useful starts below 16.
 Memory = Annotated[
     int, Field(ge=16, le=4 * 1024 * 1024, description="MiB.", examples=[512]), JsonNumber

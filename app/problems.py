@@ -55,6 +55,9 @@ class Problem(BaseModel):
     detail: str = Field(examples=["No environment of yours has this id."])
     request_id: str = Field(examples=["5f6c1e0a9b7d4c5e8f1a2b3c4d5e6f70"])
     errors: list[FieldError] | None = None
+    error_count: int | None = Field(
+        default=None, description="How many fields are wrong, where not all are listed."
+    )
     quota: QuotaNumbers | None = None
 
 
@@ -124,9 +127,14 @@ def _domain_error(error: VibeBoxError) -> Response:
     return response
 
 
+def _most_bytes() -> str:
+    kib = (request.max_content_length or 0) // 1024
+    return f"Send at most {kib} KiB." if kib < 1024 else f"Send at most {kib // 1024} MiB."
+
+
 def _http_error(error: HTTPException) -> Response:
     if isinstance(error, RequestEntityTooLarge):
-        return _domain_error(BodyTooLargeError())
+        return _domain_error(BodyTooLargeError(_most_bytes()))
     if error.response is not None:
         return error.response  # type: ignore[return-value]
     # What nobody foresaw arrives here as an InternalServerError; Flask has logged its cause.

@@ -19,6 +19,8 @@ from app.errors import SettingsError
 PREFIX = "VIBEBOX_"
 CLIENT_VARIABLES = ("VIBEBOX_URL", "VIBEBOX_TOKEN")
 """What the client reads (`app.cli.client`): no settings, but no mistakes beside them either."""
+LARGEST_NUMBER = 1e9
+"""Of any setting: in seconds 31 years."""
 LOG_LEVELS = ("debug", "info", "warning", "error")
 # A mistake in one of these is told without its value.
 _MAY_HOLD_SECRETS = (
@@ -66,7 +68,10 @@ class Settings(BaseSettings):
         30, "Seconds that a stopping worker gives the requests it has accepted.", ge=1, le=3600
     )
     request_timeout: int = _own(
-        60, "Seconds after which gunicorn replaces a worker whose main thread is stuck.", ge=5
+        60,
+        "Seconds after which gunicorn replaces a worker whose main thread is stuck.",
+        ge=5,
+        le=86400,
     )
     keepalive: int = _own(
         5, "Seconds that an idle connection stays open for its next request.", ge=0, le=300
@@ -120,19 +125,21 @@ class Settings(BaseSettings):
     # Deadlines, in seconds.
     health_check_timeout: float = _own(0.8, "Deadline of each readiness check.", gt=0, le=0.9)
     health_check_interval: float = _own(
-        15, "How often the service runs its checks of its own accord.", gt=0
+        15, "How often the service runs its checks of its own accord.", gt=0, le=86400
     )
     scrape_timeout: float = _own(
         0.8, "Deadline of what a scrape reads from the database.", gt=0, le=5
     )
-    engine_pull_timeout: float = _own(600, "Deadline of pulling an image.", gt=0)
-    db_connect_timeout: float = _own(2, "Deadline of connecting to PostgreSQL.", ge=1)
-    db_statement_timeout: float = _own(30, "Deadline of each PostgreSQL statement.", ge=1)
-    engine_query_timeout: float = _own(5, "Deadline of Docker ping and inspect.", gt=0)
+    engine_pull_timeout: float = _own(600, "Deadline of pulling an image.", gt=0, le=86400)
+    db_connect_timeout: float = _own(2, "Deadline of connecting to PostgreSQL.", ge=1, le=86400)
+    db_statement_timeout: float = _own(30, "Deadline of each PostgreSQL statement.", ge=1, le=86400)
+    engine_query_timeout: float = _own(5, "Deadline of Docker ping and inspect.", gt=0, le=86400)
     engine_lifecycle_timeout: float = _own(
-        120, "Deadline of Docker create, start, stop, restart and remove.", gt=0
+        120, "Deadline of Docker create, start, stop, restart and remove.", gt=0, le=86400
     )
-    engine_exec_timeout: float = _own(60, "Deadline of a command run in a container.", gt=0)
+    engine_exec_timeout: float = _own(
+        60, "Deadline of a command run in a container.", gt=0, le=86400
+    )
     stop_grace: int = _own(
         10, "Seconds that a container gets between SIGTERM and SIGKILL.", ge=0, le=100
     )
@@ -143,7 +150,9 @@ class Settings(BaseSettings):
     db_pool_max: int | None = _own(
         None, "Connections that a worker may open at most (default: its threads + 3).", ge=1
     )
-    db_pool_timeout: float = _own(10, "Seconds a request waits for a free connection.", gt=0)
+    db_pool_timeout: float = _own(
+        10, "Seconds a request waits for a free connection.", gt=0, le=86400
+    )
 
     # Containers.
     publish_address: str = _own(
@@ -154,7 +163,7 @@ class Settings(BaseSettings):
         "Host name or address in the connection_url of VS Code servers (default: the publish "
         "address, or localhost where that is every address).",
     )
-    default_cpu_limit: float = _own(1.0, "CPUs of an environment that names none.", gt=0)
+    default_cpu_limit: float = _own(1.0, "CPUs of an environment that names none.", ge=0.01, le=256)
     default_memory_limit_mb: int = _own(
         1024, "Memory in MiB of an environment that names none.", ge=16
     )
@@ -195,7 +204,7 @@ class Settings(BaseSettings):
         30, "Seconds that a VS Code server gets until it answers over HTTP.", ge=1, le=120
     )
     extension_timeout: float = _own(
-        300, "Deadline of installing or removing an extension of VS Code.", gt=0
+        300, "Deadline of installing or removing an extension of VS Code.", gt=0, le=86400
     )
     extension_limit_mb: int = _own(
         32, "MiB that an uploaded extension (.vsix) may have.", ge=1, le=512
@@ -203,11 +212,15 @@ class Settings(BaseSettings):
 
     # The agent.
     agent_sweep_interval: float = _own(
-        30, "Seconds between two comparisons of all records with Docker.", gt=0
+        30, "Seconds between two comparisons of all records with Docker.", gt=0, le=86400
     )
-    log_retention_days: float = _own(7, "Days that the logs of containers are kept.", gt=0)
-    log_limit_mb: float = _own(20, "MiB of logs that are kept of each environment.", gt=0)
-    audit_retention_days: float = _own(365, "Days that the audit log is kept.", gt=0)
+    log_retention_days: float = _own(
+        7, "Days that the logs of containers are kept.", gt=0, le=36500
+    )
+    log_limit_mb: float = _own(
+        20, "MiB of logs that are kept of each environment.", gt=0, le=1_000_000
+    )
+    audit_retention_days: float = _own(365, "Days that the audit log is kept.", gt=0, le=36500)
 
     # Quotas of an account or a team that has none of its own.
     quota_environments: int = _own(20, "Environments that an account or a team may have.", ge=0)
@@ -244,6 +257,14 @@ class Settings(BaseSettings):
     )
     argon2_time_cost: int = _own(3, "Passes of argon2id over its memory.", ge=1)
     argon2_memory_kib: int = _own(65536, "Memory of argon2id in KiB.", ge=8)
+
+    @field_validator("*")
+    @classmethod
+    def _finite(cls, value: Any) -> Any:
+        """Refuse what no clock, counter or time-out can hold, where a setting has no bound."""
+        if isinstance(value, int | float) and not abs(value) <= LARGEST_NUMBER:
+            raise ValueError(f"must be a number of at most {LARGEST_NUMBER:g}")
+        return value
 
     @field_validator("log_level")
     @classmethod

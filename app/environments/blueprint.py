@@ -26,8 +26,9 @@ from app.errors import (
     SecretsUnavailableError,
     StorageUnavailableError,
 )
-from app.openapi import BEARER
+from app.openapi import BEARER, allow_body
 
+MAX_ENVIRONMENT_BYTES = 1024 * 1024
 COMMON = (
     AuthenticationError,
     InvalidTokenError,
@@ -58,6 +59,12 @@ api = APIBlueprint(
     abp_security=BEARER,
 )
 api.before_request(authenticate)
+
+
+@api.before_request
+def _allow_large_bodies() -> None:
+    # Whatever is written as escapes takes six bytes a character.
+    allow_body(MAX_ENVIRONMENT_BYTES)
 
 
 def view(environment: Any) -> dict[str, Any]:

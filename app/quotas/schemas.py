@@ -36,7 +36,7 @@ class NewQuota(BaseModel):
     environments: Annotated[int, Field(ge=0, le=1_000_000), JsonNumber] | None = Field(
         examples=[40]
     )
-    cpus: Annotated[float, Field(gt=0, le=1_000_000), JsonNumber] | None = Field(examples=[32])
+    cpus: Annotated[float, Field(ge=0.01, le=1_000_000), JsonNumber] | None = Field(examples=[32])
     memory_mb: Annotated[int, Field(ge=16, le=2**31 - 1), JsonNumber] | None = Field(
         examples=[None]
     )
