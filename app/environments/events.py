@@ -142,7 +142,7 @@ def _chunks(looks: Iterator[_Look | _End]) -> Iterator[bytes]:
     pull: dict[str, Any] | None = None
     for look in looks:
         if isinstance(look, _End):
-            yield _event("end", {"code": look.code, "reason": look.reason})
+            yield _end(look.code, look.reason)
             return
         news = b""
         # Progress first: the status that ends the start is the last word.
@@ -158,8 +158,13 @@ def _chunks(looks: Iterator[_Look | _End]) -> Iterator[bytes]:
             spoken = moment
             yield news or _HEARTBEAT
         if moment - started >= LONGEST_SECONDS:
-            yield _event("end", {"code": GOING_AWAY, "reason": "connect again"})
+            yield _end(GOING_AWAY, "connect again")
             return
+
+
+def _end(code: int, reason: str) -> bytes:
+    # Clients of before 0.2 look for a status in whatever is no pull.
+    return _event("end", {"code": code, "reason": reason, "status": None})
 
 
 def _event(name: str, data: dict[str, Any]) -> bytes:

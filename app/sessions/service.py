@@ -89,12 +89,21 @@ class Sessions:
             raise SessionConflictError("The session is no VS Code server; use its terminal.")
         return found.connection_url, vscode.password(self._engine, found)
 
-    def attach(self, identity: Identity, session_id: str, size: tuple[int, int]) -> Opening:
+    def attach(
+        self,
+        identity: Identity,
+        session_id: str,
+        size: tuple[int, int],
+        *,
+        acknowledge: bool = False,
+    ) -> Opening:
         """Return what serves a terminal of the session, of (columns, rows).
+
+        With `acknowledge` the client is told how much of its input the command has taken.
 
         Raises: SessionNotFoundError, PermissionDeniedError, SessionConflictError.
         """
         found = self._records.get(identity, session_id, Action.SESSION_USE)
         self._records.refuse(found)
-        talk = TerminalTalk(self._records, self._engine, self._watching, found, size)
+        talk = TerminalTalk(self._records, self._engine, self._watching, found, size, acknowledge)
         return Opening(Access(identity, Action.SESSION_USE, found.environment_id), talk)
