@@ -164,12 +164,20 @@ def test_end_is_heard_while_there_is_more_to_read(
         ]
 
     monkeypatch.setattr(LogStream, "_read", read)
-    with viewer(stream, identity, environment, encode(Order.ASC, 1)) as endless:
-        thread = threading.Thread(target=endless.read, args=(lambda: endless.close is not None,))
-        thread.start()
-        wait_until(lambda: len(endless.frames) > 3 * BATCH, 10)
-    thread.join(10)
-    assert endless.close is not None and endless.close[0] == 1001
+    ours, theirs = socket.socketpair()
+    with ours, theirs, closing(Bell()) as goodbye:
+        talk = stream.open(identity, environment, encode(Order.ASC, 1)).talk
+        peer, channel = Peer(theirs), Channel(ours, goodbye)
+        reader = threading.Thread(target=peer.read, args=(lambda: peer.close is not None,))
+        writer = threading.Thread(target=lambda: (talk(channel), channel.finish()))
+        for thread in (reader, writer):
+            thread.start()
+        wait_until(lambda: len(peer.frames) > 3 * BATCH, 10)
+        goodbye.ring()
+        for thread in (writer, reader):
+            thread.join(10)
+            assert not thread.is_alive()
+    assert peer.close is not None and peer.close[0] == 1001
 
 
 def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
