@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from app.alerts.service import Notice
 from app.fields import NO_NUL, Moment
 from app.paging import PageQuery
-from app.storage import utc_now
 
 ONCE = 1000
 """How many alerts of one notification are taken in; the rest is counted as truncated."""
@@ -131,8 +130,8 @@ class AlertView(BaseModel):
 
     @classmethod
     def of(cls, alert: Any) -> "AlertView":
-        """Return the view of a stored alert."""
-        firing = alert.ends_at > utc_now()
+        """Return the view of an alert that the service gave."""
+        firing = alert.firing
         return cls(
             name=alert.labels.get("alertname", ""),
             severity=alert.labels.get("severity", ""),

@@ -2,17 +2,26 @@
 
 from app.authorization.access import (
     environment_for,
+    environments_seen,
+    may,
+    may_anywhere,
     may_in,
     project_for,
+    projects_seen,
     readable_projects,
     refusals,
     role_in_team,
+    seen,
     team_for,
 )
 from app.authorization.identity import Access, Identity
 from app.authorization.table import (
+    ON_ENVIRONMENTS,
+    ON_PROJECTS,
+    ON_TEAMS,
     RULES,
     Action,
+    May,
     Role,
     Scope,
     Who,
@@ -21,20 +30,29 @@ from app.authorization.table import (
 )
 
 __all__ = [
+    "ON_ENVIRONMENTS",
+    "ON_PROJECTS",
+    "ON_TEAMS",
     "RULES",
     "Access",
     "Action",
     "Identity",
+    "May",
     "Role",
     "Scope",
     "Who",
     "decide",
     "environment_for",
+    "environments_seen",
+    "may",
+    "may_anywhere",
     "may_in",
     "permissions_table",
     "project_for",
+    "projects_seen",
     "readable_projects",
     "refusals",
     "role_in_team",
+    "seen",
     "team_for",
 ]

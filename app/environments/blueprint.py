@@ -4,7 +4,8 @@ from typing import Any
 
 from flask_openapi3 import APIBlueprint, Tag
 
-from app.accounts.guard import authenticate
+from app.accounts.guard import authenticate, identity
+from app.authorization import ON_ENVIRONMENTS, may
 from app.environments.views import EnvironmentView
 from app.errors import (
     AuthenticationError,
@@ -24,6 +25,7 @@ from app.errors import (
     PortTakenError,
     QuotaExceededError,
     SecretsUnavailableError,
+    ServerBusyError,
     StorageUnavailableError,
 )
 from app.openapi import BEARER, allow_body
@@ -38,7 +40,7 @@ COMMON = (
 )
 BODY = (*COMMON, MalformedBodyError, BodyTooLargeError)
 ONE = (*COMMON, EnvironmentNotFoundError)
-ENGINE = (EngineUnreachableError, EngineTimeoutError, EngineError)
+ENGINE = (EngineUnreachableError, EngineTimeoutError, EngineError, ServerBusyError)
 LAUNCH = (
     *ONE,
     *ENGINE,
@@ -68,5 +70,7 @@ def _allow_large_bodies() -> None:
 
 
 def view(environment: Any) -> dict[str, Any]:
-    """Return the environment as it is shown."""
-    return EnvironmentView.model_validate(environment).model_dump(mode="json")
+    """Return the environment as it is shown to whoever asks."""
+    shown = EnvironmentView.model_validate(environment)
+    shown.may = may(identity(), ON_ENVIRONMENTS, environment.caller_role)
+    return shown.model_dump(mode="json")

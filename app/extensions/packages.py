@@ -40,13 +40,13 @@ def read(content: bytes) -> Manifest:
         found = dict(json.loads(text))
         name, version = f"{found['publisher']}.{found['name']}", str(found["version"])
     except ArchiveError as error:
-        raise _invalid(f"is no .vsix: it {error}") from None
+        raise _invalid(f"is no .vsix: it {error}.") from None
     except (KeyError, TypeError, ValueError, RecursionError):
         raise _invalid(
-            f"is no .vsix: no {_MANIFEST.decode()} with publisher, name and version"
+            f"is no .vsix: no {_MANIFEST.decode()} with publisher, name and version."
         ) from None
     if not re.fullmatch(REFERENCE[1:-1], f"{name}@{version}"):
-        raise _invalid("names its publisher, name or version in a way that VS Code does not")
+        raise _invalid("names its publisher, name or version in a way that VS Code does not.")
     return Manifest(name.lower(), version)
 
 
@@ -70,4 +70,4 @@ def _entry_of_manifest(content: bytes) -> archive.Entry:
 
 
 def _invalid(message: str) -> InvalidInputError:
-    return InvalidInputError([{"field": "body", "message": message}])
+    return InvalidInputError([{"field": "body", "message": f"The package {message}"}])

@@ -6,6 +6,7 @@ from flask import Request, jsonify
 from flask_openapi3 import APIBlueprint, Tag
 
 from app.accounts.guard import authenticate, identity
+from app.admission.routes import takes_long
 from app.components import components
 from app.environments.blueprint import BODY, COMMON
 from app.environments.schemas import EnvironmentPath
@@ -53,6 +54,7 @@ def install(path: EnvironmentPath, body: NewExtension) -> Answer:
     summary="Install the extension in a .vsix",
     responses=_ACCEPTED,
 )
+@takes_long
 def upload(path: EnvironmentPath, raw: Package) -> Answer:
     extensions = components().extensions
     extensions.may_change(identity(), path.environment_id)

@@ -7,7 +7,6 @@ and everything else is a bug that must surface.
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine
@@ -29,7 +28,7 @@ _STATE = (
 )
 # Of a schema that serves one revision only, its own.
 _BASELINE_STATE = f"SELECT version_num, version_num FROM {revisions.OLDEST_SERVED_TABLE}"
-_LEASE = "SELECT expires_at FROM leases WHERE name = 'agent'"
+_LEASE = "SELECT {} FROM leases WHERE name = 'agent'"
 
 
 class Database:
@@ -137,18 +136,17 @@ class Database:
         row = self._first_row(seconds, _STATE, _BASELINE_STATE)
         return SchemaState(str(row[0]), str(row[1])) if row else SchemaState(None, None)
 
-    def agent_leads_until(self, seconds: float) -> datetime | None:
-        """Read, as `schema_state` does, until when an agent leads; None before the first.
+    def agent_lease(self, seconds: float) -> float | None:
+        """Read, as `schema_state` does, how long the lease of the agent goes on; None before any.
+
+        In seconds, by the clock of the database, whatever this process believes the time is.
 
         Raises:
             StorageUnavailableError: The database does not answer in time.
         """
-        row = self._first_row(seconds, _LEASE)
-        if row is None:
-            return None
-        # SQLite has no type for moments: what it keeps is text in UTC.
-        moment = datetime.fromisoformat(row[0]) if isinstance(row[0], str) else row[0]
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        left = self._backend.seconds_until.format("expires_at")
+        row = self._first_row(seconds, _LEASE.format(left))
+        return None if row is None else float(row[0])
 
     def _first_row(self, seconds: float, *statements: str) -> Any:
         """Return the first row of the first query that has one, past SQLAlchemy; None without.

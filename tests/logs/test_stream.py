@@ -169,7 +169,12 @@ def test_end_is_heard_while_there_is_more_to_read(
         talk = stream.open(identity, environment, encode(Order.ASC, 1)).talk
         peer, channel = Peer(theirs), Channel(ours, goodbye)
         reader = threading.Thread(target=peer.read, args=(lambda: peer.close is not None,))
-        writer = threading.Thread(target=lambda: (talk(channel), channel.finish()))
+
+        def write() -> None:
+            talk(channel)
+            channel.finish()
+
+        writer = threading.Thread(target=write)
         for thread in (reader, writer):
             thread.start()
         wait_until(lambda: len(peer.frames) > 3 * BATCH, 10)

@@ -28,7 +28,16 @@ from app.storage.models.environments import (
 )
 from app.storage.models.extensions import Extension, ExtensionPackage, ExtensionState
 from app.storage.models.logs import LogCursor, LogEntry, LogStream, LogUsage
-from app.storage.models.service import AuditEntry, EventCount, Installation, Lease, Process
+from app.storage.models.service import (
+    AgentReport,
+    AuditEntry,
+    ClockReading,
+    EventCount,
+    Installation,
+    Lease,
+    Process,
+    Report,
+)
 from app.storage.models.sessions import (
     EnvironmentSession,
     SessionStatus,
@@ -37,11 +46,13 @@ from app.storage.models.sessions import (
 )
 
 __all__ = [
+    "AgentReport",
     "Alert",
     "ApiKey",
     "AuditEntry",
     "AuthToken",
     "Base",
+    "ClockReading",
     "ContainerExit",
     "Environment",
     "EnvironmentSession",
@@ -64,6 +75,7 @@ __all__ = [
     "Project",
     "PullPolicy",
     "PullStatus",
+    "Report",
     "SessionStatus",
     "SessionType",
     "SocketTicket",
