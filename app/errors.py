@@ -28,10 +28,18 @@ class Limit(StrEnum):
     SERVER_UPLOADS = "server_uploads"
     # So many in a time.
     ATTEMPTS = "attempts"
+    CHANGES = "changes"
     # What an account or a team may have.
     ENVIRONMENTS = "environments"
     CPUS = "cpus"
     MEMORY_MB = "memory_mb"
+    API_KEYS = "api_keys"
+    PROJECTS = "projects"
+    MEMBERS = "members"
+    SESSIONS = "sessions"
+    EXTENSIONS = "extensions"
+    PACKAGES = "packages"
+    TICKETS = "tickets"
 
 
 class VibeBoxError(Exception):
@@ -225,6 +233,47 @@ class ShareExceededError(LimitError):
             f"Your account has {held} {_SHARES[limit]} open at this server process, as many as "
             "leave room for others; end one, or try again in a second."
         )
+
+
+class TooManyChangesError(LimitError):
+    """The account changes more in a minute than a person or a program has reason to."""
+
+    status = 429
+    slug = "too-many-changes"
+    title = "Too many changes"
+    default_detail = "Wait as long as Retry-After says, then try again."
+    limit = Limit.CHANGES
+
+    def __init__(self, retry_after: int = 1) -> None:
+        super().__init__(
+            f"Your account changes more than it may at a time; try again in {retry_after} seconds."
+        )
+        self.retry_after = retry_after
+
+
+_WHAT = {
+    Limit.API_KEYS: ("API keys", "an account", "Revoke one that is not used."),
+    Limit.PROJECTS: ("projects", "an account or a team", "Delete one that is empty."),
+    Limit.MEMBERS: ("members", "a team", "Take one out who is not in it any more."),
+    Limit.SESSIONS: ("sessions", "an environment", "End one first."),
+    Limit.EXTENSIONS: ("extensions", "an environment", "Remove one first."),
+    Limit.PACKAGES: ("MiB of uploaded extensions", "", "Remove one that was uploaded first."),
+    Limit.TICKETS: ("tickets for WebSockets", "an account", "Wait until some have expired."),
+}
+
+
+class LimitReachedError(LimitError):
+    """There are as many as there may be; `owner` says whose, where that is not always the same."""
+
+    status = 409
+    slug = "limit-reached"
+    title = "There are as many as there may be"
+    default_detail = "Remove one that is not needed first."
+
+    def __init__(self, limit: Limit, most: int, owner: str = "") -> None:
+        self.limit = limit
+        what, whose, step = _WHAT[limit]
+        super().__init__(f"There are {most} {what}, as many as {owner or whose} may have. {step}")
 
 
 class QuotaExceededError(LimitError):

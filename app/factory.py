@@ -23,7 +23,7 @@ from app import (
     sessions,
     teams,
 )
-from app.admission.admission import Admission, Room, long_requests
+from app.admission.build import build as build_admission
 from app.audit import routes as audit_routes
 from app.audit.service import AuditLog
 from app.components import EXTENSION, Components
@@ -54,8 +54,7 @@ def build(settings: Settings) -> OpenAPI:
 
     lifecycle = Lifecycle()
     presence = Presence(database)
-    room = Room.for_threads(settings.threads, long_requests(settings.threads))
-    admission = Admission(database, room)
+    admission = build_admission(settings, database)
     lookout = Lookout()
     received = alerts.build(settings, database)
     app.extensions[EXTENSION] = Components(

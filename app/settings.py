@@ -256,6 +256,10 @@ class Settings(BaseSettings):
         "60 per minute",
         "Authentications by password, and failed ones of any kind, from one address, before 429.",
     )
+    rate_limit_changes: str = _own(
+        "600 per minute",
+        "Changes (POST, PUT, PATCH, DELETE) by one account in each worker, before 429.",
+    )
     argon2_time_cost: int = _own(3, "Passes of argon2id over its memory.", ge=1)
     argon2_memory_kib: int = _own(65536, "Memory of argon2id in KiB.", ge=8)
 
@@ -303,7 +307,7 @@ class Settings(BaseSettings):
             raise ValueError("must be memory:// or start with redis:// or rediss://")
         return value
 
-    @field_validator("rate_limit_account", "rate_limit_address")
+    @field_validator("rate_limit_account", "rate_limit_address", "rate_limit_changes")
     @classmethod
     def _readable_rate(cls, value: str) -> str:
         try:

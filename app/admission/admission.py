@@ -13,6 +13,7 @@ from math import ceil
 
 from app.admission.held import Held
 from app.admission.places import Place, Places, take_all
+from app.admission.rates import Rate
 from app.admission.watch import PAUSE, AccessLooks
 from app.authorization import Access
 from app.errors import (
@@ -59,9 +60,13 @@ class Room:
 
 
 class Admission:
-    """Admits what lasts in this process."""
+    """Admits what lasts in this process.
 
-    def __init__(self, database: Database, room: Room) -> None:
+    Attributes: sockets (how many it would hold); changes (counts those of accounts).
+    """
+
+    def __init__(self, database: Database, room: Room, changes: Rate) -> None:
+        self.changes = changes
         self.sockets = room.sockets
         self._looks = AccessLooks(database)
         # Beside the lookout of what is shown: a slow look at a log must not keep anything open.

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from app import templates
-from app.admission.admission import Admission, Room
+from app.admission.admission import Admission
+from app.admission.build import build as build_admission
 from app.engine import Engine
 from app.environments.changes import Changes
 from app.environments.containers import Containers
@@ -49,7 +50,7 @@ def build(
     settling = Settling(transitions, containers)
     secret_values = SecretValues(settings.secret_keys)
     records = Records(database, secret_values, quotas)
-    admission = admission or Admission(database, Room.for_threads(settings.threads, 0))
+    admission = admission or build_admission(settings, database)
     return Environments(
         records,
         Changes(database, transitions, containers, settling, secret_values, quotas),

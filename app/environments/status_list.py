@@ -1,7 +1,8 @@
 """The status of all environments that somebody sees, over one WebSocket.
 
 One message for each that is new or has changed, and one for each that is gone. Those who see the
-same, as the tabs of one person do, are looked at once.
+same, as the tabs of one person do, are looked at once. Of very many the newest are told of, so that
+nobody's list is most of what the process does.
 """
 
 import json
@@ -15,6 +16,9 @@ from app.storage import Database, Environment, EnvironmentStatus, Project
 from app.websockets.channel import Channel
 from app.websockets.lookout import Look, Lookout, Subject
 from app.websockets.sockets import Opening
+
+MOST = 1000
+"""Environments in a list: a look at so many takes some ten milliseconds."""
 
 Shown = Mapping[str, str]
 """A message for each environment, by its id."""
@@ -71,7 +75,8 @@ class _Statuses(Subject[Shown]):
             )
             .join(Project, Environment.project_id == Project.id)
             .where(readable_projects(self._identity))
-            .order_by(Environment.id)
+            .order_by(Environment.created_at.desc(), Environment.id.desc())
+            .limit(MOST)
         )
         with self._database.reading() as session:
             rows = session.execute(seen).all()

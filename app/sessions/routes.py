@@ -16,6 +16,7 @@ from app.errors import (
     EnvironmentConflictError,
     EnvironmentNotFoundError,
     ExecutableMissingError,
+    LimitReachedError,
     SessionConflictError,
     SessionNotFoundError,
     SessionStartError,
@@ -55,6 +56,7 @@ api.before_request(authenticate)
             ExecutableMissingError,
             SessionStartError,
             SessionConflictError,
+            LimitReachedError,
         ),
     },
 )

@@ -39,8 +39,8 @@ class Sessions:
 
         Raises: EnvironmentNotFoundError, PermissionDeniedError, EnvironmentConflictError where it
         does not run, ExecutableMissingError where the image has not the program,
-        SessionStartError, SessionConflictError where there is a VS Code server already, and the
-        errors of Docker.
+        SessionStartError, SessionConflictError where there is a VS Code server already,
+        LimitReachedError, and the errors of Docker.
         """
         with self._database.reading() as session:
             found = environment_for(session, identity, environment_id, Action.SESSION_USE)

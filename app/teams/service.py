@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from app import audit
 from app.authorization import Action, Identity, may_in, team_for
 from app.errors import (
+    Limit,
     MemberNotFoundError,
     TeamConflictError,
     TeamNameTakenError,
@@ -21,6 +22,7 @@ from app.errors import (
     UserNotFoundError,
 )
 from app.paging import Page
+from app.quotas.numbers import refuse_more
 from app.storage import Database, Membership, Project, Team, TeamRole, User, new_id, utc_now
 
 _LAST_ADMIN = "The team would have no admin left; make another member one first."
@@ -205,6 +207,7 @@ def _members() -> Select[str, str, TeamRole, datetime]:
 
 
 def _add(session: Session, identity: Identity, team: Team, user: User, role: TeamRole) -> Member:
+    refuse_more(session, Limit.MEMBERS, Membership, Membership.team_id == team.id)
     now = utc_now()
     session.add(Membership(team_id=team.id, user_id=user.id, role=role, created_at=now))
     audit.record(session, identity, "member.add", _target(team, user), role=role)

@@ -23,6 +23,7 @@ UNLIMITED = {
     "VIBEBOX_QUOTA_MEMORY_MB": "1000000000",
     "VIBEBOX_RATE_LIMIT_ACCOUNT": "1000000 per minute",
     "VIBEBOX_RATE_LIMIT_ADDRESS": "1000000 per minute",
+    "VIBEBOX_RATE_LIMIT_CHANGES": "1000000 per minute",
 }
 """Tests ask for more than anybody; those of the limits set their own."""
 READY_TIMEOUT = 30.0

@@ -119,6 +119,7 @@ def make_app(
             "argon2_memory_kib": 8,
             "rate_limit_account": UNLIMITED,
             "rate_limit_address": UNLIMITED,
+            "rate_limit_changes": UNLIMITED,
             "quota_environments": 1000,
         }
         app = create_app(Settings(**{**fields, **changes}))
