@@ -40,6 +40,12 @@ class Limit(StrEnum):
     EXTENSIONS = "extensions"
     PACKAGES = "packages"
     TICKETS = "tickets"
+    TEAMS = "teams"
+    # What all together may have.
+    HOST_ENVIRONMENTS = "host_environments"
+    HOST_CPUS = "host_cpus"
+    HOST_MEMORY_MB = "host_memory_mb"
+    HOST_ACCOUNTS = "host_accounts"
 
 
 class VibeBoxError(Exception):
@@ -259,6 +265,8 @@ _WHAT = {
     Limit.EXTENSIONS: ("extensions", "an environment", "Remove one first."),
     Limit.PACKAGES: ("MiB of uploaded extensions", "", "Remove one that was uploaded first."),
     Limit.TICKETS: ("tickets for WebSockets", "an account", "Wait until some have expired."),
+    Limit.TEAMS: ("teams", "an account", "Delete one that you made, or ask an operator."),
+    Limit.HOST_ACCOUNTS: ("accounts", "this VibeBox", "Ask an operator."),
 }
 
 
@@ -276,22 +284,48 @@ class LimitReachedError(LimitError):
         super().__init__(f"There are {most} {what}, as many as {owner or whose} may have. {step}")
 
 
+_WHOSE = {
+    "account": (
+        "Your quota",
+        "Delete or stop environments, or ask an operator for a larger quota.",
+    ),
+    "team": ("The team's quota", "Delete or stop environments of it, or ask an operator."),
+    "maker": (
+        "The team counts against the quota of who made it. That",
+        "Delete or stop environments, or ask an operator for a quota of the team's own.",
+    ),
+    "host": (
+        "The bound for all environments on this host",
+        "Ask the operator, or try again when others have stopped something.",
+    ),
+}
+
+
 class QuotaExceededError(LimitError):
-    """The owner of the project would use more than its quota allows."""
+    """Somebody would use more than a quota allows; `of` is whose: account, team, maker or host."""
 
     status = 409
     slug = "quota-exceeded"
     title = "The quota is used up"
     default_detail = "Delete or stop environments, or ask an operator for a larger quota."
 
-    def __init__(self, resource: str, *, limit: float, used: float, requested: float) -> None:
+    def __init__(
+        self, resource: str, *, of: str, limit: float, used: float, requested: float
+    ) -> None:
+        whose, step = _WHOSE[of]
         super().__init__(
-            f"The quota of {resource} is {limit:g}: {used:g} in use, {requested:g} asked for. "
-            f"{self.default_detail}"
+            f"{whose} of {resource} is {limit:g}: {used:g} in use, {requested:g} asked for. {step}"
         )
-        self.limit = Limit(resource)
-        numbers = {"resource": resource, "limit": limit, "used": used, "requested": requested}
-        self.extensions = {"quota": numbers}
+        self.limit = Limit(f"host_{resource}" if of == "host" else resource)
+        self.extensions = {
+            "quota": {
+                "resource": resource,
+                "limit": limit,
+                "used": used,
+                "requested": requested,
+                "of": of,
+            }
+        }
 
 
 class TeamNotFoundError(VibeBoxError):
@@ -467,12 +501,26 @@ class HandshakeInvalidError(VibeBoxError):
     title = "The WebSocket handshake is not valid"
 
 
+class MisdirectedRequestError(VibeBoxError):
+    """The request is for a host that is none of this service's names."""
+
+    status = 421
+    slug = "misdirected-request"
+    title = "This service does not have that name"
+
+    def __init__(self, host: str = "vibebox.example.org") -> None:
+        super().__init__(
+            f"The request is for the host {host!r}. If this service is meant to be reached by that "
+            "name, the operator adds it to VIBEBOX_ALLOWED_HOSTS and restarts the service."
+        )
+
+
 class OriginRefusedError(VibeBoxError):
-    """A page of another site opens a WebSocket."""
+    """A page of another site opens a WebSocket, or signs in."""
 
     status = 403
     slug = "origin-refused"
-    title = "This page may not open a WebSocket"
+    title = "This page may not use the service"
     default_detail = (
         "The page's origin is not the address of this service; the operator lists others in "
         "VIBEBOX_ALLOWED_ORIGINS."

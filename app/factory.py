@@ -14,6 +14,7 @@ from app import (
     environments,
     extensions,
     health,
+    hosts,
     logs,
     openapi,
     problems,
@@ -45,6 +46,7 @@ def build(settings: Settings) -> OpenAPI:
     exchanges = Exchanges(app)
     proxies.init_app(app, settings.trusted_proxies)
     access.init_app(app, exchanges)
+    hosts.init_app(app, settings)
     problems.init_app(app)
     console.init_app(app)
 
@@ -68,7 +70,7 @@ def build(settings: Settings) -> OpenAPI:
         accounts=accounts.build(settings, database),
         api_keys=accounts.ApiKeys(database),
         attempts=accounts.Attempts(app, settings),
-        teams=teams.build(database),
+        teams=teams.build(settings, database),
         projects=projects.build(database),
         quotas=quotas.build(settings, database),
         audit_log=AuditLog(database),

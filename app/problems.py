@@ -45,6 +45,11 @@ class QuotaNumbers(BaseModel):
     limit: float = Field(examples=[10])
     used: float = Field(examples=[10])
     requested: float = Field(examples=[1])
+    of: Literal["account", "team", "maker", "host"] = Field(
+        description="Whose: the account that owns the project, the team, the account that the team "
+        "counts against, or all on this host.",
+        examples=["account"],
+    )
 
 
 class Problem(BaseModel):

@@ -55,7 +55,7 @@ class Records:
                 project_id or personal_project(session, identity),
                 Action.ENVIRONMENT_CREATE,
             )
-            self._quotas.check_create(session, project, fields)
+            self._quotas.check_create(session, identity, project, fields)
             environment = Environment(
                 id=new_id(),
                 project_id=project.id,
