@@ -162,10 +162,6 @@ class InvalidTokenError(AuthenticationError):
     default_detail = "The token is unknown, expired or revoked; log in again."
 
 
-class CredentialEndedError(InvalidTokenError):
-    """Stub."""
-
-
 class MetricsForbiddenError(VibeBoxError):
     """The caller may not read the metrics."""
 
