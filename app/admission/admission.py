@@ -55,8 +55,8 @@ class Room:
 
     @classmethod
     def for_threads(cls, threads: int, sockets: int) -> "Room":
-        """Return what fits into so many request threads: a quarter of them may stream or wait."""
-        return cls(sockets, long_requests(threads), max(1, threads // 4))
+        """Return what fits into so many request threads: half of them may stream or wait."""
+        return cls(sockets, long_requests(threads), max(1, threads // 2))
 
 
 class Admission:
@@ -72,10 +72,10 @@ class Admission:
         # Beside the lookout of what is shown: a slow look at a log must not keep anything open.
         self._lookout = Lookout(PAUSE, name="access-watch")
         self._requests = Places(room.requests, Limit.REQUESTS, ServerBusyError)
-        streams = Places(room.streams, None, TooManyStreamsError)
+        streams = Places(room.streams, Limit.STREAMS, TooManyStreamsError)
         self._places: dict[Kind, tuple[Places, ...]] = {
             Kind.SOCKET: (Places(room.sockets, None, TooManySocketsError),),
-            Kind.STREAM: (streams,),
+            Kind.STREAM: (streams, self._requests),
             Kind.WAIT: (streams,),
             Kind.UPLOAD: (Places(room.uploads, Limit.UPLOADS, TooManyUploadsError),),
         }

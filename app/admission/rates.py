@@ -8,6 +8,7 @@ from math import ceil
 from app.errors import TooManyChangesError
 
 _MOST_OWNERS = 10_000
+_ROUNDING = 1e-6
 
 
 class Rate:
@@ -28,7 +29,7 @@ class Rate:
         with self._lock:
             now = self._clock()
             full_at = max(now, self._full_at.get(owner, now)) + self._step
-            if full_at > now + self._seconds + self._step / 2:
+            if full_at > now + self._seconds + _ROUNDING:
                 raise TooManyChangesError(max(1, ceil(round(full_at - now - self._seconds, 6))))
             if len(self._full_at) >= _MOST_OWNERS:
                 self._full_at = {one: at for one, at in self._full_at.items() if at > now}

@@ -121,6 +121,8 @@ def make_app(
             "rate_limit_address": UNLIMITED,
             "rate_limit_changes": UNLIMITED,
             "quota_environments": 1000,
+            "host_cpus": 10_000,
+            "host_memory_mb": 100_000_000,
         }
         app = create_app(Settings(**{**fields, **changes}))
         app.test_client_class = Client

@@ -11,7 +11,7 @@ from sqlalchemy import update
 
 from app.accounts.operators import set_operator
 from app.authorization import Identity
-from app.errors import ProjectNotFoundError, QuotaExceededError
+from app.errors import LimitReachedError, ProjectNotFoundError, QuotaExceededError
 from app.quotas import Checks
 from app.quotas.checks import Limits
 from app.storage import Environment, EnvironmentStatus, Project, Team, new_id
@@ -346,7 +346,19 @@ def test_host_has_bounds(make_app: Callable[..., OpenAPI], make_user: Any) -> No
     }
 
 
-def test_host_has_bounds_of_its_own_size(app: OpenAPI, user: User) -> None:
+def test_accounts_are_bounded(app: OpenAPI, user: User, stranger: User) -> None:
+    few = Checks(Limits(1, 1, 1), Limits(1, 1, 1), teams=1, accounts=2)
+    with parts(app).database.reading() as session:
+        with pytest.raises(LimitReachedError, match="There are 2 accounts"):
+            few.check_account(session)
+        Checks(Limits(1, 1, 1), Limits(1, 1, 1), teams=1, accounts=3).check_account(session)
+
+
+def test_host_has_bounds_of_its_own_size(
+    make_app: Callable[..., OpenAPI], make_user: Callable[..., User]
+) -> None:
+    app = make_app(host_cpus=None, host_memory_mb=None)
+    user = make_user(app.test_client(), "ada@example.org")
     limits = user.get(QUOTA).get_json()["host"]["limits"]
     assert limits["cpus"] == 16 * (os.cpu_count() or 1)
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
