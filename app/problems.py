@@ -120,7 +120,8 @@ def answer(error: VibeBoxError | HTTPException) -> Response:
 
 
 def _domain_error(error: VibeBoxError) -> Response:
-    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    # What a limit refuses is as often as somebody likes, and counted.
+    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, LimitError):
         _log.error("request failed: %s", error.slug, exc_info=error)
     response = problem(error.status, error.slug, error.title, error.detail, error.extensions)
     if error.retry_after is not None:

@@ -490,7 +490,9 @@ def test_streams_of_all_are_bounded(app: OpenAPI, user: User) -> None:
     assert refusals == {("server_streams",): 1}
     for one_held in held:
         one_held.close()
-    assert user.get(path, buffered=False).status_code == 200
+    last = user.get(path, buffered=False)
+    assert last.status_code == 200
+    last.close()
 
 
 def test_streams_end_when_the_worker_stops(app: OpenAPI, user: User) -> None:
