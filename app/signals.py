@@ -58,6 +58,10 @@ client_cut_off = _signals.signal(
     "which it took too long; room, which was needed).",
 )
 
+limit_refused = _signals.signal(
+    "limit-refused", doc="A request was refused by a limit: limit (of app.errors.Limit)."
+)
+
 counted = _signals.signal(
     "counted",
     doc="Events whose number is kept in the database were stored: family (name of the metric), "

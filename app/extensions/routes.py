@@ -6,6 +6,9 @@ from flask import Request, jsonify
 from flask_openapi3 import APIBlueprint, Tag
 
 from app.accounts.guard import authenticate, identity
+from app.admission.admission import Kind
+from app.admission.routes import takes_long
+from app.authorization import Access, Action
 from app.components import components
 from app.environments.blueprint import BODY, COMMON
 from app.environments.schemas import EnvironmentPath
@@ -14,6 +17,7 @@ from app.errors import (
     EnvironmentNotFoundError,
     ExtensionConflictError,
     ExtensionNotFoundError,
+    LimitReachedError,
 )
 from app.extensions.schemas import (
     ExtensionPageView,
@@ -33,7 +37,7 @@ api = APIBlueprint(
     abp_security=BEARER,
 )
 api.before_request(authenticate)
-_PROBLEMS = (*BODY, EnvironmentNotFoundError, ExtensionConflictError)
+_PROBLEMS = (*BODY, EnvironmentNotFoundError, ExtensionConflictError, LimitReachedError)
 
 
 @api.post(
@@ -51,11 +55,15 @@ def install(path: EnvironmentPath, body: NewExtension) -> Answer:
     # Larger bodies than others: they are read while the request is served.
     responses={202: ExtensionView, **problems(*_PROBLEMS, *SLOW_BODY)},
 )
+@takes_long
 def upload(path: EnvironmentPath, raw: Package) -> Answer:
     extensions = components().extensions
     extensions.may_change(identity(), path.environment_id)
-    content = _content(raw, extensions.largest)
-    return _accepted(extensions.upload(identity(), path.environment_id, content))
+    access = Access(identity(), Action.EXTENSION_CHANGE, path.environment_id)
+    with components().admission.open(Kind.UPLOAD, access) as held:
+        content = _content(raw, extensions.largest)
+        held.check()  # it took as long as the client liked
+        return _accepted(extensions.upload(identity(), path.environment_id, content))
 
 
 @api.get(

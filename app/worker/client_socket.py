@@ -20,6 +20,7 @@ import socket
 import ssl
 import struct
 import termios
+import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +29,6 @@ from typing import Any, BinaryIO
 
 from app import signals
 from app.errors import IncompleteBodyError, RequestTimeoutError
-from app.slots import Slots
 from app.worker.deadlines import Deadlines, Transfer
 from app.worker.served import ServedRequest
 
@@ -49,7 +49,7 @@ class Patience:
     """
 
     deadlines: Deadlines
-    places: Slots
+    places: threading.Semaphore
 
 
 class ClientSocket:
@@ -253,7 +253,7 @@ class ClientSocket:
         It is too slow at once where too many threads wait for clients already.
         """
         request = self.request
-        if not request.place and not self._places.take():
+        if not request.place and not self._places.acquire(blocking=False):
             return False
         poller = select.poll()
         poller.register(self.peer, events)
@@ -267,7 +267,7 @@ class ClientSocket:
         finally:
             request.waited += perf_counter() - begun
             if not request.place:
-                self._places.give_back()
+                self._places.release()
 
     def _send(self, data: bytes | memoryview) -> int:
         """Send what goes at once. Raises: BrokenPipeError."""

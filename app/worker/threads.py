@@ -7,7 +7,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from time import perf_counter
 from typing import Any
 
-from app.slots import Slots
 from app.worker.connection import Connection, State
 from app.worker.framing import Stage
 
@@ -30,7 +29,7 @@ class RequestThreads:
         self._done = done
         self.requests = ThreadPoolExecutor(number, thread_name_prefix="request")
         self.reserved = ThreadPoolExecutor(RESERVED_THREADS, thread_name_prefix="reserved")
-        self.places = Slots(max(1, number // 4))
+        self.places = threading.Semaphore(max(1, number // 4))
         self._held = 0
         self._large: deque[Connection] = deque()
         self._serving: dict[Connection, None] = {}
@@ -57,7 +56,7 @@ class RequestThreads:
         request = connection.sock.request
         if request.place:
             request.place = False
-            self.places.give_back()
+            self.places.release()
         if self._large:
             self._begin_large()
 
@@ -99,7 +98,7 @@ class RequestThreads:
 
     def _begin_large(self) -> None:
         """Serve requests whose bodies have to be waited for, as far as there are places."""
-        while self._large and self.places.take():
+        while self._large and self.places.acquire(blocking=False):
             connection = self._large.popleft()
             connection.sock.request.place = True
             self._submit(connection, self.requests)

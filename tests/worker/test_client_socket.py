@@ -9,7 +9,6 @@ from collections.abc import Iterator
 import pytest
 
 from app.errors import IncompleteBodyError, RequestTimeoutError
-from app.slots import Slots
 from app.worker import client_socket
 from app.worker.client_socket import ClientSocket, Patience
 from app.worker.deadlines import Deadlines, Transfer
@@ -32,7 +31,7 @@ class Pair:
         if ends is None:
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         self.theirs.settimeout(5)
-        self.places = Slots(places)
+        self.places = threading.Semaphore(places)
         self.ours = ClientSocket(ours, Patience(deadlines, self.places))
         self.ours.begin(ServedRequest(time.perf_counter()))
 
@@ -77,7 +76,7 @@ def test_bytes_are_waited_for_and_that_is_the_clients_time(pair: Pair) -> None:
 
     request = pair.ours.request
     assert 0.05 < request.waited == pytest.approx(request.receiving, abs=0.01)
-    assert pair.places.take(), "the place is given back"
+    assert pair.places.acquire(blocking=False), "the place is given back"
 
 
 def test_a_silent_client_is_a_408(pair: Pair) -> None:

@@ -4,6 +4,7 @@ import selectors
 import socket
 import time
 from collections.abc import Callable, Iterator
+from threading import Semaphore
 
 import pytest
 from gunicorn.config import Config
@@ -14,7 +15,6 @@ from app.errors import (
     RequestTimeoutError,
     VibeBoxError,
 )
-from app.slots import Slots
 from app.worker import polling
 from app.worker.client_socket import Patience
 from app.worker.connection import Connection, State
@@ -61,7 +61,7 @@ class Loop:
         self.clients.append(theirs)
         for piece in pieces:
             theirs.sendall(piece)
-        patience = Patience(DEADLINES, Slots(1))
+        patience = Patience(DEADLINES, Semaphore(1))
         connection = Connection(self.config, ours, "", "", patience)
         self.connections.append(connection)
         self.poller.add(connection)
@@ -141,7 +141,7 @@ def test_bytes_that_waited_in_the_kernel_count_from_when_they_came(loop: Loop) -
     ours, theirs = socket.socketpair()
     loop.clients.append(theirs)
     theirs.sendall(GET)
-    connection = Connection(loop.config, ours, "", "", Patience(DEADLINES, Slots(1)))
+    connection = Connection(loop.config, ours, "", "", Patience(DEADLINES, Semaphore(1)))
     loop.connections.append(connection)
 
     loop.poller.add(connection, late=3.0)
