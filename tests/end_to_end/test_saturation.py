@@ -120,7 +120,7 @@ def published(server: WebServer, name: str) -> float:
     """Return a gauge as the workers have published it, without asking one of them."""
     files = Path(server.env["PROMETHEUS_MULTIPROC_DIR"]).glob("gauge_livemax_*.db")
     return max(
-        sample.value
+        float(sample.value)
         for metric in MultiProcessCollector.merge([str(file) for file in files])
         for sample in metric.samples
         if sample.name == name
