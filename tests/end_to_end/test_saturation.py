@@ -143,6 +143,8 @@ def test_few_connections_leave_room_for_probes_and_show_the_queue(
 ) -> None:
     settings = {
         "DATABASE_URL": postgresql.new_database(),
+        # As long as the database is suspended: nobody gives up meanwhile.
+        "VIBEBOX_DB_CONNECT_TIMEOUT": "30",
         "GUNICORN_CMD_ARGS": f"--worker-connections {THREADS + 2}",
     }
     server = web_server(settings, workers=WORKERS, threads=THREADS)
