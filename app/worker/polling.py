@@ -29,6 +29,8 @@ _SWEEP_SECONDS = 0.5
 _ENDED_AT_ONCE = 50
 # A client that says nothing for so long is not about to.
 _LONG_SECONDS = 1.0
+# Nobody has to be quicker than this.
+_MOMENT_SECONDS = 0.1
 _DRAINED = 64 * 1024
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -123,21 +125,23 @@ class ConnectionPoller:
     def make_room(self) -> bool:
         """End the connection that is missed least. Returns: whether there was one.
 
-        Of those that wait for their client: who has kept us waiting for long, silent ones before
-        those that served somebody; and where nobody has, who has done so for longest.
+        Of those on which a client is waited for: who has kept us waiting for long, silent ones
+        before those that served somebody; and where nobody has, who has done so for longest. Who
+        has just come, or was just answered, has a moment to speak.
         """
         for connection in _first(self._closing):
             self.close(connection)
             return True
+        now = perf_counter()
         waiting = [*_first(self._fresh), *_first(self._kept), *_first(self._receiving)]
-        long_ago = perf_counter() - _LONG_SECONDS
-        for connection in waiting:
-            if connection.since < long_ago:
+        by_age = sorted(waiting, key=lambda each: each.since)
+        for connection, seconds in (
+            *((each, _LONG_SECONDS) for each in waiting),
+            *((each, _MOMENT_SECONDS) for each in by_age),
+        ):
+            if now - connection.since >= seconds:
                 self._give_way(connection)
                 return True
-        for connection in sorted(waiting, key=lambda each: each.since):
-            self._give_way(connection)
-            return True
         return False
 
     def stop(self, seconds: float) -> None:

@@ -61,8 +61,9 @@ _ACCEPTED_AT_ONCE = 64
 _CROWD = 16
 """Connections that wait in the kernel's queue, from which on a worker takes several at once."""
 _SCARCE_SECONDS = 5.0
-# A stopping worker looks this often whether it may end.
+# A stopping worker looks this often whether it may end, a full one whether somebody can give way.
 _STOPPING_SECONDS = 0.25
+_FULL_SECONDS = 0.05
 _log = logging.getLogger(__name__)
 
 
@@ -163,7 +164,11 @@ class Worker(ThreadWorker):
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """Wait for events and do what is due; what fails is logged, and the loop goes on."""
-        for key, _ in self.poller.select(timeout if self.alive else _STOPPING_SECONDS):
+        if not self.alive:
+            timeout = _STOPPING_SECONDS
+        elif self.nr_conns >= self.worker_connections:
+            timeout = _FULL_SECONDS
+        for key, _ in self.poller.select(timeout):
             try:
                 key.data(key.fileobj)
             except Exception:

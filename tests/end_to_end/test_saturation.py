@@ -99,7 +99,7 @@ def test_probes_and_scrapes_are_not_starved(
         }
         assert shown(server, BUSY) == WORKERS * THREADS
         assert shown(server, "vibebox_worker_queue_depth") == HELD - WORKERS * THREADS
-        assert (shown(server, "vibebox_http_oldest_request_seconds") or 0) > 0.5
+        assert (shown(server, "vibebox_http_oldest_request_seconds") or 0) > 0.1
 
     for path, found in times.items():
         print(f"{path} p50 {found[PROBES // 2] * 1000:.1f} ms, p99 {found[-2] * 1000:.1f} ms")

@@ -311,6 +311,7 @@ def test_room_is_made_by_whoever_is_missed_least(
     loop: Loop, monkeypatch: pytest.MonkeyPatch, long: bool
 ) -> None:
     monkeypatch.setattr(polling, "_LONG_SECONDS", 0.0 if long else 60.0)
+    monkeypatch.setattr(polling, "_MOMENT_SECONDS", 0.0)
     busy = loop.client(GET)
     receiving = loop.client(GET[:5])
     kept = loop.client(GET)
@@ -329,6 +330,16 @@ def test_room_is_made_by_whoever_is_missed_least(
     assert reasons == ["room"] * 4
     loop.answer()
     assert busy.recv(100) == b"answer"
+
+
+def test_who_has_just_come_gives_way_to_nobody(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop.client()
+    loop.client(GET)
+    loop.answer()
+    loop.client(GET[:5])
+    assert not loop.poller.make_room()
+    time.sleep(polling._MOMENT_SECONDS)
+    assert loop.poller.make_room()
 
 
 def test_memory_is_bounded(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
