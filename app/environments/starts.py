@@ -21,6 +21,7 @@ from app.errors import (
     ImagePullError,
     PortReservedError,
     PortTakenError,
+    RegistryTooSlowError,
 )
 
 SUCCESS, USER_ERROR, FAILURE = "success", "user_error", "failure"
@@ -32,6 +33,7 @@ _USER_ERRORS = (
     ImagePullError,
     PortReservedError,
     PortTakenError,
+    RegistryTooSlowError,
 )
 _log = logging.getLogger(__name__)
 

@@ -16,6 +16,7 @@ from app.errors import (
     ImageMissingError,
     ImagePullError,
     PortTakenError,
+    PullCutError,
 )
 from app.telemetry.catalogue import docker_operation_duration, docker_operations
 from app.telemetry.exemplars import of_request
@@ -28,6 +29,7 @@ EXPECTED = (
     ImageMissingError,
     ImagePullError,
     PortTakenError,
+    PullCutError,
 )
 
 
