@@ -21,7 +21,16 @@ from sqlalchemy import select, update
 from websockets.exceptions import ConnectionClosed
 
 from app.accounts.logins import end_login
-from app.storage import ApiKey, Database, EndReason, Login, User, utc_now
+from app.storage import (
+    ApiKey,
+    Database,
+    EndReason,
+    Environment,
+    EnvironmentStatus,
+    Login,
+    User,
+    utc_now,
+)
 from tests.conftest import WebServerFactory
 from tests.end_to_end.api import Api
 from tests.end_to_end.sockets import Screen, opened
@@ -99,6 +108,13 @@ class Person:
         fields = {"project_id": self.world.project, "cpu_limit": 0.1, "memory_limit_mb": 32}
         return self.login.create(f"w-{self.id[:8]}", image, **fields)
 
+    def renew(self) -> None:
+        """Trade the tokens of the login for the next ones."""
+        token = {"refresh_token": self.login.tokens["refresh_token"]}
+        answer = self.login.call("POST", "/auth/refresh", token)
+        assert answer.ok, answer.text
+        self.login.tokens = answer.json()
+
     def close(self) -> None:
         for api in {self.login, self.api}:
             api.__exit__()
@@ -112,6 +128,7 @@ class Lasting:
         self.ended: dict[str, tuple[float, int, str]] = {}
         self._open: set[str] = set()
         box = person.world.environment
+        person.renew()
         made = person.api.call("POST", f"/environments/{box}/sessions", {"type": "shell"})
         assert made.status_code == 201, made.text
         paths = {
@@ -134,14 +151,15 @@ class Lasting:
             kind: threading.Thread(target=self._run, args=(kind, wait), daemon=True)
             for kind, wait in waits.items()
         }
+        person.renew()
         for thread in self.threads.values():
             thread.start()
         wait_until(lambda: {"events"} <= self._open and self._is_waiting(), 20)
 
     def _is_waiting(self) -> bool:
-        path = f"/environments/{self.person.waiting}"
-        found = self.person.world.admin.call("GET", path).json()
-        return bool(found["status"] == "starting")
+        with self.person.world.database.reading() as session:
+            found = session.get_one(Environment, self.person.waiting)
+            return found.status is EnvironmentStatus.STARTING
 
     def _run(self, kind: str, wait: Callable[[], tuple[int, str]]) -> None:
         code, reason = wait()
@@ -345,19 +363,18 @@ RENEWALS = size(20, 100)
 def test_tokens_that_run_out_and_are_renewed_end_nothing(
     start: Start, docker_engine: DockerEngine
 ) -> None:
-    world = World(start(VIBEBOX_ACCESS_TOKEN_TTL="1"), docker_engine.busybox)
+    world = World(start(VIBEBOX_ACCESS_TOKEN_TTL="3"), docker_engine.busybox)
     person = Person(world)
     try:
         with ExitStack() as stack:
             lasting = Lasting(person, stack)
             first = person.login.tokens["access_token"]
             for _ in range(RENEWALS):
-                token = {"refresh_token": person.login.tokens["refresh_token"]}
-                answer = person.login.call("POST", "/auth/refresh", token)
-                _ok(answer)
-                person.login.tokens = answer.json()
+                person.renew()
                 time.sleep(0.1)
-            assert person.login.call("GET", "/auth/me", token=first).status_code == 401
+            gone = partial(person.login.call, "GET", "/auth/me", token=first)
+            wait_until(lambda: gone().status_code == 401, 20)
+            person.renew()
             assert lasting.ended == {}
             lasting.sockets["terminal"].send(b"exit 7\n")
             lasting.threads["terminal"].join(10)
