@@ -9,12 +9,21 @@ from datetime import timedelta
 
 from sqlalchemy import ColumnElement
 
+from app.errors import VibeBoxError
 from app.storage import Database, Lease, db_now
 
 NAME = "agent"
 TTL = timedelta(seconds=8)
 """How long a leader that says nothing still leads. Longer: one that died is replaced later;
 shorter: a busy machine changes leaders."""
+
+
+class LeadershipLostError(VibeBoxError):
+    """Another agent leads, or may lead at any moment: nothing may be written in its name."""
+
+    slug = "leadership-lost"
+    title = "Another agent leads"
+    default_detail = "This agent leads no longer; the one that does goes on with the work."
 
 
 def holds() -> ColumnElement[bool]:

@@ -15,11 +15,15 @@ from select import POLLIN
 from typing import Any, Generic, TypeVar
 
 from app.errors import VibeBoxError
+from app.isolation import Loop, failed, within
 from app.websockets.bell import Bell
 from app.websockets.channel import Channel
 
 PAUSE = 0.5
 """Seconds between two looks: how late a change is seen, at most. Less costs more queries."""
+
+# One look is one or two short queries: what takes longer must not hold up what others watch.
+_LOOK_SECONDS = 10.0
 
 Sight = TypeVar("Sight")
 _log = logging.getLogger(__name__)
@@ -160,9 +164,11 @@ class Lookout:
     def _look(self, key: Hashable, watched: _Watched, views: list[View[Any]]) -> bool:
         """Look at one thing and tell its viewers; tell whether there is more to see at once."""
         try:
-            seen = watched.subject.look({view.who for view in views})
+            with within(_LOOK_SECONDS):
+                seen = watched.subject.look({view.who for view in views})
         except Exception as error:
             if not isinstance(error, VibeBoxError):
+                failed(Loop.STREAMS)
                 _log.exception("look failed", extra={"subject": type(watched.subject).__name__})
             seen = Look(None, {view.who: error for view in views})  # type: ignore[misc]
         with self._change:
