@@ -105,7 +105,7 @@ class _Parameters(ImmutableMultiDict[str, Any]):
     ) -> Any:
         """Return the value. Raises: InvalidInputError where there are several."""
         if len(self.getlist(key)) > 1:
-            raise InvalidInputError([{"field": key, "message": "Given more than once"}])
+            raise InvalidInputError([{"field": key, "message": "Give this once."}])
         return super().get(key, default, type)
 
 
@@ -142,7 +142,9 @@ class _Json(DefaultJSONProvider):
         except RecursionError as error:
             raise ValueError("nested too deeply") from error
         if isinstance(found, str):
-            raise InvalidInputError([{"field": "body", "message": "Input should be an object"}])
+            raise InvalidInputError(
+                [{"field": "body", "message": "Give an object with named fields."}]
+            )
         return found
 
 

@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.errors import SettingsError
+from app.sentences import described, sentence
 
 PREFIX = "VIBEBOX_"
 CLIENT_VARIABLES = ("VIBEBOX_URL", "VIBEBOX_TOKEN")
@@ -182,7 +183,7 @@ class Settings(BaseSettings):
     vscode_program: str = _own(
         "code-server",
         "The VS Code server of the images: code-server, or what takes its arguments.",
-        pattern=r"^[A-Za-z0-9/][A-Za-z0-9_./-]*$",
+        pattern=described(r"^[A-Za-z0-9/][A-Za-z0-9_./-]*$", "Name a program or its path."),
     )
     vscode_port: int = _own(
         13337,
@@ -359,7 +360,8 @@ def _in_plain_words(item: dict[str, Any]) -> str:
     field = Settings.model_fields.get(key.lower())
     name = environment_name(key.lower(), field) if field else key
     shown = "" if name in _MAY_HOLD_SECRETS else f" (got {item['input']!r})"
-    message = str(item["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+    own = item["type"] == "value_error"  # a rule of ours, in words of ours
+    message = str(item["ctx"]["error"]) if own else sentence(item).removesuffix(".")
     return f"{name}: {message}{shown}"
 
 

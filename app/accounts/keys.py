@@ -43,7 +43,9 @@ class ApiKeys:
         """Make a key. Raises: PermissionDeniedError, ApiKeyNameTakenError, InvalidInputError."""
         may_in(identity, Action.API_KEY_CHANGE)
         if expires_at is not None and expires_at <= utc_now():
-            raise InvalidInputError([{"field": "expires_at", "message": "must be in the future"}])
+            raise InvalidInputError(
+                [{"field": "expires_at", "message": "Name a moment in the future."}]
+            )
         secret = new_api_key()
         key = ApiKey(
             id=new_id(),

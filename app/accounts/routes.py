@@ -6,8 +6,16 @@ from flask import jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 
 from app.accounts.guard import authenticate, identity
-from app.accounts.schemas import Credentials, RefreshToken, Registration, Tokens, UserView
+from app.accounts.schemas import (
+    CallerView,
+    Credentials,
+    RefreshToken,
+    Registration,
+    Tokens,
+    UserView,
+)
 from app.accounts.service import TokenPair
+from app.authorization import may_anywhere
 from app.components import components
 from app.errors import (
     AuthenticationError,
@@ -81,11 +89,13 @@ def logout() -> Answer:
     "/me",
     summary="The account that is logged in",
     security=BEARER,
-    responses={200: UserView, **_GUARDED},
+    responses={200: CallerView, **_GUARDED},
 )
 def me() -> Answer:
-    account = components().accounts.account(identity())
-    return jsonify(UserView.model_validate(account).model_dump(mode="json"))
+    account = CallerView.model_validate(components().accounts.account(identity()))
+    account.is_operator = identity().is_operator
+    account.may = may_anywhere(identity())
+    return jsonify(account.model_dump(mode="json"))
 
 
 def _tokens(pair: TokenPair) -> Answer:

@@ -63,14 +63,14 @@ def test_every_mistake_is_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("PORT", "seventy", "PORT: should be a valid integer"),
-        ("PORT", "0", "PORT: should be greater than or equal to 1 (got '0')"),
-        ("PORT", "65536", "PORT: should be less than or equal to 65535"),
+        ("PORT", "seventy", "PORT: Enter a whole number"),
+        ("PORT", "0", "PORT: Enter a number of at least 1 (got '0')"),
+        ("PORT", "65536", "PORT: Enter a number of at most 65 535"),
         ("VIBEBOX_LOG_LEVEL", "loud", "VIBEBOX_LOG_LEVEL: must be one of debug, info, warning"),
         ("DATABASE_URL", "mysql://host/x", "DATABASE_URL: must start with sqlite:/// or postgres"),
         ("DOCKER_HOST", "ssh://host", "DOCKER_HOST: must start with unix:// or tcp://"),
-        ("VIBEBOX_DOCKER_REQUIRED", "perhaps", "VIBEBOX_DOCKER_REQUIRED: should be a valid bool"),
-        ("VIBEBOX_HEALTH_CHECK_TIMEOUT", "1", "should be less than or equal to 0.9"),
+        ("VIBEBOX_DOCKER_REQUIRED", "perhaps", "VIBEBOX_DOCKER_REQUIRED: Enter true or false"),
+        ("VIBEBOX_HEALTH_CHECK_TIMEOUT", "1", "Enter a number of at most 0.9"),
     ],
 )
 def test_mistake_in_plain_words(

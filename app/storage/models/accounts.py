@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from app.storage.models.base import Base, LowerCase, choice, new_id, utc_now
+from app.storage.models.base import Base, LowerCase, Seen, choice, new_id, utc_now
 
 
 class TokenKind(StrEnum):
@@ -123,7 +123,7 @@ class Membership(Base):
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
-class Project(Base):
+class Project(Seen, Base):
     """What environments belong to; owned by one account or by one team."""
 
     __tablename__ = "projects"
