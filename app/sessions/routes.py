@@ -7,7 +7,7 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from app.accounts.guard import authenticate, identity
 from app.components import components
-from app.environments.blueprint import BODY, COMMON, ENGINE
+from app.environments.blueprint import BODY, COMMANDS, COMMON
 from app.environments.schemas import EnvironmentPath
 from app.errors import (
     ContainerNotFoundError,
@@ -46,7 +46,7 @@ api.before_request(authenticate)
         201: SessionView,
         **problems(
             *BODY,
-            *ENGINE,
+            *COMMANDS,
             EnvironmentNotFoundError,
             ContainerNotFoundError,
             EnvironmentConflictError,
@@ -97,7 +97,7 @@ def show(path: SessionPath) -> Answer:
         200: ConnectionView,
         **problems(
             *COMMON,
-            *ENGINE,
+            *COMMANDS,
             SessionNotFoundError,
             ContainerNotFoundError,
             SessionConflictError,
@@ -116,7 +116,7 @@ def connection(path: SessionPath) -> Answer:
 @api.delete(
     "/sessions/<session_id>",
     summary="End a session and what runs in it",
-    responses={204: None, **problems(*COMMON, *ENGINE, SessionNotFoundError)},
+    responses={204: None, **problems(*COMMON, *COMMANDS, SessionNotFoundError)},
 )
 def remove(path: SessionPath) -> Answer:
     components().sessions.end(identity(), path.session_id)
