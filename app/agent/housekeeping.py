@@ -16,6 +16,7 @@ from app.items import Items
 from app.storage import (
     Alert,
     AuditEntry,
+    AuthToken,
     Base,
     ClockReading,
     ContainerExit,
@@ -23,6 +24,8 @@ from app.storage import (
     Environment,
     EnvironmentSession,
     ImagePull,
+    Invitation,
+    Login,
     Process,
     SocketTicket,
 )
@@ -33,6 +36,11 @@ _EXITS_KEPT = timedelta(days=7)
 _PULLS_KEPT = timedelta(days=1)
 _PROCESSES_KEPT = timedelta(days=1)
 _SESSIONS_KEPT = timedelta(days=7)
+# Long after they are good no more: a clock that is set by an hour and back costs no login.
+_TOKENS_KEPT = timedelta(days=1)
+# For the list, and to know a device that logs in again.
+_LOGINS_KEPT = timedelta(days=30)
+_INVITATIONS_KEPT = timedelta(days=30)
 _READINGS_KEPT = timedelta(days=2)
 # Docker may take two minutes to remove a container, and as long for its volume.
 _EXPIRY_SECONDS = 300.0
@@ -109,12 +117,18 @@ class Housekeeping:
         # Only one that has ended has a time of its end.
         old_session = EnvironmentSession.ended_at < now - _SESSIONS_KEPT
         old_reading = ClockReading.seen_at < now - _READINGS_KEPT
+        of_a_month_ago = now - _LOGINS_KEPT
+        old_login = (Login.ended_at < of_a_month_ago) | (Login.expires_at < of_a_month_ago)
+        old_invitation = Invitation.expires_at < now - _INVITATIONS_KEPT
         return [
             _Old(AuditEntry, AuditEntry.id, AuditEntry.at < now - self._audit_kept),
             _Old(ContainerExit, ContainerExit.container_id, old_exit),
             _Old(ImagePull, ImagePull.id, ImagePull.finished_at < now - _PULLS_KEPT),
             _Old(EnvironmentSession, EnvironmentSession.id, old_session),
             _Old(SocketTicket, SocketTicket.id, SocketTicket.expires_at < now),
+            _Old(AuthToken, AuthToken.id, AuthToken.expires_at < now - _TOKENS_KEPT),
+            _Old(Login, Login.id, old_login),
+            _Old(Invitation, Invitation.id, old_invitation),
             _Old(Alert, Alert.id, Alert.ends_at < now - _ALERTS_KEPT),
             _Old(Process, Process.id, Process.seen_at < now - _PROCESSES_KEPT),
             _Old(ClockReading, ClockReading.boot_id, old_reading),
