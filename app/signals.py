@@ -55,6 +55,10 @@ loop_done = _signals.signal(
     "loop-done", doc="A loop of the leading agent came round without failing as a whole: loop."
 )
 
+limit_refused = _signals.signal(
+    "limit-refused", doc="A request was refused by a limit: limit (of app.errors.Limit)."
+)
+
 counted = _signals.signal(
     "counted",
     doc="Events whose number is kept in the database were stored: family (name of the metric), "
