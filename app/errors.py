@@ -763,7 +763,7 @@ class PullCutError(EngineError):
     default_detail = "The pull was ended before the image was there."
 
 
-class RegistryTooSlowError(EngineError):
+class RegistryTooSlowError(VibeBoxError):
     """A registry sends next to nothing, and keeps others from pulling."""
 
     status = 422

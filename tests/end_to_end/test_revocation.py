@@ -25,8 +25,7 @@ from app.storage import (
     ApiKey,
     Database,
     EndReason,
-    Environment,
-    EnvironmentStatus,
+    ImagePull,
     Login,
     User,
     utc_now,
@@ -155,11 +154,12 @@ class Lasting:
         for thread in self.threads.values():
             thread.start()
         wait_until(lambda: {"events"} <= self._open and self._is_waiting(), 20)
+        time.sleep(0.5)  # until the request, which has queued its pull, waits for that
 
     def _is_waiting(self) -> bool:
+        mine = ImagePull.environment_id == self.person.waiting
         with self.person.world.database.reading() as session:
-            found = session.get_one(Environment, self.person.waiting)
-            return found.status is EnvironmentStatus.STARTING
+            return session.scalar(select(ImagePull.id).where(mine)) is not None
 
     def _run(self, kind: str, wait: Callable[[], tuple[int, str]]) -> None:
         code, reason = wait()
