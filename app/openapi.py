@@ -1,7 +1,8 @@
 """The OpenAPI document: what flask-openapi3 collects from the routes, in our error shape."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NoReturn
+from urllib.parse import urlsplit, urlunsplit
 
 from flask import Request, Response
 from flask.json.provider import DefaultJSONProvider
@@ -9,7 +10,7 @@ from flask_openapi3 import Info, OpenAPI
 from flask_openapi3.models.schema import Schema
 from flask_openapi3.types import ResponseDict
 from werkzeug.datastructures import ImmutableMultiDict
-from werkzeug.routing import MapAdapter, Rule
+from werkzeug.routing import MapAdapter, RequestRedirect, Rule
 
 from app._version import __version__
 from app.errors import (
@@ -124,6 +125,17 @@ class _App(OpenAPI):
         if adapter is not None:
             adapter.websocket = False
         return adapter
+
+    def raise_routing_exception(self, request: Request) -> NoReturn:
+        """Raise what the router found; a redirect without scheme and host.
+
+        Behind a proxy that ends TLS ours are not those by which the client came.
+        """
+        found = request.routing_exception
+        if isinstance(found, RequestRedirect):
+            parts = urlsplit(found.new_url)
+            found.new_url = urlunsplit(("", "", parts.path, parts.query, ""))
+        super().raise_routing_exception(request)
 
 
 class _Json(DefaultJSONProvider):

@@ -20,7 +20,7 @@ from app.console.headers import harden
 from app.errors import AuthenticationError, InvalidTokenError, OriginRefusedError
 from app.openapi import Answer
 from app.problems import answer, refuse_malformed_body, validation_problem
-from app.websockets.guard import is_own_origin
+from app.websockets.guard import is_allowed_origin
 
 COOKIE = "vibebox_console"
 _PATH = "/console"
@@ -31,7 +31,7 @@ api.after_request(harden)
 
 @api.before_request
 def _refuse_other_pages() -> None:
-    if request.method == "POST" and not is_own_origin(request.headers.get("Origin", "")):
+    if request.method == "POST" and not is_allowed_origin(request.headers.get("Origin", "")):
         raise OriginRefusedError
 
 
