@@ -27,6 +27,9 @@ NORMAL = 1000
 WINDOW = 256 * 1024
 """Bytes of input that may wait for the command; whoever sends more has to wait."""
 
+AHEAD = 1024 * 1024
+"""Bytes of output that go out before a client that tells what it has shown has shown them."""
+
 # After so many bytes the client is told that the command has taken them: it lets the next ones go.
 _TOLD_AFTER = 32 * 1024
 _PIECE = 64 * 1024
@@ -58,6 +61,7 @@ class TerminalTalk:
         self._input = bytearray()
         self._paste = Paste()
         self._taken = 0
+        self._ahead: int | None = None  # known of a client that tells what it has shown
         self._acknowledges = acknowledge
 
     def __call__(self, channel: Channel) -> None:
@@ -95,18 +99,23 @@ class TerminalTalk:
         output, looked = stream.fileno(), view.bell.fileno()
         while channel.open and first != b"":
             # Whoever does not keep up makes the command wait, as any terminal does.
-            wanted = select.POLLIN if channel.room else 0
+            wanted = select.POLLIN if channel.room and self._keeps_up else 0
             wanted |= select.POLLOUT if self._input else 0
             watched = {looked: select.POLLIN} | ({output: wanted} if wanted else {})
             channel.hold = bool(self._input) or self._paste.goes_on
             pause = Paste.QUIET if channel.hold else inf
             ready = channel.turn(pause, watched, read=len(self._input) < WINDOW)
-            if output in ready and channel.room and self._forward(channel, stream):
+            readable = ready.get(output, 0) & _READABLE
+            if readable and channel.room and self._keeps_up and self._forward(channel, stream):
                 return True
             self._take(channel, stream)
             if looked in ready:
                 _look(channel, view)
         return first == b""
+
+    @property
+    def _keeps_up(self) -> bool:
+        return self._ahead is None or self._ahead < AHEAD
 
     def _forward(self, channel: Channel, stream: TerminalStream) -> bool:
         """Send what the command wrote; tell whether it has ended."""
@@ -115,6 +124,8 @@ class TerminalTalk:
             self._looks.note_use(self._session.id)
             self._paste.note_output()
             channel.send(data)
+            if self._ahead is not None:
+                self._ahead += len(data)
         return data == b""
 
     def _take(self, channel: Channel, stream: TerminalStream) -> None:
@@ -149,10 +160,13 @@ class TerminalTalk:
             kind = asked["type"]
             if kind == "resize":
                 return _size(asked["cols"]), _size(asked["rows"])
+            if kind == "shown":
+                self._ahead = max(0, (self._ahead or 0) - _number(asked["bytes"]))
+                return None
             if kind != "ping":
                 raise ValueError("no message of ours")
         except (ValueError, KeyError, TypeError, RecursionError):
-            channel.close(UNSUPPORTED_DATA, "text messages are resize and ping, in JSON")
+            channel.close(UNSUPPORTED_DATA, "text messages are resize, shown and ping, in JSON")
             return None
         channel.send('{"type": "pong"}')
         return None
@@ -211,7 +225,13 @@ def _look(channel: Channel, view: View[bool]) -> None:
         channel.close(NORMAL, "the session was ended")
 
 
-def _size(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= LARGEST:
-        raise ValueError("no size of a terminal")
+def _number(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError("no number of bytes")
     return value
+
+
+def _size(value: Any) -> int:
+    if not 1 <= _number(value) <= LARGEST:
+        raise ValueError("no size of a terminal")
+    return int(value)

@@ -12,6 +12,8 @@ export class Problem extends Error {
     const fields = (body?.errors ?? []).map((one) => `${one.field}: ${one.message}`).join("; ");
     super(fields || body?.detail || body?.title || `The service answered ${status}.`);
     this.status = status;
+    this.errors = body?.errors ?? [];
+    this.slug = (body?.type ?? "").split(":").at(-1);
   }
 }
 

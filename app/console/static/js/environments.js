@@ -14,7 +14,7 @@ const PAGE = 50;
 function build(environment) {
   const parts = {
     status: make("span"), why: make("span", { class: "dim" }), image: make("code"), ports: make("span", { class: "ports" }),
-    limits: make("span"), project: make("span", { class: "dim" }), actions: make("div", { class: "row" }), shown: "",
+    limits: make("span", { class: "whole" }), project: make("span", { class: "dim" }), actions: make("div", { class: "row" }), shown: "",
     name: make("a", { href: `/environments/${environment.id}` }, environment.name),
   };
   parts.row = make("tr", { role: "row" }, cell("", parts.name, parts.project), cell("Status", parts.status, parts.why),

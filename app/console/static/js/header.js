@@ -25,11 +25,13 @@ export async function readiness() {
 function show(found) {
   const down = Object.entries(found.checks ?? {}).filter(([, check]) => check.status !== "up").map(([name]) => name);
   const well = found.status === "ready";
-  const [text, tone] = !well ? [found.status, tones[found.status] ?? "bad"] : down.length ? ["in part", "warn"] : ["well", "good"];
+  const [text, tone] = !well ? [found.status, tones[found.status] ?? "bad"] : down.length ? ["up in part", "warn"] : ["up", "good"];
   const place = one("[data-service]");
   if (place.dataset.shown !== text) {
     place.dataset.shown = text;
-    place.replaceChildren(chip(`Service ${text}`, tone));
+    const shown = chip("Service ", tone);
+    shown.append(make("span", { class: well && !down.length ? "roomy" : "" }, text));
+    place.replaceChildren(shown);
   }
   const told = down.map((name) => meanings[name]).filter(Boolean);
   if (found.status === "does not answer") told.push("VibeBox does not answer. The page shows again what is new as soon as it does.");
@@ -59,6 +61,7 @@ export async function showHeader(view, signedIn, attempt) {
     one("#trouble").hidden = true;
     return;
   }
+  lookAtService();
   const account = await attempt(me, () => {});
   for (const each of document.querySelectorAll("[data-operator]")) each.hidden = !account?.is_operator;
 }

@@ -11,7 +11,7 @@ export function shownPorts(environment) {
     if (port.protocol === "udp") return make("span", {}, text);
     // Published on the host that serves this page, or on its loopback address alone.
     const address = `http://${location.hostname}:${port.host_port}/`;
-    return make("a", { href: address, target: "_blank", rel: "noreferrer noopener", "aria-label": `Port ${port.container_port}, at ${address}` }, text);
+    return make("a", { href: address, target: "_blank", rel: "noreferrer noopener", title: address }, text);
   });
   const rest = environment.ports.filter((port) =>
     !published.some((one) => one.container_port === port.container_port && one.protocol === port.protocol));

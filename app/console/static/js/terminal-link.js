@@ -3,7 +3,11 @@
 
 import { openSocket } from "./access.js";
 
-const PING_MILLISECONDS = 30_000;
+// How often a connection that says nothing is asked for a sign of life.
+const PING_MILLISECONDS = 20_000;
+// Whoever types is told so soon that nothing comes back, and asks after so long a silence.
+const DOUBT_MILLISECONDS = 1_500;
+const FRESH_MILLISECONDS = 2_000;
 const PIECE = 16 * 1024;
 // As much as the service holds for a command that does not read (app/sessions/terminal.py).
 const WINDOW = 256 * 1024;
@@ -17,10 +21,17 @@ export const REFUSED = 1008;
 export const SIGNED_OUT = 4401;
 
 export class Link {
-  /** `on` hears: open(), data(bytes, shown), progress(sent, total), closed(code, reason). */
-  constructor(path, on) {
+  /**
+   * `on` hears: open(), data(bytes, shown), progress(sent, total), silent(yes), closed(code, reason).
+   * A connection that gives no sign of life for `patience` milliseconds is given up.
+   */
+  constructor(path, patience, on) {
     this.path = path;
+    this.patience = patience;
     this.on = on;
+    this.heardAt = 0;
+    this.doubt = null;
+    this.isOffline = () => this.probe();
     this.socket = null;
     this.queue = [];
     this.queued = 0;
@@ -40,11 +51,13 @@ export class Link {
     return new Promise((resolve) => {
       socket.onclose = () => resolve(false);
       socket.onopen = () => {
-        const ping = setInterval(() => this.tell({ type: "ping" }), PING_MILLISECONDS);
+        const ping = setInterval(() => this.probe(), PING_MILLISECONDS);
+        addEventListener("offline", this.isOffline);
         socket.onclose = ({ code, reason }) => {
           clearInterval(ping);
           if (this.socket === socket) this.lost(code, reason);
         };
+        this.heard();
         this.ahead = 0;
         this.unshown = 0;
         this.tell({ type: "shown", bytes: 0 });
@@ -55,7 +68,30 @@ export class Link {
     });
   }
 
+  heard() {
+    this.heardAt = Date.now();
+    if (!this.doubt) return;
+    this.doubt.forEach(clearTimeout);
+    this.doubt = null;
+    this.on.silent(false);
+  }
+
+  /** Ask for a sign of life, and give the connection up where none comes. */
+  probe() {
+    if (!this.open || this.doubt) return;
+    this.tell({ type: "ping" });
+    this.doubt = [
+      setTimeout(() => this.on.silent(true), DOUBT_MILLISECONDS),
+      setTimeout(() => {
+        const { socket } = this;
+        this.lost(1006, "");
+        socket.close();
+      }, this.patience),
+    ];
+  }
+
   hear(data) {
+    this.heard();
     if (typeof data === "string") {
       const { type, bytes } = JSON.parse(data);
       if (type !== "taken") return;
@@ -82,6 +118,7 @@ export class Link {
   /** Send bytes after those before; return whether they go out. */
   send(bytes) {
     if (!this.open) return false;
+    if (Date.now() - this.heardAt > FRESH_MILLISECONDS) this.probe();
     if (bytes.length > PASTE || this.pasted) this.pasted += bytes.length;
     for (let start = 0; start < bytes.length; start += PIECE) this.queue.push(bytes.subarray(start, start + PIECE));
     this.queued += bytes.length;
@@ -110,14 +147,21 @@ export class Link {
   }
 
   lost(code, reason) {
-    this.socket = null;
+    this.forget();
     this.on.closed(code, reason);
+  }
+
+  forget() {
+    this.socket = null;
+    this.doubt?.forEach(clearTimeout);
+    this.doubt = null;
+    removeEventListener("offline", this.isOffline);
   }
 
   /** Leave, without being told that it is over. */
   close() {
-    const socket = this.socket;
-    this.socket = null;
+    const { socket } = this;
+    this.forget();
     this.drop();
     socket?.close();
   }

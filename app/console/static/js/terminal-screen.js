@@ -3,6 +3,14 @@
 import { allowTerminalStyles } from "./terminal-styles.js";
 
 const NARROW = 600;
+// Each can be read on our background, and ours on each, as in the status line of tmux.
+const COLOURS = {
+  foreground: "#dfe3ea", cursor: "#dfe3ea", selectionBackground: "#35507f",
+  black: "#14171d", red: "#ff8f87", green: "#62c77a", yellow: "#e2b84a", blue: "#82b4ff",
+  magenta: "#d3a6ff", cyan: "#5ccfd8", white: "#dfe3ea",
+  brightBlack: "#98a1b3", brightRed: "#ffb4a8", brightGreen: "#8fe0a3", brightYellow: "#f3d27d",
+  brightBlue: "#adceff", brightMagenta: "#e5c8ff", brightCyan: "#90e6ec", brightWhite: "#ffffff",
+};
 let library = null;
 
 /** Load the terminal's library when the first one is opened; most pages never need it. */
@@ -26,7 +34,7 @@ function appearance(place) {
   const mono = getComputedStyle(document.documentElement).getPropertyValue("--mono");
   return {
     fontFamily: mono, fontSize: fontSize(place), cursorBlink: true, screenReaderMode: false, scrollback: 5000,
-    theme: { background: style.backgroundColor, foreground: "#dfe3ea" },
+    theme: { ...COLOURS, background: style.backgroundColor },
   };
 }
 

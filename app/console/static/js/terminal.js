@@ -7,6 +7,10 @@ import { CLOSED, Link, REFUSED, SIGNED_OUT } from "./terminal-link.js";
 import { load, screenOf } from "./terminal-screen.js";
 
 const LONGEST_PAUSE = 8;
+// tmux is come back to at once. A shell is not given up before the service does that.
+const PATIENCE_MILLISECONDS = 5_000;
+const LONG_PATIENCE_MILLISECONDS = 40_000;
+const SILENT = "VibeBox does not answer. What you type waits, and may be lost.";
 const AWAY = "The connection is lost. Connecting again …";
 // Of several workers some may have more WebSockets than they take: the next one may have room.
 const TRIES = 4;
@@ -43,10 +47,12 @@ class Attachment {
     this.known = false;
     this.unsent = 0;
     this.bracketed = false;
-    this.link = new Link(`/sessions/${session.id}/terminal`, {
+    const patience = this.stays ? PATIENCE_MILLISECONDS : LONG_PATIENCE_MILLISECONDS;
+    this.link = new Link(`/sessions/${session.id}/terminal`, patience, {
       open: () => this.opened(),
       data: (bytes, shown) => screen.write(bytes, shown),
       progress: (sent, total) => view.showPaste(sent, total),
+      silent: (yes) => (yes ? view.veil(SILENT) : view.unveil()),
       closed: (code, reason) => this.lost(code, reason),
     });
     screen.onInput = (text) => this.type(this.utf8.encode(text));
@@ -183,7 +189,7 @@ class View {
     this.at("veil").hidden = false;
     say(this.at("lost"), text);
     this.at("veil").dataset.shaken = `${shaken % 2}`;
-    this.say(AWAY);
+    this.say(text);
   }
 
   unveil() {

@@ -9,16 +9,16 @@ function row(kind, name, value, removed) {
   const secret = kind === "secrets";
   const known = name !== "";
   const nameInput = make("input", {
-    id, value: name, "aria-label": "Name", placeholder: "NAME", autocomplete: "off", spellcheck: "false",
+    id, value: name, "aria-label": secret ? "Name of a secret" : "Name of a variable", placeholder: "NAME", autocomplete: "off", spellcheck: "false",
     autocapitalize: "none", readonly: secret && known, maxlength: "128",
   });
   // Several lines are lines of the value: an input would lose them.
   const valueInput = make(secret ? "input" : "textarea", {
-    "aria-label": known ? `Value of ${name}` : "Value", autocomplete: "off", spellcheck: "false",
+    "aria-label": `Value of ${name || (secret ? "a secret" : "a variable")}`, autocomplete: "off", spellcheck: "false",
     ...(secret ? { type: "password", placeholder: known ? "unchanged" : "value" } : { rows: "1" }),
   });
   valueInput.value = value;
-  const remove = make("button", { type: "button", class: "small quiet", "aria-label": `Remove ${name || "the variable"}` }, "Remove");
+  const remove = make("button", { type: "button", class: "small quiet", "aria-label": `Remove ${name || (secret ? "a secret" : "a variable")}` }, "Remove");
   const made_ = make("div", { class: "variable", dataset: { variable: name } }, nameInput, valueInput, remove);
   remove.addEventListener("click", () => {
     if (known) removed.add(name);
