@@ -106,6 +106,23 @@ class InvalidTokenError(AuthenticationError):
     default_detail = "The token is unknown, expired or revoked; log in again."
 
 
+class CredentialEndedError(InvalidTokenError):
+    """A login or an API key was good, and is no more; `reason` is one of `storage.EndReason`."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        self.reason = reason
+        super().__init__(detail)
+
+
+class AccountDisabledError(VibeBoxError):
+    """An operator has disabled the account; told to who knows its password only."""
+
+    status = 403
+    slug = "account-disabled"
+    title = "The account is disabled"
+    default_detail = "This account is disabled; ask an operator of this VibeBox to enable it."
+
+
 class MetricsForbiddenError(VibeBoxError):
     """The caller may not read the metrics."""
 

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from flask import jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 
-from app.accounts.guard import authenticate, identity
+from app.accounts.guard import authenticate, device, identity
 from app.accounts.schemas import (
     CallerView,
     Credentials,
@@ -18,6 +18,7 @@ from app.accounts.service import TokenPair
 from app.authorization import may_anywhere
 from app.components import components
 from app.errors import (
+    AccountDisabledError,
     AuthenticationError,
     EmailTakenError,
     InvalidCredentialsError,
@@ -57,11 +58,14 @@ def register(body: Registration) -> Answer:
 @api.post(
     "/login",
     summary="Log in with e-mail address and password",
-    responses={200: Tokens, **body_problems(InvalidCredentialsError, TooManyAttemptsError)},
+    responses={
+        200: Tokens,
+        **body_problems(InvalidCredentialsError, AccountDisabledError, TooManyAttemptsError),
+    },
 )
 def login(body: Credentials) -> Answer:
     components().attempts.login(body.email)
-    return _tokens(components().accounts.login(body.email, body.password))
+    return _tokens(components().accounts.login(body.email, body.password, device()))
 
 
 @api.post(
@@ -71,7 +75,7 @@ def login(body: Credentials) -> Answer:
 )
 def refresh(body: RefreshToken) -> Answer:
     with components().attempts.failures():
-        return _tokens(components().accounts.refresh(body.refresh_token))
+        return _tokens(components().accounts.refresh(body.refresh_token, device()))
 
 
 @api.post(

@@ -43,6 +43,12 @@ class RefreshToken(_Body):
     refresh_token: str = Field(max_length=256, examples=["vbx_rt_…"])
 
 
+class PageSecret(_Body):
+    """What the console's page keeps of its login; null where it keeps nothing yet."""
+
+    page_secret: str | None = Field(max_length=256)
+
+
 class Tokens(BaseModel):
     """A login: a short access token, and a refresh token that gives the next pair."""
 
