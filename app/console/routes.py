@@ -39,8 +39,10 @@ def sign_in() -> str:
 
 
 @pages.get("/environments/<environment_id>")
-@pages.get(f"/environments/<environment_id>/<any({', '.join(TABS)}):tab>")
+@pages.get("/environments/<environment_id>/<tab>")
 def environment(environment_id: str, tab: str = TABS[0]) -> str:
+    if tab not in TABS:
+        abort(404)
     return render_template("console/environment.html", environment_id=environment_id, tab=tab)
 
 

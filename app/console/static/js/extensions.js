@@ -19,7 +19,7 @@ export function mountExtensions({ root, signal, attempt }, environment, { may })
   const at = (name) => one(`[data-extensions=${name}]`, place);
   const path = `${environment}/extensions`;
   const form = at("form");
-  const fail = (error) => showProblems(place, error);
+  const fail = (error) => showProblems(form, error);
   const mayChange = may.includes("extension.change");
   let shown = "";
 
@@ -48,8 +48,7 @@ export function mountExtensions({ root, signal, attempt }, environment, { may })
     await attempt(work, fail);
     await refresh();
   }
-  onSubmit(form, { attempt: (work) => attempt(work, fail) }, async () => {
-    fail(null);
+  onSubmit(form, { attempt }, async () => {
     await api("POST", path, { id: form.elements.id.value.trim() });
     form.reset();
     await refresh();
