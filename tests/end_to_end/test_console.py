@@ -23,15 +23,16 @@ from tests.services.postgresql import PostgreSQL
 from tests.services.programs import wait_until
 from tests.services.prometheus import Prometheus
 from tests.services.web import WebServer
-from tests.sizes import size
+from tests.sizes import FULL, size
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(600)]
 
 POLLED_AFTER = 2.5
 """Seconds after which a list without a stream is asked for again, and a little more."""
 SIZES = {1280: 860, 375: 812}
+SCREEN, TELEPHONE = SIZES
 PASTED = size(300_000, 10_000_000)
-PAGES = size(4, 10)
+PAGES = size(3, 10)
 
 
 @pytest.fixture
@@ -74,8 +75,6 @@ class Day:
         self.image = image
         self.width = width
         self.email = f"ada-{width}@example.org"
-        # What does not depend on the width is done in one, or in both with FULL.
-        self.thorough = width == max(SIZES) or size(False, True)
         self._engine = engine
         self._chromium = chromium
 
@@ -92,7 +91,7 @@ class Day:
             return printed.decode(errors="replace")
 
 
-@pytest.mark.parametrize("width", SIZES)
+@pytest.mark.parametrize("width", size((SCREEN,), (SCREEN, TELEPHONE)))
 def test_a_day(
     server: WebServer, docker_engine: DockerEngine, chromium: Browser, tmp_path: Path, width: int
 ) -> None:
@@ -107,16 +106,17 @@ def test_a_day(
     _shell_and_log(ada)
     _paste_over_a_reload(day, ada)
     _settings(ada)
-    if day.thorough:
-        _extensions(ada)
-        _live(ada.page)
-        _in_two_tabs_at_once(ada.page)
-        _without_a_stream(ada)
+    _extensions(ada)
+    _live(ada.page)
+    _in_two_tabs_at_once(ada.page)
+    _without_a_stream(ada)
     _pages_open(day, ada)
     _team(day, ada)
     _viewer(day, tmp_path)
     _keys(ada)
-    _service(day, ada)
+    _service(ada)
+    if not FULL:
+        _on_a_telephone(day, ada)
     _the_end(day, ada)
     assert ada.complaints == []
     token = 'vibebox_http_requests_total{method="POST",route="/console/sign-in",status_code="200"}'
@@ -174,8 +174,6 @@ def _paste_over_a_reload(day: Day, ada: Visit) -> None:
     page.keyboard.type("x")
     expect(page.get_by_text("Connected to ")).to_be_visible(timeout=MILLISECONDS)
     expect(ada.screen).to_contain_text("kept-42", timeout=MILLISECONDS)
-    if not day.thorough:
-        return
     ada.terminal("New shell")
     for pid in server.worker_pids():
         os.kill(pid, signal.SIGKILL)
@@ -396,7 +394,28 @@ def _keys(ada: Visit) -> None:
     expect(page.get_by_text("You have none.")).to_be_visible()
 
 
-def _service(day: Day, ada: Visit) -> None:
+def _on_a_telephone(day: Day, ada: Visit) -> None:
+    """Look at every page as it is on a telephone, where the day there is not done."""
+    page = ada.page
+    telephone = Visit(page, TELEPHONE, ada.pictures)
+    page.set_viewport_size({"width": TELEPHONE, "height": SIZES[TELEPHONE]})
+    ada.go("Environments")
+    telephone.look("list")
+    page.get_by_role("link", name="shared").click()
+    for name in ("Overview", "Terminal", "Logs", "VS Code", "Settings"):
+        telephone.tab(name)
+        if name == "Terminal":
+            telephone.terminal("tmux")
+            telephone.type("stty size", f"{telephone.rows()} ")
+        telephone.look(name.lower())
+    for name in ("Teams", "API keys", "Account", "Service"):
+        telephone.go(name)
+        expect(page.get_by_text("Loading …").locator("visible=true")).to_have_count(0)
+        telephone.look(name.lower())
+    page.set_viewport_size({"width": ada.width, "height": SIZES[ada.width]})
+
+
+def _service(ada: Visit) -> None:
     ada.go("Service")
     expect(ada.page.locator("[data-health=checks]")).to_contain_text("agent")
     expect(ada.page.locator("[data-health=rate]")).to_contain_text("/ s", timeout=MILLISECONDS)

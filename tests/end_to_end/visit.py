@@ -36,7 +36,7 @@ class Visit:
         self.page = page
         self.width = width
         self.complaints: list[str] = []
-        self._pictures = pictures
+        self.pictures = pictures
         page.set_default_timeout(MILLISECONDS)
         page.on("console", lambda message: self._note(message.text))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
@@ -56,7 +56,7 @@ class Visit:
         wide = self.width > 600
         for scheme in size(("light",) if wide else ("dark",), ("light", "dark")):
             self.page.emulate_media(color_scheme=scheme)
-            file = self._pictures / f"{what}-{self.width}-{scheme}.png"
+            file = self.pictures / f"{what}-{self.width}-{scheme}.png"
             self.page.screenshot(path=file, full_page=True)
             self.page.evaluate(AXE.read_text())
             assert self.page.evaluate(_FAULTS) == [], f"{what}, {scheme}"

@@ -36,7 +36,9 @@ export function mountAccount(here) {
     return cell("", ...parts);
   }
   async function refresh() {
-    const { items } = await api("GET", "/auth/logins");
+    const { items } = await api("GET", "/auth/logins").catch(() => ({ items: null }));
+    logins.hidden = form.parentElement.hidden = !items; // of a service that has no such route yet
+    if (!items) return;
     if (signal.aborted) return;
     const others = items.filter((login) => !login.current);
     say(one("[data-none]", logins), "");
