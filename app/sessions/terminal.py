@@ -5,7 +5,6 @@ import logging
 import select
 from math import inf
 from time import monotonic
-from typing import Any
 
 from app.engine import Engine, TerminalStream
 from app.errors import EngineError, SessionConflictError
@@ -13,13 +12,11 @@ from app.sessions import programs
 from app.sessions.looks import SessionLooks
 from app.sessions.pasting import Paste
 from app.sessions.records import SessionRecords
+from app.sessions.terminal_messages import Resize, Shown, parse
 from app.storage import EnvironmentSession, SessionType
 from app.websockets.assembly import Message
 from app.websockets.channel import Channel
 from app.websockets.lookout import Lookout, View
-
-LARGEST = 1000
-"""Columns or rows of a terminal, at most."""
 
 UNSUPPORTED_DATA = 1003
 NORMAL = 1000
@@ -150,27 +147,24 @@ class TerminalTalk:
             channel.send(json.dumps({"type": "taken", "bytes": self._taken}))
             self._taken = 0
 
-    def _obey(self, channel: Channel, message: Message) -> tuple[int, int] | None:
+    def _obey(self, channel: Channel, message: Message) -> Resize | None:
         """Do what a text message says; return the size that it asks for."""
         try:
-            asked: Any = json.loads(message)
-            kind = asked["type"]
-            if kind == "resize":
-                return _size(asked["cols"]), _size(asked["rows"])
-            if kind == "shown":
-                self._ahead = max(0, (self._ahead or 0) - _number(asked["bytes"]))
-                return None
-            if kind != "ping":
-                raise ValueError("no message of ours")
-        except (ValueError, KeyError, TypeError, RecursionError):
+            asked = parse(message)
+        except ValueError:
             channel.close(UNSUPPORTED_DATA, "text messages are resize, shown and ping, in JSON")
             return None
-        channel.send('{"type": "pong"}')
+        if isinstance(asked, Resize):
+            return asked
+        if isinstance(asked, Shown):
+            self._ahead = max(0, (self._ahead or 0) - asked.bytes)
+        else:
+            channel.send('{"type": "pong"}')
         return None
 
-    def _resize(self, exec_id: str, size: tuple[int, int]) -> None:
+    def _resize(self, exec_id: str, size: Resize) -> None:
         try:
-            self._engine.resize_terminal(exec_id, cols=size[0], rows=size[1])
+            self._engine.resize_terminal(exec_id, cols=size.cols, rows=size.rows)
         except EngineError as error:  # it has just ended, or keeps its size
             _log.info("terminal not resized", extra={"why": str(error)})
 
@@ -220,15 +214,3 @@ def _look(channel: Channel, view: View[bool]) -> None:
         view.take()
     except SessionConflictError:
         channel.close(NORMAL, "the session was ended")
-
-
-def _number(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError("no number of bytes")
-    return value
-
-
-def _size(value: Any) -> int:
-    if not 1 <= _number(value) <= LARGEST:
-        raise ValueError("no size of a terminal")
-    return int(value)

@@ -406,7 +406,8 @@ def _on_a_telephone(day: Day, ada: Visit) -> None:
         telephone.tab(name)
         if name == "Terminal":
             telephone.terminal("tmux")
-            telephone.type("stty size", f"{telephone.rows()} ")
+            # tmux has a line of its own, and gives programs their size a moment later.
+            telephone.type("sleep 0.6; stty size", f"{telephone.rows() - 1} ")
         telephone.look(name.lower())
     for name in ("Teams", "API keys", "Account", "Service"):
         telephone.go(name)

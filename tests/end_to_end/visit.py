@@ -76,8 +76,7 @@ class Visit:
     def sign_in(self, url: str, email: str, password: str = PASSWORD) -> None:
         """Sign in with an account that there is."""
         self.page.goto(f"{url}/sign-in")
-        expect(self.page.get_by_label("E-mail address")).to_be_focused()
-        self.page.keyboard.type(email)
+        self.page.get_by_label("E-mail address").fill(email)
         self.page.get_by_label("Password").fill(password)
         self.page.get_by_role("button", name="Sign in").click()
         expect(self.page.get_by_role("heading", name="Environments")).to_be_visible()

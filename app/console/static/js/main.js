@@ -65,6 +65,8 @@ async function mount() {
   }
   showHeader(view, view !== "sign-in", attempt);
   views[view]?.(here);
+  // Sent before the script is there, a form would go to a page that takes none.
+  for (const button of here.root.querySelectorAll("[data-when-mounted]")) button.disabled = false;
 }
 
 async function show(address) {
