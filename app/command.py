@@ -9,4 +9,7 @@ def run() -> None:
     from app.cli import main
 
     signal.signal(signal.SIGINT, before)
-    main(prog_name="vibebox")
+    try:
+        main(prog_name="vibebox")
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -53,7 +53,6 @@ def guarded() -> Iterator[None]:
         finally:
             # Now, while it can be told: at the end of the process it would be a traceback.
             sys.stdout.flush()
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
     except BrokenPipeError:
         abandon()
         sys.exit(LEFT)
