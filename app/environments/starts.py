@@ -12,27 +12,9 @@ from app.engine import ContainerState
 from app.environments.containers import Containers
 from app.environments.settling import Settling
 from app.environments.transitions import Passage
-from app.errors import (
-    EngineConflictError,
-    EngineError,
-    EnvironmentConflictError,
-    ExecutableMissingError,
-    ImageMissingError,
-    ImagePullError,
-    PortReservedError,
-    PortTakenError,
-)
+from app.errors import EngineConflictError, EngineError, VibeBoxError
 
 SUCCESS, USER_ERROR, FAILURE = "success", "user_error", "failure"
-# What the user asked for cannot be; everything else is Docker's failure, or ours.
-_USER_ERRORS = (
-    EnvironmentConflictError,
-    ExecutableMissingError,
-    ImageMissingError,
-    ImagePullError,
-    PortReservedError,
-    PortTakenError,
-)
 _log = logging.getLogger(__name__)
 
 
@@ -56,8 +38,8 @@ def told(seconds: Callable[[], float]) -> Iterator[Attempt]:
     except GivenUpError:
         attempt.outcome = None
         raise
-    except _USER_ERRORS:
-        attempt.outcome = USER_ERROR
+    except VibeBoxError as error:
+        attempt.outcome = USER_ERROR if error.is_callers() else FAILURE
         raise
     except BaseException:
         attempt.outcome = FAILURE
