@@ -530,10 +530,11 @@ class EngineConflictError(EngineError):
 
 
 class LimitsRefusedError(EngineConflictError):
-    """The limits do not fit the host or what the container uses."""
+    """The limits do not fit the host or what the container uses.
 
-    slug = "limits-refused"
-    title = "Docker Engine refuses the limits"
+    To clients it is the conflict that it always was, in what releases told apart by words only.
+    """
+
     default_detail = (
         "Docker Engine refuses these limits: the host has fewer CPUs, the container uses more "
         "memory, or they are too small to start with. Choose other limits."
