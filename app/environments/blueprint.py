@@ -10,6 +10,8 @@ from app.environments.views import EnvironmentView
 from app.errors import (
     AuthenticationError,
     BodyTooLargeError,
+    CommandRunawayError,
+    CommandTimeoutError,
     EngineConflictError,
     EngineError,
     EngineTimeoutError,
@@ -27,11 +29,13 @@ from app.errors import (
     PortTakenError,
     QuotaExceededError,
     SecretsUnavailableError,
+    ServerBusyError,
     SpecificationRefusedError,
     StorageUnavailableError,
 )
-from app.openapi import BEARER
+from app.openapi import BEARER, allow_body
 
+MAX_ENVIRONMENT_BYTES = 1024 * 1024
 COMMON = (
     AuthenticationError,
     InvalidTokenError,
@@ -41,7 +45,10 @@ COMMON = (
 )
 BODY = (*COMMON, MalformedBodyError, BodyTooLargeError)
 ONE = (*COMMON, EnvironmentNotFoundError)
-ENGINE = (EngineUnreachableError, EngineTimeoutError, EngineError)
+ENGINE = (EngineUnreachableError, EngineTimeoutError, EngineError, ServerBusyError)
+"""What any call of Docker may come to."""
+COMMANDS = (*ENGINE, CommandTimeoutError, CommandRunawayError)
+"""What a command in a container may come to."""
 LAUNCH = (
     *ONE,
     *ENGINE,
@@ -65,6 +72,12 @@ api = APIBlueprint(
     abp_security=BEARER,
 )
 api.before_request(authenticate)
+
+
+@api.before_request
+def _allow_large_bodies() -> None:
+    # Whatever is written as escapes takes six bytes a character.
+    allow_body(MAX_ENVIRONMENT_BYTES)
 
 
 def view(environment: Any) -> dict[str, Any]:

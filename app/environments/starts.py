@@ -39,7 +39,7 @@ def told(seconds: Callable[[], float]) -> Iterator[Attempt]:
         attempt.outcome = None
         raise
     except VibeBoxError as error:
-        attempt.outcome = USER_ERROR if error.is_callers() else FAILURE
+        attempt.outcome = _outcome(error)
         raise
     except BaseException:
         attempt.outcome = FAILURE
@@ -47,6 +47,10 @@ def told(seconds: Callable[[], float]) -> Iterator[Attempt]:
     finally:
         if attempt.outcome is not None:
             signals.emit(signals.environment_started, outcome=attempt.outcome, seconds=seconds())
+
+
+def _outcome(error: VibeBoxError) -> str:
+    return USER_ERROR if error.is_callers() else FAILURE
 
 
 class Starts:
@@ -82,6 +86,6 @@ class Starts:
             attempt.outcome = FAILURE
             return self._containers.inspect(container)
         except EngineError as error:
-            attempt.outcome = FAILURE
+            attempt.outcome = _outcome(error)
             _log.warning("a started container does not answer", extra={"why": error.detail})
         return state

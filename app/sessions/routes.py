@@ -6,8 +6,9 @@ from flask import jsonify
 from flask_openapi3 import APIBlueprint, Tag
 
 from app.accounts.guard import authenticate, identity
+from app.admission.routes import takes_long
 from app.components import components
-from app.environments.blueprint import BODY, COMMON, ENGINE
+from app.environments.blueprint import BODY, COMMANDS, COMMON
 from app.environments.schemas import EnvironmentPath
 from app.errors import (
     ContainerNotFoundError,
@@ -15,6 +16,7 @@ from app.errors import (
     EnvironmentConflictError,
     EnvironmentNotFoundError,
     ExecutableMissingError,
+    LimitReachedError,
     SessionConflictError,
     SessionNotFoundError,
     SessionStartError,
@@ -46,7 +48,7 @@ api.before_request(authenticate)
         201: SessionView,
         **problems(
             *BODY,
-            *ENGINE,
+            *COMMANDS,
             EnvironmentNotFoundError,
             ContainerNotFoundError,
             EnvironmentConflictError,
@@ -54,9 +56,11 @@ api.before_request(authenticate)
             ExecutableMissingError,
             SessionStartError,
             SessionConflictError,
+            LimitReachedError,
         ),
     },
 )
+@takes_long
 def create(path: EnvironmentPath, body: NewSession) -> Answer:
     made = components().sessions.create(identity(), path.environment_id, body.type)
     response = jsonify(_view(made))
@@ -97,7 +101,7 @@ def show(path: SessionPath) -> Answer:
         200: ConnectionView,
         **problems(
             *COMMON,
-            *ENGINE,
+            *COMMANDS,
             SessionNotFoundError,
             ContainerNotFoundError,
             SessionConflictError,
@@ -106,6 +110,7 @@ def show(path: SessionPath) -> Answer:
         ),
     },
 )
+@takes_long
 def connection(path: SessionPath) -> Answer:
     url, password = components().sessions.password(identity(), path.session_id)
     response = jsonify(connection_url=url, password=password)
@@ -116,8 +121,9 @@ def connection(path: SessionPath) -> Answer:
 @api.delete(
     "/sessions/<session_id>",
     summary="End a session and what runs in it",
-    responses={204: None, **problems(*COMMON, *ENGINE, SessionNotFoundError)},
+    responses={204: None, **problems(*COMMON, *COMMANDS, SessionNotFoundError)},
 )
+@takes_long
 def remove(path: SessionPath) -> Answer:
     components().sessions.end(identity(), path.session_id)
     return "", 204

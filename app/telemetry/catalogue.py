@@ -10,6 +10,8 @@ The reference table in monitoring/README.md is generated from this module.
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from app.engine import OPERATIONS
+from app.errors import Limit
+from app.isolation import ROUNDS, Loop
 from app.storage import (
     Base,
     EnvironmentStatus,
@@ -53,6 +55,7 @@ THREAD_STATES = ("busy", "total")
 START_OUTCOMES = ("success", "user_error", "failure")
 ENVIRONMENT_EXIT_REASONS = tuple(ExitReason)
 LOG_STREAMS = tuple(LogStream)
+LOOPS = tuple(Loop)
 SESSION_TYPES = tuple(SessionType)
 SESSION_STATUSES = tuple(SessionStatus)
 USER_STATES = ("registered", "active_24h", "active_7d")
@@ -186,6 +189,25 @@ extension_installations = CounterFamily(
     "there was no program for, is a failure",
     registry=registry,
 )
+agent_failures = CounterFamily(
+    Counter,
+    "vibebox_agent_failures_total",
+    "Failures in what is done again and again, by loop.",
+    {"task": LOOPS},
+    "each time that work on an item fails or does not end in time, by itself and not for want of "
+    "the database or of Docker; an item that goes on failing is tried again after 10 s at first "
+    "and 5 minutes at last. streams and presence are the web's too",
+    registry=registry,
+)
+agent_task_success = GaugeFamily(
+    Gauge,
+    "vibebox_agent_task_last_success_timestamp_seconds",
+    "When a loop of the leading agent last came round, in seconds since 1970.",
+    {"task": ROUNDS},
+    "the end of each round that did not fail as a whole, whatever became of single items",
+    multiprocess_mode="livemostrecent",
+    registry=registry,
+)
 log_entries = CounterFamily(
     Counter,
     "vibebox_log_entries_total",
@@ -208,7 +230,7 @@ websocket_connections_limit = GaugeFamily(
     "vibebox_websocket_connections_limit",
     "WebSockets that the workers would hold at once.",
     {},
-    "the start of a worker; event streams and starts that wait take from the same number",
+    "the start of a worker",
     multiprocess_mode="livesum",
     registry=registry,
 )
@@ -219,6 +241,15 @@ websocket_messages = CounterFamily(
     {"direction": MESSAGE_DIRECTIONS, "kind": SOCKET_KINDS},
     "each whole message that a client sent (in) or that was accepted for one (out); pings and "
     "closes are none",
+    registry=registry,
+)
+limit_refusals = CounterFamily(
+    Counter,
+    "vibebox_limit_refusals_total",
+    "Requests that a limit refused.",
+    {"limit": tuple(Limit)},
+    "each answer (429, 503 or 409) that says so; those that begin with server_ or host_ are limits "
+    "of all together, the others of one account or team",
     registry=registry,
 )
 build_info = GaugeFamily(
@@ -520,8 +551,10 @@ def create_expected() -> None:
         auth_attempts,
         environment_exits,
         extension_installations,
+        agent_failures,
         log_entries,
         websocket_messages,
+        limit_refusals,
         collect_errors,
         worker_exits,
     ):

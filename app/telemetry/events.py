@@ -1,15 +1,19 @@
 """Subscribes telemetry to the signals of the services."""
 
+import time
 from typing import Any
 
 from app import signals
 from app.telemetry.catalogue import (
+    agent_failures,
+    agent_task_success,
     auth_attempts,
     environment_exits,
     environment_start_duration,
     extension_installations,
     health_check_duration,
     health_check_up,
+    limit_refusals,
     log_entries,
     websocket_connections,
     websocket_connections_limit,
@@ -28,7 +32,10 @@ def connect() -> None:
     signals.authentication.connect(_authentication)
     signals.health_checked.connect(_health_checked)
     signals.environment_started.connect(_environment_started)
+    signals.loop_failed.connect(_loop_failed)
+    signals.loop_done.connect(_loop_done)
     signals.counted.connect(_counted)
+    signals.limit_refused.connect(_limit_refused)
     signals.websockets_offered.connect(_websockets_offered)
     signals.websocket_opened.connect(_websocket_opened)
     signals.websocket_closed.connect(_websocket_closed)
@@ -48,8 +55,20 @@ def _environment_started(_sender: Any, *, outcome: str, seconds: float) -> None:
     environment_start_duration.child(outcome).observe(seconds, of_request())
 
 
+def _loop_failed(_sender: Any, *, loop: str) -> None:
+    agent_failures.child(loop).inc()
+
+
+def _loop_done(_sender: Any, *, loop: str) -> None:
+    agent_task_success.child(loop).set(time.time())
+
+
 def _counted(_sender: Any, *, family: str, value: str, amount: int) -> None:
     LEDGER[family].child(value).inc(amount)
+
+
+def _limit_refused(_sender: Any, *, limit: str) -> None:
+    limit_refusals.child(limit).inc()
 
 
 def _websockets_offered(_sender: Any, *, number: int) -> None:

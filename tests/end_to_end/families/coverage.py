@@ -6,6 +6,8 @@ build. The steps of this package name their values themselves; here is what they
 
 from collections.abc import Mapping
 
+from app.isolation import ROUNDS, Loop
+
 _E2E = "tests/end_to_end"
 STEPS = f"{_E2E}/test_every_family.py::test_each_step_moves_what_it_says_and_nothing_else"
 GAUGES = f"{_E2E}/test_every_family.py::test_gauges_of_the_processes"
@@ -21,6 +23,8 @@ _OVERFLOW = "tests/unit/test_queries.py::test_overflow_is_active_and_goes_away"
 _REAL_GUNICORN = "tests/telemetry/runtime/test_exits.py::test_real_gunicorn"
 _ATTEMPTS = f"{_E2E}/test_attempts.py::test_limits_hold_over_all_workers"
 _BROKEN = f"{_E2E}/test_broken_directory.py"
+_FAILURES = "tests/unit/test_isolation.py::test_failure_is_counted_under_its_loop"
+_ROUNDS = "tests/agent/test_terms.py::test_each_task_tells_when_it_came_round"
 _LEADING = f"{_E2E}/test_agent.py::test_another_agent_leads_when_the_leader_is_killed_or_frozen"
 
 _TERMINALS = f"{_E2E}/test_terminals.py"
@@ -29,6 +33,11 @@ _TMUX = f"{_TERMINALS}::test_agent_keeps_sessions_true"
 _VSCODE = f"{_E2E}/test_vscode.py::test_vscode_server"
 _VIEWERS = f"{_E2E}/test_log_streams.py::test_each_viewer_gets_each_line_once"
 _STATUS = f"{_E2E}/test_log_streams.py::test_status_is_told_at_the_beginning_and_at_each_change"
+_ADMISSION, _UNIT = "tests/admission/test_requests.py", "tests/unit"
+_QUOTAS, _NUMBERS = f"{_UNIT}/test_quotas.py", f"{_UNIT}/test_limits.py"
+_SHARE = f"{_ADMISSION}::test_account_over_its_share_is_refused_everywhere"
+_HANDSHAKE = "tests/websockets/test_handshake.py"
+_UPLOADS = f"{_NUMBERS}::test_uploads_at_once"
 
 COVERED: Mapping[str, str] = {
     "vibebox_http_requests_total": STEPS,
@@ -44,10 +53,13 @@ COVERED: Mapping[str, str] = {
     "vibebox_environment_start_duration_seconds": STEPS,
     "vibebox_environment_exits_total": STEPS,
     "vibebox_extension_installations_total": STEPS,
+    "vibebox_agent_failures_total": _FAILURES,
+    "vibebox_agent_task_last_success_timestamp_seconds": _ROUNDS,
     "vibebox_log_entries_total": STEPS,
     "vibebox_websocket_connections": _CAP,
     "vibebox_websocket_connections_limit": _CAP,
     "vibebox_websocket_messages_total": _VIEWERS,
+    "vibebox_limit_refusals_total": _SHARE,
     "vibebox_build_info": GAUGES,
     "vibebox_process_cpu_seconds_total": _KERNEL,
     "vibebox_process_resident_memory_bytes": _KERNEL,
@@ -89,9 +101,39 @@ STATUSES = frozenset(_HTTP_STATUSES)
 """Statuses that the steps are answered; the test of the steps holds it equal to what they were."""
 
 ELSEWHERE: Mapping[tuple[str, str], Mapping[str, str]] = {
+    ("vibebox_agent_failures_total", "task"): dict.fromkeys(map(str, Loop), _FAILURES),
+    ("vibebox_agent_task_last_success_timestamp_seconds", "task"): dict.fromkeys(
+        map(str, ROUNDS), _ROUNDS
+    ),
     ("vibebox_http_requests_total", "status_code"): {
         "101": _SHELL,
         "429": _ATTEMPTS,
+    },
+    ("vibebox_limit_refusals_total", "limit"): {
+        "requests": _SHARE,
+        "server_requests": f"{_ADMISSION}::test_server_that_is_full_says_so",
+        "websockets": "tests/admission/test_places.py::test_refusals_say_whose_limit_it_is",
+        "server_websockets": f"{_HANDSHAKE}::test_slots_come_back_and_too_many_are_refused",
+        "streams": f"{_UNIT}/test_environment_pulls.py::test_streams_are_bounded",
+        "server_streams": f"{_UNIT}/test_environment_pulls.py::test_streams_of_all_are_bounded",
+        "uploads": _UPLOADS,
+        "server_uploads": _UPLOADS,
+        "attempts": _ATTEMPTS,
+        "changes": f"{_NUMBERS}::test_changes",
+        "environments": f"{_QUOTAS}::test_number_of_environments_is_limited",
+        **dict.fromkeys(("cpus", "memory_mb"), f"{_QUOTAS}::test_what_is_up_is_limited"),
+        "api_keys": f"{_NUMBERS}::test_api_keys",
+        "projects": f"{_NUMBERS}::test_projects_of_an_account_and_of_a_team",
+        "members": f"{_NUMBERS}::test_members",
+        "sessions": f"{_NUMBERS}::test_sessions_that_have_not_ended",
+        "extensions": f"{_NUMBERS}::test_extensions",
+        "packages": f"{_NUMBERS}::test_packages_together",
+        "tickets": f"{_NUMBERS}::test_tickets",
+        "teams": f"{_QUOTAS}::test_number_of_teams_is_limited",
+        **dict.fromkeys(
+            ("host_environments", "host_cpus", "host_memory_mb"), f"{_QUOTAS}::test_host_has_bounds"
+        ),
+        "host_accounts": f"{_QUOTAS}::test_accounts_are_bounded",
     },
     ("vibebox_worker_exits_total", "reason"): {
         **dict.fromkeys(
