@@ -78,8 +78,6 @@ def test_volume_path_below_a_link_of_the_image(
     [
         ({"cpu_limit": (os.cpu_count() or 1) + 1}, LimitsRefusedError),
         ({"cpu_limit": 256}, LimitsRefusedError),
-        ({"cpu_limit": 0.001}, LimitsRefusedError),
-        ({"memory_limit_mb": 4}, LimitsRefusedError),
     ],
     ids=str,
 )
@@ -194,6 +192,19 @@ _INIT = (
     "failed to create shim task: oci runtime create failed: runc create failed: "
     "unable to start container process: error during container init: "
 )
+LIMITS = (
+    "minimum memory limit allowed is 6mb",
+    _INIT + 'error setting cgroup config for prochooks process: failed to write "100": write '
+    "/sys/fs/cgroup/cpu/docker/x/cpu.cfs_quota_us: invalid argument: unknown",
+    "oci runtime create failed: container init was oom-killed (memory limit too low?): unknown",
+)
+
+
+@pytest.mark.parametrize("message", LIMITS)
+def test_limits_that_our_own_bounds_keep_out(message: str) -> None:
+    assert type(users_mistake(message)) is LimitsRefusedError
+
+
 FAILURES = {
     "disk full": "open /var/lib/docker/tmp/x: no space left on device",
     "disk full at a volume": _INIT
