@@ -1,7 +1,7 @@
 """The door's operations on images."""
 
 import re
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
 from http.client import HTTPException, HTTPResponse
 
@@ -11,10 +11,16 @@ from app.engine.answers import MessageSplitter
 from app.engine.calls import EngineCalls
 from app.engine.containers import identifier
 from app.engine.cutting import Cut
-from app.engine.pulling import PullTracker, pull_failure, pull_parameters
+from app.engine.pulling import PullTracker, is_named_by_user, pull_failure, pull_parameters
 from app.engine.translation import connection_lost
 from app.engine.values import PullProgress
-from app.errors import EngineError, ImageMissingError, ImagePullError, PullCutError
+from app.errors import (
+    EngineError,
+    EngineTimeoutError,
+    ImageMissingError,
+    ImagePullError,
+    PullCutError,
+)
 
 _CHUNK = 64 * 1024
 # A reference becomes part of a path of the engine's API.
@@ -44,14 +50,33 @@ class Images(EngineCalls):
         # not translated. Closing the generator closes the connection.
         cut = cut or Cut()
         with closing(self._pulling(image, cut)) as steps:
-            try:
-                for step in steps:
-                    if progress is not None:
-                        progress(step)
-            except EngineError as error:
-                if cut.done:
-                    raise PullCutError from error
-                raise
+            for step in self._until_late(image, cut, steps):
+                if progress is not None:
+                    progress(step)
+
+    def _until_late(
+        self, image: str, cut: Cut, steps: Iterable[PullProgress]
+    ) -> Iterator[PullProgress]:
+        """Yield the steps; a time-out that is not the engine's is told as the registry's.
+
+        Raises: ImagePullError where the registry is one that the image names, PullCutError.
+        """
+        try:
+            yield from steps
+        except EngineError as error:
+            if cut.done:
+                raise PullCutError from error
+            late = isinstance(error, EngineTimeoutError)
+            if late and is_named_by_user(image) and self._answers():
+                raise ImagePullError(image, silent=True) from error
+            raise
+
+    def _answers(self) -> bool:
+        try:
+            self.ping()
+        except EngineError:
+            return False
+        return True
 
     def _pulling(self, image: str, cut: Cut) -> Generator[PullProgress]:
         tracker, messages = PullTracker(image), MessageSplitter("a pull")
