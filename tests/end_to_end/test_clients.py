@@ -57,6 +57,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
     settings = {
         "VIBEBOX_CLIENT_HEAD_TIMEOUT": str(HEAD),
         "VIBEBOX_CLIENT_STALL_TIMEOUT": str(STALL),
+        "VIBEBOX_WEBSOCKETS": "4",
     }
     root = odd_release.make(directory)
     server = WebServer(directory, settings, workers=WORKERS, threads=THREADS, root=root)
