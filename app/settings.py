@@ -86,7 +86,9 @@ class Settings(BaseModel):
         le=1000,
     )
     websockets_per_account: int = _own(
-        40, "WebSockets that an account may have at each worker: never more than half of them.", ge=1
+        40,
+        "WebSockets that an account may have at each worker: never more than half of them.",
+        ge=1,
     )
     graceful_timeout: int = _own(
         30, "Seconds that a stopping worker gives the requests it has accepted.", ge=1, le=3600

@@ -10,8 +10,6 @@ from app.storage import Database
 
 def build(settings: Settings, database: Database) -> Admission:
     """Return what admits what lasts in this process."""
-    room = Room.for_threads(
-        settings.threads, settings.websockets, settings.websockets_per_account
-    )
+    room = Room.for_threads(settings.threads, settings.websockets, settings.websockets_per_account)
     changes = limits.parse(settings.rate_limit_changes)
     return Admission(database, room, Rate(changes.amount, changes.get_expiry()))
