@@ -20,6 +20,7 @@ LARGEST_AWAITED = 1024 * 1024 + 64 * 1024
 _END = b"\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*(?=\r\n)")
 _CODING = re.compile(rb"\r\ntransfer-encoding:([^\r]*)")
+_CODINGS = frozenset({b"compress", b"deflate", b"gzip", b"identity"})
 _EXPECT = b"\r\nexpect:"
 _UPGRADE = b"\r\nupgrade:"
 _CONTINUES = b" http/1.1\r\n"
@@ -113,11 +114,10 @@ class Framing:
         body = end + len(_END)
         self._needed = body
         self.upgrade = _UPGRADE in head
-        if (coding := _CODING.search(head)) is not None:
+        if codings := _CODING.findall(head):
             self.chunked = True
-            if coding[1].strip() != b"chunked":
-                return
-            self._chunks = _Chunks(body)
+            if _end_in_chunks(codings):
+                self._chunks = _Chunks(body)
         elif len(lengths := _LENGTH.findall(head)) == 1:
             self._needed = body + int(lengths[0])
         else:
@@ -160,6 +160,12 @@ def request_line(inbox: bytes | bytearray) -> tuple[str, str]:
     if len(parts) != 3 or not parts[2].startswith(b"HTTP/"):
         return "", ""
     return parts[0].decode("latin-1"), parts[1].partition(b"?")[0].decode("latin-1")
+
+
+def _end_in_chunks(codings: list[bytes]) -> bool:
+    """Tell whether the parser takes these transfer codings: chunks, of whatever it may be."""
+    *others, last = [coding.strip(b" \t") for coding in b",".join(codings).split(b",")]
+    return last == b"chunked" and _CODINGS.issuperset(others)
 
 
 def _refuse_hopeless(inbox: bytearray) -> None:

@@ -38,6 +38,7 @@ CROWDS = {
     "garbage": size(8, 20),
 }
 SECONDS = size(5, 600)
+PROBES_P99 = size(1.0, 0.2)  # on a machine that does other things, and on a quiet one
 
 
 @contextmanager
@@ -387,7 +388,7 @@ def test_probes_and_who_behaves_are_answered_whatever_others_do(
     assert set(behaved.outcomes) == {"GET 200", "POST 422"}
     assert sum(behaved.outcomes.values()) > 5 * SECONDS
     for path in Probes.PATHS[:-1]:
-        assert percentile(probes.seconds[path], 0.99) < 0.2, path
+        assert percentile(probes.seconds[path], 0.99) < PROBES_P99, path
     assert percentile(probes.seconds["/health/metrics"], 0.99) < 1, "far from Prometheus' patience"
     assert server.worker_pids() == workers, "no worker has ended"
     lines = server.log_lines()[logged:]
