@@ -14,8 +14,11 @@ LONGEST_HEAD = 64 * 1024
 """Bytes of a head: far more than any client sends, far less than gunicorn's limits come to."""
 LONGEST_LINE = 4094
 """Bytes of a request line: gunicorn's default."""
-LARGEST_AWAITED = 1024 * 1024 + 64 * 1024
-"""Bytes of a body that are awaited in memory: every JSON body (1 MiB), in chunks too."""
+LARGEST_BODY = 1024 * 1024
+"""Bytes of a body that are awaited in memory: every body of JSON. What is announced to be larger is
+mostly to be refused, and that needs nothing of it."""
+LARGEST_CHUNKED = LARGEST_BODY + 2 * LONGEST_HEAD
+"""The same of a request whose body comes in chunks, with its head and the lines of the chunks."""
 
 _END = b"\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*(?=\r\n)")
@@ -55,6 +58,7 @@ class Framing:
 
     __slots__ = (
         "_chunks",
+        "_large",
         "_longest_line",
         "_needed",
         "_searched",
@@ -70,6 +74,7 @@ class Framing:
         self._searched = 0
         self._needed = -1
         self._chunks: _Chunks | None = None
+        self._large = False
         self.health = self.upgrade = self.expects = self.chunked = False
 
     @property
@@ -92,10 +97,10 @@ class Framing:
         if self._chunks is not None:
             if self._chunks.ended(inbox):
                 return Stage.WHOLE
-            return Stage.LARGE if len(inbox) > LARGEST_AWAITED else Stage.BODY
+            return Stage.LARGE if len(inbox) > LARGEST_CHUNKED else Stage.BODY
         if len(inbox) >= self._needed:
             return Stage.WHOLE
-        return Stage.LARGE if self._needed > LARGEST_AWAITED + LONGEST_HEAD else Stage.BODY
+        return Stage.LARGE if self._large else Stage.BODY
 
     def _is_refused_by_parser(self, inbox: bytearray) -> bool:
         """Tell whether the parser refuses this beginning of a head as it stands.
@@ -119,7 +124,9 @@ class Framing:
             if _end_in_chunks(codings):
                 self._chunks = _Chunks(body)
         elif len(lengths := _LENGTH.findall(head)) == 1:
-            self._needed = body + int(lengths[0])
+            length = int(lengths[0])
+            self._needed = body + length
+            self._large = length > LARGEST_BODY
         else:
             return
         self.expects = _EXPECT in head and _CONTINUES in head[: head.find(b"\n") + 1]

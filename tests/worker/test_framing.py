@@ -11,7 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.errors import HeadersTooLargeError, MalformedRequestError, VibeBoxError
-from app.worker.framing import LARGEST_AWAITED, LONGEST_HEAD, Framing, Stage, request_line
+from app.worker.framing import (
+    LARGEST_BODY,
+    LARGEST_CHUNKED,
+    LONGEST_HEAD,
+    Framing,
+    Stage,
+    request_line,
+)
 
 PLAIN = b"GET /x?y=1 HTTP/1.1\r\nHost: h\r\n\r\n"
 POST = b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n"
@@ -36,13 +43,15 @@ def stage(data: bytes) -> Stage:
         (POST + b"12345", Stage.WHOLE),
         (POST.replace(b"Content-Length: 5", b"cOnTeNt-LeNgTh:\t5 "), Stage.BODY),
         (POST.replace(b": 5", b": 99999999"), Stage.LARGE),
+        (POST.replace(b": 5", b": %d" % LARGEST_BODY), Stage.BODY),
+        (POST.replace(b": 5", b": %d" % (LARGEST_BODY + 1)), Stage.LARGE),
         (CHUNKED, Stage.BODY),
         (CHUNKED + b"5\r\nhello\r\n", Stage.BODY),
         (CHUNKED + b"5;ext=1\r\nhello\r\n0\r\n", Stage.BODY),
         (CHUNKED + b"5\r\nhello\r\n0\r\n\r\n", Stage.WHOLE),
         (CHUNKED + b"0\r\nTrailer: x\r\n", Stage.BODY),
         (CHUNKED + b"0\r\nTrailer: x\r\n\r\n", Stage.WHOLE),
-        (CHUNKED + b"ffffff\r\n" + bytes(LARGEST_AWAITED), Stage.LARGE),
+        (CHUNKED + b"ffffff\r\n" + bytes(LARGEST_CHUNKED), Stage.LARGE),
         # The parser refuses these without reading on.
         (POST.replace(b": 5", b": five"), Stage.WHOLE),
         (POST.replace(b": 5", b": -5"), Stage.WHOLE),
