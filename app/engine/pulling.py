@@ -20,6 +20,7 @@ _REFUSALS = (
     "unauthorized",
     "no basic auth credentials",
 )
+_TOO_OFTEN = "toomanyrequests"
 _REFUSING = (400, 401, 403, 404)
 
 _DOWNLOADING = "Downloading"
@@ -51,6 +52,11 @@ def pull_failure(image: str, error: APIError) -> Exception:
 def _failure(image: str, message: str, status: int = 0) -> EngineError:
     if status in _REFUSING or any(text in message.lower() for text in _REFUSALS):
         return ImagePullError(image)
+    if _TOO_OFTEN in message.lower().replace(" ", ""):
+        return EngineError(
+            "The registry has been asked too often and gives no image for now; try again later, or "
+            "have the operator log the host in to it."
+        )
     return EngineError(
         "Docker Engine could not pull the image; its registry may be out of reach. Try again "
         "later; the operator's log has the reason."

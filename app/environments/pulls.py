@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 
 from sqlalchemy import ColumnElement, and_, or_, select, update
 
@@ -20,6 +21,7 @@ from app.environments.settling import Settling
 from app.environments.starts import GivenUpError
 from app.environments.transitions import OPEN_PULLS, Passage
 from app.errors import EngineTimeoutError, VibeBoxError
+from app.isolation import Loop, failed, reason
 from app.processes import Presence, living
 from app.storage import (
     Database,
@@ -126,11 +128,9 @@ class Pulls:
         except GivenUpError:
             _log.info("pull given up", extra={"environment": taken.passage.environment.id})
         except VibeBoxError as error:
-            _log.info(
-                "pulled start failed",
-                extra={"environment": taken.passage.environment.id, "why": error.slug},
-            )
+            _tell(taken, error)
         except Exception:
+            failed(Loop.PULLS)
             _log.exception("pulled start failed")
 
     def _fetch(self, taken: TakenPull) -> str | None:
@@ -193,6 +193,21 @@ class Pulls:
                     .values(status=status, error=slug, finished_at=db_now())
                 )
             raise
+
+
+def _tell(taken: TakenPull, error: VibeBoxError) -> None:
+    """Log why a start failed: nobody is answered, and the record has a sentence only."""
+    ours = error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    _log.log(
+        logging.WARNING if ours else logging.INFO,
+        "pulled start failed",
+        extra={
+            "environment": taken.passage.environment.id,
+            "image": taken.image,
+            "problem": error.slug,
+            "why": reason(error),
+        },
+    )
 
 
 def _held_by_nobody() -> ColumnElement[bool]:
