@@ -592,6 +592,18 @@ class SessionConflictError(VibeBoxError):
     title = "The session is in another state"
 
 
+class SessionNotEndedError(VibeBoxError):
+    """What runs in a session goes on, whatever was done to end it."""
+
+    status = 409
+    slug = "session-not-ended"
+    title = "The session has not ended yet"
+    default_detail = (
+        "What runs in the session could not be ended yet; VibeBox goes on trying. Look at the "
+        "session again in a minute, or restart the environment."
+    )
+
+
 class SessionStartError(VibeBoxError):
     """The session's program is there and did not start."""
 
