@@ -186,11 +186,11 @@ class SessionRecords:
 
     def leave(self, session_id: str, terminal_id: str) -> None:
         """Serve a terminal no longer, though its command may live: the agent ends it."""
+        self._left.discard((session_id, terminal_id))
         shell = EnvironmentSession.id == session_id, EnvironmentSession.type == SessionType.SHELL
         with self._leaving(session_id, terminal_id), self._database.writing() as session:
             session.execute(update(Terminal).where(Terminal.id == terminal_id).values(held_by=None))
             session.execute(update(EnvironmentSession).where(*shell, living()).values(held_by=None))
-        self._left.discard((session_id, terminal_id))
 
     @contextmanager
     def _leaving(self, session_id: str, terminal_id: str) -> Iterator[None]:
