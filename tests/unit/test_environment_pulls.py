@@ -1,6 +1,7 @@
 """Starts that wait for their image: what the request answers, and what the agent makes of it."""
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -164,7 +165,12 @@ def test_whatever_fails_ends_the_start(
 
 
 @pytest.mark.parametrize(
-    "text", ["toomanyrequests: slow down", "received unexpected HTTP status: 200 <html>"]
+    ("text", "level"),
+    [
+        ("toomanyrequests: slow down", "INFO"),
+        ("received unexpected HTTP status: 200 <html>", "INFO"),
+        ("failed to register layer: write /x: no space left on device", "WARNING"),
+    ],
 )
 def test_reason_of_a_failed_pull_is_in_the_operator_s_log(
     user: User,
@@ -172,6 +178,7 @@ def test_reason_of_a_failed_pull_is_in_the_operator_s_log(
     waiting: str,
     agent: Pulls,
     text: str,
+    level: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The record of the environment says so, and the text itself may hold what is not for users."""
@@ -179,6 +186,7 @@ def test_reason_of_a_failed_pull_is_in_the_operator_s_log(
     def fail(_progress: object) -> None:
         PullTracker("img").take({"error": text})
 
+    caplog.set_level(logging.INFO)
     engine.registry.add(REMOTE)
     engine.during_pull = fail
     drive(agent)
@@ -186,7 +194,7 @@ def test_reason_of_a_failed_pull_is_in_the_operator_s_log(
     status, error = seen(user, waiting)
     assert status == "error" and text not in str(error)
     (line,) = [record for record in caplog.records if record.message == "pulled start failed"]
-    assert line.levelname == "WARNING"
+    assert line.levelname == level
     assert line.why == text  # type: ignore[attr-defined]
 
 
