@@ -790,7 +790,7 @@ class ImagePullError(EngineError):
     title = "The image cannot be pulled"
 
     def __init__(self, image: str, *, silent: bool = False, often: bool = False) -> None:
-        """`silent`: its registry does not answer, or not as one does; `often`: it has had enough."""
+        """`silent`: its registry does not answer as one does; `often`: it has had enough."""
         self.image = image
         missing = (
             f"There is no image {image!r} that Docker Engine may pull; check its name and tag, or "

@@ -168,7 +168,7 @@ def test_whatever_fails_ends_the_start(
     ("text", "level"),
     [
         ("toomanyrequests: slow down", "INFO"),
-        ("received unexpected HTTP status: 200 <html>", "INFO"),
+        ("received unexpected HTTP status: 200 <html>", "WARNING"),
         ("failed to register layer: write /x: no space left on device", "WARNING"),
     ],
 )
