@@ -79,7 +79,7 @@ class Sockets:
         channel = Channel(peer, self._goodbye, count, held=held)
         signals.emit(signals.websocket_opened, kind=kind)
         try:
-            _converse(channel, talk)
+            _converse(channel, talk, held)
             channel.finish()
         except Exception:
             _log.exception("websocket failed", extra={"kind": kind})
@@ -91,11 +91,11 @@ class Sockets:
             request_id.set("")
 
 
-def _converse(channel: Channel, talk: Talk) -> None:
+def _converse(channel: Channel, talk: Talk, held: Held) -> None:
     """Talk, and tell the peer what went wrong."""
     try:
         talk(channel)
     except Exception as error:
         if not isinstance(error, VibeBoxError) or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             _log.exception("websocket failed")  # the peer is told a sentence only
-        channel.close(*closing(error))
+        channel.close(*closing(held.why(error)))
