@@ -129,6 +129,7 @@ def test_terminals_of_tmux_leave_nothing_behind(house: House) -> None:
     assert house.api.call("DELETE", f"/sessions/{session}").status_code == 204
 
 
+@pytest.mark.full
 def test_terminals_of_a_killed_worker_are_closed_by_the_agent(house: House) -> None:
     tmux, shell = house.session("tmux"), house.session("shell")
     with ExitStack() as stack:
