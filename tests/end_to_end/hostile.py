@@ -1,6 +1,10 @@
 """Containers that harm whoever looks after them, and normal ones that must not notice."""
 
-from contextlib import ExitStack
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from tests.end_to_end.api import Api
@@ -74,6 +78,7 @@ class Hostile:
 
     def __init__(self, api: Api, engine: DockerEngine) -> None:
         self._api, self._engine = api, engine
+        self.slowest: dict[str, float] = {}
         limits = {"cpu_limit": 0.1, "memory_limit_mb": 64}
         self.environments = {kind: api.create(f"hostile-{kind}", NORMAL, **limits) for kind in HARM}
         self.environments["floods"] = api.create("hostile-floods", FLOODING, **limits)
@@ -89,13 +94,35 @@ class Hostile:
         for kind, script in HARM.items():
             run_in(self._engine, self.environments[kind], script, wait=False)
 
-    def provoke(self) -> None:
-        """Ask for what makes somebody look into them; any answer but a fault of ours will do."""
-        for environment in self.environments.values():
-            for session in self._sessions(environment):
-                self._ask("DELETE", f"/sessions/{session}")
-            self._ask("POST", f"/environments/{environment}/sessions", {"type": "tmux"})
-            self._ask("POST", f"/environments/{environment}/extensions", {"extension": "c.d"})
+    @contextmanager
+    def provoking(self) -> Iterator[None]:
+        """Ask all the while for what makes somebody look into them."""
+        over = threading.Event()
+
+        def go_on() -> None:
+            rounds = 0
+            while not over.is_set() or not rounds:
+                rounds += 1
+                for kind, environment in self.environments.items():
+                    self._provoke(kind, environment)
+                    over.wait(0.2)
+
+        with ThreadPoolExecutor(1) as pool:
+            going_on = pool.submit(go_on)
+            try:
+                yield
+            finally:
+                over.set()
+            going_on.result()
+
+    def _provoke(self, kind: str, environment: str) -> None:
+        """Any answer but a fault of ours will do."""
+        begun = time.monotonic()
+        for session in self._sessions(environment):
+            self._ask("DELETE", f"/sessions/{session}")
+        self._ask("POST", f"/environments/{environment}/sessions", {"type": "tmux"})
+        self._ask("POST", f"/environments/{environment}/extensions", {"extension": "c.d"})
+        self.slowest[kind] = max(self.slowest.get(kind, 0.0), time.monotonic() - begun)
 
     def _sessions(self, environment: str) -> list[str]:
         found = self._api.call("GET", f"/environments/{environment}/sessions?limit=5").json()
