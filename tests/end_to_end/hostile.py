@@ -90,7 +90,7 @@ class Hostile:
             assert self._api.act(environment, "start").status_code == 200
             for kind in ("tmux", "shell"):
                 self._ask("POST", f"/environments/{environment}/sessions", {"type": kind})
-            self._ask("POST", f"/environments/{environment}/extensions", {"extension": "a.b"})
+            self._ask("POST", f"/environments/{environment}/extensions", {"id": "a.b"})
         for kind, script in HARM.items():
             run_in(self._engine, self.environments[kind], script, wait=False)
 
@@ -121,7 +121,7 @@ class Hostile:
         for session in self._sessions(environment):
             self._ask("DELETE", f"/sessions/{session}")
         self._ask("POST", f"/environments/{environment}/sessions", {"type": "tmux"})
-        self._ask("POST", f"/environments/{environment}/extensions", {"extension": "c.d"})
+        self._ask("POST", f"/environments/{environment}/extensions", {"id": "c.d"})
         self.slowest[kind] = max(self.slowest.get(kind, 0.0), time.monotonic() - begun)
 
     def _sessions(self, environment: str) -> list[str]:
@@ -131,6 +131,7 @@ class Hostile:
     def _ask(self, method: str, path: str, body: Any = None) -> None:
         response = self._api.call(method, path, body)
         assert response.status_code < 500, (method, path, response.text)
+        assert "invalid-input" not in response.text, response.text
 
 
 class Normal:
@@ -180,7 +181,7 @@ class Normal:
         """An extension is installed."""
         self._rounds += 1
         path = f"/environments/{self.id}/extensions"
-        body = {"extension": f"normal.e{self._number}x{self._rounds}"}
+        body = {"id": f"normal.e{self._number}x{self._rounds}"}
         made = self._api.call("POST", path, body)
         assert made.status_code == 202, made.text
         found = f"{path}/{made.json()['id']}"
