@@ -221,7 +221,7 @@ STEPS = (
     ),
     Step(
         "pull from nowhere",
-        act("lost", "start?wait=60", 422),
+        act("lost", "start?wait=60", 422),  # whoever names a registry answers for it
         moves(token(), docker(pull=1), started(user_error=1), environments(stopped=-1, error=1)),
         looks=True,
     ),
