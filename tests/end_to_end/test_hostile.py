@@ -16,7 +16,7 @@ from tests.services.programs import wait_until
 from tests.services.web import WebServer
 from tests.sizes import size
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.end_to_end, pytest.mark.full, pytest.mark.timeout(1500)]
 
 NORMALS = size(2, 20)
 SECONDS = size(0, 600)
