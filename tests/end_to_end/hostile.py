@@ -19,8 +19,8 @@ PATIENCE = 30.0
 NORMAL, FLOODING, LABELLED = (f"vibebox-test/{name}:1" for name in ("normal", "flood", "lie"))
 # What a normal one prints, numbered, until it is told to exit with a code.
 _COUNTING = (
-    "i=0; while :; do i=$((i+1)); echo line $i; "
-    "[ ! -e /workspace/exit ] || exit $(cat /workspace/exit); sleep 0.5; done"
+    "cd /workspace; i=0; while :; do i=$((i+1)); echo line $i; "
+    "[ ! -e exit ] || { read code <exit; rm exit; exit $code; }; sleep 0.5; done"
 )
 _FLOOD = "exec yes 0123456789012345678901234567890123456789"
 # Labels of an image are in every event of its containers, and take the place of Docker's own words.
@@ -144,7 +144,8 @@ class Normal:
         self.start()
 
     def start(self) -> None:
-        assert self._api.act(self.id, "start").json()["status"] == "running"
+        answer = self._api.act(self.id, "start")
+        assert answer.json().get("status") == "running", answer.text
 
     def shown(self) -> dict[str, Any]:
         found: dict[str, Any] = self._api.call("GET", f"/environments/{self.id}").json()
@@ -195,7 +196,8 @@ class Normal:
                 raw: Any = client
                 raw.kill(f"vibebox-{self.id}")
         else:
-            run_in(self._engine, self.id, f"echo {code} >/workspace/exit", wait=True)
+            script = f"cd /workspace && echo {code} >new && mv new exit"
+            run_in(self._engine, self.id, script, wait=True)
 
         def told() -> bool:
             found = self.shown()
@@ -204,4 +206,3 @@ class Normal:
         wait_until(told, PATIENCE, 0.2, lambda: str(self.shown()))
         assert self.shown()["status"] == ("stopped" if code == 0 else "error")
         self.start()
-        run_in(self._engine, self.id, "rm -f /workspace/exit", wait=True)
