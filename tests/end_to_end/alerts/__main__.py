@@ -29,7 +29,7 @@ from tests.services.programs import ServiceError
     metavar="CASE",
     help="Half an hour of the rules' time in which all is well, instead of faults; `all` of them.",
 )
-@click.option("--factor", default=60.0, help="What every duration is divided by.")
+@click.option("--factor", default=60.0, help="What every duration is divided by at most.")
 def main(names: tuple[str, ...], load: float, cases: tuple[str, ...], factor: float) -> None:
     """Make each FAULT on a stack of its own and print what fired after how many seconds.
 
@@ -53,6 +53,7 @@ def one(
     name: str, fault: Fault, postgresql: PostgreSQL, engine: DockerEngine, factor: float
 ) -> None:
     """Make one fault and print its table."""
+    factor = min(factor, fault.factor)
     try:
         with (
             watched(fault.env, postgresql, engine, factor) as stack,
