@@ -617,6 +617,18 @@ class SessionConflictError(VibeBoxError):
     title = "The session is in another state"
 
 
+class SessionNotEndedError(VibeBoxError):
+    """What runs in a session goes on, whatever was done to end it."""
+
+    status = 409
+    slug = "session-not-ended"
+    title = "The session has not ended yet"
+    default_detail = (
+        "What runs in the session could not be ended yet; VibeBox goes on trying. Look at the "
+        "session again in a minute, or restart the environment."
+    )
+
+
 class SessionStartError(VibeBoxError):
     """The session's program is there and did not start."""
 
@@ -861,8 +873,8 @@ class ImagePullError(EngineError):
     slug = "image-pull-failed"
     title = "The image cannot be pulled"
 
-    def __init__(self, image: str, *, silent: bool = False) -> None:
-        """`silent`: its registry does not answer, or not as a registry does."""
+    def __init__(self, image: str, *, silent: bool = False, often: bool = False) -> None:
+        """`silent`: its registry does not answer as one does; `often`: it has had enough."""
         self.image = image
         missing = (
             f"There is no image {image!r} that Docker Engine may pull; check its name and tag, or "
@@ -872,7 +884,11 @@ class ImagePullError(EngineError):
             f"The registry of the image {image!r} does not answer, or not as a registry does; "
             "check the image's name, or try again later."
         )
-        super().__init__(unanswered if silent else missing)
+        refused = (
+            f"The registry of the image {image!r} has been asked too often and gives none for now; "
+            "try again later, or have the operator log the host in to it."
+        )
+        super().__init__(refused if often else unanswered if silent else missing)
 
 
 class PullCutError(EngineError):

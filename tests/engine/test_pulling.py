@@ -117,6 +117,14 @@ def test_default_registry_is_not(image: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text", ["toomanyrequests: You have reached your pull rate limit.", "429 Too Many Requests"]
+)
+def test_registry_that_was_asked_too_often_is_told(text: str) -> None:
+    with pytest.raises(ImagePullError, match="asked too often"):
+        PullTracker("img").take({"error": text})
+
+
+@pytest.mark.parametrize(
     ("status", "kind"), [(404, ImagePullError), (403, ImagePullError), (500, EngineError)]
 )
 def test_refused_request_is_told_by_its_status(status: int, kind: type[EngineError]) -> None:

@@ -85,6 +85,8 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "exec": ("n", ["true"]),
     "put_file": ("n", "/tmp/x", b"", (0, 0)),
     "terminal": ("n", ["true"]),
+    "limit_processes": ("n", 64),
+    "processes": ("n",),
     "resize_terminal": ("1",),
     "inspect_exec": ("1",),
 }

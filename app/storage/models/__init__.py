@@ -47,6 +47,7 @@ from app.storage.models.sessions import (
     SessionStatus,
     SessionType,
     SocketTicket,
+    Terminal,
 )
 
 __all__ = [
@@ -89,6 +90,7 @@ __all__ = [
     "SocketTicket",
     "Team",
     "TeamRole",
+    "Terminal",
     "TokenKind",
     "User",
     "new_id",
