@@ -55,6 +55,7 @@ def build(settings: Settings) -> OpenAPI:
     presence = Presence(database)
     long = long_requests(settings.threads)
     lookout = websockets.Lookout()
+    ours = accounts.build(settings, database)
     received = alerts.build(settings, database)
     app.extensions[EXTENSION] = Components(
         settings=settings,
@@ -64,7 +65,11 @@ def build(settings: Settings) -> OpenAPI:
         telemetry=telemetry,
         presence=presence,
         checks=health.build_checks(settings, database, engine, lifecycle),
-        accounts=accounts.build(settings, database),
+        accounts=ours.accounts,
+        own=ours.own,
+        registration=ours.registration,
+        invitations=ours.invitations,
+        administration=ours.administration,
         api_keys=accounts.ApiKeys(database),
         attempts=accounts.Attempts(app, settings),
         teams=teams.build(database),
@@ -89,6 +94,8 @@ def build(settings: Settings) -> OpenAPI:
         health.api,
         accounts.api,
         accounts.keys_api,
+        accounts.accounts_api,
+        accounts.invitations_api,
         teams.api,
         projects.api,
         quotas.api,
