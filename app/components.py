@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         Own,
         Registration,
     )
+    from app.admission.admission import Admission
     from app.alerts import Alerts
     from app.audit.service import AuditLog
     from app.console import Monitoring
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
     from app.storage import Database
     from app.teams.service import Teams
     from app.telemetry.wiring import Telemetry
-    from app.websockets import Sockets, Tickets
+    from app.websockets.sockets import Sockets
+    from app.websockets.tickets import Tickets
 
 EXTENSION = "vibebox"
 
@@ -64,6 +66,7 @@ class Components:
     sessions: "Sessions"
     extensions: "Extensions"
     tickets: "Tickets"
+    admission: "Admission"
     sockets: "Sockets"
     alerts: "Alerts"
     monitoring: "Monitoring"

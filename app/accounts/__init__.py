@@ -1,6 +1,9 @@
 """Accounts: who may use the service, and the tokens with which they do."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
 
 from app.accounts.account_routes import api as accounts_api
 from app.accounts.administration import Administration
@@ -45,8 +48,8 @@ class Parts:
     administration: Administration
 
 
-def build(settings: Settings, database: Database) -> Parts:
-    """Return the services of accounts."""
+def build(settings: Settings, database: Database, check_room: Callable[[Session], None]) -> Parts:
+    """Return the services of accounts; `check_room` is asked before somebody registers."""
     passwords = Passwords(
         time_cost=settings.argon2_time_cost, memory_kib=settings.argon2_memory_kib
     )
@@ -59,7 +62,7 @@ def build(settings: Settings, database: Database) -> Parts:
             refresh_ttl=settings.refresh_token_ttl,
         ),
         own=Own(database, passwords),
-        registration=Registration(database, passwords, mode),
+        registration=Registration(database, passwords, mode, check_room),
         invitations=Invitations(database, closed=mode is Mode.CLOSED),
         administration=Administration(database, passwords),
     )

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, exists, select
+from sqlalchemy import delete, exists, select, update
 from sqlalchemy.orm import Session, aliased
 
 from app import audit
@@ -94,6 +94,9 @@ def hand_over(session: Session, identity: Identity | None, left: Left, heir: Use
         project.owner_user_id = heir.id
         target = audit.Target.of_project(project)
         audit.record(session, identity, "project.transfer", target, to=heir.email)
+    # What those teams have counts against who made them.
+    made = update(Team).where(Team.created_by == left.user.id)
+    session.execute(made.values(created_by=heir.id))
     for team in left.teams:
         membership = session.get(Membership, (team.id, heir.id))
         if membership is None:

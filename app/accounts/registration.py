@@ -1,5 +1,6 @@
 """Who may make an account: anybody, whoever is invited, or nobody; and how one is made."""
 
+from collections.abc import Callable
 from enum import StrEnum
 
 from sqlalchemy import ColumnElement, or_, select, update
@@ -12,7 +13,12 @@ from app.accounts.passwords import Passwords
 from app.accounts.service import Account
 from app.accounts.tokens import digest
 from app.authorization import Identity
-from app.errors import EmailTakenError, InvitationInvalidError, RegistrationClosedError
+from app.errors import (
+    EmailTakenError,
+    InvitationInvalidError,
+    LimitReachedError,
+    RegistrationClosedError,
+)
 from app.storage import Database, Invitation, User, db_now, new_id, utc_now
 
 
@@ -38,7 +44,7 @@ class Outcome(StrEnum):
     CREATED = "created"
     TAKEN = "taken"  # there is an account of that address
     REFUSED = "refused"  # registration is closed, or the invitation is not good
-    LIMITED = "limited"  # too many of one address
+    LIMITED = "limited"  # too many of one address, or in all
 
 
 _INVITED_ONLY = (
@@ -50,22 +56,32 @@ _INVITED_ONLY = (
 class Registration:
     """Makes accounts of who may have one."""
 
-    def __init__(self, database: Database, passwords: Passwords, mode: Mode) -> None:
+    def __init__(
+        self,
+        database: Database,
+        passwords: Passwords,
+        mode: Mode,
+        check_room: Callable[[Session], None] | None = None,
+    ) -> None:
+        """`check_room` raises LimitReachedError where there may be no more accounts."""
         self._database = database
         self._passwords = passwords
+        self._check_room = check_room
         self.mode = mode
 
     def register(self, email: str, password: str, invitation: str | None = None) -> Account:
         """Create an account; an invitation is used up by that.
 
         Raises: RegistrationClosedError, InvitationInvalidError, EmailTakenError,
-        PasswordsBusyError.
+        LimitReachedError.
         """
         way = self._way(email, invitation)
         hashed = self._passwords.hash(password)
         try:
             with self._database.writing() as session:
                 operator = invitation is not None and self._use(session, email, invitation)
+                if self._check_room is not None:
+                    self._check_room(session)
                 user = add_account(session, email, hashed, operator=operator)
                 if invitation is not None:
                     made = update(Invitation).where(Invitation.digest == digest(invitation))
@@ -78,6 +94,9 @@ class Registration:
             raise EmailTakenError from error
         except InvitationInvalidError:
             _tell(way, Outcome.REFUSED)
+            raise
+        except LimitReachedError:
+            _tell(way, Outcome.LIMITED)
             raise
         _tell(way, Outcome.CREATED)
         return Account(user.id, user.email, user.created_at)

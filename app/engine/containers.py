@@ -36,6 +36,10 @@ _CAPABILITIES = (
     "SYS_CHROOT",
 )
 
+# What Docker Engine takes at least.
+_LEAST_NANO_CPUS = 10_000_000
+_LEAST_MEMORY_MB = 6
+
 # More keeps more of a container's past output, for (size x files) of disk for each container.
 _LOG_OPTIONS = {"max-size": "10m", "max-file": "3"}
 
@@ -122,11 +126,12 @@ def identifier(answer: dict[str, Any]) -> str:
 
 def resources(cpu_limit: float, memory_limit_mb: int) -> dict[str, int]:
     """Return the limits that can change while a container runs."""
-    memory = memory_limit_mb * 1024 * 1024
+    # No limit is written as 0: a record that is as good as that gets the least there is.
+    memory = max(_LEAST_MEMORY_MB, memory_limit_mb) * 1024 * 1024
     return {
         "Memory": memory,
         "MemorySwap": memory,  # memory and swap together: no swap
-        "NanoCpus": round(cpu_limit * 1_000_000_000),
+        "NanoCpus": max(_LEAST_NANO_CPUS, round(cpu_limit * 1_000_000_000)),
     }
 
 
@@ -137,8 +142,9 @@ def _labels(spec: ContainerSpec) -> dict[str, str]:
 
 def _host_config(spec: ContainerSpec, publish_address: str) -> dict[str, Any]:
     published: dict[str, list[dict[str, str]]] = {}
+    picked = "" if spec.picked_from is None else "{}-{}".format(*spec.picked_from)
     for port in spec.ports:
-        host_port = "" if port.host_port is None else str(port.host_port)
+        host_port = picked if port.host_port is None else str(port.host_port)
         binding = {"HostIp": publish_address, "HostPort": host_port}
         published.setdefault(_port_key(port), []).append(binding)
     return {

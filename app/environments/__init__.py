@@ -3,10 +3,13 @@
 from collections.abc import Callable
 
 from app import templates
+from app.admission.admission import Admission
+from app.admission.build import build as build_admission
 from app.engine import Engine
 from app.environments.changes import Changes
 from app.environments.containers import Containers
 from app.environments.events import Events
+from app.environments.host_ports import host_ports
 from app.environments.installation import InstallationId
 from app.environments.operations import Operations
 from app.environments.pulls import Pulls
@@ -23,7 +26,6 @@ from app.processes import Presence
 from app.quotas import build_checks
 from app.secret_values import SecretValues
 from app.settings import Settings
-from app.slots import Slots, long_requests
 from app.storage import Database
 from app.websockets.lookout import Lookout
 
@@ -36,28 +38,27 @@ def build(
     engine: Engine,
     presence: Presence,
     stopping: Callable[[], bool] = lambda: False,
-    long: Slots | None = None,
+    admission: Admission | None = None,
     lookout: Lookout | None = None,
 ) -> Environments:
     """Return the service of environments; `stopping` tells when long requests have to end.
 
-    `long` are the slots of all that lasts in this process; without, those of its threads.
-    `lookout` is that of the process; without, one of its own.
+    `admission` and `lookout` are those of the process; without, there are some of its own.
     """
     containers = build_containers(settings, database, engine)
     quotas = build_checks(settings)
     transitions = Transitions(database, presence, quotas)
     settling = Settling(transitions, containers)
     secret_values = SecretValues(settings.secret_keys)
-    records = Records(database, secret_values, quotas)
-    # Of what may last, event streams and waiting starts take no more than a quarter of the threads.
-    slots = Slots(max(1, settings.threads // 4), long or long_requests(settings.threads))
+    ports = host_ports(settings)
+    records = Records(database, secret_values, quotas, ports)
+    admission = admission or build_admission(settings, database)
     return Environments(
         records,
-        Changes(database, transitions, containers, settling, secret_values, quotas),
+        Changes(database, transitions, containers, settling, secret_values, quotas, ports),
         Operations(database, transitions, containers, settling),
-        Waiting(database, records, slots, stopping),
-        Events(database, slots, stopping),
+        Waiting(database, records, admission, stopping),
+        Events(database, admission, stopping),
         StatusStream(database, lookout or Lookout()),
         templates.load(settings.templates_file),
         Limits(settings.default_cpu_limit, settings.default_memory_limit_mb),
@@ -70,6 +71,7 @@ def build_containers(settings: Settings, database: Database, engine: Engine) -> 
         engine,
         SecretValues(settings.secret_keys),
         InstallationId(database),
+        host_ports(settings),
         grace=settings.stop_grace,
         pids_limit=settings.pids_limit,
     )

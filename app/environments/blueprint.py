@@ -25,10 +25,12 @@ from app.errors import (
     PortTakenError,
     QuotaExceededError,
     SecretsUnavailableError,
+    ServerBusyError,
     StorageUnavailableError,
 )
-from app.openapi import BEARER
+from app.openapi import BEARER, allow_body
 
+MAX_ENVIRONMENT_BYTES = 1024 * 1024
 COMMON = (
     AuthenticationError,
     InvalidTokenError,
@@ -38,7 +40,7 @@ COMMON = (
 )
 BODY = (*COMMON, MalformedBodyError, BodyTooLargeError)
 ONE = (*COMMON, EnvironmentNotFoundError)
-ENGINE = (EngineUnreachableError, EngineTimeoutError, EngineError)
+ENGINE = (EngineUnreachableError, EngineTimeoutError, EngineError, ServerBusyError)
 LAUNCH = (
     *ONE,
     *ENGINE,
@@ -59,6 +61,12 @@ api = APIBlueprint(
     abp_security=BEARER,
 )
 api.before_request(authenticate)
+
+
+@api.before_request
+def _allow_large_bodies() -> None:
+    # Whatever is written as escapes takes six bytes a character.
+    allow_body(MAX_ENVIRONMENT_BYTES)
 
 
 def view(environment: Any) -> dict[str, Any]:

@@ -21,8 +21,9 @@ from app.authorization import (
     seen,
 )
 from app.environments import ports, pull_rows
+from app.environments.host_ports import HostPorts
 from app.errors import EnvironmentNameTakenError, InvalidInputError
-from app.fields import MAX_VARIABLES
+from app.fields import MAX_VARIABLES, MAX_VARIABLES_BYTES
 from app.paging import Page
 from app.projects.personal import personal_project
 from app.quotas.checks import Checks
@@ -33,8 +34,15 @@ from app.storage import Database, Environment, EnvironmentStatus, Project, new_i
 class Records:
     """Creates and reads records."""
 
-    def __init__(self, database: Database, secret_values: SecretValues, quotas: Checks) -> None:
+    def __init__(
+        self,
+        database: Database,
+        secret_values: SecretValues,
+        quotas: Checks,
+        host_ports: HostPorts,
+    ) -> None:
         self._database = database
+        self._host_ports = host_ports
         self._quotas = quotas
         self._secret_values = secret_values
 
@@ -43,11 +51,12 @@ class Records:
     ) -> Environment:
         """Record a new environment, stopped. Raises: as `Environments.create`."""
         plain: Mapping[str, SecretStr] = fields["secrets"]
-        refuse_ambiguous(fields["env"], plain)
+        self._host_ports.refuse(fields["ports"])
         secrets = {
             name: self._secret_values.encrypt(value.get_secret_value())
             for name, value in plain.items()
         }
+        refuse_ambiguous(fields["env"], secrets)
         with unique_name(), self._database.writing() as session:
             project = project_for(
                 session,
@@ -55,7 +64,7 @@ class Records:
                 project_id or personal_project(session, identity),
                 Action.ENVIRONMENT_CREATE,
             )
-            self._quotas.check_create(session, project, fields)
+            self._quotas.check_create(session, identity, project, fields)
             environment = Environment(
                 id=new_id(),
                 project_id=project.id,
@@ -117,8 +126,11 @@ class Records:
         return environment
 
 
-def refuse_ambiguous(env: Mapping[str, str], secrets: Mapping[str, Any]) -> None:
-    """Raise InvalidInputError where a variable is both secret and not, or there are too many."""
+def refuse_ambiguous(env: Mapping[str, str], secrets: Mapping[str, str]) -> None:
+    """Raise InvalidInputError where a variable is both secret and not, or there are too many.
+
+    `secrets` are as they are stored.
+    """
     both = sorted(set(env) & set(secrets))
     errors = [
         {"field": f"secrets.{name}", "message": "Is in env already; name it in one of both."}
@@ -126,6 +138,10 @@ def refuse_ambiguous(env: Mapping[str, str], secrets: Mapping[str, Any]) -> None
     ]
     if len(secrets) > MAX_VARIABLES:
         errors.append({"field": "secrets", "message": f"Name at most {MAX_VARIABLES}."})
+    # Encrypted they take a third more, and a hundred characters each.
+    if sum(map(len, secrets.values())) > 2 * MAX_VARIABLES_BYTES:
+        message = f"Enter at most {MAX_VARIABLES_BYTES // 1024} KiB in all."
+        errors.append({"field": "secrets", "message": message})
     if errors:
         raise InvalidInputError(errors)
 

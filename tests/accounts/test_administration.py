@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import select, update
 
+from app import teams
 from app.accounts.administration import Administration
 from app.accounts.keys import ApiKeys
 from app.accounts.logins import Device
@@ -24,6 +25,7 @@ from app.errors import (
     VibeBoxError,
 )
 from app.projects.service import Projects
+from app.settings import Settings
 from app.storage import (
     AuditEntry,
     Database,
@@ -34,7 +36,6 @@ from app.storage import (
     TeamRole,
     User,
 )
-from app.teams.service import Teams
 from tests.accounts.conftest import CHEAP, EMAIL, sign_up
 from tests.unit.support import PASSWORD
 
@@ -181,7 +182,7 @@ def test_account_is_deleted_with_what_is_its_own_alone(
     administration: Administration, accounts: Accounts, database: Database, ada: Identity
 ) -> None:
     Projects(database).create(ada, "empty")
-    Teams(database).create(ada, "alone")
+    teams.build(Settings(), database).create(ada, "alone")
     administration.delete(None, ada.user_id)
 
     with database.reading() as session:
@@ -199,10 +200,10 @@ def test_account_in_use_is_refused_and_what_is_in_the_way_named(
     administration: Administration, database: Database, ada: Identity, bob: Identity
 ) -> None:
     put_environment(database, ada, "one", "billing-api")
-    team = Teams(database).create(ada, "core")
-    Teams(database).put_member(ada, team.id, bob.user_id, TeamRole.DEVELOPER)
-    shared = Teams(database).create(ada, "shared")
-    Teams(database).put_member(ada, shared.id, bob.user_id, TeamRole.ADMIN)
+    team = teams.build(Settings(), database).create(ada, "core")
+    teams.build(Settings(), database).put_member(ada, team.id, bob.user_id, TeamRole.DEVELOPER)
+    shared = teams.build(Settings(), database).create(ada, "shared")
+    teams.build(Settings(), database).put_member(ada, shared.id, bob.user_id, TeamRole.ADMIN)
 
     with pytest.raises(AccountInUseError) as caught:
         administration.delete(None, ada.user_id)
@@ -215,7 +216,7 @@ def test_environments_and_teams_are_handed_over(
 ) -> None:
     put_environment(database, bob, "personal", "mine")
     put_environment(database, ada, "personal", "hers")
-    team = Teams(database).create(ada, "core")
+    team = teams.build(Settings(), database).create(ada, "core")
     Projects(database).create(ada, "site", team.id)
 
     administration.delete(None, ada.user_id, bob.user_id)

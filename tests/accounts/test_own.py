@@ -123,3 +123,17 @@ def test_api_key_may_none_of_it(own: Own, accounts: Accounts) -> None:
     ):
         with pytest.raises(PermissionDeniedError):
             call()
+
+
+def test_login_used_longest_ago_makes_room(
+    own: Own, accounts: Accounts, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.accounts.logins.MOST", 3)
+    pairs = [accounts.login(EMAIL, PASSWORD) for _ in range(3)]
+    accounts.refresh(pairs[0].refresh_token)
+    me = identity(accounts, accounts.login(EMAIL, PASSWORD))
+
+    assert own.logins(me, limit=9, offset=0).total == 3
+    with pytest.raises(InvalidTokenError):
+        accounts.authenticate(pairs[1].access_token)
+    assert accounts.authenticate(pairs[0].access_token).user_id == me.user_id
