@@ -29,7 +29,6 @@ SHOWN_ONLY = {
     "projects/service.py": "when a row was made: only shown",
     "teams/service.py": "when a row was made: only shown",
     "accounts/registration.py": "when a row was made: only shown",
-    "accounts/service.py": "when a row was made: only shown",
     "accounts/keys.py": "when a row was made; whether a moment that a caller names is yet to come",
 }
 """Modules that may read their own host's clock, and why that decides nothing elsewhere."""
