@@ -744,6 +744,30 @@ class EngineTimeoutError(EngineError):
     default_detail = "Docker Engine did not finish in time; look at the environment again."
 
 
+class CommandTimeoutError(EngineTimeoutError):
+    """A command in a container did not end in time, though the engine is well."""
+
+    status = 409
+    slug = "command-timeout"
+    title = "The container does not answer in time"
+    default_detail = (
+        "A command did not end in time in the environment's container, and may still be running "
+        "there; end what keeps it busy, or restart the environment."
+    )
+
+
+class CommandRunawayError(EngineError):
+    """Commands in a container hang, or print without end: no further one is begun there."""
+
+    status = 409
+    slug = "command-runaway"
+    title = "The container does not play along"
+    default_detail = (
+        "Commands in the environment's container hang or print without end; end what runs there, "
+        "or restart the environment."
+    )
+
+
 class ContainerNotFoundError(EngineError):
     """The engine knows no such container."""
 

@@ -9,6 +9,7 @@ from app.engine.types import OPERATIONS, Engine, Operation, Stream, TerminalStre
 from app.engine.values import (
     ENVIRONMENT_LABEL,
     INSTANCE_LABEL,
+    UNKNOWN,
     ContainerEvent,
     ContainerSpec,
     ContainerState,
@@ -28,6 +29,7 @@ __all__ = [
     "ENVIRONMENT_LABEL",
     "INSTANCE_LABEL",
     "OPERATIONS",
+    "UNKNOWN",
     "ContainerEvent",
     "ContainerSpec",
     "ContainerState",

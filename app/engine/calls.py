@@ -9,6 +9,7 @@ from docker.errors import APIError
 
 from app.engine.client import EngineClient, connect
 from app.engine.deadline import limit
+from app.engine.hanging import HangingCommands
 from app.engine.streams import Pulse
 from app.engine.translation import is_version_refused, translated
 from app.errors import ContainerNotFoundError, EngineError
@@ -46,6 +47,7 @@ class EngineCalls:
         self._publish_address = publish_address
         self._clients: dict[int, EngineClient] = {}
         self._pulse = Pulse(self.ping, stream_silence)
+        self._hanging = HangingCommands()
 
     def close(self) -> None:
         """See `Engine.close`; the next call connects anew. Open streams stay open."""

@@ -36,14 +36,20 @@ from app.engine.values import (
 from app.engine.volumes import Volumes
 from app.engine.watching import Streams
 from app.errors import (
+    CommandRunawayError,
+    CommandTimeoutError,
     ContainerNotFoundError,
     EngineConflictError,
+    EngineError,
     EngineTimeoutError,
     ExecutableMissingError,
 )
 
 _POLL_SECONDS = 0.05
 _SAMPLE_SECONDS = 2.0
+# How long the engine may take to show that it was not the one who kept us waiting.
+_BLAMING_SECONDS = 2.0
+_NOT_FINISHED = "The command did not finish in time; it may still be running in the container."
 
 _LIMITS_REFUSED = (
     "Docker Engine refuses these limits: the container uses more memory, or the host has fewer "
@@ -140,17 +146,36 @@ class DockerEngine(Files, Images, Streams, Terminals, Volumes, EngineCalls):
         self, container: str, argv: Sequence[str], *, timeout: float | None = None
     ) -> ExecResult:
         """See `Engine.exec`."""
+        self._hanging.refuse(container, self._goes_on)
+        begun: list[str] = []
         try:
             with self._call(self._exec_timeout if timeout is None else timeout) as client:
-                return run(client, checked(container), argv)
-        except EngineTimeoutError as error:
-            raise EngineTimeoutError(
-                "The command did not finish in time; it may still be running in the container."
-            ) from error
+                return run(client, checked(container), argv, begun.append)
+        except (EngineTimeoutError, CommandRunawayError) as error:
+            for exec_id in begun:
+                self._hanging.note(container, exec_id)
+            if begun and isinstance(error, EngineTimeoutError):
+                self._blame(error)
+            raise
         except ExecutableMissingError as error:
             raise ExecutableMissingError(
                 f"The container has no command {argv[0]!r} that can be executed; install it first."
             ) from error
+
+    def _blame(self, error: EngineTimeoutError) -> None:
+        """Raise CommandTimeoutError where a command took too long and not the engine."""
+        try:
+            self.ping(timeout=_BLAMING_SECONDS)
+        except EngineError:
+            raise EngineTimeoutError(_NOT_FINISHED) from error
+        raise CommandTimeoutError from error
+
+    def _goes_on(self, exec_id: str) -> bool:
+        """Tell whether a command that was given up still runs."""
+        try:
+            return self.inspect_exec(exec_id).running
+        except ContainerNotFoundError:  # forgotten, with the run of its container
+            return False
 
     def _create(self, spec: ContainerSpec) -> str:
         body = creation_body(spec, self._publish_address)

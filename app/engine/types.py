@@ -214,9 +214,11 @@ class Engine(Protocol):
     ) -> ExecResult:
         """Run `argv` in the container to its end; a non-zero exit code is a normal result.
 
-        After an EngineTimeoutError the command may go on running: Docker cannot end an exec.
+        After a time-out the command may go on running: Docker cannot end an exec.
         Raises: ContainerNotFoundError, EngineConflictError when the container is not running,
-        ExecutableMissingError.
+        ExecutableMissingError, CommandTimeoutError (an EngineTimeoutError) where the command took
+        too long and not the engine, CommandRunawayError where it prints without end, or too many
+        hang in the container.
         """
 
     @operation("update")

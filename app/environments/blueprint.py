@@ -10,6 +10,8 @@ from app.environments.views import EnvironmentView
 from app.errors import (
     AuthenticationError,
     BodyTooLargeError,
+    CommandRunawayError,
+    CommandTimeoutError,
     EngineConflictError,
     EngineError,
     EngineTimeoutError,
@@ -41,6 +43,9 @@ COMMON = (
 BODY = (*COMMON, MalformedBodyError, BodyTooLargeError)
 ONE = (*COMMON, EnvironmentNotFoundError)
 ENGINE = (EngineUnreachableError, EngineTimeoutError, EngineError, ServerBusyError)
+"""What any call of Docker may come to."""
+COMMANDS = (*ENGINE, CommandTimeoutError, CommandRunawayError)
+"""What a command in a container may come to."""
 LAUNCH = (
     *ONE,
     *ENGINE,

@@ -13,6 +13,8 @@ from app.environments.containers import Containers
 from app.environments.settling import Settling
 from app.environments.transitions import Passage
 from app.errors import (
+    CommandRunawayError,
+    CommandTimeoutError,
     EngineConflictError,
     EngineError,
     EnvironmentConflictError,
@@ -99,6 +101,8 @@ class Starts:
             # It ended, or somebody froze it.
             attempt.outcome = FAILURE
             return self._containers.inspect(container)
+        except (CommandRunawayError, CommandTimeoutError):
+            attempt.outcome = USER_ERROR
         except EngineError as error:
             attempt.outcome = FAILURE
             _log.warning("a started container does not answer", extra={"why": error.detail})

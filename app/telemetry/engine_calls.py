@@ -10,6 +10,8 @@ from typing import Any, cast
 
 from app.engine import OPERATIONS, Engine
 from app.errors import (
+    CommandRunawayError,
+    CommandTimeoutError,
     ContainerNotFoundError,
     EngineConflictError,
     ExecutableMissingError,
@@ -22,6 +24,8 @@ from app.telemetry.exemplars import of_request
 
 # What a healthy engine answers to a request that cannot be fulfilled.
 EXPECTED = (
+    CommandRunawayError,
+    CommandTimeoutError,
     ContainerNotFoundError,
     EngineConflictError,
     ExecutableMissingError,
