@@ -59,8 +59,15 @@ class VibeBoxError(Exception):
     slug: ClassVar[str] = "internal-error"
     title: ClassVar[str] = "Internal error"
     default_detail: ClassVar[str] = "Something went wrong on our side."
-
     retry_after: int | None = None
+
+    @classmethod
+    def is_callers(cls) -> bool:
+        """Whether the caller is the reason, and not the service, its database or Docker.
+
+        Status, outcome labels, budgets and alerts all go by this, so that they tell the same.
+        """
+        return cls.status < 500
 
     def __init__(self, detail: str | None = None) -> None:
         self.detail = detail or self.default_detail
@@ -786,6 +793,30 @@ class EngineConflictError(EngineError):
     default_detail = "The container is in a state that does not allow this; look at it again."
 
 
+class LimitsRefusedError(EngineConflictError):
+    """The limits do not fit the host or what the container uses.
+
+    To clients it is the conflict that it always was, in what releases told apart by words only.
+    """
+
+    default_detail = (
+        "Docker Engine refuses these limits: the host has fewer CPUs, the container uses more "
+        "memory, or they are too small to start with. Choose other limits."
+    )
+
+
+class SpecificationRefusedError(EngineError):
+    """A container cannot be made of what the environment is described as."""
+
+    status = 422
+    slug = "specification-refused"
+    title = "The environment cannot be started as it is described"
+    default_detail = (
+        "Docker Engine refuses the environment as it is described; change its image, volume_path, "
+        "ports or variables."
+    )
+
+
 class ImageMissingError(EngineError):
     """The engine does not hold the image."""
 
@@ -808,12 +839,18 @@ class ImagePullError(EngineError):
     slug = "image-pull-failed"
     title = "The image cannot be pulled"
 
-    def __init__(self, image: str) -> None:
+    def __init__(self, image: str, *, silent: bool = False) -> None:
+        """`silent`: its registry does not answer, or not as a registry does."""
         self.image = image
-        super().__init__(
-            f"There is no image {image!r} that Docker Engine may pull; check its name and tag, "
-            "or have the operator log the host in to its registry."
+        missing = (
+            f"There is no image {image!r} that Docker Engine may pull; check its name and tag, or "
+            "have the operator log the host in to its registry."
         )
+        unanswered = (
+            f"The registry of the image {image!r} does not answer, or not as a registry does; "
+            "check the image's name, or try again later."
+        )
+        super().__init__(unanswered if silent else missing)
 
 
 class PortTakenError(EngineError):

@@ -62,8 +62,10 @@ class EngineCalls:
                 raise EngineError("Docker Engine answered a ping with something else.")
 
     @contextmanager
-    def _call(self, seconds: float, image: str | None = None) -> Iterator[EngineClient]:
-        with limit(seconds), translated(image):
+    def _call(
+        self, seconds: float, image: str | None = None, *, launching: bool = False
+    ) -> Iterator[EngineClient]:
+        with limit(seconds), translated(image, launching=launching):
             try:
                 yield self._client()
             except APIError as error:
