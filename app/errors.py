@@ -348,7 +348,11 @@ _WHAT = {
     Limit.PACKAGES: ("MiB of uploaded extensions", "", "Remove one that was uploaded first."),
     Limit.TICKETS: ("tickets for WebSockets", "an account", "Wait until some have expired."),
     Limit.TEAMS: ("teams", "an account", "Delete one that you made, or ask an operator."),
-    Limit.HOST_ACCOUNTS: ("accounts", "this VibeBox", "Ask an operator."),
+    Limit.HOST_ACCOUNTS: (
+        "accounts",
+        "this VibeBox",
+        "Ask an operator, who may delete some or raise VIBEBOX_HOST_ACCOUNTS.",
+    ),
 }
 
 

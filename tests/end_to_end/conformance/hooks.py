@@ -1,8 +1,8 @@
 """What schemathesis loads: who asks, and the rules that no schema can say.
 
 SCHEMATHESIS_HOOKS names this module; VIBEBOX_TEST_ACCOUNT is the account, as "email password",
-VIBEBOX_TEST_ACCOUNT_ID its id, VIBEBOX_TEST_GUEST another account, and VIBEBOX_TEST_ALERTS_TOKEN what
-Alertmanager would send.
+VIBEBOX_TEST_ACCOUNT_ID its id, VIBEBOX_TEST_GUEST another account, and VIBEBOX_TEST_ALERTS_TOKEN
+what Alertmanager would send.
 """
 
 import os
