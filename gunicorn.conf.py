@@ -140,6 +140,21 @@ def when_ready(server):
         from app.cli.welcome import lines
 
         print(*lines(addresses[0], _settings), sep="\n", flush=True)
+    _tell_who_may_register(addresses[0])
+
+
+def _tell_who_may_register(address):
+    """Print the link for the first account, once, where nobody may register."""
+    from app.accounts.notice import lines
+    from app.storage import Database
+
+    database = Database(_settings.database_url, connect_timeout=_settings.db_connect_timeout)
+    try:
+        told = lines(_settings, database, address)
+    finally:
+        database.dispose()
+    if told:
+        print(*told, sep="\n", flush=True)
 
 
 def _measure_master(server):

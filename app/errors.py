@@ -186,6 +186,68 @@ class AccountDisabledError(VibeBoxError):
     default_detail = "This account is disabled; ask an operator of this VibeBox to enable it."
 
 
+class RegistrationClosedError(VibeBoxError):
+    """Nobody may make an account for themselves, or only who is invited."""
+
+    status = 403
+    slug = "registration-closed"
+    title = "Registration is closed"
+    default_detail = (
+        "Ask an operator of this VibeBox for an account (`vibebox accounts create`); they may open "
+        "registration too, with VIBEBOX_REGISTRATION."
+    )
+
+
+class InvitationInvalidError(VibeBoxError):
+    """An invitation is unknown, used, revoked or over, or for another address."""
+
+    status = 403
+    slug = "invitation-invalid"
+    title = "The invitation is not valid"
+    default_detail = (
+        "The invitation is unknown, used or over, or for another e-mail address; ask an operator "
+        "of this VibeBox for a new one."
+    )
+
+
+class InvitationNotFoundError(VibeBoxError):
+    """No invitation that can be used has this id."""
+
+    status = 404
+    slug = "invitation-not-found"
+    title = "Invitation not found"
+    default_detail = "No open invitation has this id; GET /api/v1/invitations lists them."
+
+
+class LoginNotFoundError(VibeBoxError):
+    """The caller has no such login, or it has ended."""
+
+    status = 404
+    slug = "login-not-found"
+    title = "Login not found"
+    default_detail = "You have no login of this id; GET /api/v1/auth/logins lists them."
+
+
+class AccountInUseError(VibeBoxError):
+    """An account cannot be deleted for what would be lost or orphaned with it."""
+
+    status = 409
+    slug = "account-in-use"
+    title = "The account is in use"
+
+
+class LastOperatorError(VibeBoxError):
+    """Without this account nobody could look after the service."""
+
+    status = 409
+    slug = "last-operator"
+    title = "The last operator"
+    default_detail = (
+        "This is the only operator who can sign in; name another one first, with "
+        "`vibebox operators grant EMAIL`."
+    )
+
+
 class MetricsForbiddenError(VibeBoxError):
     """The caller may not read the metrics."""
 

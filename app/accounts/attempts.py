@@ -59,6 +59,10 @@ class Attempts:
         by_address = self._limiter.shared_limit(settings.rate_limit_address, scope="address")
         self._count_login: Callable[[], None] = by_address(by_account(_login))
         self._count_failure: Callable[[], None] = by_address(_failure)
+        by_registration = self._limiter.shared_limit(
+            settings.registration_rate, scope="registration"
+        )
+        self._count_registration: Callable[[], None] = by_registration(_registration)
 
     def login(self, email: str) -> None:
         """Count a login, before its password is looked at.
@@ -70,6 +74,17 @@ class Attempts:
             self._count(self._count_login)
         except TooManyAttemptsError:
             signals.emit(signals.authentication, method="password", success=False)
+            raise
+
+    def registration(self) -> None:
+        """Count a registration without an invitation, before its password is hashed.
+
+        Raises: TooManyAttemptsError.
+        """
+        try:
+            self._count(self._count_registration)
+        except TooManyAttemptsError:
+            signals.emit(signals.registration, way="open", outcome="limited")
             raise
 
     @contextmanager
@@ -104,6 +119,10 @@ class Attempts:
 
 def _login() -> None:
     """Stand for a login: flask-limiter counts calls of functions."""
+
+
+def _registration() -> None:
+    """Stand for a registration without an invitation."""
 
 
 def _failure() -> None:

@@ -9,6 +9,7 @@ import click
 
 from app._version import __version__
 from app.cli import client, streams
+from app.cli.accounts import accounts
 from app.cli.client.errors import INTERRUPTED
 from app.cli.documents import renewed
 from app.cli.migrations import downgrade, migrate
@@ -187,4 +188,5 @@ def run() -> None:
     sys.exit(start(Path.cwd()))
 
 
+main.add_command(accounts)
 main.add_command(operators)

@@ -42,6 +42,8 @@ ERROR_TYPES = ("client_error", "server_error", "unhandled_exception", "timeout")
 DOCKER_OPERATIONS = tuple(dict.fromkeys(OPERATIONS.values()))
 OUTCOMES = ("success", "failure")
 AUTHENTICATION_METHODS = ("password", "token", "refresh", "api_key", "websocket")
+REGISTRATION_WAYS = ("open", "invitation", "first")
+REGISTRATION_OUTCOMES = ("created", "taken", "refused", "limited")
 STATEMENTS = ("select", "insert", "update", "delete", OTHER)
 MODELS = (*Base.metadata.tables, OTHER)
 POOL_STATES = ("active", "idle", "overflow", "max")
@@ -158,6 +160,17 @@ auth_attempts = CounterFamily(
     "each check of a password, an access token, a refresh token, an API key or a ticket for a "
     "WebSocket, and each attempt that the rate limit refuses; a request that offers no credentials "
     "is none",
+    registry=registry,
+)
+registrations = CounterFamily(
+    Counter,
+    "vibebox_registrations_total",
+    "Requests for an account.",
+    {"way": REGISTRATION_WAYS, "outcome": REGISTRATION_OUTCOMES},
+    "each request to register whose fields are right; way: open, by an invitation, or by the link "
+    "for the first account; outcome: created, taken (the address has an account), refused "
+    "(registration is closed, or the invitation not good), limited (too many of one address, or "
+    "in all)",
     registry=registry,
 )
 environment_start_duration = HistogramFamily(
@@ -549,6 +562,7 @@ def create_expected() -> None:
     for counter in (
         docker_operations,
         auth_attempts,
+        registrations,
         environment_exits,
         extension_installations,
         agent_failures,

@@ -18,7 +18,16 @@ from app.storage import AuditEntry, Database, User
 from app.storage.revisions import expected_revision
 from app.telemetry.catalogue import reference_table
 
-COMMANDS = ("migrate", "downgrade", "settings", "metrics", "permissions", "operators", "run")
+COMMANDS = (
+    "accounts",
+    "migrate",
+    "downgrade",
+    "settings",
+    "metrics",
+    "permissions",
+    "operators",
+    "run",
+)
 
 
 @pytest.fixture

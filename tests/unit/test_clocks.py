@@ -28,7 +28,7 @@ SHOWN_ONLY = {
     "extensions/work.py": "when a row was changed: only shown",
     "projects/service.py": "when a row was made: only shown",
     "teams/service.py": "when a row was made: only shown",
-    "accounts/service.py": "when a row was made: only shown",
+    "accounts/registration.py": "when a row was made: only shown",
     "accounts/keys.py": "when a row was made; whether a moment that a caller names is yet to come",
 }
 """Modules that may read their own host's clock, and why that decides nothing elsewhere."""

@@ -32,6 +32,8 @@ _SHELL, _CAP = f"{_TERMINALS}::test_shell", f"{_TERMINALS}::test_cap_and_drain"
 _TMUX = f"{_TERMINALS}::test_agent_keeps_sessions_true"
 _VSCODE = f"{_E2E}/test_vscode.py::test_vscode_server"
 _VIEWERS = f"{_E2E}/test_log_streams.py::test_each_viewer_gets_each_line_once"
+_FIRST = f"{_E2E}/test_first_account.py::test_first_account_is_made_once_by_the_printed_link"
+_REGISTRATIONS = "tests/unit/test_attempts.py::test_registrations_of_an_address_are_limited"
 _STATUS = f"{_E2E}/test_log_streams.py::test_status_is_told_at_the_beginning_and_at_each_change"
 _ADMISSION, _UNIT = "tests/admission/test_requests.py", "tests/unit"
 _QUOTAS, _NUMBERS = f"{_UNIT}/test_quotas.py", f"{_UNIT}/test_limits.py"
@@ -50,6 +52,7 @@ COVERED: Mapping[str, str] = {
     "vibebox_db_connection_pool_size": GAUGES,
     "vibebox_db_connection_pool_utilization": _POOL,
     "vibebox_auth_attempts_total": STEPS,
+    "vibebox_registrations_total": STEPS,
     "vibebox_environment_start_duration_seconds": STEPS,
     "vibebox_environment_exits_total": STEPS,
     "vibebox_extension_installations_total": STEPS,
@@ -109,6 +112,8 @@ ELSEWHERE: Mapping[tuple[str, str], Mapping[str, str]] = {
         "101": _SHELL,
         "429": _ATTEMPTS,
     },
+    ("vibebox_registrations_total", "way"): {"first": _FIRST},
+    ("vibebox_registrations_total", "outcome"): {"limited": _REGISTRATIONS},
     ("vibebox_limit_refusals_total", "limit"): {
         "requests": _SHARE,
         "server_requests": f"{_ADMISSION}::test_server_that_is_full_says_so",
@@ -240,10 +245,10 @@ STATEMENTS: Mapping[str, tuple[str, ...]] = {
     "leases": ("select", "insert", "update"),
     "log_entries": ("select", "insert", "delete"),
     "log_usage": ("select", "insert", "update"),
-    "invitations": ("select",),
+    "invitations": ("select", "insert", "update"),
     "logins": ("select", "insert", "update"),
     "port_reservations": ("select", "insert", "delete"),
-    "users": ("select", "insert", "update"),
+    "users": _ALL,
     "ws_tickets": ("select", "insert", "delete"),
     "agent_reports": ("insert",),
     "clock_readings": ("select", "insert"),
@@ -267,13 +272,9 @@ NO_STATEMENT_YET: Mapping[str, Mapping[str, str]] = {
     "log_entries": {"update": "a line is never rewritten"},
     "log_usage": {"delete": _KEPT},
     "logins": {"delete": _LATER},
-    "invitations": {
-        **dict.fromkeys(("insert", "update"), "nobody can make one yet"),
-        "delete": _LATER,
-    },
+    "invitations": {"delete": _LATER},
     "port_reservations": {"update": "a port is reserved and let go of"},
     "ws_tickets": {"update": "a ticket is used by deleting it"},
-    "users": {"delete": "an account cannot be deleted yet"},
     "agent_reports": {
         "select": "the scrape reads it, and what a scrape reads is not measured",
         "update": "what is found anew is written by INSERT … ON CONFLICT",

@@ -9,8 +9,17 @@ function wanted() {
   return /^\/environments\/[\w-]+$/.test(next) ? next : "/";
 }
 
+/** The secret of an invitation; it stands in the fragment, which no server is sent. */
+const invited = () => new URLSearchParams(location.hash.slice(1)).get("invitation");
+
 export function mountSignIn({ root, go }) {
   const form = one("form", root);
+  const invitation = invited();
+  if (invitation) {
+    form.querySelectorAll("[data-register]").forEach((part) => (part.hidden = false));
+    form.querySelectorAll("[data-closed]").forEach((part) => (part.hidden = true));
+    one("#password", form).autocomplete = "new-password";
+  }
   one("#email", form).focus();
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -21,7 +30,7 @@ export function mountSignIn({ root, go }) {
     enable(false);
     showProblem(form, null);
     try {
-      if (event.submitter?.name === "register") await register(email, password);
+      if (event.submitter?.name === "register") await register(email, password, invitation);
       await signIn(email, password);
       await go(wanted());
     } catch (error) {
