@@ -348,7 +348,11 @@ _WHAT = {
     Limit.PACKAGES: ("MiB of uploaded extensions", "", "Remove one that was uploaded first."),
     Limit.TICKETS: ("tickets for WebSockets", "an account", "Wait until some have expired."),
     Limit.TEAMS: ("teams", "an account", "Delete one that you made, or ask an operator."),
-    Limit.HOST_ACCOUNTS: ("accounts", "this VibeBox", "Ask an operator."),
+    Limit.HOST_ACCOUNTS: (
+        "accounts",
+        "this VibeBox",
+        "Ask an operator, who may delete some or raise VIBEBOX_HOST_ACCOUNTS.",
+    ),
 }
 
 
@@ -851,6 +855,29 @@ class ImagePullError(EngineError):
             "check the image's name, or try again later."
         )
         super().__init__(unanswered if silent else missing)
+
+
+class PullCutError(EngineError):
+    """A pull was ended by us."""
+
+    status = 409
+    slug = "pull-cut"
+    title = "The pull was ended"
+    default_detail = "The pull was ended before the image was there."
+
+
+class RegistryTooSlowError(VibeBoxError):
+    """A registry sends next to nothing, and keeps others from pulling."""
+
+    status = 422
+    slug = "registry-too-slow"
+    title = "The registry is too slow"
+
+    def __init__(self, image: str) -> None:
+        super().__init__(
+            f"The registry of {image!r} sent next to nothing for a minute while others waited to "
+            "pull; try again later, or take the image from another registry."
+        )
 
 
 class PortTakenError(EngineError):

@@ -49,7 +49,7 @@ class Parts:
 
 
 def build(settings: Settings, database: Database, check_room: Callable[[Session], None]) -> Parts:
-    """Return the services of accounts; `check_room` is asked before somebody registers."""
+    """Return the services of accounts; `check_room` is asked before an account is made."""
     passwords = Passwords(
         time_cost=settings.argon2_time_cost, memory_kib=settings.argon2_memory_kib
     )
@@ -64,5 +64,5 @@ def build(settings: Settings, database: Database, check_room: Callable[[Session]
         own=Own(database, passwords),
         registration=Registration(database, passwords, mode, check_room),
         invitations=Invitations(database, closed=mode is Mode.CLOSED),
-        administration=Administration(database, passwords),
+        administration=Administration(database, passwords, check_room),
     )

@@ -3,6 +3,7 @@
 An `identity` of None is the command line: whoever has the database in hand.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -45,9 +46,13 @@ class AccountOf:
 class Administration:
     """What operators do to accounts. Every method raises PermissionDeniedError to others."""
 
-    def __init__(self, database: Database, passwords: Passwords) -> None:
+    def __init__(
+        self, database: Database, passwords: Passwords, check_room: Callable[[Session], None]
+    ) -> None:
+        """`check_room` raises LimitReachedError where there may be no more accounts."""
         self._database = database
         self._passwords = passwords
+        self._check_room = check_room
 
     def list(
         self, identity: Identity | None, *, search: str | None = None, limit: int, offset: int
@@ -70,12 +75,13 @@ class Administration:
     def create(self, email: str, password: str, *, operator: bool) -> str:
         """Make an account from the command line, whoever may register, and return its id.
 
-        Raises: EmailTakenError.
+        Raises: EmailTakenError, LimitReachedError.
         """
         hashed = self._passwords.hash(password)
         try:
             with self._database.writing() as session:
                 first_account.withdraw(session)
+                self._check_room(session)
                 user = add_account(session, email, hashed, operator=operator)
                 audit.record(session, None, "account.create", _target(user), operator=operator)
                 return user.id

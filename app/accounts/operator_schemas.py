@@ -72,7 +72,6 @@ class NewInvitation(Body):
     expires_at: Moment | None = Field(
         default=None,
         description="Default: in 7 days; at most in 90.",
-        examples=["2030-01-01T00:00:00Z"],
     )
 
 

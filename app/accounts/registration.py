@@ -61,7 +61,7 @@ class Registration:
         database: Database,
         passwords: Passwords,
         mode: Mode,
-        check_room: Callable[[Session], None] | None = None,
+        check_room: Callable[[Session], None],
     ) -> None:
         """`check_room` raises LimitReachedError where there may be no more accounts."""
         self._database = database
@@ -80,8 +80,7 @@ class Registration:
         try:
             with self._database.writing() as session:
                 operator = invitation is not None and self._use(session, email, invitation)
-                if self._check_room is not None:
-                    self._check_room(session)
+                self._check_room(session)
                 user = add_account(session, email, hashed, operator=operator)
                 if invitation is not None:
                     made = update(Invitation).where(Invitation.digest == digest(invitation))

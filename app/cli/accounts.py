@@ -158,6 +158,7 @@ def invite(email: str | None, operator: bool, days: int) -> None:
 def _administration() -> "Iterator[Administration]":
     from app.accounts import Administration
     from app.accounts.passwords import Passwords
+    from app.quotas import build_checks
     from app.settings import load_settings
     from app.storage import schema
 
@@ -167,7 +168,7 @@ def _administration() -> "Iterator[Administration]":
     )
     with database() as opened:
         schema.check(opened)
-        yield Administration(opened, passwords)
+        yield Administration(opened, passwords, build_checks(settings).check_account)
 
 
 def _known(administration: "Administration", email: str, operator: bool) -> bool:

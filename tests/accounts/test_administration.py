@@ -36,7 +36,7 @@ from app.storage import (
     TeamRole,
     User,
 )
-from tests.accounts.conftest import CHEAP, EMAIL, sign_up
+from tests.accounts.conftest import CHEAP, EMAIL, ROOM, sign_up
 from tests.unit.support import PASSWORD
 
 BOB = "bob@example.org"
@@ -45,7 +45,7 @@ OTHER = "another good password"
 
 @pytest.fixture
 def administration(database: Database) -> Administration:
-    return Administration(database, CHEAP)
+    return Administration(database, CHEAP, ROOM)
 
 
 @pytest.fixture

@@ -20,12 +20,14 @@ from app.errors import (
     InvalidInputError,
     InvitationInvalidError,
     InvitationNotFoundError,
+    LimitReachedError,
     PermissionDeniedError,
     RegistrationClosedError,
     VibeBoxError,
 )
+from app.quotas import Checks, Limits
 from app.storage import Database, Invitation, User, now, utc_now
-from tests.accounts.conftest import CHEAP, EMAIL
+from tests.accounts.conftest import CHEAP, EMAIL, ROOM
 from tests.unit.support import PASSWORD
 
 BOB, EVE = "bob@example.org", "eve@example.org"
@@ -33,7 +35,7 @@ BOB, EVE = "bob@example.org", "eve@example.org"
 
 @pytest.fixture
 def registration(database: Database) -> Callable[[Mode], Registration]:
-    return lambda mode: Registration(database, CHEAP, mode)
+    return lambda mode: Registration(database, CHEAP, mode, ROOM)
 
 
 @pytest.fixture
@@ -67,6 +69,20 @@ def test_anybody_registers_where_it_is_open(
     with pytest.raises(EmailTakenError):
         registration(Mode.OPEN).register(BOB.upper(), PASSWORD)
     assert operators(database) == []
+
+
+def test_there_are_no_more_accounts_than_the_host_may_have(
+    accounts: Accounts, database: Database, operator: Identity
+) -> None:
+    full = Checks(Limits(1, 1, 1), Limits(1, 1, 1), teams=1, accounts=1).check_account
+    token = invite(database, operator)
+    with pytest.raises(LimitReachedError, match="VIBEBOX_HOST_ACCOUNTS"):
+        Registration(database, CHEAP, Mode.INVITED, full).register(BOB, PASSWORD, token)
+    with pytest.raises(LimitReachedError):
+        Administration(database, CHEAP, full).create(BOB, PASSWORD, operator=False)
+    assert emails(database) == {EMAIL}
+    # What was refused has used up nothing.
+    Registration(database, CHEAP, Mode.INVITED, ROOM).register(BOB, PASSWORD, token)
 
 
 @pytest.mark.parametrize("mode", [Mode.INVITED, Mode.CLOSED])
@@ -180,7 +196,7 @@ def test_invitations_end_with_the_account_that_made_them(
     way: str,
 ) -> None:
     token = invite(database, operator)
-    administration = Administration(database, CHEAP)
+    administration = Administration(database, CHEAP, ROOM)
     administration.create(EVE, PASSWORD, operator=True)
     getattr(administration, way)(None, operator.user_id)
     for mode in (Mode.INVITED, Mode.CLOSED):
@@ -245,7 +261,7 @@ def test_of_two_first_accounts_at_once_there_is_one_by_the_link(
     found, start = first_account.offer(database), threading.Barrier(3)
     assert found.made is not None
     token = found.made.token
-    administration = Administration(database, CHEAP)
+    administration = Administration(database, CHEAP, ROOM)
 
     def by_link(email: str) -> bool:
         start.wait(10)

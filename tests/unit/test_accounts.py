@@ -38,7 +38,7 @@ def make_accounts(database: Database, passwords: Passwords) -> Callable[..., Acc
 
 @pytest.fixture
 def register(database: Database, passwords: Passwords) -> Callable[[str], object]:
-    registration = Registration(database, passwords, Mode.OPEN)
+    registration = Registration(database, passwords, Mode.OPEN, lambda _session: None)
     return lambda email: registration.register(email, PASSWORD)
 
 
