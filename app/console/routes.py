@@ -37,8 +37,7 @@ def environments() -> str:
 @pages.get("/sign-in")
 def sign_in() -> str:
     # Who is invited is shown the rest by the script: what it needs is in the address's fragment.
-    closed = "" if components().registration.mode == "open" else "hidden"
-    return render_template("console/sign_in.html", closed=closed)
+    return render_template("console/sign_in.html", registration=components().registration.mode)
 
 
 @pages.get("/environments/<environment_id>")

@@ -6,7 +6,7 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from app.cli.client.bearers import Bearer, KeyBearer, LoginBearer
-from app.cli.client.errors import ProblemError
+from app.cli.client.errors import ClientError, ProblemError
 from app.cli.client.store import Store
 from app.cli.client.transport import OPERATION_SECONDS, READ_SECONDS, Transport
 
@@ -92,6 +92,14 @@ class Api:
                 name = value
             elif field == "data":
                 yield name, json.loads(value)
+
+    def agent_works(self) -> bool:
+        """Return whether the service says that an agent is at work; also where it says nothing."""
+        try:
+            checks = self._transport.readiness().get("checks", {})
+        except ClientError:
+            return True
+        return checks.get("agent", {}).get("status") in (None, "up")
 
     def _send(self, method: str, path: str, **details: Any) -> Any:
         token = self.bearer.token()

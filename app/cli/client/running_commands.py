@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from app.cli.client.api import Api
 
 PULLS = ("missing", "always", "never")
+_DONE = {"start": "running", "stop": "stopped", "pause": "paused", "unpause": "running"}
+_NOBODY_PULLS = (
+    "No agent is at work at the service: nobody is there to pull the image. Whoever runs it starts "
+    "`vibebox agent`; this waits meanwhile, and Ctrl-C ends the waiting."
+)
 
 
 @click.command()
@@ -24,7 +29,11 @@ def start(api: "Api", environment: str, pull: str | None, as_json: bool) -> None
 
     Where its image is pulled first, its progress is shown. Ctrl-C ends the waiting, not the start.
     """
-    report(started(api, naming.find(api, environment), pull), as_json)
+    found = naming.find(api, environment)
+    if found["status"] == _DONE["start"]:
+        report(found, as_json, f"{found['name']} is running already.")
+    else:
+        report(started(api, found, pull), as_json)
 
 
 def started(api: "Api", environment: dict[str, Any], pull: str | None) -> dict[str, Any]:
@@ -38,6 +47,8 @@ def started(api: "Api", environment: dict[str, Any], pull: str | None) -> dict[s
     path = one(environment["id"])
     after: dict[str, Any] = api.post(f"{path}/start", {"pull": pull} if pull else None)
     if after["status"] == "starting":
+        if not api.agent_works():
+            output.note(_NOBODY_PULLS)
         after = watched(api, after)
     name, status = after["name"], after["status"]
     if status == "error":
@@ -69,6 +80,9 @@ def _act(api: "Api", wanted: str, action: str, as_json: bool) -> None:
     from app.cli.client.api import one
 
     found = naming.find(api, wanted)
+    if found["status"] == _DONE.get(action):
+        report(found, as_json, f"{found['name']} is {found['status']} already.")
+        return
     report(api.post(f"{one(found['id'])}/{action}"), as_json)
 
 

@@ -66,6 +66,22 @@ class Transport:
                 return None
             return self._parsed(response)
 
+    def readiness(self) -> dict[str, Any]:
+        """Return what the service says of its readiness, be it ready or not.
+
+        Raises: AwayError, UnreachableError.
+        """
+        try:
+            with self._session.get(
+                f"{self.url}/health/ready",
+                auth=_Bearer(None),
+                timeout=CONNECT_SECONDS,
+                allow_redirects=False,
+            ) as response:
+                return dict(self._parsed(response))
+        except requests.RequestException as error:
+            raise self._translated(error, CONNECT_SECONDS) from error
+
     def lines(self, path: str, *, token: str | None, seconds: float) -> Iterator[str]:
         """Read a stream line by line; `seconds` is the longest silence. Raises: as `send`."""
         with self._request("GET", path, token, None, None, seconds, stream=True) as response:
