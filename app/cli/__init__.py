@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from app._version import __version__
-from app.cli import client
+from app.cli import client, screen
 from app.cli.client.errors import INTERRUPTED
 from app.cli.documents import renewed
 from app.cli.migrations import downgrade, migrate
@@ -45,12 +45,14 @@ class _Commands(click.Group):
         return [("Use VibeBox", using), ("Run VibeBox", running)]
 
     def invoke(self, ctx: click.Context) -> object:
+        screen.guard()
         try:
             return super().invoke(ctx)
         except SettingsError as error:
-            click.echo("\n  ".join(["Settings are not valid:", *error.mistakes]), err=True)
+            mistakes = map(screen.lines, error.mistakes)
+            click.echo("\n  ".join(["Settings are not valid:", *mistakes]), err=True)
         except VibeBoxError as error:
-            click.echo(f"{error.title}: {error}", err=True)
+            click.echo(screen.lines(f"{error.title}: {error}"), err=True)
         except (KeyboardInterrupt, click.Abort):
             if sys.stderr.isatty():
                 click.echo(err=True)  # ends the line on which the terminal showed ^C
