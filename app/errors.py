@@ -791,6 +791,29 @@ class ImagePullError(EngineError):
         super().__init__(unanswered if silent else missing)
 
 
+class PullCutError(EngineError):
+    """A pull was ended by us."""
+
+    status = 409
+    slug = "pull-cut"
+    title = "The pull was ended"
+    default_detail = "The pull was ended before the image was there."
+
+
+class RegistryTooSlowError(VibeBoxError):
+    """A registry sends next to nothing, and keeps others from pulling."""
+
+    status = 422
+    slug = "registry-too-slow"
+    title = "The registry is too slow"
+
+    def __init__(self, image: str) -> None:
+        super().__init__(
+            f"The registry of {image!r} sent next to nothing for a minute while others waited to "
+            "pull; try again later, or take the image from another registry."
+        )
+
+
 class PortTakenError(EngineError):
     """A host port that the container wants to publish is in use."""
 

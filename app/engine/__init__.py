@@ -4,6 +4,7 @@ Use `Engine` in annotations and `DockerEngine` where the app is wired; everythin
 package is its own business.
 """
 
+from app.engine.cutting import Cut
 from app.engine.docker_engine import DockerEngine
 from app.engine.types import OPERATIONS, Engine, Operation, Stream, TerminalStream, operation
 from app.engine.values import (
@@ -35,6 +36,7 @@ __all__ = [
     "ContainerState",
     "ContainerStats",
     "ContainerSummary",
+    "Cut",
     "DockerEngine",
     "Engine",
     "ExecResult",

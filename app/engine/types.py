@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType, TracebackType
 from typing import Literal, ParamSpec, Protocol, Self, TypeVar
 
+from app.engine.cutting import Cut
 from app.engine.values import (
     ContainerEvent,
     ContainerSpec,
@@ -146,11 +147,17 @@ class Engine(Protocol):
         """
 
     @operation("pull")
-    def pull(self, image: str, progress: Callable[[PullProgress], None] | None = None) -> None:
+    def pull(
+        self,
+        image: str,
+        progress: Callable[[PullProgress], None] | None = None,
+        cut: Cut | None = None,
+    ) -> None:
         """Fetch the image from its registry; `progress` hears of each step, in this thread.
 
-        What `progress` raises ends the pull and is passed on. A pull that times out goes on in
-        the engine for a while. Raises: ImagePullError when there is no such image for us.
+        What `progress` raises ends the pull and is passed on; `cut` ends it from another thread,
+        also while nothing happens. Raises: ImagePullError when there is no such image for us,
+        PullCutError.
         """
 
     @operation("start")

@@ -165,6 +165,12 @@ class Lookout:
             self._change.notify()
         return view
 
+    def hurry(self) -> None:
+        """Have the next look made at once."""
+        with self._change:
+            self._news = True
+            self._change.notify()
+
     def leave(self, view: View[Any]) -> None:
         """Watch no more; call it once for each view."""
         with self._change:
