@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from tests.services.docker_engine import DockerEngine
-from tests.services.programs import Program, free_port, tail, wait_until
+from tests.services.programs import Program, free_port, tail
 from tests.services.web import ROOT
 
 pytestmark = pytest.mark.end_to_end
@@ -107,9 +107,7 @@ def _checks(url: str) -> set[str]:
 def test_readme_is_typed_as_it_stands(tmp_path: Path, vibebox: dict[str, str]) -> None:
     tour = list(steps())
     url = vibebox["VIBEBOX_URL"]
-    script = "".join(
-        f"echo '{MARK}'\n{step.command.replace(ADDRESS, url)}\n" for step in tour
-    )
+    script = "".join(f"echo '{MARK}'\n{step.command.replace(ADDRESS, url)}\n" for step in tour)
     ran = subprocess.run(
         ["bash", "-c", script],
         env=vibebox,
