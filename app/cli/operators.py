@@ -2,6 +2,7 @@
 
 import click
 
+from app.cli import screen
 from app.cli.database import database
 
 
@@ -31,7 +32,7 @@ def list_() -> None:
 
     with database() as opened:
         for email in rules.operators(opened):
-            click.echo(email)
+            click.echo(screen.line(email))
 
 
 def _set(email: str, *, operator: bool) -> None:
