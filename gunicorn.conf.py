@@ -110,7 +110,7 @@ def _check_schema():
     try:
         schema.check(database)
     except StorageUnavailableError as error:
-        _log.warning("database not reachable at start", extra={"why": str(error.__cause__)})
+        _log.warning("database not reachable at start", extra={"why": error.reason})
     finally:
         database.dispose()
 

@@ -73,14 +73,15 @@ def _place() -> str:
 def _await_schema(database: Database, stopping: threading.Event) -> bool:
     """Wait for the database. Raises: SchemaRevisionError. Returns: False where told to stop."""
     pause = _FIRST_PAUSE
+    told = None
     while not stopping.is_set():
         try:
             schema.check(database)
             return True
         except StorageUnavailableError as error:
-            if pause == _FIRST_PAUSE:
-                why = str(error.__cause__ or error)
-                _log.warning("database not reachable at start", extra={"why": why})
+            if error.reason != told:
+                told = error.reason
+                _log.warning("database not reachable at start", extra={"why": told})
         stopping.wait(pause)
         pause = min(2 * pause, _LONGEST_PAUSE)
     return False

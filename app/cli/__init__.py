@@ -13,7 +13,7 @@ from app.cli.client.errors import INTERRUPTED
 from app.cli.documents import renewed
 from app.cli.operators import operators
 from app.cli.secrets import secrets
-from app.errors import SettingsError, VibeBoxError
+from app.errors import SettingsError, StorageError, VibeBoxError
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -49,7 +49,8 @@ class _Commands(click.Group):
         except SettingsError as error:
             click.echo("\n  ".join(["Settings are not valid:", *error.mistakes]), err=True)
         except VibeBoxError as error:
-            click.echo(f"{error.title}: {error}", err=True)
+            told = error.reason if isinstance(error, StorageError) else error
+            click.echo(f"{error.title}: {told}", err=True)
         except (KeyboardInterrupt, click.Abort):
             if sys.stderr.isatty():
                 click.echo(err=True)  # ends the line on which the terminal showed ^C

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from app import signals
 from app.deadline import Run, SingleFlight
+from app.errors import StorageError
 
 _log = logging.getLogger(__name__)
 
@@ -47,9 +48,7 @@ class Check:
         try:
             run.result(self._deadline)
         except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
-            if error.__cause__ is not None:
-                reason += f" ({error.__cause__})"
+            reason = _reason(error)
         # A run that hangs is told as what it was waited for, not as the hours that it may last.
         seconds = min(run.seconds, self._deadline)
         if self._is_news(run):
@@ -79,6 +78,14 @@ class Check:
             _log.warning("health check failed", extra={"check": self.name, "why": reason})
         elif reason is None and previous is not None:
             _log.info("health check passes again", extra={"check": self.name})
+
+
+def _reason(error: Exception) -> str:
+    """Return for the log what went wrong: of a database the next step, else the driver's words."""
+    if isinstance(error, StorageError) and error.for_operator:
+        return f"{type(error).__name__}: {error.for_operator}"
+    cause = f" ({error.__cause__})" if error.__cause__ is not None else ""
+    return f"{type(error).__name__}: {error}{cause}"
 
 
 class Checks:

@@ -28,7 +28,14 @@ from app.storage.models.environments import (
 )
 from app.storage.models.extensions import Extension, ExtensionPackage, ExtensionState
 from app.storage.models.logs import LogCursor, LogEntry, LogStream, LogUsage
-from app.storage.models.service import AuditEntry, EventCount, Installation, Lease, Process
+from app.storage.models.service import (
+    AuditEntry,
+    EventCount,
+    Installation,
+    Lease,
+    Process,
+    WriteProof,
+)
 from app.storage.models.sessions import (
     EnvironmentSession,
     SessionStatus,
@@ -71,6 +78,7 @@ __all__ = [
     "TeamRole",
     "TokenKind",
     "User",
+    "WriteProof",
     "new_id",
     "utc_now",
 ]
