@@ -81,6 +81,7 @@ def on_starting(server):
 
     server.started = time.monotonic()
     try:
+        _refuse_taken_address(server)
         _check_schema()
         # On a binary upgrade (USR2) the old server lives in the directory; it is left as it is.
         live = prepare(_directory)
@@ -90,6 +91,17 @@ def on_starting(server):
         sys.exit(REFUSED)
     _import_application()
     _log.info("starting", extra={"metrics_directory": str(_directory), "live_members": live})
+
+
+def _refuse_taken_address(server):
+    """Say in a sentence what gunicorn tries again for five seconds, in ten lines."""
+    from app.listening import refuse_taken
+
+    if server.master_pid or "LISTEN_FDS" in os.environ or server.cfg.reuse_port:
+        return
+    for address in server.cfg.address:
+        if isinstance(address, tuple):  # else the path of a socket, or a descriptor
+            refuse_taken(*address)
 
 
 def _import_application():

@@ -3,24 +3,27 @@
 Who holds an environment in passage (starting, stopping) is recorded with it. A process that is not
 seen for `STALE` seconds is dead, or cut off from the database, which comes to the same: its end of
 the passage will change nothing (see `app.environments.transitions`), and the agent heals it.
-It works across hosts, whose clocks must agree to a few seconds.
+The clock is the database's: those of the hosts may differ.
 """
 
 import logging
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import count
 
-from sqlalchemy import ScalarSelect, delete, select, update
+from sqlalchemy import ColumnElement, ScalarSelect, delete, select, update
 from sqlalchemy.orm import Session
 
+from app.cautious_clock import CautiousClock
 from app.errors import StorageError
-from app.storage import Database, Process, insert_missing, new_id, utc_now
+from app.storage import Database, Process, db_now, insert_missing, new_id, now
 
 # Shorter costs more writes; longer leaves what a killed process held unhealed for longer.
 STALE = timedelta(seconds=20)
 _INTERVAL_SECONDS = 5.0
-_FORGET = timedelta(days=1)
+# Every so many times it is also kept what the clock shows, for who may know no better one.
+_CLOCK_EVERY = 12
 _log = logging.getLogger(__name__)
 
 
@@ -34,6 +37,7 @@ class Presence:
         self.id = new_id()
         self.on_seen: list[Callable[[], None]] = []
         self._database = database
+        self._clock = CautiousClock(database)
         self._place = place
         self._known = False
         self._stopped = threading.Event()
@@ -63,11 +67,13 @@ class Presence:
         return self.id
 
     def _run(self) -> None:
-        while True:
+        for turn in count():
             try:
                 with self._database.writing() as session:
                     self._see(session)
                 self._known = True
+                if turn % _CLOCK_EVERY == 0:
+                    self._clock.now()
                 for call in self.on_seen:
                     call()
             except StorageError:
@@ -79,15 +85,22 @@ class Presence:
                 return
 
     def _see(self, session: Session) -> None:
-        now = utc_now()
-        seen = update(Process).where(Process.id == self.id).values(seen_at=now)
+        seen = update(Process).where(Process.id == self.id).values(seen_at=db_now())
         if session.execute(seen.returning(Process.id)).first() is None:
             # A request that begins the first passage may do so at the same moment.
-            row = {"id": self.id, "place": self._place, "started_at": now, "seen_at": now}
+            moment = now(session)
+            row = {"id": self.id, "place": self._place, "started_at": moment, "seen_at": moment}
             insert_missing(session, Process, [row])
-            session.execute(delete(Process).where(Process.seen_at < now - _FORGET))
+
+
+def is_alive() -> ColumnElement[bool]:
+    """Return the condition that a process lives: seen of late, and not at a time yet to come.
+
+    Where the clock was set back, those who live tell so again within seconds.
+    """
+    return (Process.seen_at > db_now(-STALE)) & (Process.seen_at <= db_now(STALE))
 
 
 def living() -> ScalarSelect[str]:
     """Return the ids of the processes that live, for use in a query."""
-    return select(Process.id).where(Process.seen_at > utc_now() - STALE).scalar_subquery()
+    return select(Process.id).where(is_alive()).scalar_subquery()

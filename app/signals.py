@@ -29,11 +29,6 @@ environment_started = _signals.signal(
     "it was accepted.",
 )
 
-drift_seen = _signals.signal(
-    "drift-seen",
-    doc="The agent compared records with Docker: environments (int) that differ.",
-)
-
 websockets_offered = _signals.signal(
     "websockets-offered",
     doc="A process began to take WebSockets: number (int) that it would hold at once.",

@@ -2,7 +2,8 @@
 
 import threading
 
-from app import signals
+from app.agent.reports import Reports
+from app.storage import Report
 
 
 class Drift:
@@ -11,22 +12,34 @@ class Drift:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._differing: set[str] = set()
+        self._reported: int | None = None
 
     def note(self, environment_id: str, differs: bool) -> None:
-        """Note what a comparison found; told at once where it is news."""
+        """Note what a comparison found."""
         with self._lock:
-            before = len(self._differing)
             if differs:
                 self._differing.add(environment_id)
             else:
                 self._differing.discard(environment_id)
-            if len(self._differing) != before:
-                self._tell()
 
-    def tell(self) -> None:
-        """Tell the number again, also where it did not change: another agent may have told."""
+    @property
+    def number(self) -> int:
+        """How many differ now."""
         with self._lock:
-            self._tell()
+            return len(self._differing)
 
-    def _tell(self) -> None:
-        signals.emit(signals.drift_seen, environments=len(self._differing))
+    def report_sweep(self, reports: Reports, compared: int) -> None:
+        """Report that all records were compared. Raises: as `Reports.write`."""
+        number = self.number
+        reports.write({Report.SWEEP: compared, Report.DRIFT: number})
+        self._reported = number
+
+    def report_news(self, reports: Reports) -> None:
+        """Report the number where it has changed; before a term's first sweep nothing is known.
+
+        Raises: as `Reports.write`.
+        """
+        number = self.number
+        if self._reported is not None and number != self._reported:
+            reports.write({Report.DRIFT: number})
+            self._reported = number

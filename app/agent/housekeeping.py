@@ -8,12 +8,14 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from app.agent.leadership import Term
 from app.alerts.service import KEPT as _ALERTS_KEPT
+from app.cautious_clock import CautiousClock
 from app.environments.service import Environments
 from app.errors import EnvironmentConflictError, EnvironmentNotFoundError
 from app.storage import (
     Alert,
     AuditEntry,
     Base,
+    ClockReading,
     ContainerExit,
     Database,
     Environment,
@@ -21,7 +23,6 @@ from app.storage import (
     ImagePull,
     Process,
     SocketTicket,
-    utc_now,
 )
 
 # Small enough that nobody waits for the rows, or on SQLite for the one write lock.
@@ -30,6 +31,7 @@ _EXITS_KEPT = timedelta(days=7)
 _PULLS_KEPT = timedelta(days=1)
 _PROCESSES_KEPT = timedelta(days=1)
 _SESSIONS_KEPT = timedelta(days=7)
+_READINGS_KEPT = timedelta(days=2)
 _log = logging.getLogger(__name__)
 
 
@@ -37,30 +39,37 @@ class Housekeeping:
     """The leader's chores. Each may raise StorageError, EngineError and LeadershipLostError."""
 
     def __init__(
-        self, database: Database, environments: Environments, term: Term, audit_days: float
+        self,
+        database: Database,
+        environments: Environments,
+        term: Term,
+        clock: CautiousClock,
+        audit_days: float,
     ) -> None:
         self._database = database
+        self._clock = clock
         self._environments = environments
         self._term = term
         self._audit_kept = timedelta(days=audit_days)
 
     def end_expired(self) -> None:
         """Delete the environments whose time is over, each with its container and volume."""
-        query = select(Environment.id).where(Environment.expires_at <= utc_now()).limit(_BATCH)
+        now = self._clock.now()
+        query = select(Environment.id).where(Environment.expires_at <= now).limit(_BATCH)
         with self._database.reading() as session:
             expired = list(session.scalars(query))
         for environment_id in expired:
             if self._term.over.is_set():
                 return
             try:
-                self._environments.expire(environment_id)
+                self._environments.expire(environment_id, now)
             except (EnvironmentConflictError, EnvironmentNotFoundError):
                 continue  # somebody is changing it, or was quicker to delete it
             _log.info("expired environment deleted", extra={"environment": environment_id})
 
     def delete_old(self) -> None:
         """Delete the rows that nobody needs any more."""
-        now = utc_now()
+        now = self._clock.now()
         current = exists().where(
             Environment.container_id == ContainerExit.container_id,
             Environment.run_started == ContainerExit.run_started,
@@ -79,6 +88,9 @@ class Housekeeping:
         self._delete(SocketTicket, SocketTicket.id, SocketTicket.expires_at < now)
         self._delete(Alert, Alert.id, Alert.ends_at < now - _ALERTS_KEPT)
         self._delete(Process, Process.id, Process.seen_at < now - _PROCESSES_KEPT)
+        self._delete(
+            ClockReading, ClockReading.boot_id, ClockReading.seen_at < now - _READINGS_KEPT
+        )
 
     def _delete(
         self,

@@ -13,15 +13,16 @@ from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
-from app.agent.leases import TTL, Held, LeadershipLostError, Leases, fence
+from app.agent.leases import Held, LeadershipLostError, Leases, fence, is_held
 from app.errors import StorageError
+from app.lease import TTL
 from app.storage import deadline
 
 _RENEW_SECONDS = 2.0
 _CONTEND_SECONDS = 0.5
 # A database that hangs must not keep us from noticing that the lease runs out.
 _DATABASE_SECONDS = 3.0
-# Clocks of two hosts may differ by about as much.
+# Our clock and that of the database may run apart by about as much, within one lease.
 _MARGIN_SECONDS = 1.0
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -45,6 +46,14 @@ class Term:
         if self.over.is_set():
             raise LeadershipLostError
         fence(session, self.held)
+
+    def confirm(self, session: Session) -> None:
+        """Do as `fence` but for the commit: somebody else may win the lead before that.
+
+        For what the next leader writes anew anyway. Raises: LeadershipLostError.
+        """
+        if self.over.is_set() or not is_held(session, self.held):
+            raise LeadershipLostError
 
     def end(self) -> None:
         """Give the lead up. The next term begins by making up what this one may have left."""

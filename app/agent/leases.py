@@ -5,18 +5,14 @@ the same transaction: it locks the row, so that nobody who was replaced can comm
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
-from sqlalchemy import select, text, update
+from sqlalchemy import ColumnElement, select, text, update
 from sqlalchemy.orm import Session
 
 from app.errors import VibeBoxError
-from app.storage import Database, Lease, insert_missing, utc_now
-
-NAME = "agent"
-TTL = timedelta(seconds=8)
-"""How long a leader that says nothing still leads. Longer: one that died is replaced later;
-shorter: a busy machine changes leaders."""
+from app.lease import NAME, TTL, holds
+from app.storage import Database, Lease, db_now, insert_missing
 
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 # A leader that is frozen in a fenced transaction must not hold the row, and so the lead, for long.
@@ -48,27 +44,26 @@ class Leases:
 
     def win(self) -> Held | None:
         """Take the lease if nobody holds it now."""
-        now = utc_now()
         with self._database.writing() as session:
             _bound(session)
             _ensure_row(session)
             epoch = session.scalar(
                 update(Lease)
-                .where(Lease.name == NAME, Lease.expires_at <= now)
-                .values(holder=self._holder, epoch=Lease.epoch + 1, expires_at=now + TTL)
+                .where(Lease.name == NAME, ~holds())
+                .values(holder=self._holder, epoch=Lease.epoch + 1, expires_at=db_now(TTL))
                 .returning(Lease.epoch)
             )
         return None if epoch is None else Held(self._holder, epoch)
 
     def renew(self, held: Held) -> bool:
         """Hold the lease for longer; False where somebody else has it."""
-        return self._move(held, utc_now() + TTL)
+        return self._move(held, db_now(TTL))
 
     def release(self, held: Held) -> None:
         """Let the next one have it at once."""
         self._move(held, _NEVER)
 
-    def _move(self, held: Held, expires_at: datetime) -> bool:
+    def _move(self, held: Held, expires_at: ColumnElement[datetime] | datetime) -> bool:
         with self._database.writing() as session:
             _bound(session)
             moved = session.scalar(
@@ -83,18 +78,15 @@ class Leases:
 def fence(session: Session, held: Held) -> None:
     """Let the transaction commit only if the lease is still held. Raises: LeadershipLostError."""
     _bound(session)
-    lease = session.scalar(
-        select(Lease)
-        .where(Lease.name == NAME)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
-    if (
-        lease is None
-        or (lease.holder, lease.epoch) != (held.holder, held.epoch)
-        or lease.expires_at <= utc_now()
-    ):
+    if not is_held(session, held, lock=True):
         raise LeadershipLostError
+
+
+def is_held(session: Session, held: Held, *, lock: bool = False) -> bool:
+    """Tell whether the lease is held; with `lock` until the transaction ends."""
+    lease = select(Lease.holder, Lease.epoch, holds()).where(Lease.name == NAME)
+    found = session.execute(lease.with_for_update() if lock else lease).one_or_none()
+    return found is not None and tuple(found) == (held.holder, held.epoch, True)
 
 
 def _bound(session: Session) -> None:

@@ -16,13 +16,14 @@ from app.agent.leadership import Leadership
 from app.agent.leading import Leader
 from app.agent.leases import Leases
 from app.agent.wiring import Parts
+from app.cautious_clock import CautiousClock
 from app.environments.facts import Facts
 from app.environments.installation import InstallationId
 from app.errors import StorageUnavailableError
-from app.processes import STALE, Presence
+from app.processes import Presence, is_alive
 from app.resources import open_database, open_engine
 from app.settings import Settings
-from app.storage import Database, Process, schema, utc_now
+from app.storage import Database, Process, schema
 from app.telemetry.engine_calls import measured
 from app.telemetry.instruments import measure_process
 from app.telemetry.runtime import Runtime
@@ -61,7 +62,7 @@ def run(settings: Settings) -> None:
 
 def renewed_lately(database: Database) -> bool:
     """Tell whether an agent of this host is at work. Raises: StorageUnavailableError."""
-    recent = exists().where(Process.place == _place(), Process.seen_at > utc_now() - STALE)
+    recent = exists().where(Process.place == _place(), is_alive())
     with database.reading() as session:
         return bool(session.scalar(select(recent)))
 
@@ -99,6 +100,7 @@ def _serve(settings: Settings, database: Database, stopping: threading.Event) ->
             environments=environments.build(settings, database, engine, presence),
             instance=InstallationId(database),
             facts=Facts(),
+            clock=CautiousClock(database),
         )
     )
     leadership = Leadership(Leases(database, presence.id), leader.begin, leader.end)

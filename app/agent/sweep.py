@@ -15,6 +15,7 @@ from sqlalchemy import select
 from app.agent.dirty import Dirty
 from app.agent.drift import Drift
 from app.agent.leadership import Term
+from app.agent.reports import Reports
 from app.engine import ContainerSummary, Engine
 from app.environments.containers import name_for
 from app.environments.transitions import PASSAGES, abandoned
@@ -52,6 +53,7 @@ class Sweep:
         engine: Engine,
         dirty: Dirty,
         drift: Drift,
+        reports: Reports,
         term: Term,
         *,
         instance: Callable[[], str],
@@ -61,6 +63,7 @@ class Sweep:
         self._engine = engine
         self._dirty = dirty
         self._drift = drift
+        self._reports = reports
         self._term = term
         self._instance = instance
         self._follow = follow
@@ -106,7 +109,7 @@ class Sweep:
         for row in rows.values():
             found = _container_of(row, by_environment[row.id])
             self._compare(row, found, closely)
-        self._drift.tell()
+        self._drift.report_sweep(self._reports, len(rows))
         self._remove_orphans(mine, rows)
         self._remove_volumes(rows)
 

@@ -9,8 +9,10 @@ from app.agent.events import EventFollower
 from app.agent.housekeeping import Housekeeping
 from app.agent.leadership import Term
 from app.agent.reconciling import Reconciler
+from app.agent.reports import Reports
 from app.agent.sweep import Sweep
 from app.agent.tasks import Task
+from app.cautious_clock import CautiousClock
 from app.counts import Counts
 from app.engine import Engine
 from app.environments import build_pulls
@@ -28,6 +30,7 @@ from app.storage import Database
 _ABANDONED_SECONDS = 5.0
 _EXPIRED_SECONDS = 5.0
 _COUNTING_SECONDS = 0.5
+_DRIFT_SECONDS = 0.5
 _PULLS_SECONDS = 0.5
 _OLD_SECONDS = 300.0
 _LOG_RETENTION_SECONDS = 60.0
@@ -47,6 +50,7 @@ class Parts:
     environments: Environments
     instance: InstallationId
     facts: Facts
+    clock: CautiousClock
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ def pull_tasks(parts: Parts, term: Term) -> list[Task]:
 def new_work(parts: Parts, term: Term, counts: Counts) -> Work:
     """Return the work of a term; nothing of it runs yet."""
     database, engine = parts.database, parts.engine
-    dirty, drift = Dirty(), Drift()
+    dirty, drift, reports = Dirty(), Drift(), Reports(database, term)
     logs = new_logs(parts, term, counts)
     truth = Truth(
         database,
@@ -94,7 +98,16 @@ def new_work(parts: Parts, term: Term, counts: Counts) -> Work:
         guard=term.fence,
         on_drift=drift.note,
     )
-    sweep = Sweep(database, engine, dirty, drift, term, instance=parts.instance, follow=logs.follow)
+    sweep = Sweep(
+        database,
+        engine,
+        dirty,
+        drift,
+        reports,
+        term,
+        instance=parts.instance,
+        follow=logs.follow,
+    )
     follower = EventFollower(
         engine,
         parts.facts,
@@ -110,18 +123,26 @@ def new_work(parts: Parts, term: Term, counts: Counts) -> Work:
         follower=follower,
         sweep=sweep,
         logs=logs,
-        tasks=_tasks(parts, term, counts, sweep),
+        tasks=[
+            *_tasks(parts, term, counts, sweep),
+            Task("drift", _DRIFT_SECONDS, lambda: drift.report_news(reports)),
+        ],
     )
 
 
 def _tasks(parts: Parts, term: Term, counts: Counts, sweep: Sweep) -> list[Task]:
     settings = parts.settings
-    chores = Housekeeping(parts.database, parts.environments, term, settings.audit_retention_days)
-    retention = LogRetention(parts.database, settings.log_retention_days, settings.log_limit_mb)
+    clock = parts.clock
+    chores = Housekeeping(
+        parts.database, parts.environments, term, clock, settings.audit_retention_days
+    )
+    retention = LogRetention(
+        parts.database, clock, settings.log_retention_days, settings.log_limit_mb
+    )
     exits = ExitCounter(parts.database, counts, term)
     server = build_server(settings)
     sessions = SessionTruth(
-        parts.database, parts.engine, settings.session_idle_timeout, term.fence, server
+        parts.database, parts.engine, clock, settings.session_idle_timeout, term.fence, server
     )
     on_start = SessionsOnStart(parts.database, parts.engine, server, term.fence)
     extensions = build_installer(settings, parts.database, parts.engine, counts, term)

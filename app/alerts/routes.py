@@ -20,6 +20,8 @@ from app.errors import (
 )
 from app.openapi import BEARER, Answer, body_problems, problems
 
+MAX_NOTIFICATION_BYTES = 8 * 1024 * 1024
+"""More than other bodies: it holds whatever fires, and what is refused is not sent again."""
 _WEBHOOK: list[dict[str, list[Any]]] = [{"alertmanager": []}]
 
 api = APIBlueprint(
@@ -34,6 +36,7 @@ api = APIBlueprint(
 def _guard() -> None:
     if request.endpoint == "alerts.receive":
         _authenticate_alertmanager()
+        request.max_content_length = MAX_NOTIFICATION_BYTES
     else:
         authenticate()
 
@@ -50,7 +53,8 @@ def _guard() -> None:
     },
 )
 def receive(body: Webhook) -> Answer:
-    receipt = components().alerts.receive([alert.notice() for alert in body.alerts])
+    notices = [alert.notice() for alert in body.alerts]
+    receipt = components().alerts.receive(notices, body.truncated)
     return jsonify(ReceiptView.model_validate(receipt).model_dump())
 
 

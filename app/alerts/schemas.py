@@ -4,14 +4,15 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.alerts.service import Notice
 from app.fields import NO_NUL, Moment
 from app.paging import PageQuery
-from app.storage import utc_now
 
-_ONCE = 1000
+ONCE = 1000
+"""How many alerts of one notification are taken in; the rest is counted as truncated."""
+_SEVEREST = ("critical", "warning")
 _Pairs = dict[str, str]
 
 
@@ -49,19 +50,56 @@ class WebhookAlert(BaseModel):
 
 
 class Webhook(BaseModel):
-    """A notification of Alertmanager; what else it holds is not looked at."""
+    """A notification of Alertmanager; what else it holds is not looked at.
+
+    It may hold any number of alerts: Alertmanager does not try again what is refused as a whole.
+    """
+
+    model_config = ConfigDict(populate_by_name=True)
 
     version: Literal["4"]
-    alerts: list[WebhookAlert] = Field(max_length=_ONCE)
+    alerts: list[WebhookAlert]
+    truncated: int = Field(
+        default=0,
+        ge=0,
+        alias="truncatedAlerts",
+        description="How many Alertmanager left out (its `max_alerts`).",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bounded(cls, told: Any) -> Any:
+        """Keep the ONCE that matter most, before any of them is looked at more closely."""
+        alerts = told.get("alerts") if isinstance(told, dict) else None
+        if not isinstance(alerts, list) or len(alerts) <= ONCE:
+            return told
+        left_out = told.get("truncatedAlerts", 0)
+        if isinstance(left_out, int):
+            left_out += len(alerts) - ONCE
+        return {**told, "alerts": sorted(alerts, key=_rank)[:ONCE], "truncatedAlerts": left_out}
+
+
+def _rank(alert: Any) -> int:
+    """Return 0 for what fires and is critical, more for what matters less."""
+    if not isinstance(alert, dict) or alert.get("status") != "firing":
+        return len(_SEVEREST) + 1
+    labels = alert.get("labels")
+    severity = labels.get("severity") if isinstance(labels, dict) else None
+    return _SEVEREST.index(severity) if severity in _SEVEREST else len(_SEVEREST)
 
 
 class ReceiptView(BaseModel):
-    """What became of a notification; dropped: there is no room for more alerts."""
+    """What became of a notification.
+
+    dropped: there is no room for more alerts; truncated: left out of the notification, by
+    Alertmanager or because it held too many.
+    """
 
     model_config = ConfigDict(from_attributes=True)
 
     received: int
     dropped: int
+    truncated: int
 
 
 class AlertQuery(PageQuery):
@@ -91,8 +129,8 @@ class AlertView(BaseModel):
 
     @classmethod
     def of(cls, alert: Any) -> "AlertView":
-        """Return the view of a stored alert."""
-        firing = alert.ends_at > utc_now()
+        """Return the view of an alert that the service gave."""
+        firing = alert.firing
         return cls(
             name=alert.labels.get("alertname", ""),
             severity=alert.labels.get("severity", ""),

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, delete, func, select, true
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, with_expression
 
 from app.authorization import Action, Identity, may_in
 from app.paging import Page
-from app.storage import Alert, Database, new_id, put_rows, utc_now
+from app.storage import Alert, Database, db_now, new_id, now, put_rows
 
 KEPT = timedelta(days=1)
 """How long an alert that is over stays to be looked at."""
@@ -24,6 +24,8 @@ MAX_ALERTS = 2000
 MAX_PAIRS, MAX_NAME, MAX_VALUE, MAX_URL = 64, 128, 2048, 2048
 _SHOWN = 50  # in the console
 _LOOKED_AT = ("labels", "annotations", "generator_url", "ends_at", "resolved", "heard_at")
+_FIRING: ColumnElement[bool] = Alert.ends_at > db_now()
+_WITH_FIRING = with_expression(Alert.firing, _FIRING)
 _log = logging.getLogger(__name__)
 
 
@@ -42,10 +44,11 @@ class Notice:
 
 @dataclass(frozen=True)
 class Receipt:
-    """How many alerts were taken in, and how many there was no room for."""
+    """How many alerts were taken in, there was no room for, and were left out beforehand."""
 
     received: int
     dropped: int
+    truncated: int
 
 
 class Alerts:
@@ -55,25 +58,28 @@ class Alerts:
         self._database = database
         self._expire = timedelta(seconds=expire)
 
-    def receive(self, notices: Sequence[Notice]) -> Receipt:
+    def receive(self, notices: Sequence[Notice], truncated: int = 0) -> Receipt:
         """Take in a notification; the same one again changes nothing but when it was heard.
 
+        `truncated` is how many further alerts it did not tell of.
         Raises: StorageUnavailableError.
         """
-        now = utc_now()
         # In one order, so that two notifications at once do not wait for each other.
         keyed = {(notice.fingerprint, notice.starts_at): notice for notice in notices}
-        rows = [self._row(keyed[key], now) for key in sorted(keyed)]
         with self._database.writing() as session:
-            session.execute(delete(Alert).where(Alert.ends_at < now - KEPT))
+            moment = now(session)
+            rows = [self._row(keyed[key], moment) for key in sorted(keyed)]
+            session.execute(delete(Alert).where(Alert.ends_at < moment - KEPT))
             kept = _with_room(session, rows)
             put_rows(session, Alert, kept, key=("fingerprint", "starts_at"), changed=_LOOKED_AT)
         dropped = len(rows) - len(kept)
         if dropped:
             _log.warning("alerts dropped", extra={"dropped": dropped, "kept": MAX_ALERTS})
+        if truncated:
+            _log.warning("alerts truncated", extra={"truncated": truncated, "taken": len(notices)})
         firing = sum(notice.firing for notice in notices)
         _log.info("alerts received", extra={"firing": firing, "resolved": len(notices) - firing})
-        return Receipt(len(kept), dropped)
+        return Receipt(len(kept), dropped, truncated)
 
     def list(self, identity: Identity, *, ended: bool, limit: int, offset: int) -> Page[Alert]:
         """Return what fires, newest first; with `ended`, also what did in the past day.
@@ -81,11 +87,15 @@ class Alerts:
         Raises: PermissionDeniedError.
         """
         may_in(identity, Action.ALERT_READ)
-        now = utc_now()
-        wanted: ColumnElement[bool] = true() if ended else Alert.ends_at > now
+        wanted: ColumnElement[bool] = true() if ended else _FIRING
         with self._database.reading() as session:
             total = session.scalar(select(func.count()).select_from(Alert).where(wanted)) or 0
-            query = select(Alert).where(wanted).order_by(Alert.starts_at.desc(), Alert.id)
+            query = (
+                select(Alert)
+                .options(_WITH_FIRING)
+                .where(wanted)
+                .order_by(Alert.starts_at.desc(), Alert.id)
+            )
             return Page(list(session.scalars(query.limit(limit).offset(offset))), total)
 
     def firing(self) -> Sequence[Alert]:
@@ -93,25 +103,25 @@ class Alerts:
 
         Raises: StorageUnavailableError.
         """
-        query = select(Alert).where(Alert.ends_at > utc_now()).order_by(Alert.starts_at.desc())
+        query = select(Alert).options(_WITH_FIRING).where(_FIRING).order_by(Alert.starts_at.desc())
         with self._database.reading() as session:
             return list(session.scalars(query.limit(_SHOWN)))
 
-    def _row(self, notice: Notice, now: datetime) -> dict[str, object]:
+    def _row(self, notice: Notice, moment: datetime) -> dict[str, object]:
         told = notice.ends_at
         if notice.firing:
             # Alertmanager sends the year 1 for an end that is not known.
-            ends_at = now + self._expire
-            ends_at = min(told, ends_at) if told is not None and told > now else ends_at
+            ends_at = moment + self._expire
+            ends_at = min(told, ends_at) if told is not None and told > moment else ends_at
         else:
-            ends_at = min(told, now) if told is not None and told > notice.starts_at else now
+            ends_at = min(told, moment) if told is not None and told > notice.starts_at else moment
         return {
             "id": new_id(),
             "fingerprint": notice.fingerprint,
             "starts_at": notice.starts_at,
             "ends_at": ends_at,
             "resolved": not notice.firing,
-            "heard_at": now,
+            "heard_at": moment,
             "labels": _clipped(notice.labels),
             "annotations": _clipped(notice.annotations),
             "generator_url": _text(notice.generator_url, MAX_URL),
@@ -123,7 +133,7 @@ def _with_room(session: Session, rows: list[dict[str, object]]) -> list[dict[str
     fingerprints = [row["fingerprint"] for row in rows]
     query = select(Alert.fingerprint, Alert.starts_at).where(Alert.fingerprint.in_(fingerprints))
     known = {(row.fingerprint, row.starts_at) for row in session.execute(query)}
-    room = MAX_ALERTS - (session.scalar(select(func.count()).select_from(Alert)) or 0)
+    room = _room(session, len(rows) - len(known))
     kept = []
     for row in rows:
         is_known = (row["fingerprint"], row["starts_at"]) in known
@@ -131,6 +141,17 @@ def _with_room(session: Session, rows: list[dict[str, object]]) -> list[dict[str
             kept.append(row)
             room -= not is_known
     return kept
+
+
+def _room(session: Session, wanted: int) -> int:
+    """Return how many alerts may be added; what is over goes first where that is too few."""
+    room = MAX_ALERTS - (session.scalar(select(func.count()).select_from(Alert)) or 0)
+    if room < wanted:
+        over = select(Alert.id).where(Alert.ends_at <= db_now()).order_by(Alert.ends_at)
+        ids = list(session.scalars(over.limit(wanted - max(0, room))))
+        session.execute(delete(Alert).where(Alert.id.in_(ids)))
+        room += len(ids)
+    return room
 
 
 def _clipped(pairs: Mapping[str, str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from app._version import __version__
 from app.cli import client
 from app.cli.client.errors import INTERRUPTED
 from app.cli.documents import renewed
+from app.cli.migrations import downgrade, migrate
 from app.cli.operators import operators
 from app.cli.secrets import secrets
 from app.errors import SettingsError, StorageError, VibeBoxError
@@ -73,39 +74,8 @@ def main() -> None:
 for _command in client.COMMANDS:
     main.add_command(_command)
 main.add_command(secrets)
-
-
-@main.command()
-@click.option("--revision", default="head", show_default=True, help="Revision to upgrade to.")
-def migrate(revision: str) -> None:
-    """Bring the database to the schema that this release needs; doing it again changes nothing."""
-    from app.settings import load_settings
-    from app.storage import Database, schema
-
-    database = Database(load_settings().database_url)
-    try:
-        before = schema.current_revision(database)
-        schema.upgrade(database, revision)
-        after = schema.current_revision(database)
-        change = "is at" if before == after else f"went from {before or 'nothing'} to"
-        click.echo(f"{database.describe()} {change} schema revision {after}.")
-    finally:
-        database.dispose()
-
-
-@main.command()
-@click.argument("revision")
-def downgrade(revision: str) -> None:
-    """Take the database back to REVISION (`base`: to nothing). What is dropped is lost."""
-    from app.settings import load_settings
-    from app.storage import Database, schema
-
-    database = Database(load_settings().database_url)
-    try:
-        schema.downgrade(database, revision)
-        click.echo(f"{database.describe()} is at schema revision {revision}.")
-    finally:
-        database.dispose()
+for _command in (migrate, downgrade):
+    main.add_command(_command)
 
 
 @main.command()
@@ -203,10 +173,10 @@ def _agent_works(settings: "Settings") -> bool:
 
 @main.command()
 def run() -> None:
-    """Migrate, then start the processes of the Procfile; Ctrl-C stops them."""
+    """Migrate, then run the processes of the Procfile until Ctrl-C or SIGTERM."""
     from app.cli.run import start
 
-    start(Path.cwd())
+    sys.exit(start(Path.cwd()))
 
 
 main.add_command(operators)

@@ -1,8 +1,7 @@
 """`vibebox run`: the service on one machine, for who wants to see it run.
 
-It migrates the database and hands over to honcho, which starts the long-running processes of the
-Procfile and stops them together. honcho gives each process type a PORT of its own, starting from
-the one it is told: so it is told ours.
+It migrates the database, then starts the long-running processes of the Procfile and stops them
+together: on a checkout, and in the Docker image, whose first process it may be.
 """
 
 import os
@@ -12,21 +11,27 @@ from pathlib import Path
 import click
 from dotenv import dotenv_values
 
+from app.cli import processes
 from app.engine import DockerEngine
 from app.errors import EngineError
+from app.listening import refuse_taken
 from app.settings import Settings, load_settings
 from app.storage import Database, schema
 
 _PING_SECONDS = 2.0
 
 
-def start(root: Path) -> None:
-    """Start the service of the checkout at `root`; does not return."""
+def start(root: Path) -> int:
+    """Run the service of the checkout at `root` until it is stopped; return the exit code.
+
+    Raises: SettingsError, CannotListenError, or what the database has to say.
+    """
     procfile = root / "Procfile"
     if not procfile.is_file():
         raise click.UsageError(f"There is no Procfile in {root}; run this in VibeBox's directory.")
     _read_env_file(root / ".env")
     settings = load_settings()
+    refuse_taken(settings.host, settings.port)
     _migrate(settings)
     environment = {**os.environ, "VIBEBOX_WELCOME": "true", "PORT": str(settings.port)}
     if not os.environ.get("VIBEBOX_DOCKER_REQUIRED") and not _engine_answers(settings):
@@ -37,16 +42,8 @@ def start(root: Path) -> None:
         environment["VIBEBOX_DOCKER_REQUIRED"] = "false"
     binaries = Path(sys.executable).parent
     environment["PATH"] = f"{binaries}{os.pathsep}{environment.get('PATH', '')}"
-    processes = [
-        line.partition(":")[0]
-        for line in procfile.read_text().splitlines()
-        if ":" in line and not line.startswith(("#", "release:"))
-    ]
-    # honcho would let .env win over the environment: it is read already.
-    options = ["--env", os.devnull, "--no-prefix", "--port", str(settings.port)]
-    arguments = ["-m", "honcho", "start", *options, *processes]
-    sys.stdout.flush()
-    os.execve(sys.executable, [sys.executable, *arguments], environment)
+    commands = processes.long_running(procfile).values()
+    return processes.run(commands, environment, settings.graceful_timeout)
 
 
 def _read_env_file(file: Path) -> None:

@@ -4,6 +4,7 @@ Docker turns the connection of such an exec into a plain stream of bytes both wa
 it), and offers no way to end the command: whoever starts one sees to that, with another exec.
 """
 
+import secrets
 import socket
 import time
 from collections.abc import Mapping, Sequence
@@ -80,7 +81,12 @@ class Terminals(EngineCalls):
         """See `Engine.terminal`."""
         with self._call(self._query_timeout) as client:
             made = client.exec_create(
-                checked(container), list(argv), stdin=True, tty=True, environment=dict(env or {})
+                checked(container),
+                list(argv),
+                stdin=True,
+                tty=True,
+                environment=dict(env or {}),
+                detach_keys=_never_typed(),
             )
             exec_id = identifier(made)
             connection, first = client.attach_exec(exec_id)
@@ -114,6 +120,16 @@ class Terminals(EngineCalls):
             if state.exit_code is not None or (state.running and answer.get("Pid")):
                 return state
             time.sleep(min(_POLL_SECONDS, remaining()))
+
+
+def _never_typed() -> str:
+    """Return keys at which Docker lets go of a command: some are always set.
+
+    With its own (Ctrl-P Ctrl-Q) the engine holds back each Ctrl-P until the next key, and a paste
+    that has both bytes in it ends the terminal. It holds back the first key of ours too: NUL, of
+    which nobody sees that it comes with the next one.
+    """
+    return ",".join(("ctrl-@", *secrets.token_hex(16)))
 
 
 def _resize(client: EngineClient, exec_id: str, cols: int, rows: int) -> None:

@@ -1,6 +1,7 @@
 """What is wrong with a record, given what Docker says of its container. Does no I/O."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from app.engine import ContainerState
@@ -47,20 +48,25 @@ class Mend:
         return self.differs(environment) or any(wrong)
 
 
-def compare(environment: Environment, state: ContainerState | None, facts: Facts) -> Mend:
+def compare(
+    environment: Environment, state: ContainerState | None, facts: Facts, now: datetime
+) -> Mend:
     """Return what makes the record true. It must not be in a passage that somebody still holds.
 
-    state: the container as Docker shows it, None where it is gone.
+    state: the container as Docker shows it, None where it is gone. now: by the clock of the
+    database, as the times of the record.
     """
     ended = _ended(environment, state, facts)
-    mend = _mend(environment, state, ended)
+    mend = _mend(environment, state, ended, now)
     mend.exits = ended
     if ended and _is_news(environment, ended[-1]):
         mend.changes |= ended[-1].fields
     return mend
 
 
-def _mend(environment: Environment, state: ContainerState | None, ended: list[Exit]) -> Mend:
+def _mend(
+    environment: Environment, state: ContainerState | None, ended: list[Exit], now: datetime
+) -> Mend:
     if state is None:
         return _gone(environment, ended)
     run = run_of(state)
@@ -71,7 +77,7 @@ def _mend(environment: Environment, state: ContainerState | None, ended: list[Ex
     }
     if state.running:
         status = EnvironmentStatus.PAUSED if state.paused else EnvironmentStatus.RUNNING
-        changes |= {"error": None, **_still_asked(environment, run)}
+        changes |= {"error": None, **_still_asked(environment, run, now)}
         return Mend(status, changes)
     if environment.status in _AT_REST and not (ended and ended[-1].run == run):
         return Mend(environment.status, changes)
@@ -107,14 +113,14 @@ def _gone(environment: Environment, ended: list[Exit]) -> Mend:
     return Mend(EnvironmentStatus.STOPPED, {**changes, "error": None})
 
 
-def _still_asked(environment: Environment, run: Run | None) -> dict[str, bool]:
+def _still_asked(environment: Environment, run: Run | None, now: datetime) -> dict[str, bool]:
     """Forget a request to end that was not carried out in all the time that Docker had for it.
 
     An abandoned passage is older than that; so is, later, the end of a passage that timed out.
     """
     if not environment.end_requested:
         return {}
-    age = (utc_now() - environment.status_changed_at).total_seconds()
+    age = (now - environment.status_changed_at).total_seconds()
     lasting = run == recorded_run(environment) and age < _PATIENCE_SECONDS
     return {} if lasting else {"end_requested": False}
 

@@ -1,6 +1,7 @@
 """What is done with an environment's container: start, stop, restart, pause, unpause, delete."""
 
 from collections.abc import Callable
+from datetime import datetime
 from time import perf_counter
 
 from app.authorization import Action, Identity, environment_for
@@ -11,7 +12,7 @@ from app.environments.removal import Removal
 from app.environments.settling import Settling
 from app.environments.transitions import Passage, Transitions, audit_change, run_fields
 from app.errors import ContainerNotFoundError, EngineConflictError, EnvironmentConflictError
-from app.storage import Database, Environment, EnvironmentStatus, PullPolicy, utc_now
+from app.storage import Database, Environment, EnvironmentStatus, PullPolicy
 
 _AT_REST = (EnvironmentStatus.STOPPED, EnvironmentStatus.ERROR)
 _UP = (EnvironmentStatus.RUNNING, EnvironmentStatus.PAUSED, EnvironmentStatus.ERROR)
@@ -119,15 +120,18 @@ class Operations:
         """Remove container, volume and record. Raises: as `Environments.delete`."""
         self._removal.carry_out(self._begin_removal(identity, environment_id, "environment.delete"))
 
-    def expire(self, environment_id: str) -> None:
-        """Delete the environment as VibeBox itself, if its time is over. Raises: as `delete`."""
+    def expire(self, environment_id: str, now: datetime) -> None:
+        """Delete the environment as VibeBox itself, if its time is over at `now`.
+
+        Raises: as `delete`.
+        """
         with self._database.writing() as session:
             environment = session.get(Environment, environment_id, with_for_update=True)
-            if environment is not None and is_over(environment):
+            if environment is not None and is_over(environment, now):
                 pull_rows.cancel(session, environment)
         passage = self._begin_removal(None, environment_id, "environment.expire")
         before = passage.environment
-        if is_over(before):
+        if is_over(before, now):
             self._removal.carry_out(passage)
         else:  # somebody gave it more time meanwhile
             self._transitions.end(passage, before.status, end_requested=before.end_requested)
@@ -206,6 +210,6 @@ class Operations:
         return True
 
 
-def is_over(environment: Environment) -> bool:
+def is_over(environment: Environment, now: datetime) -> bool:
     """Tell whether the environment's time is over."""
-    return environment.expires_at is not None and environment.expires_at <= utc_now()
+    return environment.expires_at is not None and environment.expires_at <= now

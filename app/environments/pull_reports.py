@@ -4,7 +4,6 @@ import logging
 import threading
 import time
 from dataclasses import asdict, dataclass
-from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, update
 
@@ -12,7 +11,7 @@ from app.engine import PullProgress
 from app.environments.starts import GivenUpError
 from app.environments.transitions import Passage
 from app.errors import StorageError
-from app.storage import Database, ImagePull, PullStatus, utc_now
+from app.storage import Database, ImagePull, PullStatus, db_now
 
 # More often shows the progress more smoothly, for a write each.
 _WRITE_SECONDS = 0.5
@@ -21,16 +20,16 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TakenPull:
-    """A pull that is this process's."""
+    """A pull that is this process's; `requested_at` by the monotonic clock here."""
 
     id: str
     image: str
-    requested_at: datetime
+    requested_at: float
     passage: Passage
 
     def seconds(self) -> float:
         """Return how long ago the start was accepted."""
-        return (utc_now() - self.requested_at).total_seconds()
+        return time.monotonic() - self.requested_at
 
     def ours(self) -> ColumnElement[bool]:
         """Return the condition that the pull goes on, and here."""
@@ -80,7 +79,7 @@ class PullReport:
                     layers=[asdict(layer) for layer in self._last.layers],
                     bytes_done=self._last.bytes_done,
                     bytes_total=self._last.bytes_total,
-                    finished_at=utc_now() if done else None,
+                    finished_at=db_now() if done else None,
                 )
                 .returning(ImagePull.id)
             )

@@ -13,7 +13,7 @@ from app.storage import (
     EnvironmentStatus,
     ImagePull,
     PullStatus,
-    utc_now,
+    db_now,
 )
 
 CANCELLED = "cancelled"
@@ -50,7 +50,7 @@ def cancel(session: Session, environment: Environment) -> bool:
     ended = session.scalars(
         update(ImagePull)
         .where(ImagePull.environment_id == environment.id, ImagePull.status.in_(OPEN_PULLS))
-        .values(status=PullStatus.FAILED, error=CANCELLED, finished_at=utc_now())
+        .values(status=PullStatus.FAILED, error=CANCELLED, finished_at=db_now())
         .returning(ImagePull.id)
     ).all()
     if not ended:
@@ -60,7 +60,7 @@ def cancel(session: Session, environment: Environment) -> bool:
         .where(Environment.id == environment.id)
         .values(
             status=EnvironmentStatus.STOPPED,
-            status_changed_at=utc_now(),
+            status_changed_at=db_now(),
             held_by=None,
             error=None,
             end_requested=False,

@@ -27,7 +27,8 @@ from app.storage import (
     EnvironmentStatus,
     ImagePull,
     PullStatus,
-    utc_now,
+    db_now,
+    now,
 )
 
 AT_ONCE = 3
@@ -91,20 +92,20 @@ class Pulls:
 
     def _take(self, pull_id: str, environment_id: str) -> TakenPull | None:
         """Make the pull and its passage this process's; None where somebody was quicker."""
-        now = utc_now()
         try:
             with self._database.writing() as session:
+                moment = now(session)
                 # The environment first, as whoever cancels does.
                 environment = session.scalars(
                     update(Environment)
                     .where(Environment.id == environment_id, _held_by_nobody())
-                    .values(held_by=self._presence.ensure(session), status_changed_at=now)
+                    .values(held_by=self._presence.ensure(session), status_changed_at=moment)
                     .returning(Environment)
                 ).one_or_none()
                 pull = session.scalars(
                     update(ImagePull)
                     .where(ImagePull.id == pull_id, ImagePull.status.in_(OPEN_PULLS))
-                    .values(status=PullStatus.PULLING, started_at=now)
+                    .values(status=PullStatus.PULLING, started_at=moment)
                     .returning(ImagePull)
                 ).one_or_none()
                 if environment is None or pull is None:
@@ -113,8 +114,9 @@ class Pulls:
                 session.expunge_all()
         except _LostError:
             return None
-        passage = Passage(environment, EnvironmentStatus.STARTING, now, pull_id)
-        return TakenPull(pull_id, pull.image, pull.requested_at, passage)
+        passage = Passage(environment, EnvironmentStatus.STARTING, moment, pull_id)
+        waited = (moment - pull.requested_at).total_seconds()
+        return TakenPull(pull_id, pull.image, time.monotonic() - waited, passage)
 
     def _carry_out(self, taken: TakenPull) -> None:
         try:
@@ -188,7 +190,7 @@ class Pulls:
                         ImagePull.status.in_((PullStatus.PULLING, PullStatus.DONE)),
                         ImagePull.started_at == taken.passage.since,
                     )
-                    .values(status=status, error=slug, finished_at=utc_now())
+                    .values(status=status, error=slug, finished_at=db_now())
                 )
             raise
 

@@ -1,6 +1,7 @@
 """The one facade of environments; what it offers is carried out by the modules beside it."""
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 from app.authorization import Action, Identity, may_in
@@ -132,9 +133,9 @@ class Environments:
         """
         self._operations.delete(identity, environment_id)
 
-    def expire(self, environment_id: str) -> None:
+    def expire(self, environment_id: str, now: datetime) -> None:
         """Delete the environment as VibeBox itself, if its time is over. Raises: as `delete`."""
-        self._operations.expire(environment_id)
+        self._operations.expire(environment_id, now)
 
     def start(
         self,

@@ -10,7 +10,7 @@ from app.storage import (
     EnvironmentSession,
     EnvironmentStatus,
     SessionStatus,
-    utc_now,
+    db_now,
 )
 
 UP = (EnvironmentStatus.RUNNING, EnvironmentStatus.PAUSED)
@@ -48,7 +48,7 @@ def ended(exit_code: int | None = None) -> dict[str, Any]:
     """Return the columns of a session that ends now."""
     return {
         "status": SessionStatus.TERMINATED,
-        "ended_at": utc_now(),
+        "ended_at": db_now(),
         "held_by": None,
         "exit_code": exit_code,
     }

@@ -29,7 +29,7 @@ from app.storage import (
     ImagePull,
     Project,
     PullStatus,
-    utc_now,
+    db_now,
 )
 
 PASSAGES = (EnvironmentStatus.STARTING, EnvironmentStatus.STOPPING)
@@ -93,24 +93,32 @@ class Transitions:
         Raises: EnvironmentNotFoundError, PermissionDeniedError, QuotaExceededError, or
         EnvironmentConflictError where it is in another status, or where somebody else was quicker.
         """
-        now = utc_now()
-        with self._dropping(environment_id, now), self._database.writing() as session:
-            # Locked, so that what is read here is what the update finds.
-            if identity is None:
-                environment = _own(session, environment_id)
-            else:
-                environment = environment_for(session, identity, environment_id, action, lock=True)
-            details = {"fields": sorted(fields)} if fields else {}
-            audit_change(session, identity, audited, environment, environment.status, **details)
-            session.flush()
-            session.expunge(environment)
-            self._take(session, environment, allowed, through, now, ends=ends)
-            if through is EnvironmentStatus.STARTING:
-                self._quotas.check_start(session, environment)
+        passage: Passage | None = None
+        try:
+            with self._database.writing() as session:
+                # Locked, so that what is read here is what the update finds.
+                if identity is None:
+                    environment = _own(session, environment_id)
+                else:
+                    environment = environment_for(
+                        session, identity, environment_id, action, lock=True
+                    )
+                details = {"fields": sorted(fields)} if fields else {}
+                audit_change(session, identity, audited, environment, environment.status, **details)
+                session.flush()
+                session.expunge(environment)
+                since = self._take(session, environment, allowed, through, ends=ends)
+                passage = Passage(environment, through, since)
+                if through is EnvironmentStatus.STARTING:
+                    self._quotas.check_start(session, environment)
+        except StorageError:
+            if passage is not None:
+                self.drop(passage)
+            raise
         if environment.status in PASSAGES:
             environment.status = EnvironmentStatus.ERROR
             environment.error = "An earlier change was cut off before its end."
-        return Passage(environment, through, now)
+        return passage
 
     def end(
         self,
@@ -123,10 +131,7 @@ class Transitions:
 
         Does nothing where the passage was taken over meanwhile.
         """
-        with (
-            self._dropping(passage.environment.id, passage.since),
-            self._database.writing() as session,
-        ):
+        with self._dropping(passage), self._database.writing() as session:
             self.end_in(session, passage, status, exits, **changes)
 
     def end_in(
@@ -144,7 +149,7 @@ class Transitions:
         left = session.scalar(
             update(Environment)
             .where(held(passage))
-            .values(status=status, status_changed_at=utc_now(), held_by=None, **changes)
+            .values(status=status, status_changed_at=db_now(), held_by=None, **changes)
             .returning(Environment.id)
         )
         if left is not None:
@@ -155,20 +160,19 @@ class Transitions:
 
     def remove(self, passage: Passage, exits: Iterable[Exit]) -> None:
         """End the passage with the record itself, as `end` does."""
-        with self._dropping(passage.environment.id, passage.since):
-            with self._database.writing() as session:
-                gone = session.scalar(
-                    delete(Environment).where(held(passage)).returning(Environment.id)
-                )
-                if gone is not None:
-                    note(session, gone, exits)
+        with self._dropping(passage), self._database.writing() as session:
+            gone = session.scalar(
+                delete(Environment).where(held(passage)).returning(Environment.id)
+            )
+            if gone is not None:
+                note(session, gone, exits)
 
     def drop(self, passage: Passage) -> None:
         """Hold the passage no longer, though its end could not be recorded: others heal it."""
         self._dropped.add((passage.environment.id, passage.since))
 
     @contextmanager
-    def _dropping(self, environment_id: str, since: datetime) -> Iterator[None]:
+    def _dropping(self, passage: Passage) -> Iterator[None]:
         """Drop the passage where the database fails: nobody knows what it has stored.
 
         This process lives on, and as its holder would keep the agent from healing it.
@@ -176,7 +180,7 @@ class Transitions:
         try:
             yield
         except StorageError:
-            self._dropped.add((environment_id, since))
+            self.drop(passage)
             raise
 
     def _release(self) -> None:
@@ -200,12 +204,12 @@ class Transitions:
         environment: Environment,
         allowed: Collection[EnvironmentStatus],
         through: EnvironmentStatus,
-        now: datetime,
         *,
         ends: bool | None,
-    ) -> None:
+    ) -> datetime:
+        """Hold the environment and return since when. Raises: EnvironmentConflictError."""
         wish = {} if ends is None else {"end_requested": ends}
-        taken = session.scalar(
+        since: datetime | None = session.scalar(
             update(Environment)
             .where(
                 Environment.id == environment.id,
@@ -213,14 +217,15 @@ class Transitions:
             )
             .values(
                 status=through,
-                status_changed_at=now,
+                status_changed_at=db_now(),
                 held_by=self._presence.ensure(session),
                 **wish,
             )
-            .returning(Environment.id)
+            .returning(Environment.status_changed_at)
         )
-        if taken is None:
+        if since is None:
             raise EnvironmentConflictError(_conflict(environment, allowed))
+        return since
 
 
 def run_fields(passage: Passage, state: ContainerState | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Docker says. Nothing here changes a container.
 
 import logging
 from collections.abc import Callable
+from datetime import datetime
 from enum import Enum, auto
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ from app.environments.exits import is_noted, note
 from app.environments.facts import Facts
 from app.environments.transitions import PASSAGES, abandoned
 from app.errors import ContainerNotFoundError
-from app.storage import Database, Environment, utc_now
+from app.storage import Database, Environment, db_now
 
 _log = logging.getLogger(__name__)
 _REMOVING = "removing"
@@ -37,6 +38,7 @@ class Verdict(Enum):
 class _Record(NamedTuple):
     environment: Environment
     is_abandoned: bool
+    read_at: datetime  # by the database's clock
 
 
 class Truth:
@@ -80,7 +82,7 @@ class Truth:
         state = self._look(record.environment)
         if state is not None and state.status == _REMOVING:
             return Verdict.PASSING
-        mend = compare(record.environment, state, self._facts)
+        mend = compare(record.environment, state, self._facts, record.read_at)
         self._on_drift(environment_id, mend.differs(record.environment))
         if not mend.is_needed(record.environment) and not self._misses_exit(mend):
             return Verdict.TRUE
@@ -90,13 +92,13 @@ class Truth:
         return Verdict.TRUE
 
     def _read(self, environment_id: str) -> _Record | None:
-        query = select(Environment, abandoned()).where(Environment.id == environment_id)
+        query = select(Environment, abandoned(), db_now()).where(Environment.id == environment_id)
         with self._database.reading() as session:
             found = session.execute(query).one_or_none()
             if found is None:
                 return None
             session.expunge(found[0])
-        return _Record(found[0], bool(found[1]))
+        return _Record(found[0], bool(found[1]), found[2])
 
     def _look(self, environment: Environment) -> ContainerState | None:
         """Return the environment's container, also one whose id was never recorded."""
@@ -126,7 +128,7 @@ class Truth:
         """Write the changes if the record is still the one that was compared."""
         changes = dict(mend.changes)
         if mend.differs(environment):
-            changes |= {"status": mend.status, "status_changed_at": utc_now(), "held_by": None}
+            changes |= {"status": mend.status, "status_changed_at": db_now(), "held_by": None}
         unchanged = (
             Environment.id == environment.id,
             Environment.status == environment.status,

@@ -1,7 +1,8 @@
-"""Whether an agent leads: its lease in the database is fresh."""
+"""Whether an agent leads: its lease in the database holds."""
 
 from app.errors import AgentMissingError
-from app.storage import Database, utc_now
+from app.lease import agent_leads
+from app.storage import Database
 
 
 def look_for_agent(database: Database, seconds: float) -> None:
@@ -9,6 +10,5 @@ def look_for_agent(database: Database, seconds: float) -> None:
 
     Raises: AgentMissingError; StorageUnavailableError where the database does not say in time.
     """
-    until = database.agent_leads_until(seconds)
-    if until is None or until <= utc_now():
+    if not agent_leads(database, seconds):
         raise AgentMissingError

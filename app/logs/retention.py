@@ -11,7 +11,8 @@ from datetime import timedelta
 from sqlalchemy import ColumnElement, and_, delete, select, update
 from sqlalchemy.orm import Session
 
-from app.storage import Database, Environment, LogCursor, LogEntry, LogUsage, utc_now
+from app.cautious_clock import CautiousClock
+from app.storage import Database, Environment, LogCursor, LogEntry, LogUsage
 
 # Lines deleted in one transaction. More holds locks for longer, fewer costs more transactions.
 _BATCH = 2000
@@ -22,9 +23,12 @@ _NS = 1_000_000_000
 class LogRetention:
     """The task of the leader; run it every minute or so. It may run twice at once."""
 
-    def __init__(self, database: Database, days: float, limit_mb: float) -> None:
+    def __init__(
+        self, database: Database, clock: CautiousClock, days: float, limit_mb: float
+    ) -> None:
         """Keep lines for `days`, and `limit_mb` MiB of them in each environment."""
         self._database = database
+        self._clock = clock
         self._age = timedelta(days=days)
         self._limit = int(limit_mb * _MIB)
 
@@ -33,7 +37,7 @@ class LogRetention:
 
         Raises: StorageUnavailableError; the next run goes on from there.
         """
-        horizon = int((utc_now() - self._age).timestamp()) * _NS
+        horizon = int((self._clock.now() - self._age).timestamp()) * _NS
         deleted = 0
         while not stopping() and (batch := self._delete_old(horizon)):
             deleted += batch

@@ -17,7 +17,7 @@ from app.errors import (
     VibeBoxError,
 )
 from app.sessions.records import ENDED
-from app.storage import Database, EnvironmentSession, SessionStatus, utc_now
+from app.storage import Database, EnvironmentSession, SessionStatus, db_now
 from app.websockets.lookout import Look, Subject
 
 SECONDS = 5.0
@@ -92,5 +92,5 @@ def _note(session: Session, used: set[str]) -> None:
             update(EnvironmentSession)
             # In the order of their ids: who changes several at once locks no other out for good.
             .where(EnvironmentSession.id.in_(sorted(used)), living())
-            .values(last_active_at=utc_now(), status=SessionStatus.ACTIVE)
+            .values(last_active_at=db_now(), status=SessionStatus.ACTIVE)
         )

@@ -1,5 +1,7 @@
 """The rows of sessions, and who may see them."""
 
+from typing import Any
+
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
@@ -13,7 +15,7 @@ from app.storage import (
     EnvironmentSession,
     SessionStatus,
     SessionType,
-    utc_now,
+    db_now,
 )
 
 ENDED = "The session has ended; start another one."
@@ -77,7 +79,7 @@ class SessionRecords:
     def claim(self, found: EnvironmentSession) -> None:
         """Take a terminal of the session: of a shell there is one. Raises: SessionConflictError."""
         free = [EnvironmentSession.id == found.id, living()]
-        changes = {"last_active_at": utc_now(), "status": SessionStatus.ACTIVE}
+        changes: dict[str, Any] = {"last_active_at": db_now(), "status": SessionStatus.ACTIVE}
         with self._database.writing() as session:
             if found.type is SessionType.SHELL:
                 free.append(EnvironmentSession.status == SessionStatus.STARTING)

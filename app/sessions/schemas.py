@@ -40,6 +40,9 @@ class TerminalQuery(TicketQuery):
 
     cols: int = Field(default=80, ge=1, le=LARGEST)
     rows: int = Field(default=24, ge=1, le=LARGEST)
+    acknowledge: bool = Field(
+        default=False, description="Tell how much of the input the command has taken."
+    )
 
 
 class SessionView(BaseModel):

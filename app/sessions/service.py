@@ -92,12 +92,21 @@ class Sessions:
         return found.connection_url, vscode.password(self._engine, found)
 
     def attach(
-        self, identity: Identity, session_id: str, size: tuple[int, int]
+        self,
+        identity: Identity,
+        session_id: str,
+        size: tuple[int, int],
+        *,
+        acknowledge: bool = False,
     ) -> Callable[[Channel], None]:
         """Return what serves a terminal of the session, of (columns, rows).
+
+        With `acknowledge` the client is told how much of its input the command has taken.
 
         Raises: SessionNotFoundError, PermissionDeniedError, SessionConflictError.
         """
         found = self._records.get(identity, session_id, Action.SESSION_USE)
         self._records.refuse(found)
-        return TerminalTalk(self._records, self._engine, self._watching, identity, found, size)
+        return TerminalTalk(
+            self._records, self._engine, self._watching, identity, found, size, acknowledge
+        )

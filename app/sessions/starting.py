@@ -27,8 +27,9 @@ from app.storage import (
     Project,
     SessionStatus,
     SessionType,
+    db_now,
     new_id,
-    utc_now,
+    now,
 )
 
 _SECOND_SERVER = "The environment has a VS Code server already; use that session, or end it first."
@@ -70,8 +71,6 @@ class Starting:
             status=SessionStatus.STARTING,
             container_id=container,
             run_started=environment.run_started,
-            created_at=utc_now(),
-            last_active_at=utc_now(),
         )
         made.name = programs.name_of(made.id)
         if kind is SessionType.VSCODE_SERVER:
@@ -125,14 +124,15 @@ class Starting:
         """Store the row, unless the container has changed since it was read."""
         with self._database.writing() as session:
             self._guard(session)
-            now = _locked(session, identity, made.environment_id)
-            running(now)
-            if (now.container_id, now.run_started) != (made.container_id, made.run_started):
+            found = _locked(session, identity, made.environment_id)
+            running(found)
+            if (found.container_id, found.run_started) != (made.container_id, made.run_started):
                 raise EnvironmentConflictError(
                     "The environment was started anew meanwhile; try again."
                 )
             if made.type is SessionType.VSCODE_SERVER:
                 _refuse_second_server(session, made)
+            made.created_at = made.last_active_at = now(session)
             session.add(made)
             session.flush()
             audit_session(session, identity, "session.create", made, type=made.type)
@@ -140,13 +140,13 @@ class Starting:
             session.expunge(made)
 
     def _activate(self, made: EnvironmentSession) -> None:
-        now = {"status": SessionStatus.ACTIVE, "last_active_at": utc_now()}
+        active = {"status": SessionStatus.ACTIVE, "last_active_at": db_now()}
         with self._database.writing() as session:
             self._guard(session)
             taken = session.scalar(
                 update(EnvironmentSession)
                 .where(EnvironmentSession.id == made.id, living())
-                .values(now)
+                .values(active)
                 .returning(EnvironmentSession.id)
             )
         if taken is None:  # ended while it started

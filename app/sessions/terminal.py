@@ -3,6 +3,7 @@
 import json
 import logging
 import select
+from math import inf
 from time import monotonic
 from typing import Any
 
@@ -11,6 +12,7 @@ from app.engine import Engine, TerminalStream
 from app.errors import EngineError, SessionConflictError
 from app.sessions import programs
 from app.sessions.looks import SessionLooks, User
+from app.sessions.pasting import Paste
 from app.sessions.records import SessionRecords
 from app.storage import EnvironmentSession, SessionType
 from app.websockets.assembly import Message
@@ -22,8 +24,12 @@ LARGEST = 1000
 
 UNSUPPORTED_DATA = 1003
 NORMAL = 1000
-# Input that the command has not taken yet; above, the client has to wait.
-_ENOUGH_INPUT = 256 * 1024
+WINDOW = 256 * 1024
+"""Bytes of input that may wait for the command; whoever sends more has to wait."""
+
+# After so many bytes the client is told that the command has taken them: it lets the next ones go.
+_TOLD_AFTER = 32 * 1024
+_PIECE = 64 * 1024
 # Docker knows the exit code a moment after the end of the output.
 _EXIT_SECONDS = 2.0
 _READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
@@ -41,6 +47,7 @@ class TerminalTalk:
         identity: Identity,
         found: EnvironmentSession,
         size: tuple[int, int],
+        acknowledge: bool = False,
     ) -> None:
         self._records = records
         self._engine = engine
@@ -49,6 +56,9 @@ class TerminalTalk:
         self._session = found
         self._cols, self._rows = size
         self._input = bytearray()
+        self._paste = Paste()
+        self._taken = 0
+        self._acknowledges = acknowledge
 
     def __call__(self, channel: Channel) -> None:
         """Talk until the command ends or the client goes. Raises: errors of ours."""
@@ -88,7 +98,9 @@ class TerminalTalk:
             wanted = select.POLLIN if channel.room else 0
             wanted |= select.POLLOUT if self._input else 0
             watched = {looked: select.POLLIN} | ({output: wanted} if wanted else {})
-            ready = channel.turn(watched=watched, read=len(self._input) < _ENOUGH_INPUT)
+            channel.hold = bool(self._input) or self._paste.goes_on
+            pause = Paste.QUIET if channel.hold else inf
+            ready = channel.turn(pause, watched, read=len(self._input) < WINDOW)
             if output in ready and channel.room and self._forward(channel, stream):
                 return True
             self._take(channel, stream)
@@ -101,6 +113,7 @@ class TerminalTalk:
         data = stream.read()
         if data:
             self._looks.note_use(self._session.id)
+            self._paste.note_output()
             channel.send(data)
         return data == b""
 
@@ -110,6 +123,7 @@ class TerminalTalk:
         for message in channel.received():
             if isinstance(message, bytes):
                 self._looks.note_use(self._session.id)
+                self._paste.note_input(len(message))
                 self._input += message
             else:
                 size = self._obey(channel, message) or size
@@ -117,7 +131,16 @@ class TerminalTalk:
             self._looks.note_use(self._session.id)
             self._resize(stream.exec_id, size)
         if self._input:
-            del self._input[: stream.write(bytes(self._input))]
+            self._give(channel, stream)
+
+    def _give(self, channel: Channel, stream: TerminalStream) -> None:
+        """Give the command what it takes now, and tell the client how much that was."""
+        taken = stream.write(bytes(self._input[:_PIECE]))
+        del self._input[:taken]
+        self._taken += taken
+        if self._acknowledges and self._taken >= _TOLD_AFTER:
+            channel.send(json.dumps({"type": "taken", "bytes": self._taken}))
+            self._taken = 0
 
     def _obey(self, channel: Channel, message: Message) -> tuple[int, int] | None:
         """Do what a text message says; return the size that it asks for."""

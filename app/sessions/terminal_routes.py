@@ -7,6 +7,7 @@ from app.components import components
 from app.errors import SessionConflictError, SessionNotFoundError
 from app.openapi import BEARER, Answer, problems
 from app.sessions.schemas import SessionPath, TerminalQuery
+from app.sessions.terminal import WINDOW
 from app.websockets.guard import authenticate
 from app.websockets.routes import SOCKET
 from app.websockets.schemas import websocket
@@ -27,12 +28,20 @@ api.before_request(authenticate)
     summary="The terminal of a session, over a WebSocket",
     responses={
         101: websocket(
-            "Binary messages are input and output; text messages are JSON: {type: resize, cols, "
-            "rows} and {type: ping}, which is answered with {type: pong}."
+            "Binary messages are input and output, of 1 MiB at most; text messages are JSON: "
+            "{type: resize, cols, rows} and {type: ping}, which is answered with {type: pong}. "
+            "With acknowledge=true, {type: taken, bytes} tells how much input the command has "
+            f"taken since: whoever lets no more than {WINDOW // 1024} KiB wait is never kept "
+            "waiting."
         ),
         **problems(*SOCKET, SessionNotFoundError, SessionConflictError),
     },
 )
 def terminal(path: SessionPath, query: TerminalQuery) -> Answer:
-    served = components().sessions.attach(identity(), path.session_id, (query.cols, query.rows))
+    served = components().sessions.attach(
+        identity(),
+        path.session_id,
+        (query.cols, query.rows),
+        acknowledge=query.acknowledge,
+    )
     return upgrade("terminal", served)

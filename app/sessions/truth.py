@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from app.cautious_clock import CautiousClock
 from app.engine import Engine
 from app.environments.session_rows import UP, ended, living
 from app.environments.transitions import PASSAGES
@@ -24,7 +25,6 @@ from app.storage import (
     EnvironmentStatus,
     SessionStatus,
     SessionType,
-    utc_now,
 )
 
 # Whoever starts a server awaits its answer; later than that, and this much, nobody does any more.
@@ -45,12 +45,14 @@ class SessionTruth:
         self,
         database: Database,
         engine: Engine,
+        clock: CautiousClock,
         idle_seconds: float,
         guard: Callable[[Session], None] = lambda session: None,
         server: vscode.Server | None = None,
     ) -> None:
         self._database = database
         self._engine = engine
+        self._clock = clock
         self._idle = timedelta(seconds=idle_seconds)
         self._guard = guard
         starting = (server or vscode.Server()).seconds + _SPARE_SECONDS
@@ -114,13 +116,13 @@ class SessionTruth:
     def _is_server_over(self, found: EnvironmentSession) -> bool:
         """Tell whether a VS Code server is gone, and note when somebody was last at it."""
         if found.status is SessionStatus.STARTING:
-            if found.created_at > utc_now() - self._starting:
+            if found.created_at > self._clock.now() - self._starting:
                 return False
             programs.end(self._engine, found)  # whoever awaited its answer is dead
             return True
         sight = vscode.look(self._engine, found)
         if sight.alive and sight.silent is not None:
-            self._note_use(found, utc_now() - timedelta(seconds=sight.silent))
+            self._note_use(found, self._clock.now() - timedelta(seconds=sight.silent))
         return not sight.alive
 
     def _note_use(self, found: EnvironmentSession, at: datetime) -> None:
@@ -144,7 +146,7 @@ class SessionTruth:
 
     def _age(self, found: EnvironmentSession) -> None:
         """Note that nobody uses the session, and end it when that lasts."""
-        now = utc_now()
+        now = self._clock.now()
         if found.last_active_at < now - 2 * self._idle:
             programs.end(self._engine, found)
             self._end(found)

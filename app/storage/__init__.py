@@ -1,14 +1,17 @@
 """Storage: the database, its tables and its migrations. No business rules live here."""
 
 from app.storage import schema
+from app.storage.clock import db_now, now
 from app.storage.database import Database
 from app.storage.inserting import insert_missing, put_rows
 from app.storage.models import (
+    AgentReport,
     Alert,
     ApiKey,
     AuditEntry,
     AuthToken,
     Base,
+    ClockReading,
     ContainerExit,
     Environment,
     EnvironmentSession,
@@ -31,6 +34,7 @@ from app.storage.models import (
     Project,
     PullPolicy,
     PullStatus,
+    Report,
     SessionStatus,
     SessionType,
     SocketTicket,
@@ -46,11 +50,13 @@ ENVIRONMENT_STATUSES: tuple[EnvironmentStatus, ...] = tuple(EnvironmentStatus)
 
 __all__ = [
     "ENVIRONMENT_STATUSES",
+    "AgentReport",
     "Alert",
     "ApiKey",
     "AuditEntry",
     "AuthToken",
     "Base",
+    "ClockReading",
     "ContainerExit",
     "Database",
     "Environment",
@@ -74,6 +80,7 @@ __all__ = [
     "Project",
     "PullPolicy",
     "PullStatus",
+    "Report",
     "SessionStatus",
     "SessionType",
     "SocketTicket",
@@ -81,8 +88,10 @@ __all__ = [
     "TeamRole",
     "TokenKind",
     "User",
+    "db_now",
     "insert_missing",
     "new_id",
+    "now",
     "put_rows",
     "schema",
     "utc_now",

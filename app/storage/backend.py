@@ -15,11 +15,15 @@ from app.errors import SettingsError, StorageError
 
 
 class Backend(Protocol):
-    """One kind of database, with its limits."""
+    """One kind of database, with its limits.
+
+    Attributes: seconds_until (SQL, with a place for a column: how far its moment is ahead).
+    """
 
     url: URL
     driver_error: type[Exception]
     reading_options: Mapping[str, Any]
+    seconds_until: str
 
     def connect(self) -> DBAPIConnection:
         """Open a driver connection, within the connect time-out."""

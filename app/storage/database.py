@@ -7,7 +7,6 @@ service's business, and everything else is a bug that must surface.
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine
@@ -21,12 +20,18 @@ from app.errors import StorageBusyError
 from app.storage import deadline, revisions
 from app.storage.backend import Backend, backend_for
 from app.storage.pool import Pool, without_queueing
+from app.storage.revisions import SchemaState
 from app.storage.write_probe import PATIENCE, WriteProbe
 
-_REVISION = "SELECT version_num FROM alembic_version"
 # Of the time that a probe has; the rest is for reading the revision.
 _WRITING_SHARE = 0.5
-_LEASE = "SELECT expires_at FROM leases WHERE name = 'agent'"
+_STATE = (
+    f"SELECT its.version_num, served.version_num FROM {revisions.REVISION_TABLE} AS its, "
+    f"{revisions.OLDEST_SERVED_TABLE} AS served"
+)
+# Of a schema that serves one revision only, its own.
+_BASELINE_STATE = f"SELECT version_num, version_num FROM {revisions.OLDEST_SERVED_TABLE}"
+_LEASE = "SELECT {} FROM leases WHERE name = 'agent'"
 
 
 class Database:
@@ -116,55 +121,62 @@ class Database:
             backend.after_migration(connection)
 
     def probe(self, deadline: float) -> None:
-        """Verify within `deadline` seconds: it answers, has our schema, and takes changes.
+        """Verify within `deadline` seconds: it answers, its schema serves us, it takes changes.
 
         Raises:
             StorageUnavailableError: It does not answer in time, or one of its subclasses: what it
                 does not do is known.
-            SchemaRevisionError: It has another revision, or never had one.
+            SchemaRevisionError: It has a revision that does not serve this release, or none.
         """
-        revisions.verify(self.revision(deadline))
+        revisions.verify(self.schema_state(deadline))
         self._write_probe.verify(_WRITING_SHARE * deadline)
 
-    def revision(self, seconds: float) -> str | None:
-        """Read the schema revision within `seconds`; None when there is none yet.
+    def schema_state(self, seconds: float) -> SchemaState:
+        """Read within `seconds` which revision the schema has, and which it serves.
 
         It goes past SQLAlchemy's statement events, so that probes are not counted as work.
 
         Raises:
             StorageUnavailableError: The database does not answer in time.
         """
-        row = self._first_row(_REVISION, seconds)
-        return str(row[0]) if row else None
+        row = self._first_row(seconds, _STATE, _BASELINE_STATE)
+        return SchemaState(str(row[0]), str(row[1])) if row else SchemaState(None, None)
 
-    def agent_leads_until(self, seconds: float) -> datetime | None:
-        """Read, as `revision` does, until when an agent leads; None before the first.
+    def agent_lease(self, seconds: float) -> float | None:
+        """Read, as `schema_state` does, how long the lease of the agent goes on; None before any.
+
+        In seconds, by the clock of the database, whatever this process believes the time is.
 
         Raises:
             StorageUnavailableError: The database does not answer in time.
         """
-        row = self._first_row(_LEASE, seconds)
-        if row is None:
-            return None
-        # SQLite has no type for moments: what it keeps is text in UTC.
-        moment = datetime.fromisoformat(row[0]) if isinstance(row[0], str) else row[0]
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        left = self._backend.seconds_until.format("expires_at")
+        row = self._first_row(seconds, _LEASE.format(left))
+        return None if row is None else float(row[0])
 
-    def _first_row(self, statement: str, seconds: float) -> Any:
-        """Return the first row of a query, past SQLAlchemy; None where it or the table is not."""
+    def _first_row(self, seconds: float, *statements: str) -> Any:
+        """Return the first row of the first query that has one, past SQLAlchemy; None without.
+
+        A table that is not there has no rows.
+        """
         with (
             deadline.within(seconds),
             self._translating(reading=True),
             self._spare_connection() as connection,
             closing(connection.cursor()) as cursor,
         ):
-            try:
-                cursor.execute(statement)
-                return cursor.fetchone()
-            except self._backend.driver_error as error:
-                if not self._backend.is_missing_table(error):
-                    raise
-                return None
+            for statement in statements:
+                try:
+                    cursor.execute(statement)
+                    row = cursor.fetchone()
+                except self._backend.driver_error as error:
+                    if not self._backend.is_missing_table(error):
+                        raise
+                    connection.rollback()
+                    continue
+                if row is not None:
+                    return row
+            return None
 
     def _prove_writable(self, slot: int) -> None:
         """Write to a row of the probes. Raises: StorageUnavailableError."""

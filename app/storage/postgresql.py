@@ -102,6 +102,7 @@ class PostgresqlBackend:
 
     driver_error: type[Exception] = psycopg2.Error
     reading_options: Mapping[str, Any] = {"postgresql_readonly": True}
+    seconds_until = "EXTRACT(EPOCH FROM {} - clock_timestamp())"
 
     def __init__(
         self,

@@ -20,6 +20,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 
 from app.errors import SchemaRevisionError, SettingsError, StorageError
 from app.storage import deadline
+from app.storage.clock import SQLITE_FUNCTION, sqlite_moment
 from app.storage.sqlite_errors import meaning, unopened
 from app.storage.sqlite_file import DatabaseFile
 
@@ -71,6 +72,7 @@ class SqliteBackend:
 
     driver_error: type[Exception] = sqlite3.Error
     reading_options: Mapping[str, Any] = {_READING: True}
+    seconds_until = f"(julianday({{}}) - julianday({SQLITE_FUNCTION}(0))) * 86400"
 
     def __init__(
         self, url: URL, *, busy_seconds: float = BUSY_SECONDS, foreign_keys: bool = True
@@ -118,6 +120,7 @@ class SqliteBackend:
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute(f"PRAGMA foreign_keys = {self._foreign_keys:d}")
         connection.execute(f"PRAGMA busy_timeout = {self._busy_seconds * 1000:.0f}")
+        connection.create_function(SQLITE_FUNCTION, 1, sqlite_moment)
 
     def engine(self, **pool_arguments: Any) -> Engine:
         """Make an engine whose pool opens its connections by `connect`."""

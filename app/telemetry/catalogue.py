@@ -177,15 +177,6 @@ environment_exits = CounterFamily(
     "code 0 or another",
     registry=registry,
 )
-environment_drift = GaugeFamily(
-    Gauge,
-    "vibebox_environment_drift",
-    "Environments whose recorded status differs from Docker's.",
-    {},
-    "each comparison by the agent; 0 again when the records are mended",
-    multiprocess_mode="livemostrecent",
-    registry=registry,
-)
 extension_installations = CounterFamily(
     Counter,
     "vibebox_extension_installations_total",
@@ -471,6 +462,27 @@ users = Computed(
     "Accounts.",
     {"state": USER_STATES},
     "rows at scrape time; active: authenticated in that time, by whatever means",
+)
+agent_leading = Computed(
+    "vibebox_agent_leading",
+    "Whether an agent leads.",
+    {},
+    "its lease in the database, by the database's clock, at scrape time; 0 also where no agent "
+    "lives to say so",
+)
+agent_sweep_age = Computed(
+    "vibebox_agent_sweep_age_seconds",
+    "Time since an agent has last compared all records with Docker.",
+    {},
+    "each sweep, which reports to the database; at scrape time, so that it grows when nobody "
+    "sweeps, and is +Inf before the first one",
+)
+environment_drift = Computed(
+    "vibebox_environment_drift",
+    "Environments whose recorded status differs from Docker's.",
+    {},
+    "each comparison by the agent, within a second; 0 again when the records are mended; what the "
+    "last agent found where none leads",
 )
 collect_duration = Computed(
     "vibebox_metrics_collect_duration_seconds",

@@ -5,7 +5,6 @@ from typing import Any
 from app import signals
 from app.telemetry.catalogue import (
     auth_attempts,
-    environment_drift,
     environment_exits,
     environment_start_duration,
     extension_installations,
@@ -29,7 +28,6 @@ def connect() -> None:
     signals.authentication.connect(_authentication)
     signals.health_checked.connect(_health_checked)
     signals.environment_started.connect(_environment_started)
-    signals.drift_seen.connect(_drift_seen)
     signals.counted.connect(_counted)
     signals.websockets_offered.connect(_websockets_offered)
     signals.websocket_opened.connect(_websocket_opened)
@@ -48,10 +46,6 @@ def _health_checked(_sender: Any, *, check: str, required: bool, up: bool, secon
 
 def _environment_started(_sender: Any, *, outcome: str, seconds: float) -> None:
     environment_start_duration.child(outcome).observe(seconds, of_request())
-
-
-def _drift_seen(_sender: Any, *, environments: int) -> None:
-    environment_drift.child().set(environments)
 
 
 def _counted(_sender: Any, *, family: str, value: str, amount: int) -> None:

@@ -7,24 +7,33 @@ more than the deadline, once: until a read succeeds again, scrapes wait for it o
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from itertools import product
+from math import inf
 from typing import NamedTuple
 
 from prometheus_client.core import Metric
 from sqlalchemy import case, func, or_, select
+from sqlalchemy.orm import Session
 
 from app.deadline import SingleFlight
+from app.lease import NAME, holds
 from app.storage import (
+    AgentReport,
     Database,
     Environment,
     EnvironmentSession,
+    Lease,
+    Report,
     SessionStatus,
     User,
-    utc_now,
+    db_now,
 )
 from app.telemetry.catalogue import (
     ENVIRONMENT_STATUSES,
     SESSION_STATUSES,
     SESSION_TYPES,
+    agent_leading,
+    agent_sweep_age,
+    environment_drift,
     environments,
     environments_total,
     sessions,
@@ -42,6 +51,9 @@ class _Counts(NamedTuple):
     environments: Mapping[str, int]
     users: Mapping[str, int]
     sessions: Mapping[tuple[str, str], int]
+    agent_leads: bool
+    drift: float
+    sweep_age: float
 
 
 class Inventory:
@@ -75,6 +87,9 @@ class Inventory:
             users.samples(by_state),
             sessions_total.samples(by_type),
             sessions.samples(by_type),
+            agent_leading.samples([((), float(counts.agent_leads))]),
+            agent_sweep_age.samples([((), counts.sweep_age)]),
+            environment_drift.samples([((), counts.drift)]),
         ]
 
     def close(self) -> None:
@@ -83,21 +98,36 @@ class Inventory:
 
     def _count(self) -> _Counts:
         by_status = select(Environment.status, func.count()).group_by(Environment.status)
-        now = utc_now()
         seen = User.last_authenticated_at
         by_state = select(
             func.count().label("registered"),
-            func.count(case((seen > now - _DAY, 1))).label("active_24h"),
-            func.count(case((seen > now - _WEEK, 1))).label("active_7d"),
+            func.count(case((seen > db_now(-_DAY), 1))).label("active_24h"),
+            func.count(case((seen > db_now(-_WEEK), 1))).label("active_7d"),
         ).select_from(User)
         kind, state = EnvironmentSession.type, EnvironmentSession.status
-        recent = or_(state != SessionStatus.TERMINATED, EnvironmentSession.ended_at > now - _DAY)
+        recent = or_(state != SessionStatus.TERMINATED, EnvironmentSession.ended_at > db_now(-_DAY))
         by_type = select(kind, state, func.count()).where(recent).group_by(kind, state)
         with self._database.reading() as session:
             session.connection(execution_options=UNMEASURED)
             environments = {str(status): count for status, count in session.execute(by_status)}
             states = session.execute(by_state).one()._asdict()
             found = {(str(row[0]), str(row[1])): row[2] for row in session.execute(by_type)}
-            counts = _Counts(environments, states, found)
+            counts = _Counts(environments, states, found, *_agent(session))
         self._well = True  # also where nobody waited for so long
         return counts
+
+
+def _agent(session: Session) -> tuple[bool, float, float]:
+    """Return whether an agent leads, the drift that one found last, and the age of the last sweep.
+
+    A report of a time that is yet to come is as old as it is early: the clock was set back.
+    """
+    leads = session.scalar(select(holds()).where(Lease.name == NAME))
+    reports = select(AgentReport.name, AgentReport.value, AgentReport.at, db_now())
+    drift, age = 0.0, inf
+    for name, value, at, moment in session.execute(reports):
+        if name == Report.DRIFT:
+            drift = value
+        elif name == Report.SWEEP:
+            age = abs((moment - at).total_seconds())
+    return bool(leads), drift, age

@@ -7,8 +7,9 @@ from websockets.frames import Frame, Opcode
 Message = str | bytes
 """A text message or a binary one."""
 
-LARGEST_MESSAGE = 64 * 1024
-"""Bytes of a message that a peer may send: a paste fits, a file does not."""
+LARGEST_MESSAGE = 1024 * 1024
+"""Bytes of a message that a peer may send, which are held until it is whole. Whoever pastes more
+into a terminal sends several: only the order of the bytes counts there."""
 
 # The library tells of each connection's end; our own line does, with what we know of it.
 QUIET = logging.getLogger("app.websockets.protocol")

@@ -33,6 +33,10 @@ STALLED = 20.0
 # has closed every socket.
 FAREWELL = 1.0
 
+# Seconds by which `hold` puts off the end of a channel whose worker drains: below the patience that
+# the worker has for its requests (VIBEBOX_GRACEFUL_TIMEOUT).
+LONGEST_HOLD = 20.0
+
 _CHUNK = 64 * 1024
 _READABLE = select.POLLIN | select.POLLHUP | select.POLLERR | select.POLLNVAL
 
@@ -41,11 +45,18 @@ def _ignore(_direction: str) -> None:
     """Count nothing."""
 
 
+def _give_up_on_silence(peer: socket.socket) -> None:
+    """Have the kernel end a connection whose peer acknowledges nothing of what it is sent."""
+    if peer.family in (socket.AF_INET, socket.AF_INET6):
+        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(2000 * PING))
+
+
 class Channel:
     """The server's end of an open WebSocket.
 
     Call `turn` again and again while it is `open`, and `finish` at the end. `goodbye` is rung when
-    the process is about to end. `count` hears the direction ("in", "out") of each message. The
+    the process is about to end; while `hold` is set the channel goes on nevertheless, for
+    `LONGEST_HOLD` seconds at most. `count` hears the direction ("in", "out") of each message. The
     socket stays the caller's to close.
     """
 
@@ -58,6 +69,8 @@ class Channel:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         peer.setblocking(False)
+        _give_up_on_silence(peer)
+        self.hold = False
         self._peer = peer
         self._goodbye = goodbye
         self._count = count
@@ -71,6 +84,7 @@ class Channel:
         self._eof = False
         self._lost = False
         self._heard_at = self._pinged_at = self._moved_at = clock()
+        self._held_until: float | None = None
 
     @property
     def open(self) -> bool:
@@ -131,18 +145,20 @@ class Channel:
         """Wait for something to happen, for `seconds` at most, and do what is due.
 
         `watched` are other descriptors with the events of `poll()` to wait for; those that came
-        are returned. Without `read` the peer's messages wait. The turn ends as soon as there is
-        room again, for nothing else may happen then.
+        are returned. Without `read` the peer's messages wait, and its silence proves nothing. The
+        turn ends as soon as there is room again, for nothing else may happen then.
         """
         full = not self.room
-        if self._goodbye.rung:
+        held = self._goodbye.rung and self._holds()
+        if self._goodbye.rung and not held:
             self.close(CloseCode.GOING_AWAY, "the server is going away; connect again")
-        self._keep_alive()
+        self._keep_alive(read)
         self._flush()
         if not self.open or (full and self.room):
             return {}
         bell = self._goodbye.fileno()
-        ready = self._poll(min(seconds, self._quiet()), {**(watched or {}), bell: _READABLE}, read)
+        wanted = {**(watched or {})} if held else {**(watched or {}), bell: _READABLE}
+        ready = self._poll(min(seconds, self._quiet()), wanted, read)
         ready.pop(bell, 0)
         events = ready.pop(self._peer.fileno(), 0)
         if events & _READABLE:
@@ -205,22 +221,38 @@ class Channel:
             self._count("in")
             self._inbox.append(message)
 
-    def _keep_alive(self) -> None:
+    def _holds(self) -> bool:
+        """Tell whether a channel that is to end goes on for now."""
+        if self._held_until is None:
+            self._held_until = self._clock() + LONGEST_HOLD
+        return self.hold and self._clock() < self._held_until
+
+    def _keep_alive(self, read: bool) -> None:
         now = self._clock()
         if self._outbox and now - self._moved_at >= STALLED:
             self._cut_off()
-        if now - self._heard_at >= 2 * PING:
+        if not read:
+            # A sign of life may wait behind what is not read; the kernel tells who is gone.
+            self._heard_at = now
+            if self.open and now - self._pinged_at >= PING:
+                self._ping(now)
+        elif now - self._heard_at >= 2 * PING:
             self._lost = True
         elif self.open and now - max(self._heard_at, self._pinged_at) >= PING:
-            self._pinged_at = now
-            self._protocol.send_ping(b"")
-            self._queue()
+            self._ping(now)
+
+    def _ping(self, now: float) -> None:
+        self._pinged_at = now
+        self._protocol.send_ping(b"")
+        self._queue()
 
     def _quiet(self) -> float:
         """Return for how long nothing has to be done if nothing happens."""
         due = [max(self._heard_at, self._pinged_at) + PING, self._heard_at + 2 * PING]
         if self._outbox:
             due.append(self._moved_at + STALLED)
+        if self._held_until is not None:
+            due.append(self._held_until)
         return min(due) - self._clock()
 
     def _cut_off(self) -> None:

@@ -15,7 +15,7 @@ from app import signals
 from app.accounts.tokens import digest
 from app.authorization import Identity, Scope
 from app.errors import InvalidTokenError
-from app.storage import ApiKey, AuthToken, Database, SocketTicket, User, new_id, utc_now
+from app.storage import ApiKey, AuthToken, Database, SocketTicket, User, db_now, new_id, now
 
 LIFE = timedelta(seconds=30)
 _PREFIX = "vbx_ws_"
@@ -38,9 +38,9 @@ class Tickets:
     def issue(self, identity: Identity) -> Ticket:
         """Return a ticket for the caller, and forget those of theirs that are over."""
         secret = _PREFIX + secrets.token_urlsafe(32)
-        now = utc_now()
         with self._database.writing() as session:
-            old = (SocketTicket.user_id == identity.user_id) & (SocketTicket.expires_at <= now)
+            moment = now(session)
+            old = (SocketTicket.user_id == identity.user_id) & (SocketTicket.expires_at <= moment)
             session.execute(delete(SocketTicket).where(old))
             session.add(
                 SocketTicket(
@@ -50,8 +50,8 @@ class Tickets:
                     api_key_id=identity.api_key_id,
                     scopes=sorted(identity.scopes),
                     digest=digest(secret),
-                    created_at=now,
-                    expires_at=now + LIFE,
+                    created_at=moment,
+                    expires_at=moment + LIFE,
                 )
             )
         return Ticket(secret, int(LIFE.total_seconds()))
@@ -64,7 +64,7 @@ class Tickets:
         with self._database.writing() as session:
             used = session.execute(
                 delete(SocketTicket)
-                .where(SocketTicket.digest == digest(secret), SocketTicket.expires_at > utc_now())
+                .where(SocketTicket.digest == digest(secret), SocketTicket.expires_at > db_now())
                 .returning(
                     SocketTicket.user_id,
                     SocketTicket.grant_id,

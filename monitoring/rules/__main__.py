@@ -9,8 +9,18 @@ from monitoring.rules.writing import DIRECTORY, write
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
-@click.option("--grafana", default=GRAFANA, help="Address of Grafana, for links to dashboards.")
-@click.option("--runbooks", default=RUNBOOKS, help="Where people read monitoring/runbooks.")
+@click.option(
+    "--grafana",
+    default=GRAFANA,
+    show_default="the external label grafana_url of Prometheus",
+    help="Address of Grafana, for links to dashboards.",
+)
+@click.option(
+    "--runbooks",
+    default=RUNBOOKS,
+    show_default="the external label runbooks_url of Prometheus",
+    help="Where people read monitoring/runbooks.",
+)
 @click.option(
     "--directory",
     default=DIRECTORY,

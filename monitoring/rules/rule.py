@@ -3,9 +3,22 @@
 from dataclasses import dataclass
 from typing import Any
 
-GRAFANA = "http://localhost:3001"
-RUNBOOKS = "https://vibebox.example.org/runbooks"
-"""Where the links of alerts lead unless `python -m monitoring.rules` is told otherwise."""
+
+def _external(label: str, otherwise: str) -> str:
+    """Return a template: the address in this external label of Prometheus, else another one."""
+    value = f"$externalLabels.{label}"
+    # A Prometheus that does not fill in variables there leaves their names: no address either.
+    return (
+        f'{{{{ if match "^https?://" {value} }}}}{{{{ reReplaceAll "/+$" "" {value} }}}}'
+        f"{{{{ else }}}}{otherwise}{{{{ end }}}}"
+    )
+
+
+GRAFANA = _external("grafana_url", "http://localhost:3001")
+RUNBOOKS = _external("runbooks_url", "{{ $externalURL }}/user")
+"""Where the links of alerts lead unless `python -m monitoring.rules` is told otherwise: where
+external labels of Prometheus say, else to Compose's Grafana and to Prometheus itself, which shows
+monitoring/runbooks under /user where `--web.user-assets` names them."""
 
 
 @dataclass(frozen=True)

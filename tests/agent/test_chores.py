@@ -15,7 +15,9 @@ from app.agent.drift import Drift
 from app.agent.housekeeping import Housekeeping
 from app.agent.leadership import Term
 from app.agent.leases import LeadershipLostError, Leases
+from app.agent.reports import Reports
 from app.agent.sweep import Sweep
+from app.cautious_clock import CautiousClock
 from app.counts import Counts
 from app.engine import ENVIRONMENT_LABEL, INSTANCE_LABEL
 from app.environments import build
@@ -26,15 +28,18 @@ from app.errors import EngineUnreachableError, StorageUnavailableError
 from app.processes import Presence
 from app.settings import Settings
 from app.storage import (
+    AgentReport,
     Alert,
     AuditEntry,
     Base,
+    ClockReading,
     ContainerExit,
     Database,
     EnvironmentStatus,
     ExitReason,
     ImagePull,
     Process,
+    Report,
     utc_now,
 )
 from tests.agent.conftest import MakeRecord
@@ -124,7 +129,7 @@ def environments(database: Database, engine: FakeEngine) -> Environments:
 
 @pytest.fixture
 def chores(database: Database, environments: Environments, term: Term) -> Housekeeping:
-    return Housekeeping(database, environments, term, audit_days=365)
+    return Housekeeping(database, environments, term, CautiousClock(database), audit_days=365)
 
 
 def test_expired_environment_is_deleted_with_its_container(
@@ -159,7 +164,7 @@ def test_environment_that_got_more_time_stays(
 ) -> None:
     environment = record(STOPPED, expires_at=utc_now() + DAY)
 
-    environments.expire(environment)
+    environments.expire(environment, utc_now())
 
     assert stored(database, environment).status == STOPPED
 
@@ -186,6 +191,9 @@ def test_what_is_old_goes_and_nothing_else(
         session.add(ImagePull(environment_id=environment, image=IMAGE))
         for name, days in (("living", 0), ("dead", 2)):
             session.add(Process(id=name, place="web", seen_at=now - days * DAY))
+        for days in (1, 3):
+            at = now - days * DAY
+            session.add(ClockReading(boot_id="another", hour=days, booted_at=at, seen_at=at))
         for name, days, counted in (
             ("new", 1, True),
             ("old", 8, True),
@@ -218,8 +226,10 @@ def test_what_is_old_goes_and_nothing_else(
 
     chores.delete_old()
 
-    left = {model: count(database, model) for model in (Alert, AuditEntry, ImagePull, Process)}
-    assert left == {Alert: 1, AuditEntry: 1, ImagePull: 2, Process: 1}
+    models = (Alert, AuditEntry, ClockReading, ImagePull, Process)
+    left = {model: count(database, model) for model in models}
+    # Of the readings the clock's own one stays, too.
+    assert left == {Alert: 1, AuditEntry: 1, ClockReading: 2, ImagePull: 2, Process: 1}
     assert len(exits(database)) == 3
 
 
@@ -256,6 +266,7 @@ def sweep(
         engine,
         dirty,
         drift,
+        Reports(database, term),
         term,
         instance=instance,
         follow=lambda environment, container: followed.append((environment, container)),
@@ -289,18 +300,40 @@ def test_sweep_marks_what_may_differ_and_follows_what_runs(
     container(passing)
     abandoned = record(EnvironmentStatus.STOPPING, held_by="dead")
 
-    with_drift: list[int] = []
-
-    def hear(_sender: object, *, environments: int) -> None:
-        with_drift.append(environments)
-
-    with signals.drift_seen.connected_to(hear):
-        sweep.run()
+    sweep.run()
 
     assert marked(dirty) == {gone, lost, appeared, ended, abandoned}
     assert quiet not in marked(dirty)
     assert (appeared, started) in followed
-    assert with_drift[-1] == 3  # gone, appeared, ended
+    # gone, appeared and ended differ
+    assert reported(database) == {Report.DRIFT: 3, Report.SWEEP: 7}
+
+
+def reported(database: Database) -> dict[str, float]:
+    """Return what the leader reported."""
+    with database.reading() as session:
+        rows = session.execute(select(AgentReport.name, AgentReport.value))
+        return {name: value for name, value in rows}
+
+
+def test_drift_is_reported_when_it_changes_but_not_before_it_is_known(
+    database: Database, term: Term, drift: Drift
+) -> None:
+    reports = Reports(database, term)
+    drift.note("a", True)
+    drift.report_news(reports)
+    assert reported(database) == {}
+
+    drift.report_sweep(reports, 5)
+    for environment, differs in (("b", True), ("c", False), ("a", True)):
+        drift.note(environment, differs)
+    drift.report_news(reports)
+    assert reported(database) == {Report.DRIFT: 2, Report.SWEEP: 5}
+
+    term.end()
+    drift.note("c", True)
+    with pytest.raises(LeadershipLostError):
+        drift.report_news(reports)
 
 
 def test_sweep_removes_orphans_of_its_own_only(

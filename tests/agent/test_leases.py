@@ -8,8 +8,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
-from app.agent.leases import NAME, Held, LeadershipLostError, Leases, fence
+from app.agent.leases import Held, LeadershipLostError, Leases, fence
 from app.errors import StorageUnavailableError
+from app.lease import NAME, agent_leads
 from app.storage import Database, EventCount, Lease, schema, utc_now
 from tests.services.postgresql import PostgreSQL
 
@@ -50,6 +51,21 @@ def test_lost_lease_is_taken_with_the_next_epoch(database: Database) -> None:
     assert not first.renew(old)
     first.release(old)
     assert second.renew(new)
+
+
+def test_lease_that_lasts_longer_than_one_can_is_worth_nothing(database: Database) -> None:
+    """Whoever wrote it had a clock that is ahead; nobody could lead for that long."""
+    first, second = Leases(database, "first"), Leases(database, "second")
+    old = won(first)
+    with database.writing() as session:
+        ahead = utc_now() + timedelta(hours=1)
+        session.execute(update(Lease).where(Lease.name == NAME).values(expires_at=ahead))
+
+    assert not agent_leads(database, 5)
+    with pytest.raises(LeadershipLostError), database.writing() as session:
+        fence(session, old)
+    assert won(second).epoch == old.epoch + 1
+    assert agent_leads(database, 5)
 
 
 def test_released_lease_is_free_at_once(database: Database) -> None:

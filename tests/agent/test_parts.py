@@ -6,9 +6,7 @@ import time
 
 import pytest
 
-from app import signals
 from app.agent.dirty import Dirty
-from app.agent.drift import Drift
 from app.agent.quiet import Quiet
 from app.engine import ContainerEvent
 from app.environments.exits import Run
@@ -56,23 +54,6 @@ def test_close_wakes_who_waits() -> None:
     dirty.close()
     thread.join(5)
     assert taken == [None]
-
-
-def test_drift_is_told_when_it_changes_and_when_asked() -> None:
-    told: list[int] = []
-
-    def hear(_sender: object, *, environments: int) -> None:
-        told.append(environments)
-
-    drift = Drift()
-    with signals.drift_seen.connected_to(hear):
-        drift.note("a", True)
-        drift.note("a", True)
-        drift.note("b", True)
-        drift.note("a", False)
-        drift.note("c", False)
-        drift.tell()
-    assert told == [1, 2, 1, 1]
 
 
 def event(action: str, seconds: int, code: int | None = None) -> ContainerEvent:

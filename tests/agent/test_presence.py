@@ -2,15 +2,26 @@
 
 import threading
 from contextlib import closing
+from datetime import timedelta
 
 import psycopg2
 import pytest
 from sqlalchemy import func, select
 
-from app.processes import Presence
-from app.storage import Database, Process, schema
+from app.processes import Presence, is_alive
+from app.storage import Database, Process, schema, utc_now
 from tests.services.postgresql import PostgreSQL
 from tests.services.programs import wait_until
+
+
+def test_who_is_seen_in_time_to_come_does_not_live(database: Database) -> None:
+    """A clock was set back since; who lives says so again at once."""
+    with database.writing() as session:
+        for name, seconds in (("dead", -25), ("alive", -15), ("ahead", 15), ("future", 3600)):
+            seen = utc_now() + timedelta(seconds=seconds)
+            session.add(Process(id=name, place="web", seen_at=seen))
+    with database.reading() as session:
+        assert set(session.scalars(select(Process.id).where(is_alive()))) == {"alive", "ahead"}
 
 
 @pytest.mark.integration

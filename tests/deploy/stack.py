@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docker-compose.yml"
 BASE = "python:3.11-slim-bookworm"
 TIMEOUT = 240.0
-PORTS = ("PORT", "PROMETHEUS_PORT", "ALERTMANAGER_PORT")
+PORTS = ("PORT", "PROMETHEUS_PORT", "ALERTMANAGER_PORT", "GRAFANA_PORT")
 # Debian has no such plugin.
 _PLUGIN = """docker() {{
     if [ "$1" = compose ]; then shift; {compose} "$@"; else command docker "$@"; fi
@@ -45,6 +45,7 @@ def import_images(client: docker.APIClient) -> None:
     """Make what the file pulls, and the base of what it builds."""
     names = images_of_the_file()
     stack_images.import_python(client, BASE)
+    stack_images.import_grafana(client, names["grafana"])
     stack_images.import_postgres(client, names["postgres"])
     stack_images.import_monitor(client, names["prometheus"], "prometheus", "prometheus")
     stack_images.import_monitor(
@@ -81,6 +82,13 @@ class Stack:
         self.compose("up", "--detach", *STARTED)
         wait_until(self._all_healthy, TIMEOUT, 0.5, otherwise=self.report)
 
+    def start_alone(self, *services: str) -> None:
+        """Start services as on a fresh clone, where nothing is written yet."""
+        (self._directory / ".env").touch()
+        shutil.copytree(ROOT / "secrets", self._directory / "secrets")
+        self.compose("up", "--detach", *services)
+        wait_until(self._all_healthy, TIMEOUT, 0.5, otherwise=self.report)
+
     def compose(self, *arguments: str) -> str:
         """Run Compose and return what it printed. Raises: ServiceError."""
         return self._run([*self._compose, *arguments])
@@ -112,11 +120,11 @@ class Stack:
 
     def _all_healthy(self) -> bool:
         states = self.states()
-        ended = states.pop("vibebox-migrate", None)
+        ended = {states.pop(name, "exited") for name in ("vibebox-migrate", "vibebox-preflight")}
         # Docker looks at the agent for the first time after half a minute: a test asks it itself.
-        agent = states.pop("vibebox-agent", None)
+        agent = states.pop("vibebox-agent", "healthy")
         well = set(states.values()) == {"healthy"} and agent in ("starting", "healthy")
-        return ended == "exited" and well
+        return ended == {"exited"} and well
 
     def report(self) -> str:
         """Return the states and the ends of the logs, for the message of a failure."""

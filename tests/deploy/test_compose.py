@@ -1,5 +1,6 @@
 """The Compose file: what it promises, and what the real program says of it."""
 
+import json
 import os
 import re
 import shutil
@@ -63,7 +64,11 @@ def test_each_service_that_goes_on_has_a_health_check() -> None:
     checks = {name: one["healthcheck"] for name, one in SERVICES.items() if "healthcheck" in one}
     assert set(SERVICES) - set(checks) == {"backend"}, "the image has its own, for the web server"
     ends = {name for name, one in SERVICES.items() if one["restart"] == "no"}
-    assert {name for name, check in checks.items() if "disable" in check} == ends == {"migrate"}
+    assert (
+        {name for name, check in checks.items() if "disable" in check}
+        == ends
+        == {"migrate", "preflight"}
+    )
     for check in (check for check in checks.values() if "disable" not in check):
         assert {"test", "interval", "timeout", "start_period", "retries"} <= set(check)
 
@@ -80,11 +85,12 @@ def test_secrets_have_no_default_outside_the_demo() -> None:
     assert {"backend", "grafana", "postgres"} <= set(given)
     values = set.union(*given.values())
     # None: passed through where it is set.
-    assert all(re.match(r"\$\{\w+:\?", value) for value in values - {"None"}), values
+    assert all(re.fullmatch(r"\$\{\w+:-\}", value) for value in values - {"None"}), values
 
 
 def test_monitoring_is_apart_from_the_public_and_the_database_from_both() -> None:
-    networks = {name: set(service["networks"]) for name, service in SERVICES.items()}
+    networks = {name: set(service.get("networks", [])) for name, service in SERVICES.items()}
+    assert SERVICES["preflight"]["network_mode"] == "none"
     members = {
         network: {name for name, has in networks.items() if network in has}
         for network in COMPOSE["networks"]
@@ -141,11 +147,19 @@ def test_prometheus_keeps_what_the_objectives_look_back_over() -> None:
 def test_every_setting_of_env_reaches_the_service_unless_the_file_decides_it() -> None:
     known = {environment_name(key, field) for key, field in Settings.model_fields.items()}
     passed = set(SERVICES["backend"]["environment"]) - {"PGPASSWORD"}
-    # The image has the first four; no file of the host is in it; a welcome is for a terminal.
-    decided = {"HOST", "PORT", "DOCKER_HOST", "PROMETHEUS_MULTIPROC_DIR"}
-    decided |= {"VIBEBOX_TEMPLATES_FILE", "VIBEBOX_WELCOME"}
+    # The image has the first four; a welcome is for a terminal.
+    decided = {"HOST", "PORT", "DOCKER_HOST", "PROMETHEUS_MULTIPROC_DIR", "VIBEBOX_WELCOME"}
     assert passed == known - decided
     assert SERVICES["agent"]["environment"] == SERVICES["backend"]["environment"]
+
+
+def test_templates_of_the_host_are_where_the_service_looks_for_them() -> None:
+    inside = SERVICES["backend"]["environment"]["VIBEBOX_TEMPLATES_FILE"]
+    default = "./deploy/templates.json"
+    mount = f"${{VIBEBOX_TEMPLATES_FILE:-{default}}}:{inside}:ro"
+    assert mount in SERVICES["backend"]["volumes"]
+    assert SERVICES["agent"]["volumes"] == SERVICES["backend"]["volumes"]
+    assert json.loads((ROOT / default).read_text()) == []
 
 
 def test_docker_waits_longer_than_the_server_drains() -> None:
@@ -166,18 +180,57 @@ def config(environment: dict[str, str], directory: Path) -> subprocess.Completed
 
 
 @pytest.mark.integration
-def test_compose_accepts_the_file(tmp_path: Path) -> None:
-    result = config(REQUIRED, tmp_path)
+def test_compose_accepts_the_file_of_a_fresh_clone(tmp_path: Path) -> None:
+    result = config({}, tmp_path)
     assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.integration
-@pytest.mark.parametrize("missing", REQUIRED)
-def test_compose_names_the_way_to_a_value_that_is_missing(missing: str, tmp_path: Path) -> None:
-    others = {name: value for name, value in REQUIRED.items() if name != missing}
-    result = config(others, tmp_path)
-    assert result.returncode != 0
-    assert "make up" in result.stderr
+def shell(service: str, key: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run the commands of a service in a shell of this host."""
+    words = [str(word).replace("$$", "$") for word in SERVICES[service][key]]
+    return subprocess.run(words, env=environment, capture_output=True, text=True, timeout=30)
+
+
+def test_start_of_vibebox_waits_for_the_values_without_a_default() -> None:
+    first = SERVICES["postgres"]["depends_on"]
+    assert first == {"preflight": {"condition": "service_completed_successfully"}}
+    for name in ("migrate", "backend", "agent"):
+        assert "postgres" in SERVICES[name]["depends_on"]
+    # These start alone.
+    assert not SERVICES["prometheus"].get("depends_on")
+    assert not SERVICES["grafana"].get("depends_on")
+
+
+def test_values_that_are_missing_are_named_with_what_makes_them() -> None:
+    path = {"PATH": os.environ["PATH"]}
+    required = {name: "made-up" for name in SERVICES["preflight"]["environment"]}
+    assert {*required, "GRAFANA_ADMIN_PASSWORD"} == set(REQUIRED)
+    assert shell("preflight", "command", {**path, **required}).returncode == 0
+    for missing in required:
+        ran = shell("preflight", "command", {**path, **required, missing: ""})
+        assert ran.returncode == 1
+        assert ran.stderr.startswith(f"Not set: {missing} - run make up")
+    assert all(name in shell("preflight", "command", path).stderr for name in required)
+
+
+def test_new_grafana_without_a_password_gets_one_of_its_own(tmp_path: Path) -> None:
+    script = SERVICES["grafana"]["entrypoint"][-1]
+    database = tmp_path / "grafana.db"
+    # What the image runs then, and where it keeps its data.
+    script = script.replace("/run.sh", "printenv GF_SECURITY_ADMIN_PASSWORD")
+    script = script.replace("/var/lib/grafana/grafana.db", str(database)).replace("$$", "$")
+
+    def started(**environment: str) -> list[str]:
+        env = {"PATH": os.environ["PATH"], **environment}
+        ran = subprocess.run(["sh", "-c", script], env=env, capture_output=True, text=True)
+        return ran.stdout.split()
+
+    made = {tuple(started(GF_SECURITY_ADMIN_PASSWORD="")[-2:]) for _ in range(2)}
+    assert len(made) == 2, "each has another one"
+    assert all(told == used and len(used) == 36 for told, used in made)
+    assert started(GF_SECURITY_ADMIN_PASSWORD="given") == ["given"]
+    database.touch()
+    assert started(GF_SECURITY_ADMIN_PASSWORD="") == [], "an old one has its own"
 
 
 def write_secrets(directory: Path, **environment: str) -> str:
@@ -205,6 +258,7 @@ def test_first_start_makes_secrets_that_only_the_owner_and_containers_can_read(
     tmp_path: Path,
 ) -> None:
     said = write_secrets(tmp_path)
+    assert "only the console shows alerts so far" in said
     made = read_env(tmp_path)
     assert set(made) == MADE - {"DOCKER_GID"}
     assert all(len(value) == 48 for value in made.values())
@@ -224,8 +278,11 @@ def test_first_start_makes_secrets_that_only_the_owner_and_containers_can_read(
 
 def test_second_start_changes_nothing(tmp_path: Path) -> None:
     write_secrets(tmp_path)
+    (tmp_path / "secrets" / "alertmanager" / "slack_url").write_text(
+        "https://chat.example.org/hook"
+    )
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    assert write_secrets(tmp_path) == ""
+    assert write_secrets(tmp_path) == "", "somebody is told of alerts"
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 

@@ -1,8 +1,10 @@
 """The example of a TLS proxy: the real nginx with the shipped file, before a real VibeBox."""
 
+import re
 import socket
 import ssl
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,13 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
+from app.openapi import MAX_BODY_BYTES
+from app.settings import Settings
+from app.storage import Database, LogEntry, LogStream
 from tests.conftest import require
 from tests.end_to_end.api import Api
 from tests.services.nginx import Nginx
+from tests.services.programs import wait_until
 from tests.services.web import WebServer
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(180)]
@@ -22,15 +28,49 @@ CONFIG = (Path(__file__).parents[2] / "deploy" / "nginx" / "vibebox.conf").read_
 NAME = "vibebox.example.org"
 TOKEN = "a token for the scrape"
 LIMIT = 5
+THREADS = 8
+PROBLEM = "application/problem+json"
 
 
 class Site:
     """What a client on the other side of the proxy sees."""
 
-    def __init__(self, api: Api, nginx: Nginx) -> None:
+    def __init__(self, server: WebServer, api: Api, nginx: Nginx) -> None:
+        self.server = server
         self.api = api
         self.nginx = nginx
         self.host = f"{NAME}:{nginx.port}"
+
+    def bearer(self) -> dict[str, str]:
+        """Return the header with the token of the login."""
+        return {"Authorization": f"Bearer {self.api.tokens['access_token']}"}
+
+    def begin(self, target: str) -> ssl.SSLSocket:
+        """Send a request over TLS and leave its answer unread."""
+        trusted = ssl.create_default_context(cafile=str(self.nginx.certificate))
+        plain = socket.create_connection(("127.0.0.1", self.nginx.port), timeout=20)
+        secure = trusted.wrap_socket(plain, server_hostname=NAME)
+        head = [f"GET {target} HTTP/1.1", f"Host: {self.host}"]
+        head += [f"{name}: {value}" for name, value in self.bearer().items()]
+        secure.sendall("\r\n".join([*head, "", ""]).encode())
+        return secure
+
+    def write_log(self, environment: str, lines: int, size: int) -> None:
+        """Store log lines, as the agent does with what a container writes."""
+        database = Database(self.server.env["DATABASE_URL"])
+        rows = [
+            LogEntry(
+                environment_id=environment,
+                stream=LogStream.STDOUT,
+                at_ns=number,
+                line="x" * size,
+                size=size,
+            )
+            for number in range(lines)
+        ]
+        with database.writing() as session:
+            session.add_all(rows)
+        database.dispose()
 
     def ask(self, method: str, path: str, **options: Any) -> requests.Response:
         """Send one request over TLS, under the name of the site."""
@@ -70,14 +110,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         "VIBEBOX_METRICS_TOKEN": TOKEN,
         "VIBEBOX_RATE_LIMIT_ADDRESS": f"{LIMIT} per hour",
     }
-    with WebServer(tmp_path_factory.mktemp("nginx"), env, workers=1) as server:
+    with WebServer(tmp_path_factory.mktemp("nginx"), env, 1, THREADS) as server:
         nginx = Nginx(CONFIG, NAME, {"server 127.0.0.1:3000": f"server 127.0.0.1:{server.port}"})
         try:
             with Api(server.url) as api:
                 # Now: one of the tests uses up what this address may try.
                 assert api.register("a@example.org").status_code == 201
                 assert api.login("a@example.org").status_code == 200
-                yield Site(api, nginx)
+                yield Site(server, api, nginx)
         finally:
             nginx.close()
 
@@ -110,10 +150,59 @@ def test_metrics_are_closed_even_to_who_has_the_token(site: Site, path: str) -> 
     assert "vibebox_" not in answer.text
 
 
-def test_alerts_come_from_inside_only(site: Site) -> None:
+def test_alerts_come_from_inside_only_and_are_read_from_outside(site: Site) -> None:
     answer = site.ask("POST", "/api/v1/alerts", json={})
     assert answer.status_code == 404
     assert "nginx" in answer.text
+    assert site.ask("GET", "/api/v1/alerts", headers=site.bearer()).status_code == 200
+
+
+def directive(name: str) -> list[str]:
+    """Return the values of a directive, in the order of the file."""
+    return re.findall(rf"^\s*{name}\s+([^;]+);", CONFIG, re.MULTILINE)
+
+
+def test_limits_fit_those_of_the_service() -> None:
+    defaults = Settings()
+    usual, packages = [int(size.removesuffix("m")) for size in directive("client_max_body_size")]
+    assert usual * 2**20 >= MAX_BODY_BYTES
+    assert packages > defaults.extension_limit_mb
+    # The other way round, nginx sends a request on a connection that was closed a moment ago.
+    (idle,) = directive("keepalive_timeout")
+    assert int(idle.removesuffix("s")) < defaults.keepalive
+
+
+def test_package_reaches_the_service(site: Site) -> None:
+    path = f"/api/v1/environments/{site.api.create('packages', 'busybox')}/extensions"
+    headers = {"Content-Type": "application/octet-stream", **site.bearer()}
+    answer = site.ask("POST", path, data=bytes(3 * 2**20), headers=headers)
+    # Refused by VibeBox for what it is, not by nginx for its size.
+    assert (answer.status_code, answer.headers["Content-Type"]) == (400, PROBLEM)
+
+
+def test_clients_that_read_slowly_hold_no_thread_of_the_service(site: Site) -> None:
+    environment = site.api.create("talkative", "busybox")
+    site.write_log(environment, lines=300, size=20_000)
+    target = f"/api/v1/environments/{environment}/logs?limit=300"
+    readers = [site.begin(target) for _ in range(2 * THREADS)]
+    try:
+        # The answers are more than sockets hold, and nobody reads them.
+        wait_until(lambda: site.server.metric("vibebox_worker_threads", state="busy") == 0, 10)
+        assert site.ask("GET", "/api/v1/environments", headers=site.bearer()).status_code == 200
+    finally:
+        for reader in readers:
+            reader.close()
+
+
+def test_events_arrive_as_they_happen(site: Site) -> None:
+    environment = site.api.create("eventful", "busybox")
+    with closing(site.begin(f"/api/v1/environments/{environment}/events?follow=true")) as stream:
+        stream.settimeout(10)
+        received = b""
+        while b"event: status" not in received:
+            part = stream.recv(65536)
+            assert part, received
+            received += part
 
 
 def test_websocket_passes_and_knows_its_own_page_from_a_foreign_one(site: Site) -> None:

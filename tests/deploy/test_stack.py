@@ -1,6 +1,8 @@
 """The whole stack, by Compose: VibeBox from the shipped Dockerfile, among its real neighbours."""
 
+import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import pytest
 import requests
@@ -16,17 +18,55 @@ from tests.services.programs import wait_until
 
 pytestmark = [pytest.mark.full, pytest.mark.end_to_end, pytest.mark.timeout(500)]
 REFUSED = 7
+
+
+class Alone(NamedTuple):
+    """What was seen of the monitoring alone."""
+
+    containers: set[str]
+    rule_groups: int
+    log: str
+    password: str
+
+
 MAY_BE_EMPTY = ("ALERTS", "slo_budget")
 """What has no series while all is well, or before there is any history."""
 
 
 @pytest.fixture(scope="module")
-def running(
-    docker_engine: DockerEngine, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stack]:
-    """The stack, up and healthy."""
+def alone(docker_engine: DockerEngine, tmp_path_factory: pytest.TempPathFactory) -> Alone:
+    """What Prometheus and Grafana did that were started alone, on a fresh clone; ended again."""
     require("Compose stack", stack.missing())
     stack.import_images(docker_engine.client())
+    started = Stack(docker_engine, tmp_path_factory.mktemp("alone"))
+    try:
+        started.start_alone("prometheus", "grafana")
+        # A second start keeps the password of the first.
+        started.compose("restart", "--timeout", "0", "grafana")
+        return Alone(
+            set(started.states()),
+            len(
+                http.get(f"{started.url('PROMETHEUS_PORT')}/api/v1/rules").json()["data"]["groups"]
+            ),
+            started.compose("logs", "--no-color", "grafana"),
+            started.run_block("docker exec vibebox-grafana cat /var/lib/grafana/password"),
+        )
+    finally:
+        started.stop()
+
+
+def test_prometheus_and_grafana_start_alone_on_a_fresh_clone(alone: Alone) -> None:
+    assert alone.containers == {"vibebox-prometheus", "vibebox-grafana"}
+    assert alone.rule_groups > 0
+    (told,) = re.findall(r"the password of admin is (\w+)", alone.log)
+    assert (told, len(told)) == (alone.password, 36)
+
+
+@pytest.fixture(scope="module")
+def running(
+    alone: Alone, docker_engine: DockerEngine, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    """The stack, up and healthy."""
     started = Stack(docker_engine, tmp_path_factory.mktemp("stack"))
     try:
         started.start()

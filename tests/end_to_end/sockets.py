@@ -13,6 +13,8 @@ from tests.end_to_end.api import Api
 from tests.services.programs import wait_until
 
 PATIENCE = 20.0
+WINDOW = 256 * 1024
+"""Bytes that a terminal takes in before its command does."""
 
 
 @contextmanager
@@ -59,6 +61,40 @@ def said(socket: ClientConnection) -> tuple[int, str]:
     except ConnectionClosed as error:
         assert error.rcvd is not None
         return error.rcvd.code, error.rcvd.reason
+
+
+class Paster:
+    """Puts bytes into a terminal as the console does: pieces, and no more ahead than it may be.
+
+    The terminal has to be opened with `acknowledge=true`.
+    """
+
+    PIECE = 32 * 1024
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.taken = 0
+        self._sent = 0
+        self._socket = socket
+
+    def paste(self, data: bytes) -> None:
+        """Put all of it in, and wait until all but what is never told of is taken."""
+        for start in range(0, len(data), self.PIECE):
+            piece = data[start : start + self.PIECE]
+            while self._sent + len(piece) - self.taken > WINDOW:
+                self._hear()
+            self.send(piece)
+        while self._sent - self.taken >= self.PIECE:
+            self._hear()
+
+    def send(self, piece: bytes) -> None:
+        """Put in one piece, as a client does that knows of no bounds."""
+        self._socket.send(piece)
+        self._sent += len(piece)
+
+    def _hear(self) -> None:
+        message = self._socket.recv(timeout=PATIENCE)
+        if isinstance(message, str):
+            self.taken += json.loads(message)["bytes"]
 
 
 class Screen:

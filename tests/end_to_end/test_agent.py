@@ -254,6 +254,8 @@ def test_another_agent_leads_when_the_leader_is_killed_or_frozen(
     second.wait_event("agent started")
     assert ready(server)["agent"] == "up"
 
+    wait_until(lambda: server.metric("vibebox_agent_sweep_age_seconds") < 30, 10)
+    assert server.metric("vibebox_agent_leading") == 1
     first.kill()
     started = time.monotonic()
     second.wait_event("leading")
@@ -273,6 +275,14 @@ def test_another_agent_leads_when_the_leader_is_killed_or_frozen(
     assert third.terminate() == 0
     second.wait_event("leading", 2, timeout=5)
 
+    # Nobody leads: the gauges do not vanish with who wrote them, and say so.
+    second.kill()
+    wait_until(lambda: ready(server)["agent"] == "down", 10)
+    assert server.metric("vibebox_agent_leading") == 0
+    age = server.metric("vibebox_agent_sweep_age_seconds")
+    wait_until(lambda: server.metric("vibebox_agent_sweep_age_seconds") > age + 1, 10)
+    assert server.metric("vibebox_environment_drift") == 0
+
 
 def ready(server: WebServer) -> dict[str, str]:
     """Return what readiness says of each check."""
@@ -283,6 +293,7 @@ def ready(server: WebServer) -> dict[str, str]:
 def test_orphans_of_this_vibebox_go_and_nothing_else(
     server: WebServer, agent: Agent, docker_engine: DockerEngine, raw: Any
 ) -> None:
+    agent.kill()  # else it may remove one of them, and die before it says so
     instance = query(server, "SELECT id FROM installation")[0][0]
     labels = {
         "orphan": {ENVIRONMENT: "none", INSTANCE: instance},
@@ -293,7 +304,6 @@ def test_orphans_of_this_vibebox_go_and_nothing_else(
     for name, carried in labels.items():
         raw.create_container(docker_engine.busybox, name=name, labels=carried)
         raw.create_volume(name, labels=carried)
-    agent.kill()
     agent.start()
 
     agent.wait_event("orphan removed")

@@ -10,6 +10,7 @@ from tests.end_to_end.alerts import faults
 from tests.end_to_end.alerts.faults import Fault
 from tests.end_to_end.alerts.stack import Stack
 from tests.end_to_end.alerts.watching import ordinary, run
+from tests.services import http
 from tests.services.alertmanager import Alertmanager
 from tests.services.docker_engine import DockerEngine
 from tests.services.postgresql import PostgreSQL
@@ -31,6 +32,18 @@ def follow(stack: Stack, *rounds: Sequence[Fault]) -> None:
         assert stack.firing() <= faults.MACHINE
         for together in rounds:
             print(run(stack, together))
+    links_lead_somewhere(stack)
+
+
+def links_lead_somewhere(stack: Stack) -> None:
+    """Links follow the settings, of which a message has no other trace."""
+    for name, alert in stack.receiver.alerts.items():
+        links = alert["annotations"]
+        assert links["dashboard_url"].startswith("https://grafana.test/d/")
+        assert not {"grafana_url", "runbooks_url"} & set(alert["labels"])
+        runbook = http.get(links["runbook_url"])
+        assert runbook.headers["Content-Type"].startswith("text/")
+        assert runbook.text.startswith(f"# {name}\n")
 
 
 @pytest.mark.full

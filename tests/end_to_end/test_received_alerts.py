@@ -15,6 +15,7 @@ from tests.end_to_end.api import PASSWORD, Api
 from tests.services.alertmanager import Alertmanager
 from tests.services.browser import browser, missing_browser
 from tests.services.programs import wait_until
+from tests.services.web import WebServer
 
 pytestmark = pytest.mark.end_to_end
 
@@ -106,3 +107,42 @@ def test_alert_is_shown_from_when_it_fires_until_it_is_over(
         (over,) = api.call("GET", "/alerts?ended=true").json()["items"]
         assert over["status"] == "resolved" and over["ends_at"] >= over["starts_at"]
         assert server.metric("vibebox_api_errors_total", route="/api/v1/alerts") == 0
+
+
+def flood(size: int, number: int = 1100) -> list[dict[str, Any]]:
+    """Return alerts with so many bytes of text each."""
+    return [
+        {
+            "labels": {"alertname": "Flood", "severity": "warning", "number": str(n)},
+            "annotations": {"description": "x" * size},
+        }
+        for n in range(number)
+    ]
+
+
+def answers(server: WebServer, status: int) -> float:
+    """Return how often a notification was answered with this status."""
+    return server.metric("vibebox_http_requests_total", **{**TOLD, "status_code": str(status)})
+
+
+def test_flood_of_alerts_is_not_lost(
+    web_server: WebServerFactory, alertmanager: Callable[..., Alertmanager]
+) -> None:
+    server = web_server({"VIBEBOX_ALERTS_TOKEN": TOKEN})
+    teller = alertmanager(config(server.url), files={"token": TOKEN})
+    with Api(server.url) as api:
+        api.register(EMAIL)
+        api.login(EMAIL)
+        # 1,100 alerts and 10 MB: more than the service takes. Alertmanager gives a 413 up at once,
+        # and begins anew with what fires at its next interval, as often as it takes.
+        teller.post_all(flood(9000))
+        wait_until(lambda: answers(server, 413) >= 2, PATIENCE)
+        assert api.call("GET", "/alerts").json()["total"] == 0
+
+        # More than 1,000 alerts, and more than other bodies may have, are taken in.
+        teller.post_all(flood(1000))
+        wait_until(lambda: answers(server, 200) >= 1, PATIENCE)
+        assert api.call("GET", "/alerts").json()["total"] == 1000
+        told = [line for line in server.log_lines() if line["event"] == "alerts truncated"]
+        assert told[0]["truncated"] == 100
+        assert answers(server, 422) == 0

@@ -1,6 +1,9 @@
 """Terminals in real containers, over WebSockets of a real server with two workers."""
 
+import base64
+import hashlib
 import json
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -10,9 +13,10 @@ from typing import Any
 import pytest
 from websockets.sync.client import ClientConnection
 
+from app.websockets.assembly import LARGEST_MESSAGE
 from tests.conftest import WebServerFactory, require
 from tests.end_to_end.api import Api
-from tests.end_to_end.sockets import PATIENCE, Screen, fill, opened, refused, said
+from tests.end_to_end.sockets import PATIENCE, Paster, Screen, fill, opened, refused, said
 from tests.services import http
 from tests.services.agent import Agent
 from tests.services.docker_engine import DockerEngine
@@ -20,6 +24,7 @@ from tests.services.host_image import import_host_image, missing_programs
 from tests.services.postgresql import PostgreSQL
 from tests.services.programs import wait_until
 from tests.services.web import WebServer
+from tests.sizes import size
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 
@@ -88,6 +93,14 @@ def processes(docker_engine: DockerEngine, environment: str) -> str:
     with docker_engine.client() as client:
         raw: Any = client
         return "\n".join(line[-1] for line in raw.top(f"vibebox-{environment}")["Processes"])
+
+
+def output(docker_engine: DockerEngine, environment: str, *argv: str) -> str:
+    """Run a command in the container, and return what it printed."""
+    with docker_engine.client() as client:
+        raw: Any = client
+        printed: bytes = raw.exec_start(raw.exec_create(f"vibebox-{environment}", argv)["Id"])
+        return printed.decode(errors="replace")
 
 
 def wait_closed(server: WebServer) -> None:
@@ -176,6 +189,36 @@ def test_tmux_keeps_its_screen(server: WebServer, api: Api, image: str) -> None:
         assert said(socket)[0] == said(second)[0] == 1000
     assert status_of(api, session) == "terminated"
     assert api.call("DELETE", f"/sessions/{session}").status_code == 204, "again is fine"
+    wait_closed(server)
+
+
+@pytest.mark.parametrize("kind", size(["tmux"], ["tmux", "shell"]))
+def test_paste_arrives_whole_also_over_a_reload(
+    server: WebServer, api: Api, image: str, docker_engine: DockerEngine, kind: str
+) -> None:
+    environment = started(api, image)
+    text = base64.encodebytes(os.urandom(size(1_500_000, 8_000_000)))
+    first, middle = LARGEST_MESSAGE, LARGEST_MESSAGE + len(text) // 4
+    path = f"{terminal(new_session(api, environment, kind))}?acknowledge=true"
+    with opened(api, path) as socket:
+        screen, paster = Screen(socket), Paster(socket)
+        screen.type(f"stty -echo -icanon; echo rea''dy; head -c {len(text)} >/pasted\n")
+        screen.wait("ready")
+        begun = time.monotonic()
+        paster.send(text[:first])
+        paster.paste(text[first:middle])
+        workers = server.worker_pids()
+        server.signal(signal.SIGHUP)
+        server.wait_for_workers(lambda now: len(set(now) - set(workers)) == 2)
+        paster.paste(text[middle:])
+        print(f"{len(text)} bytes in {time.monotonic() - begun:.1f} s")
+        assert said(socket)[0] == 1001
+    digest = hashlib.sha256(text).hexdigest()
+    wait_until(
+        lambda: digest in output(docker_engine, environment, "sha256sum", "/pasted"),
+        PATIENCE,
+        otherwise=lambda: output(docker_engine, environment, "ls", "-l", "/pasted"),
+    )
     wait_closed(server)
 
 

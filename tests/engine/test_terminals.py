@@ -1,5 +1,7 @@
 """The door's terminals, in real containers."""
 
+import hashlib
+import os
 import select
 import time
 from collections.abc import Iterator
@@ -15,6 +17,7 @@ from app.errors import (
     ExecutableMissingError,
 )
 from tests.services.docker_engine import DockerEngine as RealEngine
+from tests.sizes import size
 
 pytestmark = pytest.mark.integration
 COLS, ROWS = 90, 30
@@ -73,6 +76,28 @@ def test_all_output_arrives(door: DockerEngine, running: str) -> None:
     assert lines == [str(number).encode() for number in range(1, 20001)]
 
 
+def test_all_input_arrives(door: DockerEngine, running: str) -> None:
+    """Every byte, among them the keys at which Docker's own client leaves."""
+    data = b"\x10\x11" + os.urandom(size(300_000, 10 * 1024 * 1024)) + b"\x10\x11."
+    script = f"stty raw -echo; echo ready; head -c {len(data)} | sha256sum"
+    with closing(door.terminal(running, ["sh", "-c", script], cols=COLS, rows=ROWS)) as terminal:
+        read_until(terminal, b"ready")
+        taken = 0
+        while taken < len(data):
+            taken += terminal.write(data[taken : taken + 65536])
+            select.select([], [terminal], [], 5)
+        assert hashlib.sha256(data).hexdigest().encode() in read_until(terminal, b"-")
+
+
+def test_no_key_is_held_back(door: DockerEngine, running: str) -> None:
+    script = "stty raw -echo; echo ready; while true; do head -c 1 | od -An -tx1; done"
+    with closing(door.terminal(running, ["sh", "-c", script], cols=COLS, rows=ROWS)) as terminal:
+        read_until(terminal, b"ready")
+        for key in (b"\x10", b"\x11", b"\x1d"):
+            terminal.write(key)
+            read_until(terminal, key.hex().encode())
+
+
 def test_first_words_are_not_lost(door: DockerEngine, running: str) -> None:
     for _ in range(5):
         with closing(door.terminal(running, ["echo", "hello"], cols=COLS, rows=ROWS)) as terminal:
@@ -82,6 +107,9 @@ def test_first_words_are_not_lost(door: DockerEngine, running: str) -> None:
 def test_closing_ends_the_connection_and_not_the_command(door: DockerEngine, running: str) -> None:
     with shell(door, running) as terminal:
         read_until(terminal, b"#")
+        # Docker takes a command for ended whose last words meet a connection that is closed.
+        time.sleep(0.2)
+        terminal.read()
     time.sleep(0.2)
 
     assert door.inspect_exec(terminal.exec_id).running

@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from app.cautious_clock import CautiousClock
 from app.logs import LogRetention, retention
 from app.logs.lines import OVERHEAD, Line, line_of
 from app.storage import Database, Environment, LogEntry, LogUsage, utc_now
@@ -38,7 +39,7 @@ def test_old_lines_go_and_usage_follows(database: Database, environment: str) ->
         portion(environment, [*aged(8, *"abcdefg"), *aged(6, "h")]),
         portion(other, [*aged(7.5, "old"), *aged(1, "new")], container="second"),
     )
-    task = LogRetention(database, days=7, limit_mb=1)
+    task = LogRetention(database, CautiousClock(database), days=7, limit_mb=1)
 
     assert task.run() == 8
     assert stored(database) == ["h", "new"]
@@ -48,7 +49,7 @@ def test_old_lines_go_and_usage_follows(database: Database, environment: str) ->
 
 def test_everything_may_go(database: Database, environment: str) -> None:
     store(database, portion(environment, aged(8, "a", "b")))
-    LogRetention(database, days=7, limit_mb=1).run()
+    LogRetention(database, CautiousClock(database), days=7, limit_mb=1).run()
     assert stored(database) == []
     assert_usage_is_exact(database)
 
@@ -57,7 +58,7 @@ def test_ids_are_never_given_twice(database: Database, environment: str) -> None
     """A reader that waits behind the last line must see the next one."""
     first = portion(environment, aged(8, "a", "b"))
     store(database, first)
-    LogRetention(database, days=7, limit_mb=1).run()
+    LogRetention(database, CautiousClock(database), days=7, limit_mb=1).run()
     store(database, portion(environment, aged(1, "c"), first.after))
     with database.reading() as session:
         assert session.scalars(select(LogEntry.id)).all() == [3]
@@ -73,7 +74,7 @@ def test_oldest_beyond_the_limit_go_in_that_environment_only(
     large = [line_of("stdout", 10**18 * 3 + n, b"x" * (size - OVERHEAD)) for n in range(25)]
     marked = [line._replace(text=f"{number}") for number, line in enumerate(large)]
     store(database, portion(environment, marked), portion(other, marked[:5], container="second"))
-    task = LogRetention(database, days=100_000, limit_mb=1)
+    task = LogRetention(database, CautiousClock(database), days=100_000, limit_mb=1)
 
     assert task.run() == 25 - room
     with database.reading() as session:
@@ -94,7 +95,7 @@ def test_it_ends_early_when_told_to(database: Database, environment: str) -> Non
         asked.append(1)
         return len(asked) > 1
 
-    assert LogRetention(database, days=7, limit_mb=1).run(stopping) == 3
+    assert LogRetention(database, CautiousClock(database), days=7, limit_mb=1).run(stopping) == 3
     assert_usage_is_exact(database)
 
 
@@ -102,7 +103,7 @@ def test_cursor_goes_only_with_a_container_that_was_replaced(
     database: Database, environment: str
 ) -> None:
     store(database, portion(environment, aged(8, "a")))
-    task = LogRetention(database, days=7, limit_mb=1)
+    task = LogRetention(database, CautiousClock(database), days=7, limit_mb=1)
     for current, kept in ((None, 1), ("container", 1), ("its-successor", 0)):
         with database.writing() as session:
             session.execute(update(Environment).values(container_id=current))

@@ -92,6 +92,20 @@ class Alertmanager:
         generator_url: str = "",
     ) -> None:
         """Post one alert as Prometheus does; one whose `ends_at` is past is resolved by that."""
+        self.post_all([self._alert(labels, annotations, starts_at, ends_at, generator_url)])
+
+    def post_all(self, alerts: Sequence[Mapping[str, Any]]) -> None:
+        """Post alerts as they are: `labels`, and what else Prometheus would say of each."""
+        self._post("/api/v2/alerts", list(alerts))
+
+    @staticmethod
+    def _alert(
+        labels: Mapping[str, str],
+        annotations: Mapping[str, str] | None,
+        starts_at: datetime | None,
+        ends_at: datetime | None,
+        generator_url: str,
+    ) -> dict[str, Any]:
         alert: dict[str, Any] = {
             "labels": dict(labels),
             "annotations": dict(annotations or {}),
@@ -100,7 +114,7 @@ class Alertmanager:
         for name, moment in (("startsAt", starts_at), ("endsAt", ends_at)):
             if moment is not None:
                 alert[name] = moment.isoformat()
-        self._post("/api/v2/alerts", [alert])
+        return alert
 
     def alerts(self, *matchers: str) -> list[dict[str, Any]]:
         """Return the alerts that it holds and has not seen resolved, inhibited ones among them.

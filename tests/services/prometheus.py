@@ -1,10 +1,11 @@
 """The real Prometheus, scraping what a test tells it to."""
 
 import json
+import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,9 @@ class Prometheus:
         scrape_interval: how often it scrapes, and evaluates rules.
         bearer_token: what it sends as its credentials, from a file as in production.
         extra_config: YAML text with further top-level keys, such as `rule_files:`.
+        external_labels: what it adds to what it sends.
         flags: further command-line flags.
+        env: further variables of its environment.
     """
 
     def __init__(
@@ -41,7 +44,9 @@ class Prometheus:
         scrape_interval: str = "1s",
         bearer_token: str | None = None,
         extra_config: str = "",
+        external_labels: Mapping[str, str] | None = None,
         flags: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
     ) -> None:
         self._directory = new_directory("prometheus")
         self.port = free_port()
@@ -53,8 +58,13 @@ class Prometheus:
         }
         if bearer_token is not None:
             scrape["authorization"] = {"credentials_file": str(self._token_file(bearer_token))}
-        self._write_config(scrape, scrape_interval, extra_config)
-        self._server = Program(self._command(flags), self._directory / "log", cwd=self._directory)
+        self._write_config(scrape, scrape_interval, extra_config, external_labels or {})
+        self._server = Program(
+            self._command(flags),
+            self._directory / "log",
+            cwd=self._directory,
+            env={**os.environ, **(env or {})},
+        )
         try:
             self._server.start()
             self._server.wait_ready(lambda: http.answers(f"{self.url}/-/ready"), READY_TIMEOUT)
@@ -85,9 +95,15 @@ class Prometheus:
         file.write_text(token)
         return file
 
-    def _write_config(self, scrape: dict[str, Any], interval: str, extra: str) -> None:
+    def _write_config(
+        self, scrape: dict[str, Any], interval: str, extra: str, labels: Mapping[str, str]
+    ) -> None:
         # The values are JSON, which is YAML too and needs no library.
-        settings = {"scrape_interval": interval, "evaluation_interval": interval}
+        settings = {
+            "scrape_interval": interval,
+            "evaluation_interval": interval,
+            "external_labels": dict(labels),
+        }
         self.config_file.write_text(
             f"global: {json.dumps(settings)}\nscrape_configs: {json.dumps([scrape])}\n{extra}"
         )

@@ -38,6 +38,13 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
 fi
 exec postgres -D "$PGDATA" -c "listen_addresses=*" -c unix_socket_directories=/var/run/postgresql
 """
+_GRAFANA = """#!/bin/sh
+set -eu
+cd /var/lib/grafana
+[ -e grafana.db ] || printf %s "$GF_SECURITY_ADMIN_PASSWORD" >password
+touch grafana.db
+exec httpd -f -p 3000 -h /srv
+"""
 _USERS = (
     f"root:x:0:0::/root:/bin/sh\npostgres:x:{POSTGRES_UID}:{POSTGRES_UID}::/tmp:/bin/sh\n".encode()
 )
@@ -91,6 +98,17 @@ def import_monitor(client: docker.APIClient, name: str, program: str, directory:
         add_file(archive, directory, tarfile.DIRTYPE, owner=NOBODY)
 
     _import(client, name, files, fill, ['ENTRYPOINT ["/bin/monitor"]', f"USER {NOBODY}"])
+
+
+def import_grafana(client: docker.APIClient, name: str) -> None:
+    """Import what stands for Grafana, no Debian package: its entry point, port and probe."""
+
+    def fill(archive: tarfile.TarFile) -> None:
+        add_file(archive, "run.sh", tarfile.REGTYPE, content=_GRAFANA.encode())
+        add_file(archive, "var/lib/grafana", tarfile.DIRTYPE, owner=NOBODY)
+        add_file(archive, "srv/api/health", tarfile.REGTYPE, content=b"ok", mode=0o644)
+
+    _import(client, name, {}, fill, ['ENTRYPOINT ["/run.sh"]', f"USER {NOBODY}"])
 
 
 def import_python(client: docker.APIClient, name: str) -> None:

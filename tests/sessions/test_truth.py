@@ -8,6 +8,7 @@ import pytest
 from flask_openapi3 import OpenAPI
 from sqlalchemy import select, update
 
+from app.cautious_clock import CautiousClock
 from app.engine import ExecState
 from app.errors import EngineTimeoutError
 from app.sessions import SessionTruth
@@ -36,7 +37,7 @@ class House:
         self.database = database
         self.engine = engine
         self.environment = environment
-        self.truth = SessionTruth(database, engine, IDLE)
+        self.truth = SessionTruth(database, engine, CautiousClock(database), IDLE)
         self.become(EnvironmentStatus.RUNNING)
 
     def become(self, status: EnvironmentStatus, run: str = RUN) -> None:

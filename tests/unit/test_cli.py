@@ -30,6 +30,11 @@ def run(runner: CliRunner, *arguments: str, **environment: str) -> Result:
     return runner.invoke(main, arguments, env=environment)
 
 
+def migrated(runner: CliRunner, url: str) -> str:
+    """What `vibebox migrate` says."""
+    return run(runner, "migrate", DATABASE_URL=url).output
+
+
 def assert_refused(result: Result) -> None:
     """Assert that the command ended with sentences and code 2."""
     assert result.exit_code == 2, result.output
@@ -68,14 +73,50 @@ def test_migrating_again_changes_nothing(runner: CliRunner, tmp_path: Path) -> N
     assert (first.exit_code, second.exit_code) == (0, 0)
 
 
-def test_downgrade_takes_it_back(runner: CliRunner, database_url: str) -> None:
-    result = run(runner, "downgrade", "base", DATABASE_URL=database_url)
+def test_downgrade_says_what_it_loses_and_needs_a_yes(runner: CliRunner, database_url: str) -> None:
+    refused = run(runner, "downgrade", "base", DATABASE_URL=database_url)
 
-    assert (result.exit_code, result.output) == (
-        0,
-        f"{database_url} is at schema revision base.\n",
+    assert_refused(refused)
+    assert "  installation, 1 row\n" in refused.stderr
+    assert "--yes" in refused.stderr
+    assert f"is at schema revision {expected_revision()}." in migrated(runner, database_url)
+
+    done = run(runner, "downgrade", "base", "--yes", DATABASE_URL=database_url)
+
+    assert (done.exit_code, done.stdout) == (0, f"{database_url} is at schema revision base.\n")
+    assert "went from nothing" in migrated(runner, database_url)
+
+
+@pytest.mark.parametrize(("answer", "code"), [("n\n", 130), ("y\n", 0)], ids=["no", "yes"])
+def test_downgrade_asks_at_a_terminal(
+    runner: CliRunner,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: str,
+    code: int,
+) -> None:
+    monkeypatch.setattr("app.cli.migrations.at_terminal", lambda: True)
+    result = runner.invoke(
+        main, ["downgrade", "base"], input=answer, env={"DATABASE_URL": database_url}
     )
-    assert "went from nothing" in run(runner, "migrate", DATABASE_URL=database_url).output
+
+    assert result.exit_code == code
+    assert "Go on?" in result.stderr
+    at = "went from nothing" if code == 0 else "is at schema"
+    assert at in migrated(runner, database_url)
+
+
+def test_downgrading_again_changes_nothing(runner: CliRunner, database_url: str) -> None:
+    newest = expected_revision()
+    again = run(runner, "downgrade", newest, DATABASE_URL=database_url)
+    assert (again.exit_code, again.output) == (
+        0,
+        f"{database_url} is at schema revision {newest} already.\n",
+    )
+
+    run(runner, "downgrade", "base", "--yes", DATABASE_URL=database_url)
+    again = run(runner, "downgrade", "base", DATABASE_URL=database_url)
+    assert (again.exit_code, "base already" in again.output) == (0, True)
 
 
 @pytest.mark.parametrize(

@@ -189,12 +189,12 @@ def test_expired_environments_go_with_all_they_have(
     expire(app, pulling)
 
     for identity in (running, pulling):
-        parts(app).environments.expire(identity)
+        parts(app).environments.expire(identity, utc_now())
 
     assert (engine.containers, engine.volumes) == ({}, {})
     assert [item["id"] for item in body(user.get(ENVIRONMENTS))["items"]] == [kept]
     assert audited(app)[-1] == ("environment.expire", "vibebox")
-    parts(app).environments.expire(kept)
+    parts(app).environments.expire(kept, utc_now())
     assert body(user.get(one(kept)))["status"] == "stopped"  # its time is not over
 
 
@@ -204,11 +204,11 @@ def test_expired_environment_is_tried_again(
     expire(app, running)
     engine.failures["*"] = Failure.UNREACHABLE
     with pytest.raises(EngineUnreachableError):
-        parts(app).environments.expire(running)
+        parts(app).environments.expire(running, utc_now())
     assert body(user.get(one(running)))["status"] == "running"
 
     engine.failures.clear()
-    parts(app).environments.expire(running)
+    parts(app).environments.expire(running, utc_now())
     assert engine.containers == {}
 
 

@@ -2,11 +2,14 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.services.programs import free_port
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "gunicorn.conf.py"
@@ -14,6 +17,7 @@ CONFIG = ROOT / "gunicorn.conf.py"
 # is needed for what it refuses, and one process serves for all.
 START = """
 import contextlib, io, json, os, runpy, sys
+from gunicorn.config import Config
 results = []
 for settings in json.load(sys.stdin):
     os.environ.update(settings)
@@ -21,7 +25,8 @@ for settings in json.load(sys.stdin):
     with contextlib.redirect_stderr(errors):
         try:
             hooks = runpy.run_path(sys.argv[1])
-            server = type("Server", (), {})()
+            server = type("Server", (), {"master_pid": 0, "cfg": Config()})()
+            server.cfg.set("bind", hooks["bind"])
             hooks["on_starting"](server)
             hooks["on_exit"](server)
         except SystemExit as error:
@@ -85,16 +90,23 @@ def test_every_bad_setting_is_listed(tmp_path: Path) -> None:
 
 
 def test_start_is_refused_in_one_sentence_or_goes_on(
-    tmp_path: Path, database_url: str, subtests: pytest.Subtests
+    tmp_path: Path, database_url: str, subtests: pytest.Subtests, request: pytest.FixtureRequest
 ) -> None:
     taken, metrics = tmp_path / "taken", tmp_path / "metrics"
     taken.mkdir()
     (taken / "notes.txt").write_text("precious")
-    good = {"DATABASE_URL": database_url, "PROMETHEUS_MULTIPROC_DIR": str(metrics)}
+    good = {
+        "DATABASE_URL": database_url,
+        "PROMETHEUS_MULTIPROC_DIR": str(metrics),
+        "PORT": str(free_port()),
+    }
+    other = socket.create_server(("127.0.0.1", 0))
+    request.addfinalizer(other.close)
     directory, url = "PROMETHEUS_MULTIPROC_DIR", "DATABASE_URL"
     cases: dict[str, tuple[dict[str, str], str]] = {
         "other things": ({directory: str(taken)}, "holds other things (notes.txt)"),
         "cannot be made": ({directory: "/proc/nowhere"}, "cannot be made"),
+        "port": ({"PORT": str(other.getsockname()[1])}, "something else listens there"),
         "no schema": ({url: f"sqlite:///{tmp_path}/empty.db"}, "run `vibebox migrate`"),
         "no file": ({url: "sqlite:///:memory:"}, "name a plain file in the URL"),
         "good": ({}, ""),

@@ -12,7 +12,7 @@ from websockets.frames import Opcode
 from app.websockets import channel as module
 from app.websockets.assembly import LARGEST_MESSAGE
 from app.websockets.bell import Bell
-from app.websockets.channel import MOST_PENDING, PING, STALLED, Channel
+from app.websockets.channel import LONGEST_HOLD, MOST_PENDING, PING, STALLED, Channel
 from tests.websockets.support import Clock, Peer
 
 BLOCK = b"x" * 16_384
@@ -214,6 +214,17 @@ def test_silent_peer_is_asked_and_then_given_up(house: House) -> None:
     assert not house.channel.open and house.channel.over
 
 
+def test_silence_of_a_peer_that_is_not_read_proves_nothing(house: House) -> None:
+    for _ in range(4):
+        house.peer.text("waits")
+        house.clock.jump(PING + 1)
+        house.channel.turn(0, read=False)
+    assert house.channel.open
+    house.peer.read(lambda: len(house.peer.frames) > 2)
+    assert {frame.opcode for frame in house.peer.frames} == {Opcode.PING}, "the kernel is told"
+    assert house.receive(4) == ["waits"] * 4
+
+
 def test_peer_that_closes_gets_its_answer(house: House) -> None:
     house.peer.protocol.send_close(1001, "bye")
     house.peer.flush()
@@ -242,6 +253,30 @@ def test_draining_worker_says_so(house: House) -> None:
 
     assert house.peer.close is not None and house.peer.close[0] == 1001
     assert house.close_frames() == 1
+
+
+def test_reload_waits_for_what_holds_the_channel(house: House) -> None:
+    house.channel.hold = True
+    house.bell.ring()
+    before = house.clock()
+    house.channel.turn(0.1)
+    assert house.channel.open
+    assert house.clock() - before >= 0.1, "the bell that rings all the time wakes nobody"
+    house.peer.text("more")
+    assert house.receive() == ["more"]
+
+    house.channel.hold = False
+    house.channel.turn(0)
+    assert house.channel.ending[0] == 1001
+
+
+def test_nothing_holds_a_channel_for_ever(house: House) -> None:
+    house.channel.hold = True
+    house.bell.ring()
+    house.channel.turn(0)
+    house.clock.jump(LONGEST_HOLD + 0.1)
+    house.channel.turn(0)
+    assert house.channel.ending[0] == 1001
 
 
 def test_farewell_to_a_peer_that_reads_nothing_is_short(

@@ -7,10 +7,12 @@ not at all, on both databases.
 from alembic import context
 
 from app.storage.models import Base
+from app.storage.revisions import REVISION_TABLE
 
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=Base.metadata,
+    version_table=REVISION_TABLE,
     # SQLite alters most things only by copying the table.
     render_as_batch=True,
 )

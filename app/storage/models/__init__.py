@@ -29,11 +29,14 @@ from app.storage.models.environments import (
 from app.storage.models.extensions import Extension, ExtensionPackage, ExtensionState
 from app.storage.models.logs import LogCursor, LogEntry, LogStream, LogUsage
 from app.storage.models.service import (
+    AgentReport,
     AuditEntry,
+    ClockReading,
     EventCount,
     Installation,
     Lease,
     Process,
+    Report,
     WriteProof,
 )
 from app.storage.models.sessions import (
@@ -44,11 +47,13 @@ from app.storage.models.sessions import (
 )
 
 __all__ = [
+    "AgentReport",
     "Alert",
     "ApiKey",
     "AuditEntry",
     "AuthToken",
     "Base",
+    "ClockReading",
     "ContainerExit",
     "Environment",
     "EnvironmentSession",
@@ -71,6 +76,7 @@ __all__ = [
     "Project",
     "PullPolicy",
     "PullStatus",
+    "Report",
     "SessionStatus",
     "SessionType",
     "SocketTicket",

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import JSON, Index, String, Text, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, query_expression
 
 from app.storage.models.base import Base, new_id, utc_now
 
@@ -13,7 +13,8 @@ class Alert(Base):
     """An alert, from when it began to fire; one that fires anew has a row of its own.
 
     Attributes: ends_at (until when it counts as firing: where nobody has told its end, until it is
-    believed no longer); resolved (whether its end was told); heard_at (when it was last told).
+    believed no longer); resolved (whether its end was told); heard_at (when it was last told);
+    firing (whether it counts as firing now, of an alert that was asked with it).
     """
 
     __tablename__ = "alerts"
@@ -31,3 +32,5 @@ class Alert(Base):
     labels: Mapped[dict[str, Any]] = mapped_column(JSON())
     annotations: Mapped[dict[str, Any]] = mapped_column(JSON())
     generator_url: Mapped[str] = mapped_column(Text())
+
+    firing: Mapped[bool] = query_expression()

@@ -1,9 +1,10 @@
 """What the processes of the service tell each other, and what was done through them."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Index, String
+from sqlalchemy import JSON, BigInteger, Double, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.storage.models.base import Base, Serial, new_id, utc_now
@@ -38,6 +39,42 @@ class Lease(Base):
     holder: Mapped[str] = mapped_column(String(36))
     epoch: Mapped[int]
     expires_at: Mapped[datetime]
+
+
+class ClockReading(Base):
+    """The earliest moment of the boot that the database's clock implied within an hour.
+
+    A host's boot does not move: where it seems to, a clock did (see `app.cautious_clock`).
+    Attributes: boot_id (the kernel's run), hour (of the time since that boot), seen_at (when the
+    clock said so).
+    """
+
+    __tablename__ = "clock_readings"
+
+    boot_id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    hour: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    booted_at: Mapped[datetime]
+    seen_at: Mapped[datetime]
+
+
+class Report(StrEnum):
+    """What the leading agent reports."""
+
+    DRIFT = "drift"  # how many environments are recorded with a status that is not Docker's
+    SWEEP = "sweep"  # how many records the last sweep compared; its time is when it was through
+
+
+class AgentReport(Base):
+    """What the leading agent found last, and when: it stays when the agent is gone.
+
+    Attributes: name (a `Report`), at (by the database's clock).
+    """
+
+    __tablename__ = "agent_reports"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    value: Mapped[float] = mapped_column(Double)
+    at: Mapped[datetime]
 
 
 class EventCount(Base):

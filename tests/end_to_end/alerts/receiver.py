@@ -3,24 +3,31 @@
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Self
+from typing import Any, Self
 
 from tests.services.programs import free_port
 
 
 class Receiver:
-    """Takes webhooks at /<name of a receiver>; `told` has (receiver, status, alert) in order."""
+    """Takes webhooks at /<name of a receiver>.
+
+    Attributes: told (receiver, status and name of each alert, in order), alerts (the whole of the
+    last one of each name).
+    """
 
     def __init__(self) -> None:
         self.told: list[tuple[str, str, str]] = []
-        told = self.told
+        self.alerts: dict[str, dict[str, Any]] = {}
+        told, alerts = self.told, self.alerts
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 receiver = self.path.strip("/")
                 for alert in body["alerts"]:
-                    told.append((receiver, alert["status"], alert["labels"]["alertname"]))
+                    name = alert["labels"]["alertname"]
+                    told.append((receiver, alert["status"], name))
+                    alerts[name] = alert
                 self.send_response(200)
                 self.end_headers()
 

@@ -25,6 +25,7 @@ from tests.services.prometheus import Prometheus
 from tests.services.web import ROOT, WebServer
 
 SCRAPE_SECONDS, LEAST_SCRAPE_SECONDS = 15, 1
+GRAFANA_URL = "https://grafana.test/"
 SETTINGS = {
     # Durations of the service that an alert's own would have to be compared with.
     "VIBEBOX_HEALTH_CHECK_INTERVAL": "0.5",
@@ -146,6 +147,7 @@ class Stack:
         return yaml.safe_dump(config)
 
     def _prometheus(self) -> Prometheus:
+        shipped = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
         for name in FILES:
             document = yaml.safe_load((PROMETHEUS / name).read_text())
             scaled = scaling.rules(document, self.factor)
@@ -153,7 +155,8 @@ class Stack:
         extra = {
             "rule_files": [str(self.directory / name) for name in FILES],
             "alerting": {
-                "alertmanagers": [{"static_configs": [{"targets": [self.alertmanager.target]}]}]
+                **shipped["alerting"],
+                "alertmanagers": [{"static_configs": [{"targets": [self.alertmanager.target]}]}],
             },
         }
         # A scrape has to be answered within its interval: at the factor of the tests, 1 s.
@@ -162,6 +165,13 @@ class Stack:
             [f"127.0.0.1:{self.server.port}"],
             scrape_interval=f"{round(interval * 1000)}ms",
             extra_config="".join(f"{key}: {json.dumps(value)}\n" for key, value in extra.items()),
+            external_labels=shipped["global"]["external_labels"],
+            # As in docker-compose.yml, but for a feature that Prometheus 3 has switched on.
+            flags=[
+                "--enable-feature=expand-external-labels",
+                f"--web.user-assets={PROMETHEUS.with_name('runbooks')}",
+            ],
+            env={"GRAFANA_URL": GRAFANA_URL, "RUNBOOKS_URL": ""},
         )
 
     def firing(self) -> set[str]:

@@ -22,7 +22,8 @@ _STATEMENT = "LOG:  statement: "
 _UNMEASURED = re.compile(
     r"BEGIN|COMMIT|ROLLBACK|SHOW |SET default_transaction_|SELECT 1$"
     r"|select (?:pg_catalog\.)?version|select current_schema"
-    r"|SELECT version_num FROM alembic_version|SELECT expires_at FROM leases WHERE name = 'agent'"
+    r"|SELECT version_num FROM alembic_version|SELECT EXTRACT\(EPOCH FROM expires_at"
+    r"|SELECT leases\.expires_at > |SELECT agent_reports\."
     r"|SELECT environments\.status, count\(|SELECT count\(\*\) AS registered"
     r"|SELECT sessions\.type, sessions\.status, count\(",
     re.IGNORECASE,
