@@ -428,8 +428,10 @@ class StorageError(VibeBoxError):
 
     @property
     def reason(self) -> str:
-        """What to tell an operator: the next step where it is known, else the driver's words."""
-        return self.for_operator or str(self.__cause__ or self)
+        """What to tell an operator: the next step where it is known, else what is known of it."""
+        if self.for_operator is not None:
+            return self.for_operator
+        return self.detail if self.detail != self.default_detail else str(self.__cause__ or self)
 
 
 class StorageUnavailableError(StorageError):

@@ -21,7 +21,7 @@ from app.storage import deadline, revisions
 from app.storage.backend import Backend, backend_for
 from app.storage.pool import Pool, without_queueing
 from app.storage.revisions import SchemaState
-from app.storage.write_probe import PATIENCE, WriteProbe
+from app.storage.writing import WriteTrial
 
 # Of the time that a probe has; the rest is for reading the revision.
 _WRITING_SHARE = 0.5
@@ -76,7 +76,7 @@ class Database:
             pool_pre_ping=self._backend.url.drivername != "sqlite",
         )
         # What a service read stays readable after its transaction: hence no expiry on commit.
-        self._write_probe = WriteProbe(self._prove_writable)
+        self._write_trial = WriteTrial(self._prove_writable)
         self._writer = sessionmaker(self.engine, expire_on_commit=False)
         self._reader = sessionmaker(
             self.engine.execution_options(**self._backend.reading_options), expire_on_commit=False
@@ -129,7 +129,7 @@ class Database:
             SchemaRevisionError: It has a revision that does not serve this release, or none.
         """
         revisions.verify(self.schema_state(deadline))
-        self._write_probe.verify(_WRITING_SHARE * deadline)
+        self._write_trial.verify(_WRITING_SHARE * deadline)
 
     def schema_state(self, seconds: float) -> SchemaState:
         """Read within `seconds` which revision the schema has, and which it serves.
@@ -181,7 +181,6 @@ class Database:
     def _prove_writable(self, slot: int) -> None:
         """Write to a row of the probes. Raises: StorageUnavailableError."""
         with (
-            deadline.within(PATIENCE),
             self._translating(reading=False),
             self._spare_connection() as connection,
         ):
@@ -195,8 +194,8 @@ class Database:
 
     def dispose(self) -> None:
         """Close the idle connections; the next use opens new ones."""
-        self._write_probe.close()
-        self._write_probe = WriteProbe(self._prove_writable)
+        self._write_trial.close()
+        self._write_trial = WriteTrial(self._prove_writable)
         self.engine.dispose()
 
     @contextmanager

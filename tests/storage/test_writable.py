@@ -19,7 +19,7 @@ from app.errors import (
     StorageReadOnlyError,
     StorageRefusedError,
 )
-from app.storage import Database, schema, write_probe
+from app.storage import Database, schema, writing
 from tests.conftest import require
 from tests.services.postgresql import GUARDED, PostgreSQL
 from tests.services.programs import ServiceError, wait_until
@@ -29,8 +29,9 @@ from tests.storage.support import answer, user
 
 @pytest.fixture(autouse=True)
 def each_probe_writes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no change prove anything for later."""
-    monkeypatch.setattr(write_probe, "EVERY", 0.0)
+    """Let no change prove anything for later, and none wait for long."""
+    monkeypatch.setattr(writing, "EVERY", 0.0)
+    monkeypatch.setattr(writing, "PATIENCE", 0.5)
 
 
 def write(database: Database) -> None:
@@ -137,9 +138,8 @@ def test_user_without_the_right_to_write(
 
 @pytest.mark.integration
 def test_change_that_waits_is_no_fault_and_one_that_waits_for_long_is(
-    postgresql: PostgreSQL, database: Database, url: str, monkeypatch: pytest.MonkeyPatch
+    postgresql: PostgreSQL, database: Database, url: str
 ) -> None:
-    monkeypatch.setattr(write_probe, "PATIENCE", 0.5)
     database.probe(5)
     with Database(url).writing() as holder:
         holder.execute(text("LOCK TABLE write_probes"))
@@ -201,9 +201,7 @@ def test_connections_that_an_administrator_ends(
 
 
 @pytest.mark.integration
-def test_probes_leave_next_to_nothing_behind(
-    postgresql: PostgreSQL, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_probes_leave_next_to_nothing_behind(postgresql: PostgreSQL, database: Database) -> None:
     for _ in range(500):
         database.probe(5)
     with database.reading() as session:
@@ -335,10 +333,7 @@ def test_directory_in_which_nothing_may_be_made(
         sqlite.probe(5)
 
 
-def test_lock_that_is_held_for_a_moment_and_for_long(
-    sqlite: Database, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(write_probe, "PATIENCE", 0.5)
+def test_lock_that_is_held_for_a_moment_and_for_long(sqlite: Database, sqlite_url: str) -> None:
     sqlite.probe(5)
     holder = Database(sqlite_url)
     with holder.writing() as session:
