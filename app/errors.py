@@ -534,6 +534,17 @@ class EngineTimeoutError(EngineError):
     default_detail = "Docker Engine did not finish in time; look at the environment again."
 
 
+class EngineFullError(EngineError):
+    """The engine's disk has no room left."""
+
+    status = 503
+    slug = "engine-disk-full"
+    title = "Docker Engine has no room left"
+    default_detail = (
+        "The disk of Docker Engine is full; try again when the operator has made room on it."
+    )
+
+
 class ContainerNotFoundError(EngineError):
     """The engine knows no such container."""
 

@@ -20,6 +20,7 @@ from app.errors import (
     ContainerNotFoundError,
     EngineConflictError,
     EngineError,
+    EngineFullError,
     EngineTimeoutError,
     EngineUnreachableError,
     ExecutableMissingError,
@@ -39,6 +40,7 @@ _LIMITS_REFUSED = (
 )
 # Of a command the engine forgets with the run of its container.
 _NOT_FOUND = ("no such container", "no such exec instance")
+_NO_ROOM = ("no space left on device", "disk quota exceeded")
 _NO_IMAGE = ("no such image", "invalid reference format")
 # The runtime quotes the executable in its message. docker-init is the host's, not the image's.
 _NO_EXECUTABLE = re.compile(
@@ -108,6 +110,8 @@ def is_version_refused(error: APIError) -> bool:
 
 
 def _from_answer(status: int, message: str, image: str | None) -> EngineError:
+    if any(text in message for text in _NO_ROOM):
+        return EngineFullError()
     if any(text in message for text in _PORT_TAKEN):
         return PortTakenError()
     if names_missing_executable(message):

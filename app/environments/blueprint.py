@@ -11,6 +11,7 @@ from app.errors import (
     BodyTooLargeError,
     EngineConflictError,
     EngineError,
+    EngineFullError,
     EngineTimeoutError,
     EngineUnreachableError,
     EnvironmentConflictError,
@@ -37,7 +38,7 @@ COMMON = (
 )
 BODY = (*COMMON, MalformedBodyError, BodyTooLargeError)
 ONE = (*COMMON, EnvironmentNotFoundError)
-ENGINE = (EngineUnreachableError, EngineTimeoutError, EngineError)
+ENGINE = (EngineUnreachableError, EngineFullError, EngineTimeoutError, EngineError)
 LAUNCH = (
     *ONE,
     *ENGINE,

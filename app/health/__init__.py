@@ -3,6 +3,7 @@
 from app.engine import Engine
 from app.health.agent import look_for_agent
 from app.health.checks import Check, Checks
+from app.health.docker import DockerLook
 from app.health.routes import api
 from app.lifecycle import Lifecycle
 from app.settings import Settings
@@ -16,20 +17,23 @@ def build_checks(
 ) -> Checks:
     """Return the readiness checks, through the service's own pool and its own Docker client."""
     deadline = settings.health_check_timeout
+    docker = DockerLook(engine, deadline)
     return Checks(
         [
             Check("database", lambda: database.probe(deadline), required=True, deadline=deadline),
             Check(
                 "docker",
-                lambda: engine.ping(timeout=deadline),
+                docker,
                 required=settings.docker_required,
                 deadline=deadline,
+                close=docker.close,
             ),
-            # Without an agent requests are answered all the same: it is told, and no more.
+            # Not required by default: requests are answered without an agent, and one lease that
+            # ran out would take every web server out of service at once.
             Check(
                 "agent",
                 lambda: look_for_agent(database, deadline),
-                required=False,
+                required=settings.agent_required,
                 deadline=deadline,
             ),
         ],

@@ -25,13 +25,20 @@ class Result:
 
 
 class Check:
-    """One dependency: `look` raises where it is not well."""
+    """One dependency: `look` raises where it is not well; `close` gives back what it holds."""
 
     def __init__(
-        self, name: str, look: Callable[[], None], *, required: bool, deadline: float
+        self,
+        name: str,
+        look: Callable[[], None],
+        *,
+        required: bool,
+        deadline: float,
+        close: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name
         self.required = required
+        self._close_look = close
         self._deadline = deadline
         self._flight = SingleFlight(f"check-{name}", look)
         self._lock = threading.Lock()
@@ -58,6 +65,7 @@ class Check:
     def close(self) -> None:
         """End the thread of this check after its run."""
         self._flight.close()
+        self._close_look()
 
     def _is_news(self, run: Run[None]) -> bool:
         """Tell whether nobody told of this run: several probes may have joined it."""

@@ -67,7 +67,7 @@ def test_ready_when_all_is_well(client: FlaskClient, engine: FakeEngine) -> None
     assert body["status"] == "ready"
     assert statuses(response) == {"database": "up", "docker": "up", "agent": "down"}
     assert all(check["latency_ms"] >= 0 for check in body["checks"].values())
-    assert engine.calls == ["ping"]
+    assert engine.calls == ["ping", "verify"]
 
 
 @pytest.mark.parametrize("failure", [Failure.UNREACHABLE, Failure.TIMED_OUT, Failure.BUG])
