@@ -17,6 +17,7 @@ from app.errors import EngineError
 from app.listening import refuse_taken
 from app.settings import Settings, load_settings
 from app.storage import Database, schema
+from app.telemetry.directory import refuse_second
 
 _PING_SECONDS = 2.0
 
@@ -32,6 +33,7 @@ def start(root: Path) -> int:
     _read_env_file(root / ".env")
     settings = load_settings()
     refuse_taken(settings.host, settings.port)
+    refuse_second(Path(settings.prometheus_multiproc_dir))
     _migrate(settings)
     environment = {**os.environ, "VIBEBOX_WELCOME": "true", "PORT": str(settings.port)}
     if not os.environ.get("VIBEBOX_DOCKER_REQUIRED") and not _engine_answers(settings):

@@ -3,6 +3,7 @@
 from app.engine import Engine
 from app.health.agent import look_for_agent
 from app.health.checks import Check, Checks
+from app.health.disk import look_at_disk
 from app.health.docker import DockerLook
 from app.health.routes import api
 from app.lifecycle import Lifecycle
@@ -36,6 +37,8 @@ def build_checks(
                 required=settings.agent_required,
                 deadline=deadline,
             ),
+            # Telemetry fails no request: it is told, and no more.
+            Check("disk", look_at_disk, required=False, deadline=deadline),
         ],
         interval=settings.health_check_interval,
         on_ready=lifecycle.serve,

@@ -2,9 +2,10 @@
 
     counter_<member>.db  histogram_<member>.db  summary_<member>.db  gauge_<mode>_<member>.db
                             what a member counted, in the client library's format
-    <kind>_<member>.side    what else a member keeps (exemplars); goes when its member goes
+    <kind>_<member>.side    what else a member keeps (exemplars, heartbeat); goes when it goes
     member_<member>.lock    the member's marker; whoever holds its lock lives
     counter_archive<n>.db … what the dead counted; only the generation that the manifest names
+    member_server.lock      see `ownership`: named so that older releases know it as a marker
     manifest.json           the commit record: the generation, and the members that it holds
     identity.txt            which directory this is: made anew when it has been emptied
     door.lock  gate.lock    see `door`
@@ -23,6 +24,7 @@ from pathlib import Path
 
 DOOR = "door.lock"
 GATE = "gate.lock"
+OWNER = "member_server.lock"
 MANIFEST = "manifest.json"
 IDENTITY = "identity.txt"
 ASIDE = ".tmp"
@@ -99,7 +101,7 @@ def scan(directory: Path) -> Listing:
 
 
 def _sort_in(listing: Listing, path: Path) -> bool:
-    if path.name in (DOOR, GATE, MANIFEST, IDENTITY):
+    if path.name in (DOOR, GATE, OWNER, MANIFEST, IDENTITY):
         return True
     if path.suffix in (ASIDE, BAD) and _is_ours(path.stem):
         (listing.aside if path.suffix == ASIDE else listing.bad).append(path)
