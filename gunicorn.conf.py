@@ -25,14 +25,15 @@ for _name in [name for name in sys.modules if name.partition(".")[0] == "app"]:
 from app.errors import SettingsError, VibeBoxError
 from app.logging import config as logging_config
 from app.logging import configure as configure_logging
-from app.settings import load_settings
+from app.settings import load_settings, retired_in_use
 
 REFUSED = 2  # exit code of a start that the operator has to correct
 
 try:
     _settings = load_settings()
 except SettingsError as error:
-    print("VibeBox cannot start:", *error.mistakes, sep="\n  ", file=sys.stderr)
+    between = "\n  " if len(error.mistakes) > 1 else " "
+    print("VibeBox cannot start:", *error.mistakes, sep=between, file=sys.stderr)
     sys.exit(REFUSED)
 
 # Every process of the service must see the same absolute path, and the metrics client reads it
@@ -82,6 +83,8 @@ def on_starting(server):
     from app.telemetry.directory import prepare_for_server
 
     server.started = time.monotonic()
+    for sentence in retired_in_use():
+        _log.warning("retired setting", extra={"why": sentence})
     try:
         _refuse_taken_address(server)
         _check_schema()

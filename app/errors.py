@@ -106,6 +106,23 @@ class InvalidTokenError(AuthenticationError):
     default_detail = "The token is unknown, expired or revoked; log in again."
 
 
+class CredentialEndedError(InvalidTokenError):
+    """A login or an API key was good, and is no more; `reason` is one of `storage.EndReason`."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        self.reason = reason
+        super().__init__(detail)
+
+
+class AccountDisabledError(VibeBoxError):
+    """An operator has disabled the account; told to who knows its password only."""
+
+    status = 403
+    slug = "account-disabled"
+    title = "The account is disabled"
+    default_detail = "This account is disabled; ask an operator of this VibeBox to enable it."
+
+
 class MetricsForbiddenError(VibeBoxError):
     """The caller may not read the metrics."""
 
@@ -318,12 +335,26 @@ class HandshakeInvalidError(VibeBoxError):
     title = "The WebSocket handshake is not valid"
 
 
+class MisdirectedRequestError(VibeBoxError):
+    """The request is for a host that is none of this service's names."""
+
+    status = 421
+    slug = "misdirected-request"
+    title = "This service does not have that name"
+
+    def __init__(self, host: str = "vibebox.example.org") -> None:
+        super().__init__(
+            f"The request is for the host {host!r}. If this service is meant to be reached by that "
+            "name, the operator adds it to VIBEBOX_ALLOWED_HOSTS and restarts the service."
+        )
+
+
 class OriginRefusedError(VibeBoxError):
-    """A page of another site opens a WebSocket."""
+    """A page of another site opens a WebSocket, or signs in."""
 
     status = 403
     slug = "origin-refused"
-    title = "This page may not open a WebSocket"
+    title = "This page may not use the service"
     default_detail = (
         "The page's origin is not the address of this service; the operator lists others in "
         "VIBEBOX_ALLOWED_ORIGINS."

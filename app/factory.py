@@ -14,6 +14,7 @@ from app import (
     environments,
     extensions,
     health,
+    hosts,
     logs,
     openapi,
     problems,
@@ -42,6 +43,7 @@ def build(settings: Settings) -> OpenAPI:
     exchanges = Exchanges(app)
     proxies.init_app(app, settings.trusted_proxies)
     access.init_app(app, exchanges)
+    hosts.init_app(app, settings)
     problems.init_app(app)
     console.init_app(app)
 

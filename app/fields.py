@@ -15,22 +15,32 @@ from pydantic import (
     SecretStr,
 )
 
-_VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
+from app.sentences import described
+
+_VARIABLE = described(
+    r"^[A-Za-z_][A-Za-z0-9_]*$",
+    "Use letters, digits and underscores in the name of a variable, and no digit in front.",
+)
 MAX_VARIABLES = 128
-NO_NUL = r"^[^\x00]*$"
+NO_NUL = described(r"^[^\x00]*$", "Leave out the NUL character.")
+LABEL = described(
+    r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+    "Use lower-case letters, digits and hyphens: at most 63, and no hyphen at either end.",
+)
+"""How environments, projects and teams are called."""
 DEFAULT_VOLUME_PATH = "/workspace"
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def _a_number(value: Any) -> Any:
     if isinstance(value, bool | str):
-        raise ValueError("must be a number")
+        raise ValueError("Enter a number.")
     return value
 
 
 def _written_out(value: Any) -> Any:
     if isinstance(value, str | int | float) and not _RFC_3339.fullmatch(str(value)):
-        raise ValueError("must be a date and time with a time zone, as in RFC 3339")
+        raise ValueError("Enter a date and time with a time zone, such as 2030-01-31T12:00:00Z.")
     return value
 
 
@@ -38,7 +48,7 @@ def _in_utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
     except OverflowError:
-        raise ValueError("must be in the years 1 to 9999 in UTC") from None
+        raise ValueError("Name a moment in the years 1 to 9999, in UTC.") from None
 
 
 # pydantic alone takes true and "1" for the number 1, and a number for a moment, which the schemas
@@ -53,7 +63,7 @@ Moment = Annotated[AwareDatetime, WrittenOut, InUtc]
 Name = Annotated[
     str,
     Field(
-        pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+        pattern=LABEL,
         description="Lower-case letters, digits and hyphens; unique in the project.",
         examples=["billing-api"],
     ),
@@ -63,7 +73,10 @@ Image = Annotated[
     str,
     Field(
         max_length=255,
-        pattern=r"^[a-z0-9][a-zA-Z0-9._/:@-]*$",
+        pattern=described(
+            r"^[a-z0-9][a-zA-Z0-9._/:@-]*$",
+            "Name an image as Docker does, such as python:3.12-slim.",
+        ),
         description="A Docker image, on the host or in a registry.",
         examples=["python:3.12-slim"],
     ),
@@ -89,7 +102,7 @@ Memory = Annotated[
 
 def _without_nul(value: SecretStr) -> SecretStr:
     if "\x00" in value.get_secret_value():
-        raise ValueError("must not hold a NUL character")
+        raise ValueError("Leave out the NUL character.")
     return value
 
 
@@ -109,7 +122,7 @@ _PATH = rf"^/(\.?/)*{_NAME}(/(\.|{_NAME})?)*$"
 
 def _inside_the_container(path: str) -> str:
     if not path.startswith("/") or ".." in path.split("/") or PurePosixPath(path).name == "":
-        raise ValueError("must be an absolute path without .., and not the root")
+        raise ValueError("Name an absolute path without .., and not the root.")
     return "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
 
 
@@ -117,7 +130,7 @@ VolumePath = Annotated[
     str,
     Field(
         max_length=255,
-        pattern=r"^[^\x00-\x1f:,]*$",
+        pattern=described(r"^[^\x00-\x1f:,]*$", "Leave out colons, commas and control characters."),
         description="Where the volume is mounted, which outlives the container; null: no volume.",
         examples=[DEFAULT_VOLUME_PATH],
         json_schema_extra={"pattern": _PATH},
@@ -142,7 +155,7 @@ def _distinct(ports: list[Port]) -> list[Port]:
     inside = [(port.container_port, port.protocol) for port in ports]
     outside = [(port.host_port, port.protocol) for port in ports if port.host_port]
     if len(set(inside)) < len(inside) or len(set(outside)) < len(outside):
-        raise ValueError("each container port and each host port may be named once")
+        raise ValueError("Name each container port and each host port once.")
     return ports
 
 

@@ -1,7 +1,8 @@
 """The OpenAPI document: what flask-openapi3 collects from the routes, in our error shape."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NoReturn
+from urllib.parse import urlsplit, urlunsplit
 
 from flask import Request, Response
 from flask.json.provider import DefaultJSONProvider
@@ -9,7 +10,7 @@ from flask_openapi3 import Info, OpenAPI
 from flask_openapi3.models.schema import Schema
 from flask_openapi3.types import ResponseDict
 from werkzeug.datastructures import ImmutableMultiDict
-from werkzeug.routing import MapAdapter, Rule
+from werkzeug.routing import MapAdapter, RequestRedirect, Rule
 
 from app._version import __version__
 from app.errors import (
@@ -105,7 +106,7 @@ class _Parameters(ImmutableMultiDict[str, Any]):
     ) -> Any:
         """Return the value. Raises: InvalidInputError where there are several."""
         if len(self.getlist(key)) > 1:
-            raise InvalidInputError([{"field": key, "message": "Given more than once"}])
+            raise InvalidInputError([{"field": key, "message": "Give this once."}])
         return super().get(key, default, type)
 
 
@@ -125,6 +126,17 @@ class _App(OpenAPI):
             adapter.websocket = False
         return adapter
 
+    def raise_routing_exception(self, request: Request) -> NoReturn:
+        """Raise what the router found; a redirect without scheme and host.
+
+        Behind a proxy that ends TLS ours are not those by which the client came.
+        """
+        found = request.routing_exception
+        if isinstance(found, RequestRedirect):
+            parts = urlsplit(found.new_url)
+            found.new_url = urlunsplit(("", "", parts.path, parts.query, ""))
+        super().raise_routing_exception(request)
+
 
 class _Json(DefaultJSONProvider):
     """Flask's JSON; members stand in the order of the schemas."""
@@ -142,7 +154,9 @@ class _Json(DefaultJSONProvider):
         except RecursionError as error:
             raise ValueError("nested too deeply") from error
         if isinstance(found, str):
-            raise InvalidInputError([{"field": "body", "message": "Input should be an object"}])
+            raise InvalidInputError(
+                [{"field": "body", "message": "Give an object with named fields."}]
+            )
         return found
 
 

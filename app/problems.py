@@ -23,6 +23,7 @@ from app.errors import (
     VibeBoxError,
 )
 from app.logging import request_id
+from app.sentences import place, sentence
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
@@ -33,7 +34,7 @@ class FieldError(BaseModel):
     """One field that breaks a rule."""
 
     field: str = Field(examples=["name"])
-    message: str = Field(examples=["Field required"])
+    message: str = Field(examples=["Fill this in."])
 
 
 class QuotaNumbers(BaseModel):
@@ -91,8 +92,8 @@ def validation_problem(error: ValidationError) -> Response:
     refuse_malformed_body()
     raise InvalidInputError(
         [
-            {"field": ".".join(str(part) for part in item["loc"]) or "body", "message": item["msg"]}
-            for item in error.errors(include_url=False, include_context=False, include_input=False)
+            {"field": place(item), "message": sentence(item)}
+            for item in error.errors(include_url=False, include_input=False)
         ]
     )
 

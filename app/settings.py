@@ -5,20 +5,33 @@ from this table (`vibebox settings`), and a test holds the two equal. Names with
 prefix are conventions of others (gunicorn, Docker, prometheus-client) that we honour.
 """
 
-import difflib
 import os
+from functools import cached_property
 from typing import Any
 
-import limits
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app import setting_names, setting_values
 from app.errors import SettingsError
+from app.sentences import described, sentence
+from app.setting_names import CLIENT_VARIABLES as CLIENT_VARIABLES
+from app.setting_names import PREFIX
+from app.setting_values import (
+    DatabaseUrl,
+    DockerHost,
+    Host,
+    HostNames,
+    HttpUrl,
+    IpAddress,
+    Origins,
+    PortList,
+    PortRange,
+    PortRanges,
+    Rate,
+    RateLimitStorage,
+)
 
-PREFIX = "VIBEBOX_"
-CLIENT_VARIABLES = ("VIBEBOX_URL", "VIBEBOX_TOKEN")
-"""What the client reads (`app.cli.client`): no settings, but no mistakes beside them either."""
 LOG_LEVELS = ("debug", "info", "warning", "error")
 # A mistake in one of these is told without its value.
 _MAY_HOLD_SECRETS = (
@@ -42,12 +55,10 @@ def _own(default: Any, description: str, **rules: Any) -> Any:
     return Field(default, description=description, **rules)
 
 
-class Settings(BaseSettings):
-    """All settings, validated. `Settings()` reads the environment; see `load_settings`."""
+class Settings(BaseModel):
+    """All settings, validated; `load_settings` reads them from the environment."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX,
-        env_ignore_empty=True,
+    model_config = ConfigDict(
         populate_by_name=True,
         frozen=True,
         extra="forbid",
@@ -56,7 +67,7 @@ class Settings(BaseSettings):
     )
 
     # Where the service listens, and with how much.
-    host: str = _shared("HOST", "127.0.0.1", "Address the service listens on.")
+    host: Host = _shared("HOST", "127.0.0.1", "Address the service listens on.")
     port: int = _shared("PORT", 3000, "Port the service listens on.", ge=1, le=65535)
     web_concurrency: int = _shared(
         "WEB_CONCURRENCY", 2, "Number of gunicorn workers.", ge=1, le=256
@@ -73,12 +84,12 @@ class Settings(BaseSettings):
     )
 
     # What it talks to.
-    database_url: str = _shared(
+    database_url: DatabaseUrl = _shared(
         "DATABASE_URL",
         "sqlite:///var/vibebox.db",
         "SQLAlchemy URL of the database: sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME.",
     )
-    docker_host: str = _shared(
+    docker_host: DockerHost = _shared(
         "DOCKER_HOST", "unix:///var/run/docker.sock", "Address of Docker Engine."
     )
     docker_required: bool = _own(
@@ -98,7 +109,7 @@ class Settings(BaseSettings):
         None,
         "Bearer token that lets a scraper which is not on this host read /health/metrics.",
     )
-    prometheus_url: str | None = _own(
+    prometheus_url: HttpUrl | None = _own(
         None,
         "Address of the Prometheus that scrapes the service: the console shows request rate, "
         "latency and firing alerts from there to everybody who signs in.",
@@ -151,13 +162,23 @@ class Settings(BaseSettings):
     db_pool_timeout: float = _own(10, "Seconds a request waits for a free connection.", gt=0)
 
     # Containers.
-    publish_address: str = _own(
+    publish_address: IpAddress = _own(
         "127.0.0.1", "Address of this host on which containers publish their ports."
     )
-    connection_host: str | None = _own(
+    connection_host: Host | None = _own(
         None,
         "Host name or address in the connection_url of VS Code servers (default: the publish "
         "address, or localhost where that is every address).",
+    )
+    host_ports: PortRanges = _own(
+        "1024-65535",
+        "Ports of this host on which environments may publish theirs: ports and ranges FIRST-LAST, "
+        "separated by commas. VibeBox's own and VIBEBOX_RESERVED_PORTS are never among them.",
+    )
+    reserved_ports: PortList = _own(
+        "3001,9090,9093",
+        "Ports of this host that no environment gets, separated by commas, beside those that other "
+        "settings name (default: Grafana's, Prometheus' and Alertmanager's in the Compose file).",
     )
     default_cpu_limit: float = _own(1.0, "CPUs of an environment that names none.", gt=0)
     default_memory_limit_mb: int = _own(
@@ -187,7 +208,7 @@ class Settings(BaseSettings):
     vscode_program: str = _own(
         "code-server",
         "The VS Code server of the images: code-server, or what takes its arguments.",
-        pattern=r"^[A-Za-z0-9/][A-Za-z0-9_./-]*$",
+        pattern=described(r"^[A-Za-z0-9/][A-Za-z0-9_./-]*$", "Name a program or its path."),
     )
     vscode_port: int = _own(
         13337,
@@ -231,19 +252,25 @@ class Settings(BaseSettings):
     trusted_proxies: int = _own(
         0, "Proxies before the service whose X-Forwarded-For is believed.", ge=0, le=10
     )
-    allowed_origins: str = _own(
-        "",
-        "Origins beside the service's own whose pages may open WebSockets, separated by commas "
-        "(https://console.example.org).",
+    allowed_hosts: HostNames | None = _own(
+        None,
+        "Host names and addresses under which browsers and clients reach the service, separated by "
+        "commas, beside localhost and the addresses of this machine; others are refused with 421 "
+        "(unset behind a proxy: with a warning in the log only).",
     )
-    rate_limit_storage: str = _own(
+    allowed_origins: Origins = _own(
+        "",
+        "Origins beside the service's own whose pages may sign in and open WebSockets, separated "
+        "by commas (https://console.example.org).",
+    )
+    rate_limit_storage: RateLimitStorage = _own(
         "memory://",
         "Where attempts are counted: memory:// (each worker for itself) or a redis:// URL.",
     )
-    rate_limit_account: str = _own(
+    rate_limit_account: Rate = _own(
         "10 per minute", "Authentications of one account by password, before 429."
     )
-    rate_limit_address: str = _own(
+    rate_limit_address: Rate = _own(
         "60 per minute",
         "Authentications by password, and failed ones of any kind, from one address, before 429.",
     )
@@ -256,44 +283,6 @@ class Settings(BaseSettings):
         if value.lower() not in LOG_LEVELS:
             raise ValueError(f"must be one of {', '.join(LOG_LEVELS)}")
         return value.lower()
-
-    @field_validator("database_url")
-    @classmethod
-    def _known_database(cls, value: str) -> str:
-        known = ("sqlite:///", "postgresql://", "postgres://", "postgresql+psycopg2://")
-        if not value.startswith(known):
-            raise ValueError("must start with sqlite:/// or postgresql://")
-        return value
-
-    @field_validator("docker_host")
-    @classmethod
-    def _known_transport(cls, value: str) -> str:
-        if not value.startswith(("unix://", "tcp://")):
-            raise ValueError("must start with unix:// or tcp://")
-        return value
-
-    @field_validator("prometheus_url")
-    @classmethod
-    def _known_scheme(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("http://", "https://")):
-            raise ValueError("must start with http:// or https://")
-        return value
-
-    @field_validator("rate_limit_storage")
-    @classmethod
-    def _known_storage(cls, value: str) -> str:
-        if value != "memory://" and not value.startswith(("redis://", "rediss://")):
-            raise ValueError("must be memory:// or start with redis:// or rediss://")
-        return value
-
-    @field_validator("rate_limit_account", "rate_limit_address")
-    @classmethod
-    def _readable_rate(cls, value: str) -> str:
-        try:
-            limits.parse(value)
-        except ValueError:
-            raise ValueError("must be a rate such as '10 per minute'") from None
-        return value
 
     @field_validator("secret_keys")
     @classmethod
@@ -313,11 +302,20 @@ class Settings(BaseSettings):
             templates.load(value)
         return value
 
-    @property
+    @cached_property
+    def hosts(self) -> frozenset[str] | None:
+        """The allowed hosts, each as `app.addresses` writes it; None where the list is not set."""
+        return None if self.allowed_hosts is None else setting_values.host_names(self.allowed_hosts)
+
+    @cached_property
     def origins(self) -> frozenset[str]:
         """The allowed origins, each as a browser writes it."""
-        listed = self.allowed_origins.split(",")
-        return frozenset(origin.strip().rstrip("/").lower() for origin in listed) - {""}
+        return setting_values.origins(self.allowed_origins)
+
+    @cached_property
+    def host_port_ranges(self) -> tuple[PortRange, ...]:
+        """The host ports that environments may have, before those of ours are taken out."""
+        return setting_values.port_ranges(self.host_ports)
 
     @property
     def pool_limit(self) -> int:
@@ -337,9 +335,11 @@ def load_settings() -> Settings:
     Returns: the settings. Raises: SettingsError listing every mistake in plain words, among them
     each unknown VIBEBOX_ name, since a mistyped name would otherwise be ignored in silence.
     """
-    mistakes = _unknown_names()
+    known = {environment_name(name, field): name for name, field in Settings.model_fields.items()}
+    mistakes = setting_names.mistakes(os.environ, known)
+    given = setting_names.values(os.environ, known)
     try:
-        settings = Settings()
+        settings = Settings.model_validate({known[name]: given[name] for name in given})
     except ValidationError as error:
         mistakes += [_in_plain_words(dict(item)) for item in error.errors()]
     if mistakes:
@@ -347,16 +347,9 @@ def load_settings() -> Settings:
     return settings
 
 
-def _unknown_names() -> list[str]:
-    known = [environment_name(name, field) for name, field in Settings.model_fields.items()]
-    names = {name.removeprefix(PREFIX): name for name in known}
-    mistakes = []
-    for name in os.environ:
-        if name.startswith(PREFIX) and name not in (*known, *CLIENT_VARIABLES):
-            near = difflib.get_close_matches(name.removeprefix(PREFIX), names, n=1)
-            hint = f"; did you mean {names[near[0]]}?" if near else ""
-            mistakes.append(f"{name}: there is no such setting{hint}")
-    return mistakes
+def retired_in_use() -> list[str]:
+    """Return a sentence for each setting of an earlier release that the environment still has."""
+    return setting_names.warnings(os.environ)
 
 
 def _in_plain_words(item: dict[str, Any]) -> str:
@@ -364,7 +357,8 @@ def _in_plain_words(item: dict[str, Any]) -> str:
     field = Settings.model_fields.get(key.lower())
     name = environment_name(key.lower(), field) if field else key
     shown = "" if name in _MAY_HOLD_SECRETS else f" (got {item['input']!r})"
-    message = str(item["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+    own = item["type"] == "value_error"  # a rule of ours, in words of ours
+    message = str(item["ctx"]["error"]) if own else sentence(item).removesuffix(".")
     return f"{name}: {message}{shown}"
 
 

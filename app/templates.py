@@ -21,6 +21,7 @@ from app.fields import (
     Variables,
     VolumePath,
 )
+from app.sentences import place, sentence
 
 
 class Template(BaseModel):
@@ -94,9 +95,8 @@ def _read(file: str) -> list[Template]:
     except OSError as error:
         raise ValueError(f"{file} cannot be read: {error.strerror}") from error
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise ValueError(f"{file}: {place}: {first['msg']}") from error
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise ValueError(f"{file}: {place(first)}: {sentence(first)}") from error
     except ValueError as error:
         raise ValueError(f"{file} is not JSON: {error}") from error
     names = [template.name for template in templates]

@@ -2,6 +2,7 @@
 
 from flask import g, request
 
+from app.accounts.logins import Device
 from app.authorization import Identity
 from app.components import components
 from app.errors import AuthenticationError
@@ -33,3 +34,8 @@ def identity() -> Identity:
     """Return who is asking; only behind `authenticate`."""
     found: Identity = g.identity
     return found
+
+
+def device() -> Device:
+    """Return where the request comes from, for the list of logins."""
+    return Device(request.remote_addr, request.headers.get("User-Agent"))

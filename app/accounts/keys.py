@@ -20,7 +20,7 @@ from app.errors import (
     InvalidInputError,
     InvalidTokenError,
 )
-from app.storage import ApiKey, Database, User, new_id, utc_now
+from app.storage import ApiKey, Database, User, db_now, new_id, utc_now
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,9 @@ class ApiKeys:
         """Make a key. Raises: PermissionDeniedError, ApiKeyNameTakenError, InvalidInputError."""
         may_in(identity, Action.API_KEY_CHANGE)
         if expires_at is not None and expires_at <= utc_now():
-            raise InvalidInputError([{"field": "expires_at", "message": "must be in the future"}])
+            raise InvalidInputError(
+                [{"field": "expires_at", "message": "Name a moment in the future."}]
+            )
         secret = new_api_key()
         key = ApiKey(
             id=new_id(),
@@ -90,7 +92,7 @@ class ApiKeys:
                     ApiKey.user_id == identity.user_id,
                     ApiKey.revoked_at.is_(None),
                 )
-                .values(revoked_at=utc_now())
+                .values(revoked_at=db_now())
                 .returning(ApiKey)
             )
             if revoked is None:
@@ -101,21 +103,20 @@ class ApiKeys:
         """Return whose key this is, and what it is good for. Raises: InvalidTokenError."""
         with self._database.reading() as session:
             found = session.execute(
-                select(ApiKey, User)
+                select(ApiKey, User, or_(seen.key_is_stale(), seen.account_is_stale()))
                 .join(User, ApiKey.user_id == User.id)
                 .where(
                     ApiKey.digest == digest(secret),
                     ApiKey.revoked_at.is_(None),
-                    or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > utc_now()),
+                    or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > db_now()),
+                    User.disabled_at.is_(None),
                 )
             ).one_or_none()
         signals.emit(signals.authentication, method="api_key", success=found is not None)
         if found is None:
             raise InvalidTokenError
-        key, user = found
-        if seen.is_stale(key.last_used_at, seen.KEY_INTERVAL) or seen.is_stale(
-            user.last_authenticated_at, seen.ACCOUNT_INTERVAL
-        ):
+        key, user, stale = found
+        if stale:
             seen.note(self._database, user.id, key.id)
         return Identity(
             user.id,

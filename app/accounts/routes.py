@@ -5,11 +5,20 @@ from dataclasses import asdict
 from flask import jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 
-from app.accounts.guard import authenticate, identity
-from app.accounts.schemas import Credentials, RefreshToken, Registration, Tokens, UserView
+from app.accounts.guard import authenticate, device, identity
+from app.accounts.schemas import (
+    CallerView,
+    Credentials,
+    RefreshToken,
+    Registration,
+    Tokens,
+    UserView,
+)
 from app.accounts.service import TokenPair
+from app.authorization import may_anywhere
 from app.components import components
 from app.errors import (
+    AccountDisabledError,
     AuthenticationError,
     EmailTakenError,
     InvalidCredentialsError,
@@ -49,11 +58,14 @@ def register(body: Registration) -> Answer:
 @api.post(
     "/login",
     summary="Log in with e-mail address and password",
-    responses={200: Tokens, **body_problems(InvalidCredentialsError, TooManyAttemptsError)},
+    responses={
+        200: Tokens,
+        **body_problems(InvalidCredentialsError, AccountDisabledError, TooManyAttemptsError),
+    },
 )
 def login(body: Credentials) -> Answer:
     components().attempts.login(body.email)
-    return _tokens(components().accounts.login(body.email, body.password))
+    return _tokens(components().accounts.login(body.email, body.password, device()))
 
 
 @api.post(
@@ -63,7 +75,7 @@ def login(body: Credentials) -> Answer:
 )
 def refresh(body: RefreshToken) -> Answer:
     with components().attempts.failures():
-        return _tokens(components().accounts.refresh(body.refresh_token))
+        return _tokens(components().accounts.refresh(body.refresh_token, device()))
 
 
 @api.post(
@@ -81,11 +93,13 @@ def logout() -> Answer:
     "/me",
     summary="The account that is logged in",
     security=BEARER,
-    responses={200: UserView, **_GUARDED},
+    responses={200: CallerView, **_GUARDED},
 )
 def me() -> Answer:
-    account = components().accounts.account(identity())
-    return jsonify(UserView.model_validate(account).model_dump(mode="json"))
+    account = CallerView.model_validate(components().accounts.account(identity()))
+    account.is_operator = identity().is_operator
+    account.may = may_anywhere(identity())
+    return jsonify(account.model_dump(mode="json"))
 
 
 def _tokens(pair: TokenPair) -> Answer:

@@ -5,13 +5,17 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.authorization import Scope
-from app.fields import Moment
+from app.authorization import May, Scope
+from app.fields import NO_NUL, Moment
+from app.sentences import described
 
 # No control characters, of which PostgreSQL cannot store NUL, and no spaces. Written out, since
 # \s means something else to us than to the regular expressions of JSON Schema.
 _NOT = r"@\x00-\x20\x7f-\xa0\u1680\u2000-\u200f\u2028-\u202f\u205f\u3000\ufeff"
-_EMAIL = rf"^[^{_NOT}]+@[^{_NOT}]+\.[^.{_NOT}]+$"
+_EMAIL = described(
+    rf"^[^{_NOT}]+@[^{_NOT}]+\.[^.{_NOT}]+$",
+    "Enter an e-mail address, such as ada@example.org.",
+)
 Email = Annotated[str, Field(max_length=254, pattern=_EMAIL, examples=["ada@example.org"])]
 
 
@@ -39,6 +43,12 @@ class RefreshToken(_Body):
     refresh_token: str = Field(max_length=256, examples=["vbx_rt_…"])
 
 
+class PageSecret(_Body):
+    """What the console's page keeps of its login; null where it keeps nothing yet."""
+
+    page_secret: str | None = Field(max_length=256)
+
+
 class Tokens(BaseModel):
     """A login: a short access token, and a refresh token that gives the next pair."""
 
@@ -58,6 +68,13 @@ class UserView(BaseModel):
     created_at: datetime
 
 
+class CallerView(UserView):
+    """The account that asks."""
+
+    is_operator: bool = Field(default=False, description="Whether it looks after the service.")
+    may: May = Field(default_factory=list)
+
+
 def _not_unique(schema: dict[str, Any]) -> None:
     del schema["uniqueItems"]
 
@@ -65,7 +82,7 @@ def _not_unique(schema: dict[str, Any]) -> None:
 class NewApiKey(_Body):
     """What an API key may do, and how long; without expires_at it is valid until it is revoked."""
 
-    name: str = Field(min_length=1, max_length=63, pattern=r"^[^\x00]*$", examples=["ci"])
+    name: str = Field(min_length=1, max_length=63, pattern=NO_NUL, examples=["ci"])
     scopes: set[Scope] = Field(
         min_length=1,
         examples=[["read", "execute"]],
@@ -104,4 +121,4 @@ class ApiKeyList(BaseModel):
 class ApiKeyPath(BaseModel):
     """Which API key."""
 
-    api_key_id: str = Field(max_length=64, pattern=r"^[^\x00]*$")
+    api_key_id: str = Field(max_length=64, pattern=NO_NUL)

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, or_, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.errors import StorageError
-from app.storage import ApiKey, Database, User, utc_now
+from app.storage import ApiKey, Database, Login, User, db_now
 
 # The accounts active within a day, a metric, are exact to this much.
 ACCOUNT_INTERVAL = timedelta(minutes=5)
@@ -15,19 +15,25 @@ KEY_INTERVAL = timedelta(minutes=1)
 _log = logging.getLogger(__name__)
 
 
-def is_stale(seen: datetime | None, interval: timedelta) -> bool:
-    """Tell whether the moment is so long ago that it is to be renewed."""
-    return seen is None or seen < utc_now() - interval
+def account_is_stale() -> ColumnElement[bool]:
+    """Return the condition on `User` that its use is to be noted again."""
+    return _stale(User.last_authenticated_at, ACCOUNT_INTERVAL)
+
+
+def key_is_stale() -> ColumnElement[bool]:
+    """Return the condition on `ApiKey` that its use is to be noted again."""
+    return _stale(ApiKey.last_used_at, KEY_INTERVAL)
 
 
 def note_account(session: Session, user_id: str) -> None:
     """Note in the caller's transaction that the account has authenticated."""
-    column = User.last_authenticated_at
-    stale = _stale(column, ACCOUNT_INTERVAL)
-    session.execute(update(User).where(User.id == user_id, stale).values({column: utc_now()}))
+    used = {User.last_authenticated_at: db_now()}
+    session.execute(update(User).where(User.id == user_id, account_is_stale()).values(used))
 
 
-def note(database: Database, user_id: str, key_id: str | None = None) -> None:
+def note(
+    database: Database, user_id: str, key_id: str | None = None, login_id: str | None = None
+) -> None:
     """Note the use of a credential, in a transaction of its own.
 
     A database that cannot be written now does not fail the request, which may only read.
@@ -35,12 +41,13 @@ def note(database: Database, user_id: str, key_id: str | None = None) -> None:
     try:
         with database.writing() as session:
             note_account(session, user_id)
+            if login_id is not None:
+                used = {Login.last_used_at: db_now()}
+                session.execute(update(Login).where(Login.id == login_id).values(used))
             if key_id is not None:
-                used = ApiKey.last_used_at
-                stale = _stale(used, KEY_INTERVAL)
-                session.execute(
-                    update(ApiKey).where(ApiKey.id == key_id, stale).values({used: utc_now()})
-                )
+                of_key = {ApiKey.last_used_at: db_now()}
+                mine = ApiKey.id == key_id
+                session.execute(update(ApiKey).where(mine, key_is_stale()).values(of_key))
     except StorageError:
         _log.info("use of a credential not noted", extra={"user": user_id})
 
@@ -48,4 +55,4 @@ def note(database: Database, user_id: str, key_id: str | None = None) -> None:
 def _stale(
     column: InstrumentedAttribute[datetime | None], interval: timedelta
 ) -> ColumnElement[bool]:
-    return or_(column.is_(None), column < utc_now() - interval)
+    return or_(column.is_(None), column < db_now(-interval))

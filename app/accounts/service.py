@@ -1,26 +1,43 @@
-"""Accounts: registration, logins, and the tokens that a login gives.
+"""Accounts: registration, logins by password, and who a token belongs to."""
 
-A login is a grant. Its access token is short-lived; its refresh token works once and gives the
-next pair. A refresh token that is used a second time was stolen from, or by, somebody: the whole
-grant is then revoked (RFC 9700, section 4.14.2).
-"""
-
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
 
 from app import audit, signals
 from app.accounts import seen
+from app.accounts.grants import Grants, TokenPair
 from app.accounts.keys import ApiKeys
+from app.accounts.logins import Device, end_login
 from app.accounts.passwords import Passwords
-from app.accounts.tokens import digest, is_api_key, new_token
+from app.accounts.tokens import digest, is_api_key
 from app.authorization import Action, Identity, may_in
-from app.errors import EmailTakenError, InvalidCredentialsError, InvalidTokenError
-from app.storage import AuthToken, Database, TokenKind, User, new_id, utc_now
+from app.errors import (
+    AccountDisabledError,
+    EmailTakenError,
+    InvalidCredentialsError,
+    InvalidTokenError,
+)
+from app.storage import (
+    AuthToken,
+    Database,
+    EndReason,
+    LoginKind,
+    TokenKind,
+    User,
+    db_now,
+    new_id,
+    utc_now,
+)
+
+__all__ = ["Account", "Accounts", "Device", "TokenPair"]
+_NOWHERE = Device()
+# Another login may renew the hash of the same password meanwhile.
+_TRIES = 2
 
 
 @dataclass(frozen=True)
@@ -32,15 +49,6 @@ class Account:
     created_at: datetime
 
 
-@dataclass(frozen=True)
-class TokenPair:
-    """The tokens of a grant; `expires_in` is the access token's life in seconds."""
-
-    access_token: str
-    refresh_token: str
-    expires_in: int
-
-
 class Accounts:
     """The rules of accounts and tokens; lives are in seconds."""
 
@@ -50,10 +58,7 @@ class Accounts:
         self._database = database
         self._passwords = passwords
         self._api_keys = ApiKeys(database)
-        self._lives = {
-            TokenKind.ACCESS: timedelta(seconds=access_ttl),
-            TokenKind.REFRESH: timedelta(seconds=refresh_ttl),
-        }
+        self._grants = Grants(access_ttl=access_ttl, refresh_ttl=refresh_ttl)
 
     def register(self, email: str, password: str) -> Account:
         """Create an account. Raises: EmailTakenError."""
@@ -73,32 +78,80 @@ class Accounts:
         except IntegrityError as error:
             raise EmailTakenError from error
 
-    def login(self, email: str, password: str) -> TokenPair:
-        """Check a password and open a grant. Raises: InvalidCredentialsError."""
+    def login(
+        self,
+        email: str,
+        password: str,
+        device: Device = _NOWHERE,
+        *,
+        console: bool = False,
+    ) -> TokenPair:
+        """Check a password and open a login, of the API or of the console.
+
+        Raises: InvalidCredentialsError; AccountDisabledError, to who knows the password only.
+        """
+        kind = LoginKind.CONSOLE if console else LoginKind.API
+        for _ in range(_TRIES):
+            found = self._verified(email, password)
+            pair = self._open(found, password, device, kind)
+            if pair is not None:
+                return pair
+        raise InvalidCredentialsError
+
+    def _verified(self, email: str, password: str) -> Any:
+        """Return the account whose password this is; no transaction is open meanwhile."""
+        columns = User.id, User.email, User.password_hash, User.disabled_at
         with self._database.reading() as session:
-            found = session.execute(
-                select(User.id, User.password_hash).where(User.email == email)
-            ).one_or_none()
-        # Outside the transaction: hashing takes tens of milliseconds on purpose.
+            found = session.execute(select(*columns).where(User.email == email)).one_or_none()
+        # Hashing takes tens of milliseconds on purpose.
         valid = self._passwords.verify(found.password_hash if found else None, password)
-        signals.emit(signals.authentication, method="password", success=valid)
+        allowed = found is not None and valid and found.disabled_at is None
+        signals.emit(signals.authentication, method="password", success=allowed)
         if found is None or not valid:
             raise InvalidCredentialsError
-        changes: dict[str, Any] = {"last_authenticated_at": utc_now()}
+        if not allowed:
+            raise AccountDisabledError
+        return found
+
+    def _open(self, found: Any, password: str, device: Device, kind: LoginKind) -> TokenPair | None:
+        """Open a login if all is as it was verified, else None.
+
+        Whoever changes a password or disables an account ends the logins that there are then: none
+        may be opened after that by what was verified before.
+        """
+        changes: dict[str, Any] = {"last_authenticated_at": db_now()}
         if self._passwords.outdated(found.password_hash):
             changes["password_hash"] = self._passwords.hash(password)
+        same = (User.password_hash == found.password_hash) & User.disabled_at.is_(None)
+        current = update(User).where(User.id == found.id, same).values(changes)
         with self._database.writing() as session:
-            self._forget_expired(session, found.id)
-            session.execute(update(User).where(User.id == found.id).values(changes))
-            return self._issue(session, found.id, new_id())
+            if session.scalar(current.returning(User.id)) is None:
+                return None
+            target = audit.Target("account", found.id, found.email)
+            actor = Identity(found.id, found.email)
+            audit.record(session, actor, "account.login", target, kind=kind.value)
+            return self._grants.open(session, found.id, kind, device)
 
-    def refresh(self, token: str) -> TokenPair:
-        """Trade a refresh token for the next pair. Raises: InvalidTokenError."""
-        pair = self._rotate(token)
-        signals.emit(signals.authentication, method="refresh", success=pair is not None)
-        if pair is None:
-            raise InvalidTokenError
-        return pair
+    def refresh(self, token: str, device: Device = _NOWHERE) -> TokenPair:
+        """Trade a refresh token of the API for the next pair. Raises: InvalidTokenError."""
+        with self._database.writing() as session:
+            pair = self._grants.renew(session, token, device)
+        return _good(pair)
+
+    def refresh_console(
+        self, cookies: Sequence[str], secret: str | None, device: Device = _NOWHERE
+    ) -> TokenPair:
+        """Trade a console's cookie, with the secret of its page, for the next pair.
+
+        Of several cookies the one counts that the secret belongs to. One of a release before comes
+        without a secret, and is given one. Raises: InvalidTokenError.
+        """
+        with self._database.writing() as session:
+            if secret is None:
+                pair = self._grants.adopt_console(session, cookies, device)
+            else:
+                pair = self._grants.renew_console(session, cookies, secret, device)
+        return _good(pair)
 
     def authenticate(self, token: str) -> Identity:
         """Return whose access token or API key this is. Raises: InvalidTokenError."""
@@ -106,22 +159,23 @@ class Accounts:
             return self._api_keys.authenticate(token)
         with self._database.reading() as session:
             found = session.execute(
-                select(User, AuthToken.grant_id)
+                select(User, AuthToken.grant_id, seen.account_is_stale())
                 .join(User, AuthToken.user_id == User.id)
                 .where(
                     AuthToken.digest == digest(token),
                     AuthToken.kind == TokenKind.ACCESS,
                     AuthToken.revoked_at.is_(None),
-                    AuthToken.expires_at > utc_now(),
+                    AuthToken.expires_at > db_now(),
+                    User.disabled_at.is_(None),
                 )
             ).one_or_none()
         signals.emit(signals.authentication, method="token", success=found is not None)
         if found is None:
             raise InvalidTokenError
-        user: User = found.User
-        if seen.is_stale(user.last_authenticated_at, seen.ACCOUNT_INTERVAL):
-            seen.note(self._database, user.id)
-        return Identity(user.id, user.email, user.is_operator, grant_id=found.grant_id)
+        user, grant_id, stale = found
+        if stale:
+            seen.note(self._database, user.id, login_id=grant_id)
+        return Identity(user.id, user.email, user.is_operator, grant_id=grant_id)
 
     def account(self, identity: Identity) -> Account:
         """Return the account. Raises: InvalidTokenError where it was deleted meanwhile."""
@@ -138,68 +192,13 @@ class Accounts:
         """
         may_in(identity, Action.LOGOUT)
         with self._database.writing() as session:
-            if identity.grant_id is not None and _revoke(session, identity.grant_id):
+            if identity.grant_id and end_login(session, identity.grant_id, EndReason.LOGOUT):
                 target = audit.Target("account", identity.user_id, identity.email)
                 audit.record(session, identity, "account.logout", target)
 
-    def _rotate(self, token: str) -> TokenPair | None:
-        with self._database.writing() as session:
-            found = session.execute(
-                select(AuthToken).where(
-                    AuthToken.digest == digest(token), AuthToken.kind == TokenKind.REFRESH
-                )
-            ).scalar_one_or_none()
-            if found is None or found.revoked_at is not None or found.expires_at <= utc_now():
-                return None
-            if not _use(session, found.id):
-                _revoke(session, found.grant_id)
-                return None
-            seen.note_account(session, found.user_id)
-            return self._issue(session, found.user_id, found.grant_id)
 
-    def _issue(self, session: Session, user_id: str, grant_id: str) -> TokenPair:
-        tokens = {kind: new_token(kind) for kind in TokenKind}
-        now = utc_now()
-        session.add_all(
-            AuthToken(
-                id=new_id(),
-                user_id=user_id,
-                grant_id=grant_id,
-                kind=kind,
-                digest=digest(token),
-                created_at=now,
-                expires_at=now + self._lives[kind],
-            )
-            for kind, token in tokens.items()
-        )
-        return TokenPair(
-            tokens[TokenKind.ACCESS],
-            tokens[TokenKind.REFRESH],
-            int(self._lives[TokenKind.ACCESS].total_seconds()),
-        )
-
-    def _forget_expired(self, session: Session, user_id: str) -> None:
-        expired = (AuthToken.user_id == user_id) & (AuthToken.expires_at <= utc_now())
-        session.execute(delete(AuthToken).where(expired))
-
-
-def _use(session: Session, token_id: str) -> bool:
-    """Mark a refresh token as used; of two that try at once, one succeeds."""
-    used = session.scalar(
-        update(AuthToken)
-        .where(AuthToken.id == token_id, AuthToken.used_at.is_(None))
-        .values(used_at=utc_now())
-        .returning(AuthToken.id)
-    )
-    return used is not None
-
-
-def _revoke(session: Session, grant_id: str) -> bool:
-    """Revoke the tokens of the grant; tell whether there was one that was not revoked."""
-    revoked = session.scalars(
-        update(AuthToken)
-        .where(AuthToken.grant_id == grant_id, AuthToken.revoked_at.is_(None))
-        .values(revoked_at=utc_now())
-        .returning(AuthToken.id)
-    )
-    return bool(revoked.all())
+def _good(pair: TokenPair | None) -> TokenPair:
+    signals.emit(signals.authentication, method="refresh", success=pair is not None)
+    if pair is None:
+        raise InvalidTokenError
+    return pair

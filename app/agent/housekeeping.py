@@ -14,6 +14,7 @@ from app.errors import EnvironmentConflictError, EnvironmentNotFoundError
 from app.storage import (
     Alert,
     AuditEntry,
+    AuthToken,
     Base,
     ClockReading,
     ContainerExit,
@@ -21,6 +22,8 @@ from app.storage import (
     Environment,
     EnvironmentSession,
     ImagePull,
+    Invitation,
+    Login,
     Process,
     SocketTicket,
 )
@@ -31,6 +34,11 @@ _EXITS_KEPT = timedelta(days=7)
 _PULLS_KEPT = timedelta(days=1)
 _PROCESSES_KEPT = timedelta(days=1)
 _SESSIONS_KEPT = timedelta(days=7)
+# Long after they are good no more: a clock that is set by an hour and back costs no login.
+_TOKENS_KEPT = timedelta(days=1)
+# For the list, and to know a device that logs in again.
+_LOGINS_KEPT = timedelta(days=30)
+_INVITATIONS_KEPT = timedelta(days=30)
 _READINGS_KEPT = timedelta(days=2)
 _log = logging.getLogger(__name__)
 
@@ -86,6 +94,12 @@ class Housekeeping:
         old_session = EnvironmentSession.ended_at < now - _SESSIONS_KEPT
         self._delete(EnvironmentSession, EnvironmentSession.id, old_session)
         self._delete(SocketTicket, SocketTicket.id, SocketTicket.expires_at < now)
+        self._delete(AuthToken, AuthToken.id, AuthToken.expires_at < now - _TOKENS_KEPT)
+        of_a_month_ago = now - _LOGINS_KEPT
+        over = (Login.ended_at < of_a_month_ago) | (Login.expires_at < of_a_month_ago)
+        self._delete(Login, Login.id, over)
+        old_invitation = Invitation.expires_at < now - _INVITATIONS_KEPT
+        self._delete(Invitation, Invitation.id, old_invitation)
         self._delete(Alert, Alert.id, Alert.ends_at < now - _ALERTS_KEPT)
         self._delete(Process, Process.id, Process.seen_at < now - _PROCESSES_KEPT)
         self._delete(

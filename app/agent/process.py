@@ -22,7 +22,7 @@ from app.environments.installation import InstallationId
 from app.errors import StorageUnavailableError
 from app.processes import Presence, is_alive
 from app.resources import open_database, open_engine
-from app.settings import Settings
+from app.settings import Settings, retired_in_use
 from app.storage import Database, Process, schema
 from app.telemetry.engine_calls import measured
 from app.telemetry.instruments import measure_process
@@ -43,6 +43,8 @@ def run(settings: Settings) -> None:
 
     Raises: SchemaRevisionError (the operator has to correct that).
     """
+    for sentence in retired_in_use():
+        _log.warning("retired setting", extra={"why": sentence})
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())

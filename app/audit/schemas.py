@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.fields import Moment
+from app.fields import NO_NUL, Moment
 
-_Text = Annotated[str, Field(max_length=254, pattern=r"^[^\x00]*$")]
+_Text = Annotated[str, Field(max_length=254, pattern=NO_NUL)]
 
 
 class AuditQuery(BaseModel):

@@ -4,9 +4,10 @@ What the caller may not even read does not exist for them: 404 and not 403, so t
 nothing. Every function takes the session of the caller's transaction.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from typing import TypeVar
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, Row, Select, and_, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.authorization.identity import Identity
@@ -19,6 +20,8 @@ from app.errors import (
     VibeBoxError,
 )
 from app.storage import Environment, Membership, Project, Team
+
+Thing = TypeVar("Thing", Environment, Project)
 
 
 def readable_projects(identity: Identity) -> ColumnElement[bool]:
@@ -51,9 +54,39 @@ def environment_for(
     if found is None:
         raise EnvironmentNotFoundError
     environment, project, membership = found
-    _demand(identity, action, _role(identity, project, membership), EnvironmentNotFoundError)
+    role = _role(identity, project, membership)
+    _demand(identity, action, role, EnvironmentNotFoundError)
     result: Environment = environment
+    result.caller_role = role
     return result
+
+
+def environments_seen(identity: Identity) -> Select[Environment, str | None, str | None]:
+    """Return the query for the environments that the caller sees, with what `seen` makes of it."""
+    return (
+        select(Environment, Project.owner_user_id, Membership.role)
+        .join(Project, Environment.project_id == Project.id)
+        .outerjoin(Membership, _membership_of(identity, Project.owner_team_id))
+        .where(readable_projects(identity))
+    )
+
+
+def projects_seen(identity: Identity) -> Select[Project, str | None, str | None]:
+    """Return the query for the projects that the caller sees, with what `seen` makes of it."""
+    return (
+        select(Project, Project.owner_user_id, Membership.role)
+        .outerjoin(Membership, _membership_of(identity, Project.owner_team_id))
+        .where(readable_projects(identity))
+    )
+
+
+def seen(identity: Identity, rows: Iterable[Row[Thing, str | None, str | None]]) -> list[Thing]:
+    """Return what was found, each with what the caller is to it."""
+    found = []
+    for thing, owner, role in rows:
+        thing.caller_role = Role.OWNER if owner == identity.user_id else role
+        found.append(thing)
+    return found
 
 
 def environment_for_all(
@@ -97,8 +130,10 @@ def project_for(session: Session, identity: Identity, project_id: str, action: A
     if found is None:
         raise ProjectNotFoundError
     project, membership = found
-    _demand(identity, action, _role(identity, project, membership), ProjectNotFoundError)
+    role = _role(identity, project, membership)
+    _demand(identity, action, role, ProjectNotFoundError)
     result: Project = project
+    result.caller_role = role
     return result
 
 
@@ -131,6 +166,26 @@ def may_in(identity: Identity, action: Action) -> None:
         raise PermissionDeniedError(f"An API key may not {rule.meaning}; log in.")
     if rule.who is Who.OPERATOR and not identity.is_operator:
         raise PermissionDeniedError(f"Only operators may {rule.meaning}.")
+
+
+def may(identity: Identity, actions: Iterable[Action], role: str | None) -> list[Action]:
+    """Return which of the actions the caller may do to what they are `role` to."""
+    known = None if role is None else Role(role)
+    return [action for action in actions if decide(action, known, identity.scopes)]
+
+
+def may_anywhere(identity: Identity) -> list[Action]:
+    """Return the actions that need no role, and what everybody may do with what is their own."""
+    found = []
+    for action, rule in RULES.items():
+        if rule.who is Who.ROLE and Role.OWNER not in rule.roles:
+            continue
+        try:
+            may_in(identity, action)
+        except PermissionDeniedError:
+            continue
+        found.append(action)
+    return found
 
 
 def _membership_of(

@@ -5,7 +5,9 @@ here; a test walks every route in every role.
 """
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+from pydantic import Field
 
 
 class Scope(StrEnum):
@@ -120,6 +122,44 @@ def decide(action: Action, role: Role | None, scopes: frozenset[Scope]) -> bool:
     """Tell whether somebody in `role` (None: a stranger), with these scopes, may do `action`."""
     rule = RULES[action]
     return role in rule.roles and rule.scope in scopes
+
+
+ON_ENVIRONMENTS = (
+    Action.ENVIRONMENT_READ,
+    Action.ENVIRONMENT_CHANGE,
+    Action.ENVIRONMENT_DELETE,
+    Action.ENVIRONMENT_OPERATE,
+    Action.SESSION_USE,
+    Action.EXTENSION_CHANGE,
+)
+ON_PROJECTS = (
+    Action.PROJECT_READ,
+    Action.PROJECT_CHANGE,
+    Action.PROJECT_DELETE,
+    Action.ENVIRONMENT_CREATE,
+    Action.AUDIT_READ,
+)
+ON_TEAMS = (
+    Action.TEAM_READ,
+    Action.TEAM_CHANGE,
+    Action.TEAM_DELETE,
+    Action.TEAM_MEMBERS,
+    Action.TEAM_LEAVE,
+    Action.PROJECT_CREATE,
+    Action.QUOTA_READ,
+    Action.AUDIT_READ,
+)
+"""What can be done to one of each, and is told with it."""
+
+May = Annotated[
+    list[Action],
+    Field(
+        description="What you may do to it with this credential; docs/permissions.md says what "
+        "each is.",
+        examples=[["environment.read", "environment.operate"]],
+    ),
+]
+"""For answers: so that nobody is offered what would be refused."""
 
 
 def permissions_table() -> str:

@@ -1,29 +1,36 @@
 """/console: signing in and out from a browser, and what the health strip shows.
 
-The refresh token is a cookie that no script can read and that is sent to these routes only, never
-to the API, which takes bearer tokens alone: another site's page can make a browser send nothing
-that the API would obey. The access token lives in the memory of the page. Requests that the cookie
-serves, or that set it, must name our own origin, which pages of others cannot (OWASP, "Verifying
-origin with standard headers"); the cookie's SameSite=Strict is the second lock.
+A login of the console is renewed by two halves together, and by neither alone. One is a cookie that
+no script can read and that is sent to these routes only, never to the API, which takes bearer
+tokens alone. But cookies know no ports: a browser sends it to whatever listens on another port of
+this host too, an environment for instance. So the other half is a secret that the page keeps in its
+own storage, which belongs to one origin, port and all, and sends in the body. The access token
+lives in the memory of the page. Requests that the cookie serves, or that set it, must name our own
+origin, which pages of others cannot (OWASP, "Verifying origin with standard headers"); the cookie's
+SameSite=Strict is the third lock.
 """
 
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import Blueprint, Response, jsonify, request
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from app.accounts.guard import authenticate, identity
-from app.accounts.schemas import Credentials
+from app.accounts.guard import authenticate, device, identity
+from app.accounts.schemas import Credentials, PageSecret
 from app.accounts.service import TokenPair
 from app.components import components
 from app.console.headers import harden
 from app.errors import AuthenticationError, InvalidTokenError, OriginRefusedError
 from app.openapi import Answer
 from app.problems import answer, refuse_malformed_body, validation_problem
-from app.websockets.guard import is_own_origin
+from app.websockets.guard import is_allowed_origin
 
 COOKIE = "vibebox_console"
 _PATH = "/console"
+# Whatever listens on another port of this host may set cookies of this name, under paths of its
+# own too, which a browser sends first. The page's secret tells which one is ours.
+_COOKIES = 8
+Body = TypeVar("Body", bound=BaseModel)
 
 api = Blueprint("console_access", __name__, url_prefix=_PATH)
 api.after_request(harden)
@@ -31,25 +38,29 @@ api.after_request(harden)
 
 @api.before_request
 def _refuse_other_pages() -> None:
-    if request.method == "POST" and not is_own_origin(request.headers.get("Origin", "")):
+    if request.method == "POST" and not is_allowed_origin(request.headers.get("Origin", "")):
         raise OriginRefusedError
 
 
 @api.post("/sign-in")
 def sign_in() -> Answer:
-    credentials = _credentials()
+    credentials = _body(Credentials)
     components().attempts.login(credentials.email)
-    return _signed_in(components().accounts.login(credentials.email, credentials.password))
+    return _signed_in(
+        components().accounts.login(credentials.email, credentials.password, device(), console=True)
+    )
 
 
 @api.post("/token")
 def token() -> Answer:
-    held = request.cookies.get(COOKIE)
-    if not held:
-        raise AuthenticationError("Sign in first.")
+    held = request.cookies.getlist(COOKIE)[:_COOKIES]
+    # A page of a release before says nothing of a secret; a reload gives it ours.
+    if not held or not request.content_length:
+        raise AuthenticationError("Sign in first, or reload the page if it was open for long.")
+    secret = _body(PageSecret).page_secret
     try:
         with components().attempts.failures():
-            return _signed_in(components().accounts.refresh(held))
+            return _signed_in(components().accounts.refresh_console(held, secret, device()))
     except InvalidTokenError as error:
         return _forget(answer(error))
 
@@ -67,17 +78,18 @@ def telemetry() -> Answer:
     return jsonify(components().monitoring.read())
 
 
-def _credentials() -> Credentials:
+def _body(model: type[Body]) -> Body:
     refuse_malformed_body()
     try:
-        return Credentials.model_validate(request.get_json(silent=True))
+        return model.model_validate(request.get_json(silent=True))
     except ValidationError as error:
         validation_problem(error)
         raise
 
 
 def _signed_in(pair: TokenPair) -> Response:
-    response = jsonify(access_token=pair.access_token, expires_in=pair.expires_in)
+    told = {} if pair.page_secret is None else {"page_secret": pair.page_secret}
+    response = jsonify(access_token=pair.access_token, expires_in=pair.expires_in, **told)
     life = components().settings.refresh_token_ttl
     response.set_cookie(COOKIE, pair.refresh_token, max_age=life, **_attributes())
     return response

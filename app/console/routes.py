@@ -1,6 +1,6 @@
 """The pages of the console and their files; what they show comes from the API."""
 
-from flask import Blueprint, Response, render_template, send_from_directory
+from flask import Blueprint, Response, abort, render_template, request, send_from_directory
 
 from app._version import __version__
 from app.console.assets import DIRECTORY, FOREVER, version
@@ -8,6 +8,16 @@ from app.console.headers import harden
 
 pages = Blueprint("console", __name__, template_folder="templates")
 pages.after_request(harden)
+
+
+@pages.before_app_request
+def _refuse_service_workers() -> None:
+    """Let no script of ours, whatever it is told to do, install what outlives its page.
+
+    Browsers say so when they fetch one (Service Workers, "Service-Worker" header).
+    """
+    if request.headers.get("Service-Worker"):
+        abort(403, "VibeBox has no service workers.")
 
 
 @pages.app_context_processor

@@ -4,7 +4,8 @@ from typing import Any
 
 from flask_openapi3 import APIBlueprint, Tag
 
-from app.accounts.guard import authenticate
+from app.accounts.guard import authenticate, identity
+from app.authorization import ON_ENVIRONMENTS, may
 from app.environments.views import EnvironmentView
 from app.errors import (
     AuthenticationError,
@@ -62,5 +63,7 @@ api.before_request(authenticate)
 
 
 def view(environment: Any) -> dict[str, Any]:
-    """Return the environment as it is shown."""
-    return EnvironmentView.model_validate(environment).model_dump(mode="json")
+    """Return the environment as it is shown to whoever asks."""
+    shown = EnvironmentView.model_validate(environment)
+    shown.may = may(identity(), ON_ENVIRONMENTS, environment.caller_role)
+    return shown.model_dump(mode="json")

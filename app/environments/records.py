@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pydantic import SecretStr
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, func, select, true
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm.attributes import set_committed_value
 
@@ -14,9 +14,11 @@ from app.authorization import (
     Action,
     Identity,
     environment_for,
+    environments_seen,
     may_in,
     project_for,
     readable_projects,
+    seen,
 )
 from app.environments import ports, pull_rows
 from app.errors import EnvironmentNameTakenError, InvalidInputError
@@ -68,6 +70,7 @@ class Records:
             session.flush()
             session.refresh(environment)
             session.expunge(environment)
+            environment.caller_role = project.caller_role
         set_committed_value(environment, "pull_progress", None)
         return environment
 
@@ -81,8 +84,7 @@ class Records:
         offset: int,
     ) -> Page[Environment]:
         """Return a page, newest first. Raises: as `Environments.list`."""
-        visible = select(Project.id).where(readable_projects(identity))
-        wanted: ColumnElement[bool] = Environment.project_id.in_(visible)
+        wanted: ColumnElement[bool] = true()
         if project_id is not None:
             wanted &= Environment.project_id == project_id
         if status is not None:
@@ -92,9 +94,11 @@ class Records:
         with self._database.reading() as session:
             if project_id is not None:
                 project_for(session, identity, project_id, Action.ENVIRONMENT_READ)
-            total = session.scalar(select(func.count()).select_from(Environment).where(wanted))
-            page = select(Environment).where(wanted).order_by(*newest).limit(limit).offset(offset)
-            items = list(session.scalars(page))
+            visible = select(Project.id).where(readable_projects(identity))
+            counted = wanted & Environment.project_id.in_(visible)
+            total = session.scalar(select(func.count()).select_from(Environment).where(counted))
+            page = environments_seen(identity).where(wanted).order_by(*newest)
+            items = seen(identity, session.execute(page.limit(limit).offset(offset)))
             pull_rows.show(session, items)
             session.expunge_all()
         return Page(items, total or 0)
@@ -117,10 +121,11 @@ def refuse_ambiguous(env: Mapping[str, str], secrets: Mapping[str, Any]) -> None
     """Raise InvalidInputError where a variable is both secret and not, or there are too many."""
     both = sorted(set(env) & set(secrets))
     errors = [
-        {"field": f"secrets.{name}", "message": "is in env already; name it once"} for name in both
+        {"field": f"secrets.{name}", "message": "Is in env already; name it in one of both."}
+        for name in both
     ]
     if len(secrets) > MAX_VARIABLES:
-        errors.append({"field": "secrets", "message": f"has more than {MAX_VARIABLES} names"})
+        errors.append({"field": "secrets", "message": f"Name at most {MAX_VARIABLES}."})
     if errors:
         raise InvalidInputError(errors)
 

@@ -30,7 +30,7 @@ LONGEST_LIFE = timedelta(days=365)
 
 def _in_the_next_year(moment: datetime) -> datetime:
     if not utc_now() < moment <= utc_now() + LONGEST_LIFE:
-        raise ValueError("must be in the future, at most a year from now")
+        raise ValueError("Name a moment in the future, at most a year from now.")
     return moment
 
 
@@ -141,7 +141,7 @@ class EnvironmentChanges(_Fields):
         given = self.model_fields_set - _MAY_BE_NULL
         nulls = [name for name in sorted(given) if getattr(self, name) is None]
         if nulls:
-            raise ValueError(f"leave a field out to keep it; null is no value: {', '.join(nulls)}")
+            raise ValueError(f"Leave a field out to keep it; null is no value: {', '.join(nulls)}.")
         return self
 
 

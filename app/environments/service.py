@@ -87,7 +87,7 @@ class Environments:
         }
         whole = {**defaults, **known, **given}
         if "image" not in whole:
-            raise InvalidInputError([{"field": "image", "message": "Field required"}])
+            raise InvalidInputError([{"field": "image", "message": "Name an image or a template."}])
         return self._records.create(identity, whole, project_id)
 
     def list(

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
+from app.authorization import May
 from app.fields import DEFAULT_VOLUME_PATH, Name, Port
 from app.storage import EnvironmentStatus, ExitReason, PullPolicy
 
@@ -44,6 +45,7 @@ class EnvironmentView(BaseModel):
     exit_reason: ExitReason | None = Field(description="Of the last run that ended.")
     exit_code: int | None
     exited_at: datetime | None
+    may: May = Field(default_factory=list)
     created_at: datetime
     updated_at: datetime
 

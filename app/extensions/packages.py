@@ -41,25 +41,25 @@ def read(content: bytes) -> Manifest:
             found = _manifest(archive, len(content))
         name, version = f"{found['publisher']}.{found['name']}", str(found["version"])
     except (*_UNREADABLE, zipfile.LargeZipFile):
-        raise _invalid("is no .vsix: no zip archive that can be read") from None
+        raise _invalid("is no .vsix: no zip archive that can be read.") from None
     except (KeyError, TypeError):
-        raise _invalid(f"is no .vsix: no {_MANIFEST} with publisher, name and version") from None
+        raise _invalid(f"is no .vsix: no {_MANIFEST} with publisher, name and version.") from None
     if not re.fullmatch(REFERENCE[1:-1], f"{name}@{version}"):
-        raise _invalid("names its publisher, name or version in a way that VS Code does not")
+        raise _invalid("names its publisher, name or version in a way that VS Code does not.")
     return Manifest(name.lower(), version)
 
 
 def _manifest(archive: zipfile.ZipFile, size: int) -> dict[str, Any]:
     members = archive.infolist()
     if sum(member.file_size for member in members) > _GROWTH * max(size, 1):
-        raise _invalid("grows too much when it is unpacked")
+        raise _invalid("grows too much when it is unpacked.")
     with archive.open(_MANIFEST) as manifest:
         text = manifest.read(_LONGEST_MANIFEST + 1)
     if len(text) > _LONGEST_MANIFEST:
-        raise _invalid("has a manifest of more than 1 MiB")
+        raise _invalid("has a manifest of more than 1 MiB.")
     found = json.loads(text)
     return dict(found)
 
 
 def _invalid(message: str) -> InvalidInputError:
-    return InvalidInputError([{"field": "body", "message": message}])
+    return InvalidInputError([{"field": "body", "message": f"The package {message}"}])

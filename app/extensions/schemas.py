@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.environments.schemas import EnvironmentPath
 from app.extensions.packages import REFERENCE
 from app.fields import NO_NUL
+from app.sentences import described
 from app.storage import ExtensionState
 
 
@@ -17,7 +18,9 @@ class NewExtension(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     id: str = Field(
-        pattern=REFERENCE,
+        pattern=described(
+            REFERENCE, "Name it as publisher.name, or as publisher.name@version; see its page."
+        ),
         max_length=256,
         description="publisher.name, and @version where the newest one will not do.",
         examples=["ms-python.python"],

@@ -7,6 +7,8 @@ from typing import Any
 
 from werkzeug.datastructures import Headers
 
+from app.hosts import is_loopback_host
+
 # A proxy on this host makes every client look like a loopback peer; each of these gives it away.
 FORWARDING_HEADERS = (
     "Cf-Connecting-Ip",
@@ -35,10 +37,15 @@ def peer_of(environ: Mapping[str, Any]) -> str:
 def may_scrape(peer: str, headers: Headers, token: str | None) -> bool:
     """Tell whether the request may read the metrics.
 
-    A peer on this host that sent no forwarding header may; everybody else needs the bearer token,
-    and where none is configured nobody else may.
+    A peer on this host that asked for it by a name of loopback and sent no forwarding header may;
+    everybody else needs the bearer token, and where none is configured nobody else may. By another
+    name a page in a browser on this host would read them (DNS rebinding).
     """
-    if _is_loopback(peer) and not any(name in headers for name in FORWARDING_HEADERS):
+    if (
+        _is_loopback(peer)
+        and is_loopback_host(headers.get("Host"))
+        and not any(name in headers for name in FORWARDING_HEADERS)
+    ):
         return True
     if not token:
         return False

@@ -30,6 +30,6 @@ def decode(order: Order, cursor: str) -> int:
     except (binascii.Error, ValueError):
         found = None
     if found is None or found[1] != order:
-        message = "not a cursor of this order; take next_cursor or end_cursor of a page"
+        message = "Take next_cursor or end_cursor of a page of the same order."
         raise InvalidInputError([{"field": "cursor", "message": message}])
     return int(found[2])

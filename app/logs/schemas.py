@@ -5,12 +5,11 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, Field
 
-from app.fields import InUtc, WrittenOut
+from app.fields import NO_NUL, InUtc, WrittenOut
 from app.logs.cursors import Order
 from app.storage import LogStream
 from app.websockets.schemas import TicketQuery
 
-_NO_NUL = r"^[^\x00]*$"
 _NS = 1_000_000_000
 
 # Times that 64 bits of nanoseconds hold, with room for any zone.
@@ -27,7 +26,7 @@ Moment = Annotated[
 class LogPath(BaseModel):
     """Which environment."""
 
-    environment_id: str = Field(max_length=64, pattern=_NO_NUL)
+    environment_id: str = Field(max_length=64, pattern=NO_NUL)
 
 
 class LogQuery(BaseModel):
@@ -40,7 +39,7 @@ class LogQuery(BaseModel):
         default=None,
         min_length=1,
         max_length=200,
-        pattern=_NO_NUL,
+        pattern=NO_NUL,
         description="Lines that contain this text, in capital or small letters.",
     )
     order: Order = Field(default=Order.ASC, description="Oldest (asc) or newest (desc) first.")

@@ -6,6 +6,7 @@ from flask import jsonify
 from flask_openapi3 import APIBlueprint, Tag
 
 from app.accounts.guard import authenticate, identity
+from app.authorization import ON_PROJECTS, may
 from app.components import components
 from app.errors import (
     AuthenticationError,
@@ -99,4 +100,6 @@ def remove(path: ProjectPath) -> Answer:
 
 
 def _view(project: Any) -> dict[str, Any]:
-    return ProjectView.model_validate(project).model_dump(mode="json")
+    shown = ProjectView.model_validate(project)
+    shown.may = may(identity(), ON_PROJECTS, project.caller_role)
+    return shown.model_dump(mode="json")

@@ -5,13 +5,15 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.authorization import May
+from app.fields import LABEL, NO_NUL
 from app.paging import PageQuery
 
-Id = Annotated[str, Field(max_length=64, pattern=r"^[^\x00]*$")]
+Id = Annotated[str, Field(max_length=64, pattern=NO_NUL)]
 Name = Annotated[
     str,
     Field(
-        pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+        pattern=LABEL,
         description="Lower-case letters, digits and hyphens; unique among the owner's.",
         examples=["billing"],
     ),
@@ -44,6 +46,7 @@ class ProjectView(BaseModel):
     name: str
     owner_user_id: str | None
     owner_team_id: str | None
+    may: May = Field(default_factory=list)
     created_at: datetime
 
 

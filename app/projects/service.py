@@ -1,6 +1,6 @@
 """Projects: made, renamed, and deleted when they are empty."""
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import exists, func, select, true
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -8,9 +8,13 @@ from app import audit
 from app.authorization import (
     Action,
     Identity,
+    Role,
     may_in,
     project_for,
+    projects_seen,
     readable_projects,
+    role_in_team,
+    seen,
     team_for,
 )
 from app.errors import ProjectNameTakenError, ProjectNotEmptyError, ProjectNotFoundError
@@ -39,12 +43,14 @@ class Projects:
             owner_team_id=team_id,
             created_at=utc_now(),
         )
+        project.caller_role = Role.OWNER
         try:
             with self._database.writing() as session:
                 if team_id is not None:
                     # The team must not be deleted before the project is there.
                     lock_team(session, team_id)
                     team_for(session, identity, team_id, Action.PROJECT_CREATE)
+                    project.caller_role = role_in_team(session, identity, team_id)
                 session.add(project)
                 audit.record(session, identity, "project.create", audit.Target.of_project(project))
         except IntegrityError as error:
@@ -59,16 +65,15 @@ class Projects:
         Raises: PermissionDeniedError, TeamNotFoundError.
         """
         may_in(identity, Action.PROJECT_READ)
-        wanted = readable_projects(identity)
-        if team_id is not None:
-            wanted &= Project.owner_team_id == team_id
+        wanted = true() if team_id is None else Project.owner_team_id == team_id
         newest = Project.created_at.desc(), Project.id.desc()
         with self._database.reading() as session:
             if team_id is not None:
                 team_for(session, identity, team_id, Action.PROJECT_READ)
-            total = session.scalar(select(func.count()).select_from(Project).where(wanted))
-            page = select(Project).where(wanted).order_by(*newest).limit(limit).offset(offset)
-            items = list(session.scalars(page))
+            counted = wanted & readable_projects(identity)
+            total = session.scalar(select(func.count()).select_from(Project).where(counted))
+            page = projects_seen(identity).where(wanted).order_by(*newest)
+            items = seen(identity, session.execute(page.limit(limit).offset(offset)))
             session.expunge_all()
         return Page(items, total or 0)
 

@@ -4,9 +4,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.fields import JsonNumber
+from app.fields import NO_NUL, JsonNumber
 
-Id = Annotated[str, Field(max_length=64, pattern=r"^[^\x00]*$")]
+Id = Annotated[str, Field(max_length=64, pattern=NO_NUL)]
 
 
 class Amounts(BaseModel):

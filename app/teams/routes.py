@@ -6,6 +6,7 @@ from flask import jsonify
 from flask_openapi3 import APIBlueprint, Tag
 
 from app.accounts.guard import authenticate, identity
+from app.authorization import ON_TEAMS, may
 from app.components import components
 from app.errors import (
     AuthenticationError,
@@ -140,7 +141,9 @@ def remove_member(path: MemberPath) -> Answer:
 
 
 def _view(team: Any) -> dict[str, Any]:
-    return TeamView.model_validate(team).model_dump(mode="json")
+    shown = TeamView.model_validate(team)
+    shown.may = may(identity(), ON_TEAMS, team.role)
+    return shown.model_dump(mode="json")
 
 
 def _member(member: Any) -> dict[str, Any]:

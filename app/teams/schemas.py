@@ -6,13 +6,15 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.accounts.schemas import Email
+from app.authorization import May
+from app.fields import LABEL, NO_NUL
 from app.storage import TeamRole
 
-Id = Annotated[str, Field(max_length=64, pattern=r"^[^\x00]*$")]
+Id = Annotated[str, Field(max_length=64, pattern=NO_NUL)]
 Name = Annotated[
     str,
     Field(
-        pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+        pattern=LABEL,
         description="Lower-case letters, digits and hyphens; unique in this VibeBox.",
         examples=["payments"],
     ),
@@ -35,6 +37,7 @@ class TeamView(BaseModel):
     id: str = Field(examples=["5e9c1b7a-2d3f-4c6e-8b0a-1f2e3d4c5b6a"])
     name: str
     role: TeamRole
+    may: May = Field(default_factory=list)
     created_at: datetime
 
 

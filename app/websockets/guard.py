@@ -4,16 +4,14 @@ A browser sends no Authorization header with a handshake and lets any page open 
 all: hence tickets, and the look at Origin. Programs may send their bearer token as ever.
 """
 
-from urllib.parse import SplitResult, urlsplit
-
 from flask import g, request
 
 from app.accounts import guard
+from app.addresses import canonical_origin
 from app.components import components
 from app.errors import AuthenticationError, OriginRefusedError
 
 TICKET_SUBPROTOCOL = "vibebox.ticket."
-_PORTS = {"http": 80, "https": 443}
 
 
 def authenticate() -> None:
@@ -40,20 +38,18 @@ def authenticate() -> None:
 def refuse_foreign_origin() -> None:
     """Raise OriginRefusedError for a page that is neither ours nor one of the settings."""
     origin = request.headers.get("Origin")
-    if origin is None:
-        return
-    if origin.lower() in components().settings.origins:
-        return
-    if not is_own_origin(origin):
+    if origin is not None and not is_allowed_origin(origin):
         raise OriginRefusedError
 
 
-def is_own_origin(origin: str) -> bool:
-    """Tell whether an Origin header names the host that the request was sent to."""
+def is_allowed_origin(origin: str) -> bool:
+    """Tell whether an Origin header names the host that was asked, or one of the settings."""
     try:
-        page = urlsplit(origin)
-        ours = urlsplit(f"{page.scheme}://{request.host}")
-        return bool(page.hostname) and page.hostname == ours.hostname and _port(page) == _port(ours)
+        page = canonical_origin(origin)
+        scheme, _, _ = page.partition("://")
+        return page == canonical_origin(f"{scheme}://{request.host}") or (
+            page in components().settings.origins
+        )
     except ValueError:
         return False
 
@@ -65,8 +61,3 @@ def _ticket() -> str | None:
         if name.startswith(TICKET_SUBPROTOCOL):
             return name.removeprefix(TICKET_SUBPROTOCOL)
     return request.args.get("ticket")
-
-
-def _port(url: SplitResult) -> int | None:
-    """Return the port, which may be left out where the scheme implies it."""
-    return url.port or _PORTS.get(url.scheme)

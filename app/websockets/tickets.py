@@ -7,15 +7,17 @@ it may stand where an access token must not: in a subprotocol or a query, which 
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import delete, exists, select
+from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from app import signals
 from app.accounts.tokens import digest
+from app.accounts.validity import Credential, ended
 from app.authorization import Identity, Scope
 from app.errors import InvalidTokenError
-from app.storage import ApiKey, AuthToken, Database, SocketTicket, User, db_now, new_id, now
+from app.storage import Database, SocketTicket, User, db_now, new_id, now
 
 LIFE = timedelta(seconds=30)
 _PREFIX = "vbx_ws_"
@@ -73,11 +75,7 @@ class Tickets:
                 )
             ).one_or_none()
             user = session.get(User, used.user_id) if used is not None else None
-            good = (
-                used is not None
-                and user is not None
-                and _stands(session, used.grant_id, used.api_key_id)
-            )
+            good = used is not None and user is not None and _stands(session, used)
         signals.emit(signals.authentication, method="websocket", success=good)
         if used is None or user is None or not good:
             raise InvalidTokenError("The ticket is unknown, used or older than 30 seconds.")
@@ -91,10 +89,6 @@ class Tickets:
         )
 
 
-def _stands(session: Session, grant_id: str | None, api_key_id: str | None) -> bool:
+def _stands(session: Session, used: Any) -> bool:
     """Tell whether the credential that a ticket was made with is still good."""
-    if api_key_id is not None:
-        good = (ApiKey.id == api_key_id) & ApiKey.revoked_at.is_(None)
-        return session.scalar(select(exists().where(good))) is True
-    alive = (AuthToken.grant_id == grant_id) & AuthToken.revoked_at.is_(None)
-    return session.scalar(select(exists().where(alive))) is True
+    return not ended(session, [Credential(used.user_id, used.grant_id, used.api_key_id)])

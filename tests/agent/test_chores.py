@@ -31,6 +31,7 @@ from app.storage import (
     AgentReport,
     Alert,
     AuditEntry,
+    AuthToken,
     Base,
     ClockReading,
     ContainerExit,
@@ -38,8 +39,11 @@ from app.storage import (
     EnvironmentStatus,
     ExitReason,
     ImagePull,
+    Invitation,
+    Login,
     Process,
     Report,
+    User,
     utc_now,
 )
 from tests.agent.conftest import MakeRecord
@@ -231,6 +235,36 @@ def test_what_is_old_goes_and_nothing_else(
     # Of the readings the clock's own one stays, too.
     assert left == {Alert: 1, AuditEntry: 1, ClockReading: 2, ImagePull: 2, Process: 1}
     assert len(exits(database)) == 3
+
+
+def test_credentials_that_are_over_for_long_are_deleted(
+    database: Database, chores: Housekeeping, project: str
+) -> None:
+    now = utc_now()
+    with database.writing() as session:
+        user = session.scalars(select(User)).one().id
+        for days in (-1, 0, 2):
+            token = AuthToken(user_id=user, grant_id="g", kind="refresh", digest=f"{days}")
+            token.expires_at = now - days * DAY
+            session.add(token)
+        for id, expired, ended in (
+            ("alive", -1, None),
+            ("ended", -1, 1),
+            ("ended long ago", -1, 31),
+            ("expired", 1, None),
+            ("expired long ago", 31, None),
+        ):
+            over = None if ended is None else now - ended * DAY
+            session.add(Login(id=id, user_id=user, expires_at=now - expired * DAY, ended_at=over))
+        for days in (-1, 31):
+            session.add(Invitation(digest=f"{days}", expires_at=now - days * DAY))
+
+    chores.delete_old()
+
+    assert count(database, AuthToken) == 2
+    assert count(database, Invitation) == 1
+    with database.reading() as session:
+        assert set(session.scalars(select(Login.id))) == {"alive", "ended", "expired"}
 
 
 @pytest.fixture

@@ -3,13 +3,14 @@
 import sys
 from collections.abc import Iterator
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from app import errors
 from app.authorization import Scope
 from app.cli import client, main
-from app.cli.client.environment_commands import STATUSES
+from app.cli.client.environment_commands import STATUSES, create
 from app.cli.client.errors import NEXT_STEPS, ProblemError
 from app.cli.client.running_commands import PULLS
 from app.cli.client.token_commands import SCOPES
@@ -84,12 +85,31 @@ def test_problem_is_told_with_its_fields_and_next_step() -> None:
         "type": "urn:vibebox:problem:invalid-token",
         "title": "The token is not valid",
         "detail": "Log in again.",
-        "errors": [{"field": "name", "message": "too long"}],
         "request_id": "r1",
     }
     error = ProblemError(problem, 401)
 
-    assert error.message == "The token is not valid. Log in again.\n  name: too long"
+    assert error.message == "The token is not valid. Log in again."
     assert "vibebox login" in error.step and error.exit_code == 1
     assert "request r1" in ProblemError(problem, 500).message
     assert ProblemError({}, 418).message == "The service answered 418."
+
+
+@pytest.mark.parametrize(
+    ("field", "named"),
+    [
+        ("memory_limit_mb", "--memory"),
+        ("cpu_limit", "--cpus"),
+        ("name", "NAME"),
+        ("ports.0.container_port", "--port"),
+        ("env.1X", "--env 1X"),
+        ("secrets.A-B", "--secret A-B"),
+        ("expires_at", "--expires"),
+        ("volume", "volume"),
+    ],
+)
+def test_field_is_told_as_what_was_typed(field: str, named: str) -> None:
+    problem = {"title": "…", "errors": [{"field": field, "message": "Enter a number."}]}
+    with click.Context(create):
+        assert ProblemError(problem, 422).message == f"{named}: Enter a number."
+    assert ProblemError(problem, 422).message == f"{field}: Enter a number."

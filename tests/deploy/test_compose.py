@@ -153,6 +153,18 @@ def test_every_setting_of_env_reaches_the_service_unless_the_file_decides_it() -
     assert SERVICES["agent"]["environment"] == SERVICES["backend"]["environment"]
 
 
+def test_no_environment_gets_a_port_that_the_file_publishes() -> None:
+    """While a service restarts its port is free for a moment."""
+    reserved = SERVICES["backend"]["environment"]["VIBEBOX_RESERVED_PORTS"]
+    for service in SERVICES.values():
+        for published in service.get("ports", ()):
+            assert published.removeprefix("127.0.0.1:").rpartition(":")[0] in reserved
+
+
+def test_names_of_the_service_are_listed() -> None:
+    assert SERVICES["backend"]["environment"]["VIBEBOX_ALLOWED_HOSTS"]
+
+
 def test_templates_of_the_host_are_where_the_service_looks_for_them() -> None:
     inside = SERVICES["backend"]["environment"]["VIBEBOX_TEMPLATES_FILE"]
     default = "./deploy/templates.json"

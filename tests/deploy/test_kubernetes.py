@@ -111,6 +111,11 @@ def test_pods_run_as_the_user_of_the_image() -> None:
         assert (str(context["runAsUser"]), str(context["runAsGroup"])) == user.groups()
 
 
+def test_pods_get_no_variables_of_services() -> None:
+    for one in (BACKEND, the("Job", "vibebox-migrate")):
+        assert one["spec"]["template"]["spec"]["enableServiceLinks"] is False
+
+
 def test_web_server_and_agent_share_the_directory_of_the_metrics() -> None:
     directory = the("ConfigMap", "vibebox")["data"]["PROMETHEUS_MULTIPROC_DIR"]
     for name in ("backend", "agent"):

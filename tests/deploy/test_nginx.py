@@ -107,6 +107,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     require("nginx", Nginx.installed())
     env = {
         "VIBEBOX_TRUSTED_PROXIES": "1",
+        "VIBEBOX_ALLOWED_HOSTS": NAME,
         "VIBEBOX_METRICS_TOKEN": TOKEN,
         "VIBEBOX_RATE_LIMIT_ADDRESS": f"{LIMIT} per hour",
     }
@@ -120,6 +121,21 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
                 yield Site(server, api, nginx)
         finally:
             nginx.close()
+
+
+def test_redirects_stay_on_tls(site: Site) -> None:
+    for path in ("/openapi/", "/static/1/", "/api/v1/environments/"):
+        answer = site.ask("GET", path)
+        assert not answer.headers.get("Location", "/").startswith("http")
+
+
+def test_names_that_are_not_listed_are_refused(site: Site) -> None:
+    with requests.Session() as session:
+        session.trust_env = False
+        answer = session.get(
+            f"{site.server.url}/api/v1/templates", headers={"Host": "other.example"}, timeout=30
+        )
+    assert (answer.status_code, answer.headers["Content-Type"]) == (421, PROBLEM)
 
 
 def test_answers_over_tls_and_sends_plain_requests_there(site: Site) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import CheckConstraint, inspect, select, text
 from sqlalchemy.orm import joinedload
 
 from app.errors import SchemaRevisionError
-from app.storage import Base, Database, Environment, schema
+from app.storage import Base, Database, Environment, Login, schema
 from app.storage.revisions import BASELINE, MIGRATIONS, OLDEST_SERVED_TABLE, REVISION_TABLE
 from tests.storage.processes import together
 from tests.storage.support import add_environment
@@ -190,4 +190,35 @@ def test_environments_of_the_first_release_move_to_projects_and_back(
     with empty_database.reading() as session:
         owners = session.execute(text("SELECT id, owner_id FROM environments ORDER BY id")).all()
         assert [tuple(row) for row in owners] == [("e1", "u1"), ("e2", "u2")]
+    schema.upgrade(empty_database)
+
+
+_OF_0005 = """
+INSERT INTO users (id, email, password_hash, created_at)
+VALUES ('u1', 'ada@example.org', 'x', '2026-01-01 00:00:00+00:00');
+INSERT INTO auth_tokens (id, user_id, grant_id, kind, digest, created_at, expires_at, revoked_at)
+VALUES ('t1', 'u1', 'alive', 'refresh', 'd1', '2026-01-01 00:00:00+00:00',
+        '2036-01-31 00:00:00+00:00', NULL),
+       ('t2', 'u1', 'alive', 'access', 'd2', '2026-01-03 00:00:00+00:00',
+        '2026-01-03 00:15:00+00:00', NULL),
+       ('t3', 'u1', 'alive', 'refresh', 'd3', '2026-01-03 00:00:00+00:00',
+        '2036-02-02 00:00:00+00:00', NULL),
+       ('t4', 'u1', 'over', 'refresh', 'd4', '2026-01-01 00:00:00+00:00',
+        '2036-01-31 00:00:00+00:00', '2026-01-02 00:00:00+00:00')
+"""
+
+
+def test_logins_of_a_release_without_their_table_become_rows(empty_database: Database) -> None:
+    schema.upgrade(empty_database, "0005")
+    with empty_database.writing() as session:
+        for statement in _OF_0005.split(";"):
+            session.connection().exec_driver_sql(statement)
+    schema.upgrade(empty_database)
+    with empty_database.reading() as session:
+        (login,) = session.scalars(select(Login))
+        assert (login.id, login.user_id, login.kind) == ("alive", "u1", None)
+        assert (login.created_at.day, login.last_used_at.day) == (1, 3)
+        assert (login.expires_at.month, login.expires_at.day) == (2, 2)
+        assert (login.ended_at, login.end_reason, login.console_digest) == (None, None, None)
+    schema.downgrade(empty_database, "0005")
     schema.upgrade(empty_database)

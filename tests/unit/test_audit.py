@@ -57,7 +57,9 @@ def test_every_change_is_recorded(user: User, operator: User) -> None:
 
     assert actions(operator) == [
         "account.register",
+        "account.login",
         "account.register",
+        "account.login",
         "operator.grant",
         "team.create",
         "member.add",
@@ -164,7 +166,7 @@ def test_pages_follow_the_cursor_whatever_is_written_meanwhile(user: User) -> No
             break
         cursor = f"&cursor={page['cursor']}"
 
-    assert found == expected and len(found) == 6
+    assert found == expected and len(found) == 7
 
 
 @pytest.mark.parametrize(

@@ -28,9 +28,8 @@ SHOWN_ONLY = {
     "extensions/work.py": "when a row was changed: only shown",
     "projects/service.py": "when a row was made: only shown",
     "teams/service.py": "when a row was made: only shown",
-    "accounts/service.py": "",
-    "accounts/seen.py": "",
-    "accounts/keys.py": "",
+    "accounts/service.py": "when a row was made: only shown",
+    "accounts/keys.py": "when a row was made; whether a moment that a caller names is yet to come",
 }
 """Modules that may read their own host's clock, and why that decides nothing elsewhere."""
 

@@ -7,9 +7,11 @@ from html.parser import HTMLParser
 import pytest
 from flask.testing import FlaskClient
 from flask_openapi3 import OpenAPI
+from sqlalchemy import update
 from werkzeug.test import TestResponse
 
 from app.console.assets import DIRECTORY, version
+from app.storage import Login
 from tests.unit.application import User, parts
 from tests.unit.routes import CONSOLE, ID
 from tests.unit.support import ORIGIN, PASSWORD, assert_problem, moved
@@ -38,6 +40,21 @@ def post(client: FlaskClient, path: str, origin: str = ORIGIN, **named: object) 
 
 def sign_in(client: FlaskClient, origin: str = ORIGIN, base_url: str = ORIGIN) -> TestResponse:
     return post(client, "sign-in", origin, json=CREDENTIALS, base_url=base_url)
+
+
+def renew(client: FlaskClient, secret: str | None, origin: str = ORIGIN) -> TestResponse:
+    return post(client, "token", origin, json={"page_secret": secret})
+
+
+def cookie_of(client: FlaskClient) -> str:
+    held = client.get_cookie(COOKIE, path="/console")
+    assert held is not None
+    return held.value
+
+
+def secret_of(response: TestResponse) -> str:
+    assert response.json is not None
+    return str(response.json["page_secret"])
 
 
 def bearer(response: TestResponse) -> dict[str, str]:
@@ -154,9 +171,9 @@ def test_sign_in_gives_the_script_one_token_and_the_cookie_jar_the_other(
         response = sign_in(client)
     cookie = response.headers["Set-Cookie"]
 
-    assert set(response.json or {}) == {"access_token", "expires_in"}
+    assert set(response.json or {}) == {"access_token", "expires_in", "page_secret"}
     assert response.headers["Cache-Control"] == "no-store"
-    assert cookie.startswith(f"{COOKIE}=vbx_rt_")
+    assert cookie.startswith(f"{COOKIE}=vbx_cc_")
     assert {"HttpOnly", "SameSite=Strict", "Path=/console"} <= set(cookie.split("; "))
     assert "Secure" not in cookie and "Domain" not in cookie
     assert client.get("/api/v1/auth/me", headers=bearer(response)).status_code == 200
@@ -169,46 +186,136 @@ def test_cookie_is_secure_where_the_page_is(client: FlaskClient, user: User) -> 
     assert "Secure" in sign_in(client, origin).headers["Set-Cookie"].split("; ")
 
 
-def test_cookie_opens_nothing_of_the_api(client: FlaskClient, user: User) -> None:
-    sign_in(client)
-    held = client.get_cookie(COOKIE, path="/console")
+@pytest.mark.parametrize("joined", ["{0}", "{1}", "{0}{1}", "{1}{0}", "{0}.{1}", "{0}:{1}"])
+def test_neither_half_nor_both_glued_together_open_the_api(
+    client: FlaskClient, user: User, joined: str
+) -> None:
+    response = sign_in(client)
+    token = joined.format(cookie_of(client), secret_of(response))
 
-    assert held is not None
-    for headers in ({}, {"Cookie": f"{COOKIE}={held.value}"}):
+    for headers in ({}, {"Cookie": f"{COOKIE}={token}"}, {"Authorization": f"Bearer {token}"}):
         assert client.get("/api/v1/auth/me", headers=headers).status_code == 401
-    refused = client.get("/api/v1/auth/me", headers={"Authorization": f"Bearer {held.value}"})
-    assert refused.status_code == 401
+    refreshed = client.post("/api/v1/auth/refresh", json={"refresh_token": token})
+    assert_problem(refreshed, 401, "invalid-token")
+    assert renew(client, secret_of(response)).status_code == 200, "the login is as it was"
+
+
+@pytest.mark.parametrize("secret", [None, "", "vbx_cs_guessed", "{cookie}"])
+def test_stolen_cookie_alone_opens_nothing_and_ends_nothing(
+    client: FlaskClient, user: User, secret: str | None
+) -> None:
+    response = sign_in(client)
+    stolen = cookie_of(client)
+    thief = client.application.test_client()
+    thief.set_cookie(COOKIE, stolen, path="/console")
+
+    offered = stolen if secret == "{cookie}" else secret
+    assert_problem(renew(thief, offered), 401, "invalid-token")
+    assert_problem(post(thief, "token"), 401, "not-authenticated")
+    assert renew(client, secret_of(response)).status_code == 200
+
+
+def test_page_secret_alone_opens_nothing(client: FlaskClient, user: User) -> None:
+    secret = secret_of(sign_in(client))
+    thief = client.application.test_client()
+
+    assert_problem(renew(thief, secret), 401, "not-authenticated")
+    own = sign_in(thief)
+    assert_problem(renew(thief, secret), 401, "invalid-token")
+    assert secret_of(own) != secret
+
+
+def test_tokens_of_the_api_are_no_cookies(client: FlaskClient, user: User) -> None:
+    client.set_cookie(COOKIE, user.tokens["refresh_token"], path="/console")
+
+    for secret in (None, "vbx_cs_x"):
+        refused = renew(client, secret)
+        assert refused.status_code == 401
+        client.set_cookie(COOKIE, user.tokens["refresh_token"], path="/console")
+    body = {"refresh_token": user.tokens["refresh_token"]}
+    assert client.post("/api/v1/auth/refresh", json=body).status_code == 200
 
 
 def test_cookie_is_renewed_and_an_old_one_ends_the_login(client: FlaskClient, user: User) -> None:
-    sign_in(client)
-    first = client.get_cookie(COOKIE, path="/console")
-    renewed = post(client, "token")
-    second = client.get_cookie(COOKIE, path="/console")
+    secret = secret_of(sign_in(client))
+    first = cookie_of(client)
+    renewed = renew(client, secret)
+    second = cookie_of(client)
 
-    assert first is not None and second is not None and first.value != second.value
+    assert first != second
+    assert set(renewed.json or {}) == {"access_token", "expires_in"}
     assert client.get("/api/v1/auth/me", headers=bearer(renewed)).status_code == 200
-    client.set_cookie(COOKIE, first.value, path="/console")
-    assert_problem(post(client, "token"), 401, "invalid-token")
+    client.set_cookie(COOKIE, first, path="/console")
+    assert_problem(renew(client, secret), 401, "invalid-token")
     assert client.get_cookie(COOKIE, path="/console") is None, "what is worth nothing is forgotten"
     assert client.get("/api/v1/auth/me", headers=bearer(renewed)).status_code == 401
 
 
+@pytest.mark.parametrize("sent", ["{name}=forged; {ours}", "{ours}; {name}=forged"])
+def test_cookie_that_another_port_sets_does_not_hide_ours(
+    client: FlaskClient, user: User, sent: str
+) -> None:
+    secret = secret_of(sign_in(client))
+    cookies = sent.format(name=COOKIE, ours=f"{COOKIE}={cookie_of(client)}")
+    page = client.application.test_client(use_cookies=False)
+
+    renewed = post(page, "token", headers={"Cookie": cookies}, json={"page_secret": secret})
+    assert renewed.status_code == 200
+
+
+def test_sign_in_of_a_release_before_is_carried_over_once(
+    client: FlaskClient, app: OpenAPI, user: User
+) -> None:
+    with parts(app).database.writing() as session:
+        session.execute(update(Login).values(kind=None))
+    cookie = user.tokens["refresh_token"]
+    client.set_cookie(COOKIE, cookie, path="/console")
+
+    assert_problem(post(client, "token"), 401, "not-authenticated")  # a page of that release
+    assert cookie_of(client) == cookie
+    adopted = renew(client, None)
+    assert renew(client, secret_of(adopted)).status_code == 200
+    stolen = client.post("/api/v1/auth/refresh", json={"refresh_token": cookie})
+    assert_problem(stolen, 401, "invalid-token")
+    assert renew(client, secret_of(adopted)).status_code == 401, "it was used twice"
+
+
+def test_login_of_a_release_before_that_the_api_renews_is_no_consoles(
+    client: FlaskClient, app: OpenAPI, user: User
+) -> None:
+    with parts(app).database.writing() as session:
+        session.execute(update(Login).values(kind=None))
+    body = {"refresh_token": user.tokens["refresh_token"]}
+    pair = client.post("/api/v1/auth/refresh", json=body).get_json()
+    client.set_cookie(COOKIE, pair["refresh_token"], path="/console")
+
+    assert renew(client, None).status_code == 401
+    body = {"refresh_token": pair["refresh_token"]}
+    assert client.post("/api/v1/auth/refresh", json=body).status_code == 200
+
+
 def test_no_cookie_is_a_401(client: FlaskClient) -> None:
     assert_problem(post(client, "token"), 401, "not-authenticated")
+    assert_problem(renew(client, "vbx_cs_x"), 401, "not-authenticated")
 
 
 def test_sign_out_revokes_and_forgets(client: FlaskClient, user: User) -> None:
     response = sign_in(client)
-    held = client.get_cookie(COOKIE, path="/console")
-    assert held is not None
+    held = cookie_of(client)
 
     assert post(client, "sign-out", headers=bearer(response)).status_code == 204
     assert client.get_cookie(COOKIE, path="/console") is None
     assert client.get("/api/v1/auth/me", headers=bearer(response)).status_code == 401
-    client.set_cookie(COOKIE, held.value, path="/console")
-    assert_problem(post(client, "token"), 401, "invalid-token")
+    client.set_cookie(COOKIE, held, path="/console")
+    assert_problem(renew(client, secret_of(response)), 401, "invalid-token")
     assert user.get("/api/v1/auth/me").status_code == 200, "of this login alone"
+
+
+def test_no_script_becomes_a_service_worker(client: FlaskClient) -> None:
+    path = f"/static/{version()}/js/main.js"
+
+    assert client.get(path).status_code == 200
+    assert client.get(path, headers={"Service-Worker": "script"}).status_code == 403
 
 
 @pytest.mark.parametrize(
@@ -235,13 +342,16 @@ def test_page_of_others_is_refused(
 
                 assert_problem(refused, 403, "origin-refused")
                 assert "Set-Cookie" not in refused.headers
-    assert post(client, "token").status_code == 200, "the login is as it was"
+    assert renew(client, secret_of(response)).status_code == 200, "the login is as it was"
 
 
-def test_origin_that_may_open_sockets_may_not_sign_in(make_app: Callable[..., OpenAPI]) -> None:
+def test_origin_of_the_setting_may_sign_in(make_app: Callable[..., OpenAPI]) -> None:
+    """Behind a proxy that names another host to us, it is the origin of our own page."""
     client = make_app(allowed_origins="https://console.example.org").test_client()
 
-    assert_problem(sign_in(client, "https://console.example.org"), 403, "origin-refused")
+    assert_problem(sign_in(client, "https://console.example.org"), 401, "invalid-credentials")
+    refused = assert_problem(sign_in(client, "https://other.example"), 403, "origin-refused")
+    assert "VIBEBOX_ALLOWED_ORIGINS" in refused["detail"]
 
 
 @pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer vbx_at_x"}])

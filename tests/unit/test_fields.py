@@ -62,7 +62,7 @@ def test_address_holds_no_space_of_any_kind(space: str) -> None:
 def test_parameter_that_is_given_twice_is_refused(user: User, query: str) -> None:
     problem = assert_problem(user.get(f"/api/v1/teams?{query}"), 422, "invalid-input")
 
-    assert problem["errors"] == [{"field": "limit", "message": "Given more than once"}]
+    assert problem["errors"] == [{"field": "limit", "message": "Give this once."}]
 
 
 def test_text_that_holds_json_is_no_body(user: User) -> None:

@@ -260,6 +260,64 @@ def test_every_route_in_every_role(world: World, subtests: pytest.Subtests) -> N
                 assert (str(status) if status in REFUSALS else "yes") == cell
 
 
+OFFERED = {
+    "/api/v1/environments/<environment_id>": {
+        "environment.read": "GET /api/v1/environments/<environment_id>",
+        "environment.change": "PATCH /api/v1/environments/<environment_id>",
+        "environment.delete": "DELETE /api/v1/environments/<environment_id>",
+        "environment.operate": "POST /api/v1/environments/<environment_id>/start",
+        "session.use": "POST /api/v1/environments/<environment_id>/sessions",
+        "extension.change": "POST /api/v1/environments/<environment_id>/extensions",
+    },
+    "/api/v1/projects/<project_id>": {
+        "project.read": "GET /api/v1/projects/<project_id>",
+        "project.change": "PATCH /api/v1/projects/<project_id>",
+        "project.delete": "DELETE /api/v1/projects/<project_id>",
+        "environment.create": "POST /api/v1/environments",
+    },
+    "/api/v1/teams/<team_id>": {
+        "team.read": "GET /api/v1/teams/<team_id>",
+        "team.change": "PATCH /api/v1/teams/<team_id>",
+        "team.delete": "DELETE /api/v1/teams/<team_id>",
+        "team.members": "POST /api/v1/teams/<team_id>/members",
+        "project.create": "POST /api/v1/projects",
+    },
+    "/api/v1/auth/me": {
+        "team.create": "POST /api/v1/teams",
+        "quota.change": "PUT /api/v1/teams/<team_id>/quota",
+        "api_key.change": "POST /api/v1/api-keys",
+        "logout": "POST /api/v1/auth/logout",
+    },
+}
+"""Of what tells what may be done to it: the route that does each."""
+
+
+def test_what_is_told_is_what_is_allowed(world: World, subtests: pytest.Subtests) -> None:
+    for rule, actions in OFFERED.items():
+        for column in ("own", "adm", "dev", "vie", "r", "w", "x", "op"):
+            own = column == "own"
+            path = rule.replace("<environment_id>", world.own if own else world.environment)
+            path = path.replace("<project_id>", world.own_project if own else world.project)
+            response = world.users[column].get(path.replace("<team_id>", world.team))
+            if response.status_code != 200:
+                continue
+            told = set(response.get_json()["may"])
+            for action, route in actions.items():
+                with subtests.test(f"{action} as {column}"):
+                    method, _, rule_of_it = route.partition(" ")
+                    cell = CELLS[method, rule_of_it][COLUMNS.index(column)]
+                    assert (cell == "yes") == (action in told)
+
+
+def test_lists_tell_what_may_be_done_as_well(world: World) -> None:
+    for column in ("own", "adm", "dev", "vie", "r"):
+        user = world.users[column]
+        for name in ("environments", "projects", "teams"):
+            for item in user.get(f"/api/v1/{name}").get_json()["items"]:
+                alone = user.get(f"/api/v1/{name}/{item['id']}").get_json()
+                assert item["may"] == alone["may"] != []
+
+
 def test_members_may_leave_by_themselves(world: World) -> None:
     for name in ("dev", "vie"):
         path = f"/api/v1/teams/{world.team}/members/{world.ids[name]}"

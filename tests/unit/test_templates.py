@@ -77,7 +77,7 @@ def test_unknown_template_and_no_image_are_refused(user: User) -> None:
     unknown = user.post(ENVIRONMENTS, json={"name": "x", "template": "none"})
     assert_problem(unknown, 422, "template-not-found")
     errors = assert_problem(user.post(ENVIRONMENTS, json={"name": "x"}), 422, "invalid-input")
-    assert errors["errors"] == [{"field": "image", "message": "Field required"}]
+    assert errors["errors"] == [{"field": "image", "message": "Name an image or a template."}]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_unknown_template_and_no_image_are_refused(user: User) -> None:
     [
         (None, "cannot be read"),
         ("[", "is not JSON"),
-        ("{}", "the file"),
+        ("{}", "body: Give a list"),
         (json.dumps([{**OWN, "image": "/x"}]), "0.image"),
         (json.dumps([OWN, {**OWN, "extra": 1}]), "1.extra"),
         (json.dumps([OWN, OWN]), "each name"),

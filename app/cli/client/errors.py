@@ -43,6 +43,33 @@ NEXT_STEPS = {
 """What to do about a problem of the service, by the last part of its type; `detail` says more."""
 
 
+# Fields of the API, and the parameters of commands that are called otherwise.
+_PARAMETERS = {
+    "cpu_limit": "cpus",
+    "memory_limit_mb": "memory",
+    "expires_at": "expires",
+    "project_id": "project",
+    "team_id": "team",
+}
+
+
+def typed(field: str) -> str:
+    """Return what somebody types for a field of the API, in the command that is being carried out:
+    an option or an argument; the field itself where there is none."""
+    context = click.get_current_context(silent=True)
+    head, _, rest = field.partition(".")
+    wanted = _PARAMETERS.get(head, head)
+    for parameter in context.command.params if context else ():
+        if wanted not in (parameter.name, *(name.strip("-") for name in parameter.opts)):
+            continue
+        if isinstance(parameter, click.Argument):
+            return parameter.human_readable_name
+        # The name of a variable leads to it; the number of a port does not.
+        named = f" {rest}" if rest and not rest.partition(".")[0].isdigit() else ""
+        return f"{max(parameter.opts, key=len)}{named}"
+    return field
+
+
 class ClientError(click.ClickException):
     """Ends the command; `step` is what to do next."""
 
@@ -81,8 +108,9 @@ class ProblemError(RefusedError):
         self.slug = str(problem.get("type", "")).rpartition(":")[2]
         title = problem.get("title") or f"The service answered {status}"
         lines = [f"{title}. {problem.get('detail') or ''}".rstrip()]
-        for item in problem.get("errors") or ():
-            lines.append(f"  {item.get('field')}: {item.get('message')}")
+        if wrong := problem.get("errors"):
+            # The detail names the fields again, as the API calls them.
+            lines = [f"{typed(str(item.get('field')))}: {item.get('message')}" for item in wrong]
         if status >= 500 and problem.get("request_id"):
             lines.append(f"  In the operator's log this is request {problem['request_id']}.")
         super().__init__("\n".join(lines), NEXT_STEPS.get(self.slug, ""))

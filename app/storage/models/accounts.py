@@ -13,10 +13,11 @@ from sqlalchemy import (
     String,
     UniqueConstraint,
     false,
+    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from app.storage.models.base import Base, LowerCase, choice, new_id, utc_now
+from app.storage.models.base import Base, LowerCase, Seen, choice, new_id, utc_now
 
 
 class TokenKind(StrEnum):
@@ -24,6 +25,26 @@ class TokenKind(StrEnum):
 
     ACCESS = "access"
     REFRESH = "refresh"
+
+
+class LoginKind(StrEnum):
+    """Where a login's refresh token is good."""
+
+    API = "api"  # at POST /api/v1/auth/refresh
+    CONSOLE = "console"  # at the console's own route, together with the page's secret
+
+
+class EndReason(StrEnum):
+    """Why a credential is good no more; a login's own reasons are kept with it."""
+
+    LOGOUT = "logout"
+    ENDED = "ended"  # by its owner, in the list of logins
+    REUSE = "reuse"  # a refresh token of it was used a second time
+    PASSWORD = "password"  # its account's password was changed or set anew
+    DISABLED = "disabled"
+    DELETED = "deleted"
+    EXPIRED = "expired"
+    REVOKED = "revoked"  # of an API key
 
 
 class TeamRole(StrEnum):
@@ -54,6 +75,34 @@ class User(_Quota, Base):
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     # Of any kind; renewed every few minutes at most, so that a request does not cost a write.
     last_authenticated_at: Mapped[datetime | None] = mapped_column(index=True)
+    # While it is set, no credential of the account is good.
+    disabled_at: Mapped[datetime | None]
+
+
+class Login(Base):
+    """A login: what one sign-in opened, and what its tokens belong to.
+
+    Tokens of a release that did not know this table may have no row here until they are renewed.
+
+    Attributes: id (the `grant_id` of its tokens); kind (None: from before this table, of which
+    nobody knows whether a console or a program holds it); last_used_at (to the life of an access
+    token); address and user_agent (who used its refresh token last, at first whoever signed in);
+    end_reason (an `EndReason`); console_digest (of the secret that the console's page keeps).
+    """
+
+    __tablename__ = "logins"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True, default=new_id)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    kind: Mapped[str | None] = mapped_column(String(16))
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    last_used_at: Mapped[datetime] = mapped_column(default=utc_now)
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    address: Mapped[str | None] = mapped_column(String(64))
+    user_agent: Mapped[str | None] = mapped_column(String(200))
+    ended_at: Mapped[datetime | None] = mapped_column(index=True)
+    end_reason: Mapped[str | None] = mapped_column(String(16))
+    console_digest: Mapped[str | None] = mapped_column(String(64))
 
 
 class AuthToken(Base):
@@ -64,6 +113,15 @@ class AuthToken(Base):
     """
 
     __tablename__ = "auth_tokens"
+    __table_args__ = (
+        # Whether a release that knows no logins has ended one: few rows among many of a grant.
+        Index(
+            "ix_auth_tokens_revoked",
+            "grant_id",
+            sqlite_where=text("revoked_at IS NOT NULL"),
+            postgresql_where=text("revoked_at IS NOT NULL"),
+        ),
+    )
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True, default=new_id)
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
@@ -98,6 +156,31 @@ class ApiKey(Base):
     revoked_at: Mapped[datetime | None]
 
 
+class Invitation(Base):
+    """A link with which one account can be made, once; only the digest of its secret is kept.
+
+    Attributes: email (the one address that may use it; None: any); operator (whether its account
+    becomes an operator); created_by (None: the service itself, or its command line).
+    """
+
+    __tablename__ = "invitations"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True, default=new_id)
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    email: Mapped[str | None] = mapped_column(LowerCase(254))
+    operator: Mapped[bool] = mapped_column(default=False, server_default=false())
+    created_by: Mapped[str | None] = mapped_column(
+        ForeignKey("users.id", ondelete="SET NULL"), index=True
+    )
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    used_at: Mapped[datetime | None]
+    used_by: Mapped[str | None] = mapped_column(
+        ForeignKey("users.id", ondelete="SET NULL"), index=True
+    )
+    revoked_at: Mapped[datetime | None]
+
+
 class Team(_Quota, Base):
     """People who share projects."""
 
@@ -123,7 +206,7 @@ class Membership(Base):
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
-class Project(Base):
+class Project(Seen, Base):
     """What environments belong to; owned by one account or by one team."""
 
     __tablename__ = "projects"

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
 from sqlalchemy import (
@@ -76,6 +76,18 @@ def choice(choices: type[StrEnum], name: str) -> Enum:
         length=16,
         values_callable=lambda members: [member.value for member in members],
     )
+
+
+class Seen:
+    """A row that is shown to people, each of whom may do something else to it.
+
+    `caller_role` is what whoever asked is to it: set by `app.authorization`, stored nowhere.
+    """
+
+    if TYPE_CHECKING:
+        caller_role: str | None
+    else:
+        caller_role = None
 
 
 class Base(DeclarativeBase):

@@ -19,7 +19,7 @@ from sqlalchemy.ext.mutable import MutableDict, MutableList
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.storage.models.accounts import Project
-from app.storage.models.base import Base, choice, new_id, utc_now
+from app.storage.models.base import Base, Seen, choice, new_id, utc_now
 
 
 class EnvironmentStatus(StrEnum):
@@ -60,7 +60,7 @@ class PullStatus(StrEnum):
     FAILED = "failed"
 
 
-class Environment(Base):
+class Environment(Seen, Base):
     """A development environment, whether or not it has a container at the moment."""
 
     __tablename__ = "environments"

@@ -22,7 +22,7 @@ _STATEMENT = "LOG:  statement: "
 _UNMEASURED = re.compile(
     r"BEGIN|COMMIT|ROLLBACK|SHOW |SET default_transaction_|SELECT 1$"
     r"|select (?:pg_catalog\.)?version|select current_schema"
-    r"|SELECT version_num FROM alembic_version|SELECT EXTRACT\(EPOCH FROM expires_at"
+    r"|SELECT (?:its\.)?version_num|SELECT EXTRACT\(EPOCH FROM expires_at"
     r"|SELECT leases\.expires_at > |SELECT agent_reports\."
     r"|SELECT environments\.status, count\(|SELECT count\(\*\) AS registered"
     r"|SELECT sessions\.type, sessions\.status, count\(",

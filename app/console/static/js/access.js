@@ -1,11 +1,33 @@
-// Who is signed in. The access token lives in this module's memory and nowhere else; the refresh
-// token is a cookie that scripts cannot read, sent to /console only.
+// Who is signed in. The access token lives in this module's memory and nowhere else. It is renewed by
+// two halves together: a cookie that scripts cannot read, sent to /console only, but to every port of
+// this host; and a secret in this origin's own storage, which no other port's pages can read.
 
 import { alone } from "./turns.js";
 
 let token = "";
 let expiresAt = 0;
 let renewing = null;
+
+const SECRET = "vibebox-page-secret";
+let kept = null; // where the browser lends no storage: a reload asks to sign in again
+
+function pageSecret() {
+  try {
+    return localStorage.getItem(SECRET);
+  } catch {
+    return kept;
+  }
+}
+
+function keepSecret(secret) {
+  kept = secret;
+  try {
+    if (secret === null) localStorage.removeItem(SECRET);
+    else localStorage.setItem(SECRET, secret);
+  } catch {
+    // The user forbids it.
+  }
+}
 
 export class Problem extends Error {
   constructor(status, body) {
@@ -35,13 +57,17 @@ async function send(path, options) {
 }
 
 function keep(pair) {
+  if (pair.page_secret) keepSecret(pair.page_secret);
   token = pair.access_token;
   expiresAt = Date.now() + Math.max(1, pair.expires_in - 30) * 1000;
 }
 
 export async function signIn(email, password) {
   const body = JSON.stringify({ email, password });
-  keep(await answer(await send("/console/sign-in", { method: "POST", headers: json, body })));
+  // Not while another tab trades the cookie that this one replaces.
+  await alone(async () =>
+    keep(await answer(await send("/console/sign-in", { method: "POST", headers: json, body }))),
+  );
 }
 
 export async function register(email, password) {
@@ -55,17 +81,21 @@ export async function signOut() {
   } catch (error) {
     if (!(error instanceof SignedOut)) throw error;
   }
+  keepSecret(null);
   token = "";
   expiresAt = 0;
 }
 
 /** A refresh token works once: of two tabs, or of two reloads, the second waits for the first. */
 function renew() {
-  const exchange = async () =>
+  const exchange = async () => {
+    const body = JSON.stringify({ page_secret: pageSecret() });
     // keepalive: a page that is left must not take the next cookie with it.
-    answer(await send("/console/token", { method: "POST", headers: json, keepalive: true }));
+    const options = { method: "POST", headers: json, body, keepalive: true };
+    // Kept before the next tab has its turn.
+    keep(await answer(await send("/console/token", options)));
+  };
   renewing ??= alone(exchange)
-    .then(keep)
     .catch((error) => {
       throw error.status === 401 ? new SignedOut() : error;
     })
