@@ -239,7 +239,9 @@ def child_exit(server, worker):
 @_never_raise
 def on_exit(server):
     """Leave the metrics directory, after the last word on the master itself."""
-    server.runtime.close()
-    server.exits.on_exit()
-    if hasattr(server, "ownership"):
-        server.ownership.forget()
+    try:
+        server.runtime.close()
+        server.exits.on_exit()
+    finally:
+        if hasattr(server, "ownership"):
+            server.ownership.forget()

@@ -32,7 +32,7 @@ from app.telemetry.visibility import Visibility
 OPENMETRICS = "application/openmetrics-text"
 _END = b"# EOF\n"
 _NEVER_MISSING = {
-    family.name: b"# TYPE " + family.name.removesuffix("_total").encode() + b" "
+    family.name: b"# TYPE " + family.name.removesuffix("_total").encode()
     for family in (collect_errors, health_check_up)
 }
 _FORMAT = "format"

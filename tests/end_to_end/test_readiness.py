@@ -58,7 +58,7 @@ def test_ready_when_both_answer(server: WebServer) -> None:
     status, body, _ = probe(server)
 
     assert (status, body["status"]) == (200, "ready")
-    assert up(body) == {"database": "up", "docker": "up", "agent": "down"}
+    assert up(body) == {"database": "up", "docker": "up", "agent": "down", "disk": "up"}
 
 
 @pytest.mark.parametrize("fault", ["hung", "stopped"])
@@ -81,7 +81,7 @@ def test_unavailable_in_time_and_well_again(
     print(f"{dependency} {fault}: {status} in {seconds * 1000:.0f} ms: {body}")
     assert (status, body["status"]) == (503, "unavailable")
     found = {name: "down" if name in broken else "up" for name in services}
-    assert up(body) == {**found, "agent": "down"}
+    assert up(body) == {**found, "agent": "down", "disk": "up"}
     assert seconds < 1.5  # under 1 s on a quiet machine; a hung driver would take 2 s or more
     assert http.get(f"{server.url}/health/live").status_code == 200
     metrics = http.get(f"{server.url}/health/metrics")
@@ -136,7 +136,7 @@ def test_without_docker_required_the_service_is_ready(
     status, body, _ = probe(server)
 
     assert (status, body["status"]) == (200, "ready")
-    assert up(body) == {"database": "up", "docker": "down", "agent": "down"}
+    assert up(body) == {"database": "up", "docker": "down", "agent": "down", "disk": "up"}
 
 
 def test_checks_show_in_the_metrics_without_any_probe(

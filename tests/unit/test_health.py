@@ -65,7 +65,7 @@ def test_ready_when_all_is_well(client: FlaskClient, engine: FakeEngine) -> None
     assert response.status_code == 200
     assert set(body) == {"status", "timestamp", "checks"}
     assert body["status"] == "ready"
-    assert statuses(response) == {"database": "up", "docker": "up", "agent": "down"}
+    assert statuses(response) == {"database": "up", "docker": "up", "agent": "down", "disk": "up"}
     assert all(check["latency_ms"] >= 0 for check in body["checks"].values())
     assert engine.calls == ["ping", "verify"]
 
@@ -79,7 +79,7 @@ def test_starting_until_the_checks_pass(
 
     assert response.status_code == 503
     assert response.get_json()["status"] == "starting"
-    assert statuses(response) == {"database": "up", "docker": "down", "agent": "down"}
+    assert statuses(response) == {"database": "up", "docker": "down", "agent": "down", "disk": "up"}
 
 
 def test_unavailable_once_it_was_ready_and_well_again(
@@ -100,7 +100,7 @@ def test_docker_that_is_not_required_informs_only(make_app: MakeApp, engine: Fak
     response = make_app(docker_required=False).test_client().get(READY)
 
     assert (response.status_code, response.get_json()["status"]) == (200, "ready")
-    assert statuses(response) == {"database": "up", "docker": "down", "agent": "down"}
+    assert statuses(response) == {"database": "up", "docker": "down", "agent": "down", "disk": "up"}
 
 
 def test_lost_database_is_never_ready(make_app: MakeApp) -> None:
@@ -108,7 +108,7 @@ def test_lost_database_is_never_ready(make_app: MakeApp) -> None:
     response = app.test_client().get(READY)
 
     assert response.status_code == 503
-    assert statuses(response) == {"database": "down", "docker": "up", "agent": "down"}
+    assert statuses(response) == {"database": "down", "docker": "up", "agent": "down", "disk": "up"}
 
 
 def test_wrong_schema_is_never_ready(make_app: MakeApp, database: Database) -> None:
@@ -165,7 +165,12 @@ def test_both_hung_are_told_in_time(
 
     assert time.perf_counter() - started < 0.12
     assert response.status_code == 503
-    assert statuses(response) == {"database": "down", "docker": "down", "agent": "down"}
+    assert statuses(response) == {
+        "database": "down",
+        "docker": "down",
+        "agent": "down",
+        "disk": "up",
+    }
 
 
 class TestLifecycle:

@@ -84,7 +84,7 @@ STEPS = (
         "database of another release",
         probe_another_schema,
         moves(
-            checked("database", "docker", "agent"),
+            checked("database", "docker", "agent", "disk"),
             docker(ping=1),
             up("database", -1),
             up("agent", -1, "false"),
@@ -93,13 +93,13 @@ STEPS = (
     Step(
         "database of this release",
         lambda stack: stack.api.ask("GET", "/health/ready"),
-        moves(checked("database", "docker", "agent"), docker(ping=1), up("database", 1)),
+        moves(checked("database", "docker", "agent", "disk"), docker(ping=1), up("database", 1)),
     ),
     Step(
         "no engine",
         stop_engine,
         moves(
-            checked("database", "docker", "agent"),
+            checked("database", "docker", "agent", "disk"),
             docker("failure", ping=1),
             up("docker", -1),
         ),
