@@ -203,6 +203,8 @@ def rest_of_scrape(server: WebServer) -> dict[str, float]:
 
 def test_disk_that_fills_up_hides_only_new_series(disk: Path, web_server: WebServerFactory) -> None:
     server = web_server({"PROMETHEUS_MULTIPROC_DIR": str(disk / "metrics")}, WORKERS)
+    checks = "vibebox_health_check_duration_seconds_count"
+    wait_for(lambda: server.metric(checks, check="disk") >= WORKERS, "each worker's first checks")
     with Load(server.port) as load:
         filler = fill(disk)
         load.go_on(NEW)
