@@ -27,6 +27,7 @@ from app.telemetry.catalogue import (
     registry,
 )
 from app.telemetry.directory import Snapshot, snapshot
+from app.telemetry.negotiation import understood
 from app.telemetry.visibility import Visibility
 
 OPENMETRICS = "application/openmetrics-text"
@@ -52,7 +53,7 @@ class Encoding:
     """What was negotiated: how to write families, and what to say of it."""
 
     def __init__(self, accept: str) -> None:
-        self._encode, self.content_type = choose_encoder(accept)
+        self._encode, self.content_type = choose_encoder(understood(accept))
         self.openmetrics = self.content_type.startswith(OPENMETRICS)
         self.escaping: str = getattr(self._encode, "keywords", {}).get("escaping", UNDERSCORES)
 
