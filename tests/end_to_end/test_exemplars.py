@@ -1,5 +1,7 @@
 """From a bucket in Prometheus to the line in the log, whichever worker wrote both."""
 
+import os
+import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,12 +12,15 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from tests.conftest import WebServerFactory
 from tests.services import http
+from tests.services.programs import wait_until
 from tests.services.prometheus import Prometheus
 from tests.services.web import WebServer
+from tests.sizes import size
 
 pytestmark = pytest.mark.end_to_end
 
 WORKERS = 4
+OUT_OF_ORDER = "prometheus_target_scrapes_exemplar_out_of_order_total"
 BUCKETS = "vibebox_http_request_duration_seconds_bucket"
 OPENMETRICS = {"Accept": "application/openmetrics-text; version=1.0.0"}
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -69,6 +74,27 @@ def test_every_exemplar_in_prometheus_leads_to_a_log_line(
     found = [found for series in shown for found in series["exemplars"]]
     assert {"trace_id": TRACE} in [one["labels"] for one in found]
     check_logged(server, [one["labels"] for one in found])
+    replace_workers(server, scraper, size(4, 100))
+    # A counter of Prometheus' own: it refuses an exemplar that is not newer than the last.
+    metrics = http.get(f"{scraper.url}/metrics").text
+    assert f"{OUT_OF_ORDER} 0\n" in metrics
+
+
+def replace_workers(server: WebServer, scraper: Prometheus, number: int) -> None:
+    """Kill workers that have exemplars, one at a time; Prometheus sees each time without it."""
+    for _ in range(number):
+        send(server, 80)
+        before = server.worker_pids()
+        os.kill(before[0], signal.SIGKILL)
+        server.wait_for_workers(lambda now: len(now) == WORKERS and before[0] not in now)
+        scrapes = server.metric("vibebox_http_requests_total", route="/health/metrics")
+        wait_until(
+            lambda: (
+                server.metric("vibebox_http_requests_total", route="/health/metrics") >= scrapes + 3
+            ),
+            10,
+            interval=0.2,
+        )
 
 
 def check_logged(server: WebServer, labels: list[dict[str, Any]]) -> None:

@@ -25,7 +25,7 @@ def endings(layout: Layout, sources: Iterable[Source], files: Iterable[Path]) ->
         kind, _, member = path.stem.partition("_")
         if kind == exemplars.KIND and member in histograms:
             for number, exemplar in _numbered(layout, histograms[member], path):
-                if number not in newest or newest[number].time < exemplar.time:
+                if exemplar.follows(newest.get(number)):
                     newest[number] = exemplar
     return {number: _text(exemplar) for number, exemplar in newest.items()}
 

@@ -46,7 +46,7 @@ def _take(directory: Path) -> Snapshot:
     listing = layout.scan(directory)
     current = manifest.read(directory, listing)
     archive = [file.path for file in listing.archives.get(current.generation, [])]
-    files, sides = list(archive), []
+    files, sides = list(archive), list(listing.archive_sides.get(current.generation, []))
     live_files = dead = 0
     states: Counter[State] = Counter()
     for name, belongings in listing.members.items():

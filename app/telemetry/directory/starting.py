@@ -124,6 +124,7 @@ def _clean(directory: Path, listing: Listing) -> None:
     paths = listing.aside + listing.bad
     paths += [path for member in listing.members.values() for path in member.paths()]
     paths += [file.path for files in listing.archives.values() for file in files]
+    paths += [path for sides in listing.archive_sides.values() for path in sides]
     # The identity goes first: who counts on by it must not find what it counted gone.
     for path in (directory / layout.IDENTITY, *paths, directory / layout.MANIFEST):
         disk.step(f"remove {path.name}")

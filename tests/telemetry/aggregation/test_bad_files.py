@@ -11,6 +11,7 @@ import pytest
 
 from app.telemetry.aggregation import Aggregator, Support, support
 from app.telemetry.aggregation.aggregator import Rendered
+from app.telemetry.catalogue import create_expected
 from app.telemetry.exposition import Exposition, Files
 from tests.telemetry.aggregation.support import counter, key, stock, write
 from tests.unit.support import moved
@@ -225,6 +226,7 @@ def test_each_scrape_by_the_stock_collector_is_an_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("app.telemetry.exposition.client_support", lambda: Support.UNKNOWN)
+    create_expected()
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     exposition = Exposition([])
     with moved("vibebox_metrics_collect_errors_total") as errors:
