@@ -140,7 +140,10 @@ VolumePath = Annotated[
 
 
 class Port(BaseModel):
-    """A port of the container; without host_port, Docker picks a free one at each start."""
+    """A port of the container; without host_port, Docker picks a free one at each start.
+
+    Ports of VibeBox itself and those that its operator keeps back are refused.
+    """
 
     model_config = ConfigDict(extra="forbid", from_attributes=True)
 

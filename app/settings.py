@@ -72,6 +72,9 @@ class Settings(BaseModel):
     web_concurrency: int = _shared(
         "WEB_CONCURRENCY", 2, "Number of gunicorn workers.", ge=1, le=256
     )
+    gunicorn_cmd_args: str = _shared(
+        "GUNICORN_CMD_ARGS", "", "Options for gunicorn, which win over gunicorn.conf.py."
+    )
     threads: int = _own(8, "Request threads of each worker.", ge=1, le=256)
     graceful_timeout: int = _own(
         30, "Seconds that a stopping worker gives the requests it has accepted.", ge=1, le=3600

@@ -62,6 +62,7 @@ class Webhook(BaseModel):
     truncated: int = Field(
         default=0,
         ge=0,
+        strict=True,
         alias="truncatedAlerts",
         description="How many Alertmanager left out (its `max_alerts`).",
     )
@@ -74,7 +75,7 @@ class Webhook(BaseModel):
         if not isinstance(alerts, list) or len(alerts) <= ONCE:
             return told
         left_out = told.get("truncatedAlerts", 0)
-        if isinstance(left_out, int):
+        if type(left_out) is int and left_out >= 0:  # not True, which would be one
             left_out += len(alerts) - ONCE
         return {**told, "alerts": sorted(alerts, key=_rank)[:ONCE], "truncatedAlerts": left_out}
 

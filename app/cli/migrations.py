@@ -26,6 +26,8 @@ def migrate(revision: str) -> None:
         newest = schema.expected_revision()
         newer = f", which serves this release's {newest} too" if after and after > newest else ""
         click.echo(f"{database.describe()} {change} schema revision {after}{newer}.")
+        if after == newest:
+            _tell_lost_ports(database)
 
 
 @click.command()
@@ -48,6 +50,29 @@ def downgrade(revision: str, yes: bool) -> None:
             _ask()
         schema.downgrade(database, revision)
         click.echo(f"{database.describe()} is at schema revision {revision}.")
+
+
+def _tell_lost_ports(database: "Database") -> None:
+    """List the environments whose host ports no environment gets any more."""
+    from app.environments import ports
+    from app.environments.host_ports import host_ports
+    from app.settings import load_settings
+
+    ours = host_ports(load_settings()).ours
+    with database.reading() as session:
+        held = ports.held(session, ours)
+    if held:
+        click.echo(
+            "These environments have a host port that is VibeBox's or reserved; they run on, and "
+            "start again once their ports are changed:",
+            err=True,
+        )
+    for one in held:
+        click.echo(
+            f"  {one.environment} ({one.environment_id}): {one.port}/{one.protocol} is "
+            f"{ours[one.port]}",
+            err=True,
+        )
 
 
 def _tell(described: str, revision: str, lost: "list[Loss]") -> None:

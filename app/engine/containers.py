@@ -137,8 +137,9 @@ def _labels(spec: ContainerSpec) -> dict[str, str]:
 
 def _host_config(spec: ContainerSpec, publish_address: str) -> dict[str, Any]:
     published: dict[str, list[dict[str, str]]] = {}
+    picked = "" if spec.picked_from is None else "{}-{}".format(*spec.picked_from)
     for port in spec.ports:
-        host_port = "" if port.host_port is None else str(port.host_port)
+        host_port = picked if port.host_port is None else str(port.host_port)
         binding = {"HostIp": publish_address, "HostPort": host_port}
         published.setdefault(_port_key(port), []).append(binding)
     return {

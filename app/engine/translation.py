@@ -28,7 +28,11 @@ from app.errors import (
     PortTakenError,
 )
 
-_PORT_TAKEN = ("port is already allocated", "address already in use")
+_PORT_TAKEN = (
+    "port is already allocated",
+    "address already in use",
+    "all ports are allocated",  # of the range to pick from
+)
 # Docker answers 500 where 409 would be right.
 # Said with status 500: the second of a command whose container ended before the command began.
 _CONFLICTS = ("is not paused", "is not running")

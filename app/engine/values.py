@@ -43,7 +43,8 @@ class VolumeMount:
 class ContainerSpec:
     """What a new container of an environment is made of; `cpu_limit` counts CPUs (0.5 is half).
 
-    An empty `instance` writes no label. The engine makes a `volume` that does not exist.
+    An empty `instance` writes no label. The engine makes a `volume` that does not exist. Host ports
+    that are not named are picked from `picked_from`, anywhere without that.
     """
 
     environment_id: str
@@ -56,6 +57,7 @@ class ContainerSpec:
     pids_limit: int = 512
     volume: VolumeMount | None = None
     instance: str = ""
+    picked_from: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from app.engine import Engine
 from app.environments.changes import Changes
 from app.environments.containers import Containers
 from app.environments.events import Events
+from app.environments.host_ports import host_ports
 from app.environments.installation import InstallationId
 from app.environments.operations import Operations
 from app.environments.pulls import Pulls
@@ -49,12 +50,13 @@ def build(
     transitions = Transitions(database, presence, quotas)
     settling = Settling(transitions, containers)
     secret_values = SecretValues(settings.secret_keys)
-    records = Records(database, secret_values, quotas)
+    ports = host_ports(settings)
+    records = Records(database, secret_values, quotas, ports)
     # Of what may last, event streams and waiting starts take no more than a quarter of the threads.
     slots = Slots(max(1, settings.threads // 4), long or long_requests(settings.threads))
     return Environments(
         records,
-        Changes(database, transitions, containers, settling, secret_values, quotas),
+        Changes(database, transitions, containers, settling, secret_values, quotas, ports),
         Operations(database, transitions, containers, settling),
         Waiting(database, records, slots, stopping),
         Events(database, slots, stopping),
@@ -70,6 +72,7 @@ def build_containers(settings: Settings, database: Database, engine: Engine) -> 
         engine,
         SecretValues(settings.secret_keys),
         InstallationId(database),
+        host_ports(settings),
         grace=settings.stop_grace,
         pids_limit=settings.pids_limit,
     )

@@ -12,6 +12,7 @@ from app import audit
 from app.authorization import Action, Identity, environment_for
 from app.environments import ports
 from app.environments.containers import Containers
+from app.environments.host_ports import HostPorts
 from app.environments.records import refuse_ambiguous, unique_name
 from app.environments.settling import Settling
 from app.environments.transitions import Passage, Transitions, held, run_fields
@@ -48,8 +49,10 @@ class Changes:
         settling: Settling,
         secret_values: SecretValues,
         quotas: Checks,
+        host_ports: HostPorts,
     ) -> None:
         self._database = database
+        self._host_ports = host_ports
         self._quotas = quotas
         self._transitions = transitions
         self._containers = containers
@@ -133,6 +136,7 @@ class Changes:
         secrets: Mapping[str, str | None],
     ) -> None:
         refuse_ambiguous(fields.get("env", environment.env), merged(environment.secrets, secrets))
+        self._host_ports.refuse(fields.get("ports", ()), environment.ports)
         twin = select(Environment.id).where(
             Environment.project_id == environment.project_id,
             Environment.name == fields.get("name"),

@@ -4,8 +4,10 @@ Each operation begins with a short inspection: it tells an engine that hangs fro
 before anything is changed, and what is true of the container now.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from app.engine import (
@@ -19,6 +21,7 @@ from app.engine import (
     PullProgress,
     VolumeMount,
 )
+from app.environments.host_ports import HostPorts
 from app.errors import (
     ContainerNotFoundError,
     EngineConflictError,
@@ -26,6 +29,7 @@ from app.errors import (
     EngineUnreachableError,
     ExecutableMissingError,
     ImageMissingError,
+    PortTakenError,
 )
 from app.secret_values import SecretValues
 from app.storage import Environment, PullPolicy
@@ -33,6 +37,8 @@ from app.storage import Environment, PullPolicy
 # What an exec is tried with: whether there is such a command does not matter, only an answer.
 _NO_OP = ("true",)
 _NO_OP_SECONDS = 10.0
+_PICKS = 4
+_log = logging.getLogger(__name__)
 
 
 class Containers:
@@ -46,6 +52,7 @@ class Containers:
         engine: Engine,
         secret_values: SecretValues,
         instance: Callable[[], str],
+        host_ports: HostPorts,
         *,
         grace: int,
         pids_limit: int,
@@ -53,6 +60,7 @@ class Containers:
         self._engine = engine
         self._secret_values = secret_values
         self._instance = instance
+        self._host_ports = host_ports
         self._grace = grace
         self._pids_limit = pids_limit
 
@@ -73,8 +81,8 @@ class Containers:
     def ensure(self, environment: Environment, seen: ContainerState | None) -> str:
         """Return the id of the environment's container; make one where none was `seen`.
 
-        Raises: SecretsUnavailableError and EngineUnreachableError (nothing was changed),
-        ImageMissingError and what create raises.
+        Raises: PortReservedError, SecretsUnavailableError and EngineUnreachableError (nothing was
+        changed), ImageMissingError and what create raises.
         """
         container = self.prepare(environment, seen, PullPolicy.NEVER)
         if container is None:
@@ -85,6 +93,7 @@ class Containers:
         self, environment: Environment, seen: ContainerState | None, policy: PullPolicy
     ) -> str | None:
         """Do as `ensure`; None, with nothing changed, where the image must be pulled first."""
+        self._host_ports.refuse_ours(environment.ports)
         variables = self._variables(environment)
         if seen is None or policy is PullPolicy.ALWAYS:
             held = self.image(environment.image)
@@ -117,15 +126,14 @@ class Containers:
         except ExecutableMissingError:
             return
 
-    def start(self, container: str) -> ContainerState:
+    def start(self, environment: Environment, container: str) -> ContainerState:
         """Start the container and return its state right after."""
-        self._engine.start(container)
-        return self._engine.inspect(container)
+        return self._launched(environment, lambda: self._engine.start(container), container)
 
-    def restart(self, container: str) -> ContainerState:
+    def restart(self, environment: Environment, container: str) -> ContainerState:
         """Stop and start the container and return its state right after."""
-        self._engine.restart(container, self._grace)
-        return self._engine.inspect(container)
+        restart = partial(self._engine.restart, container, self._grace)
+        return self._launched(environment, restart, container)
 
     def stop(self, container: str) -> ContainerState | None:
         """Stop the container and return its state right after; one that is gone is stopped."""
@@ -188,6 +196,36 @@ class Containers:
                 "belong to the environment; the operator removes that one."
             ) from error
 
+    def _launched(
+        self, environment: Environment, launch: Callable[[], None], container: str
+    ) -> ContainerState:
+        """Launch the container; again where Docker picked a port that no environment gets.
+
+        Each start picks anew. An engine that is given a range tries one port of it in a start.
+        Raises: PortTakenError, with the container stopped, where a few starts found none.
+        """
+        wrong, refused = "", None
+        for _ in range(_PICKS):
+            try:
+                launch()
+            except PortTakenError as error:
+                if not self._host_ports.may_pick_another(environment.ports):
+                    raise
+                refused = error
+                continue
+            state = self._engine.inspect(container)
+            wrong = self._host_ports.wrongly_picked(environment.ports, state.ports) or ""
+            if not wrong or not state.running:
+                return state
+            _log.warning("picked host port is not for environments", extra={"why": wrong})
+            launch = partial(self._engine.restart, container, 0)
+        if refused is not None and not wrong:
+            raise refused
+        self._engine.stop(container, 0)
+        raise PortTakenError(
+            f"Docker picked the {wrong}; start the environment again, or choose a host port."
+        )
+
     def _variables(self, environment: Environment) -> dict[str, str]:
         secrets = environment.secrets.items()
         decrypted = {name: self._secret_values.decrypt(token) for name, token in secrets}
@@ -213,6 +251,7 @@ class Containers:
             pids_limit=self._pids_limit,
             volume=VolumeMount(volume_name(environment), path) if path is not None else None,
             instance=self._instance(),
+            picked_from=self._host_ports.picked_from,
         )
 
 

@@ -3,8 +3,8 @@
 What others on the host listen on nobody can reserve: that is noticed at the start.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, NamedTuple
 
 from sqlalchemy import delete, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
@@ -60,6 +60,31 @@ def reserve(
     else:
         session.execute(sqlite.insert(PortReservation).values(values).on_conflict_do_nothing())
     refuse_reserved(session, identity, environment_id, ports)
+
+
+class Held(NamedTuple):
+    """A reservation, with the environment whose it is."""
+
+    environment: str
+    environment_id: str
+    port: int
+    protocol: str
+
+
+def held(session: Session, numbers: Collection[int]) -> list[Held]:
+    """Return the reservations of these host ports."""
+    found = session.execute(
+        select(
+            Environment.name,
+            PortReservation.environment_id,
+            PortReservation.host_port,
+            PortReservation.protocol,
+        )
+        .join(Environment, PortReservation.environment_id == Environment.id)
+        .where(PortReservation.host_port.in_(numbers))
+        .order_by(PortReservation.host_port, PortReservation.protocol)
+    )
+    return [Held(*row) for row in found]
 
 
 def _keys(ports: Iterable[Mapping[str, Any]]) -> list[Key]:

@@ -21,6 +21,7 @@ from app.authorization import (
     seen,
 )
 from app.environments import ports, pull_rows
+from app.environments.host_ports import HostPorts
 from app.errors import EnvironmentNameTakenError, InvalidInputError
 from app.fields import MAX_VARIABLES
 from app.paging import Page
@@ -33,8 +34,15 @@ from app.storage import Database, Environment, EnvironmentStatus, Project, new_i
 class Records:
     """Creates and reads records."""
 
-    def __init__(self, database: Database, secret_values: SecretValues, quotas: Checks) -> None:
+    def __init__(
+        self,
+        database: Database,
+        secret_values: SecretValues,
+        quotas: Checks,
+        host_ports: HostPorts,
+    ) -> None:
         self._database = database
+        self._host_ports = host_ports
         self._quotas = quotas
         self._secret_values = secret_values
 
@@ -44,6 +52,7 @@ class Records:
         """Record a new environment, stopped. Raises: as `Environments.create`."""
         plain: Mapping[str, SecretStr] = fields["secrets"]
         refuse_ambiguous(fields["env"], plain)
+        self._host_ports.refuse(fields["ports"])
         secrets = {
             name: self._secret_values.encrypt(value.get_secret_value())
             for name, value in plain.items()

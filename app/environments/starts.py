@@ -83,7 +83,7 @@ class Starts:
         """
         passage.environment.container_id = container
         launch = self._containers.restart if again else self._containers.start
-        state = launch(container)
+        state = launch(passage.environment, container)
         if state.running:
             state = self._await_answer(container, state, attempt)
         if self._settling.settle(passage, state):

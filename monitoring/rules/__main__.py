@@ -1,11 +1,11 @@
-"""`python -m monitoring.rules`: writes alerts.yml, recording.yml and slo.yml."""
+"""`python -m monitoring.rules`: writes alerts.yml, recording.yml, slo.yml and a table."""
 
 from pathlib import Path
 
 import click
 
 from monitoring.rules.rule import GRAFANA, RUNBOOKS, Links
-from monitoring.rules.writing import DIRECTORY, write
+from monitoring.rules.writing import DIRECTORY, write, write_guide
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -28,7 +28,11 @@ from monitoring.rules.writing import DIRECTORY, write
     help="Where to write.",
 )
 def main(grafana: str, runbooks: str, directory: Path) -> None:
-    """Write the rules of Prometheus from the tables of monitoring/rules."""
+    """Write the rules of Prometheus from the tables of monitoring/rules.
+
+    And, into monitoring/README.md, what tells when the source of a rule is gone.
+    """
+    write_guide()
     write(directory, Links(grafana.rstrip("/"), runbooks.rstrip("/")))
 
 

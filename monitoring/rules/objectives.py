@@ -75,3 +75,14 @@ WINDOWS = (
 RECORDED = ("1d", "3d", PERIOD)
 """Windows that are computed from recorded rates. Over them Prometheus would read every sample of
 every route each time; up to 6 h it does, and needs no history of the recorded ones."""
+
+STEPS = {
+    "30m": ("30s", 60),
+    "1h": ("1m", 60),
+    "2h": ("2m", 60),
+    "6h": ("5m", 72),
+    "1d": ("15m", 96),
+    "3d": ("1h", 72),
+    PERIOD: ("1h", 720),
+}
+"""How much of a window Prometheus has seen is looked up in so many steps of this length."""

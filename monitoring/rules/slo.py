@@ -1,10 +1,25 @@
-"""Makes recording rules and alerts of the table of objectives and windows."""
+"""Makes recording rules and alerts of the table of objectives and windows.
 
-from monitoring.rules.expressions import OF_JOB, both, either, rates
-from monitoring.rules.objectives import OBJECTIVES, PERIOD, RECORDED, WINDOWS, Objective, Window
+A burn rate over a window is the share of that window's budget that is gone. What Prometheus has not
+seen of the window counts as clean: the first hour of a new one would else be taken for a month.
+"""
+
+from collections.abc import Callable
+
+from monitoring.rules.expressions import OF_JOB, both, either, increases, rates, select
+from monitoring.rules.objectives import (
+    OBJECTIVES,
+    PERIOD,
+    RECORDED,
+    STEPS,
+    WINDOWS,
+    Objective,
+    Window,
+)
 from monitoring.rules.rule import Alert, Group, Record
-from monitoring.rules.thresholds import FLOOR
+from monitoring.rules.thresholds import BUDGET_FLOOR
 
+_LONG = tuple(dict.fromkeys(it.long for it in WINDOWS if it.long not in RECORDED))
 REQUESTS = "vibebox:slo_requests:rate5m"
 ERRORS = "vibebox:slo_errors:rate5m"
 BUDGET = f"vibebox:slo_budget:remaining_ratio{PERIOD}"
@@ -21,18 +36,33 @@ def burn_rate(window: str) -> str:
     return f"vibebox:slo_errors:burnrate{window}"
 
 
+def counted(window: str) -> str:
+    """Return the name of the record of how many requests were bad in this window."""
+    return f"vibebox:slo_errors:increase{window}"
+
+
+_COUNTED = "10m"
+"""Window of the counts that those over days are summed from."""
+
+
 def _total(objective: Objective, window: str) -> str:
     return rates("job", *objective.total, window=window)
 
 
-def _bad(objective: Objective, window: str) -> str:
-    """Bad requests a second: 0, and not nothing, where there was none yet."""
+def _bad(objective: Objective, window: str, of: Callable[..., str] = rates) -> str:
+    """Bad requests a second, or how many: 0, and not nothing, where there was none yet."""
+    total = of("job", *objective.total, window=window)
     if objective.passed is not None:
-        passed = rates("job", *objective.passed, window=window)
-        return f"(\n{_total(objective, window)}\n-\n{passed}\n)"
+        return f"(\n{total}\n-\n{of('job', *objective.passed, window=window)}\n)"
     assert objective.failed is not None
-    failed = rates("job", *objective.failed, window=window)
-    return f"(\n{failed}\nor\n0 * {_total(objective, window)}\n)"
+    return f"(\n{of('job', *objective.failed, window=window)}\nor\n0 * {total}\n)"
+
+
+def _seen(window: str) -> str:
+    """Return how much of the window Prometheus has seen, of 1."""
+    step, number = STEPS[window]
+    targets = f"count by (job) ({select('up')})"
+    return f"clamp_max(count_over_time(({targets})[{window}:{step}]) / {number}, 1)"
 
 
 def _recorded(name: str, objective: Objective, window: str) -> str:
@@ -44,13 +74,17 @@ def _of(name: str, objective: Objective) -> str:
 
 
 def _burn_rate(objective: Objective, window: str) -> str:
-    """Share of bad requests over the share that may be bad; nothing where nobody asked."""
+    """Share of bad requests over the share that may be bad, of what was seen of the window.
+
+    Nothing where nobody asked.
+    """
     if window in RECORDED:
         bad = _recorded(ERRORS, objective, window)
         total = _recorded(REQUESTS, objective, window)
     else:
         bad, total = _bad(objective, window), _total(objective, window)
-    return f"{bad}\n/\n({total} > 0)\n/ {objective.budget}"
+    seen = f"\n* {_seen(window)}" if window in STEPS else ""
+    return f"{bad}\n/\n({total} > 0)\n/ {objective.budget}{seen}"
 
 
 def _records(objective: Objective) -> list[Record]:
@@ -61,17 +95,27 @@ def _records(objective: Objective) -> list[Record]:
         Record(REQUESTS, _total(objective, "5m"), labels),
         Record(ERRORS, _bad(objective, "5m"), labels),
         *(Record(burn_rate(window), _burn_rate(objective, window), labels) for window in ordered),
+        *(
+            Record(counted(window), _bad(objective, window, increases), labels)
+            for window in (_COUNTED, *_LONG)
+        ),
         Record(BUDGET, f"1 - {_of(burn_rate(PERIOD), objective)}", labels),
     ]
 
 
 def _burns(objective: Objective, window: Window) -> str:
-    """Both windows burn, and the short one has traffic."""
-    requests = f"avg_over_time({_of(REQUESTS, objective)}[{window.short}])"
+    """Both windows burn, and not for a request or two.
+
+    The floor is one of bad requests alone: where every request of a night fails, few are enough.
+    """
+    if window.long in RECORDED:
+        count = f"sum_over_time({_of(counted(_COUNTED), objective)}[{window.long}:{_COUNTED}])"
+    else:
+        count = _of(counted(window.long), objective)
     return both(
         f"{_of(burn_rate(window.long), objective)} >= {window.factor}",
         f"{_of(burn_rate(window.short), objective)} >= {window.factor}",
-        f"{requests} * 300 >= {FLOOR}",
+        f"{count} >= {BUDGET_FLOOR}",
     )
 
 

@@ -14,6 +14,8 @@ DOCKER_SECONDS = 30
 START_SECONDS = 30
 # Seconds that 99 of 100 wake-ups of a thread are late at most.
 LAG_SECONDS = 0.1
+# Ten times as long as from one comparison to the next (VIBEBOX_AGENT_SWEEP_INTERVAL).
+SWEEP_SECONDS = 300
 SCRAPE_SECONDS = 5
 """Half of scrape_timeout: later, scrapes begin to fail and there is nothing left to warn with."""
 
@@ -29,13 +31,24 @@ CPU_RATIO = 0.8
 MEMORY_RATIO = 0.9
 WEBSOCKET_RATIO = 0.8
 THREADS_RATIO = 0.9
+CORE_RATIO = 0.8
+DESCRIPTOR_RATIO = 0.8
 POOL_RATIO = 1
 
 # Counts.
 ENVIRONMENTS_IN_ERROR = 5
 WORKER_EXITS = 3
+# In half an hour: starts of the same process, and times that it was away. A release is one.
+RESTARTS = OUTAGES = 3
+# Wrong passwords in an hour, and their share of all: people mistype one in ten or so.
+GUESSES, GUESSES_RATIO = 50, 0.3
 
 # Events in the range of a ratio or quantile below which it says nothing: one slow request at night
 # is no slow service. Higher for authentications, where one mistyped password is 100 %.
 FLOOR = 5
 AUTH_FLOOR = 20
+# Bad ones among them below which nobody is told: failures, or what took too long.
+BAD_FLOOR = 3
+BUDGET_FLOOR = 5
+"""Bad requests in the long window of a burn rate: a page for one, or for a client that tried it
+three times, would be a page for nothing."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from monitoring.rules import alerts, recording, slo
+from monitoring.rules import alerts, recording, slo, sources
 from monitoring.rules.rule import Group, Links
 
 DIRECTORY = Path(__file__).parents[1] / "prometheus"
@@ -44,6 +44,17 @@ def text(value: Any) -> str:
 def files(links: Links) -> dict[str, str]:
     """Return the text of each generated file, by its name."""
     return {name: HEADER + text(document(groups, links)) for name, groups in FILES.items()}
+
+
+GUIDE = Path(__file__).parents[1] / "README.md"
+_BEGIN, _END = "<!-- sources: begin -->\n", "<!-- sources: end -->\n"
+
+
+def write_guide(guide: Path = GUIDE) -> None:
+    """Write the table of sources into the guide, between its marks."""
+    before, _, rest = guide.read_text().partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    guide.write_text(f"{before}{_BEGIN}\n{sources.table()}\n{_END}{after}")
 
 
 def write(directory: Path, links: Links) -> None:

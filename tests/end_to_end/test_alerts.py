@@ -47,20 +47,19 @@ def links_lead_somewhere(stack: Stack) -> None:
 
 
 @pytest.mark.full
-def test_harm_to_processes_and_a_missing_engine(
-    tmp_path: Path, docker_engine: DockerEngine
-) -> None:
-    # The service does not know this engine; it is what mounts the control groups that limit memory.
-    assert docker_engine.pid
-    inside = [faults.SOCKETS, faults.MEMORY, faults.HELD, faults.ENGINE]
-    with Stack(tmp_path, workers=5, threads=2) as stack:
+def test_harm_to_processes(tmp_path: Path, docker_engine: DockerEngine) -> None:
+    inside = [faults.SOCKETS, faults.MEMORY, faults.HELD, faults.DESCRIPTORS]
+    with Stack(tmp_path, engine=docker_engine, workers=5, threads=2) as stack:
         # Guessing needs a service that answers often.
-        follow(stack, inside, [faults.GUESSED], [faults.KILLED], [faults.STOPPED])
+        follow(stack, inside, [faults.GUESSED], [faults.GUESSED_SLOWLY], [faults.KILLED])
 
 
-def test_harm_to_the_database(tmp_path: Path, postgresql: PostgreSQL) -> None:
-    with Stack(tmp_path, postgresql=postgresql, threads=4) as stack:
-        follow(stack, *size([], [[faults.TABLE]]), [faults.DATABASE])
+def test_harm_to_the_database(
+    tmp_path: Path, postgresql: PostgreSQL, docker_engine: DockerEngine
+) -> None:
+    with Stack(tmp_path, engine=docker_engine, postgresql=postgresql, threads=4) as stack:
+        rounds = [[faults.AGENT, faults.DESCRIPTORS], *size([], [[faults.TABLE]])]
+        follow(stack, *rounds, [faults.DATABASE])
 
 
 @pytest.mark.full

@@ -7,6 +7,7 @@ from contextlib import closing
 
 import pytest
 
+from tests.end_to_end.api import Api
 from tests.services.web import WebServer
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(120)]
@@ -24,6 +25,19 @@ def answer(server: WebServer, *lines: str, body: str = "") -> int:
     with closing(socket.create_connection(("127.0.0.1", server.port), timeout=20)) as peer:
         peer.sendall("\r\n".join([*lines, "", body]).encode())
         return int(peer.makefile("rb").readline().split()[1])
+
+
+def test_environment_can_not_have_the_port_of_the_service(server: WebServer) -> None:
+    with Api(server.url) as api:
+        assert api.register("ada@example.org").status_code == 201
+        api.login("ada@example.org")
+        for number in (server.port, 9090):
+            ports = [{"container_port": 80, "host_port": number}]
+            refused = api.call(
+                "POST", "/environments", {"name": "web", "image": "busybox:1", "ports": ports}
+            )
+            assert refused.status_code == 422
+            assert refused.json()["errors"][0]["field"] == "ports.0.host_port"
 
 
 def test_rebound_page_can_not_register(server: WebServer) -> None:

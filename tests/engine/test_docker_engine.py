@@ -24,6 +24,7 @@ from app.errors import (
 from tests.engine.images import commit, until_ended
 from tests.engine.leaks import without_leaks
 from tests.services.docker_engine import DockerEngine as RealEngine
+from tests.services.programs import free_port
 
 pytestmark = pytest.mark.integration
 
@@ -147,6 +148,21 @@ def test_taken_port_is_named(door: DockerEngine, spec: ContainerSpec) -> None:
     with pytest.raises(PortTakenError):
         door.start(other)
     assert not door.inspect(other).running
+
+
+def test_ports_are_picked_from_the_range(door: DockerEngine, spec: ContainerSpec) -> None:
+    first = free_port()
+    wanted = [PortBinding(8000), PortBinding(8000, protocol="udp"), PortBinding(53, free_port())]
+    container = door.create(replace(spec, ports=wanted, picked_from=(first, first)))
+    door.start(container)
+    found = {(port.container_port, port.protocol): port for port in door.inspect(container).ports}
+    assert {found[8000, "tcp"].host_port, found[8000, "udp"].host_port} == {first}
+    assert found[53, "tcp"].host_port == wanted[2].host_port
+    other = replace(
+        spec, name=f"{spec.name}-2", ports=[PortBinding(80)], picked_from=(first, first)
+    )
+    with pytest.raises(PortTakenError):
+        door.start(door.create(other))
 
 
 @pytest.mark.parametrize("code", [0, 3, 126, 127])

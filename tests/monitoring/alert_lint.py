@@ -25,6 +25,9 @@ _COUNTS_OF_DATABASE = re.compile(r"vibebox_(environments|sessions|users)(_total)
 # Ten wake-ups a second of every process, whether or not anybody uses the service.
 ALWAYS_ENOUGH = {"vibebox_scheduling_lag_seconds_bucket"}
 _FLOOR = re.compile(r"\* \d+ >= \d+")
+_COUNTED = re.compile(r":increase\d+[mhd]$")
+BAD_BY_TRAFFIC = {"HighAuthFailureRate": "of twenty more than half are eleven"}
+"""Alerts whose floor of traffic is one of bad events too."""
 _RECORDED = {rule["record"]: rule["expr"] for rule in RECORDS}
 
 
@@ -67,18 +70,35 @@ def ratios(rule: Rule) -> Iterator[str]:
 
 
 def floors(rule: Rule) -> Iterator[str]:
-    """A ratio or quantile of events says nothing without traffic."""
-    expression = _with_records(rule["expr"])
-    tree = parse(rule["expr"])
-    series = {it.name for it in selectors(parse(expression))}
-    quantile = "histogram_quantile" in expression and not series <= ALWAYS_ENOUGH
-    events = any(calls(ratio, "rate") and calls(ratio.rhs, "rate") for ratio in _ratios(tree))
-    if (quantile or events) and not _FLOOR.search(rule["expr"]):
+    """A ratio or quantile of events says nothing without traffic, and of a single bad event."""
+    if not _of_events(rule["expr"]):
+        return
+    bad = any(_counts_events(condition) for condition in _conditions(parse(rule["expr"])))
+    if not bad and not _FLOOR.search(rule["expr"]):
         yield "no floor of traffic"
+    if not bad and rule.get("alert") not in BAD_BY_TRAFFIC:
+        yield "no floor of bad events"
 
 
-def _ratios(tree: Any) -> list[Any]:
-    return binaries(tree, "/")
+def _of_events(expression: str) -> bool:
+    """Tell whether a share or a quantile of events is compared, other than of those for ever."""
+    expression = _with_records(expression)
+    tree = parse(expression)
+    series = {it.name for it in selectors(tree)}
+    quantile = "histogram_quantile" in expression and not series <= ALWAYS_ENOUGH
+    return quantile or any(
+        calls(ratio, "rate") and calls(ratio.rhs, "rate") for ratio in binaries(tree, "/")
+    )
+
+
+def _conditions(tree: Any) -> list[Any]:
+    return [it for it in binaries(tree, ">=") if isinstance(it.rhs, promql.NumberLiteral)]
+
+
+def _counts_events(condition: Any) -> bool:
+    """Tell whether a condition is on a number of events, of which there must be two at least."""
+    counted = any(_COUNTED.search(it.name) for it in selectors(condition.lhs))
+    return condition.rhs.val >= 2 and (counted or bool(calls(condition.lhs, "increase")))
 
 
 def _with_records(expression: str) -> str:

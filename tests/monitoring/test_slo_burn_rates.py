@@ -6,22 +6,26 @@ from typing import Any
 
 import pytest
 
+from monitoring.rules.objectives import STEPS
 from tests.conftest import require
 from tests.monitoring.rules import ALERTS, RECORDS, run
 from tests.services.prometheus import Prometheus
+from tests.sizes import size
 
 pytestmark = pytest.mark.integration
 
 JOB = 'job="vibebox-backend"'
 ROUTE = 'method="GET",route="/api/v1/environments"'
-# Neither probes nor streams may count, however many of them fail.
+# Neither probes nor streams, nor what strangers ask for, may count, however many of them fail.
 PROBE = 'method="GET",route="/health/ready"'
 STREAM = 'method="GET",route="/api/v1/environments/<environment_id>/status/stream"'
+STRANGER = 'method="GET",route="unmatched"'
 REQUESTS = "vibebox_http_requests_total"
 BUCKET = "vibebox_http_request_duration_seconds_bucket"
 COUNT = "vibebox_http_request_duration_seconds_count"
 BUDGETS = {"availability": 0.001, "latency": 0.01}
 TOLERANCE = 0.001
+FIRING = 'ALERTS{alertname="AvailabilityBudgetBurnFast",alertstate="firing"}'
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +36,10 @@ def installed() -> None:
 def series(selector: str, instance: str, values: str) -> dict[str, str]:
     name, _, labels = selector.partition("{")
     return {"series": f'{name}{{{JOB},instance="{instance}",{labels}', "values": values}
+
+
+def up(instance: str, values: str) -> dict[str, str]:
+    return {"series": f'up{{{JOB},instance="{instance}"}}', "values": values}
 
 
 def cumulated(counts: list[int]) -> str:
@@ -59,7 +67,7 @@ class History:
 
     def series(self) -> list[dict[str, str]]:
         """Return what Prometheus would have scraped, with traffic that must not count."""
-        found = []
+        found = [up("a", "1x9999"), up("b", "1x9999")]
         for i in "ab":
             total = self.total[i]
             failed, slow = self.bad["availability"][i], self.bad["latency"][i]
@@ -72,7 +80,7 @@ class History:
                 series(f'{BUCKET}{{{ROUTE},status_code="200",le="1"}}', i, cumulated(total)),
                 series(f'{COUNT}{{{ROUTE},status_code="200"}}', i, cumulated(total)),
             ]
-            for other in (PROBE, STREAM):
+            for other in (PROBE, STREAM, STRANGER):
                 found += [
                     series(f'{REQUESTS}{{{other},status_code="503"}}', i, cumulated(total)),
                     series(f'{BUCKET}{{{other},status_code="503",le="0.5"}}', i, "0x9999"),
@@ -122,13 +130,15 @@ def test_recorded_burn_rates_equal_an_independent_calculation(tmp_path: Path) ->
     day = 24 * 60
     end = day + 240
     history = History(end, seed=7)
+    whole = {slo: history.burn_rate(slo, end, end) for slo in BUDGETS}
     checks = [
         close_to(f'sum({name}{{slo="{slo}"}})', value, end)
         for slo in BUDGETS
         for name, value in (
             ("vibebox:slo_errors:burnrate1d", history.burn_rate(slo, end, day)),
-            ("vibebox:slo_errors:burnrate3d", history.burn_rate(slo, end, end)),
-            ("vibebox:slo_budget:remaining_ratio30d", 1 - history.burn_rate(slo, end, end)),
+            # What was not seen of the window counts as clean.
+            ("vibebox:slo_errors:burnrate3d", whole[slo] * seen(end, "3d")),
+            ("vibebox:slo_budget:remaining_ratio30d", 1 - whole[slo] * seen(end, "30d")),
         )
     ]
     document = {
@@ -142,11 +152,19 @@ def test_recorded_burn_rates_equal_an_independent_calculation(tmp_path: Path) ->
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+def seen(minutes: int, window: str) -> float:
+    """Return the share of a window that so many minutes are, in the steps that it is looked at."""
+    step, number = STEPS[window]
+    unit = {"m": 1, "h": 60}[step[-1]]
+    return (minutes // (int(step[:-1]) * unit) + 1) / number
+
+
 def steady(*parts: tuple[int, int]) -> list[dict[str, str]]:
     """Return availability in parts: minutes, and bad ones of 10 000 requests a minute."""
     bad = [count for steps, count in parts for _ in range(steps)]
     good = [10_000 - count for count in bad]
     return [
+        up("a", f"1x{len(bad)}"),
         series(f'{REQUESTS}{{{ROUTE},status_code="200"}}', "a", cumulated(good)),
         series(f'{REQUESTS}{{{ROUTE},status_code="500"}}', "a", cumulated(bad)),
     ]
@@ -154,7 +172,7 @@ def steady(*parts: tuple[int, int]) -> list[dict[str, str]]:
 
 def paging(times: dict[str, bool]) -> list[dict[str, Any]]:
     """Return checks that the page is there at these times, or is not."""
-    pages = 'count(ALERTS{alertname="AvailabilityBudgetBurnFast",alertstate="firing"}) or vector(0)'
+    pages = f"count({FIRING}) or vector(0)"
     return [
         {"expr": pages, "eval_time": time, "exp_samples": [{"labels": "{}", "value": int(pages_)}]}
         for time, pages_ in times.items()
@@ -162,7 +180,7 @@ def paging(times: dict[str, bool]) -> list[dict[str, Any]]:
 
 
 def fast() -> list[dict[str, Any]]:
-    names = ("rate5m", "burnrate30m", "burnrate1h", "burnrate6h")
+    names = ("rate5m", "burnrate30m", "burnrate1h", "burnrate6h", "increase1h", "increase6h")
     records = [
         rule
         for rule in RECORDS
@@ -177,7 +195,7 @@ def fast() -> list[dict[str, Any]]:
         # 6 h, then nothing works.
         (((360, 0), (15, 10_000)), {"6h": False, "6h4m": True}),
         # 14.4 times the budget, and a little for what is lost in rounding.
-        (((10, 145),), {"5m": True}),
+        (((70, 145),), {"58m": False, "1h": True}),
         # As much on top of a good hour is no such burn over an hour yet.
         (((60, 0), (10, 145)), {"1h5m": False}),
     ],
@@ -199,6 +217,7 @@ def test_a_page_comes_in_time(
 def nine_tenths(minutes: int) -> list[dict[str, str]]:
     """Return requests of which 9 in 10 000 fail, a sample each two minutes."""
     return [
+        up("a", f"1x{minutes // 2}"),
         series(f'{REQUESTS}{{{ROUTE},status_code="200"}}', "a", f"0+9991x{minutes // 2}"),
         series(f'{REQUESTS}{{{ROUTE},status_code="500"}}', "a", f"0+9x{minutes // 2}"),
     ]
@@ -222,4 +241,80 @@ def test_nothing_fires_in_thirty_days_at_nine_tenths_of_the_budget(tmp_path: Pat
         ],
     }
     result = run(document, [*rules, *alerts], tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def availability() -> list[dict[str, Any]]:
+    """Return everything on this objective."""
+    records = [rule for rule in RECORDS if rule.get("labels") == {"slo": "availability"}]
+    return [*records, *(ALERTS[f"AvailabilityBudgetBurn{speed}"] for speed in ("Fast", "Slow"))]
+
+
+def night(every: int, failing: range | None, hours: int) -> list[dict[str, str]]:
+    """Return a request every so many minutes, of which those in the range fail (None: all)."""
+    times = range(every, hours * 60 + 1, every)
+    bad = [1 if failing is None or n in failing else 0 for n in range(len(times))]
+    counts = {"500": [0] * (hours * 60), "200": [0] * (hours * 60)}
+    for at, is_bad in zip(times, bad, strict=True):
+        counts["500" if is_bad else "200"][at - 1] += 1
+    return [up("a", f"1x{hours * 60}")] + [
+        series(f'{REQUESTS}{{{ROUTE},status_code="{code}"}}', "a", cumulated(found))
+        for code, found in counts.items()
+    ]
+
+
+ANY = 'sum(count_over_time(ALERTS{{alertname=~"Availability.*",alertstate="{}"}}[30d]))'
+
+
+@pytest.mark.parametrize("every", size([1, 20], [1, 5, 20]), ids="{} minutes apart".format)
+@pytest.mark.parametrize("failing", [1, 4], ids=["one", "four in a row"])
+def test_a_few_errors_in_a_quiet_night_wake_nobody(
+    every: int, failing: int, tmp_path: Path
+) -> None:
+    """One error at 60 requests an hour is 17 times the budget; so is a client that tries again."""
+    hours = size(3, 12)
+    night_ = night(every, range(4, 4 + failing), hours)
+    check = {"expr": ANY.format("firing"), "eval_time": f"{hours}h", "exp_samples": []}
+    test = {"input_series": night_, "promql_expr_test": [check]}
+    document = {"evaluation_interval": "1m", "tests": [{"interval": "1m", **test}]}
+    result = run(document, availability(), tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("every", "within"),
+    [(1, "6m"), (10, "1h"), (60, "6h"), *size([], [(5, "30m"), (30, "3h")])],
+)
+def test_a_night_of_nothing_but_errors_pages(every: int, within: str, tmp_path: Path) -> None:
+    test = {"input_series": night(every, None, 8), "promql_expr_test": paging({within: True})}
+    document = {"evaluation_interval": "1m", "tests": [{"interval": "1m", **test}]}
+    result = run(document, availability(), tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_a_young_prometheus_knows_what_an_hour_is_of_a_month(tmp_path: Path) -> None:
+    """11 % of errors in its first hour were -10,938 % of the budget left."""
+    left = 'vibebox:slo_budget:remaining_ratio30d{slo="availability"}'
+    # 110 times the budget for an hour is 15 % of it, and looked at in steps of an hour.
+    spent = 110 * seen(60, "30d")
+    checks = [
+        close_to(f"sum({left})", 1 - spent, 60),
+        # In between, and before: never absurd.
+        *(
+            {"expr": f"{left} < 0 or {left} > 1", "eval_time": f"{minute}m", "exp_samples": []}
+            for minute in range(0, 60, 5)
+        ),
+    ]
+    test = {"input_series": steady((61, 1100)), "promql_expr_test": checks}
+    document = {"evaluation_interval": "1m", "tests": [{"interval": "1m", **test}]}
+    result = run(document, availability(), tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_a_young_prometheus_takes_ten_minutes_for_no_day(tmp_path: Path) -> None:
+    """0.7 % of errors for ten minutes are neither 6 hours nor a day of them."""
+    check = {"expr": ANY.format("firing"), "eval_time": "3h", "exp_samples": []}
+    test = {"input_series": steady((10, 70), (170, 0)), "promql_expr_test": [check]}
+    document = {"evaluation_interval": "1m", "tests": [{"interval": "1m", **test}]}
+    result = run(document, availability(), tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr

@@ -80,6 +80,7 @@ class FakeContainer:
     exit_code: int | None = None
     runs: int = 0
     oom_killed: bool = False
+    first_picked: int = FIRST_FREE_PORT
 
     @property
     def up(self) -> bool:
@@ -146,6 +147,8 @@ class FakeEngine:
     """Id of a container -> what it printed."""
     failures: dict[str, Failure] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
+    picks: list[int] = field(default_factory=list)
+    """First host port that is picked at each start to come; FIRST_FREE_PORT after that."""
     ends_with: int | None = None
     """Exit code with which each container ends right after its start."""
     started: threading.Event = field(default_factory=threading.Event)
@@ -390,6 +393,7 @@ class FakeEngine:
         container = self._get(name)
         container.status, container.exit_code = "running", None
         container.runs += 1
+        container.first_picked = self.picks.pop(0) if self.picks else FIRST_FREE_PORT
         if self.ends_with is not None:
             self._end(name, self.ends_with)
 
@@ -409,7 +413,7 @@ class FakeEngine:
             oom_killed=container.oom_killed,
             error="",
             started_at=started_at,
-            ports=tuple(_published(container.spec.ports)) if up else (),
+            ports=tuple(_published(container.spec.ports, container.first_picked)) if up else (),
             started=started_at.isoformat() if started_at else "",
             finished_at=None if up else started_at,
             environment_id=container.spec.environment_id,
@@ -432,8 +436,8 @@ def _labels(spec: ContainerSpec) -> dict[str, str]:
     return {ENVIRONMENT_LABEL: spec.environment_id, **instance}
 
 
-def _published(ports: Sequence[PortBinding]) -> list[PortBinding]:
+def _published(ports: Sequence[PortBinding], picked: int) -> list[PortBinding]:
     return [
-        PortBinding(port.container_port, port.host_port or FIRST_FREE_PORT + index, port.protocol)
+        PortBinding(port.container_port, port.host_port or picked + index, port.protocol)
         for index, port in enumerate(ports)
     ]

@@ -229,6 +229,12 @@ def test_flood_of_what_is_no_alert_is_refused(told: Told, alerts: list[Any]) -> 
     assert_problem(told.post(*alerts, truncatedAlerts="x"), 422, "invalid-input")
 
 
+@pytest.mark.parametrize("number", ["5", True, 1.5, -1, None])
+def test_number_of_truncated_alerts_is_one(told: Told, number: Any) -> None:
+    for alerts in ([alert()], [alert()] * (ONCE + 1)):
+        assert_problem(told.post(*alerts, truncatedAlerts=number), 422, "invalid-input")
+
+
 def test_long_and_impossible_text_is_clipped(told: Told) -> None:
     many = {f"label{number:03}": "v" for number in range(200)}
     told(

@@ -1,5 +1,25 @@
-"""All alerts but those on budgets, in the categories that operators know."""
+"""All alerts but those on budgets, first those in the categories that operators know."""
 
-from monitoring.rules.alerts import application, environments, traffic
+from monitoring.rules.alerts import (
+    accounts,
+    agent,
+    application,
+    dependencies,
+    environments,
+    restarts,
+    saturation,
+    telemetry,
+    traffic,
+)
 
-GROUPS = (*traffic.GROUPS, *application.GROUPS, *environments.GROUPS)
+GROUPS = (
+    *traffic.GROUPS,
+    *application.GROUPS,
+    *environments.GROUPS,
+    *telemetry.GROUPS,
+    *restarts.GROUPS,
+    *agent.GROUPS,
+    *dependencies.GROUPS,
+    *saturation.GROUPS,
+    *accounts.GROUPS,
+)

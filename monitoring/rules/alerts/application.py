@@ -1,4 +1,4 @@
-"""Alerts on the processes of the service, and on what measures them."""
+"""Alerts on the processes of the service, by the names that operators know."""
 
 from monitoring.rules import thresholds as t
 from monitoring.rules.expressions import either, quantile, rates, ratio, select
@@ -11,8 +11,6 @@ _THREADS = "sum by (job, instance) ({})"
 # `increase` guesses what happened at the ends of its range: of 3 exits it makes 3.1.
 _BAD_EXITS = select("vibebox_worker_exits_total", 'reason=~"timeout|killed|crashed"')
 _EXITS = f"round(sum by (job, instance) (increase({_BAD_EXITS}[10m])))"
-_ERRORS = select("vibebox_metrics_collect_errors_total")
-_UNREADABLE = f"sum by (job, instance, collector) (increase({_ERRORS}[10m]))"
 _REQUIRED = select("vibebox_health_check_up", 'required="true"')
 
 GROUPS = (
@@ -106,33 +104,6 @@ GROUPS = (
                 "Workers of {{ $labels.instance }} die again and again",
                 '{{ $value | printf "%.0f" }} workers hung, crashed or were killed in the past '
                 "10 minutes.",
-                "telemetry",
-            ),
-        ),
-    ),
-    Group(
-        "telemetry",
-        (
-            Alert(
-                "MetricsCollectErrors",
-                "warning",
-                "telemetry",
-                "5m",
-                f"{_UNREADABLE} > 0",
-                "{{ $labels.instance }} leaves something out of its metrics",
-                "The part {{ $labels.collector }} could not be read in the past 10 minutes: "
-                "dashboards and alerts on it see nothing.",
-                "telemetry",
-            ),
-            Alert(
-                "ScrapeNearTimeout",
-                "warning",
-                "telemetry",
-                "10m",
-                f"{select('scrape_duration_seconds')} > {t.SCRAPE_SECONDS}",
-                "Scrapes of {{ $labels.instance }} take long",
-                'A scrape takes {{ $value | printf "%.1f" }} s; after 10 s Prometheus gives up, '
-                "and ServiceDown follows.",
                 "telemetry",
             ),
         ),

@@ -1,7 +1,16 @@
 """Alerts on Docker and on the environments that run in it."""
 
 from monitoring.rules import thresholds as t
-from monitoring.rules.expressions import both, floor, quantile, rates, ratio, select
+from monitoring.rules.expressions import (
+    both,
+    floor,
+    increases,
+    quantile,
+    rates,
+    ratio,
+    select,
+    slower,
+)
 from monitoring.rules.rule import Alert, Group
 
 _CALLS = "vibebox_docker_operations_total"
@@ -9,6 +18,7 @@ _TIMES = "vibebox_docker_operation_duration_seconds"
 _STARTS = "vibebox_environment_start_duration_seconds"
 # A ping comes every few seconds whether or not anybody uses Docker; NotReady watches those.
 _FAILED = rates("job, operation", _CALLS, 'status="failure"', 'operation!="ping"')
+_FAILURES = increases("job, operation", _CALLS, 'status="failure"', 'operation!="ping"')
 _CALLED = rates("job, operation", _CALLS)
 # Pulling an image takes minutes when nothing is wrong.
 _NO_PULLS = 'operation!="pull"'
@@ -31,7 +41,11 @@ GROUPS = (
                 "warning",
                 "docker",
                 "5m",
-                both(ratio(_FAILED, _CALLED, f"> {t.DOCKER_FAILURE_RATIO}"), floor(_CALLED)),
+                both(
+                    ratio(_FAILED, _CALLED, f"> {t.DOCKER_FAILURE_RATIO}"),
+                    floor(_CALLED),
+                    f"{_FAILURES} >= {t.BAD_FLOOR}",
+                ),
                 "Docker fails at {{ $labels.operation }}",
                 "{{ $value | humanizePercentage }} of the calls failed in the past 5 minutes.",
                 "environments",
@@ -44,6 +58,7 @@ GROUPS = (
                 both(
                     quantile(0.95, "job, operation", _TIMES, _NO_PULLS) + f" > {t.DOCKER_SECONDS}",
                     floor(rates("job, operation", f"{_TIMES}_count")),
+                    slower(t.DOCKER_SECONDS, "job, operation", _TIMES, _NO_PULLS),
                 ),
                 "Docker is slow at {{ $labels.operation }}",
                 f"5 of 100 calls took {_SECONDS} or more in the past 5 minutes "
@@ -111,6 +126,7 @@ GROUPS = (
                     + f" > {t.START_SECONDS}",
                     # Starts are rare: over 5 minutes most services have fewer than the floor.
                     floor(_STARTED, window="10m"),
+                    slower(t.START_SECONDS, "job", _STARTS, 'outcome="success"', window="10m"),
                 ),
                 "Environments start slowly",
                 f"5 of 100 starts took {_SECONDS} or more in the past 10 minutes "

@@ -1,7 +1,15 @@
 """Alerts on what clients ask for: requests, statements, WebSockets, authentications."""
 
 from monitoring.rules import thresholds as t
-from monitoring.rules.expressions import NO_WAITING, both, floor, rates, ratio, select
+from monitoring.rules.expressions import (
+    NO_WAITING,
+    both,
+    floor,
+    rates,
+    ratio,
+    select,
+    slower,
+)
 from monitoring.rules.recording import DATABASE, DATABASE_P95, HTTP, HTTP_P95
 from monitoring.rules.rule import Alert, Group
 
@@ -9,7 +17,7 @@ _SECONDS = '{{ $value | printf "%.2f" }} s'
 _RATE = '{{ $value | printf "%.1f" }}'
 _REQUESTS = rates("job", f"{HTTP}_count", NO_WAITING)
 # Only 5xx: a scanner gets thousands of 404 and 401, and nothing is wrong.
-_ERRORS = rates("job", "vibebox_api_errors_total", 'status_code=~"5.."')
+_ERRORS = rates("job", "vibebox_api_errors_total", 'route!="unmatched"', 'status_code=~"5.."')
 _STATEMENTS = rates("job", f"{DATABASE}_count")
 _FAILURES = rates("job", "vibebox_auth_attempts_total", 'status="failure"', window="2m")
 # Those by which somebody proves who they are; a program repeats its token with each request, and
@@ -25,7 +33,11 @@ def _latency(name: str, severity: str, pending: str, seconds: float, summary: st
         severity,
         "api",
         pending,
-        both(f"{select(HTTP_P95)} > {seconds}", floor(_REQUESTS)),
+        both(
+            f"{select(HTTP_P95)} > {seconds}",
+            floor(_REQUESTS),
+            slower(seconds, "job", HTTP, NO_WAITING),
+        ),
         summary,
         f"5 of 100 requests took {_SECONDS} or more in the past 5 minutes (limit: {seconds} s).",
         "api-performance",
@@ -53,7 +65,11 @@ def _database(name: str, severity: str, pending: str, seconds: float, summary: s
         severity,
         "database",
         pending,
-        both(f"{select(DATABASE_P95)} > {seconds}", floor(_STATEMENTS)),
+        both(
+            f"{select(DATABASE_P95)} > {seconds}",
+            floor(_STATEMENTS),
+            slower(seconds, "job", DATABASE),
+        ),
         summary,
         f"5 of 100 statements took {_SECONDS} or more in the past 5 minutes (limit: {seconds} s).",
         "api-performance",

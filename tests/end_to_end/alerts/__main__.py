@@ -9,7 +9,6 @@ from pathlib import Path
 
 import click
 
-from tests.end_to_end.alerts import faults
 from tests.end_to_end.alerts.faults import FAULTS, Fault
 from tests.end_to_end.alerts.stack import Stack
 from tests.end_to_end.alerts.watching import Watch, ordinary, run
@@ -29,17 +28,16 @@ def main(names: tuple[str, ...], load: float, factor: float) -> None:
     """
     with ExitStack() as stack:
         postgresql = stack.enter_context(closing(PostgreSQL()))
-        if load:
-            quiet(postgresql, load, factor)
-            return
         engine = stack.enter_context(closing(DockerEngine()))
+        if load:
+            quiet(postgresql, engine, load, factor)
+            return
         for name in names or FAULTS:
-            fault = FAULTS[name]
-            one(name, fault, postgresql, engine if fault is faults.CONTAINERS else None, factor)
+            one(name, FAULTS[name], postgresql, engine, factor)
 
 
 def one(
-    name: str, fault: Fault, postgresql: PostgreSQL, engine: DockerEngine | None, factor: float
+    name: str, fault: Fault, postgresql: PostgreSQL, engine: DockerEngine, factor: float
 ) -> None:
     """Make one fault and print its table."""
     try:
@@ -53,9 +51,9 @@ def one(
     click.echo(f"{name}: {(fault.make.__doc__ or '').splitlines()[0]}\n{found}\n")
 
 
-def quiet(postgresql: PostgreSQL, minutes: float, factor: float) -> None:
+def quiet(postgresql: PostgreSQL, engine: DockerEngine, minutes: float, factor: float) -> None:
     """Watch ordinary load; exit with 1 where an alert fires."""
-    with watched({}, postgresql, None, factor) as stack, ordinary(stack) as requests:
+    with watched({}, postgresql, engine, factor) as stack, ordinary(stack) as requests:
         watch, end = Watch(stack), time.monotonic() + minutes * 60
         while time.monotonic() < end:
             watch.look()
@@ -69,7 +67,7 @@ def quiet(postgresql: PostgreSQL, minutes: float, factor: float) -> None:
 
 @contextmanager
 def watched(
-    env: Mapping[str, str], postgresql: PostgreSQL, engine: DockerEngine | None, factor: float
+    env: Mapping[str, str], postgresql: PostgreSQL, engine: DockerEngine, factor: float
 ) -> Iterator[Stack]:
     """Return a stack in a directory of its own; what it prints of its logs is not shown."""
     with (

@@ -18,13 +18,15 @@ MACHINE = frozenset({"HighEventLoopLag"})
 class Fault:
     """A fault, and what follows: `fires`, of which nobody is told of the `inhibited`.
 
-    `also` may follow, or not yet, by how long the machine took. `env` are settings of the service.
+    `also` may follow, or not yet, by how long the machine took. `gone` are series that end with it,
+    so that an alert on them cannot fire. `env` are settings of the service.
     """
 
     make: Make
     fires: frozenset[str]
     inhibited: frozenset[str] = frozenset()
     also: frozenset[str] = frozenset()
+    gone: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
 
     def resolves(self, patient: bool) -> set[str]:
@@ -43,24 +45,67 @@ def burning(objective: str) -> frozenset[str]:
 
 GUESSED = Fault(
     harm.passwords_guessed,
-    alerts("PossibleBruteForceAttack", "HighAuthFailureRate"),
-    alerts("HighAuthFailureRate"),
+    alerts("PossibleBruteForceAttack", "HighAuthFailureRate", "SlowBruteForceAttack"),
+    alerts("HighAuthFailureRate", "SlowBruteForceAttack"),
 )
-STOPPED = Fault(harm.service_stopped, alerts("ServiceDown"))
+GUESSED_SLOWLY = Fault(harm.passwords_guessed_slowly, alerts("SlowBruteForceAttack"))
+STOPPED = Fault(harm.service_stopped, alerts("ServiceDown"), gone=("vibebox_workers",))
+CRASHING = Fault(
+    harm.service_crashing,
+    alerts("ServiceRestarting"),
+    # By how much of a start a scrape meets; here it takes minutes of the rules' time.
+    also=alerts("ServiceDown", "ServiceFlapping"),
+)
+FLAPPING = Fault(harm.target_flapping, alerts("ServiceFlapping"), also=alerts("ServiceDown"))
 KILLED = Fault(harm.workers_killed, alerts("WorkersDying"))
 HELD = Fault(harm.interpreter_held, alerts("HighEventLoopLag"))
-ENGINE = Fault(
-    harm.engine_gone,
-    alerts("HighDockerFailureRate", "NoRunningEnvironments") | burning("Availability"),
+SPINNING = Fault(harm.thread_spinning, alerts("ProcessCPUSaturated"))
+DESCRIPTORS = Fault(harm.descriptors_taken, alerts("HighFileDescriptorUsage"))
+AGENT = Fault(
+    harm.agent_killed,
+    alerts("AgentNotLeading"),
+    gone=('vibebox_process_start_time_seconds{worker="agent"}',),
+)
+AGENT_FROZEN = Fault(harm.agent_frozen, alerts("AgentNotLeading"))
+AGENT_CRASHING = Fault(
+    harm.agent_crashing,
+    alerts("AgentRestarting"),
+    # A lease lasts for ten seconds, which are ten minutes of the rules' time.
+    also=alerts("AgentNotLeading"),
+)
+NIGHT = Fault(
+    harm.everything_fails_at_night,
+    burning("Availability"),
     alerts("AvailabilityBudgetBurnSlow"),
 )
+ENGINE = Fault(
+    harm.engine_gone,
+    alerts("NotReady", "HighDockerFailureRate") | burning("Availability"),
+    alerts("AvailabilityBudgetBurnSlow"),
+    also=alerts("NoRunningEnvironments"),
+)
+ENGINE_HUNG = Fault(harm.engine_hung, alerts("NotReady"), also=alerts("HighDockerFailureRate"))
+ENGINE_OPTIONAL = Fault(
+    harm.engine_gone,
+    alerts("DependencyUnavailable", "HighDockerFailureRate") | burning("Availability"),
+    alerts("AvailabilityBudgetBurnSlow"),
+    also=alerts("NoRunningEnvironments"),
+    env={"VIBEBOX_DOCKER_REQUIRED": "false"},
+)
+RESTING = Fault(harm.nothing_started, alerts("NoRunningEnvironments"))
 SOCKETS = Fault(
     # To open one, there must be an environment; nobody starts it.
     harm.sockets_opened,
     alerts("HighWebSocketConnections"),
     also=alerts("NoRunningEnvironments"),
 )
-MEMORY = Fault(harm.memory_filled, alerts("HighMemoryUsage"))
+# A start takes seconds, which are minutes of the rules' time.
+MEMORY = Fault(harm.memory_filled, alerts("HighMemoryUsage"), also=alerts("ServiceDown"))
+MEMORY_SHARED = Fault(
+    harm.shared_memory_filled,
+    alerts("HighMemoryUsage"),
+    also=alerts("ServiceDown", "AgentNotLeading"),
+)
 CPU = Fault(
     harm.cpu_burned,
     alerts("HighCPUUsage"),
@@ -72,6 +117,7 @@ DATABASE = Fault(
     alerts("NotReady", "MetricsCollectErrors", "VeryHighAPIErrorRate", "HighAPIErrorRate")
     | burning("Availability"),
     alerts("HighAPIErrorRate", "AvailabilityBudgetBurnSlow"),
+    gone=("vibebox_environments", "vibebox_agent_leading", "vibebox_environment_drift"),
 )
 TABLE = Fault(
     harm.table_slow,
@@ -105,5 +151,7 @@ UNMADE = {
     "ScrapeNearTimeout": "its 5 s are a threshold, which is not divided: a scrape has 1 s here",
     "SlowDockerOperations": "its 30 s are a threshold, which is not divided",
     "SlowEnvironmentStarts": "its 30 s are a threshold, which is not divided",
+    "EnvironmentsNotCompared": "its 300 s are a threshold, which is not divided",
+    "MetricsMissing": "not yet",
 }
 """Alerts that only promtool has seen fire, and why."""

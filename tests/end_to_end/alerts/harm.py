@@ -1,8 +1,12 @@
 """What is done to a service, each for the length of a block. Nothing is pretended."""
 
 import contextlib
+import itertools
 import os
+import resource
 import signal
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -12,12 +16,16 @@ import psycopg2
 from websockets.exceptions import InvalidStatus
 
 from tests.end_to_end.alerts.load import Caller, Load
-from tests.end_to_end.alerts.stack import Stack
+from tests.end_to_end.alerts.stack import ADA, Stack
+from tests.end_to_end.api import PASSWORD
 from tests.end_to_end.sockets import opened
 from tests.engine.images import commit
+from tests.services.agent import Agent
 from tests.services.programs import wait_until
+from tests.services.web import WebServer
 
 ENVIRONMENTS = "vibebox_environments"
+SIGN_IN = "/api/v1/auth/login"
 
 
 def _token(stack: Stack) -> str:
@@ -28,8 +36,8 @@ def _token(stack: Stack) -> str:
 def passwords_guessed(stack: Stack) -> Iterator[None]:
     """Two clients sign in with wrong passwords, as often as they can up to 40 times a second."""
     caller = Caller(stack.server.port)
-    wrong = {"email": "ada@example.org", "password": "not her password"}
-    with Load(lambda: caller.call("POST", "/api/v1/auth/login", wrong), clients=2, pause=0.04):
+    wrong = {"email": ADA, "password": "not her password"}
+    with Load(lambda: caller.call("POST", SIGN_IN, wrong), clients=2, pause=0.04):
         yield
 
 
@@ -65,6 +73,124 @@ def interpreter_held(stack: Stack) -> Iterator[None]:
     """Native code keeps the interpreter's lock of one worker after the other."""
     caller = Caller(stack.server.port)
     with Load(lambda: caller.call("GET", "/hold/250"), clients=1, pause=0.15):
+        yield
+
+
+@contextmanager
+def service_crashing(stack: Stack) -> Iterator[None]:
+    """The whole server is killed and comes back, again and again, with connections refused."""
+    caller = Caller(stack.server.port)
+    with Load(lambda: caller.call("GET", "/health/live"), pause=0.05):
+        for _ in range(4):
+            stack.server.kill()
+            stack.server.start()
+            # Prometheus has to have seen it: it comes back for longer than a scrape takes to come.
+            time.sleep(2.5 * stack.interval)
+        yield
+
+
+@contextmanager
+def target_flapping(stack: Stack) -> Iterator[None]:
+    """Every third scrape or so finds nobody; the service itself is well."""
+    ending = threading.Event()
+
+    def flap() -> None:
+        while not ending.wait(2 * stack.interval):
+            stack.way.down()
+            ending.wait(stack.interval)
+            stack.way.up()
+
+    thread = threading.Thread(target=flap, name="flap")
+    thread.start()
+    try:
+        yield
+    finally:
+        ending.set()
+        thread.join()
+        stack.way.up()
+
+
+@contextmanager
+def agent_killed(stack: Stack) -> Iterator[None]:
+    """The only agent is killed; nobody starts another one."""
+    stack.agent.kill()
+    try:
+        yield
+    finally:
+        stack.agent.start()
+
+
+@contextmanager
+def agent_frozen(stack: Stack) -> Iterator[None]:
+    """The only agent stands still: its process is there, and its lease runs out."""
+    stack.agent.suspend()
+    try:
+        yield
+    finally:
+        stack.agent.resume()
+
+
+@contextmanager
+def agent_crashing(stack: Stack) -> Iterator[None]:
+    """The agent is killed and comes back, again and again."""
+    for _ in range(4):
+        stack.agent.kill()
+        stack.agent.start(leading=False)
+        time.sleep(2.5 * stack.interval)
+    wait_until(lambda: stack.server.metric("vibebox_agent_leading") == 1, 30, 0.2)
+    yield
+
+
+@contextmanager
+def thread_spinning(stack: Stack) -> Iterator[None]:
+    """A request computes and does not end; nobody else asks for much."""
+    caller = Caller(stack.server.port)
+    pids = stack.server.worker_pids()
+    for pid in pids:
+        # Other tests use the same cores; this fault has one for itself.
+        os.setpriority(os.PRIO_PROCESS, pid, -15)
+    with Load(lambda: caller.call("GET", "/spin/25")):
+        yield
+    for pid in pids:
+        os.setpriority(os.PRIO_PROCESS, pid, 0)
+
+
+@contextmanager
+def descriptors_taken(stack: Stack) -> Iterator[None]:
+    """A process may open few more files than it has open."""
+    worker = stack.server.worker_pids()[0]
+    limits = resource.prlimit(worker, resource.RLIMIT_NOFILE)
+    used = len(os.listdir(f"/proc/{worker}/fd"))
+    resource.prlimit(worker, resource.RLIMIT_NOFILE, (used + 4, limits[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(worker, resource.RLIMIT_NOFILE, limits)
+
+
+@contextmanager
+def everything_fails_at_night(stack: Stack) -> Iterator[None]:
+    """A request a minute of the rules' time, and each fails."""
+    caller = Caller(stack.server.port)
+    with Load(lambda: caller.call("GET", "/fail"), pause=60 / stack.factor):
+        yield
+
+
+@contextmanager
+def passwords_guessed_slowly(stack: Stack) -> Iterator[None]:
+    """Many accounts are tried, each seldom, while more people sign in with the right password."""
+    caller = Caller(stack.server.port)
+    numbers = itertools.count()
+
+    def guess() -> int:
+        email = f"person-{next(numbers) % 200}@example.org"
+        return caller.call("POST", SIGN_IN, {"email": email, "password": "Summer2026!"})
+
+    right = {"email": ADA, "password": PASSWORD}
+    with (
+        Load(guess, pause=0.4),
+        Load(lambda: caller.call("POST", SIGN_IN, right), pause=0.25),
+    ):
         yield
 
 
@@ -124,12 +250,42 @@ def _execute(url: str, *statements: str) -> None:
 
 @contextmanager
 def engine_gone(stack: Stack) -> Iterator[None]:
-    """Docker Engine is not there, and a user starts an environment all the same."""
+    """Docker Engine is gone, and a user starts an environment all the same."""
+    stack.docker.down()
+    try:
+        with _starting(stack):
+            yield
+    finally:
+        stack.docker.up()
+
+
+@contextmanager
+def engine_hung(stack: Stack) -> Iterator[None]:
+    """Docker Engine takes connections, and answers nothing."""
+    stack.docker.black_hole = True
+    stack.docker.reset()
+    try:
+        yield
+    finally:
+        stack.docker.heal()
+
+
+@contextmanager
+def _starting(stack: Stack) -> Iterator[None]:
+    """A user tries to start an environment."""
     environment = stack.api.create("unlucky", "busybox:latest")
     caller = Caller(stack.server.port, _token(stack))
     start = f"/api/v1/environments/{environment}/start"
     with Load(lambda: caller.call("POST", start), pause=0.2):
         yield
+    stack.api.call("DELETE", f"/environments/{environment}")
+
+
+@contextmanager
+def nothing_started(stack: Stack) -> Iterator[None]:
+    """There is an environment, and nobody starts it."""
+    environment = stack.api.create("resting", "busybox:latest")
+    yield
     stack.api.call("DELETE", f"/environments/{environment}")
 
 
@@ -154,12 +310,44 @@ def sockets_opened(stack: Stack) -> Iterator[None]:
 
 @contextmanager
 def memory_filled(stack: Stack) -> Iterator[None]:
-    """The service gets a memory limit, and one worker fills it."""
-    used = int(stack.server.metric("vibebox_process_proportional_memory_bytes"))
-    limit = used + (400 << 20)
-    with _confined(stack, "memory", {"memory.limit_in_bytes": limit}):
+    """The service runs with a memory limit, and one worker fills it."""
+    with _leaking(stack, stack.server):
+        yield
+
+
+@contextmanager
+def shared_memory_filled(stack: Stack) -> Iterator[None]:
+    """Web server and agent share a limit, and one worker fills it: its role is not near it."""
+    with _leaking(stack, stack.server, stack.agent):
+        yield
+
+
+@contextmanager
+def _leaking(stack: Stack, *programs: WebServer | Agent) -> Iterator[None]:
+    """Start the programs anew under a memory limit, and fill 95 % of it from one worker."""
+    with _group(stack, "memory") as group:
+        for program in programs:
+            program.kill()
+        # Memory belongs to the group in which it was taken: they have to begin in it.
+        with _inside(group):
+            for program in programs:
+                program.start()
+        used = int((group / "memory.usage_in_bytes").read_text())
+        limit = used + (400 << 20)
+        (group / "memory.limit_in_bytes").write_text(str(limit))
         Caller(stack.server.port).call("GET", f"/fill/{(int(limit * 0.95) - used) >> 20}")
         yield
+
+
+@contextmanager
+def _inside(group: Path) -> Iterator[None]:
+    """Have what this process starts begin in the control group."""
+    root = group.parent
+    (group / "cgroup.procs").write_text(str(os.getpid()))
+    try:
+        yield
+    finally:
+        (root / "cgroup.procs").write_text(str(os.getpid()))
 
 
 @contextmanager
@@ -167,22 +355,23 @@ def cpu_burned(stack: Stack) -> Iterator[None]:
     """The service may use half a core, and requests that compute take all of it."""
     caller = Caller(stack.server.port)
     limits = {"cpu.cfs_period_us": 100_000, "cpu.cfs_quota_us": 50_000}
-    with _confined(stack, "cpu", limits), Load(lambda: caller.call("GET", "/burn/100")):
-        yield
+    with _group(stack, "cpu") as group:
+        for name, value in limits.items():
+            (group / name).write_text(str(value))
+        for pid in (stack.server.pid, *stack.server.worker_pids()):
+            (group / "cgroup.procs").write_text(str(pid))
+        with Load(lambda: caller.call("GET", "/burn/100")):
+            yield
 
 
 @contextmanager
-def _confined(stack: Stack, controller: str, limits: dict[str, int]) -> Iterator[None]:
-    """Put the service into a control group of its own (version 1) with these limits."""
+def _group(stack: Stack, controller: str) -> Iterator[Path]:
+    """Make a control group (version 1); what is in it at the end goes back to where it was."""
     root = Path("/sys/fs/cgroup") / controller
     group = root / f"vibebox-alerts-{stack.server.pid}"
     group.mkdir()
     try:
-        for name, value in limits.items():
-            (group / name).write_text(str(value))
-        for pid in [stack.server.pid, *stack.server.worker_pids()]:
-            (group / "cgroup.procs").write_text(str(pid))
-        yield
+        yield group
     finally:
         for member in (group / "cgroup.procs").read_text().split():
             (root / "cgroup.procs").write_text(member)
@@ -192,7 +381,6 @@ def _confined(stack: Stack, controller: str, limits: dict[str, int]) -> Iterator
 @contextmanager
 def containers_harmed(stack: Stack) -> Iterator[None]:
     """Six containers run out of memory; one is paused behind a record that nobody can mend."""
-    assert stack.engine is not None
     raw = stack.engine.client()
     greedy = commit(raw, stack.engine, "sleep 2; exec tail /dev/zero")
     steady = stack.api.create("steady", stack.engine.busybox)

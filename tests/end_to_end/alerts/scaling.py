@@ -6,8 +6,8 @@ from typing import Any
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _PART = re.compile(r"(\d+)(ms|[smhd])")
 _DURATION = r"(?:\d+(?:ms|[smhd]))+"
-# A string, which is kept, or a range, which is divided.
-_TOKEN = re.compile(rf'"[^"]*"|\[{_DURATION}\]')
+# A string, which is kept, or a range, with its step if it has one, which is divided.
+_TOKEN = re.compile(rf'"[^"]*"|\[{_DURATION}(?::{_DURATION})?\]')
 _INTERVALS = ("group_wait", "group_interval", "repeat_interval", "resolve_timeout")
 
 
@@ -24,12 +24,14 @@ def divided(duration: str, factor: float) -> str:
 
 def expression(text: str, factor: float) -> str:
     """Return the expression with its ranges divided."""
-    return _TOKEN.sub(
-        lambda found: (
-            found[0] if found[0].startswith('"') else f"[{divided(found[0][1:-1], factor)}]"
-        ),
-        text,
-    )
+
+    def replaced(found: re.Match[str]) -> str:
+        if found[0].startswith('"'):
+            return found[0]
+        parts = found[0][1:-1].split(":")
+        return f"[{':'.join(divided(part, factor) for part in parts)}]"
+
+    return _TOKEN.sub(replaced, text)
 
 
 def rules(document: dict[str, Any], factor: float) -> dict[str, Any]:

@@ -25,20 +25,21 @@ from tests.services.prometheus import Prometheus
 from tests.services.web import ROOT, WebServer
 
 SCRAPE_SECONDS, LEAST_SCRAPE_SECONDS = 15, 1
+ADA = "ada@example.org"
 GRAFANA_URL = "https://grafana.test/"
 SETTINGS = {
     # Durations of the service that an alert's own would have to be compared with.
     "VIBEBOX_HEALTH_CHECK_INTERVAL": "0.5",
     "VIBEBOX_HEALTH_CHECK_TIMEOUT": "0.5",
     "VIBEBOX_SCRAPE_TIMEOUT": "0.4",
-    "VIBEBOX_DOCKER_REQUIRED": "false",
     # Passwords are guessed, and that is to cost no CPU here.
     "VIBEBOX_ARGON2_MEMORY_KIB": "8",
     "VIBEBOX_ARGON2_TIME_COST": "1",
 }
-# A release with three more routes, through which a test does harm from within.
+# A release with a few more routes, through which a test does harm from within.
 HARM = """
 import ctypes
+import threading
 
 _libc = ctypes.PyDLL(None)  # unlike CDLL, it keeps the interpreter's lock during a call
 _kept = []
@@ -57,9 +58,28 @@ def _fill(mb):
     return ""
 
 
+def _spin(seconds):
+    import time
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+    return ""
+
+
+def _wait(seconds):
+    return str(threading.Event().wait(seconds))
+
+
+def _fail():
+    raise RuntimeError("what nobody foresaw")
+
+
 app.add_url_rule("/hold/<int:ms>", view_func=lambda ms: str(_libc.usleep(ms * 1000)))
 app.add_url_rule("/burn/<int:ms>", endpoint="burn", view_func=_burn)
 app.add_url_rule("/fill/<int:mb>", endpoint="fill", view_func=_fill)
+app.add_url_rule("/spin/<int:seconds>", endpoint="spin", view_func=_spin)
+app.add_url_rule("/wait/<int:seconds>", endpoint="wait", view_func=_wait)
+app.add_url_rule("/fail", endpoint="fail", view_func=_fail)
 """
 
 
@@ -76,9 +96,9 @@ def harmful_release(directory: Path) -> Path:
 class Stack:
     """Everything in `directory`, with durations divided by `factor`.
 
-    With `postgresql` it has a database there, which the service reaches through `proxy`; with
-    `engine` that Docker Engine, and an agent.
-    Attributes: server, prometheus, alertmanager, receiver, and `api`, signed in.
+    With `postgresql` it has a database there, which the service reaches through `proxy`. It reaches
+    `engine` through `docker`, and Prometheus the service through `way`.
+    Attributes: server, agent, prometheus, alertmanager, receiver, and `api`, signed in.
     """
 
     proxy: FaultProxy | None
@@ -88,11 +108,11 @@ class Stack:
         directory: Path,
         env: Mapping[str, str] | None = None,
         *,
+        engine: DockerEngine,
         postgresql: PostgreSQL | None = None,
         factor: float = 60,
         workers: int = 2,
         threads: int = 8,
-        engine: DockerEngine | None = None,
     ) -> None:
         self.directory = directory
         self.database_url, self.proxy = "", None
@@ -102,29 +122,33 @@ class Stack:
             self.proxy = FaultProxy(("127.0.0.1", postgresql.port))
             through = self.database_url.replace(f":{postgresql.port}/", f":{self.proxy.port}/")
             env["DATABASE_URL"] = through
-        if engine is not None:
-            env["DOCKER_HOST"] = engine.host
+        self.docker = FaultProxy(engine.socket_path, str(directory / "docker.sock"))
+        env["DOCKER_HOST"] = self.docker.url
         self.factor = factor
+        # A scrape has to be answered within it: at the factor of the tests, 1 s.
+        self.interval = max(SCRAPE_SECONDS / factor, LEAST_SCRAPE_SECONDS)
         self.engine = engine
         self._exit = ExitStack()
         self.receiver = Receiver()
         self.server = WebServer(
             directory, {**SETTINGS, **env}, workers, threads, root=harmful_release(directory)
         )
+        self.agent = Agent.beside(self.server)
+        self.way = FaultProxy(("127.0.0.1", self.server.port))
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            if self.proxy is not None:
-                stack.enter_context(self.proxy)
+            for proxy in filter(None, (self.proxy, self.docker, self.way)):
+                stack.enter_context(proxy)
             stack.enter_context(self.receiver)
             stack.enter_context(self.server)
-            if self.engine is not None:
-                stack.enter_context(closing(Agent.beside(self.server).start()))
+            stack.enter_context(closing(self.agent))
+            self.agent.start()
             self.alertmanager = stack.enter_context(closing(Alertmanager(self._routes())))
             self.prometheus = stack.enter_context(closing(self._prometheus()))
             self.api = stack.enter_context(Api(self.server.url))
-            self.api.register("ada@example.org")
-            self.api.login("ada@example.org")
+            self.api.register(ADA)
+            self.api.login(ADA)
             self.prometheus.wait_for("up == 1", timeout=30)
             # Until the first scrape there is no target.
             wait_until(lambda: not self.firing(), 30)
@@ -159,11 +183,9 @@ class Stack:
                 "alertmanagers": [{"static_configs": [{"targets": [self.alertmanager.target]}]}],
             },
         }
-        # A scrape has to be answered within its interval: at the factor of the tests, 1 s.
-        interval = max(SCRAPE_SECONDS / self.factor, LEAST_SCRAPE_SECONDS)
         return Prometheus(
-            [f"127.0.0.1:{self.server.port}"],
-            scrape_interval=f"{round(interval * 1000)}ms",
+            [f"127.0.0.1:{self.way.port}"],
+            scrape_interval=f"{round(self.interval * 1000)}ms",
             extra_config="".join(f"{key}: {json.dumps(value)}\n" for key, value in extra.items()),
             external_labels=shipped["global"]["external_labels"],
             # As in docker-compose.yml, but for a feature that Prometheus 3 has switched on.

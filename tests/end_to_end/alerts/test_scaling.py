@@ -18,6 +18,12 @@ def test_ranges_are_divided_and_strings_are_not() -> None:
     assert expression(text, 60) == 'rate(x{a="[5m]"}[5000ms]) * 300 >= 5'
 
 
+def test_steps_of_subqueries_are_divided_too() -> None:
+    assert expression("count_over_time((up)[1h:1m]) / 60", 60) == (
+        "count_over_time((up)[60000ms:1000ms]) / 60"
+    )
+
+
 def test_rules_and_routes() -> None:
     document = {"groups": [{"rules": [{"expr": "avg_over_time(x[1d])", "for": "10m"}]}]}
     assert rules(document, 60)["groups"][0]["rules"] == [

@@ -76,6 +76,8 @@ def run(stack: Stack, faults: Sequence[Fault], timeout: float = 90, patient: boo
         for fault in faults:
             made.enter_context(fault.make(stack))
         watch.until(fires, timeout)
+        gone = [series for fault in faults for series in fault.gone]
+        wait_until(lambda: not any(map(stack.prometheus.query, gone)), 30, POLL)
         sent = fires - inhibited
         wait_until(lambda: sent <= stack.receiver.names("vibebox", "firing"), 30, POLL)
         wait_until(lambda: bool(watch.look()) and inhibited <= watch.suppressed, 30, POLL)

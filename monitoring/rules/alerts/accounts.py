@@ -1,0 +1,37 @@
+"""Alerts on attacks too slow for those on authentication."""
+
+from monitoring.rules import thresholds as t
+from monitoring.rules.expressions import both, increases, rates, ratio
+from monitoring.rules.rule import Alert, Group
+
+_ATTEMPTS = "vibebox_auth_attempts_total"
+# Passwords alone: tokens are renewed, and keys sent, by programs that never get them wrong.
+_PASSWORD, _FAILED = 'method="password"', 'status="failure"'
+
+GROUPS = (
+    Group(
+        "accounts",
+        (
+            Alert(
+                "SlowBruteForceAttack",
+                "warning",
+                "auth",
+                "5m",
+                both(
+                    ratio(
+                        rates("job", _ATTEMPTS, _PASSWORD, _FAILED, window="1h"),
+                        rates("job", _ATTEMPTS, _PASSWORD, window="1h"),
+                        f"> {t.GUESSES_RATIO}",
+                    ),
+                    f"{increases('job', _ATTEMPTS, _PASSWORD, _FAILED, window='1h')}"
+                    f" >= {t.GUESSES}",
+                ),
+                "Somebody may be guessing passwords slowly",
+                "{{ $value | humanizePercentage }} of the sign-ins by password failed in the past "
+                "hour, too few at a time for the limits: of many accounts, or from many addresses.",
+                "vibebox-overview",
+                "auth",
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,170 @@
+"""Where the series of alerts come from, and which alert tells when they no longer do.
+
+An alert whose series are gone, or stand still, is silent: so each source of series has an alert
+that reads something else. A test walks through every alert and every source that it reads from.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from monitoring.rules import alerts, recording, slo
+from monitoring.rules.rule import Alert, Group, Record
+
+_NAME = re.compile(r"\b(?:vibebox:\w+:\w+|vibebox_\w+|up|scrape_\w+)\b(?=[{\[])")
+_PART = re.compile(r"_(bucket|sum|count)$")
+
+
+@dataclass(frozen=True)
+class Source:
+    """What has to live for series to be told, and the alerts of which one fires when it does not.
+
+    `remains` are series, as promtool writes them, that are left to see it by; `within` is how many
+    minutes after the end of the source one of `tells` fires.
+    """
+
+    title: str
+    tells: tuple[str, ...]
+    within: int
+    remains: tuple[tuple[str, str], ...] = ()
+
+
+_TARGET = '{job="vibebox-backend",instance="a:3000"'
+
+
+def _seen(name: str, labels: str, values: str) -> tuple[str, str]:
+    return f"{name}{_TARGET}{',' if labels else ''}{labels}}}", values
+
+
+_UP = _seen("up", "", "1x200")
+_CHECK = "vibebox_health_check_up"
+_SCRAPED = (
+    _UP,
+    _seen("vibebox_http_requests_total", 'route="/health/metrics"', "0+1x200"),
+    _seen("vibebox_health_check_duration_seconds_count", 'check="database"', "0+1x200"),
+)
+
+SOURCES = {
+    "target": Source(
+        "the server, or the way to it",
+        ("ServiceDown",),
+        2,
+        (_seen("up", "", "1x20 0x200"),),
+    ),
+    "configuration": Source("a target in Prometheus' configuration", ("ServiceDown",), 7),
+    "directory": Source(
+        "the shared directory of the metrics",
+        ("MetricsMissing",),
+        7,
+        (_UP, _seen("vibebox_http_requests_total", 'route="/health/metrics"', "0+1x20 20x200")),
+    ),
+    "checks": Source(
+        "what runs the health checks",
+        ("MetricsMissing",),
+        14,
+        _SCRAPED[:2],
+    ),
+    "database": Source(
+        "the database, which is counted in",
+        ("NotReady", "MetricsCollectErrors"),
+        5,
+        (
+            *_SCRAPED,
+            _seen(_CHECK, 'check="database",required="true"', "1x20 0x200"),
+            _seen(
+                "vibebox_metrics_collect_errors_total",
+                'collector="inventory"',
+                "0x20 1+1x200",
+            ),
+        ),
+    ),
+    "agent": Source(
+        "the leading agent",
+        ("AgentNotLeading",),
+        3,
+        (*_SCRAPED, _seen("vibebox_agent_leading", "", "1x20 0x200")),
+    ),
+    "comparison": Source(
+        "the agent's comparison with Docker",
+        ("EnvironmentsNotCompared",),
+        8,
+        (*_SCRAPED, _seen("vibebox_agent_sweep_age_seconds", "", "9x20 9+15x200")),
+    ),
+    "engine": Source(
+        "Docker Engine",
+        ("NotReady", "DependencyUnavailable"),
+        5,
+        (*_SCRAPED, _seen(_CHECK, 'check="docker",required="true"', "1x20 0x200")),
+    ),
+}
+
+_EVERYTHING = ("target", "configuration")
+_SHARED = (*_EVERYTHING, "directory")
+_WRITERS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (r"up|scrape_\w+", _EVERYTHING),
+    (r"vibebox_health_check_\w+", (*_SHARED, "checks")),
+    (
+        r"vibebox_(environments|sessions|users)(_total)?|vibebox_agent_(leading|sweep_age_seconds)",
+        (*_EVERYTHING, "database"),
+    ),
+    (r"vibebox_environment_drift", (*_EVERYTHING, "database", "agent", "comparison", "engine")),
+    (r"vibebox_environment_exits_total", (*_SHARED, "agent", "engine")),
+    # Of each role: the agent's are gone with it.
+    (r"vibebox_(process|memory|cpu)_\w+", (*_SHARED, "agent")),
+    (r"vibebox_\w+", _SHARED),
+)
+"""Sources by family; the first that matches holds."""
+
+
+def of_family(name: str) -> tuple[str, ...]:
+    """Return the sources of a series by its name."""
+    family = _PART.sub("", name)
+    return next(found for pattern, found in _WRITERS if re.fullmatch(pattern, family))
+
+
+def families_of(expression: str) -> set[str]:
+    """Return the series that an expression reads, those behind recorded ones among them."""
+    found = set(_NAME.findall(expression))
+    recorded = {name: record for record in _records() if (name := record.name) in found}
+    behind = (families_of(record.expression) for record in _records() if record.name in recorded)
+    return {name for name in found if ":" not in name}.union(*behind)
+
+
+def of_alert(alert: Alert) -> tuple[str, ...]:
+    """Return the sources that an alert reads from, in the order of SOURCES."""
+    found = {source for name in families_of(alert.expression) for source in of_family(name)}
+    return tuple(source for source in SOURCES if source in found)
+
+
+def table() -> str:
+    """Return, as Markdown, for each source what tells of its end, and which alerts are silent."""
+    lines = ["| gone | told by | cannot fire then |", "|---|---|---|"]
+    for name, source in SOURCES.items():
+        told = ", ".join(f"`{teller}`" for teller in source.tells)
+        lines.append(f"| {source.title} | {told} | {_silent(name)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _silent(source: str) -> str:
+    """Return the alerts that read from a source, or the others where those are fewer."""
+    reading = [it.name for it in all_alerts() if source in of_alert(it)]
+    others = [it.name for it in all_alerts() if source not in of_alert(it)]
+    if not others:
+        return "all"
+    if len(others) < len(reading):
+        return "all but " + ", ".join(f"`{name}`" for name in others)
+    return ", ".join(f"`{name}`" for name in reading)
+
+
+def all_alerts() -> list[Alert]:
+    """Return every alert, in the order of the files."""
+    return [rule for rule in _rules() if isinstance(rule, Alert)]
+
+
+def _records() -> list[Record]:
+    return [rule for rule in _rules() if isinstance(rule, Record)]
+
+
+def _rules() -> Iterable[Record | Alert]:
+    groups: tuple[Group, ...] = (*recording.GROUPS, *slo.GROUPS, *alerts.GROUPS)
+    return (rule for group in groups for rule in group.rules)
