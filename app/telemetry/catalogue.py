@@ -270,6 +270,16 @@ memory_limit = GaugeFamily(
     multiprocess_mode="livemax",
     registry=registry,
 )
+memory_usage = GaugeFamily(
+    Gauge,
+    "vibebox_memory_usage_bytes",
+    "Memory in use by everything that the limit of this role holds for.",
+    {"role": ROLES},
+    "the same moments; of the control group whose limit is shown, all its processes, without "
+    "pages of files that the kernel takes back first; or of the host",
+    multiprocess_mode="livemax",
+    registry=registry,
+)
 cpu_limit = GaugeFamily(
     Gauge,
     "vibebox_cpu_limit_cores",

@@ -55,6 +55,7 @@ COVERED: Mapping[str, str] = {
     "vibebox_process_resident_memory_bytes": _KERNEL,
     "vibebox_process_proportional_memory_bytes": _LIMITS,
     "vibebox_memory_limit_bytes": _LIMITS,
+    "vibebox_memory_usage_bytes": _LIMITS,
     "vibebox_cpu_limit_cores": _LIMITS,
     "vibebox_process_open_fds": GAUGES,
     "vibebox_process_max_fds": GAUGES,
@@ -169,6 +170,7 @@ SAME: Mapping[str, str] = {
     "vibebox_process_proportional_memory_bytes": "vibebox_process_cpu_seconds_total",
     "vibebox_memory_limit_bytes": "vibebox_process_cpu_seconds_total",
     "vibebox_cpu_limit_cores": "vibebox_process_cpu_seconds_total",
+    "vibebox_memory_usage_bytes": "vibebox_process_cpu_seconds_total",
     "vibebox_python_gc_collected_objects_total": "vibebox_python_gc_collections_total",
     "vibebox_python_gc_duration_seconds": "vibebox_python_gc_collections_total",
 }
