@@ -8,6 +8,7 @@ from flask import current_app
 if TYPE_CHECKING:
     from app.accounts import ApiKeys, Attempts
     from app.accounts.service import Accounts
+    from app.admission.admission import Admission
     from app.alerts import Alerts
     from app.audit.service import AuditLog
     from app.console import Monitoring
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from app.storage import Database
     from app.teams.service import Teams
     from app.telemetry.wiring import Telemetry
-    from app.websockets import Sockets, Tickets
+    from app.websockets.sockets import Sockets
+    from app.websockets.tickets import Tickets
 
 EXTENSION = "vibebox"
 
@@ -53,6 +55,7 @@ class Components:
     sessions: "Sessions"
     extensions: "Extensions"
     tickets: "Tickets"
+    admission: "Admission"
     sockets: "Sockets"
     alerts: "Alerts"
     monitoring: "Monitoring"

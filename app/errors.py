@@ -8,19 +8,59 @@ that says what happened and what to do next. Third-party errors are translated a
 This module only declares; `app.problems` turns an error into a response (RFC 9457).
 """
 
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import Any, ClassVar
+
+
+class Limit(StrEnum):
+    """What somebody was refused by; a label of the metric, so each refusal names one."""
+
+    # An account's share of what one process can do at once.
+    REQUESTS = "requests"
+    WEBSOCKETS = "websockets"
+    STREAMS = "streams"
+    UPLOADS = "uploads"
+    # The whole of it.
+    SERVER_REQUESTS = "server_requests"
+    SERVER_WEBSOCKETS = "server_websockets"
+    SERVER_STREAMS = "server_streams"
+    SERVER_UPLOADS = "server_uploads"
+    # So many in a time.
+    ATTEMPTS = "attempts"
+    CHANGES = "changes"
+    # What an account or a team may have.
+    ENVIRONMENTS = "environments"
+    CPUS = "cpus"
+    MEMORY_MB = "memory_mb"
+    API_KEYS = "api_keys"
+    PROJECTS = "projects"
+    MEMBERS = "members"
+    SESSIONS = "sessions"
+    EXTENSIONS = "extensions"
+    PACKAGES = "packages"
+    TICKETS = "tickets"
+    TEAMS = "teams"
+    # What all together may have.
+    HOST_ENVIRONMENTS = "host_environments"
+    HOST_CPUS = "host_cpus"
+    HOST_MEMORY_MB = "host_memory_mb"
+    HOST_ACCOUNTS = "host_accounts"
 
 
 class VibeBoxError(Exception):
     """Root of every error of ours; `detail` is safe to show to an anonymous caller.
 
-    `extensions` are further members of the response, for programs (RFC 9457, section 3.2).
+    `extensions` are further members of the response, for programs (RFC 9457, section 3.2);
+    `retry_after` are whole seconds after which the same may succeed, None where nobody knows.
     """
 
     status: ClassVar[int] = 500
     slug: ClassVar[str] = "internal-error"
     title: ClassVar[str] = "Internal error"
     default_detail: ClassVar[str] = "Something went wrong on our side."
+
+    retry_after: int | None = None
 
     def __init__(self, detail: str | None = None) -> None:
         self.detail = detail or self.default_detail
@@ -64,21 +104,37 @@ class BodyTooLargeError(VibeBoxError):
     status = 413
     slug = "body-too-large"
     title = "The request body is too large"
-    default_detail = "Send at most 1 MiB."
+    default_detail = "Send at most 64 KiB; environments may have 1 MiB."
+
+
+MOST_ERRORS = 20
+"""Fields that an answer lists: enough to correct, and no answer larger than what it refuses."""
+_LONGEST = 200
 
 
 class InvalidInputError(VibeBoxError):
-    """Fields of the request break a rule; `errors` holds one `{field, message}` for each."""
+    """Fields of the request break a rule; `errors` holds a `{field, message}` for the first ones.
+
+    `number` is how many there are, where not all are given.
+    """
 
     status = 422
     slug = "invalid-input"
     title = "The request is not valid"
 
-    def __init__(self, errors: list[dict[str, str]]) -> None:
-        self.errors = errors
-        fields = ", ".join(sorted({error["field"] for error in errors}))
-        super().__init__(f"Correct these fields and send the request again: {fields}.")
-        self.extensions = {"errors": errors}
+    def __init__(self, errors: Sequence[Mapping[str, str]], number: int | None = None) -> None:
+        # A field may be named by the caller, at any length.
+        self.errors = [
+            {name: text[:_LONGEST] for name, text in error.items()}
+            for error in errors[:MOST_ERRORS]
+        ]
+        number = len(errors) if number is None else number
+        fields = ", ".join(sorted({error["field"] for error in self.errors}))
+        more = f", and {number - len(self.errors)} more" if number > len(self.errors) else ""
+        super().__init__(f"Correct these fields and send the request again: {fields}{more}.")
+        self.extensions = {"errors": self.errors}
+        if more:
+            self.extensions["error_count"] = number
 
 
 class AuthenticationError(VibeBoxError):
@@ -153,34 +209,136 @@ class PermissionDeniedError(VibeBoxError):
     title = "You may not do this"
 
 
-class TooManyAttemptsError(VibeBoxError):
+class LimitError(VibeBoxError):
+    """Root of what a limit refuses; each answer is counted by its `limit`."""
+
+    limit: Limit
+
+
+class TooManyAttemptsError(LimitError):
     """Too many failed or fast authentications of an account or from an address."""
 
     status = 429
     slug = "too-many-attempts"
     title = "Too many attempts"
     default_detail = "Wait as long as Retry-After says, then try again."
+    limit = Limit.ATTEMPTS
 
     def __init__(self, retry_after: int = 60) -> None:
-        self.retry_after = retry_after
         super().__init__(f"Too many attempts; try again in {retry_after} seconds.")
+        self.retry_after = retry_after
 
 
-class QuotaExceededError(VibeBoxError):
-    """The owner of the project would use more than its quota allows."""
+_SHARES = {
+    Limit.REQUESTS: "requests that take long",
+    Limit.WEBSOCKETS: "WebSockets",
+    Limit.STREAMS: "event streams",
+    Limit.UPLOADS: "uploads",
+}
+
+
+class ShareExceededError(LimitError):
+    """The account does as much at once as leaves room for others."""
+
+    status = 429
+    slug = "too-many-requests"
+    title = "Too many requests at once"
+    default_detail = "Your account does as much at once as it may; try again in a second."
+    retry_after = 1
+
+    def __init__(self, limit: Limit, held: int) -> None:
+        self.limit = limit
+        super().__init__(
+            f"Your account has {held} {_SHARES[limit]} open at this server process, as many as "
+            "leave room for others; end one, or try again in a second."
+        )
+
+
+class TooManyChangesError(LimitError):
+    """The account changes more in a minute than a person or a program has reason to."""
+
+    status = 429
+    slug = "too-many-changes"
+    title = "Too many changes"
+    default_detail = "Wait as long as Retry-After says, then try again."
+    limit = Limit.CHANGES
+
+    def __init__(self, retry_after: int = 1) -> None:
+        super().__init__(
+            f"Your account changes more than it may at a time; try again in {retry_after} seconds."
+        )
+        self.retry_after = retry_after
+
+
+_WHAT = {
+    Limit.API_KEYS: ("API keys", "an account", "Revoke one that is not used."),
+    Limit.PROJECTS: ("projects", "an account or a team", "Delete one that is empty."),
+    Limit.MEMBERS: ("members", "a team", "Take one out who is not in it any more."),
+    Limit.SESSIONS: ("sessions", "an environment", "End one first."),
+    Limit.EXTENSIONS: ("extensions", "an environment", "Remove one first."),
+    Limit.PACKAGES: ("MiB of uploaded extensions", "", "Remove one that was uploaded first."),
+    Limit.TICKETS: ("tickets for WebSockets", "an account", "Wait until some have expired."),
+    Limit.TEAMS: ("teams", "an account", "Delete one that you made, or ask an operator."),
+    Limit.HOST_ACCOUNTS: ("accounts", "this VibeBox", "Ask an operator."),
+}
+
+
+class LimitReachedError(LimitError):
+    """There are as many as there may be; `owner` says whose, where that is not always the same."""
+
+    status = 409
+    slug = "limit-reached"
+    title = "There are as many as there may be"
+    default_detail = "Remove one that is not needed first."
+
+    def __init__(self, limit: Limit, most: int, owner: str = "") -> None:
+        self.limit = limit
+        what, whose, step = _WHAT[limit]
+        super().__init__(f"There are {most} {what}, as many as {owner or whose} may have. {step}")
+
+
+_WHOSE = {
+    "account": (
+        "Your quota",
+        "Delete or stop environments, or ask an operator for a larger quota.",
+    ),
+    "team": ("The team's quota", "Delete or stop environments of it, or ask an operator."),
+    "maker": (
+        "The team counts against the quota of who made it. That",
+        "Delete or stop environments, or ask an operator for a quota of the team's own.",
+    ),
+    "host": (
+        "The bound for all environments on this host",
+        "Ask the operator, or try again when others have stopped something.",
+    ),
+}
+
+
+class QuotaExceededError(LimitError):
+    """Somebody would use more than a quota allows; `of` is whose: account, team, maker or host."""
 
     status = 409
     slug = "quota-exceeded"
     title = "The quota is used up"
     default_detail = "Delete or stop environments, or ask an operator for a larger quota."
 
-    def __init__(self, resource: str, *, limit: float, used: float, requested: float) -> None:
+    def __init__(
+        self, resource: str, *, of: str, limit: float, used: float, requested: float
+    ) -> None:
+        whose, step = _WHOSE[of]
         super().__init__(
-            f"The quota of {resource} is {limit:g}: {used:g} in use, {requested:g} asked for. "
-            f"{self.default_detail}"
+            f"{whose} of {resource} is {limit:g}: {used:g} in use, {requested:g} asked for. {step}"
         )
-        numbers = {"resource": resource, "limit": limit, "used": used, "requested": requested}
-        self.extensions = {"quota": numbers}
+        self.limit = Limit(f"host_{resource}" if of == "host" else resource)
+        self.extensions = {
+            "quota": {
+                "resource": resource,
+                "limit": limit,
+                "used": used,
+                "requested": requested,
+                "of": of,
+            }
+        }
 
 
 class TeamNotFoundError(VibeBoxError):
@@ -300,22 +458,43 @@ class PortReservedError(VibeBoxError):
     title = "A host port is reserved"
 
 
-class TooManyStreamsError(VibeBoxError):
-    """As many streams are open as this worker can serve beside other requests."""
+class ServerBusyError(LimitError):
+    """As many requests take long as this process can serve beside others."""
+
+    status = 503
+    slug = "server-busy"
+    title = "The server is busy"
+    default_detail = "Too many requests that take long are under way; try again in a second."
+    limit = Limit.SERVER_REQUESTS
+    retry_after = 1
+
+
+class TooManyUploadsError(ServerBusyError):
+    """As many uploads are under way as this process has memory for."""
+
+    default_detail = "Too many uploads are under way; try again in a few seconds."
+    limit = Limit.SERVER_UPLOADS
+    retry_after = 5
+
+
+class TooManyStreamsError(LimitError):
+    """As many streams are open as this process can serve beside other requests."""
 
     status = 503
     slug = "too-many-streams"
     title = "Too many open streams"
     default_detail = "Close a stream or try again in a few seconds."
+    limit = Limit.SERVER_STREAMS
 
 
-class TooManySocketsError(VibeBoxError):
-    """As many WebSockets are open as this worker can serve beside requests."""
+class TooManySocketsError(LimitError):
+    """As many WebSockets are open as this process can serve."""
 
     status = 503
     slug = "too-many-sockets"
     title = "Too many open WebSockets"
     default_detail = "Close a terminal or a stream, or try again in a few seconds."
+    limit = Limit.SERVER_WEBSOCKETS
 
 
 class UpgradeRequiredError(VibeBoxError):

@@ -23,8 +23,8 @@ from app import (
     quotas,
     sessions,
     teams,
-    websockets,
 )
+from app.admission.build import build as build_admission
 from app.audit import routes as audit_routes
 from app.audit.service import AuditLog
 from app.components import EXTENSION, Components
@@ -33,8 +33,11 @@ from app.lifecycle import Lifecycle
 from app.processes import Presence
 from app.resources import open_database, open_engine
 from app.settings import Settings
-from app.slots import long_requests
 from app.telemetry.wiring import Telemetry
+from app.websockets.lookout import Lookout
+from app.websockets.routes import api as tickets_api
+from app.websockets.sockets import Sockets
+from app.websockets.tickets import Tickets
 
 
 def build(settings: Settings) -> OpenAPI:
@@ -53,8 +56,8 @@ def build(settings: Settings) -> OpenAPI:
 
     lifecycle = Lifecycle()
     presence = Presence(database)
-    long = long_requests(settings.threads)
-    lookout = websockets.Lookout()
+    admission = build_admission(settings, database)
+    lookout = Lookout()
     received = alerts.build(settings, database)
     app.extensions[EXTENSION] = Components(
         settings=settings,
@@ -67,20 +70,21 @@ def build(settings: Settings) -> OpenAPI:
         accounts=accounts.build(settings, database),
         api_keys=accounts.ApiKeys(database),
         attempts=accounts.Attempts(app, settings),
-        teams=teams.build(database),
+        teams=teams.build(settings, database),
         projects=projects.build(database),
         quotas=quotas.build(settings, database),
         audit_log=AuditLog(database),
         environments=environments.build(
-            settings, database, engine, presence, lifecycle.draining, long, lookout
+            settings, database, engine, presence, lifecycle.draining, admission, lookout
         ),
         logs=logs.build(database, lookout),
         sessions=sessions.Sessions(
             database, engine, presence, sessions.build_server(settings), lookout
         ),
         extensions=extensions.Extensions(database, settings.extension_limit_mb),
-        tickets=websockets.Tickets(database),
-        sockets=websockets.Sockets(long),
+        tickets=Tickets(database),
+        admission=admission,
+        sockets=Sockets(admission),
         alerts=received,
         monitoring=console.build(settings, received),
     )
@@ -102,7 +106,7 @@ def build(settings: Settings) -> OpenAPI:
         sessions.api,
         sessions.terminals_api,
         extensions.api,
-        websockets.api,
+        tickets_api,
     ):
         app.register_api(blueprint)
     # Pages, and what only they use: no part of the documented API.

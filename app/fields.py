@@ -84,6 +84,17 @@ Image = Annotated[
 VariableName = Annotated[str, Field(pattern=_VARIABLE, max_length=128)]
 VARIABLE_NAMES: dict[str, Any] = {"propertyNames": {"pattern": _VARIABLE, "maxLength": 128}}
 """For the schema of what has such names: pydantic's own lets any other name pass as well."""
+MAX_VARIABLES_BYTES = 64 * 1024
+"""Of all names and values together. Lists show them, and Linux starts no program with much more."""
+
+
+def _not_too_much(variables: dict[str, str]) -> dict[str, str]:
+    texts = (text for item in variables.items() for text in item)
+    if sum(len(text.encode(errors="replace")) for text in texts) > MAX_VARIABLES_BYTES:
+        raise ValueError(f"Enter at most {MAX_VARIABLES_BYTES // 1024} KiB in all.")
+    return variables
+
+
 Variables = Annotated[
     dict[VariableName, Annotated[str, Field(pattern=NO_NUL, max_length=8192)]],
     Field(
@@ -92,8 +103,23 @@ Variables = Annotated[
         examples=[{"DEBUG": "1"}],
         json_schema_extra=VARIABLE_NAMES,
     ),
+    AfterValidator(_not_too_much),
 ]
-Cpus = Annotated[float, Field(gt=0, le=256, description="CPUs.", examples=[1.5]), JsonNumber]
+LEAST_CPUS = 0.01
+"""What Docker Engine calls the least; what it rounds to nothing would be no limit."""
+
+
+def _thousandths(cpus: float) -> float:
+    """Round to what the kernel can hold apart, so that the record says what holds."""
+    return round(cpus, 3)
+
+
+Cpus = Annotated[
+    float,
+    Field(ge=LEAST_CPUS, le=256, description="CPUs, to the thousandth of one.", examples=[1.5]),
+    JsonNumber,
+    AfterValidator(_thousandths),
+]
 # 6 MiB is the least that Docker Engine accepts; nothing useful starts below 16.
 Memory = Annotated[
     int, Field(ge=16, le=4 * 1024 * 1024, description="MiB.", examples=[512]), JsonNumber

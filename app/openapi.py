@@ -1,10 +1,10 @@
 """The OpenAPI document: what flask-openapi3 collects from the routes, in our error shape."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 from urllib.parse import urlsplit, urlunsplit
 
-from flask import Request, Response
+from flask import Request, Response, request
 from flask.json.provider import DefaultJSONProvider
 from flask_openapi3 import Info, OpenAPI
 from flask_openapi3.models.schema import Schema
@@ -31,8 +31,12 @@ Answer = Response | tuple[Response, int] | tuple[str, int]
 Schema.model_config["extra"] = "allow"
 Schema.model_rebuild(force=True)
 
-# Whole bodies are held in memory, also those of callers who are not logged in.
-MAX_BODY_BYTES = 1024 * 1024
+# Whole bodies are held in memory, also those of callers who are not logged in. Routes that have a
+# use for more say so (`allow_body`).
+MAX_BODY_BYTES = 64 * 1024
+# Members of all objects and lists of a body, at any depth: work is done for each of them, and an
+# environment of 128 variables, 128 secrets and 32 ports has 400.
+MAX_MEMBERS = 2000
 
 # gunicorn's parser refuses a longer request line before there is a request: no route answers so.
 
@@ -112,6 +116,36 @@ class _Parameters(ImmutableMultiDict[str, Any]):
 
 class _Request(Request):
     parameter_storage_class = _Parameters
+    max_members = MAX_MEMBERS
+
+    def get_json(self, *arguments: Any, **named: Any) -> Any:
+        """Return the body's JSON. Raises: InvalidInputError for more members than any has."""
+        found = super().get_json(*arguments, **named)
+        # Each takes two bytes and more: smaller bodies cannot hold so many.
+        may_hold = self.content_length is None or self.content_length > 2 * self.max_members
+        if may_hold and _is_crowded(found, self.max_members):
+            message = f"Has more than {self.max_members} members"
+            raise InvalidInputError([{"field": "body", "message": message}])
+        return found
+
+
+def allow_body(most_bytes: int, most_members: int = MAX_MEMBERS) -> None:
+    """Let the body of this request be larger than others; call it before the body is read."""
+    request.max_content_length = most_bytes
+    cast(_Request, request).max_members = most_members
+
+
+def _is_crowded(body: Any, most: int) -> bool:
+    """Tell whether objects and lists have more members than that in all."""
+    left, todo = most, [body]
+    while todo:
+        one = todo.pop()
+        if isinstance(one, dict | list):
+            left -= len(one)
+            if left < 0:
+                return True
+            todo.extend(one.values() if isinstance(one, dict) else one)
+    return False
 
 
 class _App(OpenAPI):
@@ -144,13 +178,13 @@ class _Json(DefaultJSONProvider):
     sort_keys = False
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
-        """Parse JSON; what is nested too deeply is as malformed as what is cut off.
+        """Parse JSON; what is nested too deeply, or no number, is as malformed as what is cut off.
 
         Raises: InvalidInputError for a bare text, which is no body of any route; flask-openapi3
         would parse it a second time.
         """
         try:
-            found = super().loads(s, **kwargs)
+            found = super().loads(s, parse_constant=_refuse_constant, **kwargs)
         except RecursionError as error:
             raise ValueError("nested too deeply") from error
         if isinstance(found, str):
@@ -158,6 +192,11 @@ class _Json(DefaultJSONProvider):
                 [{"field": "body", "message": "Give an object with named fields."}]
             )
         return found
+
+
+def _refuse_constant(name: str) -> None:
+    """Raise ValueError for NaN and the infinities, which Python takes and JSON has not."""
+    raise ValueError(f"{name} is no JSON")
 
 
 def problems(*errors: type[VibeBoxError]) -> ResponseDict:

@@ -14,12 +14,13 @@ from flask import Flask, Response, json, request
 from pydantic import BaseModel, Field, ValidationError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
+from app import signals
 from app.errors import (
     AuthenticationError,
     BodyTooLargeError,
     InvalidInputError,
+    LimitError,
     MalformedBodyError,
-    TooManyAttemptsError,
     VibeBoxError,
 )
 from app.logging import request_id
@@ -44,6 +45,11 @@ class QuotaNumbers(BaseModel):
     limit: float = Field(examples=[10])
     used: float = Field(examples=[10])
     requested: float = Field(examples=[1])
+    of: Literal["account", "team", "maker", "host"] = Field(
+        description="Whose: the account that owns the project, the team, the account that the team "
+        "counts against, or all on this host.",
+        examples=["account"],
+    )
 
 
 class Problem(BaseModel):
@@ -55,6 +61,9 @@ class Problem(BaseModel):
     detail: str = Field(examples=["No environment of yours has this id."])
     request_id: str = Field(examples=["5f6c1e0a9b7d4c5e8f1a2b3c4d5e6f70"])
     errors: list[FieldError] | None = None
+    error_count: int | None = Field(
+        default=None, description="How many fields are wrong, where not all are listed."
+    )
     quota: QuotaNumbers | None = None
 
 
@@ -111,19 +120,28 @@ def answer(error: VibeBoxError | HTTPException) -> Response:
 
 
 def _domain_error(error: VibeBoxError) -> Response:
-    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    # What a limit refuses is as often as somebody likes, and counted.
+    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, LimitError):
         _log.error("request failed: %s", error.slug, exc_info=error)
     response = problem(error.status, error.slug, error.title, error.detail, error.extensions)
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, AuthenticationError):
         response.headers["WWW-Authenticate"] = "Bearer"
-    elif isinstance(error, TooManyAttemptsError):
-        response.headers["Retry-After"] = str(error.retry_after)
+    elif isinstance(error, LimitError):
+        # Here, where every refusal passes: no limit has to think of being counted.
+        signals.emit(signals.limit_refused, limit=error.limit)
     return response
+
+
+def _most_bytes() -> str:
+    kib = (request.max_content_length or 0) // 1024
+    return f"Send at most {kib} KiB." if kib < 1024 else f"Send at most {kib // 1024} MiB."
 
 
 def _http_error(error: HTTPException) -> Response:
     if isinstance(error, RequestEntityTooLarge):
-        return _domain_error(BodyTooLargeError())
+        return _domain_error(BodyTooLargeError(_most_bytes()))
     if error.response is not None:
         return error.response  # type: ignore[return-value]
     # What nobody foresaw arrives here as an InternalServerError; Flask has logged its cause.

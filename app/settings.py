@@ -32,6 +32,9 @@ from app.setting_values import (
     RateLimitStorage,
 )
 
+LARGEST_NUMBER = 1e9
+"""Of any setting: in seconds 31 years."""
+TEAM_MAKERS = ("accounts", "operators")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 # A mistake in one of these is told without its value.
 _MAY_HOLD_SECRETS = (
@@ -80,7 +83,10 @@ class Settings(BaseModel):
         30, "Seconds that a stopping worker gives the requests it has accepted.", ge=1, le=3600
     )
     request_timeout: int = _own(
-        60, "Seconds after which gunicorn replaces a worker whose main thread is stuck.", ge=5
+        60,
+        "Seconds after which gunicorn replaces a worker whose main thread is stuck.",
+        ge=5,
+        le=86400,
     )
     keepalive: int = _own(
         5, "Seconds that an idle connection stays open for its next request.", ge=0, le=300
@@ -139,19 +145,21 @@ class Settings(BaseModel):
     # Deadlines, in seconds.
     health_check_timeout: float = _own(0.8, "Deadline of each readiness check.", gt=0, le=0.9)
     health_check_interval: float = _own(
-        15, "How often the service runs its checks of its own accord.", gt=0
+        15, "How often the service runs its checks of its own accord.", gt=0, le=86400
     )
     scrape_timeout: float = _own(
         0.8, "Deadline of what a scrape reads from the database.", gt=0, le=5
     )
-    engine_pull_timeout: float = _own(600, "Deadline of pulling an image.", gt=0)
-    db_connect_timeout: float = _own(2, "Deadline of connecting to PostgreSQL.", ge=1)
-    db_statement_timeout: float = _own(30, "Deadline of each PostgreSQL statement.", ge=1)
-    engine_query_timeout: float = _own(5, "Deadline of Docker ping and inspect.", gt=0)
+    engine_pull_timeout: float = _own(600, "Deadline of pulling an image.", gt=0, le=86400)
+    db_connect_timeout: float = _own(2, "Deadline of connecting to PostgreSQL.", ge=1, le=86400)
+    db_statement_timeout: float = _own(30, "Deadline of each PostgreSQL statement.", ge=1, le=86400)
+    engine_query_timeout: float = _own(5, "Deadline of Docker ping and inspect.", gt=0, le=86400)
     engine_lifecycle_timeout: float = _own(
-        120, "Deadline of Docker create, start, stop, restart and remove.", gt=0
+        120, "Deadline of Docker create, start, stop, restart and remove.", gt=0, le=86400
     )
-    engine_exec_timeout: float = _own(60, "Deadline of a command run in a container.", gt=0)
+    engine_exec_timeout: float = _own(
+        60, "Deadline of a command run in a container.", gt=0, le=86400
+    )
     stop_grace: int = _own(
         10, "Seconds that a container gets between SIGTERM and SIGKILL.", ge=0, le=100
     )
@@ -162,7 +170,9 @@ class Settings(BaseModel):
     db_pool_max: int | None = _own(
         None, "Connections that a worker may open at most (default: its threads + 3).", ge=1
     )
-    db_pool_timeout: float = _own(10, "Seconds a request waits for a free connection.", gt=0)
+    db_pool_timeout: float = _own(
+        10, "Seconds a request waits for a free connection.", gt=0, le=86400
+    )
 
     # Containers.
     publish_address: IpAddress = _own(
@@ -183,7 +193,7 @@ class Settings(BaseModel):
         "Ports of this host that no environment gets, separated by commas, beside those that other "
         "settings name (default: Grafana's, Prometheus' and Alertmanager's in the Compose file).",
     )
-    default_cpu_limit: float = _own(1.0, "CPUs of an environment that names none.", gt=0)
+    default_cpu_limit: float = _own(1.0, "CPUs of an environment that names none.", ge=0.01, le=256)
     default_memory_limit_mb: int = _own(
         1024, "Memory in MiB of an environment that names none.", ge=16
     )
@@ -224,7 +234,7 @@ class Settings(BaseModel):
         30, "Seconds that a VS Code server gets until it answers over HTTP.", ge=1, le=120
     )
     extension_timeout: float = _own(
-        300, "Deadline of installing or removing an extension of VS Code.", gt=0
+        300, "Deadline of installing or removing an extension of VS Code.", gt=0, le=86400
     )
     extension_limit_mb: int = _own(
         32, "MiB that an uploaded extension (.vsix) may have.", ge=1, le=512
@@ -232,11 +242,15 @@ class Settings(BaseModel):
 
     # The agent.
     agent_sweep_interval: float = _own(
-        30, "Seconds between two comparisons of all records with Docker.", gt=0
+        30, "Seconds between two comparisons of all records with Docker.", gt=0, le=86400
     )
-    log_retention_days: float = _own(7, "Days that the logs of containers are kept.", gt=0)
-    log_limit_mb: float = _own(20, "MiB of logs that are kept of each environment.", gt=0)
-    audit_retention_days: float = _own(365, "Days that the audit log is kept.", gt=0)
+    log_retention_days: float = _own(
+        7, "Days that the logs of containers are kept.", gt=0, le=36500
+    )
+    log_limit_mb: float = _own(
+        20, "MiB of logs that are kept of each environment.", gt=0, le=1_000_000
+    )
+    audit_retention_days: float = _own(365, "Days that the audit log is kept.", gt=0, le=36500)
 
     # Quotas of an account or a team that has none of its own.
     quota_environments: int = _own(20, "Environments that an account or a team may have.", ge=0)
@@ -246,6 +260,27 @@ class Settings(BaseModel):
     quota_memory_mb: int = _own(
         32768, "Memory in MiB of all environments of an account or a team that are up.", ge=16
     )
+
+    teams_made_by: str = _own(
+        "accounts",
+        "Who makes teams: accounts (what a team has counts against who made it, until an operator "
+        "gives it a quota of its own) or operators (a team counts for itself).",
+    )
+    quota_teams: int = _own(5, "Teams that an account may make.", ge=0)
+
+    # What all of them together may have on this host.
+    host_environments: int = _own(1000, "Environments that there may be in all.", ge=0)
+    host_cpus: float | None = _own(
+        None,
+        "CPUs of all environments together that are up (default: 16 for each of this host's).",
+        gt=0,
+    )
+    host_memory_mb: int | None = _own(
+        None,
+        "Memory in MiB of all environments together that are up (default: 4 times this host's).",
+        ge=16,
+    )
+    host_accounts: int = _own(1000, "Accounts that there may be in all.", ge=1)
 
     # Accounts.
     access_token_ttl: int = _own(900, "Seconds that an access token is valid.", ge=1)
@@ -277,8 +312,27 @@ class Settings(BaseModel):
         "60 per minute",
         "Authentications by password, and failed ones of any kind, from one address, before 429.",
     )
+    rate_limit_changes: Rate = _own(
+        "600 per minute",
+        "Changes (POST, PUT, PATCH, DELETE) by one account in each worker, before 429.",
+    )
     argon2_time_cost: int = _own(3, "Passes of argon2id over its memory.", ge=1)
     argon2_memory_kib: int = _own(65536, "Memory of argon2id in KiB.", ge=8)
+
+    @field_validator("*")
+    @classmethod
+    def _finite(cls, value: Any) -> Any:
+        """Refuse what no clock, counter or time-out can hold, where a setting has no bound."""
+        if isinstance(value, int | float) and not abs(value) <= LARGEST_NUMBER:
+            raise ValueError(f"must be a number of at most {LARGEST_NUMBER:g}")
+        return value
+
+    @field_validator("teams_made_by")
+    @classmethod
+    def _known_makers(cls, value: str) -> str:
+        if value not in TEAM_MAKERS:
+            raise ValueError(f"must be one of {', '.join(TEAM_MAKERS)}")
+        return value
 
     @field_validator("log_level")
     @classmethod

@@ -46,6 +46,10 @@ websocket_message = _signals.signal(
     "websocket-message", doc="A message went over a WebSocket: direction (in, out), kind."
 )
 
+limit_refused = _signals.signal(
+    "limit-refused", doc="A request was refused by a limit: limit (of app.errors.Limit)."
+)
+
 counted = _signals.signal(
     "counted",
     doc="Events whose number is kept in the database were stored: family (name of the metric), "

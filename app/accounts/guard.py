@@ -7,19 +7,24 @@ from app.authorization import Identity
 from app.components import components
 from app.errors import AuthenticationError
 
+_SAFE = ("GET", "HEAD")
+
 
 def authenticate() -> None:
     """Put the identity of the caller into the request's context; a before_request hook.
 
     OPTIONS only tells which methods there are, and a browser's preflight carries no credentials.
     Raises: AuthenticationError where no bearer token is offered, InvalidTokenError where it is
-    not a good one, TooManyAttemptsError where too many of this address were not.
+    not a good one, TooManyAttemptsError where too many of this address were not, and
+    TooManyChangesError where the account changes more than it may.
     """
     if request.method == "OPTIONS":
         return
     token = bearer_token()
     with components().attempts.failures():
         g.identity = components().accounts.authenticate(token)
+    if request.method not in _SAFE:
+        components().admission.changes.count(g.identity.user_id)
 
 
 def bearer_token() -> str:

@@ -14,6 +14,7 @@ from app.errors import (
     AuthenticationError,
     InvalidInputError,
     InvalidTokenError,
+    LimitReachedError,
     PermissionDeniedError,
     StorageUnavailableError,
 )
@@ -34,7 +35,10 @@ api.before_request(authenticate)
 @api.post(
     "",
     summary="Make an API key; only this answer shows it",
-    responses={201: CreatedApiKey, **body_problems(*_COMMON, ApiKeyNameTakenError)},
+    responses={
+        201: CreatedApiKey,
+        **body_problems(*_COMMON, ApiKeyNameTakenError, LimitReachedError),
+    },
 )
 def create(body: NewApiKey) -> Answer:
     made = components().api_keys.create(identity(), body.name, body.scopes, body.expires_at)

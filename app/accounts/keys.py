@@ -19,7 +19,9 @@ from app.errors import (
     ApiKeyNotFoundError,
     InvalidInputError,
     InvalidTokenError,
+    Limit,
 )
+from app.quotas.numbers import refuse_more
 from app.storage import ApiKey, Database, User, db_now, new_id, utc_now
 
 
@@ -40,7 +42,9 @@ class ApiKeys:
     def create(
         self, identity: Identity, name: str, scopes: set[Scope], expires_at: datetime | None
     ) -> NewKey:
-        """Make a key. Raises: PermissionDeniedError, ApiKeyNameTakenError, InvalidInputError."""
+        """Make a key. Raises: PermissionDeniedError, ApiKeyNameTakenError, InvalidInputError,
+        LimitReachedError.
+        """
         may_in(identity, Action.API_KEY_CHANGE)
         if expires_at is not None and expires_at <= utc_now():
             raise InvalidInputError(
@@ -59,6 +63,13 @@ class ApiKeys:
         )
         try:
             with self._database.writing() as session:
+                refuse_more(
+                    session,
+                    Limit.API_KEYS,
+                    ApiKey,
+                    ApiKey.user_id == identity.user_id,
+                    ApiKey.revoked_at.is_(None),
+                )
                 # The name of a revoked key is free again.
                 revoked = (ApiKey.user_id == identity.user_id) & ApiKey.revoked_at.is_not(None)
                 session.execute(delete(ApiKey).where(revoked, ApiKey.name == name))

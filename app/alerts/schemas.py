@@ -62,6 +62,7 @@ class Webhook(BaseModel):
     truncated: int = Field(
         default=0,
         ge=0,
+        le=1_000_000_000,
         strict=True,
         alias="truncatedAlerts",
         description="How many Alertmanager left out (its `max_alerts`).",

@@ -4,6 +4,7 @@ from flask import jsonify
 from flask_openapi3 import APIBlueprint, Tag
 
 from app.accounts.guard import authenticate, identity
+from app.admission.routes import takes_long
 from app.audit.schemas import AuditPage, AuditQuery, AuditView
 from app.audit.service import Filters
 from app.components import components
@@ -40,6 +41,7 @@ api.before_request(authenticate)
         ),
     },
 )
+@takes_long
 def index(query: AuditQuery) -> Answer:
     filters = Filters(**query.model_dump(exclude={"limit", "cursor"}))
     found = components().audit_log.list(identity(), filters, limit=query.limit, cursor=query.cursor)

@@ -2,7 +2,6 @@
 
 from app.authorization.access import (
     environment_for,
-    environment_for_all,
     environments_seen,
     may,
     may_anywhere,
@@ -10,11 +9,12 @@ from app.authorization.access import (
     project_for,
     projects_seen,
     readable_projects,
+    refusals,
     role_in_team,
     seen,
     team_for,
 )
-from app.authorization.identity import Identity
+from app.authorization.identity import Access, Identity
 from app.authorization.table import (
     ON_ENVIRONMENTS,
     ON_PROJECTS,
@@ -34,6 +34,7 @@ __all__ = [
     "ON_PROJECTS",
     "ON_TEAMS",
     "RULES",
+    "Access",
     "Action",
     "Identity",
     "May",
@@ -42,7 +43,6 @@ __all__ = [
     "Who",
     "decide",
     "environment_for",
-    "environment_for_all",
     "environments_seen",
     "may",
     "may_anywhere",
@@ -51,6 +51,7 @@ __all__ = [
     "project_for",
     "projects_seen",
     "readable_projects",
+    "refusals",
     "role_in_team",
     "seen",
     "team_for",

@@ -5,13 +5,14 @@ nothing. Every function takes the session of the caller's transaction.
 """
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from typing import TypeVar
 
 from sqlalchemy import ColumnElement, Row, Select, and_, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from app.authorization.identity import Identity
-from app.authorization.table import RULES, Action, Role, Who, decide
+from app.authorization.identity import Access, Identity
+from app.authorization.table import RULES, Action, Role, Scope, Who, decide
 from app.errors import (
     EnvironmentNotFoundError,
     PermissionDeniedError,
@@ -19,7 +20,7 @@ from app.errors import (
     TeamNotFoundError,
     VibeBoxError,
 )
-from app.storage import Environment, Membership, Project, Team
+from app.storage import ApiKey, Environment, Membership, Project, Team
 
 Thing = TypeVar("Thing", Environment, Project)
 
@@ -89,35 +90,60 @@ def seen(identity: Identity, rows: Iterable[Row[Thing, str | None, str | None]])
     return found
 
 
-def environment_for_all(
-    session: Session, identities: Collection[Identity], environment_id: str, action: Action
-) -> tuple[Environment | None, dict[Identity, VibeBoxError]]:
-    """Return the environment, and of those who may not do `action` to it the reason.
+def refusals(session: Session, accesses: Collection[Access]) -> dict[Access, VibeBoxError]:
+    """Return those of the accesses that are allowed no more, each with the reason.
 
-    One look for all of them, however many there are: what `environment_for` says to each.
+    Two statements for all of them, however many there are: what `environment_for` and `may_in` say
+    to each, of roles and of the scopes of API keys as they are now.
     """
-    query = (
-        select(Environment, Project)
-        .join(Project, Environment.project_id == Project.id)
-        .where(Environment.id == environment_id)
-    )
-    found = session.execute(query).one_or_none()
-    if found is None:
-        return None, {identity: EnvironmentNotFoundError() for identity in identities}
-    environment, project = found
-    members = select(Membership).where(
-        Membership.team_id == project.owner_team_id,
-        Membership.user_id.in_({identity.user_id for identity in identities}),
-    )
-    of = {one.user_id: one for one in session.scalars(members)} if project.owner_team_id else {}
-    refused: dict[Identity, VibeBoxError] = {}
-    for identity in identities:
-        role = _role(identity, project, of.get(identity.user_id))
+    roles = _roles(session, accesses)
+    scopes = _scopes(session, accesses)
+    refused: dict[Access, VibeBoxError] = {}
+    for one in accesses:
+        now = scopes.get(one.identity.api_key_id or "", one.identity.scopes)
+        identity = replace(one.identity, scopes=now)
         try:
-            _demand(identity, action, role, EnvironmentNotFoundError)
+            if one.environment_id is None:
+                may_in(identity, one.action)
+            else:
+                role = roles.get((one.environment_id, identity.user_id))
+                _demand(identity, one.action, role, EnvironmentNotFoundError)
         except VibeBoxError as error:
-            refused[identity] = error
-    return environment, refused
+            refused[one] = error
+    return refused
+
+
+def _roles(session: Session, accesses: Collection[Access]) -> dict[tuple[str, str], Role]:
+    """Return who is what to which environment."""
+    environments = {one.environment_id for one in accesses if one.environment_id is not None}
+    if not environments:
+        return {}
+    users = {one.identity.user_id for one in accesses}
+    found = session.execute(
+        select(Environment.id, Project.owner_user_id, Membership.user_id, Membership.role)
+        .join(Project, Environment.project_id == Project.id)
+        .outerjoin(
+            Membership,
+            and_(Membership.team_id == Project.owner_team_id, Membership.user_id.in_(users)),
+        )
+        .where(Environment.id.in_(environments))
+    )
+    roles: dict[tuple[str, str], Role] = {}
+    for environment_id, owner, member, role in found:
+        if owner is not None:
+            roles[environment_id, owner] = Role.OWNER
+        if member is not None:
+            roles[environment_id, member] = Role(role)
+    return roles
+
+
+def _scopes(session: Session, accesses: Collection[Access]) -> dict[str, frozenset[Scope]]:
+    """Return what the API keys are good for."""
+    keys = {one.identity.api_key_id for one in accesses if one.identity.api_key_id is not None}
+    if not keys:
+        return {}
+    found = session.execute(select(ApiKey.id, ApiKey.scopes).where(ApiKey.id.in_(keys)))
+    return {id: frozenset(one for one in Scope if one in scopes) for id, scopes in found}
 
 
 def project_for(session: Session, identity: Identity, project_id: str, action: Action) -> Project:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from app.authorization.table import Scope
+from app.authorization.table import Action, Scope
 
 
 @dataclass(frozen=True)
@@ -18,3 +18,15 @@ class Identity:
     grant_id: str | None = None
     api_key_id: str | None = None
     scopes: frozenset[Scope] = frozenset(Scope)
+
+
+@dataclass(frozen=True)
+class Access:
+    """What somebody does for as long as something is open: `action`, to which environment.
+
+    Without an environment it is whatever they see.
+    """
+
+    identity: Identity
+    action: Action
+    environment_id: str | None = None

@@ -36,6 +36,10 @@ _CAPABILITIES = (
     "SYS_CHROOT",
 )
 
+# What Docker Engine takes at least.
+_LEAST_NANO_CPUS = 10_000_000
+_LEAST_MEMORY_MB = 6
+
 # More keeps more of a container's past output, for (size x files) of disk for each container.
 _LOG_OPTIONS = {"max-size": "10m", "max-file": "3"}
 
@@ -122,11 +126,12 @@ def identifier(answer: dict[str, Any]) -> str:
 
 def resources(cpu_limit: float, memory_limit_mb: int) -> dict[str, int]:
     """Return the limits that can change while a container runs."""
-    memory = memory_limit_mb * 1024 * 1024
+    # No limit is written as 0: a record that is as good as that gets the least there is.
+    memory = max(_LEAST_MEMORY_MB, memory_limit_mb) * 1024 * 1024
     return {
         "Memory": memory,
         "MemorySwap": memory,  # memory and swap together: no swap
-        "NanoCpus": round(cpu_limit * 1_000_000_000),
+        "NanoCpus": max(_LEAST_NANO_CPUS, round(cpu_limit * 1_000_000_000)),
     }
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 
 from app import templates
+from app.admission.admission import Admission
+from app.admission.build import build as build_admission
 from app.engine import Engine
 from app.environments.changes import Changes
 from app.environments.containers import Containers
@@ -24,7 +26,6 @@ from app.processes import Presence
 from app.quotas import build_checks
 from app.secret_values import SecretValues
 from app.settings import Settings
-from app.slots import Slots, long_requests
 from app.storage import Database
 from app.websockets.lookout import Lookout
 
@@ -37,13 +38,12 @@ def build(
     engine: Engine,
     presence: Presence,
     stopping: Callable[[], bool] = lambda: False,
-    long: Slots | None = None,
+    admission: Admission | None = None,
     lookout: Lookout | None = None,
 ) -> Environments:
     """Return the service of environments; `stopping` tells when long requests have to end.
 
-    `long` are the slots of all that lasts in this process; without, those of its threads.
-    `lookout` is that of the process; without, one of its own.
+    `admission` and `lookout` are those of the process; without, there are some of its own.
     """
     containers = build_containers(settings, database, engine)
     quotas = build_checks(settings)
@@ -52,14 +52,13 @@ def build(
     secret_values = SecretValues(settings.secret_keys)
     ports = host_ports(settings)
     records = Records(database, secret_values, quotas, ports)
-    # Of what may last, event streams and waiting starts take no more than a quarter of the threads.
-    slots = Slots(max(1, settings.threads // 4), long or long_requests(settings.threads))
+    admission = admission or build_admission(settings, database)
     return Environments(
         records,
         Changes(database, transitions, containers, settling, secret_values, quotas, ports),
         Operations(database, transitions, containers, settling),
-        Waiting(database, records, slots, stopping),
-        Events(database, slots, stopping),
+        Waiting(database, records, admission, stopping),
+        Events(database, admission, stopping),
         StatusStream(database, lookout or Lookout()),
         templates.load(settings.templates_file),
         Limits(settings.default_cpu_limit, settings.default_memory_limit_mb),

@@ -26,10 +26,12 @@ from app.errors import (
     PortTakenError,
     QuotaExceededError,
     SecretsUnavailableError,
+    ServerBusyError,
     StorageUnavailableError,
 )
-from app.openapi import BEARER
+from app.openapi import BEARER, allow_body
 
+MAX_ENVIRONMENT_BYTES = 1024 * 1024
 COMMON = (
     AuthenticationError,
     InvalidTokenError,
@@ -39,7 +41,13 @@ COMMON = (
 )
 BODY = (*COMMON, MalformedBodyError, BodyTooLargeError)
 ONE = (*COMMON, EnvironmentNotFoundError)
-ENGINE = (EngineUnreachableError, EngineFullError, EngineTimeoutError, EngineError)
+ENGINE = (
+    EngineUnreachableError,
+    EngineFullError,
+    EngineTimeoutError,
+    EngineError,
+    ServerBusyError,
+)
 LAUNCH = (
     *ONE,
     *ENGINE,
@@ -60,6 +68,12 @@ api = APIBlueprint(
     abp_security=BEARER,
 )
 api.before_request(authenticate)
+
+
+@api.before_request
+def _allow_large_bodies() -> None:
+    # Whatever is written as escapes takes six bytes a character.
+    allow_body(MAX_ENVIRONMENT_BYTES)
 
 
 def view(environment: Any) -> dict[str, Any]:

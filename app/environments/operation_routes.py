@@ -5,6 +5,7 @@ from typing import Any
 from flask import Response, jsonify
 
 from app.accounts.guard import identity
+from app.admission.routes import takes_long
 from app.components import components
 from app.environments.blueprint import ENGINE, LAUNCH, ONE, api, view
 from app.environments.schemas import (
@@ -31,13 +32,14 @@ _EVENT = {
     "type": "object",
     "required": ["event", "data"],
     "properties": {
-        "event": {"enum": ["status", "pull"]},
+        "event": {"enum": ["status", "pull", "end"]},
         "data": {"type": "string", "contentMediaType": "application/json"},
     },
 }
 _EVENT_STREAM = {
     "description": "Server-sent events: `status` {status, error}, and `pull` {image, layers, "
-    "bytes_done, bytes_total, percent} while the start waits for its image.",
+    "bytes_done, bytes_total, percent} while the start waits for its image. `end` {code, reason} "
+    "comes last where the stream ends early; the codes are those of the WebSockets.",
     "content": {"text/event-stream": {"itemSchema": _EVENT}},
 }
 
@@ -51,6 +53,7 @@ _EVENT_STREAM = {
         **problems(*LAUNCH, ImagePullError, MalformedBodyError, BodyTooLargeError),
     },
 )
+@takes_long
 def start(path: EnvironmentPath, query: StartQuery, body: StartOptions) -> Answer:
     refuse_malformed_body()
     environment = components().environments.start(
@@ -69,6 +72,7 @@ def start(path: EnvironmentPath, query: StartQuery, body: StartOptions) -> Answe
     summary="Stop an environment; its container stays",
     responses={200: EnvironmentView, **problems(*_STOP)},
 )
+@takes_long
 def stop(path: EnvironmentPath) -> Answer:
     return jsonify(view(components().environments.stop(identity(), path.environment_id)))
 
@@ -78,6 +82,7 @@ def stop(path: EnvironmentPath) -> Answer:
     summary="Restart an environment",
     responses={200: EnvironmentView, **problems(*LAUNCH)},
 )
+@takes_long
 def restart(path: EnvironmentPath) -> Answer:
     return jsonify(view(components().environments.restart(identity(), path.environment_id)))
 
@@ -87,6 +92,7 @@ def restart(path: EnvironmentPath) -> Answer:
     summary="Freeze what runs in an environment",
     responses={200: EnvironmentView, **problems(*_STOP)},
 )
+@takes_long
 def pause(path: EnvironmentPath) -> Answer:
     return jsonify(view(components().environments.pause(identity(), path.environment_id)))
 
@@ -96,6 +102,7 @@ def pause(path: EnvironmentPath) -> Answer:
     summary="Let a paused environment go on",
     responses={200: EnvironmentView, **problems(*_STOP)},
 )
+@takes_long
 def unpause(path: EnvironmentPath) -> Answer:
     return jsonify(view(components().environments.unpause(identity(), path.environment_id)))
 
@@ -105,6 +112,7 @@ def unpause(path: EnvironmentPath) -> Answer:
     summary="What a running environment uses; takes about a second",
     responses={200: StatsView, **problems(*ONE, *ENGINE, EnvironmentConflictError)},
 )
+@takes_long
 def stats(path: EnvironmentPath) -> Answer:
     found = components().environments.stats(identity(), path.environment_id)
     return jsonify(StatsView.model_validate(found).model_dump(mode="json"))

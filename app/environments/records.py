@@ -23,7 +23,7 @@ from app.authorization import (
 from app.environments import ports, pull_rows
 from app.environments.host_ports import HostPorts
 from app.errors import EnvironmentNameTakenError, InvalidInputError
-from app.fields import MAX_VARIABLES
+from app.fields import MAX_VARIABLES, MAX_VARIABLES_BYTES
 from app.paging import Page
 from app.projects.personal import personal_project
 from app.quotas.checks import Checks
@@ -51,12 +51,12 @@ class Records:
     ) -> Environment:
         """Record a new environment, stopped. Raises: as `Environments.create`."""
         plain: Mapping[str, SecretStr] = fields["secrets"]
-        refuse_ambiguous(fields["env"], plain)
         self._host_ports.refuse(fields["ports"])
         secrets = {
             name: self._secret_values.encrypt(value.get_secret_value())
             for name, value in plain.items()
         }
+        refuse_ambiguous(fields["env"], secrets)
         with unique_name(), self._database.writing() as session:
             project = project_for(
                 session,
@@ -64,7 +64,7 @@ class Records:
                 project_id or personal_project(session, identity),
                 Action.ENVIRONMENT_CREATE,
             )
-            self._quotas.check_create(session, project, fields)
+            self._quotas.check_create(session, identity, project, fields)
             environment = Environment(
                 id=new_id(),
                 project_id=project.id,
@@ -126,8 +126,11 @@ class Records:
         return environment
 
 
-def refuse_ambiguous(env: Mapping[str, str], secrets: Mapping[str, Any]) -> None:
-    """Raise InvalidInputError where a variable is both secret and not, or there are too many."""
+def refuse_ambiguous(env: Mapping[str, str], secrets: Mapping[str, str]) -> None:
+    """Raise InvalidInputError where a variable is both secret and not, or there are too many.
+
+    `secrets` are as they are stored.
+    """
     both = sorted(set(env) & set(secrets))
     errors = [
         {"field": f"secrets.{name}", "message": "Is in env already; name it in one of both."}
@@ -135,6 +138,10 @@ def refuse_ambiguous(env: Mapping[str, str], secrets: Mapping[str, Any]) -> None
     ]
     if len(secrets) > MAX_VARIABLES:
         errors.append({"field": "secrets", "message": f"Name at most {MAX_VARIABLES}."})
+    # Encrypted they take a third more, and a hundred characters each.
+    if sum(map(len, secrets.values())) > 2 * MAX_VARIABLES_BYTES:
+        message = f"Enter at most {MAX_VARIABLES_BYTES // 1024} KiB in all."
+        errors.append({"field": "secrets", "message": message})
     if errors:
         raise InvalidInputError(errors)
 

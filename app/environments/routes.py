@@ -3,6 +3,7 @@
 from flask import jsonify
 
 from app.accounts.guard import identity
+from app.admission.routes import takes_long
 from app.components import components
 
 # Imported for the routes that it adds to the blueprint.
@@ -108,6 +109,7 @@ def show(path: EnvironmentPath) -> Answer:
         ),
     },
 )
+@takes_long
 def change(path: EnvironmentPath, body: EnvironmentChanges) -> Answer:
     environments = components().environments
     return jsonify(view(environments.change(identity(), path.environment_id, body.named())))
@@ -121,6 +123,7 @@ def change(path: EnvironmentPath, body: EnvironmentChanges) -> Answer:
         **problems(*ONE, *ENGINE, EnvironmentConflictError, EngineConflictError),
     },
 )
+@takes_long
 def remove(path: EnvironmentPath) -> Answer:
     components().environments.delete(identity(), path.environment_id)
     return "", 204

@@ -1,6 +1,6 @@
 """The one facade of environments; what it offers is carried out by the modules beside it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +17,7 @@ from app.fields import DEFAULT_VOLUME_PATH
 from app.paging import Page
 from app.storage import Environment, EnvironmentStatus, PullPolicy
 from app.templates import Template, Templates
-from app.websockets.channel import Channel
+from app.websockets.sockets import Opening
 
 __all__ = ["Environments", "Limits"]
 
@@ -196,14 +196,14 @@ class Environments:
         """
         return self._events.open(identity, environment_id, follow=follow)
 
-    def watch(self, identity: Identity, environment_id: str) -> Callable[[Channel], None]:
+    def watch(self, identity: Identity, environment_id: str) -> Opening:
         """Return what tells the status over a WebSocket.
 
         Raises: EnvironmentNotFoundError, PermissionDeniedError.
         """
         return self._status.open(identity, environment_id)
 
-    def watch_all(self, identity: Identity) -> Callable[[Channel], None]:
+    def watch_all(self, identity: Identity) -> Opening:
         """Return what tells the status of each that is seen. Raises: PermissionDeniedError."""
         return self._status.open_all(identity)
 

@@ -1,19 +1,24 @@
 """The status of all environments that somebody sees, over one WebSocket.
 
 One message for each that is new or has changed, and one for each that is gone. Those who see the
-same, as the tabs of one person do, are looked at once.
+same, as the tabs of one person do, are looked at once. Of very many the newest are told of, so that
+nobody's list is most of what the process does.
 """
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from sqlalchemy import select
 
-from app.authorization import Action, Identity, may_in, readable_projects
+from app.authorization import Access, Action, Identity, may_in, readable_projects
 from app.storage import Database, Environment, EnvironmentStatus, Project
 from app.websockets.channel import Channel
 from app.websockets.lookout import Look, Lookout, Subject
+from app.websockets.sockets import Opening
+
+MOST = 1000
+"""Environments in a list: a look at so many takes some ten milliseconds."""
 
 Shown = Mapping[str, str]
 """A message for each environment, by its id."""
@@ -26,8 +31,8 @@ class StatusList:
         self._database = database
         self._lookout = lookout
 
-    def open(self, identity: Identity) -> Callable[[Channel], None]:
-        """Return what tells a channel. Raises: PermissionDeniedError."""
+    def open(self, identity: Identity) -> Opening:
+        """Return what tells it. Raises: PermissionDeniedError."""
         may_in(identity, Action.ENVIRONMENT_READ)
         subject = _Statuses(self._database, identity)
 
@@ -39,7 +44,7 @@ class StatusList:
                     _tell(channel, told, now)
                     told = now
 
-        return tell
+        return Opening(Access(identity, Action.ENVIRONMENT_READ), tell)
 
 
 def _tell(channel: Channel, before: Shown, now: Shown) -> None:
@@ -70,7 +75,8 @@ class _Statuses(Subject[Shown]):
             )
             .join(Project, Environment.project_id == Project.id)
             .where(readable_projects(self._identity))
-            .order_by(Environment.id)
+            .order_by(Environment.created_at.desc(), Environment.id.desc())
+            .limit(MOST)
         )
         with self._database.reading() as session:
             rows = session.execute(seen).all()

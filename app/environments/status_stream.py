@@ -1,16 +1,18 @@
 """The status of environments over WebSockets, looked at twice a second for all who watch it here.
 
-No connection is held between two looks, and the right to look is asked for at each.
+No connection is held between two looks.
 """
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
-from app.authorization import Action, Identity, environment_for, environment_for_all
+from app.authorization import Access, Action, Identity, environment_for
 from app.environments.status_list import StatusList
+from app.errors import EnvironmentNotFoundError
 from app.storage import Database, Environment
 from app.websockets.channel import Channel
 from app.websockets.lookout import Look, Lookout, Subject
+from app.websockets.sockets import Opening
 
 
 class StatusStream:
@@ -21,8 +23,8 @@ class StatusStream:
         self._lookout = lookout
         self._list = StatusList(database, lookout)
 
-    def open(self, identity: Identity, environment_id: str) -> Callable[[Channel], None]:
-        """Return what tells a channel. Raises: EnvironmentNotFoundError, PermissionDeniedError."""
+    def open(self, identity: Identity, environment_id: str) -> Opening:
+        """Return what tells it. Raises: EnvironmentNotFoundError, PermissionDeniedError."""
         first = self._look(identity, environment_id)
 
         def tell(channel: Channel) -> None:
@@ -36,10 +38,10 @@ class StatusStream:
                         channel.send(now)
                         told = now
 
-        return tell
+        return Opening(Access(identity, Action.ENVIRONMENT_READ, environment_id), tell)
 
-    def open_all(self, identity: Identity) -> Callable[[Channel], None]:
-        """Return what tells a channel of every environment that the caller sees."""
+    def open_all(self, identity: Identity) -> Opening:
+        """Return what tells of every environment that the caller sees."""
         return self._list.open(identity)
 
     def _look(self, identity: Identity, environment_id: str) -> str:
@@ -59,10 +61,10 @@ class _Status(Subject[str]):
     def look(self, whos: Collection[Identity]) -> Look[str]:
         """See `Subject.look`."""
         with self._database.reading() as session:
-            environment, refused = environment_for_all(
-                session, whos, self._environment_id, Action.ENVIRONMENT_READ
-            )
-            return Look("" if environment is None else _shown(environment), refused)
+            environment = session.get(Environment, self._environment_id)
+            if environment is None:
+                raise EnvironmentNotFoundError
+            return Look(_shown(environment))
 
 
 def _shown(environment: Environment) -> str:

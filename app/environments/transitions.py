@@ -110,7 +110,7 @@ class Transitions:
                 since = self._take(session, environment, allowed, through, ends=ends)
                 passage = Passage(environment, through, since)
                 if through is EnvironmentStatus.STARTING:
-                    self._quotas.check_start(session, environment)
+                    self._quotas.check_start(session, identity, environment)
         except StorageError:
             if passage is not None:
                 self.drop(passage)

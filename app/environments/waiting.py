@@ -3,11 +3,17 @@
 import time
 from collections.abc import Callable
 
-from app.authorization import Identity
+from app.admission.admission import Admission, Kind
+from app.authorization import Access, Action, Identity
 from app.environments.pull_rows import CANCELLED
 from app.environments.records import Records
-from app.errors import EngineError, EnvironmentConflictError, VibeBoxError
-from app.slots import Slots
+from app.errors import (
+    EngineError,
+    EnvironmentConflictError,
+    LimitError,
+    StorageError,
+    VibeBoxError,
+)
 from app.storage import Database, Environment, EnvironmentStatus, ImagePull
 
 POLL_SECONDS = 0.5
@@ -17,11 +23,15 @@ class Waiting:
     """Waits for pulled starts; where too many wait already, it does not."""
 
     def __init__(
-        self, database: Database, records: Records, slots: Slots, stopping: Callable[[], bool]
+        self,
+        database: Database,
+        records: Records,
+        admission: Admission,
+        stopping: Callable[[], bool],
     ) -> None:
         self._database = database
         self._records = records
-        self._slots = slots
+        self._admission = admission
         self._stopping = stopping
 
     def for_start(
@@ -29,23 +39,33 @@ class Waiting:
     ) -> Environment:
         """Return the environment when its start is over, or after `seconds` as it is then.
 
-        Raises: the problem that the start ended in.
+        Raises: the problem that the start ended in, and what ended the caller's access.
         """
         ends_at = time.monotonic() + seconds
         environment = self._records.get(identity, environment_id)
-        if seconds <= 0 or not self._slots.take():
+        if seconds <= 0:
             return environment
+        access = Access(identity, Action.ENVIRONMENT_OPERATE, environment_id)
         try:
+            held = self._admission.open(Kind.WAIT, access)
+        except LimitError:
+            return environment
+        with held:
             while environment.status is EnvironmentStatus.STARTING:
                 left = ends_at - time.monotonic()
                 if left <= 0 or self._stopping():
                     return environment
-                time.sleep(min(POLL_SECONDS, left))
-                environment = self._records.get(identity, environment_id)
-        finally:
-            self._slots.give_back()
+                held.wait(min(POLL_SECONDS, left))
+                environment = self._again(environment, identity)
         self._raise_problem(environment, pull)
         return environment
+
+    def _again(self, environment: Environment, identity: Identity) -> Environment:
+        """Return the environment as it is now, or as it was while the database is away."""
+        try:
+            return self._records.get(identity, environment.id)
+        except StorageError:
+            return environment
 
     def _raise_problem(self, environment: Environment, pull_id: str) -> None:
         with self._database.reading() as session:

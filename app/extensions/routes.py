@@ -6,6 +6,9 @@ from flask import Request, jsonify
 from flask_openapi3 import APIBlueprint, Tag
 
 from app.accounts.guard import authenticate, identity
+from app.admission.admission import Kind
+from app.admission.routes import takes_long
+from app.authorization import Access, Action
 from app.components import components
 from app.environments.blueprint import BODY, COMMON
 from app.environments.schemas import EnvironmentPath
@@ -14,6 +17,7 @@ from app.errors import (
     EnvironmentNotFoundError,
     ExtensionConflictError,
     ExtensionNotFoundError,
+    LimitReachedError,
 )
 from app.extensions.schemas import (
     ExtensionPageView,
@@ -35,7 +39,7 @@ api = APIBlueprint(
 api.before_request(authenticate)
 _ACCEPTED = {
     202: ExtensionView,
-    **problems(*BODY, EnvironmentNotFoundError, ExtensionConflictError),
+    **problems(*BODY, EnvironmentNotFoundError, ExtensionConflictError, LimitReachedError),
 }
 
 
@@ -53,11 +57,15 @@ def install(path: EnvironmentPath, body: NewExtension) -> Answer:
     summary="Install the extension in a .vsix",
     responses=_ACCEPTED,
 )
+@takes_long
 def upload(path: EnvironmentPath, raw: Package) -> Answer:
     extensions = components().extensions
     extensions.may_change(identity(), path.environment_id)
-    content = _content(raw, extensions.largest)
-    return _accepted(extensions.upload(identity(), path.environment_id, content))
+    access = Access(identity(), Action.EXTENSION_CHANGE, path.environment_id)
+    with components().admission.open(Kind.UPLOAD, access) as held:
+        content = _content(raw, extensions.largest)
+        held.check()  # it took as long as the client liked
+        return _accepted(extensions.upload(identity(), path.environment_id, content))
 
 
 @api.get(

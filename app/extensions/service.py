@@ -12,9 +12,15 @@ from sqlalchemy.orm import Session
 
 from app import audit
 from app.authorization import Action, Identity, environment_for
-from app.errors import ExtensionConflictError, ExtensionNotFoundError
+from app.errors import (
+    ExtensionConflictError,
+    ExtensionNotFoundError,
+    Limit,
+    LimitReachedError,
+)
 from app.extensions import packages
 from app.paging import Page
+from app.quotas.numbers import refuse_more
 from app.storage import (
     Database,
     Environment,
@@ -27,6 +33,12 @@ from app.storage import (
 )
 
 _BUSY = (ExtensionState.INSTALLING, ExtensionState.UNINSTALLING)
+
+
+# Uploads that are kept, in the largest packages there may be: of an environment, and of an account.
+_KEPT_PER_ENVIRONMENT = 8
+_KEPT_PER_ACCOUNT = 32
+_ENVIRONMENT, _ACCOUNT = "an environment", "an account"
 
 
 class Extensions:
@@ -49,7 +61,8 @@ class Extensions:
     def install(self, identity: Identity, environment_id: str, reference: str) -> Extension:
         """Have an extension of the gallery installed, also one that is or failed, again.
 
-        Raises: EnvironmentNotFoundError, PermissionDeniedError, ExtensionConflictError.
+        Raises: EnvironmentNotFoundError, PermissionDeniedError, ExtensionConflictError,
+        LimitReachedError.
         """
         name, version = packages.split(reference)
         return self._put(identity, environment_id, name, version, None)
@@ -57,7 +70,7 @@ class Extensions:
     def upload(self, identity: Identity, environment_id: str, content: bytes) -> Extension:
         """Have the extension in a .vsix installed.
 
-        Raises: InvalidInputError for what is none, and as `install`.
+        Raises: InvalidInputError for what is none, LimitReachedError, and as `install`.
         """
         found = packages.read(content)
         # Drivers make several copies of what they store.
@@ -123,12 +136,27 @@ class Extensions:
                 found.uploaded = content is not None
                 session.flush()
                 _keep(session, found, content)
+                if content is not None:
+                    self._refuse_too_much(session, found)
                 _audit(session, identity, "extension.install", found, environment, version=version)
                 session.flush()
                 session.expunge_all()
         except IntegrityError as error:  # SQLite locks no rows
             raise ExtensionConflictError("Somebody else asks for it as well.") from error
         return found
+
+    def _refuse_too_much(self, session: Session, added: Extension) -> None:
+        """Refuse packages that are too large together. Raises: LimitReachedError."""
+        kept = select(func.coalesce(func.sum(func.length(ExtensionPackage.content)), 0)).join(
+            Extension, ExtensionPackage.extension_id == Extension.id
+        )
+        for owned, number, owner in (
+            (Extension.environment_id == added.environment_id, _KEPT_PER_ENVIRONMENT, _ENVIRONMENT),
+            (Extension.user_id == added.user_id, _KEPT_PER_ACCOUNT, _ACCOUNT),
+        ):
+            most = number * self.largest
+            if (session.scalar(kept.where(owned)) or 0) > most:
+                raise LimitReachedError(Limit.PACKAGES, most // 2**20, owner)
 
 
 def _locked(session: Session, identity: Identity, environment_id: str) -> Environment:
@@ -149,6 +177,8 @@ def _record(session: Session, environment_id: str, name: str) -> Extension:
     )
     found = session.scalars(query.with_for_update()).one_or_none()
     if found is None:
+        ours = Extension.environment_id == environment_id
+        refuse_more(session, Limit.EXTENSIONS, Extension, ours)
         found = Extension(id=new_id(), environment_id=environment_id, name=name)
         session.add(found)
     elif found.state in _BUSY:

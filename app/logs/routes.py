@@ -4,6 +4,7 @@ from flask import jsonify
 from flask_openapi3 import APIBlueprint, Tag
 
 from app.accounts.guard import authenticate, identity
+from app.admission.routes import takes_long
 from app.components import components
 from app.errors import (
     AuthenticationError,
@@ -42,6 +43,7 @@ api.before_request(authenticate)
         ),
     },
 )
+@takes_long
 def index(path: LogPath, query: LogQuery) -> Answer:
     page = components().logs.page(
         identity(),

@@ -43,7 +43,9 @@ class LogQuery(BaseModel):
         description="Lines that contain this text, in capital or small letters.",
     )
     order: Order = Field(default=Order.ASC, description="Oldest (asc) or newest (desc) first.")
-    limit: int = Field(default=100, ge=1, le=1000)
+    limit: int = Field(
+        default=100, ge=1, le=1000, description="Lines at most; a page of long ones holds fewer."
+    )
     cursor: str | None = Field(
         default=None, max_length=64, description="From a page of the same order."
     )

@@ -1,18 +1,23 @@
 """The logs of environments, as their readers see them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
 
 from app.authorization import Action, Identity, environment_for
 from app.logs.cursors import Order, decode, encode
 from app.logs.stream import LogStream as Stream
 from app.storage import Database, LogEntry, LogStream
-from app.websockets.channel import Channel
 from app.websockets.lookout import Lookout
+from app.websockets.sockets import Opening
 
+MOST_CHARACTERS = 4 * 1024 * 1024
+"""Of the lines of a page, but for a single longer one: answers are made in memory."""
+# Lines that are read at once: of the longest there may be, 8 MiB.
+_BATCH = 128
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -71,17 +76,34 @@ class Logs:
             query = query.where(LogEntry.id > place if order is Order.ASC else LogEntry.id < place)
         with self._database.reading() as session:
             environment_for(session, identity, environment_id, Action.ENVIRONMENT_READ)
-            found = session.scalars(query.limit(limit + 1)).all()
+            items, more = _read(session, query, order, limit)
             session.expunge_all()
-        items = found[:limit]
         end = encode(order, items[-1].id) if items else cursor
-        return LogPage(items, end if len(found) > limit else None, end)
+        return LogPage(items, end if more else None, end)
 
-    def follow(
-        self, identity: Identity, environment_id: str, cursor: str | None
-    ) -> Callable[[Channel], None]:
+    def follow(self, identity: Identity, environment_id: str, cursor: str | None) -> Opening:
         """Return what shows the log over a WebSocket as it grows. Raises: as `page`."""
         return self._stream.open(identity, environment_id, cursor)
+
+
+def _read(
+    session: Session, query: Select[LogEntry], order: Order, limit: int
+) -> tuple[list[LogEntry], bool]:
+    """Return the first lines, as many as a page holds, and whether there are more."""
+    items: list[LogEntry] = []
+    room = MOST_CHARACTERS
+    while True:
+        wanted = min(_BATCH, limit + 1 - len(items))
+        found = session.scalars(query.limit(wanted)).all()
+        for entry in found:
+            room -= len(entry.line)
+            if len(items) == limit or (room < 0 and items):
+                return items, True
+            items.append(entry)
+        if len(found) < wanted:
+            return items, False
+        last = items[-1].id
+        query = query.where(LogEntry.id > last if order is Order.ASC else LogEntry.id < last)
 
 
 def _matching(environment_id: str, search: Search) -> Select[LogEntry]:

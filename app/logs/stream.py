@@ -6,32 +6,31 @@ read once for all viewers in this process (`app.logs.tail`). A viewer who comes,
 reads for himself what they have seen already; who takes nothing for long is cut off.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy import select
 
-from app.authorization import Action, Identity, environment_for
+from app.authorization import Access, Action, Identity, environment_for
 from app.logs.cursors import Order, decode
 from app.logs.tail import BATCH, LogTail, shown
 from app.storage import Database, LogEntry
 from app.websockets.channel import Channel
 from app.websockets.lookout import Lookout
+from app.websockets.sockets import Opening
 
 HISTORY = 100
 """Lines that a viewer gets who names no cursor."""
 
 
 class LogStream:
-    """Shows logs as they grow; `app.authorization` decides whose, at each look."""
+    """Shows logs as they grow; `app.authorization` decides whose."""
 
     def __init__(self, database: Database, lookout: Lookout) -> None:
         self._database = database
         self._lookout = lookout
 
-    def open(
-        self, identity: Identity, environment_id: str, cursor: str | None
-    ) -> Callable[[Channel], None]:
-        """Return what shows the log to a channel, from behind `cursor` or its last lines on.
+    def open(self, identity: Identity, environment_id: str, cursor: str | None) -> Opening:
+        """Return what shows the log, from behind `cursor` or its last lines on.
 
         Raises: EnvironmentNotFoundError, PermissionDeniedError, InvalidInputError (the cursor).
         """
@@ -49,7 +48,7 @@ class LogStream:
                         last = self._catch_up(channel, identity, environment_id, last)
                     last = _send(channel, recent.lines, last)
 
-        return show
+        return Opening(Access(identity, Action.ENVIRONMENT_READ, environment_id), show)
 
     def _catch_up(
         self, channel: Channel, identity: Identity, environment_id: str, last: int
@@ -60,6 +59,7 @@ class LogStream:
             last = _send(channel, _lines(entries), last)
             if len(entries) < BATCH:
                 break
+            channel.turn(0)  # who reads as fast as we do gives no other chance to hear of an end
         return last
 
     def _read(

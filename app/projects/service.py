@@ -17,9 +17,10 @@ from app.authorization import (
     seen,
     team_for,
 )
-from app.errors import ProjectNameTakenError, ProjectNotEmptyError, ProjectNotFoundError
+from app.errors import Limit, ProjectNameTakenError, ProjectNotEmptyError, ProjectNotFoundError
 from app.paging import Page
-from app.quotas.checks import lock_owner
+from app.quotas.checks import lock_owner, owned_by
+from app.quotas.numbers import refuse_more
 from app.storage import Database, Environment, Project, new_id, utc_now
 from app.teams.service import lock_team
 
@@ -33,7 +34,8 @@ class Projects:
     def create(self, identity: Identity, name: str, team_id: str | None = None) -> Project:
         """Make a project, of the caller's own or of a team.
 
-        Raises: PermissionDeniedError, TeamNotFoundError, ProjectNameTakenError.
+        Raises: PermissionDeniedError, TeamNotFoundError, ProjectNameTakenError,
+        LimitReachedError.
         """
         may_in(identity, Action.PROJECT_CREATE)
         project = Project(
@@ -51,6 +53,7 @@ class Projects:
                     lock_team(session, team_id)
                     team_for(session, identity, team_id, Action.PROJECT_CREATE)
                     project.caller_role = role_in_team(session, identity, team_id)
+                refuse_more(session, Limit.PROJECTS, Project, owned_by(project))
                 session.add(project)
                 audit.record(session, identity, "project.create", audit.Target.of_project(project))
         except IntegrityError as error:

@@ -1,6 +1,7 @@
-"""Quotas: how many environments, CPUs and MiB an account or a team may have."""
+"""Quotas: how many environments, CPUs and MiB an account, a team and the host may have."""
 
 from app.quotas.checks import Checks, Limits
+from app.quotas.host import default_cpus, default_memory_mb
 from app.quotas.routes import api
 from app.quotas.service import Quotas
 from app.settings import Settings
@@ -10,9 +11,17 @@ __all__ = ["Checks", "api", "build", "build_checks"]
 
 
 def build_checks(settings: Settings) -> Checks:
-    """Return the checks that changes of environments ask."""
+    """Return the checks that changes of environments, teams and accounts ask."""
+    host = Limits(
+        settings.host_environments,
+        default_cpus() if settings.host_cpus is None else settings.host_cpus,
+        default_memory_mb() if settings.host_memory_mb is None else settings.host_memory_mb,
+    )
     return Checks(
-        Limits(settings.quota_environments, settings.quota_cpus, settings.quota_memory_mb)
+        Limits(settings.quota_environments, settings.quota_cpus, settings.quota_memory_mb),
+        host,
+        teams=settings.quota_teams,
+        accounts=settings.host_accounts,
     )
 
 

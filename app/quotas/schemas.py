@@ -19,6 +19,24 @@ class Amounts(BaseModel):
     memory_mb: int = Field(examples=[32768])
 
 
+class HostView(BaseModel):
+    """What all on this host may have together, and have."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    limits: Amounts
+    used: Amounts
+
+
+class TeamsView(BaseModel):
+    """How many teams an account may make, and has made."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    limit: int = Field(examples=[5])
+    used: int = Field(examples=[1])
+
+
 class QuotaView(BaseModel):
     """What an account or a team may have, and has."""
 
@@ -26,6 +44,11 @@ class QuotaView(BaseModel):
 
     limits: Amounts
     used: Amounts
+    in_teams: Amounts | None = Field(
+        description="Of an account: how much of `used` is in teams that count against it."
+    )
+    teams: TeamsView | None = Field(description="Of an account.")
+    host: HostView
 
 
 class NewQuota(BaseModel):
@@ -36,7 +59,7 @@ class NewQuota(BaseModel):
     environments: Annotated[int, Field(ge=0, le=1_000_000), JsonNumber] | None = Field(
         examples=[40]
     )
-    cpus: Annotated[float, Field(gt=0, le=1_000_000), JsonNumber] | None = Field(examples=[32])
+    cpus: Annotated[float, Field(ge=0.01, le=1_000_000), JsonNumber] | None = Field(examples=[32])
     memory_mb: Annotated[int, Field(ge=16, le=2**31 - 1), JsonNumber] | None = Field(
         examples=[None]
     )

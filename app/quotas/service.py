@@ -2,22 +2,45 @@
 
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app import audit
 from app.authorization import Action, Identity, may_in, team_for
 from app.errors import InvalidTokenError, TeamNotFoundError, UserNotFoundError
-from app.quotas.checks import Checks, Limits, Usage, usage
-from app.storage import Database, Project, Team, User
+from app.quotas.checks import Checks, Limits, Usage, counted_teams, usage
+from app.storage import Database, Team, User
+
+
+@dataclass(frozen=True)
+class Share:
+    """What there may be, and what there is."""
+
+    limits: Limits
+    used: Usage
+
+
+@dataclass(frozen=True)
+class Teams:
+    """How many teams an account may make, and how many it has made that there are."""
+
+    limit: int
+    used: int
 
 
 @dataclass(frozen=True)
 class Quota:
-    """The limits of an account or a team, and what it uses of them."""
+    """The limits of an account or a team, what it uses of them, and the same of the host.
+
+    `in_teams` is what an account's use holds of teams that count against it; None for a team, as is
+    `teams`.
+    """
 
     limits: Limits
     used: Usage
+    host: Share
+    in_teams: Usage | None = None
+    teams: Teams | None = None
 
 
 @dataclass(frozen=True)
@@ -86,10 +109,20 @@ class Quotas:
         session.flush()
 
     def _user(self, session: Session, user: User) -> Quota:
-        return self._quota(session, user, Project.owner_user_id == user.id)
+        mine = self._checks.account(user)
+        made = select(func.count()).select_from(Team).where(Team.created_by == user.id)
+        return Quota(
+            mine.limits,
+            mine.used(session),
+            self._host(session),
+            usage(session, counted_teams(user.id)),
+            Teams(self._checks.most_teams, session.scalar(made) or 0),
+        )
 
     def _team(self, session: Session, team: Team) -> Quota:
-        return self._quota(session, team, Project.owner_team_id == team.id)
+        ours = self._checks.account(team)
+        return Quota(ours.limits, ours.used(session), self._host(session))
 
-    def _quota(self, session: Session, owner: User | Team, owned: ColumnElement[bool]) -> Quota:
-        return Quota(self._checks.limits(owner), usage(session, owned))
+    def _host(self, session: Session) -> Share:
+        host = self._checks.host()
+        return Share(host.limits, host.used(session))

@@ -6,6 +6,7 @@ from flask import jsonify
 from flask_openapi3 import APIBlueprint, Tag
 
 from app.accounts.guard import authenticate, identity
+from app.admission.routes import takes_long
 from app.components import components
 from app.environments.blueprint import BODY, COMMON, ENGINE
 from app.environments.schemas import EnvironmentPath
@@ -15,6 +16,7 @@ from app.errors import (
     EnvironmentConflictError,
     EnvironmentNotFoundError,
     ExecutableMissingError,
+    LimitReachedError,
     SessionConflictError,
     SessionNotFoundError,
     SessionStartError,
@@ -54,9 +56,11 @@ api.before_request(authenticate)
             ExecutableMissingError,
             SessionStartError,
             SessionConflictError,
+            LimitReachedError,
         ),
     },
 )
+@takes_long
 def create(path: EnvironmentPath, body: NewSession) -> Answer:
     made = components().sessions.create(identity(), path.environment_id, body.type)
     response = jsonify(_view(made))
@@ -106,6 +110,7 @@ def show(path: SessionPath) -> Answer:
         ),
     },
 )
+@takes_long
 def connection(path: SessionPath) -> Answer:
     url, password = components().sessions.password(identity(), path.session_id)
     response = jsonify(connection_url=url, password=password)
@@ -118,6 +123,7 @@ def connection(path: SessionPath) -> Answer:
     summary="End a session and what runs in it",
     responses={204: None, **problems(*COMMON, *ENGINE, SessionNotFoundError)},
 )
+@takes_long
 def remove(path: SessionPath) -> Answer:
     components().sessions.end(identity(), path.session_id)
     return "", 204

@@ -1,8 +1,6 @@
 """Sessions: what developers run in an environment for themselves, and come back to."""
 
-from collections.abc import Callable
-
-from app.authorization import Action, Identity, environment_for
+from app.authorization import Access, Action, Identity, environment_for
 from app.engine import Engine
 from app.errors import SessionConflictError
 from app.paging import Page
@@ -13,8 +11,8 @@ from app.sessions.records import ENDED, SessionRecords
 from app.sessions.starting import Starting, audit_session
 from app.sessions.terminal import TerminalTalk
 from app.storage import Database, EnvironmentSession, SessionStatus, SessionType
-from app.websockets.channel import Channel
 from app.websockets.lookout import Lookout
+from app.websockets.sockets import Opening
 
 
 class Sessions:
@@ -41,8 +39,8 @@ class Sessions:
 
         Raises: EnvironmentNotFoundError, PermissionDeniedError, EnvironmentConflictError where it
         does not run, ExecutableMissingError where the image has not the program,
-        SessionStartError, SessionConflictError where there is a VS Code server already, and the
-        errors of Docker.
+        SessionStartError, SessionConflictError where there is a VS Code server already,
+        LimitReachedError, and the errors of Docker.
         """
         with self._database.reading() as session:
             found = environment_for(session, identity, environment_id, Action.SESSION_USE)
@@ -98,7 +96,7 @@ class Sessions:
         size: tuple[int, int],
         *,
         acknowledge: bool = False,
-    ) -> Callable[[Channel], None]:
+    ) -> Opening:
         """Return what serves a terminal of the session, of (columns, rows).
 
         With `acknowledge` the client is told how much of its input the command has taken.
@@ -107,6 +105,5 @@ class Sessions:
         """
         found = self._records.get(identity, session_id, Action.SESSION_USE)
         self._records.refuse(found)
-        return TerminalTalk(
-            self._records, self._engine, self._watching, identity, found, size, acknowledge
-        )
+        talk = TerminalTalk(self._records, self._engine, self._watching, found, size, acknowledge)
+        return Opening(Access(identity, Action.SESSION_USE, found.environment_id), talk)

@@ -15,8 +15,10 @@ from app.errors import (
     EngineError,
     EnvironmentConflictError,
     EnvironmentNotFoundError,
+    Limit,
     SessionConflictError,
 )
+from app.quotas.numbers import refuse_more
 from app.sessions import programs, vscode
 from app.sessions.records import ENDED
 from app.storage import (
@@ -62,6 +64,8 @@ class Starting:
         Raises: as `Sessions.create`.
         """
         container = running(environment)
+        with self._database.reading() as session:  # before anything runs for it
+            _refuse_more(session, environment.id)
         self._require(container, kind)
         made = EnvironmentSession(
             id=new_id(),
@@ -133,6 +137,7 @@ class Starting:
             if made.type is SessionType.VSCODE_SERVER:
                 _refuse_second_server(session, made)
             made.created_at = made.last_active_at = now(session)
+            _refuse_more(session, made.environment_id)
             session.add(made)
             session.flush()
             audit_session(session, identity, "session.create", made, type=made.type)
@@ -166,6 +171,11 @@ class Starting:
                 .where(EnvironmentSession.id == made.id, living())
                 .values(ended())
             )
+
+
+def _refuse_more(session: Session, environment_id: str) -> None:
+    ours = EnvironmentSession.environment_id == environment_id
+    refuse_more(session, Limit.SESSIONS, EnvironmentSession, ours, living())
 
 
 def running(environment: Environment) -> str:

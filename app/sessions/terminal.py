@@ -7,11 +7,10 @@ from math import inf
 from time import monotonic
 from typing import Any
 
-from app.authorization import Identity
 from app.engine import Engine, TerminalStream
 from app.errors import EngineError, SessionConflictError
 from app.sessions import programs
-from app.sessions.looks import SessionLooks, User
+from app.sessions.looks import SessionLooks
 from app.sessions.pasting import Paste
 from app.sessions.records import SessionRecords
 from app.storage import EnvironmentSession, SessionType
@@ -44,7 +43,6 @@ class TerminalTalk:
         records: SessionRecords,
         engine: Engine,
         watching: tuple[Lookout, SessionLooks],
-        identity: Identity,
         found: EnvironmentSession,
         size: tuple[int, int],
         acknowledge: bool = False,
@@ -52,7 +50,6 @@ class TerminalTalk:
         self._records = records
         self._engine = engine
         self._lookout, self._looks = watching
-        self._user = User(identity, found.id, found.environment_id)
         self._session = found
         self._cols, self._rows = size
         self._input = bytearray()
@@ -80,7 +77,7 @@ class TerminalTalk:
         try:
             if is_shell:
                 self._records.note_exec(self._session, stream.exec_id)
-            with self._lookout.watching("sessions", self._user, self._looks) as view:
+            with self._lookout.watching("sessions", self._session.id, self._looks) as view:
                 ended = self._pump(channel, stream, view)
             if ended:
                 self._say_goodbye(channel, stream.exec_id, is_shell)

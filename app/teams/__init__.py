@@ -1,5 +1,7 @@
 """Teams: people who share projects."""
 
+from app.quotas import build_checks
+from app.settings import Settings
 from app.storage import Database
 from app.teams.routes import api
 from app.teams.service import Teams
@@ -7,6 +9,7 @@ from app.teams.service import Teams
 __all__ = ["api", "build"]
 
 
-def build(database: Database) -> Teams:
+def build(settings: Settings, database: Database) -> Teams:
     """Return the service of teams."""
-    return Teams(database)
+    by_operators = settings.teams_made_by == "operators"
+    return Teams(database, build_checks(settings), by_operators=by_operators)

@@ -14,13 +14,17 @@ from sqlalchemy.orm import Session
 from app import audit
 from app.authorization import Action, Identity, may_in, team_for
 from app.errors import (
+    Limit,
     MemberNotFoundError,
+    PermissionDeniedError,
     TeamConflictError,
     TeamNameTakenError,
     TeamNotFoundError,
     UserNotFoundError,
 )
 from app.paging import Page
+from app.quotas.checks import Checks, hand_over
+from app.quotas.numbers import refuse_more
 from app.storage import Database, Membership, Project, Team, TeamRole, User, new_id, utc_now
 
 _LAST_ADMIN = "The team would have no admin left; make another member one first."
@@ -49,18 +53,26 @@ class Member:
 class Teams:
     """The rules of teams."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, quotas: Checks, *, by_operators: bool) -> None:
         self._database = database
+        self._quotas = quotas
+        self._by_operators = by_operators
 
     def create(self, identity: Identity, name: str) -> TeamOf:
         """Make a team with the caller as its admin.
 
-        Raises: PermissionDeniedError, TeamNameTakenError.
+        What it will have counts against the caller, unless operators make the teams here.
+        Raises: PermissionDeniedError, TeamNameTakenError, LimitReachedError.
         """
         may_in(identity, Action.TEAM_CREATE)
-        team = Team(id=new_id(), name=name, created_at=utc_now())
+        if self._by_operators and not identity.is_operator:
+            raise PermissionDeniedError("Operators make the teams of this VibeBox; ask one.")
+        maker = None if self._by_operators else identity.user_id
+        team = Team(id=new_id(), name=name, created_by=maker, created_at=utc_now())
         try:
             with self._database.writing() as session:
+                if maker is not None:
+                    self._quotas.check_team(session, maker)
                 session.add(team)
                 session.flush()
                 member = Membership(team_id=team.id, user_id=identity.user_id, role=TeamRole.ADMIN)
@@ -158,6 +170,7 @@ class Teams:
                 return _add(session, identity, team, user, role)
             if role is not TeamRole.ADMIN:
                 _keep_an_admin(session, membership)
+                hand_over(session, team, user_id, identity.user_id)
             target = _target(team, user)
             before = membership.role
             audit.record(session, identity, "member.change", target, role=role, before=before)
@@ -178,6 +191,7 @@ class Teams:
             if membership is None:
                 raise MemberNotFoundError
             _keep_an_admin(session, membership)
+            hand_over(session, team, user_id, identity.user_id)
             target = _target(team, session.get_one(User, user_id))
             audit.record(session, identity, "member.remove", target, role=membership.role)
             session.delete(membership)
@@ -205,6 +219,7 @@ def _members() -> Select[str, str, TeamRole, datetime]:
 
 
 def _add(session: Session, identity: Identity, team: Team, user: User, role: TeamRole) -> Member:
+    refuse_more(session, Limit.MEMBERS, Membership, Membership.team_id == team.id)
     now = utc_now()
     session.add(Membership(team_id=team.id, user_id=user.id, role=role, created_at=now))
     audit.record(session, identity, "member.add", _target(team, user), role=role)

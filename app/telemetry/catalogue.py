@@ -10,6 +10,7 @@ The reference table in monitoring/README.md is generated from this module.
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from app.engine import OPERATIONS
+from app.errors import Limit
 from app.storage import (
     Base,
     EnvironmentStatus,
@@ -209,7 +210,7 @@ websocket_connections_limit = GaugeFamily(
     "vibebox_websocket_connections_limit",
     "WebSockets that the workers would hold at once.",
     {},
-    "the start of a worker; event streams and starts that wait take from the same number",
+    "the start of a worker",
     multiprocess_mode="livesum",
     registry=registry,
 )
@@ -220,6 +221,15 @@ websocket_messages = CounterFamily(
     {"direction": MESSAGE_DIRECTIONS, "kind": SOCKET_KINDS},
     "each whole message that a client sent (in) or that was accepted for one (out); pings and "
     "closes are none",
+    registry=registry,
+)
+limit_refusals = CounterFamily(
+    Counter,
+    "vibebox_limit_refusals_total",
+    "Requests that a limit refused.",
+    {"limit": tuple(Limit)},
+    "each answer (429, 503 or 409) that says so; those that begin with server_ or host_ are limits "
+    "of all together, the others of one account or team",
     registry=registry,
 )
 build_info = GaugeFamily(
@@ -549,6 +559,7 @@ def create_expected() -> None:
         extension_installations,
         log_entries,
         websocket_messages,
+        limit_refusals,
         collect_errors,
         worker_exits,
     ):

@@ -10,6 +10,7 @@ from app.telemetry.catalogue import (
     extension_installations,
     health_check_duration,
     health_check_up,
+    limit_refusals,
     log_entries,
     websocket_connections,
     websocket_connections_limit,
@@ -29,6 +30,7 @@ def connect() -> None:
     signals.health_checked.connect(_health_checked)
     signals.environment_started.connect(_environment_started)
     signals.counted.connect(_counted)
+    signals.limit_refused.connect(_limit_refused)
     signals.websockets_offered.connect(_websockets_offered)
     signals.websocket_opened.connect(_websocket_opened)
     signals.websocket_closed.connect(_websocket_closed)
@@ -50,6 +52,10 @@ def _environment_started(_sender: Any, *, outcome: str, seconds: float) -> None:
 
 def _counted(_sender: Any, *, family: str, value: str, amount: int) -> None:
     LEDGER[family].child(value).inc(amount)
+
+
+def _limit_refused(_sender: Any, *, limit: str) -> None:
+    limit_refusals.child(limit).inc()
 
 
 def _websockets_offered(_sender: Any, *, number: int) -> None:

@@ -9,6 +9,7 @@ of them with one bell. Nothing grows without bound: see the constants.
 import select
 import socket
 import time
+import typing
 from collections import deque
 from collections.abc import Callable, Mapping
 from math import inf
@@ -18,6 +19,7 @@ from websockets.protocol import SERVER, Protocol, State
 
 from app.websockets.assembly import LARGEST_MESSAGE, QUIET, Assembly, Message
 from app.websockets.bell import Bell
+from app.websockets.closing import AWAY, closing
 
 # Bytes that may wait for the peer. A larger bound costs memory for each slow reader.
 MOST_PENDING = 1024 * 1024
@@ -45,6 +47,18 @@ def _ignore(_direction: str) -> None:
     """Count nothing."""
 
 
+class Watched(typing.Protocol):
+    """What the peer has to be allowed for as long as it stays: `app.admission.held.Held`."""
+
+    @property
+    def bell(self) -> Bell:
+        """Rings when it is not any more."""
+
+    @property
+    def error(self) -> Exception | None:
+        """Why not; None while it is."""
+
+
 def _give_up_on_silence(peer: socket.socket) -> None:
     """Have the kernel end a connection whose peer acknowledges nothing of what it is sent."""
     if peer.family in (socket.AF_INET, socket.AF_INET6):
@@ -56,8 +70,9 @@ class Channel:
 
     Call `turn` again and again while it is `open`, and `finish` at the end. `goodbye` is rung when
     the process is about to end; while `hold` is set the channel goes on nevertheless, for
-    `LONGEST_HOLD` seconds at most. `count` hears the direction ("in", "out") of each message. The
-    socket stays the caller's to close.
+    `LONGEST_HOLD` seconds at most. What is `held` tells when the peer may not have it any more.
+    `count` hears the direction ("in", "out") of each message. The socket stays the caller's to
+    close.
     """
 
     def __init__(
@@ -66,6 +81,7 @@ class Channel:
         goodbye: Bell,
         count: Callable[[str], None] = _ignore,
         *,
+        held: Watched | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         peer.setblocking(False)
@@ -73,6 +89,7 @@ class Channel:
         self.hold = False
         self._peer = peer
         self._goodbye = goodbye
+        self._held = held
         self._count = count
         self._clock = clock
         self._protocol = Protocol(SERVER, max_size=LARGEST_MESSAGE, logger=QUIET)
@@ -149,17 +166,14 @@ class Channel:
         turn ends as soon as there is room again, for nothing else may happen then.
         """
         full = not self.room
-        held = self._goodbye.rung and self._holds()
-        if self._goodbye.rung and not held:
-            self.close(CloseCode.GOING_AWAY, "the server is going away; connect again")
+        bells = self._heed()
         self._keep_alive(read)
         self._flush()
         if not self.open or (full and self.room):
             return {}
-        bell = self._goodbye.fileno()
-        wanted = {**(watched or {})} if held else {**(watched or {}), bell: _READABLE}
-        ready = self._poll(min(seconds, self._quiet()), wanted, read)
-        ready.pop(bell, 0)
+        ready = self._poll(min(seconds, self._quiet()), {**(watched or {}), **bells}, read)
+        for bell in bells:
+            ready.pop(bell, 0)
         events = ready.pop(self._peer.fileno(), 0)
         if events & _READABLE:
             self._read()
@@ -220,6 +234,19 @@ class Channel:
         if message is not None:
             self._count("in")
             self._inbox.append(message)
+
+    def _heed(self) -> dict[int, int]:
+        """Close where the peer may not stay, or the process ends; return the bells to listen to."""
+        bells = {}
+        if self._held is not None:
+            if self._held.error is not None:
+                self.close(*closing(self._held.error))
+            bells[self._held.bell.fileno()] = _READABLE
+        if not self._goodbye.rung:
+            bells[self._goodbye.fileno()] = _READABLE
+        elif not self._holds():
+            self.close(CloseCode.GOING_AWAY, AWAY)
+        return bells
 
     def _holds(self) -> bool:
         """Tell whether a channel that is to end goes on for now."""

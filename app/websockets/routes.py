@@ -12,6 +12,7 @@ from app.errors import (
     HandshakeInvalidError,
     InvalidInputError,
     InvalidTokenError,
+    LimitReachedError,
     OriginRefusedError,
     PermissionDeniedError,
     StorageUnavailableError,
@@ -49,7 +50,9 @@ api.before_request(authenticate)
     summary="Get a ticket that opens one WebSocket within 30 seconds",
     responses={
         201: SocketTicketView,
-        **problems(AuthenticationError, InvalidTokenError, StorageUnavailableError),
+        **problems(
+            AuthenticationError, InvalidTokenError, StorageUnavailableError, LimitReachedError
+        ),
     },
 )
 def create() -> Answer:

@@ -3,14 +3,18 @@
 import logging
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 from time import monotonic
 
 from app import signals
-from app.errors import StorageError, TooManySocketsError, VibeBoxError
+from app.admission.admission import Admission, Kind
+from app.admission.held import Held
+from app.authorization import Access
+from app.errors import VibeBoxError
 from app.logging import request_id
-from app.slots import Slots
 from app.websockets.bell import Bell
 from app.websockets.channel import Channel
+from app.websockets.closing import closing
 
 Talk = Callable[[Channel], None]
 """What is said over a WebSocket: runs in its thread until it is over or the channel closes.
@@ -18,23 +22,28 @@ Talk = Callable[[Channel], None]
 An error of ours that it raises is told to the peer as the reason of the close.
 """
 
-TRY_AGAIN_LATER = 1013
-POLICY_VIOLATION = 1008
-INTERNAL_ERROR = 1011
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a WebSocket is to be: the talk, and the access that it needs for as long as it lasts."""
+
+    access: Access
+    talk: Talk
 
 
 class Sockets:
     """Admits WebSockets and runs them, until all of them have to close."""
 
-    def __init__(self, slots: Slots) -> None:
-        self._slots = slots
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
         self._goodbye: Bell | None = None
 
     def start(self) -> None:
         """Tell how many sockets this process would take; call it once, after fork."""
         self._goodbye = Bell()
-        signals.emit(signals.websockets_offered, number=self._slots.number)
+        signals.emit(signals.websockets_offered, number=self._admission.sockets)
 
     def close_all(self) -> None:
         """Have all sockets closed by their threads, and any that opens; for signal handlers too."""
@@ -47,16 +56,14 @@ class Sockets:
         if goodbye is not None:
             goodbye.close()
 
-    def admit(self) -> Callable[[], None]:
-        """Take a slot and return what gives it back. Raises: TooManySocketsError."""
-        if not self._slots.take():
-            raise TooManySocketsError
-        return self._slots.give_back
+    def admit(self, access: Access) -> Held:
+        """Take a place; close it after use. Raises: TooManySocketsError, ShareExceededError."""
+        return self._admission.open(Kind.SOCKET, access)
 
-    def run(self, peer: socket.socket, kind: str, talk: Talk, id: str) -> None:
+    def run(self, peer: socket.socket, kind: str, talk: Talk, held: Held, id: str) -> None:
         """Talk over a connection whose handshake is done, to its end; nothing is raised.
 
-        `id` is that of the request; `peer` stays the caller's to close.
+        `id` is that of the request; `peer` and `held` stay the caller's to close.
         """
         if self._goodbye is None:
             raise RuntimeError("sockets are served after start() only")
@@ -68,7 +75,7 @@ class Sockets:
             messages[direction] += 1
             signals.emit(signals.websocket_message, direction=direction, kind=kind)
 
-        channel = Channel(peer, self._goodbye, count)
+        channel = Channel(peer, self._goodbye, count, held=held)
         signals.emit(signals.websocket_opened, kind=kind)
         try:
             _converse(channel, talk)
@@ -77,8 +84,8 @@ class Sockets:
             _log.exception("websocket failed", extra={"kind": kind})
         finally:
             signals.emit(signals.websocket_closed, kind=kind)
-            code, _ = channel.ending
-            fields = {"kind": kind, "code": int(code), "messages": messages}
+            code, reason = channel.ending
+            fields = {"kind": kind, "code": int(code), "reason": reason, "messages": messages}
             _log.info("websocket closed", extra={**fields, "seconds": round(monotonic() - started)})
             request_id.set("")
 
@@ -87,12 +94,7 @@ def _converse(channel: Channel, talk: Talk) -> None:
     """Talk, and tell the peer what went wrong."""
     try:
         talk(channel)
-    except StorageError as error:
-        channel.close(TRY_AGAIN_LATER, error.detail)
-    except VibeBoxError as error:
-        # What was allowed at the beginning is not any more, or what it was about is gone.
-        refused = error.status < 500
-        channel.close(POLICY_VIOLATION if refused else INTERNAL_ERROR, error.title)
-    except Exception:
-        _log.exception("websocket failed")
-        channel.close(INTERNAL_ERROR, "something went wrong on our side")
+    except Exception as error:
+        if not isinstance(error, VibeBoxError):
+            _log.exception("websocket failed")
+        channel.close(*closing(error))

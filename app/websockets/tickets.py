@@ -16,7 +16,8 @@ from app import signals
 from app.accounts.tokens import digest
 from app.accounts.validity import Credential, ended
 from app.authorization import Identity, Scope
-from app.errors import InvalidTokenError
+from app.errors import InvalidTokenError, Limit
+from app.quotas.numbers import refuse_more
 from app.storage import Database, SocketTicket, User, db_now, new_id, now
 
 LIFE = timedelta(seconds=30)
@@ -38,12 +39,17 @@ class Tickets:
         self._database = database
 
     def issue(self, identity: Identity) -> Ticket:
-        """Return a ticket for the caller, and forget those of theirs that are over."""
+        """Return a ticket for the caller, and forget those of theirs that are over.
+
+        Raises: LimitReachedError.
+        """
         secret = _PREFIX + secrets.token_urlsafe(32)
         with self._database.writing() as session:
             moment = now(session)
             old = (SocketTicket.user_id == identity.user_id) & (SocketTicket.expires_at <= moment)
             session.execute(delete(SocketTicket).where(old))
+            mine = SocketTicket.user_id == identity.user_id
+            refuse_more(session, Limit.TICKETS, SocketTicket, mine)
             session.add(
                 SocketTicket(
                     id=new_id(),

@@ -6,7 +6,7 @@ exchange is over for everybody else when the head is sent: see `app.exchange`.
 """
 
 import socket
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -17,11 +17,12 @@ from websockets.http11 import Request as Handshake
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
+from app.admission.held import Held
 from app.components import components
 from app.errors import HandshakeInvalidError, UpgradeRequiredError
 from app.logging import request_id
 from app.websockets.assembly import QUIET
-from app.websockets.sockets import Sockets, Talk
+from app.websockets.sockets import Opening, Sockets, Talk
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -30,17 +31,17 @@ SUBPROTOCOL = Subprotocol("vibebox.v1")
 _SOCKET = "gunicorn.socket"
 
 
-def upgrade(kind: str, talk: Talk) -> Response:
+def upgrade(kind: str, opening: Opening) -> Response:
     """Return the response that makes this request a WebSocket and talks over it.
 
-    Raises: UpgradeRequiredError, HandshakeInvalidError, TooManySocketsError.
+    Raises: UpgradeRequiredError, HandshakeInvalidError, TooManySocketsError, ShareExceededError.
     """
     headers = _accept()
     peer = request.environ.get(_SOCKET)
     if peer is None:
         raise UpgradeRequiredError("This server cannot serve WebSockets; run VibeBox's own.")
     sockets = components().sockets
-    body = _Body(sockets, sockets.admit(), peer, kind, talk)
+    body = _Body(sockets, sockets.admit(opening.access), peer, kind, opening.talk)
     response = _Upgrade(body, HTTPStatus.SWITCHING_PROTOCOLS)
     response.headers.clear()
     for name, value in headers:
@@ -77,18 +78,18 @@ class _Upgrade(Response):
 
 
 class _Body:
-    """What gunicorn asks for pieces of body; `close` gives the slot back, whatever happened."""
+    """What gunicorn asks for pieces of body; `close` gives the place back, whatever happened."""
 
     def __init__(
         self,
         sockets: Sockets,
-        give_back: Callable[[], None],
+        held: Held,
         peer: socket.socket,
         kind: str,
         talk: Talk,
     ) -> None:
         self._sockets = sockets
-        self._give_back: Callable[[], None] | None = give_back
+        self._held = held
         self._peer = peer
         self._kind = kind
         self._talk = talk
@@ -98,10 +99,8 @@ class _Body:
         yield b""  # the head is sent
         # gunicorn closes its own descriptor when it likes, and counts on doing so only once.
         with closing(self._peer.dup()) as peer:
-            self._sockets.run(peer, self._kind, self._talk, self._id)
+            self._sockets.run(peer, self._kind, self._talk, self._held, self._id)
 
     def close(self) -> None:
-        """Give back the slot; closing again changes nothing."""
-        give_back, self._give_back = self._give_back, None
-        if give_back is not None:
-            give_back()
+        """Give back the place; closing again changes nothing."""
+        self._held.close()

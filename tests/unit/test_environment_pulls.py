@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 from flask_openapi3 import OpenAPI
 from sqlalchemy import select, update
 
+from app.admission.admission import Kind
+from app.authorization import Access, Action, Identity
 from app.engine import LayerProgress, PullProgress
 from app.environments import build_pulls, events, pull_reports, pulls
 from app.environments.pulls import Pulls
@@ -22,6 +25,7 @@ from tests.unit.fakes import Failure, FakeEngine
 from tests.unit.support import assert_problem, moved
 from tests.unit.test_environments import body, one
 
+REFUSALS = "vibebox_limit_refusals_total"
 DURATIONS = "vibebox_environment_start_duration_seconds_count"
 REMOTE = "remote:1"
 
@@ -450,25 +454,45 @@ def test_followed_events_go_on_until_their_time_is_over(
     assert ": still here\n\n" in text
 
 
-def test_streams_are_bounded(app: OpenAPI, user: User) -> None:
-    identity = user.new_environment()
-    path = one(identity, "events") + "?follow=true"
-    slots = max(1, parts(app).settings.threads // 4)
-    open_ones = [user.get(path, buffered=False) for _ in range(slots)]
-
-    refused = assert_problem(user.get(path), 503, "too-many-streams")
-
-    assert refused["status"] == 503
-    assert user.get(path).headers["Retry-After"]
-    for response in open_ones:
+def test_streams_are_bounded(user: User, stranger: User) -> None:
+    """Half of the threads may stream, and an account takes half of those."""
+    path, other = (
+        one(somebody.new_environment(), "events") + "?follow=true" for somebody in (user, stranger)
+    )
+    mine = [user.get(path, buffered=False) for _ in range(2)]
+    with moved(REFUSALS) as refusals:
+        refused = user.get(path)
+    assert_problem(refused, 429, "too-many-requests")
+    assert refused.headers["Retry-After"] == "1"
+    assert refusals == {("streams",): 1}
+    for response in mine:
         response.close()
-        response.close()  # gives back one slot, not two
+        response.close()  # gives back one place, not two
     assert user.send("HEAD", path).status_code == 200  # keeps none
-    again = [user.get(path, buffered=False) for _ in range(slots)]
-    assert [response.status_code for response in again] == [200] * slots
-    assert_problem(user.get(path), 503, "too-many-streams")
+    again = [user.get(path, buffered=False) for _ in range(2)]
+    assert [response.status_code for response in again] == [200] * 2
+    again.append(stranger.get(other, buffered=False))
+    assert_problem(stranger.get(other), 429, "too-many-requests")
     for response in again:
         response.close()
+
+
+def test_streams_of_all_are_bounded(app: OpenAPI, user: User) -> None:
+    path = one(user.new_environment(), "events") + "?follow=true"
+    access = Access(Identity("x", "x@example.org"), Action.ENVIRONMENT_READ, None)
+    admission = parts(app).admission
+    held = [
+        admission.open(Kind.STREAM, replace(access, identity=Identity(str(number), "x")))
+        for number in range(4)
+    ]
+    with moved(REFUSALS) as refusals:
+        assert_problem(user.get(path), 503, "too-many-streams")
+    assert refusals == {("server_streams",): 1}
+    for one_held in held:
+        one_held.close()
+    last = user.get(path, buffered=False)
+    assert last.status_code == 200
+    last.close()
 
 
 def test_streams_end_when_the_worker_stops(app: OpenAPI, user: User) -> None:
@@ -479,4 +503,4 @@ def test_streams_end_when_the_worker_stops(app: OpenAPI, user: User) -> None:
 
     text = user.get(one(user.new_environment(), "events") + "?follow=true").get_data(as_text=True)
 
-    assert len(parsed(text)) == 1
+    assert [name for name, _ in parsed(text)] == ["status", "end"]

@@ -13,14 +13,16 @@ from flask_openapi3 import OpenAPI
 from app.accounts.operators import set_operator
 from app.authorization import (
     RULES,
+    Access,
     Action,
     Identity,
     Role,
     Scope,
     decide,
     environment_for,
-    environment_for_all,
+    may_in,
     permissions_table,
+    refusals,
 )
 from app.errors import VibeBoxError
 from app.storage import EnvironmentSession, Extension, SessionStatus, SessionType, new_id
@@ -333,17 +335,20 @@ def test_many_are_judged_as_each_of_them_is(world: World) -> None:
         for some in scopes
     }
     actions = (Action.ENVIRONMENT_READ, Action.SESSION_USE)
-    ids = (world.environment, world.own, new_id())
+    ids = (world.environment, world.own, new_id(), None)
+    accesses = [Access(*one) for one in product(identities, actions, ids)]
     with world.database.reading() as session:
-        for action, id in product(actions, ids):
-            found, refused = environment_for_all(session, identities, id, action)
-            for identity in identities:
-                try:
-                    assert environment_for(session, identity, id, action) is found
-                except VibeBoxError as error:
-                    told = refused.pop(identity)
-                    assert (type(told), told.detail) == (type(error), error.detail)
-            assert refused == {}
+        refused = refusals(session, accesses)
+        for access in accesses:
+            try:
+                if access.environment_id is None:
+                    may_in(access.identity, access.action)
+                else:
+                    environment_for(session, access.identity, access.environment_id, access.action)
+            except VibeBoxError as error:
+                told = refused.pop(access)
+                assert (type(told), told.detail) == (type(error), error.detail)
+    assert refused == {}
 
 
 def test_every_action_has_a_rule() -> None:

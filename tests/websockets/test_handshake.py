@@ -14,8 +14,9 @@ from flask_openapi3 import OpenAPI
 from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
+from app.admission.admission import long_requests
+from app.authorization import Access, Action, Identity
 from app.errors import InvalidTokenError
-from app.slots import Slots, long_requests
 from app.storage import SocketTicket, utc_now
 from tests.unit.application import Client, MakeApp, User, parts
 from tests.unit.support import assert_problem, moved
@@ -222,29 +223,21 @@ def test_server_without_sockets_says_so(client: FlaskClient, door: Door) -> None
 
 def test_slots_come_back_and_too_many_are_refused(app: OpenAPI, door: Door) -> None:
     assert isinstance(door.client, Client)
-    taken = [parts(app).sockets.admit() for _ in range(6)]  # of 8 threads
+    access = Access(Identity("somebody", "bob@example.org"), Action.ENVIRONMENT_READ)
+    taken = [parts(app).sockets.admit(access) for _ in range(6)]  # of 8 threads
     response = door.knock(door.ticket())
     assert_problem(response, 503, "too-many-sockets")
     assert response.headers["Retry-After"]
 
-    taken[0]()
+    taken.pop().close()
     for _ in range(3):
         assert door.knock(door.ticket()).status_code == 101
+    for one in taken:
+        one.close()
 
 
 @pytest.mark.parametrize(
-    ("threads", "long"), [(1, 0), (2, 1), (4, 3), (8, 6), (9, 6), (32, 24), (256, 192)]
+    ("threads", "long"), [(1, 1), (2, 1), (4, 3), (8, 6), (9, 6), (32, 24), (256, 192)]
 )
 def test_a_quarter_of_the_threads_serves_the_rest(threads: int, long: int) -> None:
-    assert long_requests(threads).number == long
-
-
-def test_slots_within_others_take_from_both() -> None:
-    outer = Slots(2)
-    inner = Slots(1, outer)
-    assert inner.take() and not inner.take()
-    assert outer.take() and not outer.take()
-    inner.give_back()
-    assert outer.take() and not inner.take(), "nothing is kept of what could not be had"
-    outer.give_back()
-    assert inner.take()
+    assert long_requests(threads) == long

@@ -8,10 +8,12 @@ from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 
-from app.errors import EnvironmentNotFoundError, VibeBoxError
+from app.errors import EnvironmentNotFoundError, StorageUnavailableError, VibeBoxError
 from app.websockets.bell import Bell
 from app.websockets.channel import Channel
 from app.websockets.lookout import Look, Lookout, Subject, View
+from tests.services.programs import wait_until
+from tests.websockets.support import Clock
 
 PAUSE = 0.01
 
@@ -142,15 +144,76 @@ def test_who_may_look_no_more_is_told_and_the_others_go_on(take: Take) -> None:
     assert set(weather.whos) == {"ada"}
 
 
-@pytest.mark.parametrize("error", [VibeBoxError("down"), ZeroDivisionError()], ids=repr)
-def test_failed_look_ends_its_viewers_and_nothing_else(take: Take, error: Exception) -> None:
+def test_what_is_gone_ends_its_viewers_at_once_and_nothing_else(take: Take) -> None:
     weather = Weather()
     ada = take(weather)
     assert ada.next() == "dry"
-    weather.error = error
-    with pytest.raises(type(error)):
+    weather.error = EnvironmentNotFoundError()
+    with pytest.raises(EnvironmentNotFoundError):
         ada.next()
     assert take(Weather()).next() == "dry", "who comes next is served"
+
+
+FAILURES = [StorageUnavailableError(), VibeBoxError("down"), ZeroDivisionError()]
+
+
+@pytest.mark.parametrize("error", FAILURES, ids=repr)
+def test_failed_look_is_tried_again(take: Take, error: Exception) -> None:
+    weather = Weather()
+    ada = take(weather)
+    assert ada.next() == "dry"
+    for now in ("wet", "dry"):
+        weather.error, looks = error, weather.looks
+        wait_until(lambda: weather.looks > looks + 2, 10)  # noqa: B023
+        weather.now, weather.error = now, None
+        assert ada.next() == now
+
+
+@pytest.mark.parametrize("error", FAILURES, ids=repr)
+def test_looks_that_fail_for_too_long_end_their_viewers(error: Exception, goodbye: Bell) -> None:
+    """In all, and not only those that fail one after the other: a success begins anew."""
+    clock = Clock()
+    lookout, weather = Lookout(PAUSE, grace=60, clock=clock), Weather()
+    with seat(lookout, goodbye, weather, "ada") as ada:
+        assert ada.next() == "dry"
+        for _ in range(2):
+            weather.error, looks = error, weather.looks
+            wait_until(lambda: weather.looks > looks + 2, 10)  # noqa: B023
+            clock.jump(50)
+            weather.error, looks = None, weather.looks
+            wait_until(lambda: weather.looks > looks + 2, 10)  # noqa: B023
+        assert ada.view.error is None
+        weather.error, looks = error, weather.looks
+        wait_until(lambda: weather.looks > looks + 2, 10)
+        clock.jump(60)
+        with pytest.raises(type(error)):
+            ada.next()
+
+
+def test_what_is_known_is_not_told(lookout: Lookout, goodbye: Bell) -> None:
+    weather = Weather()
+    view = lookout.watch("here", "ada", weather, "dry")
+    wait_until(lambda: weather.looks > 3, 10)
+    assert not view.bell.rung and view.error is None
+    weather.refused = {"ada": EnvironmentNotFoundError()}
+    wait_until(lambda: view.bell.rung, 10)
+    assert isinstance(view.error, EnvironmentNotFoundError)
+    lookout.leave(view)
+
+
+def test_failure_to_begin_leaves_nothing_behind(
+    take: Take, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the limit of threads the next one may succeed."""
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", _no_thread)
+        with pytest.raises(RuntimeError):
+            take(Weather())
+    assert take(Weather()).next() == "dry"
+
+
+def _no_thread(_thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
 
 
 def test_draining_ends_the_wait(take: Take, goodbye: Bell) -> None:

@@ -65,8 +65,8 @@ def _show_events(api: "Api", path: str, progress: "Progress") -> None:
     for name, data in api.events(f"{path}/events"):
         if name == "pull":
             progress.show(data)
-        elif data["status"] not in _PASSAGES:
-            return
+        elif name != "status" or data["status"] not in _PASSAGES:
+            return  # its end, or the stream's: the environment is looked at next
 
 
 class Progress:

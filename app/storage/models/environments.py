@@ -185,6 +185,8 @@ class ImagePull(Base):
     bytes_done: Mapped[int] = mapped_column(BigInteger, default=0)
     bytes_total: Mapped[int] = mapped_column(BigInteger, default=0)
     error: Mapped[str | None] = mapped_column(Text)
+    # The account that started it; none where an older release did. No key: it may be gone.
+    requested_by: Mapped[str | None] = mapped_column(String(36))
     requested_at: Mapped[datetime] = mapped_column(default=utc_now)
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]

@@ -31,6 +31,11 @@ _TMUX = f"{_TERMINALS}::test_agent_keeps_sessions_true"
 _VSCODE = f"{_E2E}/test_vscode.py::test_vscode_server"
 _VIEWERS = f"{_E2E}/test_log_streams.py::test_each_viewer_gets_each_line_once"
 _STATUS = f"{_E2E}/test_log_streams.py::test_status_is_told_at_the_beginning_and_at_each_change"
+_ADMISSION, _UNIT = "tests/admission/test_requests.py", "tests/unit"
+_QUOTAS, _NUMBERS = f"{_UNIT}/test_quotas.py", f"{_UNIT}/test_limits.py"
+_SHARE = f"{_ADMISSION}::test_account_over_its_share_is_refused_everywhere"
+_HANDSHAKE = "tests/websockets/test_handshake.py"
+_UPLOADS = f"{_NUMBERS}::test_uploads_at_once"
 
 COVERED: Mapping[str, str] = {
     "vibebox_http_requests_total": STEPS,
@@ -50,6 +55,7 @@ COVERED: Mapping[str, str] = {
     "vibebox_websocket_connections": _CAP,
     "vibebox_websocket_connections_limit": _CAP,
     "vibebox_websocket_messages_total": _VIEWERS,
+    "vibebox_limit_refusals_total": _SHARE,
     "vibebox_build_info": GAUGES,
     "vibebox_process_cpu_seconds_total": _KERNEL,
     "vibebox_process_resident_memory_bytes": _KERNEL,
@@ -97,6 +103,32 @@ ELSEWHERE: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("vibebox_http_requests_total", "status_code"): {
         "101": _SHELL,
         "429": _ATTEMPTS,
+    },
+    ("vibebox_limit_refusals_total", "limit"): {
+        "requests": _SHARE,
+        "server_requests": f"{_ADMISSION}::test_server_that_is_full_says_so",
+        "websockets": "tests/admission/test_places.py::test_refusals_say_whose_limit_it_is",
+        "server_websockets": f"{_HANDSHAKE}::test_slots_come_back_and_too_many_are_refused",
+        "streams": f"{_UNIT}/test_environment_pulls.py::test_streams_are_bounded",
+        "server_streams": f"{_UNIT}/test_environment_pulls.py::test_streams_of_all_are_bounded",
+        "uploads": _UPLOADS,
+        "server_uploads": _UPLOADS,
+        "attempts": _ATTEMPTS,
+        "changes": f"{_NUMBERS}::test_changes",
+        "environments": f"{_QUOTAS}::test_number_of_environments_is_limited",
+        **dict.fromkeys(("cpus", "memory_mb"), f"{_QUOTAS}::test_what_is_up_is_limited"),
+        "api_keys": f"{_NUMBERS}::test_api_keys",
+        "projects": f"{_NUMBERS}::test_projects_of_an_account_and_of_a_team",
+        "members": f"{_NUMBERS}::test_members",
+        "sessions": f"{_NUMBERS}::test_sessions_that_have_not_ended",
+        "extensions": f"{_NUMBERS}::test_extensions",
+        "packages": f"{_NUMBERS}::test_packages_together",
+        "tickets": f"{_NUMBERS}::test_tickets",
+        "teams": f"{_QUOTAS}::test_number_of_teams_is_limited",
+        **dict.fromkeys(
+            ("host_environments", "host_cpus", "host_memory_mb"), f"{_QUOTAS}::test_host_has_bounds"
+        ),
+        "host_accounts": f"{_QUOTAS}::test_accounts_are_bounded",
     },
     ("vibebox_worker_exits_total", "reason"): {
         **dict.fromkeys(

@@ -1,0 +1,109 @@
+"""What lasts is admitted here, and nowhere else: a place for it, and a watch over it.
+
+Each process has so many places for what takes long, and no account can take all of one kind (see
+`places`). What is admitted is a `Held`: sockets, streams and waiting requests can be made of
+nothing else, so that none lasts longer than the access that it was opened with (see `watch`).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum, auto
+from math import ceil
+
+from app.admission.held import Held
+from app.admission.places import Place, Places, take_all
+from app.admission.rates import Rate
+from app.admission.watch import PAUSE, AccessLooks
+from app.authorization import Access
+from app.errors import (
+    Limit,
+    ServerBusyError,
+    TooManySocketsError,
+    TooManyStreamsError,
+    TooManyUploadsError,
+)
+from app.storage import Database
+from app.websockets.lookout import Lookout
+
+UPLOADS = 2
+"""Uploads at once: each holds its body in memory, and a database driver makes copies of it."""
+
+
+class Kind(Enum):
+    """What lasts."""
+
+    SOCKET = auto()
+    STREAM = auto()  # server-sent events, which hold their request's thread
+    WAIT = auto()  # a request that waits for what it began, and has its place as a request
+    UPLOAD = auto()  # the same, of a request that reads a large body
+
+
+def long_requests(threads: int) -> int:
+    """Return how many of a process's requests may take long: a quarter always serve the rest."""
+    return max(1, threads - max(1, ceil(threads / 4)))
+
+
+@dataclass(frozen=True)
+class Room:
+    """How much a process takes at once."""
+
+    sockets: int
+    requests: int
+    streams: int
+    uploads: int = UPLOADS
+
+    @classmethod
+    def for_threads(cls, threads: int, sockets: int) -> "Room":
+        """Return what fits into so many request threads: half of them may stream or wait."""
+        return cls(sockets, long_requests(threads), max(1, threads // 2))
+
+
+class Admission:
+    """Admits what lasts in this process.
+
+    Attributes: sockets (how many it would hold); changes (counts those of accounts).
+    """
+
+    def __init__(self, database: Database, room: Room, changes: Rate) -> None:
+        self.changes = changes
+        self.sockets = room.sockets
+        self._looks = AccessLooks(database)
+        # Beside the lookout of what is shown: a slow look at a log must not keep anything open.
+        self._lookout = Lookout(PAUSE, name="access-watch")
+        self._requests = Places(room.requests, Limit.REQUESTS, ServerBusyError)
+        streams = Places(room.streams, Limit.STREAMS, TooManyStreamsError)
+        self._places: dict[Kind, tuple[Places, ...]] = {
+            Kind.SOCKET: (Places(room.sockets, None, TooManySocketsError),),
+            Kind.STREAM: (streams, self._requests),
+            Kind.WAIT: (streams,),
+            Kind.UPLOAD: (Places(room.uploads, Limit.UPLOADS, TooManyUploadsError),),
+        }
+
+    def open(self, kind: Kind, access: Access) -> Held:
+        """Admit something that lasts; close what is returned when it is over.
+
+        Raises: ShareExceededError, or the kind's own error where no place is left.
+        """
+        return self._hold(take_all(self._places[kind], access.identity.user_id), access)
+
+    def watch(self, access: Access) -> Held:
+        """Watch an access that something which is open already needs beside its own."""
+        return self._hold(Place(), access)
+
+    @contextmanager
+    def request(self, owner: str) -> Iterator[None]:
+        """Hold a place for a request of an account that may take long. Raises: as `open`."""
+        place = self._requests.take(owner)
+        try:
+            yield
+        finally:
+            place.close()
+
+    def _hold(self, place: Place, access: Access) -> Held:
+        try:
+            view = self._lookout.watch("access", access, self._looks, True)
+        except BaseException:
+            place.close()
+            raise
+        return Held(access, view, self._lookout.leave, place)
