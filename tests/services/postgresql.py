@@ -142,7 +142,13 @@ class PostgreSQL:
 
     def _connect(self, database: str) -> psycopg2.extensions.connection:
         connection = psycopg2.connect(
-            host="127.0.0.1", port=self.port, user=SUPERUSER, dbname=database, connect_timeout=5
+            host="127.0.0.1",
+            port=self.port,
+            user=SUPERUSER,
+            dbname=database,
+            connect_timeout=5,
+            # Whatever a test has set for others.
+            options="-c default_transaction_read_only=off",
         )
         connection.autocommit = True
         return connection
