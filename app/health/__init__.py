@@ -10,6 +10,10 @@ from app.lifecycle import Lifecycle
 from app.settings import Settings
 from app.storage import Database
 
+WRITES_EVERY = 5.0
+"""Seconds for which one change of the database proves that the next is taken: it is small, and a
+user's write fails sooner than one looks at Docker."""
+
 __all__ = ["api", "build_checks"]
 
 
@@ -18,10 +22,16 @@ def build_checks(
 ) -> Checks:
     """Return the readiness checks, through the service's own pool and its own Docker client."""
     deadline = settings.health_check_timeout
-    docker = DockerLook(engine, deadline)
+    docker = DockerLook(engine, deadline, settings.health_check_interval)
+    writing = min(WRITES_EVERY, settings.health_check_interval)
     return Checks(
         [
-            Check("database", lambda: database.probe(deadline), required=True, deadline=deadline),
+            Check(
+                "database",
+                lambda: database.probe(deadline, writing),
+                required=True,
+                deadline=deadline,
+            ),
             Check(
                 "docker",
                 docker,

@@ -3,21 +3,22 @@
 from app.engine import Engine
 from app.trial import Trial
 
-EVERY = 15.0
-"""Seconds for which one trial of the engine's work stands; it makes a volume and removes it."""
 PATIENCE = 10.0
 """Seconds that a trial may take of an engine that was well before: pulls keep its disk busy."""
 _SHARE = 0.5
 
 
 class DockerLook:
-    """Asks whether the engine answers each time, and every few seconds whether it can work."""
+    """Asks whether the engine answers each time, and every so often whether it can work.
 
-    def __init__(self, engine: Engine, deadline: float) -> None:
+    `every` is in seconds: each trial makes a volume and removes it.
+    """
+
+    def __init__(self, engine: Engine, deadline: float, every: float) -> None:
         self._engine = engine
         self._deadline = deadline
         self._trial = Trial(
-            "docker-trial", lambda: engine.verify(PATIENCE), every=EVERY, patience=PATIENCE
+            "docker-trial", lambda: engine.verify(PATIENCE), every=every, patience=PATIENCE
         )
 
     def __call__(self) -> None:

@@ -120,8 +120,10 @@ class Database:
             yield connection
             backend.after_migration(connection)
 
-    def probe(self, deadline: float) -> None:
+    def probe(self, deadline: float, writing: float = 0.0) -> None:
         """Verify within `deadline` seconds: it answers, its schema serves us, it takes changes.
+
+        writing: seconds for which a change that was taken proves the last.
 
         Raises:
             StorageUnavailableError: It does not answer in time, or one of its subclasses: what it
@@ -129,7 +131,7 @@ class Database:
             SchemaRevisionError: It has a revision that does not serve this release, or none.
         """
         revisions.verify(self.schema_state(deadline))
-        self._write_trial.verify(_WRITING_SHARE * deadline)
+        self._write_trial.verify(_WRITING_SHARE * deadline, writing)
 
     def schema_state(self, seconds: float) -> SchemaState:
         """Read within `seconds` which revision the schema has, and which it serves.

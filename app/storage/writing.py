@@ -7,8 +7,6 @@ from app.errors import StorageBusyError, StorageUnavailableError
 from app.storage import deadline
 from app.trial import Trial
 
-EVERY = 5.0
-"""Seconds for which one change proves that the next is taken."""
 PATIENCE = 6.0
 """Seconds that a change may wait: more than SQLite lets a request wait for its lock."""
 SLOTS = 64
@@ -21,15 +19,19 @@ _WAITS = (
 
 
 class WriteTrial:
-    """Has `write` change a row, which it is given, every few seconds at most."""
+    """Has `write` change a row, which it is given, as often as it has to be known."""
 
     def __init__(self, write: Callable[[int], None]) -> None:
         self._write = write
         self._slot = secrets.randbelow(SLOTS)
-        self._trial = Trial("write-trial", self._attempt, every=EVERY, patience=PATIENCE)
+        self._trial = Trial("write-trial", self._attempt, every=0.0, patience=PATIENCE)
 
-    def verify(self, seconds: float) -> None:
-        """Return within `seconds` where changes are taken. Raises: StorageError."""
+    def verify(self, seconds: float, every: float) -> None:
+        """Return within `seconds` where changes are taken; one proves it for `every` seconds.
+
+        Raises: StorageError.
+        """
+        self._trial.every = every
         try:
             self._trial.verify(seconds)
         except TimeoutError as error:

@@ -194,14 +194,17 @@ def service() -> Iterator[Service]:
 def test_fault_is_told_and_its_end_too(service: Service, fault: Fault) -> None:
     wait_until(service.is_well, 30, 0.2, otherwise=lambda: f"not well: {service.checks()}")
     expected = {
-        name: "down" if name in fault.told else "up" for name in ("database", "docker", "agent", "disk")
+        name: "down" if name in fault.told else "up"
+        for name in ("database", "docker", "agent", "disk")
     }
     before = len(service.server.log_lines())
     undo = fault.harm(service)
     try:
         wait_until(
-            lambda: [service.checks() for _ in range(4)]
-            == [(200 if fault.ready else 503, expected)] * 4,
+            lambda: (
+                [service.checks() for _ in range(4)]
+                == [(200 if fault.ready else 503, expected)] * 4
+            ),
             fault.within,
             0.1,
             otherwise=lambda: f"readiness says {service.checks()}",

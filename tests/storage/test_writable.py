@@ -29,8 +29,7 @@ from tests.storage.support import answer, user
 
 @pytest.fixture(autouse=True)
 def each_probe_writes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no change prove anything for later, and none wait for long."""
-    monkeypatch.setattr(writing, "EVERY", 0.0)
+    """Let no change wait for long."""
     monkeypatch.setattr(writing, "PATIENCE", 0.5)
 
 
