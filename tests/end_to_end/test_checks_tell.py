@@ -3,14 +3,14 @@
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import require
+from tests.conftest import require, shared
 from tests.services import http, scratch
 from tests.services.agent import Agent
 from tests.services.docker_engine import DockerEngine
@@ -172,8 +172,8 @@ def service() -> Iterator[Service]:
         stack.callback(scratch.remove_directory, directory)
         try:
             scratch.mount_small(directory / "metrics-disk", "8m")
-            database = stack.enter_context(closing(PostgreSQL(disk=100)))
-            engine = stack.enter_context(closing(DockerEngine(disk=64)))
+            database = stack.enter_context(shared(PostgreSQL(disk=100)))
+            engine = stack.enter_context(shared(DockerEngine(disk=64)))
         except ServiceError as error:
             require("disks to fill", str(error))
             raise
@@ -184,9 +184,7 @@ def service() -> Iterator[Service]:
             "VIBEBOX_HEALTH_CHECK_INTERVAL": str(INTERVAL),
         }
         server = stack.enter_context(WebServer(directory, settings))
-        agent = Agent.beside(server)
-        stack.callback(agent.close)
-        agent.start()
+        agent = stack.enter_context(shared(Agent.beside(server).start()))
         yield Service(directory, database, engine, server, agent)
 
 
