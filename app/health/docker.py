@@ -3,7 +3,7 @@
 from app.engine import Engine
 from app.trial import Trial
 
-PATIENCE = 10.0
+PATIENCE = 5.0
 """Seconds that a trial may take of an engine that was well before: pulls keep its disk busy."""
 _SHARE = 0.5
 
