@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 from tests.conftest import require, shared
 from tests.services import http, scratch
@@ -188,7 +189,13 @@ def service() -> Iterator[Service]:
         yield Service(directory, database, engine, server, agent)
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.harm.__name__)
+def _parameter(fault: Fault) -> ParameterSet:
+    # As soon missed as one that is killed; the gate has little time.
+    marks = [pytest.mark.full] if fault.harm is agent_frozen else []
+    return pytest.param(fault, id=fault.harm.__name__, marks=marks)
+
+
+@pytest.mark.parametrize("fault", map(_parameter, FAULTS))
 def test_fault_is_told_and_its_end_too(service: Service, fault: Fault) -> None:
     wait_until(service.is_well, 30, 0.2, otherwise=lambda: f"not well: {service.checks()}")
     expected = {
