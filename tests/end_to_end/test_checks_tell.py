@@ -195,7 +195,7 @@ def _parameter(fault: Fault) -> ParameterSet:
     return pytest.param(fault, id=fault.harm.__name__, marks=marks)
 
 
-@pytest.mark.parametrize("fault", map(_parameter, FAULTS))
+@pytest.mark.parametrize("fault", [_parameter(fault) for fault in FAULTS])
 def test_fault_is_told_and_its_end_too(service: Service, fault: Fault) -> None:
     wait_until(service.is_well, 30, 0.2, otherwise=lambda: f"not well: {service.checks()}")
     expected = {
