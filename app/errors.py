@@ -59,8 +59,15 @@ class VibeBoxError(Exception):
     slug: ClassVar[str] = "internal-error"
     title: ClassVar[str] = "Internal error"
     default_detail: ClassVar[str] = "Something went wrong on our side."
-
     retry_after: int | None = None
+
+    @classmethod
+    def is_callers(cls) -> bool:
+        """Whether the caller is the reason, and not the service, its database or Docker.
+
+        Status, outcome labels, budgets and alerts all go by this, so that they tell the same.
+        """
+        return cls.status < 500
 
     def __init__(self, detail: str | None = None) -> None:
         self.detail = detail or self.default_detail
@@ -755,6 +762,30 @@ class EngineFullError(EngineError):
     )
 
 
+class CommandTimeoutError(EngineTimeoutError):
+    """A command in a container did not end in time, though the engine is well."""
+
+    status = 409
+    slug = "command-timeout"
+    title = "The container does not answer in time"
+    default_detail = (
+        "A command did not end in time in the environment's container, and may still be running "
+        "there; end what keeps it busy, or restart the environment."
+    )
+
+
+class CommandRunawayError(EngineError):
+    """Commands in a container hang, or print without end: no further one is begun there."""
+
+    status = 409
+    slug = "command-runaway"
+    title = "The container does not play along"
+    default_detail = (
+        "Commands in the environment's container hang or print without end; end what runs there, "
+        "or restart the environment."
+    )
+
+
 class ContainerNotFoundError(EngineError):
     """The engine knows no such container."""
 
@@ -771,6 +802,30 @@ class EngineConflictError(EngineError):
     slug = "engine-conflict"
     title = "The container is in another state"
     default_detail = "The container is in a state that does not allow this; look at it again."
+
+
+class LimitsRefusedError(EngineConflictError):
+    """The limits do not fit the host or what the container uses.
+
+    To clients it is the conflict that it always was, in what releases told apart by words only.
+    """
+
+    default_detail = (
+        "Docker Engine refuses these limits: the host has fewer CPUs, the container uses more "
+        "memory, or they are too small to start with. Choose other limits."
+    )
+
+
+class SpecificationRefusedError(EngineError):
+    """A container cannot be made of what the environment is described as."""
+
+    status = 422
+    slug = "specification-refused"
+    title = "The environment cannot be started as it is described"
+    default_detail = (
+        "Docker Engine refuses the environment as it is described; change its image, volume_path, "
+        "ports or variables."
+    )
 
 
 class ImageMissingError(EngineError):
@@ -795,11 +850,40 @@ class ImagePullError(EngineError):
     slug = "image-pull-failed"
     title = "The image cannot be pulled"
 
-    def __init__(self, image: str) -> None:
+    def __init__(self, image: str, *, silent: bool = False) -> None:
+        """`silent`: its registry does not answer, or not as a registry does."""
         self.image = image
+        missing = (
+            f"There is no image {image!r} that Docker Engine may pull; check its name and tag, or "
+            "have the operator log the host in to its registry."
+        )
+        unanswered = (
+            f"The registry of the image {image!r} does not answer, or not as a registry does; "
+            "check the image's name, or try again later."
+        )
+        super().__init__(unanswered if silent else missing)
+
+
+class PullCutError(EngineError):
+    """A pull was ended by us."""
+
+    status = 409
+    slug = "pull-cut"
+    title = "The pull was ended"
+    default_detail = "The pull was ended before the image was there."
+
+
+class RegistryTooSlowError(VibeBoxError):
+    """A registry sends next to nothing, and keeps others from pulling."""
+
+    status = 422
+    slug = "registry-too-slow"
+    title = "The registry is too slow"
+
+    def __init__(self, image: str) -> None:
         super().__init__(
-            f"There is no image {image!r} that Docker Engine may pull; check its name and tag, "
-            "or have the operator log the host in to its registry."
+            f"The registry of {image!r} sent next to nothing for a minute while others waited to "
+            "pull; try again later, or take the image from another registry."
         )
 
 

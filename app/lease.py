@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from sqlalchemy import ColumnElement
 
+from app.errors import VibeBoxError
 from app.storage import Database, Lease, db_now
 
 NAME = "agent"
@@ -16,10 +17,21 @@ TTL = timedelta(seconds=8)
 """How long a leader that says nothing still leads. Longer: one that died is replaced later;
 shorter: a busy machine changes leaders."""
 
+# What is told of a moment may be some microseconds off.
+_LONGEST = TTL + timedelta(seconds=1)
+
+
+class LeadershipLostError(VibeBoxError):
+    """Another agent leads, or may lead at any moment: nothing may be written in its name."""
+
+    slug = "leadership-lost"
+    title = "Another agent leads"
+    default_detail = "This agent leads no longer; the one that does goes on with the work."
+
 
 def holds() -> ColumnElement[bool]:
     """Return the condition that a lease holds now."""
-    return (Lease.expires_at > db_now()) & (Lease.expires_at <= db_now(TTL))
+    return (Lease.expires_at > db_now()) & (Lease.expires_at <= db_now(_LONGEST))
 
 
 def agent_leads(database: Database, seconds: float) -> bool:
@@ -28,4 +40,4 @@ def agent_leads(database: Database, seconds: float) -> bool:
     Raises: StorageUnavailableError where the database does not say in time.
     """
     left = database.agent_lease(seconds)
-    return left is not None and 0 < left <= TTL.total_seconds()
+    return left is not None and 0 < left <= _LONGEST.total_seconds()

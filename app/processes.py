@@ -17,11 +17,14 @@ from sqlalchemy.orm import Session
 
 from app.cautious_clock import CautiousClock
 from app.errors import StorageError
+from app.isolation import Loop, failed
+from app.items import Items
 from app.storage import Database, Process, db_now, insert_missing, new_id, now
 
 # Shorter costs more writes; longer leaves what a killed process held unhealed for longer.
 STALE = timedelta(seconds=20)
 _INTERVAL_SECONDS = 5.0
+_CALL_SECONDS = 10.0
 # Every so many times it is also kept what the clock shows, for who may know no better one.
 _CLOCK_EVERY = 12
 _log = logging.getLogger(__name__)
@@ -38,6 +41,7 @@ class Presence:
         self.on_seen: list[Callable[[], None]] = []
         self._database = database
         self._clock = CautiousClock(database)
+        self._calls = Items(Loop.PRESENCE, seconds=_CALL_SECONDS)
         self._place = place
         self._known = False
         self._stopped = threading.Event()
@@ -74,15 +78,20 @@ class Presence:
                 self._known = True
                 if turn % _CLOCK_EVERY == 0:
                     self._clock.now()
-                for call in self.on_seen:
-                    call()
+                self._call_back()
             except StorageError:
                 # The health check tells of the database; here it means to try again.
                 _log.debug("presence not renewed")
             except Exception:
+                failed(Loop.PRESENCE)
                 _log.exception("presence not renewed")
             if self._stopped.wait(_INTERVAL_SECONDS):
                 return
+
+    def _call_back(self) -> None:
+        """Call each, whatever becomes of the others."""
+        calls = {str(number): call for number, call in enumerate(self.on_seen)}
+        self._calls.go_through(calls, lambda name: calls[name]())
 
     def _see(self, session: Session) -> None:
         seen = update(Process).where(Process.id == self.id).values(seen_at=db_now())

@@ -46,6 +46,15 @@ websocket_message = _signals.signal(
     "websocket-message", doc="A message went over a WebSocket: direction (in, out), kind."
 )
 
+loop_failed = _signals.signal(
+    "loop-failed",
+    doc="Work on an item of a loop failed, or the loop itself: loop (see `app.isolation.Loop`).",
+)
+
+loop_done = _signals.signal(
+    "loop-done", doc="A loop of the leading agent came round without failing as a whole: loop."
+)
+
 limit_refused = _signals.signal(
     "limit-refused", doc="A request was refused by a limit: limit (of app.errors.Limit)."
 )

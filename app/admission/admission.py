@@ -106,4 +106,4 @@ class Admission:
         except BaseException:
             place.close()
             raise
-        return Held(access, view, self._lookout.leave, place)
+        return Held(access, view, self._lookout, place)

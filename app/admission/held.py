@@ -1,14 +1,18 @@
 """Something that lasts: the place that it takes, and whether it may go on."""
 
 import select
-from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
 from app.admission.places import Place
 from app.authorization import Access
+from app.errors import VibeBoxError
 from app.websockets.bell import Bell
-from app.websockets.lookout import View
+from app.websockets.lookout import Lookout, View
+
+# How long a look may take that is waited for.
+_LOOK_SECONDS = 2.0
 
 
 class Held:
@@ -18,12 +22,10 @@ class Held:
     as soon as there is an error: `access` is not to be had any more, or nobody can tell.
     """
 
-    def __init__(
-        self, access: Access, view: View[bool], leave: Callable[[View[bool]], None], place: Place
-    ) -> None:
+    def __init__(self, access: Access, view: View[bool], lookout: Lookout, place: Place) -> None:
         self.access = access
         self._view = view
-        self._leave: Callable[[View[bool]], None] | None = leave
+        self._lookout: Lookout | None = lookout
         self._place = place
 
     @property
@@ -48,11 +50,22 @@ class Held:
         poller.poll(max(0.0, seconds) * 1000)
         self.check()
 
+    def why(self, error: Exception) -> Exception:
+        """Return why it ends that ended in `error`, having looked once more.
+
+        Whose account is deleted finds their environment gone first; that is not what happened.
+        """
+        if self._lookout is not None and isinstance(error, VibeBoxError) and error.status < 500:
+            self._lookout.hurry()
+            with suppress(Exception):
+                self.wait(_LOOK_SECONDS)
+        return self.error or error
+
     def close(self) -> None:
         """Give the place back and watch no more; closing again changes nothing."""
-        leave, self._leave = self._leave, None
-        if leave is not None:
-            leave(self._view)
+        lookout, self._lookout = self._lookout, None
+        if lookout is not None:
+            lookout.leave(self._view)
         self._place.close()
 
     def __enter__(self) -> Self:

@@ -47,14 +47,16 @@ class Places:
 
 
 class Place:
-    """What was taken; for one thread."""
+    """What was taken."""
 
     def __init__(self, *give_back: Callable[[], None]) -> None:
         self._give_back = give_back
+        self._lock = threading.Lock()
 
     def close(self) -> None:
-        """Give it back; doing so again changes nothing."""
-        calls, self._give_back = self._give_back, ()
+        """Give it back; doing so again, from whatever thread, changes nothing."""
+        with self._lock:
+            calls, self._give_back = self._give_back, ()
         for call in calls:
             call()
 

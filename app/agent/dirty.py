@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 
 
 class Dirty:
@@ -22,14 +23,19 @@ class Dirty:
         due = time.monotonic() + delay
         with self._changed:
             self._due[environment_id] = min(due, self._due.get(environment_id, due))
-            self._changed.notify()
+            self._changed.notify_all()
 
-    def take(self) -> str | None:
-        """Wait for one that is due, and hold it until `done`; None after `close`."""
+    def take(self, avoided: Callable[[str], bool] | None = None) -> str | None:
+        """Wait for one that is due, and hold it until `done`; None after `close`.
+
+        Those that are `avoided` are left to others.
+        """
         with self._changed:
             while not self._closed:
                 now = time.monotonic()
                 free = [item for item in self._due.items() if item[0] not in self._held]
+                if avoided is not None:
+                    free = [item for item in free if not avoided(item[0])]
                 environment_id, due = min(free, key=lambda item: item[1], default=(None, None))
                 if environment_id is not None and due is not None and due <= now:
                     del self._due[environment_id]
@@ -42,7 +48,7 @@ class Dirty:
         """Let others have the environment again."""
         with self._changed:
             self._held.discard(environment_id)
-            self._changed.notify()
+            self._changed.notify_all()
 
     def close(self) -> None:
         """Let no thread wait any more."""

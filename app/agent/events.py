@@ -2,13 +2,16 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
+from functools import partial
 
 from app.agent.dirty import Dirty
 from app.agent.leadership import Term
-from app.engine import ContainerEvent, Engine, Stream
+from app.engine import UNKNOWN, ContainerEvent, Engine, Stream
 from app.environments.facts import Facts
 from app.errors import EngineError
+from app.isolation import Isolation, Loop, failed
 
 _FIRST_PAUSE = 0.25
 _LONGEST_PAUSE = 2.0
@@ -29,14 +32,18 @@ _TELLING = frozenset(
         "update",
     }
 )
+# To mark what is to be looked at takes no time.
+_EVENT_SECONDS = 5.0
+_GAP_SECONDS = 15.0
 _log = logging.getLogger(__name__)
 
 
 class EventFollower:
     """One thread that follows the events until the term is over, connecting again where it must.
 
-    `on_gap` is called after each connection: what happened before it may be missing. `on_start`
-    hears of containers that start, by environment and container.
+    `on_gap` is called after each connection: what happened before it may be missing; and, now and
+    then, where events could not be read. `on_start` hears of containers that start, by environment
+    and container.
     """
 
     def __init__(
@@ -61,6 +68,8 @@ class EventFollower:
         self._stream: Stream[ContainerEvent] | None = None
         self._lock = threading.Lock()
         self._cut: str | None = None
+        self._events = Isolation(Loop.EVENTS, _EVENT_SECONDS)
+        self._gap_after = 0.0
 
     def start(self) -> threading.Thread:
         """Begin to follow."""
@@ -83,6 +92,7 @@ class EventFollower:
             except EngineError as error:
                 self._tell_cut(error)
             except Exception:
+                failed(Loop.EVENTS)
                 _log.exception("events: following failed")
             self._term.over.wait(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
@@ -96,10 +106,14 @@ class EventFollower:
             self._tell_connected()
             self._on_gap()
             for event in stream:
-                self._since = event.at_ns
-                self._take(event)
+                self._since = event.at_ns or self._since
+                # Whatever one does, the next is heard; what it told of, the sweep finds.
+                self._events.attempt(event.container, partial(self._take, event))
 
     def _take(self, event: ContainerEvent) -> None:
+        if event.action == UNKNOWN:
+            self._note_unknown()
+            return
         environment_id = event.environment_id
         ours = event.instance in (None, "", self._instance())
         if event.action not in _TELLING or environment_id is None or not ours:
@@ -108,6 +122,15 @@ class EventFollower:
         self._dirty.mark(environment_id)
         if event.action == "start":
             self._on_start(environment_id, event.container)
+
+    def _note_unknown(self) -> None:
+        """Have everything looked at, but not as often as a container can bring this about."""
+        if time.monotonic() < self._gap_after:
+            return
+        self._gap_after = time.monotonic() + _GAP_SECONDS
+        _log.warning("events: not understood")
+        failed(Loop.EVENTS)
+        self._on_gap()
 
     def _tell_cut(self, error: EngineError) -> None:
         if self._cut != type(error).__name__:

@@ -1,16 +1,18 @@
 """Ends what has expired and deletes what is old, in small steps."""
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, delete, exists, select
-from sqlalchemy.orm import InstrumentedAttribute
 
 from app.agent.leadership import Term
 from app.alerts.service import KEPT as _ALERTS_KEPT
 from app.cautious_clock import CautiousClock
 from app.environments.service import Environments
 from app.errors import EnvironmentConflictError, EnvironmentNotFoundError
+from app.isolation import Loop
+from app.items import Items
 from app.storage import (
     Alert,
     AuditEntry,
@@ -40,11 +42,23 @@ _TOKENS_KEPT = timedelta(days=1)
 _LOGINS_KEPT = timedelta(days=30)
 _INVITATIONS_KEPT = timedelta(days=30)
 _READINGS_KEPT = timedelta(days=2)
+# Docker may take two minutes to remove a container, and as long for its volume.
+_EXPIRY_SECONDS = 300.0
+_EXPIRIES = 4
+_TABLE_SECONDS = 60.0
 _log = logging.getLogger(__name__)
 
 
+class _Old(NamedTuple):
+    """The rows of a table that are old, and the column by which some of them are named."""
+
+    model: type[Base]
+    key: Any
+    condition: ColumnElement[bool]
+
+
 class Housekeeping:
-    """The leader's chores. Each may raise StorageError, EngineError and LeadershipLostError."""
+    """The leader's chores."""
 
     def __init__(
         self,
@@ -59,65 +73,76 @@ class Housekeeping:
         self._environments = environments
         self._term = term
         self._audit_kept = timedelta(days=audit_days)
+        self._expired = Items(
+            Loop.EXPIRED, seconds=_EXPIRY_SECONDS, at_once=_EXPIRIES, on_lost=term.end
+        )
+        self._tables = Items(Loop.HOUSEKEEPING, seconds=_TABLE_SECONDS)
 
     def end_expired(self) -> None:
-        """Delete the environments whose time is over, each with its container and volume."""
+        """Begin to delete the environments whose time is over, with container and volume.
+
+        Returns at once; call it again for what is left. Raises: StorageError.
+        """
         now = self._clock.now()
-        query = select(Environment.id).where(Environment.expires_at <= now).limit(_BATCH)
+        query = select(Environment.id).where(Environment.expires_at <= now)
         with self._database.reading() as session:
             expired = list(session.scalars(query))
-        for environment_id in expired:
-            if self._term.over.is_set():
-                return
-            try:
-                self._environments.expire(environment_id, now)
-            except (EnvironmentConflictError, EnvironmentNotFoundError):
-                continue  # somebody is changing it, or was quicker to delete it
-            _log.info("expired environment deleted", extra={"environment": environment_id})
+        self._expired.begin(expired, lambda environment_id: self._expire(environment_id, now))
+
+    def close(self, seconds: float) -> list[str]:
+        """Delete no environment any more; return those that are being deleted all the same."""
+        return self._expired.close(seconds)
 
     def delete_old(self) -> None:
-        """Delete the rows that nobody needs any more."""
-        now = self._clock.now()
+        """Delete the rows that nobody needs any more. Raises: StorageError, LeadershipLostError."""
+        old = {rows.model.__tablename__: rows for rows in self._old(self._clock.now())}
+        over = self._term.over.is_set
+        self._tables.go_through(old, lambda table: self._delete(old[table]), over)
+
+    def _expire(self, environment_id: str, now: datetime) -> None:
+        try:
+            self._environments.expire(environment_id, now)
+        except (EnvironmentConflictError, EnvironmentNotFoundError):
+            return  # somebody is changing it, or was quicker to delete it
+        _log.info("expired environment deleted", extra={"environment": environment_id})
+
+    def _old(self, now: datetime) -> list[_Old]:
+        """Return what is old by now, in each table."""
         current = exists().where(
             Environment.container_id == ContainerExit.container_id,
             Environment.run_started == ContainerExit.run_started,
         )
-        self._delete(AuditEntry, AuditEntry.id, AuditEntry.at < now - self._audit_kept)
         # That of a container's last run keeps the run from being taken for a new exit.
-        self._delete(
-            ContainerExit,
-            ContainerExit.container_id,
-            ContainerExit.counted & (ContainerExit.exited_at < now - _EXITS_KEPT) & ~current,
-        )
-        self._delete(ImagePull, ImagePull.id, ImagePull.finished_at < now - _PULLS_KEPT)
+        old_exit = ContainerExit.counted & (ContainerExit.exited_at < now - _EXITS_KEPT) & ~current
         # Only one that has ended has a time of its end.
         old_session = EnvironmentSession.ended_at < now - _SESSIONS_KEPT
-        self._delete(EnvironmentSession, EnvironmentSession.id, old_session)
-        self._delete(SocketTicket, SocketTicket.id, SocketTicket.expires_at < now)
-        self._delete(AuthToken, AuthToken.id, AuthToken.expires_at < now - _TOKENS_KEPT)
+        old_reading = ClockReading.seen_at < now - _READINGS_KEPT
         of_a_month_ago = now - _LOGINS_KEPT
-        over = (Login.ended_at < of_a_month_ago) | (Login.expires_at < of_a_month_ago)
-        self._delete(Login, Login.id, over)
+        old_login = (Login.ended_at < of_a_month_ago) | (Login.expires_at < of_a_month_ago)
         old_invitation = Invitation.expires_at < now - _INVITATIONS_KEPT
-        self._delete(Invitation, Invitation.id, old_invitation)
-        self._delete(Alert, Alert.id, Alert.ends_at < now - _ALERTS_KEPT)
-        self._delete(Process, Process.id, Process.seen_at < now - _PROCESSES_KEPT)
-        self._delete(
-            ClockReading, ClockReading.boot_id, ClockReading.seen_at < now - _READINGS_KEPT
-        )
+        return [
+            _Old(AuditEntry, AuditEntry.id, AuditEntry.at < now - self._audit_kept),
+            _Old(ContainerExit, ContainerExit.container_id, old_exit),
+            _Old(ImagePull, ImagePull.id, ImagePull.finished_at < now - _PULLS_KEPT),
+            _Old(EnvironmentSession, EnvironmentSession.id, old_session),
+            _Old(SocketTicket, SocketTicket.id, SocketTicket.expires_at < now),
+            _Old(AuthToken, AuthToken.id, AuthToken.expires_at < now - _TOKENS_KEPT),
+            _Old(Login, Login.id, old_login),
+            _Old(Invitation, Invitation.id, old_invitation),
+            _Old(Alert, Alert.id, Alert.ends_at < now - _ALERTS_KEPT),
+            _Old(Process, Process.id, Process.seen_at < now - _PROCESSES_KEPT),
+            _Old(ClockReading, ClockReading.boot_id, old_reading),
+        ]
 
-    def _delete(
-        self,
-        model: type[Base],
-        key: InstrumentedAttribute[str] | InstrumentedAttribute[int],
-        old: ColumnElement[bool],
-    ) -> None:
+    def _delete(self, rows: _Old) -> None:
+        """Delete the rows, some at a time."""
         while not self._term.over.is_set():
-            some = select(key).where(old).limit(_BATCH)
+            some = select(rows.key).where(rows.condition).limit(_BATCH)
             with self._database.writing() as session:
                 self._term.fence(session)
                 found = list(session.scalars(some))
                 if found:
-                    session.execute(delete(model).where(key.in_(found), old))
+                    gone = rows.key.in_(found), rows.condition
+                    session.execute(delete(rows.model).where(*gone))
             if len(found) < _BATCH:
                 return

@@ -13,9 +13,9 @@ from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
-from app.agent.leases import Held, LeadershipLostError, Leases, fence, is_held
+from app.agent.leases import Held, Leases, fence, is_held
 from app.errors import StorageError
-from app.lease import TTL
+from app.lease import TTL, LeadershipLostError
 from app.storage import deadline
 
 _RENEW_SECONDS = 2.0

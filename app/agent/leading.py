@@ -53,6 +53,9 @@ class Leader:
         for thread in self._threads:
             thread.join(max(0.0, ends_at - time.monotonic()))
         hanging = [thread.name for thread in self._threads if thread.is_alive()]
+        for task in work.tasks:
+            left = task.close(max(0.0, ends_at - time.monotonic()))
+            hanging += [f"{task.loop} {item}" for item in left]
         if hanging:
             _log.info("work of the term hangs", extra={"epoch": term.held.epoch, "work": hanging})
 

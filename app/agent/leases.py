@@ -10,21 +10,12 @@ from datetime import UTC, datetime
 from sqlalchemy import ColumnElement, select, text, update
 from sqlalchemy.orm import Session
 
-from app.errors import VibeBoxError
-from app.lease import NAME, TTL, holds
+from app.lease import NAME, TTL, LeadershipLostError, holds
 from app.storage import Database, Lease, db_now, insert_missing
 
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 # A leader that is frozen in a fenced transaction must not hold the row, and so the lead, for long.
 _IDLE_SECONDS = 3
-
-
-class LeadershipLostError(VibeBoxError):
-    """Another agent leads, or may lead at any moment: nothing may be written in its name."""
-
-    slug = "leadership-lost"
-    title = "Another agent leads"
-    default_detail = "This agent leads no longer; the one that does goes on with the work."
 
 
 @dataclass(frozen=True)

@@ -93,6 +93,7 @@ def _await_schema(database: Database, stopping: threading.Event) -> bool:
 def _serve(settings: Settings, database: Database, stopping: threading.Event) -> None:
     engine = measured(open_engine(settings))
     presence = Presence(database, place=_place())
+    pulls = environments.build_pulls(settings, database, engine, presence)
     leader = Leader(
         Parts(
             settings=settings,
@@ -103,6 +104,7 @@ def _serve(settings: Settings, database: Database, stopping: threading.Event) ->
             instance=InstallationId(database),
             facts=Facts(),
             clock=CautiousClock(database),
+            pulls=pulls,
         )
     )
     leadership = Leadership(Leases(database, presence.id), leader.begin, leader.end)
@@ -111,6 +113,7 @@ def _serve(settings: Settings, database: Database, stopping: threading.Event) ->
     _log.info("agent started")
     stopping.wait()
     leadership.close()
+    pulls.close()
     presence.close()
     engine.close()
     _log.info("agent ended")

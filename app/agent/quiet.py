@@ -4,15 +4,16 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from app.agent.leases import LeadershipLostError
 from app.errors import EngineError, StorageError
+from app.isolation import OUTAGES, Loop, failed, reason
+from app.lease import LeadershipLostError
 
 
 class Quiet:
-    """The troubles of one piece of work; `name` says whose."""
+    """The troubles of one loop as a whole."""
 
-    def __init__(self, name: str, log: logging.Logger) -> None:
-        self._name = name
+    def __init__(self, loop: Loop, log: logging.Logger) -> None:
+        self._loop = loop
         self._log = log
         self._trouble: str | None = None
 
@@ -29,7 +30,8 @@ class Quiet:
         except (EngineError, StorageError) as error:
             self._fail(error)
         except Exception:
-            self._log.exception("work failed", extra={"work": self._name})
+            failed(self._loop)
+            self._log.exception("work failed", extra={"work": self._loop})
         else:
             self._succeed()
 
@@ -39,13 +41,14 @@ class Quiet:
         return self._trouble is not None
 
     def _fail(self, error: Exception) -> None:
+        if not isinstance(error, OUTAGES):
+            failed(self._loop)
         trouble = type(error).__name__
         if trouble != self._trouble:
-            why = str(error.__cause__ or error)
-            self._log.warning("work waits", extra={"work": self._name, "why": why})
+            self._log.warning("work waits", extra={"work": self._loop, "why": reason(error)})
         self._trouble = trouble
 
     def _succeed(self) -> None:
         if self._trouble is not None:
-            self._log.info("work goes on", extra={"work": self._name})
+            self._log.info("work goes on", extra={"work": self._loop})
         self._trouble = None

@@ -1,19 +1,20 @@
 """The threads that compare records with Docker, as events and sweeps ask for it."""
 
-import logging
 import threading
 
 from app.agent.dirty import Dirty
 from app.agent.leadership import Term
-from app.agent.leases import LeadershipLostError
-from app.agent.quiet import Quiet
 from app.environments.truth import Truth, Verdict
+from app.isolation import Isolation, Loop
+from app.lease import LeadershipLostError
 
-# A second one, so that one container that Docker is slow to describe does not hold up the others.
-_THREADS = 2
+# More than one, so that a container that Docker is slow to describe does not hold up the others.
+_THREADS = 3
+# As many of them take only what was well the last time.
+_FOR_THE_WELL = 1
+# Two inspections, and what is read and written.
+_SECONDS = 20.0
 _PASSING_SECONDS = 2.0
-_TROUBLED_SECONDS = 1.0
-_log = logging.getLogger(__name__)
 
 
 class Reconciler:
@@ -23,20 +24,26 @@ class Reconciler:
         self._truth = truth
         self._dirty = dirty
         self._term = term
-        self._quiet = Quiet("reconcile", _log)
+        self._isolation = Isolation(Loop.RECONCILE, _SECONDS)
 
     def start(self) -> list[threading.Thread]:
         """Start the threads."""
         threads = [
-            threading.Thread(target=self._run, name=f"reconcile-{number}", daemon=True)
+            threading.Thread(
+                target=self._run,
+                args=(number < _FOR_THE_WELL,),
+                name=f"reconcile-{number}",
+                daemon=True,
+            )
             for number in range(_THREADS)
         ]
         for thread in threads:
             thread.start()
         return threads
 
-    def _run(self) -> None:
-        while (environment_id := self._dirty.take()) is not None:
+    def _run(self, well_only: bool) -> None:
+        avoided = self._isolation.is_troubled if well_only else None
+        while (environment_id := self._dirty.take(avoided)) is not None:
             try:
                 self._reconcile(environment_id)
             except LeadershipLostError:
@@ -46,12 +53,12 @@ class Reconciler:
                 self._dirty.done(environment_id)
 
     def _reconcile(self, environment_id: str) -> None:
-        verdict = None
-        with self._quiet.attempt():
-            verdict = self._truth.reconcile(environment_id)
-        if verdict is Verdict.CHANGED:
+        found: list[Verdict] = []
+        if not self._isolation.attempt(
+            environment_id, lambda: found.append(self._truth.reconcile(environment_id))
+        ):
+            self._dirty.mark(environment_id, self._isolation.pause(environment_id))
+        elif found == [Verdict.CHANGED]:
             self._dirty.mark(environment_id)
-        elif verdict is Verdict.PASSING:
+        elif found == [Verdict.PASSING]:
             self._dirty.mark(environment_id, _PASSING_SECONDS)
-        elif verdict is None and self._quiet.troubled:
-            self._dirty.mark(environment_id, _TROUBLED_SECONDS)

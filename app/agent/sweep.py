@@ -8,6 +8,7 @@ import logging
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from sqlalchemy import select
@@ -16,10 +17,12 @@ from app.agent.dirty import Dirty
 from app.agent.drift import Drift
 from app.agent.leadership import Term
 from app.agent.reports import Reports
-from app.engine import ContainerSummary, Engine
+from app.engine import ContainerSummary, Engine, VolumeSummary
 from app.environments.containers import name_for
 from app.environments.transitions import PASSAGES, abandoned
 from app.errors import EngineConflictError
+from app.isolation import Loop
+from app.items import Items
 from app.storage import Database, Environment, EnvironmentStatus
 
 _UP = {
@@ -31,6 +34,10 @@ _UP = {
 # every so many sweeps, in case a database came back with an older state.
 _CLOSELY_EVERY = 10
 _AT_REST = (EnvironmentStatus.STOPPED, EnvironmentStatus.ERROR)
+# One record costs no wait. The removal of a container may take Docker its two minutes.
+_ROW_SECONDS = 5.0
+_REMOVAL_SECONDS = 150.0
+_REMOVALS = 4
 _log = logging.getLogger(__name__)
 
 
@@ -39,6 +46,14 @@ class _Row(NamedTuple):
     status: EnvironmentStatus
     container_id: str | None
     is_abandoned: bool
+
+
+@dataclass
+class _Orphans:
+    """What is labelled with an environment that has no record."""
+
+    containers: list[ContainerSummary] = field(default_factory=list)
+    volumes: list[VolumeSummary] = field(default_factory=list)
 
 
 class Sweep:
@@ -67,6 +82,10 @@ class Sweep:
         self._term = term
         self._instance = instance
         self._follow = follow
+        self._records = Items(Loop.SWEEP, seconds=_ROW_SECONDS)
+        self._removals = Items(
+            Loop.SWEEP, seconds=_REMOVAL_SECONDS, at_once=_REMOVALS, on_lost=term.end
+        )
         self._gap = threading.Event()
         self._gap.set()
         self._sweeps = 0
@@ -97,6 +116,10 @@ class Sweep:
         for environment_id in found:
             self._dirty.mark(environment_id)
 
+    def close(self, seconds: float) -> list[str]:
+        """Remove nothing any more; return what is being removed all the same."""
+        return self._removals.close(seconds)
+
     def _sweep(self, closely: bool) -> None:
         # In this order: what is made after the list is not missed in it, and whose record is
         # deleted before the rows are read has lost its container before that.
@@ -106,12 +129,14 @@ class Sweep:
         by_environment = defaultdict(list)
         for container in mine:
             by_environment[container.environment_id].append(container)
-        for row in rows.values():
-            found = _container_of(row, by_environment[row.id])
-            self._compare(row, found, closely)
+
+        def compare(environment_id: str) -> None:
+            row = rows[environment_id]
+            self._compare(row, _container_of(row, by_environment[row.id]), closely)
+
+        self._records.go_through(rows, compare, self._term.over.is_set)
         self._drift.report_sweep(self._reports, len(rows))
         self._remove_orphans(mine, rows)
-        self._remove_volumes(rows)
 
     def _rows(self) -> dict[str, _Row]:
         query = select(Environment.id, Environment.status, Environment.container_id, abandoned())
@@ -139,33 +164,34 @@ class Sweep:
             self._dirty.mark(row.id)
 
     def _remove_orphans(self, mine: Iterable[ContainerSummary], rows: dict[str, _Row]) -> None:
+        """Begin to remove what has no record; the next sweep finds what is left of it."""
+        found: dict[str, _Orphans] = defaultdict(_Orphans)
         for container in mine:
-            if container.instance != self._instance() or container.environment_id in rows:
-                continue
-            if self._has_record(container.environment_id):
-                continue
-            self._engine.remove(container.id)
-            _log.warning(
-                "orphan removed",
-                extra={"container": container.id, "environment": container.environment_id},
-            )
-
-    def _remove_volumes(self, rows: dict[str, _Row]) -> None:
+            if self._is_orphan(container, rows):
+                found[container.environment_id or ""].containers.append(container)
         for volume in self._engine.list_volumes():
-            if volume.instance != self._instance() or volume.environment_id in rows:
-                continue
-            if self._has_record(volume.environment_id):  # made since the rows were read
-                continue
+            if self._is_orphan(volume, rows):
+                found[volume.environment_id or ""].volumes.append(volume)
+        self._removals.begin(found.keys(), lambda owner: self._remove(owner, found[owner]))
+
+    def _is_orphan(self, labelled: ContainerSummary | VolumeSummary, rows: dict[str, _Row]) -> bool:
+        return labelled.instance == self._instance() and labelled.environment_id not in rows
+
+    def _remove(self, environment_id: str, orphans: _Orphans) -> None:
+        if self._has_record(environment_id):  # made since the rows were read
+            return
+        extra = {"environment": environment_id}
+        for container in orphans.containers:
+            self._engine.remove(container.id)
+            _log.warning("orphan removed", extra={"container": container.id, **extra})
+        for volume in orphans.volumes:
             try:
                 self._engine.volume_remove(volume.name)
             except EngineConflictError:
-                continue  # still in use by a container that goes first; the next sweep has it
-            _log.warning(
-                "orphaned volume removed",
-                extra={"volume": volume.name, "environment": volume.environment_id},
-            )
+                continue  # in use by a container that is no orphan yet
+            _log.warning("orphaned volume removed", extra={"volume": volume.name, **extra})
 
-    def _has_record(self, environment_id: str | None) -> bool:
+    def _has_record(self, environment_id: str) -> bool:
         """Ask right before something is destroyed, which only the leader may."""
         with self._database.writing() as session:
             self._term.fence(session)

@@ -5,32 +5,39 @@ import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
+from app import signals
 from app.agent.leadership import Term
-from app.agent.leases import LeadershipLostError
 from app.agent.quiet import Quiet
+from app.isolation import Loop
+from app.lease import LeadershipLostError
 
 _log = logging.getLogger(__name__)
 _AFTER_TROUBLE = 1.0
 
 
 class Task(NamedTuple):
-    """Call `work` every `interval` seconds, or as soon as it is `wanted`; it may raise anything."""
+    """Call `work` every `interval` seconds, or as soon as it is `wanted`; it may raise anything.
 
-    name: str
+    `close` ends what `work` has begun and left behind, within the seconds that it is given; it
+    returns the names of what goes on all the same.
+    """
+
+    loop: Loop
     interval: float
     work: Callable[[], object]
     wanted: threading.Event | None = None
+    close: Callable[[float], list[str]] = lambda seconds: []
 
 
 def start(task: Task, term: Term) -> threading.Thread:
     """Run the task until the term is over."""
-    thread = threading.Thread(target=_run, args=(task, term), name=task.name, daemon=True)
+    thread = threading.Thread(target=_run, args=(task, term), name=task.loop, daemon=True)
     thread.start()
     return thread
 
 
 def _run(task: Task, term: Term) -> None:
-    quiet = Quiet(task.name, _log)
+    quiet = Quiet(task.loop, _log)
     # Who sets `wanted` at the end of the term wakes the thread.
     wake = task.wanted or term.over
     while not term.over.is_set():
@@ -39,6 +46,7 @@ def _run(task: Task, term: Term) -> None:
         try:
             with quiet.attempt():
                 task.work()
+                signals.emit(signals.loop_done, loop=task.loop)
         except LeadershipLostError:
             term.end()
             return

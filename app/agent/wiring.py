@@ -15,12 +15,13 @@ from app.agent.tasks import Task
 from app.cautious_clock import CautiousClock
 from app.counts import Counts
 from app.engine import Engine
-from app.environments import build_pulls
 from app.environments.facts import Facts
 from app.environments.installation import InstallationId
+from app.environments.pulls import Pulls
 from app.environments.service import Environments
 from app.environments.truth import Truth
 from app.extensions import build_installer
+from app.isolation import Loop
 from app.logs import LogIntake, LogRetention
 from app.processes import Presence
 from app.sessions import SessionsOnStart, SessionTruth, build_server
@@ -33,7 +34,7 @@ _COUNTING_SECONDS = 0.5
 _DRIFT_SECONDS = 0.5
 _PULLS_SECONDS = 0.5
 _OLD_SECONDS = 300.0
-_LOG_RETENTION_SECONDS = 60.0
+_RETENTION_SECONDS = 60.0
 _SESSIONS_SECONDS = 10.0
 _ON_START_SECONDS = 1.0
 _EXTENSIONS_SECONDS = 1.0
@@ -51,6 +52,7 @@ class Parts:
     instance: InstallationId
     facts: Facts
     clock: CautiousClock
+    pulls: Pulls
 
 
 @dataclass(frozen=True)
@@ -74,15 +76,6 @@ def new_logs(parts: Parts, term: Term, counts: Counts) -> LogIntake:
         return term.is_certain
 
     return LogIntake(parts.database, parts.engine, counts, term.fence, is_certain)
-
-
-def pull_tasks(parts: Parts, term: Term) -> list[Task]:
-    """Return the tasks that pull images for starts that wait for them.
-
-    A pull outlives the term: the environment is held by this process, which lives on.
-    """
-    pulls = build_pulls(parts.settings, parts.database, parts.engine, parts.presence)
-    return [Task("pulls", _PULLS_SECONDS, pulls.run_pending)]
 
 
 def new_work(parts: Parts, term: Term, counts: Counts) -> Work:
@@ -125,7 +118,7 @@ def new_work(parts: Parts, term: Term, counts: Counts) -> Work:
         logs=logs,
         tasks=[
             *_tasks(parts, term, counts, sweep),
-            Task("drift", _DRIFT_SECONDS, lambda: drift.report_news(reports)),
+            Task(Loop.DRIFT, _DRIFT_SECONDS, lambda: drift.report_news(reports)),
         ],
     )
 
@@ -140,21 +133,37 @@ def _tasks(parts: Parts, term: Term, counts: Counts, sweep: Sweep) -> list[Task]
         parts.database, clock, settings.log_retention_days, settings.log_limit_mb
     )
     exits = ExitCounter(parts.database, counts, term)
-    server = build_server(settings)
-    sessions = SessionTruth(
-        parts.database, parts.engine, clock, settings.session_idle_timeout, term.fence, server
-    )
-    on_start = SessionsOnStart(parts.database, parts.engine, server, term.fence)
-    extensions = build_installer(settings, parts.database, parts.engine, counts, term)
     return [
-        Task("sweep", settings.agent_sweep_interval, sweep.run, sweep.wanted),
-        Task("abandoned", _ABANDONED_SECONDS, sweep.heal_abandoned),
-        Task("exits", _COUNTING_SECONDS, exits.run),
-        Task("expired", _EXPIRED_SECONDS, chores.end_expired),
-        Task("old", _OLD_SECONDS, chores.delete_old),
-        Task("logs", _LOG_RETENTION_SECONDS, lambda: retention.run(term.over.is_set)),
-        Task("sessions", min(_SESSIONS_SECONDS, settings.session_idle_timeout / 4), sessions.run),
-        Task("extensions", _EXTENSIONS_SECONDS, extensions.run),
-        *([Task("on-start", _ON_START_SECONDS, on_start.run)] * settings.sessions_on_start),
-        *pull_tasks(parts, term),
+        Task(Loop.SWEEP, settings.agent_sweep_interval, sweep.run, sweep.wanted, close=sweep.close),
+        Task(Loop.ABANDONED, _ABANDONED_SECONDS, sweep.heal_abandoned),
+        Task(Loop.EXITS, _COUNTING_SECONDS, exits.run),
+        Task(Loop.EXPIRED, _EXPIRED_SECONDS, chores.end_expired, close=chores.close),
+        Task(Loop.HOUSEKEEPING, _OLD_SECONDS, chores.delete_old),
+        Task(Loop.LOG_RETENTION, _RETENTION_SECONDS, lambda: retention.run(term.over.is_set)),
+        # A pull outlives the term: the environment is held by this process, which lives on.
+        Task(Loop.PULLS, _PULLS_SECONDS, parts.pulls.run_pending),
+        *_session_tasks(parts, term, counts),
     ]
+
+
+def _session_tasks(parts: Parts, term: Term, counts: Counts) -> list[Task]:
+    """Return the tasks that run something in containers."""
+    settings, database, engine = parts.settings, parts.database, parts.engine
+    server = build_server(settings)
+    idle = settings.session_idle_timeout
+    sessions = SessionTruth(
+        database, engine, parts.clock, idle, term.fence, server, on_lost=term.end
+    )
+    on_start = SessionsOnStart(database, engine, server, term.fence, on_lost=term.end)
+    extensions = build_installer(settings, database, engine, counts, term)
+    looking = min(_SESSIONS_SECONDS, idle / 4)
+    tasks = [
+        Task(Loop.SESSIONS, looking, sessions.run, close=sessions.close),
+        Task(Loop.EXTENSIONS, _EXTENSIONS_SECONDS, extensions.run, close=extensions.close),
+    ]
+    if settings.sessions_on_start:
+        serving = Task(
+            Loop.SESSIONS_ON_START, _ON_START_SECONDS, on_start.run, close=on_start.close
+        )
+        tasks.append(serving)
+    return tasks

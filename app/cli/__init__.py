@@ -3,12 +3,12 @@
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from app._version import __version__
-from app.cli import client
+from app.cli import client, streams
 from app.cli.client.errors import INTERRUPTED
 from app.cli.documents import renewed
 from app.cli.migrations import downgrade, migrate
@@ -44,6 +44,11 @@ class _Commands(click.Group):
         running = sorted(set(self.commands) - set(using))
         return [("Use VibeBox", using), ("Run VibeBox", running)]
 
+    def main(self, *arguments: Any, **named: Any) -> Any:
+        streams.prepare()
+        with streams.guarded():
+            return super().main(*arguments, **named)
+
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
@@ -52,6 +57,9 @@ class _Commands(click.Group):
         except VibeBoxError as error:
             told = error.reason if isinstance(error, StorageError) else error
             click.echo(f"{error.title}: {told}", err=True)
+        except BrokenPipeError:
+            streams.abandon()
+            sys.exit(streams.LEFT)
         except (KeyboardInterrupt, click.Abort):
             if sys.stderr.isatty():
                 click.echo(err=True)  # ends the line on which the terminal showed ^C
@@ -66,7 +74,8 @@ def main() -> None:
 
     What uses it finds it at --url or VIBEBOX_URL, and takes the login that `vibebox login` keeps,
     or the API key in VIBEBOX_TOKEN. It ends with code 0, 1 where the service refuses, 2 where it is
-    not reached or the command is wrong, and 130 at Ctrl-C. What runs it takes settings from the
+    not reached or the command is wrong, 130 at Ctrl-C, and 141 where whoever reads the output has
+    left. What runs it takes settings from the
     environment.
     """
 

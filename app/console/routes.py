@@ -6,6 +6,9 @@ from app._version import __version__
 from app.console.assets import DIRECTORY, FOREVER, version
 from app.console.headers import harden
 
+TABS = ("overview", "terminal", "logs", "vscode", "settings")
+"""The parts of an environment's page, each with an address; the first is there without one."""
+
 pages = Blueprint("console", __name__, template_folder="templates")
 pages.after_request(harden)
 
@@ -36,8 +39,41 @@ def sign_in() -> str:
 
 
 @pages.get("/environments/<environment_id>")
-def environment(environment_id: str) -> str:
-    return render_template("console/environment.html", environment_id=environment_id)
+@pages.get("/environments/<environment_id>/<tab>")
+def environment(environment_id: str, tab: str = TABS[0]) -> str:
+    if tab not in TABS:
+        abort(404)
+    return render_template("console/environment.html", environment_id=environment_id, tab=tab)
+
+
+@pages.get("/teams")
+def teams() -> str:
+    return render_template("console/teams.html")
+
+
+@pages.get("/teams/<team_id>")
+def team(team_id: str) -> str:
+    return render_template("console/team.html", team_id=team_id)
+
+
+@pages.get("/api-keys")
+def api_keys() -> str:
+    return render_template("console/api_keys.html")
+
+
+@pages.get("/account")
+def account() -> str:
+    return render_template("console/account.html")
+
+
+@pages.get("/service")
+def service() -> str:
+    return render_template("console/service.html")
+
+
+@pages.get("/operator/accounts")
+def accounts() -> str:
+    return render_template("console/accounts.html")
 
 
 @pages.get("/static/<release>/<path:filename>")

@@ -4,11 +4,13 @@ Use `Engine` in annotations and `DockerEngine` where the app is wired; everythin
 package is its own business.
 """
 
+from app.engine.cutting import Cut
 from app.engine.docker_engine import DockerEngine
 from app.engine.types import OPERATIONS, Engine, Operation, Stream, TerminalStream, operation
 from app.engine.values import (
     ENVIRONMENT_LABEL,
     INSTANCE_LABEL,
+    UNKNOWN,
     ContainerEvent,
     ContainerSpec,
     ContainerState,
@@ -28,11 +30,13 @@ __all__ = [
     "ENVIRONMENT_LABEL",
     "INSTANCE_LABEL",
     "OPERATIONS",
+    "UNKNOWN",
     "ContainerEvent",
     "ContainerSpec",
     "ContainerState",
     "ContainerStats",
     "ContainerSummary",
+    "Cut",
     "DockerEngine",
     "Engine",
     "ExecResult",

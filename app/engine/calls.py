@@ -10,6 +10,7 @@ from docker.errors import APIError
 
 from app.engine.client import EngineClient, connect
 from app.engine.deadline import limit
+from app.engine.hanging import HangingCommands
 from app.engine.streams import Pulse
 from app.engine.translation import is_version_refused, translated
 from app.errors import ContainerNotFoundError, EngineError
@@ -50,6 +51,7 @@ class EngineCalls:
         self._publish_address = publish_address
         self._clients: dict[int, EngineClient] = {}
         self._pulse = Pulse(self.ping, stream_silence)
+        self._hanging = HangingCommands()
 
     def close(self) -> None:
         """See `Engine.close`; the next call connects anew. Open streams stay open."""
@@ -77,8 +79,10 @@ class EngineCalls:
                     raise
 
     @contextmanager
-    def _call(self, seconds: float, image: str | None = None) -> Iterator[EngineClient]:
-        with limit(seconds), translated(image):
+    def _call(
+        self, seconds: float, image: str | None = None, *, launching: bool = False
+    ) -> Iterator[EngineClient]:
+        with limit(seconds), translated(image, launching=launching):
             try:
                 yield self._client()
             except APIError as error:

@@ -67,9 +67,11 @@ class EngineClient(APIClient):
         """Change a container's limits; the SDK's own way knows no `NanoCpus`."""
         self.post(f"{self._root}/containers/{container}/update", json=body)
 
-    def start_pull(self, parameters: Mapping[str, str]) -> Response:
-        """Begin to pull an image and return the messages about it; close them after use."""
-        return self.post(f"{self._root}/images/create", params=parameters, stream=True)
+    def start_pull(
+        self, parameters: Mapping[str, str], connecting: Callable[[DeadlineSocket], None]
+    ) -> tuple[DeadlineSocket, HTTPResponse]:
+        """Begin to pull an image; return as `follow` does, with the messages about it."""
+        return self.follow("/images/create", parameters, connecting, method="POST")
 
     def start_exec(self, exec_id: str) -> Response:
         """Start an exec and return its output as a stream of Docker frames; close it after use.
@@ -103,8 +105,10 @@ class EngineClient(APIClient):
         path: str,
         parameters: Mapping[str, str],
         connecting: Callable[[DeadlineSocket], None] | None = None,
+        *,
+        method: str = "GET",
     ) -> tuple[DeadlineSocket, HTTPResponse]:
-        """Send a GET on a connection of its own and return both once the headers are there.
+        """Send a request on a connection of its own and return both once the headers are there.
 
         Not through the pool: such a connection lives for hours, and another thread may have to
         shut it down; `connecting` is given it before the engine is asked.
@@ -115,18 +119,18 @@ class EngineClient(APIClient):
             keep_alive(connection)
             if connecting is not None:
                 connecting(connection)
-            return connection, self._headers(connection, path, parameters)
+            return connection, self._headers(connection, method, path, parameters)
         except BaseException:
             connection.close()
             raise
 
     def _headers(
-        self, connection: DeadlineSocket, path: str, parameters: Mapping[str, str]
+        self, connection: DeadlineSocket, method: str, path: str, parameters: Mapping[str, str]
     ) -> HTTPResponse:
         http = HTTPConnection("localhost")
         http.sock = connection
         try:
-            http.request("GET", f"/v{self.api_version}{path}?{urlencode(parameters)}")
+            http.request(method, f"/v{self.api_version}{path}?{urlencode(parameters)}")
             answer = http.getresponse()
             if answer.status < 400:
                 return answer

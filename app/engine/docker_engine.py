@@ -7,7 +7,6 @@ times out may still be carried out later, so callers look again before they conc
 import time
 from collections.abc import Sequence
 
-from docker.errors import APIError
 from requests.exceptions import JSONDecodeError
 
 from app.engine.calls import EngineCalls, checked
@@ -24,7 +23,7 @@ from app.engine.files import Files
 from app.engine.images import Images
 from app.engine.statistics import container_stats
 from app.engine.terminals import Terminals
-from app.engine.translation import are_limits_refused, is_removal_under_way
+from app.engine.translation import is_removal_under_way
 from app.engine.values import (
     ENVIRONMENT_LABEL,
     ContainerSpec,
@@ -36,19 +35,21 @@ from app.engine.values import (
 from app.engine.volumes import Volumes
 from app.engine.watching import Streams
 from app.errors import (
+    CommandRunawayError,
+    CommandTimeoutError,
     ContainerNotFoundError,
     EngineConflictError,
+    EngineError,
     EngineTimeoutError,
     ExecutableMissingError,
+    LimitsRefusedError,
 )
 
 _POLL_SECONDS = 0.05
 _SAMPLE_SECONDS = 2.0
-
-_LIMITS_REFUSED = (
-    "Docker Engine refuses these limits: the container uses more memory, or the host has fewer "
-    "CPUs. End programs in the environment or choose other limits."
-)
+# How long the engine may take to show that it was not the one who kept us waiting.
+_BLAMING_SECONDS = 2.0
+_NOT_FINISHED = "The command did not finish in time; it may still be running in the container."
 
 
 class DockerEngine(Files, Images, Streams, Terminals, Volumes, EngineCalls):
@@ -73,13 +74,15 @@ class DockerEngine(Files, Images, Streams, Terminals, Volumes, EngineCalls):
         with limit(self._lifecycle_timeout):
             try:
                 return self._create(spec)
+            except LimitsRefusedError:
+                raise
             except EngineConflictError:
                 self._remove_leftover(spec)
             return self._create(spec)
 
     def start(self, container: str) -> None:
         """See `Engine.start`."""
-        with self._call(self._lifecycle_timeout) as client:
+        with self._call(self._lifecycle_timeout, launching=True) as client:
             client.start(checked(container))
 
     def stop(self, container: str, grace: int) -> None:
@@ -89,7 +92,7 @@ class DockerEngine(Files, Images, Streams, Terminals, Volumes, EngineCalls):
 
     def restart(self, container: str, grace: int) -> None:
         """See `Engine.restart`; the grace is the container's time, on top of the engine's."""
-        with self._call(self._lifecycle_timeout + grace) as client:
+        with self._call(self._lifecycle_timeout + grace, launching=True) as client:
             client.restart(checked(container), timeout=grace)
 
     def kill(self, container: str, signal: str = "SIGKILL") -> None:
@@ -111,12 +114,7 @@ class DockerEngine(Files, Images, Streams, Terminals, Volumes, EngineCalls):
         """See `Engine.update`."""
         limits = resources(cpu_limit, memory_limit_mb)
         with self._call(self._lifecycle_timeout) as client:
-            try:
-                client.update_from(checked(container), limits)
-            except APIError as error:
-                if not are_limits_refused(error):
-                    raise
-                raise EngineConflictError(_LIMITS_REFUSED) from error
+            client.update_from(checked(container), limits)
 
     def stats(self, container: str) -> ContainerStats:
         """See `Engine.stats`; the engine takes its two samples a second apart."""
@@ -140,21 +138,40 @@ class DockerEngine(Files, Images, Streams, Terminals, Volumes, EngineCalls):
         self, container: str, argv: Sequence[str], *, timeout: float | None = None
     ) -> ExecResult:
         """See `Engine.exec`."""
+        self._hanging.refuse(container, self._goes_on)
+        begun: list[str] = []
         try:
             with self._call(self._exec_timeout if timeout is None else timeout) as client:
-                return run(client, checked(container), argv)
-        except EngineTimeoutError as error:
-            raise EngineTimeoutError(
-                "The command did not finish in time; it may still be running in the container."
-            ) from error
+                return run(client, checked(container), argv, begun.append)
+        except (EngineTimeoutError, CommandRunawayError) as error:
+            for exec_id in begun:
+                self._hanging.note(container, exec_id)
+            if begun and isinstance(error, EngineTimeoutError):
+                self._blame(error)
+            raise
         except ExecutableMissingError as error:
             raise ExecutableMissingError(
                 f"The container has no command {argv[0]!r} that can be executed; install it first."
             ) from error
 
+    def _blame(self, error: EngineTimeoutError) -> None:
+        """Raise CommandTimeoutError where a command took too long and not the engine."""
+        try:
+            self.ping(timeout=_BLAMING_SECONDS)
+        except EngineError:
+            raise EngineTimeoutError(_NOT_FINISHED) from error
+        raise CommandTimeoutError from error
+
+    def _goes_on(self, exec_id: str) -> bool:
+        """Tell whether a command that was given up still runs."""
+        try:
+            return self.inspect_exec(exec_id).running
+        except ContainerNotFoundError:  # forgotten, with the run of its container
+            return False
+
     def _create(self, spec: ContainerSpec) -> str:
         body = creation_body(spec, self._publish_address)
-        with self._call(self._lifecycle_timeout, spec.image) as client:
+        with self._call(self._lifecycle_timeout, spec.image, launching=True) as client:
             return identifier(client.create_from(body, spec.name))
 
     def _remove_leftover(self, spec: ContainerSpec) -> None:

@@ -1,7 +1,7 @@
 """One command in a container, from its creation to its exit code."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from app.engine.client import EngineClient
@@ -10,25 +10,38 @@ from app.engine.deadline import remaining
 from app.engine.frames import FrameSplitter
 from app.engine.translation import names_missing_executable
 from app.engine.values import ExecResult
-from app.errors import EngineError, ExecutableMissingError
+from app.errors import CommandRunawayError, EngineError, ExecutableMissingError
 
 _CHUNK = 64 * 1024
+# Nothing that we run prints as much: what does is read no further.
+MOST_PRINTED = 16 * 1024 * 1024
 _POLL_SECONDS = 0.02
 
 # Exit codes that Docker gives an exec whose process it could not start (126; newer engines 127).
 NOT_STARTED = (126, 127)
 
 
-def run(client: EngineClient, container: str, argv: Sequence[str]) -> ExecResult:
-    """Run `argv` to its end under the current deadline; all output is read, some is kept.
+def run(
+    client: EngineClient,
+    container: str,
+    argv: Sequence[str],
+    begun: Callable[[str], object] = lambda exec_id: None,
+) -> ExecResult:
+    """Run `argv` to its end under the current deadline; the output is read, and some of it kept.
 
-    Raises: ExecutableMissingError without a detail for users, and whatever the driver raises.
+    `begun` hears the id of the command before it is started.
+    Raises: ExecutableMissingError without a detail for users, CommandRunawayError for one that
+    prints without end, and whatever the driver raises.
     """
     exec_id = identifier(client.exec_create(container, list(argv)))
-    output = FrameSplitter()
+    begun(exec_id)
+    output, printed = FrameSplitter(), 0
     with client.start_exec(exec_id) as response:
         for chunk in response.iter_content(_CHUNK):
             output.feed(chunk)
+            printed += len(chunk)
+            if printed > MOST_PRINTED:
+                raise CommandRunawayError
     exit_code = _exit_code(client, exec_id)
     if exit_code in NOT_STARTED and _blames_executable(output):
         raise ExecutableMissingError()

@@ -1,9 +1,11 @@
 """A pull: which request makes it, how far it is, and what its failure means."""
 
+import re
 from typing import Any
 
 from docker.errors import APIError
 
+from app.engine.refusals import failure
 from app.engine.translation import is_version_refused
 from app.engine.values import LayerProgress, PullProgress
 from app.errors import EngineError, ImagePullError
@@ -19,8 +21,18 @@ _REFUSALS = (
     "access to the resource is denied",
     "unauthorized",
     "no basic auth credentials",
+    "toomanyrequests",  # the users' pulls together
+    "cannot be used on this platform",
 )
 _REFUSING = (400, 401, 403, 404)
+_DEFAULT_REGISTRIES = ("docker.io", "index.docker.io", "registry-1.docker.io")
+# The engine's own, in its own words: what a registry says has the registry's code before it.
+_HOST_TROUBLE = re.compile(
+    r"\A(failed to register layer|write|open|mkdir|error pulling image configuration: write)[ :].*"
+    r": (no space left on device|disk quota exceeded|cannot allocate memory"
+    r"|too many open files( in system)?|read-only file system|input/output error)\s*\Z",
+    re.DOTALL,
+)
 
 _DOWNLOADING = "Downloading"
 # Once a layer is extracted Docker gives its size, also of one too small to be seen downloading.
@@ -49,12 +61,25 @@ def pull_failure(image: str, error: APIError) -> Exception:
 
 
 def _failure(image: str, message: str, status: int = 0) -> EngineError:
-    if status in _REFUSING or any(text in message.lower() for text in _REFUSALS):
-        return ImagePullError(image)
+    if _HOST_TROUBLE.search(message.lower()):
+        return failure(message.lower())
+    refused = status in _REFUSING or any(text in message.lower() for text in _REFUSALS)
+    if refused or is_named_by_user(image):
+        return ImagePullError(image, silent=not refused)
     return EngineError(
         "Docker Engine could not pull the image; its registry may be out of reach. Try again "
         "later; the operator's log has the reason."
     )
+
+
+def is_named_by_user(image: str) -> bool:
+    """Whether the image names its registry: who names one answers for it, whatever it says.
+
+    That registry may be anybody's, and be made to fail; the default one is the operator's choice.
+    """
+    first, slash, _ = image.partition("/")
+    names_one = bool(slash) and (first == "localhost" or "." in first or ":" in first)
+    return names_one and first not in _DEFAULT_REGISTRIES
 
 
 class PullTracker:

@@ -1,9 +1,10 @@
 """Driver errors into ours, at this one boundary; the cause stays chained for the log.
 
 Docker tells most failures apart in the text of its message only, so the known texts are matched
-here (measured with 20.10, compared with later sources). The text itself never gets into `detail`.
+here and, where the user is the reason, in `refusals`. The text itself never gets into `detail`.
 """
 
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,36 +16,26 @@ from requests.exceptions import Timeout
 from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as UrllibTimeoutError
 
+from app.engine.refusals import failure, unknown_refusal, users_mistake
 from app.engine.transport import NotConnectedError
 from app.errors import (
     ContainerNotFoundError,
     EngineConflictError,
     EngineError,
-    EngineFullError,
     EngineTimeoutError,
     EngineUnreachableError,
     ExecutableMissingError,
     ImageMissingError,
-    PortTakenError,
 )
 
-_PORT_TAKEN = (
-    "port is already allocated",
-    "address already in use",
-    "all ports are allocated",  # of the range to pick from
-)
+_log = logging.getLogger(__name__)
+_COMPARED = 2000
+
 # Docker answers 500 where 409 would be right.
 # Said with status 500: the second of a command whose container ended before the command began.
 _CONFLICTS = ("is not paused", "is not running")
-_LIMITS_REFUSED = (
-    "unable to set memory limit",  # more is in use
-    "device or resource busy",  # the same, of other runtimes
-    "minimum memory limit allowed",
-    "range of cpus is from",
-)
 # Of a command the engine forgets with the run of its container.
 _NOT_FOUND = ("no such container", "no such exec instance")
-_NO_ROOM = ("no space left on device", "disk quota exceeded")
 _NO_IMAGE = ("no such image", "invalid reference format")
 # The runtime quotes the executable in its message. docker-init is the host's, not the image's.
 _NO_EXECUTABLE = re.compile(
@@ -55,18 +46,29 @@ _NO_EXECUTABLE = re.compile(
 
 
 @contextmanager
-def translated(image: str | None = None) -> Iterator[None]:
-    """Raise driver errors as ours; `image` is the one the call is about, if any."""
+def translated(image: str | None = None, *, launching: bool = False) -> Iterator[None]:
+    """Raise driver errors as ours; `image` is the one the call is about, if any.
+
+    `launching`: the call makes or starts a container of what a user described.
+    """
     try:
         yield
     except (DockerException, RequestException, HTTPError, OSError) as error:
-        raise translate(error, image) from error
+        raise translate(error, image, launching=launching) from error
 
 
-def translate(error: Exception, image: str | None = None) -> EngineError:
+def translate(
+    error: Exception, image: str | None = None, *, launching: bool = False
+) -> EngineError:
     """Return our error for an error of docker, requests, urllib3 or the socket."""
     if isinstance(error, APIError):
-        return _from_answer(error.status_code or 0, (error.explanation or "").lower(), image)
+        status, message = error.status_code or 0, _compared(error.explanation or "")
+        known = _from_answer(status, message, image)
+        if launching and type(known) is EngineError and status == HTTPStatus.BAD_REQUEST:
+            # By its status it was asked for something invalid, and what was asked is the user's.
+            _log.warning("Docker refuses a container", extra={"why": error.explanation})
+            return unknown_refusal()
+        return known
     causes = list(_causes(error))
     if any(isinstance(cause, PermissionError) for cause in causes):
         return EngineUnreachableError(
@@ -82,6 +84,12 @@ def translate(error: Exception, image: str | None = None) -> EngineError:
     return EngineError()
 
 
+def _compared(message: str) -> str:
+    """Return of a message what is compared: paths in it are the user's, of any length."""
+    ends = message if len(message) <= 2 * _COMPARED else message[:_COMPARED] + message[-_COMPARED:]
+    return ends.lower()
+
+
 def connection_lost() -> EngineUnreachableError:
     """Return the error for a connection that broke once the engine had been reached."""
     return EngineUnreachableError(
@@ -91,19 +99,13 @@ def connection_lost() -> EngineUnreachableError:
 
 def names_missing_executable(message: str) -> bool:
     """Whether Docker says in `message` that a command does not exist or cannot be executed."""
-    return _NO_EXECUTABLE.search(message.lower()) is not None
+    return _NO_EXECUTABLE.search(_compared(message)) is not None
 
 
 def is_removal_under_way(error: EngineConflictError) -> bool:
     """Whether the conflict is that somebody else is removing the container already."""
     cause = error.__cause__
     return isinstance(cause, APIError) and "already in progress" in (cause.explanation or "")
-
-
-def are_limits_refused(error: APIError) -> bool:
-    """Whether Docker says that the container or the host does not allow the new limits."""
-    message = (error.explanation or "").lower()
-    return any(text in message for text in _LIMITS_REFUSED)
 
 
 def is_version_refused(error: APIError) -> bool:
@@ -114,10 +116,6 @@ def is_version_refused(error: APIError) -> bool:
 
 
 def _from_answer(status: int, message: str, image: str | None) -> EngineError:
-    if any(text in message for text in _NO_ROOM):
-        return EngineFullError()
-    if any(text in message for text in _PORT_TAKEN):
-        return PortTakenError()
     if names_missing_executable(message):
         return ExecutableMissingError(
             "The image's start command does not exist in it or cannot be executed; "
@@ -129,7 +127,7 @@ def _from_answer(status: int, message: str, image: str | None) -> EngineError:
         return EngineConflictError()
     if status == HTTPStatus.NOT_FOUND and any(text in message for text in _NOT_FOUND):
         return ContainerNotFoundError()
-    return EngineError()
+    return users_mistake(message) or failure(message)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType, TracebackType
 from typing import Literal, ParamSpec, Protocol, Self, TypeVar
 
+from app.engine.cutting import Cut
 from app.engine.values import (
     ContainerEvent,
     ContainerSpec,
@@ -153,11 +154,17 @@ class Engine(Protocol):
         """
 
     @operation("pull")
-    def pull(self, image: str, progress: Callable[[PullProgress], None] | None = None) -> None:
+    def pull(
+        self,
+        image: str,
+        progress: Callable[[PullProgress], None] | None = None,
+        cut: Cut | None = None,
+    ) -> None:
         """Fetch the image from its registry; `progress` hears of each step, in this thread.
 
-        What `progress` raises ends the pull and is passed on. A pull that times out goes on in
-        the engine for a while. Raises: ImagePullError when there is no such image for us.
+        What `progress` raises ends the pull and is passed on; `cut` ends it from another thread,
+        also while nothing happens. Raises: ImagePullError when there is no such image for us,
+        PullCutError.
         """
 
     @operation("start")
@@ -221,9 +228,11 @@ class Engine(Protocol):
     ) -> ExecResult:
         """Run `argv` in the container to its end; a non-zero exit code is a normal result.
 
-        After an EngineTimeoutError the command may go on running: Docker cannot end an exec.
+        After a time-out the command may go on running: Docker cannot end an exec.
         Raises: ContainerNotFoundError, EngineConflictError when the container is not running,
-        ExecutableMissingError.
+        ExecutableMissingError, CommandTimeoutError (an EngineTimeoutError) where the command took
+        too long and not the engine, CommandRunawayError where it prints without end, or too many
+        hang in the container.
         """
 
     @operation("update")

@@ -18,6 +18,10 @@ What lacks the label of our own installation is not ours, whatever its environme
 """
 
 
+UNKNOWN = "unknown"
+"""The action of an event that could not be read: something has happened to some container."""
+
+
 @dataclass(frozen=True)
 class PortBinding:
     """A container port and the host port it is published on.
@@ -106,7 +110,8 @@ class ContainerEvent:
 
     `action` is Docker's word alone: create, start, die, oom, kill, pause, unpause, stop, restart,
     rename, update, destroy, exec_create and so on. What Docker puts behind a colon, such as the
-    command line of an exec, stays outside. `exit_code` is that of the container, with `die` only.
+    command line of an exec, stays outside. `exit_code` is that of the container, with `die` only;
+    where its image has a label of Docker's name for it, it is what that says.
     """
 
     action: str

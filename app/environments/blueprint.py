@@ -10,6 +10,8 @@ from app.environments.views import EnvironmentView
 from app.errors import (
     AuthenticationError,
     BodyTooLargeError,
+    CommandRunawayError,
+    CommandTimeoutError,
     EngineConflictError,
     EngineError,
     EngineFullError,
@@ -21,12 +23,15 @@ from app.errors import (
     ImageMissingError,
     InvalidInputError,
     InvalidTokenError,
+    LimitsRefusedError,
     MalformedBodyError,
     PermissionDeniedError,
+    PortReservedError,
     PortTakenError,
     QuotaExceededError,
     SecretsUnavailableError,
     ServerBusyError,
+    SpecificationRefusedError,
     StorageUnavailableError,
 )
 from app.openapi import BEARER, allow_body
@@ -48,12 +53,18 @@ ENGINE = (
     EngineError,
     ServerBusyError,
 )
+"""What any call of Docker may come to."""
+COMMANDS = (*ENGINE, CommandTimeoutError, CommandRunawayError)
+"""What a command in a container may come to."""
 LAUNCH = (
     *ONE,
     *ENGINE,
     EnvironmentConflictError,
     QuotaExceededError,
     EngineConflictError,
+    LimitsRefusedError,
+    SpecificationRefusedError,
+    PortReservedError,
     PortTakenError,
     ImageMissingError,
     ExecutableMissingError,

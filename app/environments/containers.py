@@ -16,6 +16,7 @@ from app.engine import (
     ContainerSpec,
     ContainerState,
     ContainerStats,
+    Cut,
     Engine,
     PortBinding,
     PullProgress,
@@ -112,9 +113,9 @@ class Containers:
         except EngineTimeoutError as error:
             raise EngineUnreachableError from error
 
-    def pull(self, image: str, progress: Callable[[PullProgress], None]) -> None:
+    def pull(self, image: str, progress: Callable[[PullProgress], None], cut: Cut) -> None:
         """Fetch the image; see `Engine.pull`."""
-        self._engine.pull(image, progress)
+        self._engine.pull(image, progress, cut)
 
     def answers(self, container: str) -> None:
         """Return once the container has answered an exec.

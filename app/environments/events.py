@@ -95,7 +95,7 @@ class Events:
                     continue
                 if not isinstance(error, VibeBoxError):
                     _log.exception("event stream failed")
-                yield _End(*closing(error))
+                yield _End(*closing(held.why(error)))
                 return
 
     def _look(self, identity: Identity, environment_id: str, pull_id: str | None) -> _Look:

@@ -60,7 +60,7 @@ class Operations:
             )
             if container is None:
                 attempt.outcome = None  # its end is told by the agent
-                return pull_rows.queue(self._database, passage)
+                return pull_rows.queue(self._database, passage, identity.user_id)
             self._starts.launch(passage, container, attempt)
         return None
 

@@ -20,8 +20,8 @@ CANCELLED = "cancelled"
 """`ImagePull.error` of a pull that somebody stopped; else it is the slug of the start's problem."""
 
 
-def queue(database: Database, passage: Passage) -> str | None:
-    """Leave the passage to the agent, which pulls the image first.
+def queue(database: Database, passage: Passage, user_id: str) -> str | None:
+    """Leave the passage to the agent, which pulls the image first, as this account's.
 
     Returns: the id of the pull; None where the passage was taken over meanwhile.
     """
@@ -33,7 +33,10 @@ def queue(database: Database, passage: Passage) -> str | None:
         if left is None:
             return None
         pull = ImagePull(
-            environment_id=environment.id, image=environment.image, requested_at=passage.since
+            environment_id=environment.id,
+            image=environment.image,
+            requested_by=user_id,
+            requested_at=passage.since,
         )
         session.add(pull)
         session.flush()

@@ -10,29 +10,45 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 
+from app.admission.places import Places
+from app.engine import PullProgress
 from app.environments import starts
 from app.environments.containers import Containers
 from app.environments.pull_reports import PullReport, TakenPull
+from app.environments.pull_turns import AT_ONCE, Running, Turns
 from app.environments.settling import Settling
 from app.environments.starts import GivenUpError
 from app.environments.transitions import OPEN_PULLS, Passage
-from app.errors import EngineTimeoutError, VibeBoxError
+from app.errors import (
+    EngineTimeoutError,
+    Limit,
+    LimitError,
+    PullCutError,
+    RegistryTooSlowError,
+    ServerBusyError,
+    VibeBoxError,
+)
 from app.processes import Presence, living
+from app.quotas.checks import NOBODY
 from app.storage import (
     Database,
     Environment,
     EnvironmentStatus,
     ImagePull,
+    Project,
     PullStatus,
+    Team,
     db_now,
     now,
 )
 
-AT_ONCE = 3
 _PARTING_SECONDS = 5.0
+# Pulls that are looked at for one that may begin: more than one account can have waiting.
+_MOST_WAITING = 1000
 _log = logging.getLogger(__name__)
 
 
@@ -40,8 +56,19 @@ class _LostError(Exception):
     """Somebody was quicker."""
 
 
+class _WaitingPull(NamedTuple):
+    """A pull that nobody carries out so far, and the account that it counts for."""
+
+    id: str
+    environment_id: str
+    account: str
+
+
 class Pulls:
-    """Takes pulls that wait, a few at once, each in a thread of its own."""
+    """Takes pulls that wait, a few at once, each in a thread of its own.
+
+    Whose turn it is, and which has to give way, is decided in `app.environments.pull_turns`.
+    """
 
     def __init__(
         self, database: Database, presence: Presence, containers: Containers, settling: Settling
@@ -51,44 +78,88 @@ class Pulls:
         self._containers = containers
         self._settling = settling
         self._starts = starts.Starts(containers, settling)
+        # What is refused waits for its turn, so that nobody sees these errors.
+        self._places = Places(AT_ONCE, Limit.REQUESTS, ServerBusyError)
+        self._turns = Turns()
+        self._running: dict[str, tuple[TakenPull, Running]] = {}
         self._threads: list[threading.Thread] = []
         self._closing = threading.Event()
 
     def run_pending(self) -> None:
-        """Begin what waits and can be begun; returns at once. Call it twice a second.
+        """Begin what waits and can be begun, and end what nobody waits for any more.
 
-        Raises: StorageUnavailableError.
+        Returns at once. Call it twice a second. Raises: StorageUnavailableError.
         """
         self._threads = [thread for thread in self._threads if thread.is_alive()]
-        free = AT_ONCE - len(self._threads)
-        if free <= 0 or self._closing.is_set():
+        if self._closing.is_set():
             return
-        for pull_id, environment_id in self._waiting(free):
-            taken = self._take(pull_id, environment_id)
-            if taken is not None:
-                thread = threading.Thread(
-                    target=self._carry_out, args=(taken,), name="pull", daemon=True
-                )
-                self._threads.append(thread)
-                thread.start()
+        self._running = {id: one for id, one in self._running.items() if not one[1].is_over}
+        waiting, ours = self._look()
+        for pull_id, (_, running) in self._running.items():
+            if pull_id not in ours:
+                running.end(GivenUpError())
+        for one in waiting:
+            self._begin(one)
+        left = {one.account for one in waiting if one.id not in self._running}
+        self._make_way([one for one in self._running.values() if not one[1].is_over], left)
 
     def close(self) -> None:
         """Take nothing any more and let go of what goes on; the next agent takes it up again."""
         self._closing.set()
+        for _, running in self._running.values():
+            running.end(GivenUpError())
         ends_at = time.monotonic() + _PARTING_SECONDS
         for thread in self._threads:
             thread.join(max(0.0, ends_at - time.monotonic()))
 
-    def _waiting(self, limit: int) -> list[tuple[str, str]]:
+    def _make_way(self, going_on: list[tuple[TakenPull, Running]], left: set[str]) -> None:
+        """End the pull that keeps others from theirs, if there is one."""
+        slow = self._turns.gives_way([running for _, running in going_on], left)
+        for taken, running in going_on:
+            if running is slow:
+                _log.warning("pull ended for others", extra={"image": taken.image})
+                running.end(RegistryTooSlowError(taken.image))
+
+    def _look(self) -> tuple[list[_WaitingPull], set[str]]:
+        """Return what waits, the oldest first, and which of the running ones are ours still."""
+        mine = [taken.ours() for taken, _ in self._running.values()]
+        account = func.coalesce(
+            ImagePull.requested_by,
+            Project.owner_user_id,
+            func.nullif(Team.created_by, NOBODY),
+            Project.owner_team_id,
+        )
+        query = (
+            select(ImagePull.id, ImagePull.environment_id, account)
+            .join(Environment, ImagePull.environment_id == Environment.id)
+            .join(Project, Environment.project_id == Project.id)
+            .outerjoin(Team, Project.owner_team_id == Team.id)
+            .where(ImagePull.status.in_(OPEN_PULLS), _held_by_nobody())
+            .order_by(ImagePull.requested_at)
+            .limit(_MOST_WAITING)
+        )
         with self._database.reading() as session:
-            found = session.execute(
-                select(ImagePull.id, ImagePull.environment_id)
-                .join(Environment, ImagePull.environment_id == Environment.id)
-                .where(ImagePull.status.in_(OPEN_PULLS), _held_by_nobody())
-                .order_by(ImagePull.requested_at)
-                .limit(limit)
-            )
-            return [(pull_id, environment_id) for pull_id, environment_id in found]
+            waiting = [_WaitingPull(*row) for row in session.execute(query)]
+            ours = session.scalars(select(ImagePull.id).where(or_(*mine))) if mine else ()
+            return waiting, set(ours)
+
+    def _begin(self, waiting: _WaitingPull) -> None:
+        """Carry out a pull, if its account has a place left."""
+        try:
+            place = self._places.take(waiting.account)
+        except LimitError:
+            return
+        taken = self._take(waiting.id, waiting.environment_id)
+        if taken is None:
+            place.close()
+            return
+        running = Running(waiting.account, place)
+        self._running[taken.id] = taken, running
+        thread = threading.Thread(
+            target=self._carry_out, args=(taken, running), name="pull", daemon=True
+        )
+        self._threads.append(thread)
+        thread.start()
 
     def _take(self, pull_id: str, environment_id: str) -> TakenPull | None:
         """Make the pull and its passage this process's; None where somebody was quicker."""
@@ -118,10 +189,11 @@ class Pulls:
         waited = (moment - pull.requested_at).total_seconds()
         return TakenPull(pull_id, pull.image, time.monotonic() - waited, passage)
 
-    def _carry_out(self, taken: TakenPull) -> None:
+    def _carry_out(self, taken: TakenPull, running: Running) -> None:
         try:
             with starts.told(taken.seconds) as attempt:
-                before = self._fetch(taken)
+                before = self._fetch(taken, running)
+                running.leave()  # from here on it is a start like any other
                 self._start(taken, before, attempt)
         except GivenUpError:
             _log.info("pull given up", extra={"environment": taken.passage.environment.id})
@@ -132,8 +204,10 @@ class Pulls:
             )
         except Exception:
             _log.exception("pulled start failed")
+        finally:
+            running.leave()
 
-    def _fetch(self, taken: TakenPull) -> str | None:
+    def _fetch(self, taken: TakenPull, running: Running) -> str | None:
         """Pull the image; return the id of the one that the host held before.
 
         A failure ends the passage. Raises: GivenUpError, and what the pull raises.
@@ -142,7 +216,7 @@ class Pulls:
         try:
             with self._noted(taken, PullStatus.FAILED):
                 before = self._containers.image(taken.image)
-                self._pull(taken.image, report)
+                self._pull(taken.image, report, running)
         except GivenUpError:
             raise
         except Exception as error:
@@ -152,9 +226,15 @@ class Pulls:
         report.finish()
         return before
 
-    def _pull(self, image: str, report: "PullReport") -> None:
+    def _pull(self, image: str, report: PullReport, running: Running) -> None:
+        def progress(step: PullProgress) -> None:
+            running.note(step)
+            report(step)
+
         try:
-            self._containers.pull(image, report)
+            self._containers.pull(image, progress, running.cut)
+        except PullCutError as error:
+            raise running.reason or GivenUpError() from error
         except EngineTimeoutError as error:
             raise EngineTimeoutError(
                 f"The image {image!r} did not arrive in time; start the environment again to go "

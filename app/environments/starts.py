@@ -12,27 +12,9 @@ from app.engine import ContainerState
 from app.environments.containers import Containers
 from app.environments.settling import Settling
 from app.environments.transitions import Passage
-from app.errors import (
-    EngineConflictError,
-    EngineError,
-    EnvironmentConflictError,
-    ExecutableMissingError,
-    ImageMissingError,
-    ImagePullError,
-    PortReservedError,
-    PortTakenError,
-)
+from app.errors import EngineConflictError, EngineError, VibeBoxError
 
 SUCCESS, USER_ERROR, FAILURE = "success", "user_error", "failure"
-# What the user asked for cannot be; everything else is Docker's failure, or ours.
-_USER_ERRORS = (
-    EnvironmentConflictError,
-    ExecutableMissingError,
-    ImageMissingError,
-    ImagePullError,
-    PortReservedError,
-    PortTakenError,
-)
 _log = logging.getLogger(__name__)
 
 
@@ -56,8 +38,8 @@ def told(seconds: Callable[[], float]) -> Iterator[Attempt]:
     except GivenUpError:
         attempt.outcome = None
         raise
-    except _USER_ERRORS:
-        attempt.outcome = USER_ERROR
+    except VibeBoxError as error:
+        attempt.outcome = _outcome(error)
         raise
     except BaseException:
         attempt.outcome = FAILURE
@@ -65,6 +47,10 @@ def told(seconds: Callable[[], float]) -> Iterator[Attempt]:
     finally:
         if attempt.outcome is not None:
             signals.emit(signals.environment_started, outcome=attempt.outcome, seconds=seconds())
+
+
+def _outcome(error: VibeBoxError) -> str:
+    return USER_ERROR if error.is_callers() else FAILURE
 
 
 class Starts:
@@ -100,6 +86,6 @@ class Starts:
             attempt.outcome = FAILURE
             return self._containers.inspect(container)
         except EngineError as error:
-            attempt.outcome = FAILURE
+            attempt.outcome = _outcome(error)
             _log.warning("a started container does not answer", extra={"why": error.detail})
         return state

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 from app.admission.admission import Admission, Kind
+from app.admission.held import Held
 from app.authorization import Access, Action, Identity
 from app.environments.pull_rows import CANCELLED
 from app.environments.records import Records
@@ -56,16 +57,18 @@ class Waiting:
                 if left <= 0 or self._stopping():
                     return environment
                 held.wait(min(POLL_SECONDS, left))
-                environment = self._again(environment, identity)
+                environment = self._again(environment, held)
         self._raise_problem(environment, pull)
         return environment
 
-    def _again(self, environment: Environment, identity: Identity) -> Environment:
+    def _again(self, environment: Environment, held: Held) -> Environment:
         """Return the environment as it is now, or as it was while the database is away."""
         try:
-            return self._records.get(identity, environment.id)
+            return self._records.get(held.access.identity, environment.id)
         except StorageError:
             return environment
+        except VibeBoxError as error:
+            raise held.why(error) from error
 
     def _raise_problem(self, environment: Environment, pull_id: str) -> None:
         with self._database.reading() as session:

@@ -1,7 +1,9 @@
 """What is run in a container to install and remove extensions. No rules live here."""
 
+import re
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from app.engine import Engine, ExecResult
@@ -11,6 +13,9 @@ from app.storage import Extension
 _MARK = "VIBEBOX_EXTENSION"
 _SECONDS = 10.0
 _KEPT = 4000
+_BROUGHT_AT_ONCE = 2
+_BRINGING_SECONDS = 60.0
+_SILENT = f"The shell of the container did not answer within {_SECONDS:g} seconds."
 _NO_PROGRAM = 127
 _NO_SERVER = "The image holds no VS Code server ({program}); install code-server in the image."
 
@@ -60,26 +65,44 @@ class Commands:
     def __init__(self, engine: Engine, program: str, seconds: float) -> None:
         self._engine = engine
         self._program = program
-        self._seconds = seconds
-        self._bringing = threading.Lock()
+        self.seconds = seconds
+        # Several copies of a package are in memory while it is brought.
+        self._bringing = threading.BoundedSemaphore(_BROUGHT_AT_ONCE)
 
     def install(
         self, container: str, found: Extension, package: Callable[[], bytes | None]
     ) -> Ended:
         """Install an extension: of the gallery, or from what `package` reads."""
-        owner = self._prepare(container, found)
+        try:
+            owner = self._prepare(container, found)
+        except EngineTimeoutError:
+            return self._silent()
         target = f"{found.name}@{found.version}" if found.version else found.name
         if found.uploaded:
             target = f"/tmp/vibebox-{found.id}.vsix"
-            # Several copies of a package are in memory meanwhile.
-            with self._bringing:
-                self._engine.put_file(container, target, package() or b"", owner)
+            self._bring(container, target, package() or b"", owner)
         return self._run(container, _INSTALL, found, target)
 
     def remove(self, container: str, found: Extension) -> Ended:
         """Remove an extension; one that is not there is fine."""
-        self._prepare(container, found)
+        try:
+            self._prepare(container, found)
+        except EngineTimeoutError:
+            return self._silent()
         return self._run(container, _REMOVE, found, found.name)
+
+    def _silent(self) -> Ended:
+        """Tell that it is the container that does not answer. Raises: where it is Docker."""
+        self._engine.ping()
+        return Ended(None, _SILENT)
+
+    def _bring(self, container: str, target: str, content: bytes, owner: tuple[int, int]) -> None:
+        if not self._bringing.acquire(timeout=_BRINGING_SECONDS):
+            raise EngineTimeoutError("Other packages are being brought; this one waits.")
+        try:
+            self._engine.put_file(container, target, content, owner)
+        finally:
+            self._bringing.release()
 
     def _prepare(self, container: str, found: Extension) -> tuple[int, int]:
         script = ["sh", "-c", _PREPARE, f"{_MARK}={found.id}"]
@@ -87,21 +110,27 @@ class Commands:
             answer = self._engine.exec(container, script, timeout=_SECONDS)
         except ExecutableMissingError:
             return 0, 0  # without a shell the command itself fails, and says so
-        numbers = [int(word) for word in answer.stdout.split() if word.isdigit()]
-        return (numbers[0], numbers[1]) if len(numbers) == 2 else (0, 0)
+        return _owner(answer.stdout)
 
     def _run(self, container: str, script: str, found: Extension, target: str) -> Ended:
         argv = ["sh", "-c", script, self._program, found.id, target]
         try:
-            answer = self._engine.exec(container, argv, timeout=self._seconds)
+            answer = self._engine.exec(container, argv, timeout=self.seconds)
         except EngineTimeoutError:
-            self._prepare(container, found)
-            return Ended(None, f"The command did not end within {self._seconds:g} seconds.")
+            with suppress(EngineTimeoutError):  # it ends before the next attempt, then
+                self._prepare(container, found)
+            return Ended(None, f"The command did not end within {self.seconds:g} seconds.")
         except ExecutableMissingError as error:
             return Ended(_NO_PROGRAM, error.detail)
         if answer.exit_code == _NO_PROGRAM and not answer.stderr:
             return Ended(_NO_PROGRAM, _NO_SERVER.format(program=self._program))
         return Ended(answer.exit_code, _said(answer))
+
+
+def _owner(printed: bytes) -> tuple[int, int]:
+    """Return the user and group that a container says we are there; root where it says no such."""
+    found = re.fullmatch(rb"\s*(\d{1,9})\s+(\d{1,9})\s*", printed)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def _said(answer: ExecResult) -> str:

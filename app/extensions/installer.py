@@ -2,20 +2,22 @@
 
 import logging
 import threading
-from functools import partial
+from time import monotonic
 from typing import Protocol
 
 from sqlalchemy.orm import Session
 
-from app.errors import ContainerNotFoundError, EngineConflictError, StorageError, VibeBoxError
+from app.errors import ContainerNotFoundError, EngineConflictError, StorageError
 from app.extensions.commands import Commands, Ended
 from app.extensions.work import Work
-from app.few_at_once import FewAtOnce
+from app.isolation import Loop
+from app.items import Items
 from app.storage import Extension, ExtensionState
 
-AT_ONCE = 3
-# What failed for want of Docker or the database is tried again after this.
-_AFTER_TROUBLE = 5.0
+AT_ONCE = 4
+# How long one environment may go on while others wait; what has begun comes to its end.
+_TURN_SECONDS = 20.0
+_SPARE_SECONDS = 60.0
 _log = logging.getLogger(__name__)
 
 
@@ -42,27 +44,29 @@ class Installer:
         self._work = work
         self._commands = commands
         self._term = term
-        self._threads = FewAtOnce("extensions", AT_ONCE)
+        # An installation may be asked for in a container that answers slowly before and after it.
+        seconds = commands.seconds + _SPARE_SECONDS
+        self._environments = Items(
+            Loop.EXTENSIONS, seconds=seconds, at_once=AT_ONCE, on_lost=term.end
+        )
 
     def run(self) -> None:
         """Begin what can be begun; returns at once. Call it each second. Raises: StorageError."""
-        for environment_id in self._work.waiting():
-            self._threads.begin(environment_id, partial(self._serve, environment_id))
+        self._environments.begin(self._work.waiting(), self._serve)
+
+    def close(self, seconds: float) -> list[str]:
+        """Begin nothing any more; return the environments in which something goes on after that."""
+        return self._environments.close(seconds)
 
     def _serve(self, environment_id: str) -> None:
-        try:
-            while not self._term.over.is_set() and self._step(environment_id):
-                pass
-        except VibeBoxError as error:
-            extra = {"environment": environment_id, "why": error.slug}
-            _log.warning("extensions have to wait", extra=extra)
-            self._term.over.wait(_AFTER_TROUBLE)
-        except Exception:
-            _log.exception("extensions have to wait")
-            self._term.over.wait(_AFTER_TROUBLE)
+        """Do what there is, one after the other, until it is somebody else's turn."""
+        ends_at = monotonic() + _TURN_SECONDS
+        while not self._term.over.is_set() and self._step(environment_id):
+            if monotonic() >= ends_at:
+                return
 
     def _step(self, environment_id: str) -> bool:
-        """Do one thing; tell whether there was one."""
+        """Do one thing; tell whether to look for another one."""
         taken = self._work.next(environment_id)
         if taken is None:
             return False
@@ -71,15 +75,15 @@ class Installer:
             done = Ended(0, "") if container is None else self._commands.remove(container, found)
             self._work.removed(found, done)
         else:
-            self._install(found, container or "")
+            return self._install(found, container or "")
         return True
 
-    def _install(self, found: Extension, container: str) -> None:
+    def _install(self, found: Extension, container: str) -> bool:
         try:
             ended = self._commands.install(container, found, lambda: self._work.package(found))
         except (ContainerNotFoundError, EngineConflictError):
-            self._work.postpone(found)
-            raise
+            self._work.postpone(found)  # it has ended: its record is mended first
+            return False
         try:
             self._work.installed(found, ended)
         except StorageError:
@@ -88,9 +92,10 @@ class Installer:
             raise
         if not self._term.is_certain:
             self._term.end()
-            return
+            return False
         self._work.tell(ended)
         _log.info(
             "extension installed" if ended.is_success else "extension not installed",
             extra={"environment": found.environment_id, "exit_code": ended.exit_code},
         )
+        return True

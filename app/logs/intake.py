@@ -108,7 +108,7 @@ class LogIntake:
 
     def put(self, reader: Reader, line: Line) -> bool:
         """See `Sink`."""
-        return self._buffer.put(Item(reader, line), line.size, lambda: reader.stopping)
+        return self._buffer.put(reader, Item(reader, line), line.size, lambda: reader.stopping)
 
     def positions(self, container_id: str) -> dict[str, Position]:
         """See `Sink`."""

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from app.engine import Engine, LogLine, Stream
 from app.errors import ContainerNotFoundError, StorageUnavailableError, VibeBoxError
+from app.isolation import Loop, failed
 from app.logs.lines import Joiner, Line
 from app.logs.positions import Position, Replay, after, since
 
@@ -97,6 +98,7 @@ class Reader:
                 if self._sink.may_end(self):
                     return
         except Exception:
+            failed(Loop.LOG_INTAKE)
             _log.exception("log not read any further", extra={"container": self.container_id})
         finally:
             self._sink.forget(self)

@@ -12,12 +12,16 @@ from sqlalchemy import ColumnElement, and_, delete, select, update
 from sqlalchemy.orm import Session
 
 from app.cautious_clock import CautiousClock
+from app.isolation import Loop
+from app.items import Items
 from app.storage import Database, Environment, LogCursor, LogEntry, LogUsage
 
 # Lines deleted in one transaction. More holds locks for longer, fewer costs more transactions.
 _BATCH = 2000
 _MIB = 1024 * 1024
 _NS = 1_000_000_000
+# What one environment may take of a round; the rest of what it has too much has the next one.
+_SECONDS = 30.0
 
 
 class LogRetention:
@@ -31,6 +35,7 @@ class LogRetention:
         self._clock = clock
         self._age = timedelta(days=days)
         self._limit = int(limit_mb * _MIB)
+        self._environments = Items(Loop.LOG_RETENTION, seconds=_SECONDS)
 
     def run(self, stopping: Callable[[], bool] = lambda: False) -> int:
         """Delete what is to go and return the number of lines; ends early when `stopping` says so.
@@ -41,9 +46,13 @@ class LogRetention:
         deleted = 0
         while not stopping() and (batch := self._delete_old(horizon)):
             deleted += batch
-        for environment_id in self._too_large():
+
+        def shorten(environment_id: str) -> None:
+            nonlocal deleted
             while not stopping() and (batch := self._shorten(environment_id)):
                 deleted += batch
+
+        self._environments.go_through(self._too_large(), shorten, stopping)
         self._forget_containers(horizon)
         return deleted
 

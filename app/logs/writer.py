@@ -8,6 +8,7 @@ from typing import NamedTuple
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.errors import StorageUnavailableError
+from app.isolation import Loop, failed
 from app.logs.batches import Batches, FencedError, Portion
 from app.logs.buffer import Buffer
 from app.logs.lines import Line
@@ -114,7 +115,8 @@ def _portion(reader: Reader, lines: Sequence[Line]) -> Portion:
 
 
 def _report(error: Exception, readers: Iterable[Reader]) -> None:
-    """Log what went wrong; what users' containers write is in the text of database errors."""
+    """Count and log what went wrong; what containers write is in the text of database errors."""
+    failed(Loop.LOG_INTAKE)
     containers = [reader.container_id for reader in readers]
     if isinstance(error, SQLAlchemyError):
         why = {"why": type(error).__name__}

@@ -6,8 +6,7 @@ whoever dies after that leaves out a session, which anybody can start, and never
 """
 
 import logging
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Callable
 
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
@@ -19,13 +18,16 @@ from app.errors import (
     ExecutableMissingError,
     VibeBoxError,
 )
-from app.few_at_once import FewAtOnce
+from app.isolation import Loop
+from app.items import Items
 from app.sessions import programs
 from app.sessions.starting import Starting
 from app.sessions.vscode import Server
 from app.storage import Database, Environment, EnvironmentStatus, SessionType
 
-AT_ONCE = 3
+AT_ONCE = 4
+# For what is asked and recorded beside the start of a server.
+_SPARE_SECONDS = 60.0
 _log = logging.getLogger(__name__)
 
 
@@ -38,26 +40,36 @@ class SessionsOnStart:
         engine: Engine,
         server: Server,
         guard: Callable[[Session], None] = lambda session: None,
+        on_lost: Callable[[], None] = lambda: None,
     ) -> None:
+        """Prepare; `on_lost` is called where `guard` says that another agent leads."""
         self._database = database
         self._engine = engine
         self._server = server
         self._guard = guard
-        self._threads = FewAtOnce("on-start", AT_ONCE)
         self._starting = Starting(database, engine, server, guard)
+        seconds = server.seconds + _SPARE_SECONDS
+        self._environments = Items(
+            Loop.SESSIONS_ON_START, seconds=seconds, at_once=AT_ONCE, on_lost=on_lost
+        )
 
     def run(self) -> None:
-        """Serve the runs that are not served yet. Raises: EngineError, StorageError."""
-        for environment in self._read():
-            if not self._threads.takes(environment.id):
-                continue
-            try:
-                kinds = self._kinds(environment)
-            except (ContainerNotFoundError, EngineConflictError):
-                continue  # it has ended; its record is mended first
-            if self._take(environment) and kinds:
-                # A server takes its time to start; the next environment need not wait for that.
-                self._threads.begin(environment.id, partial(self._start_all, environment, kinds))
+        """Begin to serve what is not served yet; returns at once. Raises: StorageError."""
+        found = {environment.id: environment for environment in self._read()}
+        self._environments.begin(found.keys(), lambda id: self._serve(found[id]))
+
+    def close(self, seconds: float) -> list[str]:
+        """Serve nothing any more; return the environments that are served all the same."""
+        return self._environments.close(seconds)
+
+    def _serve(self, environment: Environment) -> None:
+        try:
+            kinds = self._kinds(environment)
+        except (ContainerNotFoundError, EngineConflictError):
+            return  # it has ended; its record is mended first
+        if self._take(environment):
+            for kind in kinds:
+                self._start(environment, kind)
 
     def _read(self) -> list[Environment]:
         query = select(Environment).where(
@@ -100,13 +112,6 @@ class SessionsOnStart:
                 .returning(Environment.id)
             )
         return taken is not None
-
-    def _start_all(self, environment: Environment, kinds: Iterable[SessionType]) -> None:
-        try:
-            for kind in kinds:
-                self._start(environment, kind)
-        except Exception:
-            _log.exception("session not begun with the start")
 
     def _start(self, environment: Environment, kind: SessionType) -> None:
         try:

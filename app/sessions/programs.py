@@ -100,7 +100,9 @@ def tmux_names(engine: Engine, container: str) -> set[str]:
     Raises: the errors of Docker.
     """
     argv = [*_TMUX, "list-sessions", "-F", "#{session_name}"]
-    return set(engine.exec(container, argv, timeout=_SECONDS).stdout.decode().split())
+    return set(
+        engine.exec(container, argv, timeout=_SECONDS).stdout.decode(errors="replace").split()
+    )
 
 
 def shell_ended(engine: Engine, session: EnvironmentSession) -> tuple[bool, int | None]:

@@ -8,7 +8,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from app.accounts.guard import authenticate, identity
 from app.admission.routes import takes_long
 from app.components import components
-from app.environments.blueprint import BODY, COMMON, ENGINE
+from app.environments.blueprint import BODY, COMMANDS, COMMON
 from app.environments.schemas import EnvironmentPath
 from app.errors import (
     ContainerNotFoundError,
@@ -48,7 +48,7 @@ api.before_request(authenticate)
         201: SessionView,
         **problems(
             *BODY,
-            *ENGINE,
+            *COMMANDS,
             EnvironmentNotFoundError,
             ContainerNotFoundError,
             EnvironmentConflictError,
@@ -101,7 +101,7 @@ def show(path: SessionPath) -> Answer:
         200: ConnectionView,
         **problems(
             *COMMON,
-            *ENGINE,
+            *COMMANDS,
             SessionNotFoundError,
             ContainerNotFoundError,
             SessionConflictError,
@@ -121,7 +121,7 @@ def connection(path: SessionPath) -> Answer:
 @api.delete(
     "/sessions/<session_id>",
     summary="End a session and what runs in it",
-    responses={204: None, **problems(*COMMON, *ENGINE, SessionNotFoundError)},
+    responses={204: None, **problems(*COMMON, *COMMANDS, SessionNotFoundError)},
 )
 @takes_long
 def remove(path: SessionPath) -> Answer:

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.fields import NO_NUL
 from app.paging import PageQuery
-from app.sessions.terminal import LARGEST
+from app.sessions.terminal_messages import LARGEST
 from app.storage import SessionStatus, SessionType
 from app.websockets.schemas import TicketQuery
 

@@ -5,7 +5,6 @@ import logging
 import select
 from math import inf
 from time import monotonic
-from typing import Any
 
 from app.engine import Engine, TerminalStream
 from app.errors import EngineError, SessionConflictError
@@ -13,18 +12,19 @@ from app.sessions import programs
 from app.sessions.looks import SessionLooks
 from app.sessions.pasting import Paste
 from app.sessions.records import SessionRecords
+from app.sessions.terminal_messages import Resize, Shown, parse
 from app.storage import EnvironmentSession, SessionType
 from app.websockets.assembly import Message
 from app.websockets.channel import Channel
 from app.websockets.lookout import Lookout, View
 
-LARGEST = 1000
-"""Columns or rows of a terminal, at most."""
-
 UNSUPPORTED_DATA = 1003
 NORMAL = 1000
 WINDOW = 256 * 1024
 """Bytes of input that may wait for the command; whoever sends more has to wait."""
+
+AHEAD = 1024 * 1024
+"""Bytes of output that go out before a client that tells what it has shown has shown them."""
 
 # After so many bytes the client is told that the command has taken them: it lets the next ones go.
 _TOLD_AFTER = 32 * 1024
@@ -55,6 +55,7 @@ class TerminalTalk:
         self._input = bytearray()
         self._paste = Paste()
         self._taken = 0
+        self._ahead: int | None = None  # known of a client that tells what it has shown
         self._acknowledges = acknowledge
 
     def __call__(self, channel: Channel) -> None:
@@ -92,18 +93,23 @@ class TerminalTalk:
         output, looked = stream.fileno(), view.bell.fileno()
         while channel.open and first != b"":
             # Whoever does not keep up makes the command wait, as any terminal does.
-            wanted = select.POLLIN if channel.room else 0
+            wanted = select.POLLIN if channel.room and self._keeps_up else 0
             wanted |= select.POLLOUT if self._input else 0
             watched = {looked: select.POLLIN} | ({output: wanted} if wanted else {})
             channel.hold = bool(self._input) or self._paste.goes_on
             pause = Paste.QUIET if channel.hold else inf
             ready = channel.turn(pause, watched, read=len(self._input) < WINDOW)
-            if output in ready and channel.room and self._forward(channel, stream):
+            readable = ready.get(output, 0) & _READABLE
+            if readable and channel.room and self._keeps_up and self._forward(channel, stream):
                 return True
             self._take(channel, stream)
             if looked in ready:
                 _look(channel, view)
         return first == b""
+
+    @property
+    def _keeps_up(self) -> bool:
+        return self._ahead is None or self._ahead < AHEAD
 
     def _forward(self, channel: Channel, stream: TerminalStream) -> bool:
         """Send what the command wrote; tell whether it has ended."""
@@ -112,6 +118,8 @@ class TerminalTalk:
             self._looks.note_use(self._session.id)
             self._paste.note_output()
             channel.send(data)
+            if self._ahead is not None:
+                self._ahead += len(data)
         return data == b""
 
     def _take(self, channel: Channel, stream: TerminalStream) -> None:
@@ -139,24 +147,24 @@ class TerminalTalk:
             channel.send(json.dumps({"type": "taken", "bytes": self._taken}))
             self._taken = 0
 
-    def _obey(self, channel: Channel, message: Message) -> tuple[int, int] | None:
+    def _obey(self, channel: Channel, message: Message) -> Resize | None:
         """Do what a text message says; return the size that it asks for."""
         try:
-            asked: Any = json.loads(message)
-            kind = asked["type"]
-            if kind == "resize":
-                return _size(asked["cols"]), _size(asked["rows"])
-            if kind != "ping":
-                raise ValueError("no message of ours")
-        except (ValueError, KeyError, TypeError, RecursionError):
-            channel.close(UNSUPPORTED_DATA, "text messages are resize and ping, in JSON")
+            asked = parse(message)
+        except ValueError:
+            channel.close(UNSUPPORTED_DATA, "text messages are resize, shown and ping, in JSON")
             return None
-        channel.send('{"type": "pong"}')
+        if isinstance(asked, Resize):
+            return asked
+        if isinstance(asked, Shown):
+            self._ahead = max(0, (self._ahead or 0) - asked.bytes)
+        else:
+            channel.send('{"type": "pong"}')
         return None
 
-    def _resize(self, exec_id: str, size: tuple[int, int]) -> None:
+    def _resize(self, exec_id: str, size: Resize) -> None:
         try:
-            self._engine.resize_terminal(exec_id, cols=size[0], rows=size[1])
+            self._engine.resize_terminal(exec_id, cols=size.cols, rows=size.rows)
         except EngineError as error:  # it has just ended, or keeps its size
             _log.info("terminal not resized", extra={"why": str(error)})
 
@@ -206,9 +214,3 @@ def _look(channel: Channel, view: View[bool]) -> None:
         view.take()
     except SessionConflictError:
         channel.close(NORMAL, "the session was ended")
-
-
-def _size(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= LARGEST:
-        raise ValueError("no size of a terminal")
-    return value

@@ -7,7 +7,7 @@ from app.components import components
 from app.errors import SessionConflictError, SessionNotFoundError
 from app.openapi import BEARER, Answer, problems
 from app.sessions.schemas import SessionPath, TerminalQuery
-from app.sessions.terminal import WINDOW
+from app.sessions.terminal import AHEAD, WINDOW
 from app.websockets.guard import authenticate
 from app.websockets.routes import SOCKET
 from app.websockets.schemas import websocket
@@ -29,7 +29,9 @@ api.before_request(authenticate)
     responses={
         101: websocket(
             "Binary messages are input and output, of 1 MiB at most; text messages are JSON: "
-            "{type: resize, cols, rows} and {type: ping}, which is answered with {type: pong}. "
+            "{type: resize, cols, rows}, {type: ping}, which is answered with {type: pong}, and "
+            "{type: shown, bytes}: whoever says it once, with 0, is never sent more than "
+            f"{AHEAD // 1024} KiB ahead of what it has shown since. "
             "With acknowledge=true, {type: taken, bytes} tells how much input the command has "
             f"taken since: whoever lets no more than {WINDOW // 1024} KiB wait is never kept "
             "waiting."

@@ -16,6 +16,8 @@ from app.engine import Engine
 from app.environments.session_rows import UP, ended, living
 from app.environments.transitions import PASSAGES
 from app.errors import ContainerNotFoundError, EngineConflictError, ExecutableMissingError
+from app.isolation import Loop
+from app.items import Items
 from app.processes import living as living_processes
 from app.sessions import programs, vscode
 from app.storage import (
@@ -31,6 +33,10 @@ from app.storage import (
 _SPARE_SECONDS = 30.0
 # A server tells the time of its use by the minute; less than this is no news.
 _COARSE = timedelta(seconds=5)
+# All the sessions of a container together; each question to it has a shorter deadline.
+_CONTAINER_SECONDS = 60.0
+_AT_ONCE = 6
+_Pair = tuple[EnvironmentSession, Environment]
 _log = logging.getLogger(__name__)
 
 
@@ -38,7 +44,7 @@ class SessionTruth:
     """Compares sessions with what runs in their containers.
 
     `guard` is called in each transaction that changes something, and raises where this process may
-    no longer do so. Raises: EngineError, StorageError.
+    no longer do so; `on_lost` is called then. Raises: StorageError.
     """
 
     def __init__(
@@ -49,6 +55,7 @@ class SessionTruth:
         idle_seconds: float,
         guard: Callable[[Session], None] = lambda session: None,
         server: vscode.Server | None = None,
+        on_lost: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
         self._engine = engine
@@ -57,22 +64,37 @@ class SessionTruth:
         self._guard = guard
         starting = (server or vscode.Server()).seconds + _SPARE_SECONDS
         self._starting = timedelta(seconds=starting)
+        self._containers = Items(
+            Loop.SESSIONS, seconds=_CONTAINER_SECONDS, at_once=_AT_ONCE, on_lost=on_lost
+        )
 
     def run(self) -> None:
-        """Look at every session that has not ended, once."""
-        by_container: dict[str, list[EnvironmentSession]] = defaultdict(list)
+        """Begin to look at every session that has not ended; returns at once."""
+        by_container: dict[str, list[_Pair]] = defaultdict(list)
         for found, environment in self._read():
+            by_container[found.container_id].append((found, environment))
+        self._containers.begin(
+            by_container.keys(), lambda container: self._look(container, by_container[container])
+        )
+
+    def close(self, seconds: float) -> list[str]:
+        """Look at nothing any more; return the containers that are looked at all the same."""
+        return self._containers.close(seconds)
+
+    def _look(self, container: str, pairs: list[_Pair]) -> None:
+        going_on = []
+        for found, environment in pairs:
             if environment.status in PASSAGES:
                 continue  # whoever changes it ends its sessions, or leaves them as they are
             run = (environment.container_id, environment.run_started)
             if environment.status not in UP or run != (found.container_id, found.run_started):
                 self._end(found)
             elif environment.status is EnvironmentStatus.RUNNING:
-                by_container[found.container_id].append(found)
-        for container, sessions in by_container.items():
-            self._compare(container, sessions)
+                going_on.append(found)
+        if going_on:
+            self._compare(container, going_on)
 
-    def _read(self) -> list[tuple[EnvironmentSession, Environment]]:
+    def _read(self) -> list[_Pair]:
         query = (
             select(EnvironmentSession, Environment)
             .join(Environment, EnvironmentSession.environment_id == Environment.id)

@@ -6,6 +6,7 @@ a record would have to be kept secret. code-server takes it out of what it passe
 children, so that the process which holds both the mark of the session and a password is the server.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -139,8 +140,8 @@ def look(engine: Engine, found: EnvironmentSession) -> Sight:
     Raises: the errors of Docker.
     """
     variables = _ask(engine, found, _LOOK)
-    silent = variables.get("VIBEBOX_SILENT", "")
-    return Sight("PASSWORD" in variables, float(silent) if silent.isdigit() else None)
+    silent = re.fullmatch(r"\d{1,9}", variables.get("VIBEBOX_SILENT", ""), re.ASCII)
+    return Sight("PASSWORD" in variables, float(silent[0]) if silent else None)
 
 
 def password(engine: Engine, found: EnvironmentSession) -> str:

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from app.engine import OPERATIONS
 from app.errors import Limit
+from app.isolation import ROUNDS, Loop
 from app.storage import (
     Base,
     EnvironmentStatus,
@@ -55,6 +56,7 @@ THREAD_STATES = ("busy", "total")
 START_OUTCOMES = ("success", "user_error", "failure")
 ENVIRONMENT_EXIT_REASONS = tuple(ExitReason)
 LOG_STREAMS = tuple(LogStream)
+LOOPS = tuple(Loop)
 SESSION_TYPES = tuple(SessionType)
 SESSION_STATUSES = tuple(SessionStatus)
 USER_STATES = ("registered", "active_24h", "active_7d")
@@ -186,6 +188,25 @@ extension_installations = CounterFamily(
     {"status": OUTCOMES},
     "each, by the exit code of the command in the container; one that did not end in time, or that "
     "there was no program for, is a failure",
+    registry=registry,
+)
+agent_failures = CounterFamily(
+    Counter,
+    "vibebox_agent_failures_total",
+    "Failures in what is done again and again, by loop.",
+    {"task": LOOPS},
+    "each time that work on an item fails or does not end in time, by itself and not for want of "
+    "the database or of Docker; an item that goes on failing is tried again after 10 s at first "
+    "and 5 minutes at last. streams and presence are the web's too",
+    registry=registry,
+)
+agent_task_success = GaugeFamily(
+    Gauge,
+    "vibebox_agent_task_last_success_timestamp_seconds",
+    "When a loop of the leading agent last came round, in seconds since 1970.",
+    {"task": ROUNDS},
+    "the end of each round that did not fail as a whole, whatever became of single items",
+    multiprocess_mode="livemostrecent",
     registry=registry,
 )
 log_entries = CounterFamily(
@@ -557,6 +578,7 @@ def create_expected() -> None:
         auth_attempts,
         environment_exits,
         extension_installations,
+        agent_failures,
         log_entries,
         websocket_messages,
         limit_refusals,

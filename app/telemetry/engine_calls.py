@@ -4,31 +4,24 @@ A stream counts when it is established: how long it lives says nothing about Doc
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any, cast
 
 from app.engine import OPERATIONS, Engine
-from app.errors import (
-    ContainerNotFoundError,
-    EngineConflictError,
-    ExecutableMissingError,
-    ImageMissingError,
-    ImagePullError,
-    PortTakenError,
-)
+from app.errors import EngineError
 from app.telemetry.catalogue import docker_operation_duration, docker_operations
 from app.telemetry.exemplars import of_request
 
+
+def _all(error: type[EngineError]) -> Iterator[type[EngineError]]:
+    yield error
+    for special in error.__subclasses__():
+        yield from _all(special)
+
+
 # What a healthy engine answers to a request that cannot be fulfilled.
-EXPECTED = (
-    ContainerNotFoundError,
-    EngineConflictError,
-    ExecutableMissingError,
-    ImageMissingError,
-    ImagePullError,
-    PortTakenError,
-)
+EXPECTED = tuple({error for error in _all(EngineError) if error.is_callers()})
 
 
 class _MeasuredEngine:

@@ -1,9 +1,12 @@
 """Subscribes telemetry to the signals of the services."""
 
+import time
 from typing import Any
 
 from app import signals
 from app.telemetry.catalogue import (
+    agent_failures,
+    agent_task_success,
     auth_attempts,
     environment_exits,
     environment_start_duration,
@@ -29,6 +32,8 @@ def connect() -> None:
     signals.authentication.connect(_authentication)
     signals.health_checked.connect(_health_checked)
     signals.environment_started.connect(_environment_started)
+    signals.loop_failed.connect(_loop_failed)
+    signals.loop_done.connect(_loop_done)
     signals.counted.connect(_counted)
     signals.limit_refused.connect(_limit_refused)
     signals.websockets_offered.connect(_websockets_offered)
@@ -48,6 +53,14 @@ def _health_checked(_sender: Any, *, check: str, required: bool, up: bool, secon
 
 def _environment_started(_sender: Any, *, outcome: str, seconds: float) -> None:
     environment_start_duration.child(outcome).observe(seconds, of_request())
+
+
+def _loop_failed(_sender: Any, *, loop: str) -> None:
+    agent_failures.child(loop).inc()
+
+
+def _loop_done(_sender: Any, *, loop: str) -> None:
+    agent_task_success.child(loop).set(time.time())
 
 
 def _counted(_sender: Any, *, family: str, value: str, amount: int) -> None:

@@ -20,6 +20,7 @@ from select import POLLIN
 from typing import Any, Generic, TypeVar
 
 from app.errors import VibeBoxError
+from app.isolation import OUTAGES, Loop, failed, within
 from app.websockets.bell import Bell
 from app.websockets.channel import Channel
 
@@ -29,6 +30,9 @@ PAUSE = 0.5
 GRACE = 60.0
 """Seconds for which looks may fail before they end what is watched: as long as a database takes to
 restart or to fail over. More would leave open for longer what cannot be judged meanwhile."""
+
+# One look is one or two short queries: what takes longer must not hold up what others watch.
+_LOOK_SECONDS = 10.0
 
 Sight = TypeVar("Sight")
 _log = logging.getLogger(__name__)
@@ -161,6 +165,12 @@ class Lookout:
             self._change.notify()
         return view
 
+    def hurry(self) -> None:
+        """Have the next look made at once."""
+        with self._change:
+            self._news = True
+            self._change.notify()
+
     def leave(self, view: View[Any]) -> None:
         """Watch no more; call it once for each view."""
         with self._change:
@@ -195,6 +205,7 @@ class Lookout:
                 try:
                     more = self._look(watched, views) or more
                 except Exception:  # the others are looked at all the same
+                    failed(Loop.STREAMS)
                     _log.exception("look not told")
             if not more:
                 with self._change:
@@ -204,7 +215,8 @@ class Lookout:
     def _look(self, watched: _Watched, views: list[View[Any]]) -> bool:
         """Look at one thing and tell its viewers; tell whether there is more to see at once."""
         try:
-            seen = watched.subject.look({view.who for view in views})
+            with within(_LOOK_SECONDS):
+                seen = watched.subject.look({view.who for view in views})
         except Exception as error:
             if self._may_pass(watched, error):
                 return False
@@ -227,6 +239,8 @@ class Lookout:
         if isinstance(error, VibeBoxError) and error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
             return False
         now = self._clock()
+        if not isinstance(error, OUTAGES):
+            failed(Loop.STREAMS)
         if watched.failing_since is None:
             watched.failing_since = now
             fields = {"subject": type(watched.subject).__name__, "why": str(error)}

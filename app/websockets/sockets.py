@@ -78,7 +78,7 @@ class Sockets:
         channel = Channel(peer, self._goodbye, count, held=held)
         signals.emit(signals.websocket_opened, kind=kind)
         try:
-            _converse(channel, talk)
+            _converse(channel, talk, held)
             channel.finish()
         except Exception:
             _log.exception("websocket failed", extra={"kind": kind})
@@ -90,11 +90,11 @@ class Sockets:
             request_id.set("")
 
 
-def _converse(channel: Channel, talk: Talk) -> None:
+def _converse(channel: Channel, talk: Talk, held: Held) -> None:
     """Talk, and tell the peer what went wrong."""
     try:
         talk(channel)
     except Exception as error:
         if not isinstance(error, VibeBoxError):
             _log.exception("websocket failed")
-        channel.close(*closing(error))
+        channel.close(*closing(held.why(error)))

@@ -59,10 +59,11 @@ def _bad(objective: Objective, window: str, of: Callable[..., str] = rates) -> s
 
 
 def _seen(window: str) -> str:
-    """Return how much of the window Prometheus has seen, of 1."""
+    """Return how much of the window Prometheus has seen, of 1: the step that is under way too."""
     step, number = STEPS[window]
     targets = f"count by (job) ({select('up')})"
-    return f"clamp_max(count_over_time(({targets})[{window}:{step}]) / {number}, 1)"
+    steps = f"(count_over_time(({targets})[{window}:{step}]) or 0 * {targets}) + 1"
+    return f"clamp_max({steps}, {number}) / {number}"
 
 
 def _recorded(name: str, objective: Objective, window: str) -> str:

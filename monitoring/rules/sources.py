@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from monitoring.rules import alerts, recording, slo
 from monitoring.rules.rule import Alert, Group, Record
 
-_NAME = re.compile(r"\b(?:vibebox:\w+:\w+|vibebox_\w+|up|scrape_\w+)\b(?=[{\[])")
+_SELECTOR = re.compile(r"\b(vibebox:\w+:\w+|vibebox_\w+|up|scrape_\w+)\{([^}]*)\}")
 _PART = re.compile(r"_(bucket|sum|count)$")
 
 
@@ -116,23 +116,26 @@ _WRITERS: tuple[tuple[str, tuple[str, ...]], ...] = (
 """Sources by family; the first that matches holds."""
 
 
-def of_family(name: str) -> tuple[str, ...]:
-    """Return the sources of a series by its name."""
+def of_series(name: str, matchers: str = "") -> tuple[str, ...]:
+    """Return the sources of series by their name, and matchers as PromQL has them."""
     family = _PART.sub("", name)
-    return next(found for pattern, found in _WRITERS if re.fullmatch(pattern, family))
+    found = next(found for pattern, found in _WRITERS if re.fullmatch(pattern, family))
+    if 'worker="master"' in matchers:
+        return tuple(source for source in found if source != "agent")
+    return found
 
 
-def families_of(expression: str) -> set[str]:
-    """Return the series that an expression reads, those behind recorded ones among them."""
-    found = set(_NAME.findall(expression))
-    recorded = {name: record for record in _records() if (name := record.name) in found}
-    behind = (families_of(record.expression) for record in _records() if record.name in recorded)
-    return {name for name in found if ":" not in name}.union(*behind)
+def series_of(expression: str) -> set[tuple[str, str]]:
+    """Return names and matchers of what an expression reads, of what is recorded what it is of."""
+    found = set(_SELECTOR.findall(expression))
+    names = {name for name, _ in found}
+    behind = (series_of(record.expression) for record in _records() if record.name in names)
+    return {(name, matchers) for name, matchers in found if ":" not in name}.union(*behind)
 
 
 def of_alert(alert: Alert) -> tuple[str, ...]:
     """Return the sources that an alert reads from, in the order of SOURCES."""
-    found = {source for name in families_of(alert.expression) for source in of_family(name)}
+    found = {source for one in series_of(alert.expression) for source in of_series(*one)}
     return tuple(source for source in SOURCES if source in found)
 
 

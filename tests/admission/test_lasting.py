@@ -272,6 +272,6 @@ def test_only_admission_makes_what_is_held() -> None:
         for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
-        and node.func.id in ("Held", "Place", "Places", "take_all")
+        and node.func.id in ("Held", "Place", "take_all")
     }
     assert found == {"admission/admission.py"}

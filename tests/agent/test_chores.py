@@ -14,7 +14,7 @@ from app.agent.dirty import Dirty
 from app.agent.drift import Drift
 from app.agent.housekeeping import Housekeeping
 from app.agent.leadership import Term
-from app.agent.leases import LeadershipLostError, Leases
+from app.agent.leases import Leases
 from app.agent.reports import Reports
 from app.agent.sweep import Sweep
 from app.cautious_clock import CautiousClock
@@ -25,6 +25,7 @@ from app.environments.exits import Exit, Run, note
 from app.environments.installation import InstallationId
 from app.environments.service import Environments
 from app.errors import EngineUnreachableError, StorageUnavailableError
+from app.lease import LeadershipLostError
 from app.processes import Presence
 from app.settings import Settings
 from app.storage import (
@@ -48,6 +49,7 @@ from app.storage import (
 )
 from tests.agent.conftest import MakeRecord
 from tests.agent.support import change, exits, stored
+from tests.agent_loops import run_through
 from tests.unit.fakes import IMAGE, Failure, FakeEngine
 
 DAY = timedelta(days=1)
@@ -148,7 +150,7 @@ def test_expired_environment_is_deleted_with_its_container(
     container(over)
     container(lasting)
 
-    chores.end_expired()
+    run_through(chores.end_expired)
 
     assert [made.spec.environment_id for made in engine.containers.values()] == [lasting]
     assert stored(database, lasting).status == STOPPED
@@ -384,7 +386,7 @@ def test_sweep_removes_orphans_of_its_own_only(
     for name, owner in (("orphan", instance()), ("others", "another")):
         engine.volumes[name] = {ENVIRONMENT_LABEL: "no-record", INSTANCE_LABEL: owner}
 
-    sweep.run()
+    run_through(sweep.run)
 
     assert set(engine.containers) == {known, others, unlabelled}
     assert orphan not in engine.containers

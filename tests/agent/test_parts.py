@@ -12,6 +12,7 @@ from app.engine import ContainerEvent
 from app.environments.exits import Run
 from app.environments.facts import Ending, Facts
 from app.errors import EngineTimeoutError, EngineUnreachableError
+from app.isolation import Loop
 
 FIRST = Run("c", "2026-01-01T00:00:00.123456789Z")
 SECOND = "2026-01-01T00:00:10Z"
@@ -81,7 +82,7 @@ def test_what_lasts_is_logged_when_it_begins_and_when_it_ends(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    quiet = Quiet("work", logging.getLogger("test"))
+    quiet = Quiet(Loop.SWEEP, logging.getLogger("test"))
     for error in (
         EngineUnreachableError(),
         EngineUnreachableError(),
@@ -97,7 +98,7 @@ def test_what_lasts_is_logged_when_it_begins_and_when_it_ends(
 
 
 def test_bug_is_logged_each_time(caplog: pytest.LogCaptureFixture) -> None:
-    quiet = Quiet("work", logging.getLogger("test"))
+    quiet = Quiet(Loop.SWEEP, logging.getLogger("test"))
     for _ in range(2):
         with quiet.attempt():
             raise RuntimeError("bug")

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import Session
 
-from app.agent.leases import LeadershipLostError
 from app.engine import ContainerEvent
 from app.environments.facts import Facts
 from app.environments.installation import InstallationId
 from app.environments.truth import Truth, Verdict
 from app.errors import EngineUnreachableError
+from app.lease import LeadershipLostError
 from app.processes import Presence
 from app.storage import Database, EnvironmentStatus, ImagePull, utc_now
 from tests.agent.conftest import MakeRecord

@@ -1,6 +1,8 @@
 """`vibebox attach` in a real terminal (a pty), against real containers."""
 
+import base64
 import fcntl
+import hashlib
 import os
 import pty
 import select
@@ -17,7 +19,7 @@ from typing import Any, Self
 
 import pytest
 
-from app.cli.client.attachment import ending
+from app.cli.client.attachment import Typing, ending
 from app.cli.client.errors import ClientError
 from app.cli.client.raw_terminal import RawTerminal
 from tests.cli.support import COMMAND, PASSWORD, PATIENCE, Person
@@ -28,6 +30,8 @@ from tests.services.docker_engine import DockerEngine
 from tests.services.host_image import import_host_image, missing_programs
 from tests.services.programs import wait_until
 from tests.services.web import WebServer
+from tests.sizes import size
+from tests.websockets.support import Clock
 
 end_to_end = [pytest.mark.end_to_end, pytest.mark.timeout(240)]
 SLOTS = 3
@@ -124,6 +128,19 @@ class Terminal:
         self.type(f"{command}\n")
         self.wait(answer)
 
+    def paste(self, data: bytes) -> None:
+        """Put in a text as fast as it is taken."""
+        os.set_blocking(self.master, False)
+        ends_at = time.monotonic() + 2 * PATIENCE
+        while data:
+            assert time.monotonic() < ends_at, self.text[-1000:]
+            readable, writable, _ = select.select([self.master], [self.master], [], 1)
+            if readable:
+                self.read(0)
+            if writable:
+                data = data[os.write(self.master, data[:4096]) :]
+        os.set_blocking(self.master, True)
+
     def ended(self) -> int:
         """Wait for the end, see that the terminal is as it was, and return the exit code."""
         ends_at = time.monotonic() + PATIENCE
@@ -171,6 +188,39 @@ class TestAttach:
                 assert second.ended() == 0
                 assert "Detached." in second.text
             terminal.type("\x0f")
+            assert terminal.ended() == 0
+
+    def test_tmux_is_come_back_to(self, ada: Ada, server: WebServer) -> None:
+        with Terminal(ada, "--type", "tmux") as terminal, Terminal(ada) as shell:
+            terminal.do("echo kept-$((40 + 2))", "kept-42")
+            shell.do("echo $((6 * 7))x", "42x")
+            for number in (signal.SIGHUP, signal.SIGKILL):
+                workers = server.worker_pids()
+                terminal.text = ""
+                if number == signal.SIGHUP:
+                    server.signal(number)
+                else:
+                    for pid in workers:
+                        os.kill(pid, number)
+                terminal.wait("[vibebox] The connection is lost; connecting again.")
+                terminal.wait("kept-42")
+                terminal.do(f"echo again-$((1 + {number}))", f"again-{1 + number}")
+                if number == signal.SIGHUP:
+                    assert shell.ended() == 2
+                    assert "The shell ended with its terminal." in shell.text
+            terminal.type("\x1d")
+            assert terminal.ended() == 0
+
+    def test_paste_arrives_whole(self, ada: Ada, docker_engine: DockerEngine) -> None:
+        data = base64.encodebytes(os.urandom(size(400_000, 7_400_000)))
+        data = data[:100_000] + b"\x1d" + data[100_000:]  # no key, in the middle of a paste
+        digest = hashlib.sha256(data).hexdigest()
+        with Terminal(ada) as terminal:
+            terminal.do(f"stty raw -echo; echo re''ady; head -c {len(data)} | sha256sum", "ready")
+            terminal.paste(data)
+            terminal.wait(digest)
+            time.sleep(0.2)
+            terminal.type("\x1d")
             assert terminal.ended() == 0
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
@@ -235,6 +285,7 @@ def test_session_that_ended(code: int, reason: str, told: tuple[int, str]) -> No
     [
         (1001, "", 2, "going away"),
         (1008, "Environment not found", 1, "Environment not found"),
+        (4401, "The login was ended.", 1, "The login was ended"),
         (1013, "later", 2, "later"),
         (None, "", 2, "lost"),
         (1011, "", 2, "1011"),
@@ -247,6 +298,25 @@ def test_terminal_that_was_cut_off(
     with pytest.raises(ClientError, match=text) as caught:
         ending(socket)
     assert caught.value.exit_code == exit_code and caught.value.step
+
+
+def test_key_that_leaves_is_told_from_a_paste() -> None:
+    clock = Clock()
+    typing = Typing(b"\x1d", clock)
+    assert typing.split(b"ls\x1d") == (b"ls", True)
+    for paste in (b"x" * 100 + b"\x1d", b"\x1b[200~a\x1db\x1b[201~", b"\x1b[200~a\x1d"):
+        clock.jump(1)
+        assert typing.split(paste) == (paste, False)
+    clock.jump(1)
+    assert typing.split(b"still\x1d") == (b"still\x1d", False), "its end was not seen"
+    assert typing.split(b"\x1b[201~") == (b"\x1b[201~", False)
+    clock.jump(1)
+    assert typing.split(b"\x1d") == (b"", True)
+    big = b"y" * 4096
+    assert typing.split(big) == (big, False)
+    assert typing.split(b"y\x1d") == (b"y\x1d", False), "the rest of it"
+    clock.jump(1)
+    assert typing.split(b"\x1d") == (b"", True)
 
 
 def test_modes_are_taken_back_however_they_come() -> None:

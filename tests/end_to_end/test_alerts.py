@@ -59,7 +59,7 @@ def test_harm_to_the_database(
 ) -> None:
     with Stack(tmp_path, engine=docker_engine, postgresql=postgresql, threads=4) as stack:
         rounds = [[faults.AGENT, faults.DESCRIPTORS], *size([], [[faults.TABLE]])]
-        follow(stack, *rounds, [faults.DATABASE])
+        follow(stack, *rounds, [faults.DATABASE], [faults.STOPPED])
 
 
 @pytest.mark.full

@@ -1,6 +1,8 @@
-"""The console in a real browser, from the sign-in page to a command in a fresh environment."""
+"""A day in the console in a real browser, on a screen and on a telephone."""
 
+import os
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.conftest import WebServerFactory, require
-from tests.end_to_end.api import PASSWORD
+from tests.end_to_end.api import Api
+from tests.end_to_end.visit import MILLISECONDS, PATIENCE, Visit
 from tests.services import http
 from tests.services.agent import Agent
 from tests.services.browser import browser, missing_browser
@@ -17,24 +20,19 @@ from tests.services.code_server import package
 from tests.services.docker_engine import DockerEngine
 from tests.services.host_image import import_host_image, missing_programs
 from tests.services.postgresql import PostgreSQL
+from tests.services.programs import wait_until
 from tests.services.prometheus import Prometheus
 from tests.services.web import WebServer
-from tests.sizes import size
+from tests.sizes import FULL, size
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(600)]
 
-PATIENCE = 30.0
-MILLISECONDS = PATIENCE * 1000
-AXE = Path(__file__).parent / "axe" / "axe.min.js"
-_FAULTS = """async () => {
-  const found = await axe.run(document, { resultTypes: ["violations"] });
-  return found.violations
-    .filter((one) => one.impact === "serious" || one.impact === "critical")
-    .map((one) => `${one.id}: ${one.nodes.map((node) => node.html).join(" | ")}`);
-}"""
 POLLED_AFTER = 2.5
 """Seconds after which a list without a stream is asked for again, and a little more."""
 SIZES = {1280: 860, 375: 812}
+SCREEN, TELEPHONE = SIZES
+PASTED = size(300_000, 10_000_000)
+PAGES = size(3, 10)
 
 
 @pytest.fixture
@@ -62,138 +60,160 @@ def server(
 
 
 @pytest.fixture
-def image(docker_engine: DockerEngine) -> str:
-    with docker_engine.client() as client:
-        return import_host_image(client)
-
-
-class Visit:
-    """Somebody in front of the console, with a browser of a width; looks for faults on the way."""
-
-    def __init__(self, page: Page, width: int, pictures: Path) -> None:
-        self.page = page
-        self.complaints: list[str] = []
-        self._name = f"{width}"
-        self._pictures = pictures
-        page.set_default_timeout(MILLISECONDS)
-        page.on("console", lambda message: self._note(message.text))
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-
-    def _note(self, text: str) -> None:
-        if "Content Security Policy" in text:
-            self.complaints.append(text)
-
-    def look(self, what: str) -> None:
-        """Take pictures in both colour schemes, and let axe and the width be judged in both."""
-        for scheme in ("light", "dark"):
-            self.page.emulate_media(color_scheme=scheme)
-            file = self._pictures / f"{what}-{self._name}-{scheme}.png"
-            self.page.screenshot(path=file, full_page=True)
-            self.page.evaluate(AXE.read_text())
-            assert self.page.evaluate(_FAULTS) == [], f"{what}, {scheme}"
-        wider = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        assert self.page.evaluate(wider) == 0, f"{what} is wider than the window"
-
-    def sign_up(self, url: str, email: str) -> None:
-        self.page.goto(url)
-        self.page.get_by_label("E-mail address").fill(email)
-        self.look("sign-in")
-        self.page.get_by_label("Password").fill(PASSWORD)
-        self.page.get_by_role("button", name="Create an account").click()
-        expect(self.page.get_by_text("You have no environments yet.")).to_be_visible()
-
-    def create(self, name: str, image: str) -> None:
-        """Create an environment by keyboard, as far as that goes, and wait until it runs."""
-        self.page.get_by_role("button", name="New environment").focus()
-        self.page.keyboard.press("Enter")
-        expect(self.page.get_by_label("Name")).to_be_focused()
-        self.page.keyboard.type(name)
-        self.page.get_by_label("Image", exact=True).fill(image)
-        self.page.get_by_label("Memory, MiB").fill("64")
-        self.page.get_by_label("Ports to publish").fill("8000")
-        self.look("create")
-        self.page.keyboard.press("Enter")
-        expect(self.page.get_by_role("heading", name=name)).to_be_visible()
-        self.wait_for_status("running")
-
-    def wait_for_status(self, status: str) -> None:
-        expect(self.page.locator("[data-show=status]")).to_have_text(status, timeout=MILLISECONDS)
-
-    def type_in_terminal(self, command: str, answer: str) -> None:
-        self.page.keyboard.type(f"{command}\n")
-        expect(self.page.locator(".xterm-rows")).to_contain_text(answer, timeout=MILLISECONDS)
-
-
-@pytest.fixture
 def chromium() -> Iterator[Browser]:
     with browser() as running:
         yield running
 
 
-def test_from_sign_in_to_a_command(
-    server: WebServer, image: str, chromium: Browser, tmp_path: Path, subtests: pytest.Subtests
+class Day:
+    """Who does what where."""
+
+    def __init__(
+        self, server: WebServer, engine: DockerEngine, image: str, chromium: Browser, width: int
+    ) -> None:
+        self.server = server
+        self.image = image
+        self.width = width
+        self.email = f"ada-{width}@example.org"
+        self._engine = engine
+        self._chromium = chromium
+
+    def visit(self, pictures: Path) -> Visit:
+        """Return somebody new, in a browser of their own."""
+        screen: Any = {"width": self.width, "height": SIZES[self.width]}
+        return Visit(self._chromium.new_context(viewport=screen).new_page(), self.width, pictures)
+
+    def output(self, environment: str, *argv: str) -> str:
+        """Run a command in the container of an environment, and return what it printed."""
+        with self._engine.client() as client:
+            raw: Any = client
+            printed: bytes = raw.exec_start(raw.exec_create(f"vibebox-{environment}", argv)["Id"])
+            return printed.decode(errors="replace")
+
+
+@pytest.mark.parametrize("width", size((SCREEN,), (SCREEN, TELEPHONE)))
+def test_a_day(
+    server: WebServer, docker_engine: DockerEngine, chromium: Browser, tmp_path: Path, width: int
 ) -> None:
-    for width, height in SIZES.items():
-        with subtests.test(f"{width} px"):
-            context = chromium.new_context(viewport={"width": width, "height": height})
-            visit = Visit(context.new_page(), width, tmp_path)
-            _visit(visit, width, server, image)
-            assert visit.complaints == []
-            context.close()
+    with docker_engine.client() as client:
+        image = import_host_image(client)
+    day = Day(server, docker_engine, image, chromium, width)
+    ada = day.visit(tmp_path)
+    ada.sign_up(server.url, day.email)
+    expect(ada.page.get_by_text("You have no environments yet.")).to_be_visible()
+    ada.create("billing-api", image)
+    _overview(day, ada)
+    _shell_and_log(ada)
+    _paste_over_a_reload(day, ada)
+    _settings(ada)
+    _extensions(ada)
+    _live(ada.page)
+    _in_two_tabs_at_once(ada.page)
+    _without_a_stream(ada)
+    _pages_open(day, ada)
+    _team(day, ada)
+    _viewer(day, tmp_path)
+    _keys(ada)
+    _service(ada)
+    if not FULL:
+        _on_a_telephone(day, ada)
+    _the_end(day, ada)
+    assert ada.complaints == []
     token = 'vibebox_http_requests_total{method="POST",route="/console/sign-in",status_code="200"}'
-    assert f"{token} {len(SIZES)}.0" in http.get(f"{server.url}/health/metrics").text
+    assert f"{token} " in http.get(f"{server.url}/health/metrics").text
 
 
-def _visit(visit: Visit, width: int, server: WebServer, image: str) -> None:
-    page = visit.page
-    # What does not depend on the width is done in one, or in both with FULL.
-    thorough = width == max(SIZES) or size(False, True)
-    visit.sign_up(server.url, f"ada-{width}@example.org")
-    visit.create("billing-api", image)
-    expect(page.get_by_text("8000 on port ")).to_be_visible()
+def _overview(day: Day, ada: Visit) -> None:
+    link = ada.page.get_by_role("link", name=re.compile("8000 → "))
+    expect(link).to_have_attribute("href", re.compile(r"^http://127\.0\.0\.1:\d+/$"))
+    ada.page.get_by_role("button", name="Measure what it uses").click()
+    expect(ada.page.get_by_text("of 64.0 MiB")).to_be_visible()
+    ada.look("overview")
 
-    page.get_by_role("button", name="New shell").click()
-    expect(page.get_by_text("Connected to ")).to_be_visible()
-    visit.type_in_terminal("echo $((6 * 7))-typed", "42-typed")
-    visit.type_in_terminal("stty size", _size(page))
-    visit.type_in_terminal("printf '\\e[38;2;255;120;0mcolour\\e[0m\\n'", "colour")
+
+def _shell_and_log(ada: Visit) -> None:
+    """Use a shell: it is as large as the window, and the log shows what it says."""
+    page = ada.page
+    ada.tab("Terminal")
+    ada.terminal("New shell")
+    ada.type("echo $((6 * 7))-typed", "42-typed")
+    rows = ada.rows()
+    ada.type("stty size", f"{rows} ")
+    page.set_viewport_size({"width": ada.width, "height": SIZES[ada.width] + 200})
+    expect(ada.screen.locator("> div")).not_to_have_count(rows)
+    ada.type("clear; stty size", f"{ada.rows()} ")
+    page.set_viewport_size({"width": ada.width, "height": SIZES[ada.width]})
+    ada.type("printf '\\e[38;2;255;120;0mcolour\\e[0m\\n'", "colour")
     coloured = page.locator(".xterm-rows span", has_text="colour").last
     expect(coloured).to_have_css("color", "rgb(255, 120, 0)")
-    visit.type_in_terminal("echo told-$((40 + 2)) > /proc/1/fd/1; echo done-$((1 + 1))", "done-2")
-    expect(page.locator("[data-logs=lines]")).to_contain_text("told-42", timeout=MILLISECONDS)
-    expect(page.locator("[data-health=rate]")).to_contain_text("/ s", timeout=MILLISECONDS)
-    if thorough:
-        _extensions(page)
-    visit.look("environment")
-    page.locator(".shell textarea").focus()
+    ada.type("echo told-$((40 + 2)) > /proc/1/fd/1; echo done-$((1 + 1))", "done-2")
+    ada.look("terminal")
     page.keyboard.press("Shift+Tab")
     expect(page.locator(".shell :focus")).to_have_count(0)
-    page.get_by_role("button", name="tmux").click()
-    expect(page.get_by_text("It stays when you leave.")).to_be_visible()
-    visit.type_in_terminal("echo $((7 * 7))-kept", "49-kept")
+    ada.tab("Logs")
+    expect(page.locator("[data-logs=lines]")).to_contain_text("told-42", timeout=MILLISECONDS)
+    ada.look("logs")
 
-    # Half of what renews the login, and worth nothing without the cookie; no token.
-    assert page.evaluate("Object.keys(localStorage)") == ["vibebox-page-secret"]
-    assert page.evaluate("sessionStorage.length") == 0
-    assert page.evaluate("document.cookie") == ""
-    if thorough:
-        _remove_extension(page)
-        _live(page)
-        _without_a_stream(page)
-        _in_two_tabs_at_once(page)
-    page.get_by_role("button", name="Stop").click()
-    visit.wait_for_status("stopped")
-    expect(page.get_by_text("stopped by request")).to_be_visible()
-    page.get_by_role("link", name="All environments").click()
-    expect(page.get_by_role("row").filter(has_text="billing-api")).to_contain_text("stopped")
-    visit.look("list")
-    page.get_by_role("button", name="Delete billing-api").click()
-    page.get_by_role("button", name="Delete", exact=True).click()
-    expect(page.get_by_text("You have no environments yet.")).to_be_visible()
-    page.get_by_role("button", name="Sign out").click()
-    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
-    page.goto(server.url)
-    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+def _paste_over_a_reload(day: Day, ada: Visit) -> None:
+    """Paste while the service reloads: no byte is lost; tmux is come back to, a shell is not."""
+    page, server = ada.page, day.server
+    environment = page.url.split("/")[4]
+    ada.tab("Terminal")
+    ada.terminal("tmux")
+    ada.type(f"stty -echo -icanon; clear; echo re''ady; head -c {PASTED} >/p; stty sane", "ready")
+    digest = ada.paste(PASTED)
+    server.signal(signal.SIGHUP)
+    wait_until(lambda: digest in day.output(environment, "sha256sum", "/p"), 2 * PATIENCE)
+    # What was typed before is there still, and what is typed next arrives.
+    ada.type("echo kept-$((40 + 2))", "kept-42")
+    for pid in server.worker_pids():
+        os.kill(pid, signal.SIGKILL)
+    expect(page.locator("[data-terminal=lost]")).to_contain_text("The connection is lost.")
+    page.locator(".shell textarea").focus()
+    page.keyboard.type("x")
+    expect(page.get_by_text("Connected to ")).to_be_visible(timeout=MILLISECONDS)
+    expect(ada.screen).to_contain_text("kept-42", timeout=MILLISECONDS)
+    ada.terminal("New shell")
+    for pid in server.worker_pids():
+        os.kill(pid, signal.SIGKILL)
+    expect(page.locator("[data-terminal=lost]")).to_contain_text("the shell ended with it")
+    page.locator("[data-terminal=again]").click()
+    expect(page.get_by_text("Connected to ")).to_be_visible(timeout=MILLISECONDS)
+    ada.type("echo new-$((40 + 2))", "new-42")
+    ada.page.keyboard.type("exit 3\n")
+    expect(page.locator("[data-terminal=lost]")).to_have_text("Exit code 3.")
+
+
+def _settings(ada: Visit) -> None:
+    """Change what may be changed while it runs, then the rest."""
+    page = ada.page
+    ada.tab("Settings")
+    page.get_by_label("Memory, MiB").fill("1")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Enter a number of at least 16.")).to_be_visible()
+    page.get_by_label("Memory, MiB").fill("96")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Saved.")).to_be_visible()
+    expect(page.get_by_label("Image", exact=True)).to_be_disabled()
+    page.get_by_role("button", name="Stop billing-api").click()
+    ada.wait_for_status("stopped")
+    expect(page.get_by_text("stopped by request")).to_be_attached()
+    page.get_by_label("Ports to publish").fill("8000, 9000/udp")
+    page.get_by_role("button", name="Add a variable").click()
+    page.keyboard.type("GREETING")
+    page.keyboard.press("Tab")
+    page.keyboard.type("two\nlines")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Saved.")).to_be_visible()
+    ada.look("settings")
+    page.reload()
+    expect(page.get_by_label("Value of GREETING")).to_have_value("two\nlines")
+    expect(page.get_by_label("Ports to publish")).to_have_value("8000, 9000/udp")
+    page.get_by_role("button", name="Start billing-api").click()
+    ada.wait_for_status("running")
+    ada.tab("Overview")
+    expect(page.get_by_text("1 CPU, 96 MiB")).to_be_visible()
 
 
 def _live(page: Page) -> None:
@@ -216,34 +236,37 @@ def _live(page: Page) -> None:
     listing.close()
 
 
-def _extensions(page: Page) -> None:
+def _extensions(ada: Visit) -> None:
     """Ask for what the image cannot have: the page says so, and why."""
+    page = ada.page
+    ada.tab("VS Code")
     page.get_by_role("button", name="Open VS Code").click()
     expect(page.get_by_text("The image holds no VS Code server")).to_be_visible()
     page.get_by_label("Extension", exact=True).fill("no name")
     page.keyboard.press("Enter")
-    expect(page.locator("[data-extensions] [data-problem]")).to_contain_text("id:")
-    page.get_by_label("Package").set_input_files(
+    expect(page.get_by_text("Name it as publisher.name")).to_be_visible()
+    page.get_by_label("or a package").set_input_files(
         {"name": "hello.vsix", "mimeType": "application/zip", "buffer": package()}
     )
-    row = page.get_by_role("row").filter(has_text="vibebox.hello")
+    row = ada.row("vibebox.hello")
     expect(row).to_contain_text("failed", timeout=MILLISECONDS)
     expect(row).to_contain_text("exit code 127")
     page.get_by_label("Extension", exact=True).fill("nobody.nothing")
     page.keyboard.press("Enter")
-    row = page.get_by_role("row").filter(has_text="nobody.nothing")
+    row = ada.row("nobody.nothing")
     expect(row).to_contain_text("failed", timeout=MILLISECONDS)
+    ada.look("vscode")
     page.get_by_role("button", name="Remove nobody.nothing").press("Enter")
     expect(row).to_have_count(0, timeout=MILLISECONDS)
-
-
-def _remove_extension(page: Page) -> None:
     page.get_by_role("button", name="Remove vibebox.hello").press("Enter")
     expect(page.get_by_text("None yet.")).to_be_visible()
+    ada.tab("Overview")
 
 
-def _without_a_stream(page: Page) -> None:
+def _without_a_stream(ada: Visit) -> None:
     """Load the page again where no stream comes through: what it shows is asked for instead."""
+    page = ada.page
+    ada.tab("Logs")
     streams = re.compile("/(logs|status)/stream")
     page.route_web_socket(streams, lambda socket: socket.close())
     page.reload()
@@ -268,8 +291,151 @@ def _in_two_tabs_at_once(page: Page) -> None:
         second.close()
     kept = page.evaluate("[navigator.locks, ...Object.keys(localStorage)]")
     assert kept == [None, "vibebox-page-secret"]
+    assert page.evaluate("document.cookie") == ""
 
 
-def _size(page: Page) -> str:
-    """Return rows as the page shows them, as `stty size` begins its answer."""
-    return f"{page.locator('.xterm-rows > div').count()} "
+def _pages_open(day: Day, ada: Visit) -> None:
+    """Have many pages open, each with a terminal that works."""
+    address = f"{day.server.url}/environments/{ada.page.url.split('/')[4]}/terminal"
+    pages = [ada.page.context.new_page() for _ in range(PAGES)]
+    visits = [Visit(page, ada.width, Path()) for page in pages]
+    for visit in visits:
+        visit.page.goto(address)
+        visit.terminal("tmux")
+    for number, visit in enumerate(visits):
+        visit.page.bring_to_front()
+        visit.type(f"echo page-{number}-$((40 + 2))", f"page-{number}-42")
+        assert visit.complaints == []
+    for page in pages:
+        page.close()
+
+
+def _team(day: Day, ada: Visit) -> None:
+    """Make a team with a project and a viewer."""
+    page = ada.page
+    with_name = f"payments-{day.width}"
+    with Api(day.server.url) as api:
+        api.register(f"vera-{day.width}@example.org")
+    ada.go("Teams")
+    page.get_by_label("New team").fill("Big Team")
+    page.get_by_role("button", name="Make the team").click()
+    expect(page.get_by_text("Use lower-case letters, digits and hyphens:")).to_be_visible()
+    page.get_by_label("New team").fill(with_name)
+    page.get_by_role("button", name="Make the team").click()
+    page.get_by_role("link", name=with_name).click()
+    expect(page.get_by_role("heading", name=with_name)).to_be_visible()
+    page.get_by_label("New project").fill("billing")
+    page.get_by_role("button", name="Make the project").click()
+    expect(page.get_by_role("link", name="billing")).to_be_visible()
+    page.get_by_label("Add an account").fill(f"vera-{day.width}@example.org")
+    page.get_by_label("As", exact=True).select_option("developer")
+    page.get_by_role("button", name="Add", exact=True).click()
+    page.get_by_label(f"Role of vera-{day.width}@example.org").select_option("viewer")
+    expect(ada.row("vera")).to_be_visible()
+    ada.look("team")
+    ada.go("Teams")
+    expect(ada.row("billing")).to_contain_text(with_name)
+    ada.look("teams")
+    _create_in_project(ada, day.image)
+
+
+def _create_in_project(ada: Visit, image: str) -> None:
+    page = ada.page
+    ada.go("Environments")
+    page.get_by_role("button", name="New environment").click()
+    page.get_by_label("Name", exact=True).fill("shared")
+    page.get_by_label("Image", exact=True).fill(image)
+    page.get_by_label("Memory, MiB").fill("64")
+    page.get_by_text("More settings").click()
+    page.get_by_label("Project", exact=True).last.select_option(label="billing")
+    page.get_by_role("button", name="Create", exact=True).click()
+    ada.wait_for_status("running")
+
+
+def _viewer(day: Day, pictures: Path) -> None:
+    """See what a viewer sees: nothing is offered that would be refused."""
+    vera = day.visit(pictures)
+    page = vera.page
+    vera.sign_in(day.server.url, f"vera-{day.width}@example.org")
+    row = vera.row("shared")
+    expect(row).to_contain_text("running")
+    expect(row.get_by_role("button")).to_have_count(0)
+    page.get_by_role("link", name="shared").click()
+    expect(page.get_by_role("heading", name="shared")).to_be_visible()
+    expect(page.get_by_role("tab")).to_have_text(["Overview", "Logs", "VS Code"])
+    for name in ("Start", "Stop", "Restart", "Pause", "Delete"):
+        expect(page.get_by_role("button", name=re.compile(f"^{name}"))).to_have_count(0)
+    vera.tab("VS Code")
+    expect(page.get_by_role("button", name="Install")).to_be_hidden()
+    vera.look("viewer")
+    vera.go("Teams")
+    page.get_by_role("link", name=re.compile("^payments")).click()
+    expect(page.get_by_text("You are viewer.")).to_be_visible()
+    expect(page.get_by_role("button", name="Add", exact=True)).to_be_hidden()
+    expect(page.get_by_role("button", name="Leave")).to_be_visible()
+    assert vera.complaints == []
+    page.context.close()
+
+
+def _keys(ada: Visit) -> None:
+    page = ada.page
+    ada.go("API keys")
+    page.get_by_label("Name", exact=True).fill("ci")
+    page.get_by_role("checkbox", name=re.compile("^read")).uncheck()
+    page.get_by_role("button", name="Make the key").click()
+    expect(page.get_by_text("Name at least one.")).to_be_visible()
+    page.get_by_role("checkbox", name=re.compile("^execute")).check()
+    page.get_by_role("button", name="Make the key").click()
+    expect(page.locator("[data-key]")).to_have_text(re.compile("^vbx_ak_"))
+    expect(ada.row("ci")).to_contain_text("execute")
+    ada.look("api-keys")
+    page.get_by_role("button", name="Revoke ci").click()
+    page.get_by_role("button", name="Revoke", exact=True).click()
+    expect(page.get_by_text("You have none.")).to_be_visible()
+
+
+def _on_a_telephone(day: Day, ada: Visit) -> None:
+    """Look at every page as it is on a telephone, where the day there is not done."""
+    page = ada.page
+    telephone = Visit(page, TELEPHONE, ada.pictures)
+    page.set_viewport_size({"width": TELEPHONE, "height": SIZES[TELEPHONE]})
+    ada.go("Environments")
+    telephone.look("list")
+    page.get_by_role("link", name="shared").click()
+    for name in ("Overview", "Terminal", "Logs", "VS Code", "Settings"):
+        telephone.tab(name)
+        if name == "Terminal":
+            telephone.terminal("tmux")
+            # tmux has a line of its own, and gives programs their size a moment later.
+            telephone.type("sleep 0.6; stty size", f"{telephone.rows() - 1} ")
+        telephone.look(name.lower())
+    for name in ("Teams", "API keys", "Account", "Service"):
+        telephone.go(name)
+        expect(page.get_by_text("Loading …").locator("visible=true")).to_have_count(0)
+        telephone.look(name.lower())
+    page.set_viewport_size({"width": ada.width, "height": SIZES[ada.width]})
+
+
+def _service(ada: Visit) -> None:
+    ada.go("Service")
+    expect(ada.page.locator("[data-health=checks]")).to_contain_text("agent")
+    expect(ada.page.locator("[data-health=rate]")).to_contain_text("/ s", timeout=MILLISECONDS)
+    ada.look("service")
+
+
+def _the_end(day: Day, ada: Visit) -> None:
+    """Delete what was made, with a question first, and sign out."""
+    page = ada.page
+    ada.go("Environments")
+    expect(ada.row("billing-api")).to_contain_text("running")
+    ada.look("list")
+    row = ada.row("billing-api")
+    row.locator("summary").click()
+    row.get_by_role("button", name="Delete billing-api").click()
+    expect(page.get_by_role("button", name="Keep it")).to_be_focused()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    expect(row).to_have_count(0)
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    page.goto(day.server.url)
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()

@@ -45,6 +45,63 @@ def status(api: Api, environment: str) -> str:
     return str(api.call("GET", f"/environments/{environment}").json()["status"])
 
 
+CPUS = os.cpu_count() or 1
+# Fields of an environment whose start cannot succeed, for a reason that its owner can mend.
+MISTAKES: dict[str, dict[str, Any]] = {
+    "more CPUs than there are": {"cpu_limit": CPUS + 1},
+    "volume over proc": {"volume_path": "/proc"},
+    "volume over Docker's file": {"volume_path": "/etc/hosts"},
+    "volume over a device": {"volume_path": "/dev/null"},
+    "no such image": {"image": "no-such-image:1", "pull": "never"},
+}
+
+
+def failures(server: WebServer) -> dict[str, float]:
+    """What an operator is told of, and objectives go by."""
+    return {
+        "5xx": sum(
+            server.metric("vibebox_api_errors_total", type=kind)
+            for kind in ("server_error", "unhandled_exception", "timeout")
+        ),
+        "starts": server.metric(
+            "vibebox_environment_start_duration_seconds_count", outcome="failure"
+        ),
+        "calls": server.metric("vibebox_docker_operations_total", status="failure"),
+    }
+
+
+def test_mistakes_of_an_account_are_told_to_it_and_to_nobody_else(
+    api: Api, server: WebServer, docker_engine: DockerEngine, subtests: pytest.Subtests
+) -> None:
+    before = failures(server)
+    told = {"outcome": "user_error"}
+    counted = server.metric("vibebox_environment_start_duration_seconds_count", **told)
+    for number, (name, fields) in enumerate(MISTAKES.items()):
+        with subtests.test(name):
+            body = {"image": docker_engine.busybox, **fields}
+            environment = api.create(f"mistake-{number}", **body)
+            for action in ("start", "restart"):
+                refused = api.act(environment, action)
+                assert refused.status_code in (409, 422), refused.text
+                assert docker_engine.log.parent.name not in refused.text, "no path of the host"
+    assert failures(server) == before
+    after = server.metric("vibebox_environment_start_duration_seconds_count", **told)
+    assert after == counted + len(MISTAKES)
+
+
+def test_limits_beyond_the_host_are_refused_while_it_runs(
+    api: Api, server: WebServer, docker_engine: DockerEngine
+) -> None:
+    environment = api.create("one", docker_engine.busybox, memory_limit_mb=64)
+    assert api.act(environment, "start").ok
+    before = failures(server)
+    refused = api.call("PATCH", f"/environments/{environment}", {"cpu_limit": CPUS + 1})
+    assert refused.status_code == 409, refused.text
+    shown = api.call("GET", f"/environments/{environment}").json()
+    assert (shown["status"], shown["cpu_limit"]) == ("running", 1.0)
+    assert failures(server) == before
+
+
 def test_whole_life(api: Api, docker_engine: DockerEngine) -> None:
     ports = [{"container_port": 8000}]
     environment = api.create("one", docker_engine.busybox, ports=ports, env={"A": "b"})

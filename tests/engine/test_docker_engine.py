@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 
 from app.engine import ENVIRONMENT_LABEL, ContainerSpec, DockerEngine, PortBinding
+from app.engine.hanging import MOST
 from app.errors import (
+    CommandRunawayError,
+    CommandTimeoutError,
     ContainerNotFoundError,
     EngineConflictError,
     EngineError,
@@ -209,14 +212,38 @@ def test_exec_in_a_stopped_container_is_a_conflict(door: DockerEngine, spec: Con
         door.exec(container, ["true"])
 
 
-@pytest.mark.parametrize("argv", [["sleep", "30"], ["yes"]], ids=["silent", "talking"])
+TALKING = ["sh", "-c", "while :; do echo; sleep 0.1; done"]
+
+
+@pytest.mark.parametrize("argv", [["sleep", "30"], TALKING], ids=["silent", "talking"])
 def test_exec_ends_at_its_deadline(door: DockerEngine, running: str, argv: list[str]) -> None:
     door.exec(running, ["true"])
     with without_leaks():
         begun = time.monotonic()
-        with pytest.raises(EngineTimeoutError, match="may still be running"):
+        with pytest.raises(CommandTimeoutError, match="may still be running"):
             door.exec(running, argv, timeout=0.5)
         assert time.monotonic() - begun < SOON
+
+
+def test_command_that_prints_without_end_is_read_no_further(
+    door: DockerEngine, running: str
+) -> None:
+    door.exec(running, ["true"])
+    with without_leaks(), pytest.raises(CommandRunawayError):
+        door.exec(running, ["yes"])
+
+
+def test_container_in_which_commands_hang_gets_no_more_of_them(
+    door: DockerEngine, running: str
+) -> None:
+    for _ in range(MOST):
+        with pytest.raises(CommandTimeoutError):
+            door.exec(running, ["sleep", "60"], timeout=0.3)
+    with pytest.raises(CommandRunawayError):
+        door.exec(running, ["true"])
+
+    door.restart(running, 0)  # which ends them
+    assert door.exec(running, ["true"]).exit_code == 0
 
 
 def test_missing_image_is_named(door: DockerEngine, spec: ContainerSpec) -> None:

@@ -1,5 +1,6 @@
 """Pulls by a real Docker Engine from a real registry."""
 
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -7,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from app.engine import DockerEngine, PullProgress
-from app.errors import EngineError, EngineTimeoutError, ImageMissingError, ImagePullError
+from app.engine import Cut, DockerEngine, PullProgress
+from app.errors import ImageMissingError, ImagePullError, PullCutError
 from tests.engine.leaks import without_leaks
 from tests.services.docker_engine import DockerEngine as RealEngine
-from tests.services.programs import free_port
+from tests.services.dripping_registry import DrippingRegistry
+from tests.services.programs import free_port, wait_until
 from tests.services.registry import Registry
 
 pytestmark = pytest.mark.integration
@@ -81,11 +83,11 @@ def test_unknown_image_or_tag_is_said_clearly(
         door.inspect_image(unknown)
 
 
-def test_absent_registry_is_a_failure(door: DockerEngine) -> None:
-    with pytest.raises(EngineError, match="out of reach") as caught:
-        door.pull(f"127.0.0.1:{free_port()}/nosuch:1")
-    assert type(caught.value) is EngineError
-    assert "127.0.0.1" not in caught.value.detail
+def test_absent_registry_is_the_matter_of_who_names_it(door: DockerEngine) -> None:
+    name = f"127.0.0.1:{free_port()}/nosuch:1"
+    with pytest.raises(ImagePullError, match="does not answer") as caught:
+        door.pull(name)
+    assert name in caught.value.detail
 
 
 def test_suspended_registry_holds_nobody_past_the_deadline(
@@ -96,7 +98,7 @@ def test_suspended_registry_holds_nobody_past_the_deadline(
     registry.suspend()
     with without_leaks():
         begun = time.monotonic()
-        with pytest.raises(EngineTimeoutError):
+        with pytest.raises(ImagePullError, match="does not answer"):
             door.pull(image)
         assert time.monotonic() - begun < 10
     door.close()
@@ -110,3 +112,62 @@ def test_what_progress_raises_ends_the_pull(door: DockerEngine, image: str) -> N
     with without_leaks(), pytest.raises(OSError, match="of the caller's"):
         door.pull(image, refuse)
     door.pull(image)
+
+
+@pytest.mark.parametrize("moment", ["before", "while it asks", "while it drips"])
+def test_pull_is_cut_at_once(
+    door: DockerEngine, registry: Registry, image: str, moment: str
+) -> None:
+    """Nothing is heard of a layer that drips, so that whoever waits for progress waits for long."""
+    cut = Cut()
+    door.ping()
+    with DrippingRegistry() as slow, without_leaks():
+        if moment == "while it asks":
+            registry.suspend()
+        wanted = image if moment == "while it asks" else slow.image
+        if moment == "before":
+            cut.cut()
+        ended = threading.Event()
+
+        def pull() -> None:
+            with pytest.raises(PullCutError):
+                door.pull(wanted, None, cut)
+            ended.set()
+
+        thread = threading.Thread(target=pull)
+        thread.start()
+        if moment == "while it drips":
+            wait_until(lambda: slow.open == 3, 10)
+        else:
+            time.sleep(0.5)
+        cut.cut()
+        assert ended.wait(2)
+        thread.join()
+        registry.heal()
+        wait_until(lambda: slow.open == 0, 2)
+
+
+def test_dripping_image_keeps_others_waiting_until_it_is_cut(
+    door: DockerEngine, image: str
+) -> None:
+    """What `app.environments.pull_turns` is there for: Docker downloads three layers at once."""
+    cut, ended = Cut(), threading.Event()
+
+    def drip(registry: DrippingRegistry) -> None:
+        with pytest.raises(PullCutError):
+            door.pull(registry.image, None, cut)
+
+    def pull() -> None:
+        door.pull(image)
+        ended.set()
+
+    with DrippingRegistry() as slow:
+        threads = [threading.Thread(target=drip, args=(slow,)), threading.Thread(target=pull)]
+        threads[0].start()
+        wait_until(lambda: slow.open == 3, 10)
+        threads[1].start()
+        assert not ended.wait(3)
+        cut.cut()
+        assert ended.wait(10)
+        for thread in threads:
+            thread.join()

@@ -7,7 +7,7 @@ from docker.errors import APIError
 from requests import Response
 
 from app.engine.pulling import PullTracker, pull_failure, pull_parameters
-from app.errors import EngineError, ImagePullError
+from app.errors import EngineError, EngineFullError, ImagePullError
 
 
 @pytest.mark.parametrize(
@@ -64,16 +64,61 @@ REFUSED = [
     "pull access denied for x, repository does not exist or may require 'docker login'",
     "unauthorized: authentication required",
     "no matching manifest for linux/amd64 in the manifest list entries",
+    "toomanyrequests: You have reached your pull rate limit",
+    'image operating system "windows" cannot be used on this platform',
 ]
 FAILED = ["connection reset by peer", "dial tcp: lookup x: no such host", "received 503"]
 
 
-@pytest.mark.parametrize("text", [*REFUSED, *FAILED])
-def test_failure_halfway_is_told_by_its_text(text: str) -> None:
+HOSTS = [
+    "failed to register layer: ApplyLayer exit status 1 stdout: stderr: write /x: no space left on "
+    "device",
+    "write /var/lib/docker/tmp/GetImageBlob1: no space left on device",
+    "open /var/lib/docker/image/overlay2/x: too many open files",
+]
+SAID_BY_A_REGISTRY = [
+    *FAILED,
+    "unknown: no space left on device",
+    'error parsing HTTP 418 response body: unexpected end of JSON input: ""',
+    "received unexpected HTTP status: 500 Internal Server Error",
+    "error unmarshalling content: invalid character '<' looking for beginning of value",
+    "filesystem layer verification failed for digest sha256:9547",
+    "failed to register layer: Error processing tar file(exit status 1): unexpected EOF",
+]
+
+
+def failure(image: str, text: str) -> EngineError:
     with pytest.raises(EngineError) as caught:
-        PullTracker("img").take({"error": text, "errorDetail": {"message": text}})
-    assert type(caught.value) is (ImagePullError if text in REFUSED else EngineError)
+        PullTracker(image).take({"error": text, "errorDetail": {"message": text}})
     assert text not in caught.value.detail
+    return caught.value
+
+
+def hosts(text: str) -> type[EngineError]:
+    return EngineFullError if "no space left" in text else EngineError
+
+
+@pytest.mark.parametrize("text", [*REFUSED, *FAILED, *HOSTS])
+def test_failure_halfway_is_told_by_its_text(text: str) -> None:
+    right = ImagePullError if text in REFUSED else hosts(text) if text in HOSTS else EngineError
+    assert type(failure("img", text)) is right
+
+
+@pytest.mark.parametrize(
+    "image", ["registry.example/img", "localhost/img", "10.0.0.1:5000/a/b:1", "[::1]:5000/img"]
+)
+def test_registry_that_the_image_names_is_the_users(image: str) -> None:
+    """It may be anybody's, and be made to say anything: no such failure is the engine's."""
+    for text in SAID_BY_A_REGISTRY:
+        assert type(failure(image, text)) is ImagePullError
+    for text in HOSTS:
+        assert type(failure(image, text)) is hosts(text)
+
+
+@pytest.mark.parametrize("image", ["img", "team/img:1", "docker.io/library/img"])
+def test_default_registry_is_not(image: str) -> None:
+    for text in FAILED:
+        assert type(failure(image, text)) is hosts(text)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from app.storage import (
     ExtensionPackage,
     ExtensionState,
 )
+from tests.agent_loops import run_through
 from tests.services.programs import wait_until
 from tests.unit.application import User, parts
 from tests.unit.fakes import Failure, FakeEngine
@@ -84,10 +85,7 @@ class House:
 
     def run(self) -> list[str]:
         """Run the task once, to its end; return the states of all rows by name."""
-        before = set(threading.enumerate())
-        self.installer.run()
-        for thread in set(threading.enumerate()) - before:
-            thread.join(PATIENCE)
+        run_through(self.installer.run)
         return self.states()
 
     def counted(self) -> dict[str, int]:

@@ -49,6 +49,13 @@ def function(node: Node) -> str | None:
     return str(node.func.name) if isinstance(node, parser.Call) else None
 
 
+def comparison(node: Node) -> str | None:
+    """Return the operator of a comparison, if the node is one with a number."""
+    if isinstance(node, parser.BinaryExpr) and isinstance(node.rhs, parser.NumberLiteral):
+        return str(node.op)
+    return None
+
+
 def aggregation(node: Node) -> str | None:
     """Return the name of the aggregation that the node is, if it is one."""
     return str(node.op) if isinstance(node, parser.AggregateExpr) else None

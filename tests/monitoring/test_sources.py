@@ -9,7 +9,7 @@ import pytest
 
 from monitoring.rules import sources
 from monitoring.rules.rule import Alert
-from monitoring.rules.sources import SOURCES, all_alerts, families_of, of_alert, of_family
+from monitoring.rules.sources import SOURCES, all_alerts, of_alert, of_series
 from tests.conftest import require
 from tests.monitoring.promql import SERIES, parse, selectors
 from tests.monitoring.rules import ALERTS, cases_of, records_of, run
@@ -39,7 +39,7 @@ def ended(values: str) -> str:
     return " ".join([*expanded(values)[:GONE_AT], "stale"])
 
 
-def series_of(alert: Alert) -> list[dict[str, str]]:
+def firing_series(alert: Alert) -> list[dict[str, str]]:
     """Return those with which the alert's own test lets it fire."""
     firing = next(it for it in cases_of(alert.name)["tests"] if it["name"].startswith("fires"))
     return [dict(it) for it in firing.get("input_series", [])]
@@ -51,7 +51,7 @@ def scenario(alert: Alert, source: str) -> dict[str, Any]:
     remaining = [{"series": name, "values": values} for name, values in found.remains]
     told = {re.sub(r"\{.*", "", one["series"]) for one in remaining}
     gone = []
-    for one in series_of(alert):
+    for one in firing_series(alert):
         name = re.sub(r"\{.*", "", one["series"])
         # What its own test says of the series that are left to see it by is another story.
         if name not in told and "instance=" in one["series"]:
@@ -87,20 +87,21 @@ def test_the_end_of_a_source_is_told(source: str, tmp_path: Path) -> None:
 
 def read_by_alerts() -> Iterator[str]:
     for alert in all_alerts():
-        yield from families_of(alert.expression)
+        yield from (name for name, _ in sources.series_of(alert.expression))
 
 
 def test_every_series_of_an_alert_has_a_source() -> None:
     assert set(read_by_alerts()) <= set(SERIES)
     for name in read_by_alerts():
-        assert {"target", "configuration"} <= set(of_family(name)) <= set(SOURCES), name
+        assert {"target", "configuration"} <= set(of_series(name)) <= set(SOURCES), name
 
 
 @pytest.mark.parametrize("alert", all_alerts(), ids=lambda alert: alert.name)
 def test_series_are_found_as_a_parser_finds_them(alert: Alert) -> None:
     rules = [rule["expr"] for rule in records_of(alert.expression)] + [alert.expression]
     parsed = {found.name for rule in rules for found in selectors(parse(rule))}
-    assert families_of(alert.expression) == {name for name in parsed if ":" not in name}
+    found = {name for name, _ in sources.series_of(alert.expression)}
+    assert found == {name for name in parsed if ":" not in name}
 
 
 def test_the_guide_has_the_table() -> None:

@@ -15,6 +15,7 @@ from app.engine import (
     ContainerState,
     ContainerStats,
     ContainerSummary,
+    Cut,
     ExecResult,
     ExecState,
     LayerProgress,
@@ -34,6 +35,7 @@ from app.errors import (
     ImageMissingError,
     ImagePullError,
     PortTakenError,
+    PullCutError,
 )
 from tests.unit.fake_streams import FakeStream, Since
 
@@ -171,12 +173,19 @@ class FakeEngine:
     def inspect_image(self, image: str) -> str:
         return self._call("inspect_image", lambda: self._image(image))
 
-    def pull(self, image: str, progress: Callable[[PullProgress], None] | None = None) -> None:
+    def pull(
+        self,
+        image: str,
+        progress: Callable[[PullProgress], None] | None = None,
+        cut: Cut | None = None,
+    ) -> None:
         def work() -> None:
             if image not in self.registry:
                 raise ImagePullError(image)
             if self.during_pull is not None:
                 self.during_pull(progress or (lambda _progress: None))
+            if cut is not None and cut.done:
+                raise PullCutError
             self.images.add(image)
 
         self._call("pull", work)

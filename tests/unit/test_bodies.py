@@ -41,7 +41,7 @@ def test_answer_is_small_and_soon(user: User, name: str, subtests: pytest.Subtes
             answer = user.send(route.method, route.path, data=body, content_type=JSON)
             assert answer.status_code in (413, 422)
             assert len(answer.data) < 10_000
-            assert time.process_time() - begun < 0.5
+            assert time.process_time() - begun < 2
 
 
 def test_what_came_in_chunks_is_counted_as_well(user: User) -> None:

@@ -16,7 +16,10 @@ from tests.unit.application import User, parts
 from tests.unit.routes import CONSOLE, ID
 from tests.unit.support import ORIGIN, PASSWORD, assert_problem, moved
 
-PAGES = ("/", "/sign-in", f"/environments/{ID}")
+PAGES = (
+    *("/", "/sign-in", f"/environments/{ID}", f"/environments/{ID}/terminal", "/teams"),
+    *(f"/teams/{ID}", "/api-keys", "/account", "/service", "/operator/accounts"),
+)
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 CREDENTIALS = {"email": "ada@example.org", "password": PASSWORD}
 COOKIE = "vibebox_console"

@@ -14,11 +14,11 @@ from sqlalchemy import select, update
 
 from app.admission.admission import Kind
 from app.authorization import Access, Action, Identity
-from app.engine import LayerProgress, PullProgress
-from app.environments import build_pulls, events, pull_reports, pulls
+from app.engine import Cut, LayerProgress, PullProgress
+from app.environments import build_pulls, events, pull_reports, pull_turns
 from app.environments.pulls import Pulls
 from app.environments.waiting import recalled
-from app.errors import ImagePullError, PortTakenError
+from app.errors import ImagePullError, PortTakenError, PullCutError
 from app.storage import Environment, ImagePull, PullStatus, utc_now
 from tests.unit.application import User, parts
 from tests.unit.fakes import Failure, FakeEngine
@@ -338,28 +338,137 @@ def test_pull_of_a_living_agent_is_left_alone(
     assert "pull" not in engine.calls
 
 
-def test_a_few_are_pulled_at_once(user: User, engine: FakeEngine, agent: Pulls) -> None:
-    images = [f"remote:{number}" for number in range(pulls.AT_ONCE + 1)]
-    begun: list[int] = []
-    go_on = threading.Event()
+class Held:
+    """Pulls that go on until the test lets them, and the images of those that began."""
 
-    def pull(_progress: Callable[[PullProgress], None]) -> None:
-        begun.append(1)
-        assert go_on.wait(10)
+    def __init__(self, engine: FakeEngine) -> None:
+        self.begun: list[str] = []
+        self.go_on = threading.Event()
+        pull = engine.pull
 
+        def held(image: str, progress: Any, cut: Cut) -> None:
+            self.begun.append(image)
+            while not self.go_on.wait(0.01):
+                if cut.done:
+                    raise PullCutError
+            pull(image, progress, cut)
+
+        engine.pull = held  # type: ignore[method-assign, assignment]
+
+
+@pytest.fixture
+def held(engine: FakeEngine) -> Iterator[Held]:
+    held = Held(engine)
+    yield held
+    held.go_on.set()
+
+
+def ask(user: User, engine: FakeEngine, *images: str, **fields: Any) -> list[str]:
+    """Start an environment of each image, and return their ids."""
     engine.registry.update(images)
-    engine.during_pull = pull
-    for number, image in enumerate(images):
-        user.post(one(user.new_environment(f"e{number}", image=image), "start"))
-    agent.run_pending()
-    until(lambda: len(begun) == pulls.AT_ONCE)
-    agent.run_pending()
-    assert len(begun) == pulls.AT_ONCE
+    ids = [user.new_environment(f"of-{image[7:]}", image=image, **fields) for image in images]
+    for id in ids:
+        assert user.post(one(id, "start")).status_code == 202
+    return ids
 
-    go_on.set()
+
+def remote(name: str, number: int) -> list[str]:
+    return [f"remote:{name}{index}" for index in range(number)]
+
+
+def test_account_has_a_share_of_the_pulls(
+    held: Held, app: OpenAPI, user: User, stranger: User, engine: FakeEngine, agent: Pulls
+) -> None:
+    """Six at once; the seventh of one account waits, and another account's does not."""
+    ask(user, engine, *remote("a", 5))
+    agent.run_pending()
+    until(lambda: len(held.begun) == 3)
+    agent.run_pending()
+    assert held.begun == remote("a", 3)
+    ask(stranger, engine, *remote("b", 3))
+    agent.run_pending()
+    until(lambda: len(held.begun) == 5)
+    agent.run_pending()
+    assert held.begun[3:] == remote("b", 2)
+
+    held.go_on.set()
+    for _ in range(4):
+        drive(agent)
+    assert engine.images >= {*remote("a", 5), *remote("b", 3)}
+
+
+def test_pulls_of_a_team_count_for_who_asks(
+    held: Held, user: User, stranger: User, engine: FakeEngine, agent: Pulls
+) -> None:
+    team = user.make("/api/v1/teams", name="core")["id"]
+    user.make(f"/api/v1/teams/{team}/members", email=stranger.email, role="developer")
+    project = user.make("/api/v1/projects", name="p", team_id=team)["id"]
+    ask(user, engine, *remote("a", 4), project_id=project)
+    ask(stranger, engine, *remote("b", 1), project_id=project)
+    agent.run_pending()
+    until(lambda: len(held.begun) == 4)
+    assert held.begun == [*remote("a", 3), "remote:b0"]
+
+
+def test_cancelled_pull_frees_its_place_at_once(
+    held: Held, app: OpenAPI, user: User, engine: FakeEngine, agent: Pulls
+) -> None:
+    """Though nothing is heard of it: it was noticed with the next progress, a minute later."""
+    ids = ask(user, engine, *remote("a", 4))
+    agent.run_pending()
+    until(lambda: len(held.begun) == 3)
+    assert user.post(one(ids[1], "stop")).status_code == 200
+    agent.run_pending()
+    until(lambda: len(held.begun) == 4)
+    assert seen(user, ids[1]) == ("stopped", None)
+    until(lambda: len([one for one in agent._threads if one.is_alive()]) == 3)
+    assert [row.error for row in rows(app)].count("cancelled") == 1
+
+
+def test_pulls_are_let_go_of_at_the_end(
+    held: Held, app: OpenAPI, user: User, engine: FakeEngine, agent: Pulls
+) -> None:
+    (id,) = ask(user, engine, *remote("a", 1))
+    agent.run_pending()
+    until(lambda: len(held.begun) == 1)
+    begun = time.monotonic()
+    agent.close()
+    assert time.monotonic() - begun < 2
+    assert seen(user, id)[0] == "starting", "the next agent goes on"
+
+
+def test_dripping_pull_gives_way_to_others(
+    held: Held,
+    app: OpenAPI,
+    user: User,
+    stranger: User,
+    engine: FakeEngine,
+    agent: Pulls,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, seconds in (("WINDOW", 0.3), ("KEPT", 0.1), ("PATIENCE", 0.2)):
+        monkeypatch.setattr(pull_turns, name, seconds)
+    (drips,) = ask(user, engine, "remote:drip")
+    agent.run_pending()
+    time.sleep(0.5)
+    agent.run_pending()
+    assert seen(user, drips)[0] == "starting", "nobody waits"
+    (waits,) = ask(stranger, engine, "remote:good")
+
+    def gave_way() -> bool:
+        agent.run_pending()
+        return seen(user, drips)[0] == "error"
+
+    until(gave_way)
+    assert "next to nothing for a minute while others waited" in str(seen(user, drips)[1])
+    assert seen(stranger, waits)[0] == "starting"
+    held.go_on.set()
     drive(agent)
-    drive(agent)
-    assert engine.images >= set(images)
+    assert seen(stranger, waits) == ("running", None)
+    assert {row.image: row.error for row in rows(app)} == {
+        "remote:drip": "registry-too-slow",
+        "remote:good": None,
+    }
 
 
 def test_pull_outlives_a_lost_agent_without_a_second_start(

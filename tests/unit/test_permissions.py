@@ -105,6 +105,13 @@ GET    /api/v1/environments/<environment_id>/logs/stream   yes yes yes yes 404 4
 GET    /                                           yes yes yes yes yes yes yes yes yes yes
 GET    /sign-in                                    yes yes yes yes yes yes yes yes yes yes
 GET    /environments/<environment_id>              yes yes yes yes yes yes yes yes yes yes
+GET    /environments/<environment_id>/<tab>        yes yes yes yes yes yes yes yes yes yes
+GET    /teams                                      yes yes yes yes yes yes yes yes yes yes
+GET    /teams/<team_id>                            yes yes yes yes yes yes yes yes yes yes
+GET    /api-keys                                   yes yes yes yes yes yes yes yes yes yes
+GET    /account                                    yes yes yes yes yes yes yes yes yes yes
+GET    /service                                    yes yes yes yes yes yes yes yes yes yes
+GET    /operator/accounts                          yes yes yes yes yes yes yes yes yes yes
 GET    /static/<release>/<path:filename>           yes yes yes yes yes yes yes yes yes yes
 POST   /console/token                              401 401 401 401 401 401 401 401 401 401
 POST   /console/sign-in                            yes yes yes yes yes yes yes yes yes yes
@@ -200,6 +207,7 @@ class World:
             "api_key_id": self.key,
             "release": "0",
             "path:filename": "console.css",
+            "tab": "logs",
             "extension_id": self.own_extension if own else self.extension,
             "session_id": self.own_session if own else self.session,
         }

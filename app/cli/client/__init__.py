@@ -9,11 +9,14 @@ import click
 from app.cli.client.account_commands import login, logout, whoami
 from app.cli.client.attach_command import attach
 from app.cli.client.completion import completion
+from app.cli.client.edit_command import edit
 from app.cli.client.environment_commands import create, ls, rm, show
 from app.cli.client.extension_commands import ext
-from app.cli.client.listing_commands import projects, quota, teams, templates
+from app.cli.client.listing_commands import quota, templates
 from app.cli.client.log_commands import logs
+from app.cli.client.project_commands import projects
 from app.cli.client.running_commands import pause, restart, start, stats, stop, unpause
+from app.cli.client.team_commands import members, teams
 from app.cli.client.token_commands import token
 from app.cli.client.vscode_command import vscode
 
@@ -25,6 +28,7 @@ COMMANDS: tuple[click.Command, ...] = (
     create,
     ls,
     show,
+    edit,
     start,
     stop,
     restart,
@@ -39,6 +43,7 @@ COMMANDS: tuple[click.Command, ...] = (
     templates,
     quota,
     teams,
+    members,
     projects,
     completion,
 )

@@ -53,18 +53,29 @@ class Api:
         """Send JSON, or bytes as they are. Raises: as `get`."""
         return self._send("POST", path, body=body, seconds=OPERATION_SECONDS)
 
+    def put(self, path: str, body: Any) -> Any:
+        """Raises: as `get`."""
+        return self._send("PUT", path, body=body, seconds=OPERATION_SECONDS)
+
+    def patch(self, path: str, body: Any) -> Any:
+        """Raises: as `get`."""
+        return self._send("PATCH", path, body=body, seconds=OPERATION_SECONDS)
+
     def delete(self, path: str) -> Any:
         """Raises: as `get`."""
         return self._send("DELETE", path, seconds=OPERATION_SECONDS)
 
-    def all(self, path: str, **query: Any) -> dict[str, Any]:
-        """Return all pages of a list as one page of the same shape. Raises: as `get`."""
+    def all(self, path: str, *, key: str = "id", **query: Any) -> dict[str, Any]:
+        """Return all pages of a list as one page of the same shape. Raises: as `get`.
+
+        `key` is what tells two items apart.
+        """
         found: dict[str, Any] = {}
         read = total = 0
         while read == 0 or read < total:
             page = self.get(path, **query, limit=_PAGE, offset=read)
             # By id, since what is made meanwhile moves others to the next page.
-            found.update((item["id"], item) for item in page["items"])
+            found.update((item[key], item) for item in page["items"])
             read, total = read + len(page["items"]), page["total"]
             if not page["items"]:
                 break

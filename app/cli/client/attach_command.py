@@ -4,7 +4,6 @@ import os
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import click
 
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
     from app.cli.client.api import Api
 
 KINDS = ("shell", "tmux")
-_LARGEST = 1000
-"""Columns or rows that the service takes."""
 
 
 class _Key(click.ParamType[bytes]):
@@ -55,7 +52,8 @@ def attach(
 ) -> None:
     """Open a terminal in a running environment.
 
-    Ends with the exit code of the shell.
+    Ends with the exit code of the shell. A tmux session is come back to where the connection is
+    lost, or the service restarts; a shell ends then.
     """
     if not os.isatty(sys.stdin.fileno()) or not os.isatty(sys.stdout.fileno()):
         raise RefusedError(
@@ -71,22 +69,17 @@ def attach(
 
 def _attached(api: "Api", session: dict[str, Any], detach_key: bytes) -> int:
     """Use the terminal of a session to its end, and return the exit code."""
-    from app.cli.client.attachment import Attachment, ending
     from app.cli.client.raw_terminal import RawTerminal
-    from app.cli.client.sockets import open_socket
+    from app.cli.client.reattaching import Reattaching
 
     terminal = RawTerminal(sys.stdin.fileno(), sys.stdout.fileno())
-    cols, rows = (min(_LARGEST, number) for number in terminal.size)
-    path = f"/sessions/{quote(session['id'], safe='')}/terminal?cols={cols}&rows={rows}"
-    with open_socket(api, path) as socket:
-        with terminal:
-            left = Attachment(socket, terminal, detach_key).run()
-        if left:
-            with suppress(OSError):  # nobody reads it where the window was closed
-                output.note(f"\n{_goodbye(session)}")
-            return 0
-        click.echo()
-        code, reason = ending(socket)
+    ended = Reattaching(api, session, terminal, detach_key).run()
+    if ended is None:
+        with suppress(OSError):  # nobody reads it where the window was closed
+            output.note(f"\n{_goodbye(session)}")
+        return 0
+    click.echo()
+    code, reason = ended
     if reason:
         output.note(f"{reason[:1].upper()}{reason[1:]}.")
     return code

@@ -82,12 +82,12 @@ def _body(
         "env": dict(env),
         "project_id": naming.project_id(api, project) if project else None,
         "expires_at": ahead(expires) if expires is not None else None,
-        "secrets": _secret_values(secrets),
+        "secrets": secret_values(secrets),
     }
     return {name: value for name, value in body.items() if value not in (None, [], {})}
 
 
-def _secret_values(names: tuple[str, ...]) -> dict[str, str]:
+def secret_values(names: tuple[str, ...]) -> dict[str, str]:
     """Ask for the value of each; without a terminal one secret is all of the input, several a line.
 
     Raises: UsageError where there are too few lines.
@@ -165,6 +165,7 @@ def show(api: "Api", environment: str, as_json: bool) -> None:
             "Exited at": found["exited_at"],
             "Expires at": found["expires_at"],
             "Created at": found["created_at"],
+            "Yours to": ", ".join(action.partition(".")[2] for action in found["may"][1:]),
             "Project": found["project_id"],
             "Id": found["id"],
         }

@@ -1,4 +1,4 @@
-"""`vibebox templates`, `quota`, `teams ls`, `projects ls`: what else there is."""
+"""`vibebox templates`, `quota`: what can be had, and how much of it."""
 
 from typing import TYPE_CHECKING
 
@@ -40,51 +40,3 @@ def quota(api: "Api", team: str | None, as_json: bool) -> None:
         for name, shown in names.items()
     ]
     output.table(("RESOURCE", "USED", "LIMIT"), rows)
-
-
-@click.group()
-def teams() -> None:
-    """List the teams that you are in."""
-
-
-@teams.command("ls")
-@as_json
-@connected
-def list_teams(api: "Api", as_json: bool) -> None:
-    """List the teams that you are in."""
-    listed = api.all("/teams")
-    if as_json:
-        output.document(listed)
-        return
-    rows = [
-        (item["name"], item["role"], output.age(item["created_at"]), item["id"])
-        for item in listed["items"]
-    ]
-    output.table(("NAME", "ROLE", "AGE", "ID"), rows)
-
-
-@click.group()
-def projects() -> None:
-    """List the projects that you see."""
-
-
-@projects.command("ls")
-@as_json
-@connected
-def list_projects(api: "Api", as_json: bool) -> None:
-    """List the projects that you see."""
-    listed = api.all("/projects")
-    if as_json:
-        output.document(listed)
-        return
-    names = {item["id"]: item["name"] for item in api.all("/teams")["items"]}
-    rows = [
-        (
-            item["name"],
-            names.get(item["owner_team_id"], item["owner_team_id"]) or "you",
-            output.age(item["created_at"]),
-            item["id"],
-        )
-        for item in listed["items"]
-    ]
-    output.table(("NAME", "OWNER", "AGE", "ID"), rows)

@@ -78,11 +78,17 @@ class RawTerminal:
         except OSError:
             pass  # it is awake already, or over
 
-    def read(self) -> bytes | None:
-        """Return the keys that were pressed, b"" at the end, None after `wake` or a new size."""
-        ready, _, _ = select.select([self._keys, self._woken], [], [])
+    def read(self, *, take: bool = True, seconds: float | None = None) -> bytes | None:
+        """Return the keys that were pressed, b"" at the end.
+
+        None after `wake`, a new size, or so many seconds. Without `take` keys wait where they are.
+        """
+        watched = [self._keys, self._woken] if take else [self._woken]
+        ready, _, _ = select.select(watched, [], [], seconds)
         if self._woken in ready:
             os.read(self._woken, _CHUNK)
+            return None
+        if not ready:
             return None
         try:
             return os.read(self._keys, _CHUNK)
@@ -94,6 +100,10 @@ class RawTerminal:
         self._note_modes(data)
         while data:
             data = data[os.write(self._screen, data) :]
+
+    def say(self, text: str) -> None:
+        """Show a sentence of ours, on a line of its own."""
+        self.write(f"\r\n\x1b[0m[vibebox] {text}\r\n".encode())
 
     def _note_size(self, _number: int, _frame: FrameType | None) -> None:
         self.resized = True

@@ -15,25 +15,27 @@ from app.cli.client.transport import LOOPBACK, OPERATION_SECONDS
 
 _SUBPROTOCOLS: Any = ["vibebox.v1"]
 _GATEWAYS = (502, 503, 504)
+# A connection that gives no sign of life for so long is given up; the service waits 40 seconds.
+_PING_SECONDS = 15.0
 
 
-def open_socket(api: Api, path: str) -> ClientConnection:
-    """Open the WebSocket at `path`; close it after use.
+def open_socket(api: Api, path: str, *, seconds: float | None = None) -> ClientConnection:
+    """Open the WebSocket at `path` within so many seconds; close it after use.
 
     Raises: ProblemError, AwayError, UnreachableError, RefusedError where nobody is logged in.
     """
     token = api.bearer.token()
     try:
-        return _connected(api.url, path, token)
+        return _connected(api.url, path, token, seconds)
     except ProblemError as error:
         # As for requests: the clocks differ, or the token was revoked.
         fresh = api.bearer.renewed(token) if error.slug == "invalid-token" else None
         if fresh is None:
             raise
-    return _connected(api.url, path, fresh)
+    return _connected(api.url, path, fresh, seconds)
 
 
-def _connected(url: str, path: str, token: str) -> ClientConnection:
+def _connected(url: str, path: str, token: str, seconds: float | None) -> ClientConnection:
     parts = urlsplit(url)
     secure = parts.scheme == "https"
     authority = os.environ.get("REQUESTS_CA_BUNDLE") or None
@@ -46,7 +48,9 @@ def _connected(url: str, path: str, token: str) -> ClientConnection:
             ssl=ssl.create_default_context(cafile=authority) if secure else None,
             # As for requests: a proxy that the environment names is for other hosts than this one.
             proxy=None if parts.hostname in LOOPBACK else True,
-            open_timeout=OPERATION_SECONDS,
+            open_timeout=OPERATION_SECONDS if seconds is None else seconds,
+            ping_interval=_PING_SECONDS,
+            ping_timeout=_PING_SECONDS,
         )
     except InvalidStatus as error:
         raise _refusal(url, error) from error

@@ -17,6 +17,7 @@ from monitoring.grafana.generator.promql import (
     REQUESTS,
     STATEMENTS,
     USERS,
+    now,
     quantile,
     rate,
     select,
@@ -31,7 +32,7 @@ def _of_route(q: float) -> str:
     return quantile(q, DURATION, USERS, by=_ROUTE, over=RANGE)
 
 
-_SLOWEST = f"topk(10, {_of_route(0.95)})"
+_SLOWEST = f"topk(10, {now(_of_route(0.95))})"
 _AND_SLOWEST = f" and on (method, route) {_SLOWEST}"
 
 
@@ -39,12 +40,11 @@ def _percentile(share: int, meaning: str) -> Panel:
     return stat(
         f"Latency p{share}",
         8,
-        quantile(share / 100, DURATION, USERS),
+        now(quantile(share / 100, DURATION, USERS)),
         f"p{share}",
         f"{meaning} took no longer; over all routes but probes and streams.",
         "s",
         thresholds=_SLOW,
-        empty="no requests",
         down="slo",
     )
 
@@ -84,7 +84,6 @@ _TRAFFIC = Row(
             "ops",
             (f"{total(rate(ERRORS, FAILED), 'route')} > 0", "{{route}}"),
             bounds=(0, None),
-            empty="no server errors",
         ),
     ),
 )
@@ -99,7 +98,7 @@ _ROUTES = Row(
             "are asked.",
             (
                 Query(_SLOWEST, "p95"),
-                Query(f"{_of_route(0.5)}{_AND_SLOWEST}", "p50"),
+                Query(f"{now(_of_route(0.5))}{_AND_SLOWEST}", "p50"),
                 Query(
                     total(rate(f"{DURATION}_count", USERS, over=RANGE), _ROUTE) + _AND_SLOWEST,
                     "rate",

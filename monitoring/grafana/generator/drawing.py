@@ -26,7 +26,7 @@ def _stat(panel: Panel) -> Json:
         "reduceOptions": dict(_LAST),
         "orientation": "auto",
         "colorMode": "background" if panel.mappings else "value",
-        "graphMode": "none" if panel.snapshot else "area",
+        "graphMode": "none",
         "justifyMode": "auto",
         "textMode": "auto",
         "wideLayout": True,
@@ -78,23 +78,23 @@ def _bargauge(_panel: Panel) -> Json:
 
 
 def _table(panel: Panel) -> Json:
-    first, _unit = panel.columns[0]
-    return {
-        "showHeader": True,
-        "cellHeight": "sm",
-        "sortBy": [{"displayName": first, "desc": True}],
-    }
+    shown: Json = {"showHeader": True, "cellHeight": "sm", "sortBy": []}
+    if panel.columns:
+        shown["sortBy"] = [{"displayName": panel.columns[0][0], "desc": True}]
+    return shown
 
 
 def transformations(panel: Panel) -> list[Json]:
     """Return how the queries of a table become its columns."""
     names = {f"Value #{letter}": name for letter, (name, _) in _lettered(panel)}
+    # Of a single query the column is called Value alone.
+    hidden = ["Time", *([] if panel.columns else ["Value"])]
     return [
         {"id": "merge", "options": {}},
         {
             "id": "organize",
             "options": {
-                "excludeByName": {"Time": True},
+                "excludeByName": dict.fromkeys(hidden, True),
                 "indexByName": {},
                 "renameByName": names,
             },

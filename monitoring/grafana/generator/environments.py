@@ -20,6 +20,7 @@ from monitoring.grafana.generator.promql import (
     RANGE,
     increase,
     largest,
+    now,
     quantile,
     rate,
     select,
@@ -111,7 +112,7 @@ _DOCKER = Row(
         bars(
             "Slowest docker operations",
             12,
-            f"sort_desc({quantile(0.95, DOCKER_TIME, by='operation', over=RANGE)})",
+            f"sort_desc({now(quantile(0.95, DOCKER_TIME, by='operation', over=RANGE))})",
             "{{operation}}",
             "p95 of each kind of call over the time shown.",
             "s",

@@ -45,9 +45,10 @@ def as_json(board: Board, boards: Sequence[Board]) -> Json:
 
 
 def _placed(rows: Sequence[Row]) -> Iterator[Json]:
-    """Lay rows and panels out from left to right and from top to bottom, numbered from 1."""
-    number, y = 1, 0
+    """Lay rows and panels out from left to right and from top to bottom."""
+    numbers, y = _numbers(rows), 0
     for row in rows:
+        number = numbers[row.title]
         yield _heading(row, number, y)
         number, y = number + 1, y + 1
         for line in _lines(row):
@@ -56,6 +57,15 @@ def _placed(rows: Sequence[Row]) -> Iterator[Json]:
                 yield _panel(panel, number, {"x": x, "y": y, "w": panel.width, "h": height})
                 number, x = number + 1, x + panel.width
             y += height
+
+
+def _numbers(rows: Sequence[Row]) -> dict[str, int]:
+    """Return the number of each row by its title; its panels follow, and added rows come last."""
+    numbers, number = {}, 1
+    for row in sorted(rows, key=lambda row: row.added):
+        numbers[row.title] = number
+        number += 1 + len(row.panels)
+    return numbers
 
 
 def _lines(row: Row) -> Iterator[list[Panel]]:
@@ -101,7 +111,9 @@ def _panel(panel: Panel, number: int, place: dict[str, int]) -> Json:
 
 def _targets(panel: Panel) -> Iterator[Json]:
     for letter, query in zip("ABCDEFGH", panel.queries, strict=False):
+        exemplars = {"exemplar": True} if panel.exemplars and letter == "A" else {}
         yield {
+            **exemplars,
             "refId": letter,
             "datasource": dict(SOURCE),
             "editorMode": "code",

@@ -2,7 +2,10 @@
 
 from monitoring.grafana.generator.panels import (
     BLUE,
+    UNKNOWN,
     Board,
+    Panel,
+    Query,
     Row,
     bars,
     graph,
@@ -13,6 +16,7 @@ from monitoring.grafana.generator.panels import (
 from monitoring.grafana.generator.promql import (
     DURATION,
     FAILED,
+    NO_PROBES,
     RANGE,
     REQUESTS,
     USERS,
@@ -21,7 +25,9 @@ from monitoring.grafana.generator.promql import (
     quantile,
     rate,
     select,
+    select_alerts,
     total,
+    while_up,
 )
 
 _ALL = total(rate(REQUESTS, USERS))
@@ -34,6 +40,53 @@ _CORES = largest(select("vibebox_cpu_limit_cores"), _PROCESS)
 _MEMORY = total(select("vibebox_process_proportional_memory_bytes"), _PROCESS)
 _ALLOWED = largest(select("vibebox_memory_limit_bytes"), _PROCESS)
 
+_UP_OR_DOWN = {
+    "0": {"text": "DOWN", "color": "red", "index": 0},
+    "1": {"text": "UP", "color": "green", "index": 1},
+}
+_FIRING = select_alerts('alertstate="firing"')
+
+_WELL = Row(
+    "Readiness and alerts",
+    (
+        stat(
+            "Readiness checks",
+            10,
+            f"min by (check) ({select('vibebox_health_check_up')})",
+            "{{check}}",
+            "What the checks of every chosen instance found last: database and Docker have to be "
+            "well for readiness, an agent has to lead for pulls and true records.",
+            "none",
+            thresholds=steps("red", green=1),
+            mappings=_UP_OR_DOWN,
+            empty=UNKNOWN,
+            height=5,
+            down="telemetry",
+        ),
+        stat(
+            "Alerts firing",
+            4,
+            # None is 0 only while Prometheus reads the service.
+            f"count({_FIRING}) or {while_up('vector(0)')}",
+            "firing",
+            "How many alerts fire for the chosen jobs.",
+            "none",
+            thresholds=steps("green", red=1),
+            empty=UNKNOWN,
+        ),
+        Panel(
+            "Alerts that fire",
+            "table",
+            10,
+            "Each with its runbook under the same name.",
+            (Query(f"max by (severity, alertname, instance) ({_FIRING})", "firing"),),
+            "none",
+            snapshot=True,
+            empty="none",
+        ),
+    ),
+    added=True,
+)
 _STATUS = Row(
     "Status",
     (
@@ -46,11 +99,7 @@ _STATUS = Row(
             "instance is known at all.",
             "none",
             thresholds=steps("red", green=1),
-            snapshot=True,
-            mappings={
-                "0": {"text": "DOWN", "color": "red", "index": 0},
-                "1": {"text": "UP", "color": "green", "index": 1},
-            },
+            mappings=_UP_OR_DOWN,
             down="telemetry",
         ),
         stat(
@@ -61,7 +110,6 @@ _STATUS = Row(
             "Time since the youngest server started; replaced workers do not count.",
             "dtdurations",
             thresholds=steps("orange", green=300),
-            snapshot=True,
             down="telemetry",
         ),
         stat(
@@ -82,7 +130,6 @@ _STATUS = Row(
             "Share of requests that the service answered with 5xx. Nothing while nobody asks.",
             "percentunit",
             thresholds=steps("green", yellow=0.001, orange=0.01, red=0.05),
-            empty="no requests",
             down="slo",
         ),
     ),
@@ -118,18 +165,20 @@ _LATENCY = Row(
             "Response time percentiles",
             12,
             "How long at most the fastest 50, 90, 95 and 99 of 100 requests took, over all routes "
-            "but probes and streams. HighAPILatency warns at a p95 of 1 s.",
+            "but probes and streams. HighAPILatency warns at a p95 of 1 s. Dots are single "
+            "requests, whose ids are in the log.",
             "s",
             *((quantile(share / 100, DURATION, USERS), f"p{share}") for share in (50, 90, 95, 99)),
             thresholds=steps("green", orange=1, red=5),
+            exemplars=True,
             down="api-performance",
         ),
         bars(
             "Top 10 busiest routes",
             12,
-            f"topk(10, {total(rate(REQUESTS, over=RANGE), 'method, route')})",
+            f"topk(10, {total(rate(REQUESTS, NO_PROBES, over=RANGE), 'method, route')} > 0)",
             "{{method}} {{route}}",
-            "Requests a second, on average over the time shown.",
+            "Requests a second, on average over the time shown; without probes and scrapes.",
             "reqps",
             thresholds=BLUE,
             down="api-performance",
@@ -167,5 +216,5 @@ BOARD = Board(
     "vibebox-overview",
     "VibeBox - Overview",
     "Whether the service is well, how much it is used, and how full it is.",
-    (_STATUS, _TRAFFIC, _LATENCY, _RESOURCES),
+    (_WELL, _STATUS, _TRAFFIC, _LATENCY, _RESOURCES),
 )

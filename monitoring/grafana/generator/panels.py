@@ -15,6 +15,8 @@ def steps(base: Color, **above: float) -> Thresholds:
     return ((base, None), *above.items())
 
 
+NOTHING = "no data"
+UNKNOWN = "unknown"
 GREEN, BLUE, GREY = steps("green"), steps("blue"), steps("#8e8e8e")
 
 
@@ -36,11 +38,14 @@ class Panel:
         stacked: series lie on one another, from 0 on.
         bounds: least and greatest value of the axis.
         mappings: texts for values, as Grafana writes them.
-        columns: of a table: names and units of the values, one for each query.
+        columns: of a table: names and units of the values, one for each query; without any the
+            values are not shown.
         widths: of a table: names and widths in pixels of columns that would be too wide or narrow.
         height: lines of the grid, where it is not what its kind has.
         decimals: digits behind the point, where Grafana's own choice reads badly.
-        empty: what stands there while there is nothing to show, and that is a good sign.
+        empty: what stands there while there is nothing to show. It cannot tell "nothing happened"
+            from "nobody says": so it never says the first.
+        exemplars: single requests are dots on the curves (of the first query: all read the same).
     """
 
     title: str
@@ -60,14 +65,19 @@ class Panel:
     height: int | None = None
     decimals: int | None = None
     empty: str | None = None
+    exemplars: bool = False
 
 
 @dataclass(frozen=True)
 class Row:
-    """Panels under a heading; they fill lines of 24 columns."""
+    """Panels under a heading; they fill lines of 24 columns.
+
+    `added` rows are numbered after the others, wherever they stand: links go by number.
+    """
 
     title: str
     panels: tuple[Panel, ...]
+    added: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,8 +98,14 @@ class Board:
 def stat(
     title: str, width: int, expression: str, legend: str, description: str, unit: str, **more: Any
 ) -> Panel:
-    """Return a panel with one large number."""
-    return Panel(title, "stat", width, description, (Query(expression, legend),), unit, **more)
+    """Return a panel with a large number for each series, as it is now.
+
+    An instant query: of a course, Grafana would show the last value for as long as it is in the
+    time shown, though its source is gone.
+    """
+    query = Query(expression, legend)
+    options = {"empty": NOTHING, **more}
+    return Panel(title, "stat", width, description, (query,), unit, snapshot=True, **options)
 
 
 def graph(

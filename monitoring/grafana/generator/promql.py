@@ -5,11 +5,15 @@ whole time shown). A quantile sums over `le` first. What the database counts is 
 every instance tells the same number.
 """
 
-SCOPE = 'job=~"$job",instance=~"$instance"'
+JOB = 'job=~"$job"'
+SCOPE = f'{JOB},instance=~"$instance"'
 """What every selector carries: the choice at the top of the dashboard."""
 
-USERS = 'route!~"/health.*|.*/(stream|terminal|events)"'
-"""Requests of users: probes and streams that live long would poison rates and latencies."""
+USERS = 'route!~"/health.*|unmatched|.*/(stream|terminal|events)"'
+"""Requests of users: probes and streams that live long would poison rates and latencies, and so
+would what strangers ask for that no route is for."""
+
+NO_PROBES = 'route!~"/health.*"'
 
 FAILED = 'status_code=~"5.."'
 
@@ -27,6 +31,11 @@ DOCKER_TIME = "vibebox_docker_operation_duration_seconds"
 def select(name: str, *matchers: str) -> str:
     """Return the series of a family that the dashboard's choice leaves."""
     return f"{name}{{{','.join((SCOPE, *matchers))}}}"
+
+
+def select_alerts(*matchers: str) -> str:
+    """Return the alerts of the chosen jobs; not every alert is about one instance."""
+    return f"ALERTS{{{','.join((JOB, *matchers))}}}"
 
 
 def rate(name: str, *matchers: str, over: str = INTERVAL) -> str:
@@ -54,3 +63,20 @@ def quantile(q: float, name: str, *matchers: str, by: str = "", over: str = INTE
     labels = f"le, {by}" if by else "le"
     buckets = total(rate(f"{name}_bucket", *matchers, over=over), labels)
     return f"histogram_quantile({q:g}, {buckets})"
+
+
+def now(quantile: str) -> str:
+    """Return a quantile for a snapshot: that of no events is no number, and is left out."""
+    return f"{quantile} >= 0"
+
+
+def while_up(expression: str) -> str:
+    """Return what was counted or recorded, while somebody is there who would count more."""
+    return f"{expression} and on () (max({select('up')}) == 1)"
+
+
+def while_led(expression: str) -> str:
+    """Return what the agent tells, while one leads and compares the records with Docker."""
+    leads = f"max({select('vibebox_agent_leading')}) == 1"
+    compares = f"max({select('vibebox_agent_sweep_age_seconds')}) <= 300"
+    return f"{expression} and on () ({leads}) and on () ({compares})"

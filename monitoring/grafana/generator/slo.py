@@ -5,6 +5,7 @@ the whole service.
 """
 
 from monitoring.grafana.generator.panels import (
+    UNKNOWN,
     Board,
     Panel,
     Query,
@@ -13,7 +14,7 @@ from monitoring.grafana.generator.panels import (
     stat,
     steps,
 )
-from monitoring.grafana.generator.promql import RANGE, largest, total
+from monitoring.grafana.generator.promql import RANGE, largest, total, while_up
 
 _BUDGET = "vibebox:slo_budget:remaining_ratio30d"
 _ERRORS, _REQUESTS = "vibebox:slo_errors:rate5m", "vibebox:slo_requests:rate5m"
@@ -36,12 +37,13 @@ def _left(title: str, objective: str, promise: str) -> Panel:
     return stat(
         title,
         6,
-        f"min({_recorded(_BUDGET, objective)})",
+        while_up(f"min({_recorded(_BUDGET, objective)})"),
         "left",
         f"Share of what may fail in 30 days that is still left. The objective: {promise}. Below 0 "
-        "it is missed.",
+        "it is missed; what Prometheus has not seen of the 30 days counts as clean.",
         "percentunit",
         thresholds=_LEFT,
+        empty=UNKNOWN,
         down="api-performance",
     )
 
@@ -50,12 +52,11 @@ def _burns(title: str, objective: str) -> Panel:
     return stat(
         title,
         6,
-        largest(_burn("1h", objective)),
+        while_up(largest(_burn("1h", objective))),
         "burn rate",
         "How many times faster than it lasts for 30 days the budget was used up in the last hour.",
         "none",
         thresholds=_BURNING,
-        empty="no requests",
         down="api-performance",
     )
 

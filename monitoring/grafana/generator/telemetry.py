@@ -1,6 +1,7 @@
 """Dashboard "VibeBox - Telemetry": what the service's own numbers cost, and whether they hold."""
 
 from monitoring.grafana.generator.panels import (
+    UNKNOWN,
     Board,
     Row,
     graph,
@@ -12,10 +13,13 @@ from monitoring.grafana.generator.promql import (
     RANGE,
     increase,
     largest,
+    now,
     quantile,
     rate,
     select,
     total,
+    while_led,
+    while_up,
 )
 
 _SCRAPE = select("scrape_duration_seconds")
@@ -52,26 +56,24 @@ _NOW = Row(
         stat(
             "Parts left out",
             6,
-            total(increase(_LEFT_OUT)),
+            while_up(total(increase(_LEFT_OUT))),
             "left out",
             "Parts of scrapes that could not be read in the time shown. MetricsCollectErrors warns "
             "of each.",
             "none",
             decimals=0,
             thresholds=_NONE,
-            snapshot=True,
         ),
         stat(
             "Label values outside their set",
             6,
-            total(increase(_OVERFLOW)),
+            while_up(total(increase(_OVERFLOW))),
             "values",
             "Counted under `other` in the time shown: clients' own methods, or a list in the code "
             "that is not complete.",
             "none",
             decimals=0,
             thresholds=steps("green", yellow=1),
-            snapshot=True,
         ),
         graph(
             "Scrape time",
@@ -108,7 +110,6 @@ _NOW = Row(
             "ops",
             (f"{total(rate(_OVERFLOW), 'family')} > 0", "{{family}}"),
             bounds=(0, None),
-            empty="none",
         ),
     ),
 )
@@ -166,37 +167,37 @@ _TRUTH = Row(
         stat(
             "Records that differ from Docker",
             8,
-            largest(select("vibebox_environment_drift")),
+            while_led(largest(select("vibebox_environment_drift"))),
             "differ",
             "Environments whose recorded status is not that of their container. The agent mends "
-            "it within seconds; EnvironmentStatusDrift warns when it does not.",
+            "it within seconds; EnvironmentStatusDrift warns when it does not. Unknown while no "
+            "agent compares them.",
             "none",
             thresholds=_NONE,
+            empty=UNKNOWN,
         ),
         stat(
             "Start time of environments",
             8,
-            quantile(0.95, "vibebox_environment_start_duration_seconds", over=RANGE),
+            while_up(now(quantile(0.95, "vibebox_environment_start_duration_seconds", over=RANGE))),
             "p95",
             "p95 over the time shown, from the accepted request to a container that answers; "
             "pulls included.",
             "s",
             thresholds=steps("green", yellow=10, red=30),
-            snapshot=True,
-            empty="no starts",
             down="environments",
         ),
         stat(
             "Containers short of memory",
             8,
-            total(increase("vibebox_environment_exits_total", 'reason="oom"')),
+            while_led(total(increase("vibebox_environment_exits_total", 'reason="oom"'))),
             "out of memory",
             "Containers that the kernel ended in the time shown. EnvironmentsKilledByMemory warns "
             "of each.",
             "none",
             decimals=0,
             thresholds=_NONE,
-            snapshot=True,
+            empty=UNKNOWN,
             down="environments",
         ),
     ),

@@ -19,7 +19,8 @@ class Fault:
     """A fault, and what follows: `fires`, of which nobody is told of the `inhibited`.
 
     `also` may follow, or not yet, by how long the machine took. `gone` are series that end with it,
-    so that an alert on them cannot fire. `env` are settings of the service.
+    so that an alert on them cannot fire, and `source` is what it ends of monitoring/rules/sources:
+    no panel shows its last number any more. `env` are settings of the service.
     """
 
     make: Make
@@ -27,6 +28,7 @@ class Fault:
     inhibited: frozenset[str] = frozenset()
     also: frozenset[str] = frozenset()
     gone: tuple[str, ...] = ()
+    source: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
 
     def resolves(self, patient: bool) -> set[str]:
@@ -49,7 +51,9 @@ GUESSED = Fault(
     alerts("HighAuthFailureRate", "SlowBruteForceAttack"),
 )
 GUESSED_SLOWLY = Fault(harm.passwords_guessed_slowly, alerts("SlowBruteForceAttack"))
-STOPPED = Fault(harm.service_stopped, alerts("ServiceDown"), gone=("vibebox_workers",))
+STOPPED = Fault(
+    harm.service_stopped, alerts("ServiceDown"), gone=("vibebox_workers",), source="target"
+)
 CRASHING = Fault(
     harm.service_crashing,
     alerts("ServiceRestarting"),
@@ -65,6 +69,7 @@ AGENT = Fault(
     harm.agent_killed,
     alerts("AgentNotLeading"),
     gone=('vibebox_process_start_time_seconds{worker="agent"}',),
+    source="agent",
 )
 AGENT_FROZEN = Fault(harm.agent_frozen, alerts("AgentNotLeading"))
 AGENT_CRASHING = Fault(
@@ -118,6 +123,7 @@ DATABASE = Fault(
     | burning("Availability"),
     alerts("HighAPIErrorRate", "AvailabilityBudgetBurnSlow"),
     gone=("vibebox_environments", "vibebox_agent_leading", "vibebox_environment_drift"),
+    source="database",
 )
 TABLE = Fault(
     harm.table_slow,

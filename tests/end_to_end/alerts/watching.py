@@ -7,9 +7,19 @@ from contextlib import ExitStack
 from tests.end_to_end.alerts.faults import MACHINE, Fault
 from tests.end_to_end.alerts.load import Caller, Load
 from tests.end_to_end.alerts.stack import Stack
+from tests.monitoring.boards.stats import still_shown
 from tests.services.programs import ServiceError, wait_until
 
 POLL = 0.2
+
+
+def _wait_until_nothing_is_shown(stack: Stack, source: str) -> None:
+    """Wait until no panel of one number shows what it showed while its source lived."""
+
+    def shown() -> list[str]:
+        return still_shown(stack.prometheus.query, source)
+
+    wait_until(lambda: not shown(), 30, POLL, lambda: f"still shown: {shown()}")
 
 
 class Watch:
@@ -78,6 +88,8 @@ def run(stack: Stack, faults: Sequence[Fault], timeout: float = 90, patient: boo
         watch.until(fires, timeout)
         gone = [series for fault in faults for series in fault.gone]
         wait_until(lambda: not any(map(stack.prometheus.query, gone)), 30, POLL)
+        for source in filter(None, (fault.source for fault in faults)):
+            _wait_until_nothing_is_shown(stack, source)
         sent = fires - inhibited
         wait_until(lambda: sent <= stack.receiver.names("vibebox", "firing"), 30, POLL)
         wait_until(lambda: bool(watch.look()) and inhibited <= watch.suppressed, 30, POLL)

@@ -15,11 +15,11 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 _UNPROCESSABLE, _UPGRADE_REQUIRED = 422, 426
 # What a request that the schema allows may still be refused for.
 _BEYOND_SCHEMA = (
-    "must be in the future",  # when it is now
-    "not a cursor of this order",  # which lines there are, and another parameter
-    "than or equal to 1970-",  # there is no bound of a date-time
-    "than or equal to 2261-",
-    "may be named once",  # one member of each of the ports
+    "Name a moment in the future",  # when it is now
+    "Take next_cursor or end_cursor",  # which lines there are, and another parameter
+    "Name a moment not before 1970-",  # there is no bound of a date-time
+    "Name a moment not after 2261-",
+    "each host port once",  # one member of each of the ports
     "is no .vsix",  # what is in a file
 )
 _NOT_THERE = (

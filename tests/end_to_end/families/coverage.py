@@ -6,6 +6,8 @@ build. The steps of this package name their values themselves; here is what they
 
 from collections.abc import Mapping
 
+from app.isolation import ROUNDS, Loop
+
 _E2E = "tests/end_to_end"
 STEPS = f"{_E2E}/test_every_family.py::test_each_step_moves_what_it_says_and_nothing_else"
 GAUGES = f"{_E2E}/test_every_family.py::test_gauges_of_the_processes"
@@ -23,6 +25,8 @@ _ATTEMPTS = f"{_E2E}/test_attempts.py::test_limits_hold_over_all_workers"
 _BROKEN = f"{_E2E}/test_broken_directory.py"
 _FULL = f"{_BROKEN}::test_disk_that_fills_up_hides_only_new_series"
 _TROUBLE = "tests/telemetry/directory/test_trouble.py"
+_FAILURES = "tests/unit/test_isolation.py::test_failure_is_counted_under_its_loop"
+_ROUNDS = "tests/agent/test_terms.py::test_each_task_tells_when_it_came_round"
 _LEADING = f"{_E2E}/test_agent.py::test_another_agent_leads_when_the_leader_is_killed_or_frozen"
 
 _TERMINALS = f"{_E2E}/test_terminals.py"
@@ -51,6 +55,8 @@ COVERED: Mapping[str, str] = {
     "vibebox_environment_start_duration_seconds": STEPS,
     "vibebox_environment_exits_total": STEPS,
     "vibebox_extension_installations_total": STEPS,
+    "vibebox_agent_failures_total": _FAILURES,
+    "vibebox_agent_task_last_success_timestamp_seconds": _ROUNDS,
     "vibebox_log_entries_total": STEPS,
     "vibebox_websocket_connections": _CAP,
     "vibebox_websocket_connections_limit": _CAP,
@@ -100,6 +106,10 @@ STATUSES = frozenset(_HTTP_STATUSES)
 """Statuses that the steps are answered; the test of the steps holds it equal to what they were."""
 
 ELSEWHERE: Mapping[tuple[str, str], Mapping[str, str]] = {
+    ("vibebox_agent_failures_total", "task"): dict.fromkeys(map(str, Loop), _FAILURES),
+    ("vibebox_agent_task_last_success_timestamp_seconds", "task"): dict.fromkeys(
+        map(str, ROUNDS), _ROUNDS
+    ),
     ("vibebox_http_requests_total", "status_code"): {
         "101": _SHELL,
         "429": _ATTEMPTS,

@@ -15,7 +15,7 @@ RULES = ROOT / "monitoring" / "prometheus"
 _COUNTED_IN_DATABASE = ("environments", "sessions", "users")
 _OF_A_SCRAPE = ("up", "scrape_duration_seconds", "scrape_samples_scraped")
 TARGET_LABELS = frozenset({"job", "instance"})
-Sort = Literal["counter", "gauge", "bucket", "database", "recorded"]
+Sort = Literal["counter", "gauge", "bucket", "database", "recorded", "alerts"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Sample:
 def samples() -> dict[str, Sample]:
     """Return everything that a query may select, by name."""
     found = {name: Sample("gauge", {}) for name in _OF_A_SCRAPE}
-    found["ALERTS"] = Sample("gauge", dict.fromkeys(("alertname", "alertstate", "severity")))
+    found["ALERTS"] = Sample("alerts", dict.fromkeys(("alertname", "alertstate", "severity")))
     for family in catalogue.FAMILIES:
         labels = {
             label: None if values is None else frozenset({*map(str, values), OTHER})

@@ -21,7 +21,8 @@ REDUCERS = {"lastNotNull", "last", "first", "min", "max", "mean", "sum", "count"
 TRANSFORMATIONS = {"merge", "organize"}
 KEPT = ("${__url_time_range}", "${__all_variables}")
 """What a link of a panel takes along: the time shown, and the choices."""
-SNAPSHOTS = ("piechart", "bargauge", "table")
+SNAPSHOTS = ("piechart", "bargauge", "table", "stat")
+"""A stat too: of a course, Grafana shows the last value for as long as it is in the time shown."""
 LEAST_DESCRIPTION = 15
 
 
@@ -94,6 +95,8 @@ def stacked_graphs_begin_at_zero(panel: Json) -> Complaints:
 
 def snapshots_are_instant(panel: Json) -> Complaints:
     """A panel of the time shown asks once; a graph asks for the course."""
+    if panel["type"] == "stat" and not panel["fieldConfig"]["defaults"].get("noValue"):
+        yield "does not say that there is nothing"
     for target in panel["targets"]:
         if target["instant"] == target["range"]:
             yield f"query {target['refId']} is instant and a range at once, or neither"

@@ -16,6 +16,8 @@ Rule = Callable[[Json, Json, syntax.Node], Complaints]
 """Takes the panel, the target and its parsed query."""
 
 _RATES = ("rate", "increase")
+EXEMPLIFIED = "vibebox_http_request_duration_seconds_bucket"
+"""What exemplars are kept of."""
 _LEGEND = re.compile(r"{{\s*(\w+)\s*}}")
 _RANGES = re.compile(r"\[([^\]]*)\]")
 
@@ -29,10 +31,10 @@ def parses(target: Json) -> Complaints:
 
 
 def selectors_carry_the_choice(_panel: Json, target: Json, query: syntax.Node) -> Complaints:
-    """Every selector takes the jobs and instances chosen; a recorded one has jobs only."""
+    """Every selector takes the jobs and instances chosen; what has no instance, the jobs only."""
     for selector, _ in selectors(query):
         wanted = {"job": VARIABLES["job"], "instance": VARIABLES["instance"]}
-        if selector.name in samples() and samples()[selector.name].sort == "recorded":
+        if selector.name in samples() and samples()[selector.name].sort in ("recorded", "alerts"):
             del wanted["instance"]
         found = {label: value for label, op, value in syntax.matchers(selector) if op == "Re"}
         if missing := [label for label in wanted if found.get(label) != wanted[label]]:
@@ -102,6 +104,33 @@ def buckets_make_quantiles(_panel: Json, _target: Json, query: syntax.Node) -> C
             yield f"{selector.name} is not under histogram_quantile(q, sum by (le) (rate()))"
 
 
+def snapshots_show_numbers(_panel: Json, target: Json, query: syntax.Node) -> Complaints:
+    """The quantile of no events is NaN: a curve has a gap there, a table would show it."""
+    if not target["instant"]:
+        return
+    for node, above in syntax.walk(query):
+        if function(node) == "histogram_quantile" and not _filtered(above):
+            yield "shows NaN where nothing happened: compare the quantile, >= 0"
+
+
+def _filtered(above: tuple[syntax.Node, ...]) -> bool:
+    return bool(above) and syntax.comparison(above[-1]) == ">="
+
+
+def exemplars_are_of_latencies(panel: Json, target: Json, query: syntax.Node) -> Complaints:
+    """Each course of the duration of requests shows single ones, once a panel."""
+    asked = [each["refId"] for each in panel["targets"] if each.get("exemplar")]
+    if panel["type"] != "timeseries":
+        if asked:
+            yield f"shows exemplars on a {panel['type']}"
+        return
+    carries = any(found.name == EXEMPLIFIED for found, _ in selectors(query))
+    if carries and len(asked) != 1:
+        yield f"asks for exemplars in {asked or 'no query'}, not in one"
+    if target.get("exemplar") and not carries:
+        yield "asks for exemplars of what has none"
+
+
 def sides_of_a_ratio_match(_panel: Json, _target: Json, query: syntax.Node) -> Complaints:
     """Series are divided by those with the same labels: else by nothing, or by themselves."""
     for node, _ in syntax.walk(query):
@@ -129,6 +158,8 @@ RULES: tuple[Rule, ...] = (
     database_counts_are_never_summed,
     ranges_are_grafanas,
     buckets_make_quantiles,
+    snapshots_show_numbers,
+    exemplars_are_of_latencies,
     sides_of_a_ratio_match,
     legends_tell_series_apart,
 )

@@ -38,6 +38,12 @@ def test_dashboards_keep_every_rule(name: str) -> None:
     assert list(complaints(name, _read(name))) == []
 
 
+def _target(title: str) -> Json:
+    """Return the first query of a panel."""
+    found = next(panel for panel in _read(NAME)["panels"] if panel["title"] == title)
+    return dict(found["targets"][0])
+
+
 def at(title: str, *path: str | int, value: object) -> Break:
     """Return a change of one value of a panel."""
 
@@ -74,6 +80,8 @@ BUCKETS = f"vibebox_http_request_duration_seconds_bucket{{{S}}}"
 ENVIRONMENTS = f"vibebox_environments_total{{{S}}}"
 STEPS = ("fieldConfig", "defaults", "thresholds", "steps")
 SUM = "sum(rate(%s[$__rate_interval]))"
+P95 = f"histogram_quantile(0.95, sum by (le) (rate({BUCKETS}[$__rate_interval])))%s"
+COURSE = {"instant": False, "range": True}
 
 BROKEN: tuple[tuple[str, Break], ...] = (
     ("parses", asks("sum(")),
@@ -153,12 +161,25 @@ BROKEN: tuple[tuple[str, Break], ...] = (
             "targets",
             0,
             value={
-                **_read(NAME)["panels"][7]["targets"][0],
-                "instant": False,
-                "range": True,
+                **_target("Requests by method"),
+                **COURSE,
             },
         ),
     ),
+    ("snapshots_are_instant", at(UP, "fieldConfig", "defaults", "noValue", value=None)),
+    ("snapshots_are_instant", at(UP, "targets", 0, value={**_target(UP), **COURSE})),
+    (
+        "snapshots_show_numbers",
+        at(UP, "targets", 0, value={**_target(UP), "expr": P95 % "", "legendFormat": "p95"}),
+    ),
+    (
+        "snapshots_show_numbers",
+        at(UP, "targets", 0, value={**_target(UP), "expr": f"max({P95 % ''})"}),
+    ),
+    ("exemplars_are_of_latencies", at(GRAPH, "targets", 0, "exemplar", value=False)),
+    ("exemplars_are_of_latencies", at(GRAPH, "targets", 1, "exemplar", value=True)),
+    ("exemplars_are_of_latencies", at(STATUS, "targets", 0, "exemplar", value=True)),
+    ("exemplars_are_of_latencies", at(UP, "targets", 0, "exemplar", value=True)),
     ("links_one_level_down", at(UP, "links", value=[])),
     ("links_one_level_down", at(UP, "links", 0, "url", value="/d/telemetry")),
     ("links_one_level_down", at(UP, "links", 0, "url", value="https://example.org/")),

@@ -2,6 +2,7 @@
 // two halves together: a cookie that scripts cannot read, sent to /console only, but to every port of
 // this host; and a secret in this origin's own storage, which no other port's pages can read.
 
+import { pause } from "./dom.js";
 import { alone } from "./turns.js";
 
 let token = "";
@@ -30,10 +31,13 @@ function keepSecret(secret) {
 }
 
 export class Problem extends Error {
-  constructor(status, body) {
+  constructor(status, body, retryAfter = 0) {
     const fields = (body?.errors ?? []).map((one) => `${one.field}: ${one.message}`).join("; ");
     super(fields || body?.detail || body?.title || `The service answered ${status}.`);
     this.status = status;
+    this.errors = body?.errors ?? [];
+    this.slug = (body?.type ?? "").split(":").at(-1);
+    this.retryAfter = retryAfter;
   }
 }
 
@@ -43,7 +47,7 @@ const json = { "Content-Type": "application/json" };
 
 async function answer(response) {
   const body = response.status === 204 ? null : await response.json().catch(() => null);
-  if (!response.ok) throw new Problem(response.status, body);
+  if (!response.ok) throw new Problem(response.status, body, Number(response.headers.get("Retry-After")));
   return body;
 }
 
@@ -109,8 +113,22 @@ export async function ready() {
   if (Date.now() >= expiresAt) await renew();
 }
 
+// One who asks for much at once, as with many pages open, is put off for a moment, and nothing was done.
+const TRIES = 4;
+
 /** Call the API; a file is sent as it is. Throws Problem, SignedOut. */
-export async function call(method, path, body, again = true) {
+export async function call(method, path, body) {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await callOnce(method, path, body);
+    } catch (error) {
+      if (error.slug !== "too-many-requests" || tries === TRIES) throw error;
+      await pause(Math.min(5, error.retryAfter || 1));
+    }
+  }
+}
+
+async function callOnce(method, path, body, again = true) {
   await ready();
   const plain = body === undefined || body instanceof Blob;
   const headers = { Authorization: `Bearer ${token}`, ...(plain ? {} : json) };
@@ -119,7 +137,7 @@ export async function call(method, path, body, again = true) {
   if (response.status === 401) {
     expiresAt = 0;
     if (!again) throw new SignedOut();
-    return call(method, path, body, false);
+    return callOnce(method, path, body, false);
   }
   return answer(response);
 }

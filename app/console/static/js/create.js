@@ -1,20 +1,28 @@
 // The form that makes an environment.
 
 import { api } from "./access.js";
-import { make, notice, one, showProblem } from "./dom.js";
+import { make, notice, one } from "./dom.js";
+import { inHours, number, onSubmit, parsePorts, showProblems } from "./forms.js";
+import { me } from "./me.js";
+import { Variables } from "./variables.js";
 
 /** What the form says; a field that is left empty is left out. */
-function values(form) {
-  const body = { name: form.elements.name.value.trim(), pull: form.pull.value };
-  for (const field of ["template", "image"]) {
-    const value = form[field].value.trim();
-    if (value) body[field] = value;
-  }
-  for (const field of ["cpu_limit", "memory_limit_mb"]) {
-    if (form[field].value) body[field] = Number(form[field].value);
-  }
-  const ports = form.ports.value.split(/[\s,]+/).filter(Boolean);
-  if (ports.length) body.ports = ports.map((port) => ({ container_port: Number(port) }));
+function values(form, env, secrets) {
+  const named = form.elements;
+  const body = {
+    name: named.name.value.trim(),
+    pull: named.pull.value,
+    template: named.template.value || undefined,
+    image: named.image.value.trim() || undefined,
+    project_id: named.project_id.value || undefined,
+    cpu_limit: number(named.cpu_limit),
+    memory_limit_mb: number(named.memory_limit_mb),
+    expires_at: inHours(named.expires_at.value),
+  };
+  const ports = parsePorts(named.ports.value);
+  if (ports.length) body.ports = ports;
+  if (Object.keys(env.read()).length) body.env = env.read();
+  if (Object.keys(secrets.read()).length) body.secrets = secrets.read();
   return body;
 }
 
@@ -25,32 +33,37 @@ async function fillTemplates(select, attempt) {
   }
 }
 
-export function mountCreate({ root, attempt, go }) {
+/** `projects` are those that the caller sees. */
+export async function mountCreate(here, projects) {
+  const { root, signal, attempt, go } = here;
+  const account = await attempt(me);
+  const usable = projects.filter((project) => project.may.includes("environment.create"));
+  // Whoever has none yet gets one of their own with the first environment.
+  if (signal.aborted || !(account?.may.includes("environment.create") || usable.length)) return;
   const dialog = one("#create", root);
   const form = one("form", dialog);
-  const fail = (error) => showProblem(form, error);
+  const [env, secrets] = [new Variables(form, "env"), new Variables(form, "secrets")];
+  const personal = usable.find((project) => project.name === "personal" && project.owner_user_id === account.id);
+  const others = usable.filter((project) => project !== personal);
+  form.elements.project_id.append(make("option", { value: "" }, "personal"),
+    ...others.map((project) => make("option", { value: project.id }, project.name)));
+  one("[data-projects]", form).hidden = !others.length;
   let filled = false;
 
+  one("#new", root).hidden = false;
   one("#new", root).addEventListener("click", () => {
-    fail(null);
+    showProblems(form, null);
     dialog.showModal();
-    one("#name", form).focus();
-    if (!filled) fillTemplates(form.template, attempt);
+    form.elements.name.focus();
+    if (!filled) fillTemplates(form.elements.template, attempt);
     filled = true;
   });
   one("[data-close]", form).addEventListener("click", () => dialog.close());
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    const button = one("[type=submit]", form);
-    button.disabled = true;
-    fail(null);
-    await attempt(async () => {
-      const made = await api("POST", "/environments", values(form));
-      dialog.close();
-      await go(`/environments/${made.id}`);
-      // It exists; why it did not start is told on its own page.
-      if (form.start.checked) await api("POST", `/environments/${made.id}/start`).catch((error) => notice(error.message));
-    }, fail);
-    button.disabled = false;
+  onSubmit(form, here, async () => {
+    const made = await api("POST", "/environments", values(form, env, secrets));
+    dialog.close();
+    await go(`/environments/${made.id}`);
+    // It exists; why it did not start is told on its own page.
+    if (form.elements.start.checked) await api("POST", `/environments/${made.id}/start`).catch((error) => notice(error.message));
   });
 }

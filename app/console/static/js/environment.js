@@ -1,12 +1,17 @@
-// The page of one environment.
+// The page of one environment: what it is, and a tab for each thing to do with it.
 
 import { api } from "./access.js";
 import { make, notice, one, say, showProblem } from "./dom.js";
 import { mountExtensions } from "./extensions.js";
+import { fact } from "./header.js";
 import { keepFresh } from "./live.js";
 import { mountLogs } from "./logs.js";
+import { shownPorts } from "./ports.js";
+import { mountSettings } from "./settings.js";
 import { actionButtons, remark, replaceButtons, statusChip } from "./statuses.js";
+import { mountTabs } from "./tabs.js";
 import { mountTerminal } from "./terminal.js";
+import { mountUsage } from "./usage.js";
 import { mountVsCode } from "./vscode.js";
 
 const SECONDS = 1.5;
@@ -18,83 +23,92 @@ const reasons = {
 const moment = (text) => new Date(text).toLocaleString();
 
 function lastEnd(environment) {
-  if (!environment.exit_reason) return "";
+  if (!environment.exit_reason) return "none yet";
   const reason = reasons[environment.exit_reason] ?? environment.exit_reason;
   const code = environment.exit_code === null ? "" : ` (exit code ${environment.exit_code})`;
   return `${reason}${code}, ${moment(environment.exited_at)}`;
 }
 
-function ports(environment) {
-  const published = environment.status === "running" ? environment.published_ports : [];
-  if (published.length) return published.map((port) => `${port.container_port} on port ${port.host_port}`).join(", ");
-  return environment.ports.map((port) => `${port.container_port}, not published now`).join("; ");
-}
-
 function facts(environment) {
+  const ports = shownPorts(environment);
   return [
-    ["Image", environment.image],
-    ["Ports", ports(environment) || "none"],
-    ["Limits", `${environment.cpu_limit} CPU, ${environment.memory_limit_mb} MiB`],
-    ["Volume", environment.volume_path ?? "none"],
-    ["Last end", lastEnd(environment) || "none yet"],
-    ["Created", moment(environment.created_at)],
-    ["Expires", environment.expires_at ? moment(environment.expires_at) : "never"],
+    fact("Image", make("code", {}, environment.image)),
+    fact("Ports", ...(ports.length ? [make("span", { class: "ports" }, ...ports)] : ["none"])),
+    fact("Limits", `${environment.cpu_limit} CPU, ${environment.memory_limit_mb} MiB`),
+    fact("Volume", environment.volume_path ? make("code", {}, environment.volume_path) : "none"),
+    fact("Last end", lastEnd(environment)),
+    fact("Created", moment(environment.created_at)),
+    fact("Expires", environment.expires_at ? moment(environment.expires_at) : "never"),
   ];
 }
 
-function drawFacts(place, environment) {
-  const found = facts(environment);
-  const text = JSON.stringify(found);
-  if (place.dataset.text === text) return;
-  place.dataset.text = text;
-  place.replaceChildren(...found.map(([name, value]) =>
-    make("div", {}, make("dt", {}, name), make("dd", {}, value))));
+/** Show no part of the page that is for what the caller may not do. */
+function offerWhatIsAllowed(root, environment) {
+  for (const part of root.querySelectorAll("[data-needs]")) part.hidden = !environment.may.includes(part.dataset.needs);
+  one("#tab-terminal", root).hidden = !environment.may.includes("session.use");
+  one("#tab-settings", root).hidden = !environment.may.some((action) => /^environment\.(change|delete)$/.test(action));
 }
 
 export function mountEnvironment(here) {
   const { root, signal, attempt, go } = here;
-  const id = one("#environment", root).dataset.id;
+  const { id, tab } = one("#environment", root).dataset;
   const path = `/environments/${encodeURIComponent(id)}`;
   const at = (name) => one(`[data-show=${name}]`, root);
   const fail = (error) => showProblem(root, error);
   let shown = "";
   let lost = false;
   let starting = false;
+  let openTab = null;
 
+  function begin(environment) {
+    offerWhatIsAllowed(root, environment);
+    const parts = { terminal: mountTerminal(here, path), logs: mountLogs(here, path) };
+    mountVsCode(here, path);
+    mountExtensions(here, path, environment);
+    mountUsage(here, path);
+    mountSettings(here, path, { done, gone });
+    openTab = mountTabs(one("[role=tablist]", root), tab, (name) => {
+      root.dataset.tab = name;
+      history.replaceState(null, "", `/environments/${id}${name === "overview" ? "" : `/${name}`}`);
+      Object.entries(parts).forEach(([key, part]) => part.show(key === name));
+    });
+  }
   function draw(environment) {
+    const text = JSON.stringify(environment);
+    if (text === shown) return;
+    shown = text;
+    if (!openTab) begin(environment);
     say(one("#environment-name", root), environment.name);
     document.title = `${environment.name} · VibeBox`;
-    drawFacts(at("facts"), environment);
+    at("facts").replaceChildren(...facts(environment));
     starting = environment.status === "starting";
-    const now = environment.status + remark(environment);
-    if (now === shown) return;
-    shown = now;
-    at("status").replaceChildren(statusChip([environment.status, remark(environment)].filter(Boolean).join(": "), environment.status));
-    replaceButtons(at("actions"), actionButtons(environment, { attempt, fail, done }));
-    root.dispatchEvent(new CustomEvent("status", { detail: environment.status }));
+    const why = remark(environment);
+    if (at("status").dataset.status !== environment.status) {
+      at("status").dataset.status = environment.status;
+      at("status").replaceChildren(statusChip(environment.status));
+      replaceButtons(at("actions"), actionButtons(environment, { attempt, fail, done }));
+    }
+    say(at("remark"), why);
+    at("remark").hidden = !why;
+    at("remark").className = environment.status === "error" ? "problem" : "dim";
+    root.dispatchEvent(new CustomEvent("environment", { detail: environment }));
   }
   async function done(environment) {
     if (environment) draw(environment);
-    else await go("/");
+    else await gone();
   }
+  const gone = () => go("/");
   async function refresh() {
     const found = await attempt(() => api("GET", path), (error) => {
       lost = true;
-      fail(error);
-      if (error.status === 404) stop();
+      if (error.status !== 404) return fail(error);
+      notice("This environment is gone.");
+      return gone();
     });
     if (!found || signal.aborted) return;
     if (lost) fail(null);
     lost = false;
     draw(found);
   }
-  function stop() {
-    notice("This environment is gone.");
-    go("/");
-  }
   keepFresh(here, `${path}/status/stream`, SECONDS, refresh, () => starting);
-  mountLogs(here, path);
-  mountTerminal(here, path);
-  mountVsCode(here, path);
-  mountExtensions(here, path);
 }

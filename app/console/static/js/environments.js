@@ -4,69 +4,58 @@ import { api } from "./access.js";
 import { make, one, say, showProblem } from "./dom.js";
 import { mountCreate } from "./create.js";
 import { keepFresh } from "./live.js";
+import { shownPorts } from "./ports.js";
+import { Rows, all, cell } from "./rows.js";
 import { actionButtons, remark, replaceButtons, statusChip } from "./statuses.js";
 
 const SECONDS = 2;
 const PAGE = 50;
 
-const cell = (label, ...children) =>
-  make("td", { role: "cell", ...(label ? { "data-label": label } : {}) }, ...children);
-
-function newRow(environment) {
-  const status = make("span");
-  const why = make("span", { class: "dim" });
-  const image = make("code");
-  const limits = make("span");
-  const name = make("a", { href: `/environments/${environment.id}` }, environment.name);
-  const actions = make("div", { class: "row" });
-  const row = make("tr", { role: "row" }, cell("", name), cell("Status", status, why),
-    cell("Image", image), cell("Limits", limits), cell("", actions));
-  return { row, status, why, image, limits, name, actions, shown: "" };
+function build(environment) {
+  const parts = {
+    status: make("span"), why: make("span", { class: "dim" }), image: make("code"), ports: make("span", { class: "ports" }),
+    limits: make("span", { class: "whole" }), project: make("span", { class: "dim" }), actions: make("div", { class: "row" }), shown: "",
+    name: make("a", { href: `/environments/${environment.id}` }, environment.name),
+  };
+  parts.row = make("tr", { role: "row" }, cell("", parts.name, parts.project), cell("Status", parts.status, parts.why),
+    cell("Image", parts.image), cell("Ports", parts.ports), cell("Limits", parts.limits), cell("", parts.actions));
+  return parts;
 }
 
-function fill(parts, environment, tools) {
+function fill(parts, environment, projects, tools) {
   say(parts.name, environment.name);
+  say(parts.project, projects.get(environment.project_id) ?? "");
   say(parts.why, remark(environment));
+  parts.why.className = environment.status === "error" ? "problem" : "dim";
   say(parts.image, environment.image);
   say(parts.limits, `${environment.cpu_limit} CPU, ${environment.memory_limit_mb} MiB`);
-  if (parts.shown === environment.status) return;
-  parts.shown = environment.status;
+  const shown = JSON.stringify([environment.status, environment.may, environment.published_ports, environment.ports]);
+  if (parts.shown === shown) return;
+  parts.shown = shown;
+  parts.ports.replaceChildren(...shownPorts(environment));
   parts.status.replaceChildren(statusChip(environment.status));
-  replaceButtons(parts.actions, actionButtons(environment, tools));
-}
-
-/** Draw a page of environments into `body`: rows that stay are changed in place. */
-function draw(body, rows, page, tools) {
-  const kept = new Set(page.items.map((item) => item.id));
-  for (const [id, parts] of rows) {
-    if (!kept.has(id)) {
-      parts.row.remove();
-      rows.delete(id);
-    }
-  }
-  page.items.forEach((environment, place) => {
-    if (!rows.has(environment.id)) rows.set(environment.id, newRow(environment));
-    const parts = rows.get(environment.id);
-    fill(parts, environment, tools);
-    if (body.children[place] !== parts.row) body.insertBefore(parts.row, body.children[place] ?? null);
-  });
+  replaceButtons(parts.actions, actionButtons(environment, tools, true));
 }
 
 export function mountEnvironments(here) {
-  const { root, signal, attempt, go } = here;
-  const body = one("#environments", root);
-  const rows = new Map();
+  const { root, signal, attempt } = here;
+  const names = new Map();
+  const fail = (error) => showProblem(root, error);
+  const filter = one("#project", root);
+  const rows = new Rows(one("[data-rows]", root), {
+    build, fill: (parts, item) => fill(parts, item, names.size > 1 ? names : new Map(), { attempt, fail, done: () => refresh() }),
+  });
   let offset = 0;
   let starting = false;
-  const fail = (error) => showProblem(root, error);
 
   async function refresh() {
-    const page = await attempt(() => api("GET", `/environments?limit=${PAGE}&offset=${offset}`), (error) => {
+    const of = filter.value ? `&project_id=${encodeURIComponent(filter.value)}` : "";
+    const page = await attempt(() => api("GET", `/environments?limit=${PAGE}&offset=${offset}${of}`), (error) => {
       say(one("#none", root), `Not up to date: ${error.message}`);
     });
     if (!page || signal.aborted) return;
     starting = page.items.some((item) => item.status === "starting");
-    draw(body, rows, page, { attempt, fail, done: refresh });
+    rows.draw(page.items);
     say(one("#none", root), page.total ? "" : "You have no environments yet.");
     one("#pages", root).hidden = page.total <= PAGE;
     say(one("#place", root), `${offset + 1} to ${offset + page.items.length} of ${page.total}`);
@@ -79,6 +68,19 @@ export function mountEnvironments(here) {
   };
   one("#newer", root).addEventListener("click", () => turn(-PAGE));
   one("#older", root).addEventListener("click", () => turn(PAGE));
-  mountCreate({ root, attempt, go });
+  filter.addEventListener("change", () => {
+    offset = 0;
+    refresh();
+  });
+  attempt(async () => {
+    const projects = await all(api, "/projects");
+    if (signal.aborted) return;
+    projects.forEach((project) => names.set(project.id, project.name));
+    filter.append(...projects.map((project) => make("option", { value: project.id }, project.name)));
+    filter.value = new URLSearchParams(location.search).get("project") ?? "";
+    one("[data-filter]", root).hidden = projects.length < 2;
+    mountCreate(here, projects);
+    refresh();
+  }, fail);
   keepFresh(here, "/environments/status/stream", SECONDS, refresh, () => starting);
 }

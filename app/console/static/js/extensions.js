@@ -1,7 +1,9 @@
 // Extensions of the environment: what it is to have, and how far the agent is with that.
 
 import { api } from "./access.js";
-import { chip, make, one, repeat, showProblem } from "./dom.js";
+import { chip, make, one, repeat } from "./dom.js";
+import { onSubmit, showProblems } from "./forms.js";
+import { action, actions, cell, drawTable } from "./rows.js";
 
 const SECONDS = 2;
 const tones = { installed: "good", failed: "bad", pending: "", installing: "warn", uninstalling: "warn" };
@@ -12,60 +14,44 @@ function why(extension) {
   return `${code}${(extension.output ?? "").trim().split("\n").slice(-4).join("\n")}`;
 }
 
-function row(extension, remove, retry) {
-  const state = make("td", { role: "cell", "data-label": "State" }, chip(extension.state, tones[extension.state]));
-  if (why(extension)) state.append(make("pre", {}, why(extension)));
-  const buttons = make("div", { class: "row" });
-  const add = (label, work) =>
-    buttons.append(make("button", { type: "button", "aria-label": `${label} ${extension.name}`, onclick: work }, label));
-  if (extension.state === "failed" && !extension.uploaded) add("Try again", () => retry(extension));
-  if (extension.state !== "uninstalling") add("Remove", () => remove(extension));
-  return make("tr", { role: "row" },
-    make("td", { role: "cell", "data-label": "Name" }, extension.name), state,
-    make("td", { role: "cell", "data-label": "Version" }, extension.version ?? "newest"),
-    make("td", { role: "cell", "data-label": "Actions" }, buttons));
-}
-
-export function mountExtensions({ root, signal, attempt }, environment) {
+export function mountExtensions({ root, signal, attempt }, environment, { may }) {
   const place = one("[data-extensions]", root);
   const at = (name) => one(`[data-extensions=${name}]`, place);
   const path = `${environment}/extensions`;
   const form = at("form");
-  const fail = (error) => showProblem(place, error);
+  const fail = (error) => showProblems(form, error);
+  const mayChange = may.includes("extension.change");
   let shown = "";
 
-  function draw(items) {
-    const text = JSON.stringify(items);
-    if (text === shown) return;
-    shown = text;
-    const focused = document.activeElement?.getAttribute("aria-label");
-    const had = at("rows").contains(document.activeElement);
-    at("rows").replaceChildren(...items.map((one) => row(one, remove, retry)));
-    at("none").hidden = items.length > 0;
-    if (!had) return;
-    const again = [...at("rows").querySelectorAll("button")].find((one) => one.getAttribute("aria-label") === focused);
-    (again ?? form.elements.id).focus();
+  const reference = ({ name, version }) => (version ? `${name}@${version}` : name);
+  function cells(extension) {
+    const state = cell("State", chip(extension.state, tones[extension.state]));
+    if (why(extension)) state.append(make("pre", {}, why(extension)));
+    const retry = () => change(() => api("POST", path, { id: reference(extension) }));
+    const remove = () => change(() => api("DELETE", `${path}/${extension.id}`));
+    return [cell("", extension.name), state, cell("Version", extension.version ?? "newest"), actions(
+      mayChange && extension.state === "failed" && !extension.uploaded && action("Try again", extension.name, retry),
+      mayChange && extension.state !== "uninstalling" && action("Remove", extension.name, remove))];
   }
   async function refresh() {
+    if (root.dataset.tab !== "vscode") return;
     // The page itself tells of an environment that cannot be read.
     const found = await attempt(() => api("GET", `${path}?limit=100`), () => {});
-    if (found && !signal.aborted) draw(found.items);
+    const text = JSON.stringify(found?.items);
+    if (!found || signal.aborted || text === shown) return;
+    shown = text;
+    drawTable(one("[data-rows]", place), found.items, cells);
+    at("none").hidden = found.items.length > 0;
   }
   async function change(work) {
     fail(null);
     await attempt(work, fail);
     await refresh();
   }
-  const reference = ({ name, version }) => (version ? `${name}@${version}` : name);
-  const remove = (extension) => change(() => api("DELETE", `${path}/${extension.id}`));
-  const retry = (extension) => change(() => api("POST", path, { id: reference(extension) }));
-
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    change(async () => {
-      await api("POST", path, { id: form.elements.id.value.trim() });
-      form.reset();
-    });
+  onSubmit(form, { attempt }, async () => {
+    await api("POST", path, { id: form.elements.id.value.trim() });
+    form.reset();
+    await refresh();
   });
   form.elements.package.addEventListener("change", ({ target }) => {
     const [file] = target.files;

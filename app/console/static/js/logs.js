@@ -1,4 +1,5 @@
-// The log as it grows: over a WebSocket, and by asking again and again where none can be had.
+// The log as it grows: over a WebSocket, and by asking again and again where none can be had. Nothing
+// is asked for while nobody looks: in a window that is hidden, or beside another tab.
 
 import { api, openSocket } from "./access.js";
 import { make, one, pause, say } from "./dom.js";
@@ -37,14 +38,43 @@ class Lines {
   }
 }
 
+/** Whether anybody looks, and a way to wait until somebody does. */
+class Looked {
+  constructor() {
+    this.shown = false;
+    this.changed = () => {};
+    this.leave = () => {};
+    document.addEventListener("visibilitychange", () => this.tell());
+  }
+
+  get now() {
+    return this.shown && !document.hidden;
+  }
+
+  show(on) {
+    this.shown = on;
+    this.tell();
+  }
+
+  tell() {
+    if (this.now) this.changed();
+    else this.leave();
+  }
+
+  async at() {
+    while (!this.now) await new Promise((resolve) => (this.changed = resolve));
+  }
+}
+
 /** Show what comes over one WebSocket; return whether it was worth opening. */
-async function listen(path, lines, signal, state) {
+async function listen(path, lines, signal, state, looked) {
   const query = lines.cursor ? `?cursor=${encodeURIComponent(lines.cursor)}` : "";
   const socket = await openSocket(`${path}/logs/stream${query}`);
   const began = Date.now();
   let worked = false;
   const leave = () => socket.close();
   signal.addEventListener("abort", leave);
+  looked.leave = leave;
   await new Promise((resolve) => {
     socket.onopen = () => say(state, "Live.");
     socket.onmessage = ({ data }) => {
@@ -54,10 +84,11 @@ async function listen(path, lines, signal, state) {
       worked = true;
     };
     // One that closes at once, as behind a proxy that lets none through, is none.
-    socket.onclose = () => resolve((worked ||= Date.now() - began > LASTING_MILLISECONDS));
-    if (signal.aborted) leave();
+    socket.onclose = () => resolve((worked ||= Date.now() - began > LASTING_MILLISECONDS || !looked.now));
+    if (signal.aborted || !looked.now) leave();
   });
   signal.removeEventListener("abort", leave);
+  looked.leave = () => {};
   return worked;
 }
 
@@ -66,21 +97,29 @@ async function poll(path, lines) {
   items.reverse().forEach((line) => lines.add(line));
 }
 
-export async function mountLogs({ root, signal, attempt }, path) {
+async function follow({ root, signal, attempt }, path, looked) {
   const lines = new Lines(root);
   const state = one("[data-logs=state]", root);
   let wait = 1;
   while (!signal.aborted) {
-    const worked = await attempt(() => listen(path, lines, signal, state), () => {});
+    await looked.at();
+    const worked = await attempt(() => listen(path, lines, signal, state, looked), () => {});
     if (signal.aborted) return;
     if (worked) {
       wait = 1;
-      say(state, "Connecting again …");
+      if (looked.now) say(state, "Connecting again …");
     } else {
       say(state, "No live stream to be had; looking every few seconds.");
       await attempt(() => poll(path, lines), (error) => say(state, error.message));
       wait = Math.min(wait * 2, LONGEST_PAUSE);
     }
-    await pause(wait);
+    if (looked.now) await pause(wait);
   }
+}
+
+/** Return what is told whether the log is shown. */
+export function mountLogs(here, path) {
+  const looked = new Looked();
+  follow(here, path, looked);
+  return { show: (on) => looked.show(on) };
 }

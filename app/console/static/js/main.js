@@ -2,16 +2,29 @@
 // document: that keeps the access token in memory, and spares a renewal at each step.
 
 import { SignedOut, ready, signOut } from "./access.js";
+import { mountAccount } from "./account.js";
+import { mountAccounts } from "./accounts.js";
+import { mountApiKeys } from "./api-keys.js";
 import { notice, one } from "./dom.js";
 import { mountEnvironment } from "./environment.js";
 import { mountEnvironments } from "./environments.js";
-import { mountHealth } from "./health.js";
+import { showHeader, watchService } from "./header.js";
+import { forgetMe } from "./me.js";
+import { mountService } from "./service.js";
 import { mountSignIn } from "./sign-in.js";
+import { mountTeam } from "./team.js";
+import { mountTeams } from "./teams.js";
 
 const views = {
   "sign-in": mountSignIn,
   environments: mountEnvironments,
   environment: mountEnvironment,
+  teams: mountTeams,
+  team: mountTeam,
+  "api-keys": mountApiKeys,
+  account: mountAccount,
+  accounts: mountAccounts,
+  service: mountService,
 };
 let leaving = new AbortController();
 
@@ -27,8 +40,10 @@ async function attempt(work, onProblem = (error) => notice(error.message)) {
     return await work();
   } catch (error) {
     if (signal.aborted) return undefined;
-    if (error instanceof SignedOut) await go(signInAddress());
-    else onProblem(error);
+    if (error instanceof SignedOut) {
+      forgetMe();
+      await go(signInAddress());
+    } else onProblem(error);
     return undefined;
   }
 }
@@ -43,14 +58,15 @@ async function mount() {
   leaving = new AbortController();
   const here = context();
   const view = here.root.dataset.view;
-  one("#sign-out").hidden = view === "sign-in";
+  document.body.classList.remove("wide");
   if (view !== "sign-in") {
-    const signal = here.signal;
     await attempt(ready);
-    if (signal.aborted) return;
-    mountHealth(here);
+    if (here.signal.aborted) return;
   }
+  showHeader(view, view !== "sign-in", attempt);
   views[view]?.(here);
+  // Sent before the script is there, a form would go to a page that takes none.
+  for (const button of here.root.querySelectorAll("[data-when-mounted]")) button.disabled = false;
 }
 
 async function show(address) {
@@ -86,7 +102,9 @@ addEventListener("popstate", () => show(location.href).catch(() => location.relo
 one("#sign-out").addEventListener("click", () =>
   attempt(async () => {
     await signOut();
+    forgetMe();
     await go("/sign-in");
   }),
 );
 mount();
+watchService();

@@ -2,6 +2,7 @@
 
 import { api } from "./access.js";
 import { make, one, say } from "./dom.js";
+import { fact } from "./header.js";
 
 /** The session there is, or a new one. */
 async function sessionOf(path) {
@@ -21,8 +22,8 @@ export function mountVsCode({ root, attempt }, path) {
     button.disabled = !running || waiting;
     if (!running) facts.hidden = true;
   }
-  root.addEventListener("status", ({ detail }) => {
-    running = detail === "running";
+  root.addEventListener("environment", ({ detail }) => {
+    running = detail.status === "running";
     draw();
   });
   button.addEventListener("click", async () => {
@@ -33,10 +34,7 @@ export function mountVsCode({ root, attempt }, path) {
       const session = await sessionOf(path);
       const { connection_url: address, password } = await api("GET", `/sessions/${session.id}/connection`);
       const link = make("a", { href: address, target: "_blank", rel: "noreferrer noopener" }, address);
-      facts.replaceChildren(
-        make("div", {}, make("dt", {}, "Address"), make("dd", {}, link)),
-        make("div", {}, make("dt", {}, "Password"), make("dd", {}, make("code", {}, password))),
-      );
+      facts.replaceChildren(fact("Address", link), fact("Password", make("code", {}, password)));
       facts.hidden = false;
       say(state, "It runs. Its page asks for the password once.");
       link.focus();

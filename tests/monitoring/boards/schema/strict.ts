@@ -21,6 +21,7 @@ type Some<T> = T extends Array<infer U> ? Array<Some<U>> : T extends object ? { 
 type Source = { type: 'prometheus'; uid: '${datasource}' };
 
 interface Target {
+  exemplar?: true;
   refId: string;
   datasource: Source;
   editorMode: 'code';

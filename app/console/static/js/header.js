@@ -1,0 +1,72 @@
+// The top of each page: where one is, where one may go, and whether the service is well.
+
+import { chip, make, one, pause, say } from "./dom.js";
+import { me } from "./me.js";
+
+const SECONDS = 20;
+const tones = { ready: "good", starting: "warn", draining: "warn" };
+// What a check that is down means to somebody who uses the service.
+const meanings = {
+  agent: "The agent is not at work: images are not pulled, nobody notices that a container ended, and nothing expires. Tell whoever runs this VibeBox.",
+  docker: "Docker Engine does not answer: environments cannot be started or stopped. Tell whoever runs this VibeBox.",
+  database: "The database cannot be used: nothing can be changed at present. Tell whoever runs this VibeBox.",
+};
+
+/** Return what the service says of its readiness. */
+export async function readiness() {
+  try {
+    const response = await fetch("/health/ready", { headers: { Accept: "application/json" } });
+    return await response.json();
+  } catch {
+    return { status: "does not answer", checks: {} };
+  }
+}
+
+function show(found) {
+  const down = Object.entries(found.checks ?? {}).filter(([, check]) => check.status !== "up").map(([name]) => name);
+  const well = found.status === "ready";
+  const [text, tone] = !well ? [found.status, tones[found.status] ?? "bad"] : down.length ? ["up in part", "warn"] : ["up", "good"];
+  const place = one("[data-service]");
+  if (place.dataset.shown !== text) {
+    place.dataset.shown = text;
+    const shown = chip("Service ", tone);
+    shown.append(make("span", { class: well && !down.length ? "roomy" : "" }, text));
+    place.replaceChildren(shown);
+  }
+  const told = down.map((name) => meanings[name]).filter(Boolean);
+  if (found.status === "does not answer") told.push("VibeBox does not answer. The page shows again what is new as soon as it does.");
+  const trouble = one("#trouble");
+  say(trouble, told.join(" "));
+  trouble.hidden = !told.length;
+}
+
+/** Keep the service's state shown, for as long as the document lives. */
+export async function watchService() {
+  for (;;) {
+    if (!document.hidden && !one(".self").hidden) show(await readiness());
+    await pause(SECONDS);
+  }
+}
+
+/** Show a page's place among the others; `signedIn` tells whether there is anybody to show them to. */
+export async function showHeader(view, signedIn, attempt) {
+  for (const each of document.querySelectorAll("[data-signed-in]")) each.hidden = !signedIn;
+  for (const link of document.querySelectorAll("[data-place]")) {
+    const here = link.dataset.place === view || (view === "environment" && link.dataset.place === "environments")
+      || (view === "team" && link.dataset.place === "teams");
+    if (here) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  if (!signedIn) {
+    one("#trouble").hidden = true;
+    return;
+  }
+  lookAtService();
+  const account = await attempt(me, () => {});
+  for (const each of document.querySelectorAll("[data-operator]")) each.hidden = !account?.is_operator;
+}
+
+/** Read the state now, as after something that hangs on it. */
+export const lookAtService = async () => show(await readiness());
+
+export const fact = (name, ...value) => make("div", {}, make("dt", {}, name), make("dd", {}, ...value));

@@ -1,0 +1,68 @@
+// How the service is: its checks, figures where a Prometheus is asked, and alerts.
+
+import { call } from "./access.js";
+import { chip, make, one, repeat, say } from "./dom.js";
+import { fact, readiness } from "./header.js";
+import { me } from "./me.js";
+
+const SECONDS = 10;
+const mild = { warning: "warn", ticket: "warn", info: "" };
+
+function checks(found) {
+  const each = Object.entries(found.checks ?? {}).map(([name, check]) => {
+    const time = check.status === "up" && check.latency_ms !== undefined ? ` in ${check.latency_ms.toFixed(1)} ms` : "";
+    return fact(name, chip(`${check.status}${time}`, check.status === "up" ? "good" : "bad"));
+  });
+  return [fact("Service", chip(found.status, found.status === "ready" ? "good" : "bad")), ...each];
+}
+
+function latency(seconds) {
+  if (seconds === null) return "no data";
+  return seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`;
+}
+
+/** Whoever writes a rule chooses the text, and the address: the service lets through http(s) only. */
+function alertLine({ name, severity, summary, link }) {
+  const shown = chip(name, mild[severity] ?? "bad");
+  const titled = link ? make("a", { href: link, rel: "noreferrer", target: "_blank" }, shown) : shown;
+  return make("p", {}, titled, summary ? ` ${summary}` : "");
+}
+
+function showFigures(root, found) {
+  const at = (name) => one(`[data-health=${name}]`, root);
+  one("[data-figures]", root).hidden = Boolean(found.reason);
+  if (!found.reason) {
+    const rate = found.request_rate;
+    say(at("rate"), rate === null ? "no data" : `${rate.toFixed(rate < 10 ? 2 : 0)} / s`);
+    say(at("latency"), latency(found.latency_seconds));
+  }
+  one("[data-alerts]", root).hidden = Boolean(found.alerts_reason);
+  const text = JSON.stringify(found.alerts);
+  if (found.alerts_reason || at("alerts").dataset.text === text) return;
+  // The same ones again would take away the focus from a link.
+  at("alerts").dataset.text = text;
+  at("alerts").replaceChildren(...(found.alerts.length ? found.alerts.map(alertLine) : [make("p", { class: "dim" }, "None fires.")]));
+}
+
+/** What is missing is said to those who can set it. */
+function showReasons(root, found, isOperator) {
+  const [figures, alerts] = [found.reason, found.alerts_reason];
+  const reasons = [figures && `No figures: ${figures}`];
+  if (alerts !== figures) reasons.push(alerts && `No alerts: ${alerts}`);
+  const place = one("[data-health=reason]", root);
+  say(place, reasons.filter(Boolean).join(" "));
+  place.hidden = !isOperator || !place.textContent;
+}
+
+export function mountService({ root, signal, attempt }) {
+  repeat(signal, SECONDS, async () => {
+    const found = await readiness();
+    one("[data-health=checks]", root).replaceChildren(...checks(found));
+    const account = await attempt(me, () => {});
+    const failed = (error) => showReasons(root, { reason: error.message, alerts_reason: error.message }, true);
+    const figures = await attempt(() => call("GET", "/console/telemetry"), failed);
+    if (!figures || signal.aborted) return;
+    showFigures(root, figures);
+    showReasons(root, figures, account?.is_operator);
+  });
+}

@@ -1,0 +1,142 @@
+"""No loop of ours works on items without isolation: a lint over the syntax of what runs unattended.
+
+What runs in the agent, or in a thread of the web beside the requests, goes on for as long as the
+process does, over the items of all accounts. A `for` there that asks Docker, the database or a
+container in its body does so by `Items` or `Isolation` (see `app.isolation`), or stands below.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import app
+
+ROOT = Path(app.__file__).parent
+
+UNATTENDED = (
+    "agent",
+    "environments/pulls.py",
+    "environments/truth.py",
+    "extensions/installer.py",
+    "extensions/work.py",
+    "logs/intake.py",
+    "logs/reader.py",
+    "logs/retention.py",
+    "logs/writer.py",
+    "processes.py",
+    "sessions/on_start.py",
+    "sessions/truth.py",
+    "websockets/lookout.py",
+)
+"""What runs without anybody waiting for it."""
+
+ASKS = {"reading", "writing", "execute", "scalar", "scalars", "attempt", "look", "store"}
+"""Methods that wait for the database or Docker; beside them every method of `_engine`."""
+
+ALLOWED = {
+    ("agent/events.py", "_follow"): "the one stream of events; each event is isolated",
+    ("agent/sweep.py", "_remove"): "what one environment left, as one item",
+    ("environments/truth.py", "_look"): "the two names of one container",
+    ("logs/retention.py", "_delete"): "sums of one batch, in one transaction",
+    ("logs/writer.py", "_store"): "each reader's lines apart; guarded in `_store_apart`",
+    ("processes.py", "_run"): "no items: the one row of this process, again and again",
+    ("sessions/truth.py", "_look"): "the sessions of one container, which is the item",
+    ("sessions/truth.py", "_compare"): "the sessions of one container, which is the item",
+    ("websockets/lookout.py", "_run"): "guarded, and under a deadline each, in `_look`",
+    ("environments/pulls.py", "run_pending"): "taking is a statement; each pull has its thread",
+}
+"""Loops that may, and why none of their items can hold up or break another's."""
+
+
+def files() -> Iterator[Path]:
+    for name in UNATTENDED:
+        path = ROOT / name
+        yield from sorted(path.rglob("*.py")) if path.is_dir() else [path]
+
+
+def functions(tree: ast.AST) -> dict[str, ast.AST]:
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    return {node.name: node for node in ast.walk(tree) if isinstance(node, kinds)}
+
+
+def called(node: ast.AST) -> set[str]:
+    """Return the names of what is called within."""
+    names = set()
+    for call in ast.walk(node):
+        if isinstance(call, ast.Call):
+            if isinstance(call.func, ast.Attribute):
+                names.add(call.func.attr)
+            elif isinstance(call.func, ast.Name):
+                names.add(call.func.id)
+    return names
+
+
+def asks(node: ast.AST) -> bool:
+    """Tell whether something is asked of the database or Docker right there."""
+    for call in ast.walk(node):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
+            owner = call.func.value
+            of_engine = isinstance(owner, ast.Attribute) and owner.attr in {"_engine", "_commands"}
+            if call.func.attr in ASKS or of_engine:
+                return True
+    return False
+
+
+def asking(tree: ast.AST) -> set[str]:
+    """Return the functions of a module that ask, by themselves or through each other."""
+    found = functions(tree)
+    names = {name for name, node in found.items() if asks(node)}
+    while True:
+        more = {name for name, node in found.items() if called(node) & names} | names
+        if more == names:
+            return names
+        names = more
+
+
+def loops(path: Path) -> Iterator[str]:
+    """Yield the functions in which a `for` asks for each of its items."""
+    tree = ast.parse(path.read_text())
+    names = asking(tree)
+    for name, function in functions(tree).items():
+        for node in ast.walk(function):
+            if not isinstance(node, ast.For):
+                continue
+            if any(asks(part) or called(part) & names for part in node.body):
+                yield name
+
+
+FOUND = {(path.relative_to(ROOT).as_posix(), name) for path in files() for name in loops(path)}
+
+
+def test_no_loop_asks_for_each_item_without_isolation() -> None:
+    assert FOUND - set(ALLOWED) == set()
+
+
+def test_the_list_of_exceptions_can_only_shrink() -> None:
+    assert set(ALLOWED) - FOUND == set()
+
+
+def test_what_runs_unattended_is_all_there_is() -> None:
+    """A module that starts a thread of its own runs unattended, or says why not."""
+    attended = {
+        "cli": "the client's own",
+        "deadline.py": "runs one thing at a time, for who waits for it",
+        "health/checks.py": "one thread for each check; none waits for another",
+        "isolation.py": "is the isolation",
+        "items.py": "is the isolation",
+        "telemetry": "measures its own process; a part that fails is counted and left out",
+        "worker.py": "serves requests",
+        "worker": "serves requests",
+    }
+    starting = {
+        path.relative_to(ROOT).as_posix()
+        for path in ROOT.rglob("*.py")
+        if "threading.Thread(" in path.read_text()
+    }
+    known = {path.relative_to(ROOT).as_posix() for path in files()}
+    unknown = {
+        name
+        for name in starting - known
+        if name not in attended and name.split("/")[0] not in attended
+    }
+    assert unknown == set()
