@@ -4,8 +4,11 @@ import errno
 import os
 from pathlib import Path
 
-# Not every file system has files without a name.
-_NO_SUCH_FILES = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOSYS})
+from app.descriptors import NONE_LEFT
+
+# Not every file system has files without a name; and a process that has no descriptor left for one
+# says nothing of the disk.
+_LOOK_INSTEAD = {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOSYS} | NONE_LEFT
 
 
 def allocate(directory: Path, size: int) -> None:
@@ -16,7 +19,7 @@ def allocate(directory: Path, size: int) -> None:
     try:
         descriptor = os.open(directory, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        if error.errno not in _NO_SUCH_FILES:
+        if error.errno not in _LOOK_INSTEAD:
             raise
         _look(directory, size)
         return

@@ -36,10 +36,10 @@ def start(root: Path) -> int:
     refuse_second(Path(settings.prometheus_multiproc_dir))
     _migrate(settings)
     environment = {**os.environ, "VIBEBOX_WELCOME": "true", "PORT": str(settings.port)}
-    if not os.environ.get("VIBEBOX_DOCKER_REQUIRED") and not _engine_answers(settings):
+    if not os.environ.get("VIBEBOX_DOCKER_REQUIRED") and (trouble := _engine_trouble(settings)):
         click.echo(
-            f"No Docker Engine answers at {settings.docker_host}: starting with Docker not "
-            "required. Environments can be recorded, not started."
+            f"Docker Engine at {settings.docker_host} cannot be used: {trouble} Starting with "
+            "Docker not required: environments can be recorded, not started."
         )
         environment["VIBEBOX_DOCKER_REQUIRED"] = "false"
     binaries = Path(sys.executable).parent
@@ -63,13 +63,13 @@ def _migrate(settings: Settings) -> None:
         database.dispose()
 
 
-def _engine_answers(settings: Settings) -> bool:
+def _engine_trouble(settings: Settings) -> str | None:
+    """Return in a sentence why Docker Engine cannot be used, None where it answers."""
     engine = DockerEngine(settings.docker_host)
     try:
         engine.ping(timeout=_PING_SECONDS)
-    except EngineError:
-        return False
-    else:
-        return True
+    except EngineError as error:
+        return error.detail
     finally:
         engine.close()
+    return None

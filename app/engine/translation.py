@@ -16,6 +16,7 @@ from requests.exceptions import Timeout
 from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as UrllibTimeoutError
 
+from app.descriptors import NONE_LEFT
 from app.engine.refusals import failure, unknown_refusal, users_mistake
 from app.engine.transport import NotConnectedError
 from app.errors import (
@@ -74,6 +75,11 @@ def translate(
         return EngineUnreachableError(
             "VibeBox is not allowed to use the socket of Docker Engine; "
             "the operator gives its user access to DOCKER_HOST."
+        )
+    if any(getattr(cause, "errno", None) in NONE_LEFT for cause in causes):
+        return EngineUnreachableError(
+            "VibeBox has no file descriptor left to ask Docker Engine with; the operator raises "
+            "its limit (ulimit -n)."
         )
     if any(isinstance(cause, NotConnectedError) for cause in causes):
         return EngineUnreachableError()

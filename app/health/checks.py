@@ -47,7 +47,10 @@ class Check:
 
     def begin(self) -> Run[None]:
         """Start a run, or join the one under way, without waiting."""
-        return self._flight.begin()
+        try:
+            return self._flight.begin()
+        except RuntimeError as error:
+            return Run.failed(CheckNotMadeError(str(error)))
 
     def finish(self, run: Run[None]) -> Result:
         """Wait for the run until its deadline and tell what it found."""
@@ -86,6 +89,13 @@ class Check:
             _log.warning("health check failed", extra={"check": self.name, "why": reason})
         elif reason is None and previous is not None:
             _log.info("health check passes again", extra={"check": self.name})
+
+
+class CheckNotMadeError(Exception):
+    """The check itself could not be made, for want of a thread: nothing is known of its subject.
+
+    It counts as failed all the same: what cannot be seen to be well must not be taken for well.
+    """
 
 
 def _reason(error: Exception) -> str:

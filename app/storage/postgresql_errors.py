@@ -12,6 +12,7 @@ from psycopg2 import errorcodes
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
+from app import descriptors
 from app.errors import (
     SchemaRevisionError,
     StorageBusyError,
@@ -129,6 +130,7 @@ _REFUSALS = tuple(
             StorageBusyError,
             _TOO_MANY,
         ),
+        ("Too many open files", StorageBusyError, descriptors.NEXT_STEP),
         (
             "could not translate host name",
             StorageUnavailableError,

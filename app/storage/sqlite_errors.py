@@ -4,6 +4,7 @@ import errno
 import sqlite3
 from pathlib import Path
 
+from app import descriptors
 from app.errors import (
     SchemaRevisionError,
     StorageBusyError,
@@ -72,6 +73,8 @@ def meaning(error: Exception, path: Path, *, reading: bool, migrating: bool) -> 
             "The database lacks what this release needs; the operator runs `vibebox migrate`.",
             for_operator=_MISSING.format(path=path, message=words),
         )
+    if code == sqlite3.SQLITE_CANTOPEN and descriptors.are_used_up():
+        return StorageBusyError(for_operator=descriptors.NEXT_STEP)
     if code not in _MEANINGS:
         return None
     means, next_step = _MEANINGS[code]

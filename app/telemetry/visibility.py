@@ -11,6 +11,7 @@ from pathlib import Path
 
 from prometheus_client.core import Metric
 
+from app.descriptors import NONE_LEFT
 from app.telemetry.catalogue import metrics_directory_trouble, metrics_processes
 from app.telemetry.directory import Snapshot, State, Trouble, trouble_with
 from app.telemetry.directory.trouble import meaning
@@ -31,7 +32,9 @@ class Visibility:
         try:
             yield
         except Exception as error:
-            self._trouble = meaning(error)
+            # Who has no descriptor left to look with says nothing of the directory.
+            if getattr(error, "errno", None) not in NONE_LEFT:
+                self._trouble = meaning(error)
             raise
         finally:
             if self._trouble is None and (found := trouble_with(directory)):

@@ -190,8 +190,9 @@ def service() -> Iterator[Service]:
 
 
 def _parameter(fault: Fault) -> ParameterSet:
-    # As soon missed as one that is killed; the gate has little time.
-    marks = [pytest.mark.full] if fault.harm is agent_frozen else []
+    # What hangs is missed as soon as what is gone; the gate has little time.
+    hung = (agent_frozen, database_hung, engine_hung)
+    marks = [pytest.mark.full] if fault.harm in hung else []
     return pytest.param(fault, id=fault.harm.__name__, marks=marks)
 
 
