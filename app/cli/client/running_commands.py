@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.cli.client import naming, output
+from app.cli.client import naming, output, service
 from app.cli.client.errors import RefusedError
 from app.cli.client.options import as_json, connected
 
@@ -38,6 +38,7 @@ def started(api: "Api", environment: dict[str, Any], pull: str | None) -> dict[s
     path = one(environment["id"])
     after: dict[str, Any] = api.post(f"{path}/start", {"pull": pull} if pull else None)
     if after["status"] == "starting":
+        service.note_missing_agent(api)
         after = watched(api, after)
     name, status = after["name"], after["status"]
     if status == "error":
