@@ -154,7 +154,9 @@ def agent(check: bool) -> None:
     if check:
         # It counts nothing, and must not join the metrics directory.
         os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
-        sys.exit(0 if _agent_works(settings) else 1)
+        if (trouble := _agent_trouble(settings)) is not None:
+            click.echo(trouble, err=True)
+        sys.exit(0 if trouble is None else 1)
     from app.logging import configure
     from app.telemetry.directory import prepare
 
@@ -169,13 +171,13 @@ def agent(check: bool) -> None:
     run(settings)
 
 
-def _agent_works(settings: "Settings") -> bool:
-    from app.agent.process import renewed_lately
+def _agent_trouble(settings: "Settings") -> str | None:
+    from app.agent.process import trouble
     from app.resources import open_database
 
     database = open_database(settings, settings.pool_limit)
     try:
-        return renewed_lately(database)
+        return trouble(database)
     finally:
         database.dispose()
 

@@ -15,9 +15,11 @@ from sqlalchemy import text
 from urllib3.exceptions import ProtocolError
 
 from app import descriptors
+from app.agent.process import _place, trouble
 from app.disk import allocate
 from app.engine.translation import translate
 from app.errors import EngineUnreachableError, StorageBusyError
+from app.processes import Presence
 from app.storage import Database
 from app.telemetry.directory import trouble_with
 from app.telemetry.visibility import Visibility
@@ -96,3 +98,12 @@ def test_check_that_cannot_be_made(
     assert told == {"CheckNotMadeError: can't start new thread"}
 
     assert {check.name for check, result in checks.run().items() if result.up} >= {"database"}
+
+
+def test_agents_that_live_and_do_not_lead(database: Database) -> None:
+    assert "is seen" in str(trouble(database))
+    presence = Presence(database, place=_place())
+    with database.writing() as session:
+        presence.ensure(session)
+
+    assert "none leads" in str(trouble(database))
