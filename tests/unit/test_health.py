@@ -12,6 +12,7 @@ from sqlalchemy import text
 from werkzeug.test import TestResponse
 
 from app._version import __version__
+from app.agent.leases import Leases
 from app.errors import StorageUnavailableError
 from app.lifecycle import Lifecycle
 from app.storage import Database
@@ -101,6 +102,16 @@ def test_docker_that_is_not_required_informs_only(make_app: MakeApp, engine: Fak
 
     assert (response.status_code, response.get_json()["status"]) == (200, "ready")
     assert statuses(response) == {"database": "up", "docker": "down", "agent": "down", "disk": "up"}
+
+
+def test_agent_that_is_required(make_app: MakeApp, database: Database) -> None:
+    client = make_app(agent_required=True).test_client()
+    assert client.get(READY).status_code == 503
+
+    assert Leases(database, "agent-1").win() is not None
+
+    response = client.get(READY)
+    assert (response.status_code, statuses(response)["agent"]) == (200, "up")
 
 
 def test_lost_database_is_never_ready(make_app: MakeApp) -> None:
