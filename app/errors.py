@@ -790,16 +790,78 @@ class HttpVersionError(VibeBoxError):
 
 
 class StorageError(VibeBoxError):
-    """Root of database errors."""
+    """Root of database errors.
+
+    `for_operator` says, to whoever runs the service, what is wrong and the next step: it may name
+    host, database and user, never a password, and goes to logs and to the command line only.
+    """
 
     status = 503
     slug = "storage-unavailable"
     title = "The database is not available"
     default_detail = "The database did not answer; try again in a few seconds."
 
+    def __init__(self, detail: str | None = None, *, for_operator: str | None = None) -> None:
+        super().__init__(detail)
+        self.for_operator = for_operator
+
+    @property
+    def reason(self) -> str:
+        """What to tell an operator: the next step where it is known, else what is known of it."""
+        if self.for_operator is not None:
+            return self.for_operator
+        return self.detail if self.detail != self.default_detail else str(self.__cause__ or self)
+
 
 class StorageUnavailableError(StorageError):
-    """The database cannot be reached, is overloaded or did not answer before its deadline."""
+    """The database cannot be reached or did not answer before its deadline.
+
+    Its subclasses are databases that answer, and do not do what they are asked for.
+    """
+
+
+class StorageBusyError(StorageUnavailableError):
+    """The database has more to do than it can: connections, locks, memory; asking again helps."""
+
+    slug = "storage-busy"
+    title = "The database is busy"
+    default_detail = "The database is busy; try again in a few seconds."
+
+
+class StorageReadOnlyError(StorageUnavailableError):
+    """The database takes no changes: a standby, a read-only file system, a setting."""
+
+    slug = "storage-read-only"
+    title = "The database takes no changes"
+    default_detail = (
+        "The database takes no changes at the moment, so nothing was changed. Try again later."
+    )
+
+
+class StorageFullError(StorageUnavailableError):
+    """The database's disk has no room left."""
+
+    slug = "storage-full"
+    title = "The database has no room left"
+    default_detail = "The database has no room left, so nothing was changed. Try again later."
+
+
+class StorageRefusedError(StorageUnavailableError):
+    """The database refuses us: password, database or user unknown, no right to do this."""
+
+    slug = "storage-refused"
+    title = "The database refuses VibeBox"
+    default_detail = (
+        "The database refuses what VibeBox asks of it; the operator's log has the reason."
+    )
+
+
+class StorageDamagedError(StorageUnavailableError):
+    """The database's files are damaged, gone, or cannot be read."""
+
+    slug = "storage-damaged"
+    title = "The database is damaged"
+    default_detail = "The database's files cannot be used; the operator's log has the reason."
 
 
 class SchemaRevisionError(StorageError):
@@ -849,6 +911,17 @@ class EngineTimeoutError(EngineError):
     slug = "engine-timeout"
     title = "Docker Engine did not answer in time"
     default_detail = "Docker Engine did not finish in time; look at the environment again."
+
+
+class EngineFullError(EngineError):
+    """The engine's disk has no room left."""
+
+    status = 503
+    slug = "engine-disk-full"
+    title = "Docker Engine has no room left"
+    default_detail = (
+        "The disk of Docker Engine is full; try again when the operator has made room on it."
+    )
 
 
 class CommandTimeoutError(EngineTimeoutError):

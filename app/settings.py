@@ -127,6 +127,11 @@ class Settings(BaseModel):
     docker_required: bool = _own(
         True, "Whether /health/ready answers 503 while Docker Engine does not answer."
     )
+    agent_required: bool = _own(
+        False,
+        "Whether /health/ready answers 503 while no agent leads: one lease that runs out "
+        "would take all web servers out of service.",
+    )
     prometheus_multiproc_dir: str = _shared(
         "PROMETHEUS_MULTIPROC_DIR",
         "var/metrics",

@@ -8,6 +8,7 @@ does not answer. It is called where something is counted, and has no hook in oth
 
 import hashlib
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,20 @@ _IN_MEMORY = "memory://"
 # A provider gives a customer so many addresses: to count each for itself would count nothing.
 _IPV6_PREFIX = 64
 _log = logging.getLogger(__name__)
+
+
+class _WithReason(logging.Filter):
+    """Adds to what flask-limiter says of a storage that fails why it does; it says that only."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = sys.exc_info()[1]
+        if error is not None and not isinstance(error, RateLimitExceeded):
+            record.why = f"{type(error).__name__}: {error}"
+        return True
+
+
+# Not added: a reload runs this again, and the logger stays.
+logging.getLogger("flask-limiter").filters = [_WithReason()]
 
 
 class Attempts:

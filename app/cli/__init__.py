@@ -15,7 +15,7 @@ from app.cli.documents import renewed
 from app.cli.migrations import downgrade, migrate
 from app.cli.operators import operators
 from app.cli.secrets import secrets
-from app.errors import SettingsError, VibeBoxError
+from app.errors import SettingsError, StorageError, VibeBoxError
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -58,7 +58,8 @@ class _Commands(click.Group):
             mistakes = map(screen.lines, error.mistakes)
             click.echo("\n  ".join(["Settings are not valid:", *mistakes]), err=True)
         except VibeBoxError as error:
-            click.echo(screen.lines(f"{error.title}: {error}"), err=True)
+            told = error.reason if isinstance(error, StorageError) else error
+            click.echo(screen.lines(f"{error.title}: {told}"), err=True)
         except BrokenPipeError:
             streams.abandon()
             sys.exit(streams.LEFT)
@@ -156,7 +157,9 @@ def agent(check: bool) -> None:
     if check:
         # It counts nothing, and must not join the metrics directory.
         os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
-        sys.exit(0 if _agent_works(settings) else 1)
+        if (trouble := _agent_trouble(settings)) is not None:
+            click.echo(trouble, err=True)
+        sys.exit(0 if trouble is None else 1)
     from app.logging import configure
     from app.telemetry.directory import prepare
 
@@ -171,13 +174,13 @@ def agent(check: bool) -> None:
     run(settings)
 
 
-def _agent_works(settings: "Settings") -> bool:
-    from app.agent.process import renewed_lately
+def _agent_trouble(settings: "Settings") -> str | None:
+    from app.agent.process import trouble
     from app.resources import open_database
 
     database = open_database(settings, settings.pool_limit)
     try:
-        return renewed_lately(database)
+        return trouble(database)
     finally:
         database.dispose()
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from docker.errors import APIError
 
+from app.engine.refusals import failure
 from app.engine.translation import is_version_refused
 from app.engine.values import LayerProgress, PullProgress
 from app.errors import EngineError, ImagePullError
@@ -61,7 +62,7 @@ def pull_failure(image: str, error: APIError) -> Exception:
 
 def _failure(image: str, message: str, status: int = 0) -> EngineError:
     if _HOST_TROUBLE.search(message.lower()):
-        return EngineError()
+        return failure(message.lower())
     if _TOO_OFTEN in message.lower().replace(" ", ""):
         return ImagePullError(image, often=True)
     refused = status in _REFUSING or any(text in message.lower() for text in _REFUSALS)

@@ -130,6 +130,13 @@ class Engine(Protocol):
     def ping(self, timeout: float | None = None) -> None:
         """Return when the engine answers; `timeout` shortens or lengthens the default deadline."""
 
+    def verify(self, timeout: float) -> None:
+        """Return when the engine can do its work: its runtime answers, and its disk has room.
+
+        For checks, and so no operation that is counted. It makes a volume and removes it.
+        Raises: EngineFullError and others.
+        """
+
     @operation("list")
     def list_containers(self, *, environment_label_only: bool = True) -> list[ContainerSummary]:
         """Return the containers of all environments, also stopped ones; or all there are."""

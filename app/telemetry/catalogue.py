@@ -21,6 +21,7 @@ from app.storage import (
     SessionType,
 )
 from app.telemetry import values
+from app.telemetry.directory import State, Trouble
 from app.telemetry.family import (
     OTHER,
     Computed,
@@ -48,8 +49,8 @@ STATEMENTS = ("select", "insert", "update", "delete", OTHER)
 MODELS = (*Base.metadata.tables, OTHER)
 POOL_STATES = ("active", "idle", "overflow", "max")
 ENVIRONMENT_STATUSES = tuple(EnvironmentStatus)
-CHECKS = ("database", "docker", "agent")
-COLLECTORS = ("inventory", "files", "runtime", "values")
+CHECKS = ("database", "docker", "agent", "disk")
+COLLECTORS = ("inventory", "files", "format", "runtime", "values")
 ROLES = ("web", "agent")
 CPU_MODES = ("user", "system")
 GENERATIONS = ("0", "1", "2")
@@ -336,6 +337,16 @@ memory_limit = GaugeFamily(
     multiprocess_mode="livemax",
     registry=registry,
 )
+memory_usage = GaugeFamily(
+    Gauge,
+    "vibebox_memory_usage_bytes",
+    "Memory in use by everything that the limit of this role holds for.",
+    {"role": ROLES},
+    "the same moments; of the control group whose limit is shown, all its processes, without "
+    "pages of files that the kernel takes back first; or of the host",
+    multiprocess_mode="livemax",
+    registry=registry,
+)
 cpu_limit = GaugeFamily(
     Gauge,
     "vibebox_cpu_limit_cores",
@@ -534,7 +545,8 @@ collect_errors = CounterFamily(
     "Parts of a scrape that could not be read.",
     {"collector": COLLECTORS},
     "each part of a scrape, or file of the shared directory, that is left out; values: each time "
-    "that a process begins to miss its place in the directory (full, read-only, deleted)",
+    "that a process begins to miss its place in the directory (full, read-only, deleted); format: "
+    "each scrape without exemplars, since the client library writes files in an unknown format",
     registry=registry,
 )
 label_overflow = CounterFamily(
@@ -609,6 +621,21 @@ metrics_files = Computed(
     "Files of the shared metrics directory that a scrape reads.",
     {"state": ("live", "dead")},
     "the scrape that shows it; live are those of living processes, dead the others and the archive",
+)
+
+metrics_processes = Computed(
+    "vibebox_metrics_processes",
+    "Living processes of the service, by how much of them a scrape can show.",
+    {"state": tuple(State)},
+    "the scrape that shows it. hidden: has counts that no scrape can show, since the metrics "
+    "directory failed; silent: has published nothing for 20 s, and its gauges are left out",
+)
+metrics_directory_trouble = Computed(
+    "vibebox_metrics_directory_trouble",
+    "Whether the shared metrics directory cannot be used, by what is wrong with it.",
+    {"reason": tuple(Trouble)},
+    "the scrape that shows it, by taking up room in the directory; busy: another process held it "
+    "for too long",
 )
 
 FAMILIES: tuple[Family | Computed, ...] = tuple(  # type: ignore[type-arg]

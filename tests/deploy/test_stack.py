@@ -95,6 +95,19 @@ def test_prometheus_counts_what_was_sent(running: Stack) -> None:
     assert running.wait_for(counted, lambda value: value > before) == before + REFUSED
 
 
+def test_scrape_has_what_only_ours_has(running: Stack) -> None:
+    """The file system is read-only, and there is no /tmp: nothing in a scrape may need either."""
+    log_in_wrongly(running.url("PORT"))
+    accept = {"Accept": "application/openmetrics-text; version=1.0.0"}
+    scrape = http.get(
+        f"{running.url('PORT')}/health/metrics",
+        headers={"Authorization": f"Bearer {running.metrics_token}", **accept},
+    ).text
+    assert ' # {request_id="' in scrape
+    assert 'vibebox_metrics_collect_errors_total{collector="format"} 0.0' in scrape
+    assert "metrics file format" not in running.compose("logs", "--no-color", "backend")
+
+
 def test_neighbours_find_each_other(running: Stack) -> None:
     running.run_block("docker exec vibebox-agent vibebox agent --check")
     # The socket and the network lead to database, Docker Engine and agent.

@@ -172,6 +172,9 @@ class FakeEngine:
     def ping(self, timeout: float | None = None) -> None:
         return self._call("ping", lambda: None)
 
+    def verify(self, timeout: float) -> None:
+        return self._call("verify", lambda: None)
+
     def list_containers(self, *, environment_label_only: bool = True) -> list[ContainerSummary]:
         return self._call("list_containers", lambda: [*map(_summary, self.containers.items())])
 

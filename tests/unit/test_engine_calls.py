@@ -17,7 +17,12 @@ ALL_ERRORS = {
     for error in vars(errors).values()
     if isinstance(error, type) and issubclass(error, errors.EngineError)
 }
-FAILURES = {errors.EngineError, errors.EngineUnreachableError, errors.EngineTimeoutError}
+FAILURES = {
+    errors.EngineError,
+    errors.EngineFullError,
+    errors.EngineTimeoutError,
+    errors.EngineUnreachableError,
+}
 
 
 class Raising(FakeEngine):

@@ -222,7 +222,7 @@ def test_lost_database_is_a_503_that_says_nothing(make_app: Callable[..., OpenAP
     client = make_app(database_url="sqlite:////proc/nowhere/x.db").test_client()
     response = client.get("/api/v1/auth/me", headers={"Authorization": "Bearer vbx_at_x"})
 
-    assert_problem(response, 503, "storage-unavailable")
+    assert_problem(response, 503, "storage-refused")
     assert response.headers["Retry-After"] == "5"
     assert "proc" not in response.get_data(as_text=True)
 

@@ -82,6 +82,10 @@ class Api:
         items = list(found.values())
         return {"items": items, "total": len(items), "limit": max(_PAGE, len(items)), "offset": 0}
 
+    def checks(self) -> dict[str, str]:
+        """Return what the service's checks say; nothing where that cannot be known."""
+        return self._transport.checks()
+
     def events(self, path: str) -> Iterator[tuple[str, Any]]:
         """Read server-sent events to their end, as name and data. Raises: as `get`."""
         token = self.bearer.token()
@@ -92,14 +96,6 @@ class Api:
                 name = value
             elif field == "data":
                 yield name, json.loads(value)
-
-    def agent_works(self) -> bool:
-        """Return whether the service says that an agent is at work; also where it says nothing."""
-        try:
-            checks = self._transport.readiness().get("checks", {})
-        except ClientError:
-            return True
-        return checks.get("agent", {}).get("status") in (None, "up")
 
     def _send(self, method: str, path: str, **details: Any) -> Any:
         token = self.bearer.token()

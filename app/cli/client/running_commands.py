@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.cli.client import naming, output
+from app.cli.client import naming, output, service
 from app.cli.client.errors import RefusedError
 from app.cli.client.options import as_json, connected
 
@@ -13,10 +13,6 @@ if TYPE_CHECKING:
 
 PULLS = ("missing", "always", "never")
 _DONE = {"start": "running", "stop": "stopped", "pause": "paused", "unpause": "running"}
-_NOBODY_PULLS = (
-    "No agent is at work at the service: nobody is there to pull the image. Whoever runs it starts "
-    "`vibebox agent`; this waits meanwhile, and Ctrl-C ends the waiting."
-)
 
 
 @click.command()
@@ -47,8 +43,7 @@ def started(api: "Api", environment: dict[str, Any], pull: str | None) -> dict[s
     path = one(environment["id"])
     after: dict[str, Any] = api.post(f"{path}/start", {"pull": pull} if pull else None)
     if after["status"] == "starting":
-        if not api.agent_works():
-            output.note(_NOBODY_PULLS)
+        service.note_missing_agent(api)
         after = watched(api, after)
     name, status = after["name"], after["status"]
     if status == "error":

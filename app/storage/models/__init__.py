@@ -41,6 +41,7 @@ from app.storage.models.service import (
     Lease,
     Process,
     Report,
+    WriteProof,
 )
 from app.storage.models.sessions import (
     EnvironmentSession,
@@ -93,6 +94,7 @@ __all__ = [
     "Terminal",
     "TokenKind",
     "User",
+    "WriteProof",
     "new_id",
     "utc_now",
 ]

@@ -201,5 +201,5 @@ STEPS = (
     Step("alerts", tell_alerts, token()),
     Step("every method", ask_by_every_method, NOTHING),
     Step("every refusal", ask_in_every_way, NOTHING),
-    Step("probes", probe, moves(checked("database", "docker", "agent"), docker(ping=1))),
+    Step("probes", probe, moves(checked("database", "docker", "agent", "disk"), docker(ping=1))),
 )

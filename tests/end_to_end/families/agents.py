@@ -130,7 +130,9 @@ STEPS = (
     Step(
         "probe of the agent",
         lambda stack: stack.api.ask("GET", "/health/ready"),
-        moves(checked("database", "docker", "agent"), docker(ping=1), up("agent", 1, "false")),
+        moves(
+            checked("database", "docker", "agent", "disk"), docker(ping=1), up("agent", 1, "false")
+        ),
     ),
     Step(
         "lines",

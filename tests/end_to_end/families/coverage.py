@@ -23,6 +23,8 @@ _OVERFLOW = "tests/unit/test_queries.py::test_overflow_is_active_and_goes_away"
 _REAL_GUNICORN = "tests/telemetry/runtime/test_exits.py::test_real_gunicorn"
 _ATTEMPTS = f"{_E2E}/test_attempts.py::test_limits_hold_over_all_workers"
 _BROKEN = f"{_E2E}/test_broken_directory.py"
+_FULL = f"{_BROKEN}::test_disk_that_fills_up_hides_only_new_series"
+_TROUBLE = "tests/telemetry/directory/test_trouble.py"
 _FAILURES = "tests/unit/test_isolation.py::test_failure_is_counted_under_its_loop"
 _ROUNDS = "tests/agent/test_terms.py::test_each_task_tells_when_it_came_round"
 _LEADING = f"{_E2E}/test_agent.py::test_another_agent_leads_when_the_leader_is_killed_or_frozen"
@@ -76,6 +78,7 @@ COVERED: Mapping[str, str] = {
     "vibebox_process_resident_memory_bytes": _KERNEL,
     "vibebox_process_proportional_memory_bytes": _LIMITS,
     "vibebox_memory_limit_bytes": _LIMITS,
+    "vibebox_memory_usage_bytes": _LIMITS,
     "vibebox_cpu_limit_cores": _LIMITS,
     "vibebox_process_open_fds": GAUGES,
     "vibebox_process_max_fds": GAUGES,
@@ -111,6 +114,8 @@ COVERED: Mapping[str, str] = {
     "vibebox_environment_drift": STEPS,
     "vibebox_metrics_collect_duration_seconds": GAUGES,
     "vibebox_metrics_files": GAUGES,
+    "vibebox_metrics_processes": GAUGES,
+    "vibebox_metrics_directory_trouble": _FULL,
 }
 """Family -> the test that moves it."""
 
@@ -166,7 +171,9 @@ ELSEWHERE: Mapping[tuple[str, str], Mapping[str, str]] = {
         "inventory": f"{_E2E}/test_readiness.py"
         "::test_metrics_stay_readable_without_database_and_docker",
         "files": f"{_BROKEN}::test_bad_files_cost_only_themselves",
-        "values": f"{_BROKEN}::test_disk_that_fills_up_hides_only_new_series",
+        "values": _FULL,
+        "format": "tests/telemetry/aggregation/test_bad_files.py"
+        "::test_each_scrape_by_the_stock_collector_is_an_error",
         "runtime": "tests/telemetry/runtime/test_publisher.py"
         "::test_failing_part_spares_the_others_and_is_told_once",
     },
@@ -210,6 +217,18 @@ ELSEWHERE: Mapping[tuple[str, str], Mapping[str, str]] = {
         collector: GAUGES for collector in ("inventory", "files")
     },
     ("vibebox_metrics_files", "state"): dict.fromkeys(("live", "dead"), GAUGES),
+    ("vibebox_metrics_processes", "state"): {
+        "shown": GAUGES,
+        "hidden": f"{_BROKEN}::test_reload_on_a_full_disk_is_told_by_the_scrape",
+        "silent": f"{_TROUBLE}::test_live_gauges_of_a_silent_member_are_left_out",
+    },
+    ("vibebox_metrics_directory_trouble", "reason"): {
+        "full": _FULL,
+        "read_only": f"{_BROKEN}::test_disk_that_becomes_read_only_hides_only_new_series",
+        "missing": f"{_BROKEN}::test_directory_that_cannot_be_made_anew",
+        **dict.fromkeys(("denied", "busy", "other"), f"{_TROUBLE}::test_meaning"),
+    },
+    ("vibebox_health_check_up", "check"): {"disk": _FULL},
 }
 """Values that another test moves, by family and label; see `SAME` for families that share them."""
 
@@ -222,6 +241,7 @@ SAME: Mapping[str, str] = {
     "vibebox_process_proportional_memory_bytes": "vibebox_process_cpu_seconds_total",
     "vibebox_memory_limit_bytes": "vibebox_process_cpu_seconds_total",
     "vibebox_cpu_limit_cores": "vibebox_process_cpu_seconds_total",
+    "vibebox_memory_usage_bytes": "vibebox_process_cpu_seconds_total",
     "vibebox_python_gc_collected_objects_total": "vibebox_python_gc_collections_total",
     "vibebox_python_gc_duration_seconds": "vibebox_python_gc_collections_total",
 }
@@ -237,7 +257,7 @@ NO_SOURCE_YET: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("vibebox_docker_operations_total", "operation"): {"kill": _UNUSED},
     ("vibebox_docker_operation_duration_seconds", "operation"): {"kill": _UNUSED},
     ("vibebox_metrics_collect_duration_seconds", "collector"): dict.fromkeys(
-        ("runtime", "values"), _NO_PART
+        ("format", "runtime", "values"), _NO_PART
     ),
 }
 """Values that nothing can move by now, with the reason."""
@@ -312,6 +332,7 @@ NO_STATEMENT_YET: Mapping[str, Mapping[str, str]] = {
     "terminals": dict.fromkeys(
         ("insert", "update"), "a terminal is a WebSocket, which these steps do not open"
     ),
+    "write_probes": dict.fromkeys(_ALL, "readiness checks write it, and those are not measured"),
     "other": dict.fromkeys(("insert", "update", "delete"), "every table has a model"),
 }
 """Statements that nothing makes by now. `other` names no table: SET, SAVEPOINT, the clock."""
