@@ -263,17 +263,6 @@ class TestAttach:
             assert "sessions need it to be running" in terminal.text
 
 
-@pytest.mark.end_to_end
-@pytest.mark.timeout(240)
-def test_start_where_nobody_pulls_says_so(ada: Ada) -> None:
-    ada.good("create", "lonely", "--image", "none.example/x:1")
-    with ada.running("start", "lonely") as start:
-        start.until("nobody is there to pull the image", err=True)
-        assert start.interrupt() == 130
-    ada.good("stop", "lonely")
-    ada.good("rm", "lonely", "--yes")
-
-
 class Ended:
     """A WebSocket that the service has closed."""
 
