@@ -273,7 +273,7 @@ class World:
 
 @pytest.fixture
 def world(make_app: Callable[..., OpenAPI], make_user: Callable[..., User]) -> Iterator[World]:
-    yield World(make_app(quota_environments=1000), make_user)
+    yield World(make_app(quota_environments=1000, quota_teams=100_000), make_user)
 
 
 def test_every_route_has_its_line() -> None:
