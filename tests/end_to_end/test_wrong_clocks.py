@@ -138,6 +138,9 @@ def test_two_services_of_which_one_is_an_hour_ahead(
         kept = new_environment(api, "kept", timedelta(minutes=30))
         short_at = time.monotonic() + 8
         short = new_environment(api, "short", timedelta(seconds=8))
+        with Api(ahead.url) as other:  # whose host takes that moment for one long past
+            other.login("ada@example.org")
+            assert is_there(api, new_environment(other, "there", timedelta(minutes=30)))
         begun = time.monotonic()
         for number in range(KILLS):
             leader = sites[(number + 1) % 2].agent
