@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app._version import __version__
-from app.cli import client, streams
+from app.cli import client, screen, streams
 from app.cli.client.errors import INTERRUPTED
 from app.cli.documents import renewed
 from app.cli.migrations import downgrade, migrate
@@ -46,6 +46,7 @@ class _Commands(click.Group):
 
     def main(self, *arguments: Any, **named: Any) -> Any:
         streams.prepare()
+        screen.guard()
         with streams.guarded():
             return super().main(*arguments, **named)
 
@@ -53,10 +54,11 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except SettingsError as error:
-            click.echo("\n  ".join(["Settings are not valid:", *error.mistakes]), err=True)
+            mistakes = map(screen.lines, error.mistakes)
+            click.echo("\n  ".join(["Settings are not valid:", *mistakes]), err=True)
         except VibeBoxError as error:
             told = error.reason if isinstance(error, StorageError) else error
-            click.echo(f"{error.title}: {told}", err=True)
+            click.echo(screen.lines(f"{error.title}: {told}"), err=True)
         except BrokenPipeError:
             streams.abandon()
             sys.exit(streams.LEFT)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from app.cli import screen
+
 if TYPE_CHECKING:
     from app.storage import Database
 
@@ -36,7 +38,7 @@ def list_() -> None:
 
     with _database() as database:
         for email in rules.operators(database):
-            click.echo(email)
+            click.echo(screen.line(email))
 
 
 def _set(email: str, *, operator: bool) -> None:

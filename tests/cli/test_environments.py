@@ -181,7 +181,7 @@ def test_pull_is_watched_without_a_stream(
     other = beside(workers=1, threads=4)
     made = json.loads(ada.good("create", "api", "--image", image, "--json").stdout)
     token = ada.good("token").stdout.strip()
-    # The only stream that a worker of four threads serves.
+    # The only stream that one account gets of a worker of four threads.
     with requests.get(
         f"{other.url}/api/v1/environments/{made['id']}/events?follow=true",
         headers={"Authorization": f"Bearer {token}"},
@@ -193,7 +193,7 @@ def test_pull_is_watched_without_a_stream(
 
     assert result.returncode == 0, result.stderr
     assert result.stderr.endswith("api is running.\n")
-    refused = [line for line in other.log_lines() if line.get("status") == 503]
+    refused = [line for line in other.log_lines() if line.get("status") == 429]
     assert [line["route"].rpartition("/")[2] for line in refused] == ["events"]
 
 

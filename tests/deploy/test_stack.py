@@ -12,6 +12,7 @@ from tests.deploy import stack
 from tests.deploy.guide import commands, queries
 from tests.deploy.stack import Stack
 from tests.end_to_end.api import Api
+from tests.monitoring.test_runbooks import commands as runbook_commands
 from tests.services import http
 from tests.services.docker_engine import DockerEngine
 from tests.services.programs import wait_until
@@ -141,6 +142,25 @@ def test_queries_of_the_guide_have_data(running: Stack) -> None:
         return not empty
 
     wait_until(answered, 90, 1, otherwise=lambda: f"no series: {empty}")
+
+
+def test_commands_of_the_runbooks_work(running: Stack) -> None:
+    """As they stand there, in an order in which each finds what it needs; the last start all."""
+    typed = [
+        one
+        for one in runbook_commands()
+        if one.startswith(("docker compose ", "docker kill ", "curl ")) and "PID" not in one
+    ]
+    stopping = [one for one in typed if " stop " in one or " restart " in one]
+    starting = [one for one in typed if " up -d " in one]
+    assert starting and stopping
+    for command in [
+        *(one for one in typed if one not in stopping + starting),
+        *stopping,
+        *starting,
+    ]:
+        print(command, running.run_block(command))
+    wait_until(lambda: http.answers(f"{running.url('PORT')}/health/ready"), 60)
 
 
 def test_commands_of_the_guide_work_and_the_backup_brings_back_what_was_lost(

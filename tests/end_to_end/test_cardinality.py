@@ -69,7 +69,9 @@ def test_random_inputs_and_rows_add_no_series(tmp_path: Path) -> None:
 def encoded(request: Request, last: bool) -> bytes:
     verb, target, content = request
     close = "Connection: close\r\n" if last else ""
-    head = f"{verb} {target} HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n{close}"
+    head = (
+        f"{verb} {target} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{close}"
+    )
     return f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content
 
 

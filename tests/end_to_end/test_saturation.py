@@ -132,7 +132,7 @@ def flood(stack: ExitStack, port: int, connections: int) -> list[socket.socket]:
         for _ in range(connections)
     ]
     for peer in peers:
-        peer.sendall(b"GET /nothing HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+        peer.sendall(b"GET /nothing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     return peers
 
 
@@ -171,7 +171,7 @@ def test_pipelined_requests_are_answered_although_every_thread_was_held(
     )
     token = logged_in(server)
     request = (
-        f"GET /api/v1/auth/me HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {token}\r\n\r\n"
+        f"GET /api/v1/auth/me HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n"
     ).encode()
     asked = 4
     with ExitStack() as stack:

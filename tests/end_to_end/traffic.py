@@ -76,6 +76,6 @@ def _send(connection: http.client.HTTPConnection, kind: Kind) -> None:
 def _abort(port: int, kind: Kind) -> None:
     """Send the request, read the first bytes of its answer, and reset the connection."""
     with socket.create_connection(("127.0.0.1", port), timeout=60) as peer:
-        peer.sendall(f"{kind.method} {kind.path} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
+        peer.sendall(f"{kind.method} {kind.path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         assert peer.recv(64).startswith(f"HTTP/1.1 {kind.status}".encode())
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
