@@ -29,6 +29,7 @@ up: ## Start VibeBox with PostgreSQL, Prometheus, Alertmanager and Grafana by Do
 	@$(COMPOSE) --profile demo rm --stop --force grafana-demo
 	$(COMPOSE) up --build --detach
 	@echo "VibeBox http://localhost:3000 · Grafana :3001 · Prometheus :9090 · Alertmanager :9093 (unless .env names other ports)"
+	@echo "First account: $(COMPOSE) exec backend vibebox accounts create YOU@EXAMPLE.ORG --operator"
 
 demo: ## The same for a look: Grafana with admin/admin, and nothing of it is kept
 	@scripts/compose-secrets

@@ -40,6 +40,8 @@ except SettingsError as error:
 # from the environment when a worker imports it.
 _directory = Path(_settings.prometheus_multiproc_dir).absolute()
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(_directory)
+# Through which a binary upgrade tells the next master of the lock that it inherits.
+_OWNERSHIP = "_VIBEBOX_METRICS_DIRECTORY_LOCK"
 _log = logging.getLogger("app.server")
 
 bind = (
@@ -81,7 +83,7 @@ def _never_raise(hook):
 
 def on_starting(server):
     """Check the database's schema and prepare the metrics directory, or refuse in one sentence."""
-    from app.telemetry.directory import Membership, prepare
+    from app.telemetry.directory import prepare_for_server
     from app.worker.balance import Loads
 
     server.started = time.monotonic()
@@ -92,8 +94,9 @@ def on_starting(server):
         _refuse_taken_address(server)
         _check_schema()
         # On a binary upgrade (USR2) the old server lives in the directory; it is left as it is.
-        live = prepare(_directory)
-        server.membership = Membership(_directory)
+        server.ownership, live = prepare_for_server(
+            _directory, bind, inherited=os.environ.pop(_OWNERSHIP, None)
+        )
     except (VibeBoxError, OSError) as error:
         print(f"VibeBox cannot start: {error}", file=sys.stderr)
         sys.exit(REFUSED)
@@ -130,7 +133,7 @@ def _check_schema():
     try:
         schema.check(database)
     except StorageUnavailableError as error:
-        _log.warning("database not reachable at start", extra={"why": str(error.__cause__)})
+        _log.warning("database not reachable at start", extra={"why": error.reason})
     finally:
         database.dispose()
 
@@ -149,6 +152,21 @@ def when_ready(server):
         from app.cli.welcome import lines
 
         print(*lines(addresses[0], _settings), sep="\n", flush=True)
+    _tell_who_may_register(addresses[0])
+
+
+def _tell_who_may_register(address):
+    """Print the link for the first account, once, where nobody may register."""
+    from app.accounts.notice import lines
+    from app.storage import Database
+
+    database = Database(_settings.database_url, connect_timeout=_settings.db_connect_timeout)
+    try:
+        told = lines(_settings, database, address)
+    finally:
+        database.dispose()
+    if told:
+        print(*told, sep="\n", flush=True)
 
 
 def _measure_master(server):
@@ -169,6 +187,8 @@ def pre_exec(server):
     first on the path, where its `http` hides the library's.
     """
     server.START_CTX["args"] = [sys.executable, *sys.orig_argv[1:]]
+    if hasattr(server, "ownership"):  # else the master began with release 0.1.0
+        server.cfg.env_orig[_OWNERSHIP] = server.ownership.hand_down()
 
 
 @_never_raise
@@ -193,7 +213,10 @@ def pre_fork(server, worker):
 def post_fork(server, worker):
     """Name the process in its logs; the metrics directory it joins in its own name."""
     configure_logging(_settings.log_level, worker.place)
-    server.membership.forget()
+    # The second one is of a master that began with release 0.1.0.
+    for held in (getattr(server, "ownership", None), getattr(server, "membership", None)):
+        if held is not None:
+            held.forget()
     worker.server_started = server.started
 
 
@@ -256,6 +279,9 @@ def child_exit(server, worker):
 @_never_raise
 def on_exit(server):
     """Leave the metrics directory, after the last word on the master itself."""
-    server.runtime.close()
-    server.exits.on_exit()
-    server.membership.leave()
+    try:
+        server.runtime.close()
+        server.exits.on_exit()
+    finally:
+        if hasattr(server, "ownership"):
+            server.ownership.forget()

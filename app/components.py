@@ -6,8 +6,15 @@ from typing import TYPE_CHECKING, cast
 from flask import current_app
 
 if TYPE_CHECKING:
-    from app.accounts import ApiKeys, Attempts
-    from app.accounts.service import Accounts
+    from app.accounts import (
+        Accounts,
+        Administration,
+        ApiKeys,
+        Attempts,
+        Invitations,
+        Own,
+        Registration,
+    )
     from app.admission.admission import Admission
     from app.alerts import Alerts
     from app.audit.service import AuditLog
@@ -46,6 +53,10 @@ class Components:
     presence: "Presence"
     checks: "Checks"
     accounts: "Accounts"
+    own: "Own"
+    registration: "Registration"
+    invitations: "Invitations"
+    administration: "Administration"
     api_keys: "ApiKeys"
     attempts: "Attempts"
     teams: "Teams"

@@ -26,6 +26,14 @@ class Run(Generic[T]):
         self._ended: float | None = None
         self._future: Future[T] = Future()
 
+    @classmethod
+    def failed(cls, error: Exception) -> "Run[T]":
+        """Return a run that could not even begin, for `error`."""
+        run = cls()
+        run._ended = run._started
+        run._future.set_exception(error)
+        return run
+
     def result(self, deadline: float) -> T:
         """Return what the run yields within `deadline` seconds of its start.
 
@@ -78,15 +86,19 @@ class SingleFlight(Generic[T]):
         self._queue: SimpleQueue[Run[T] | None] = SimpleQueue()
 
     def begin(self) -> Run[T]:
-        """Return the run under way, or a new one; does not wait."""
+        """Return the run under way, or a new one; does not wait.
+
+        Raises: RuntimeError where the system has no further thread for this process.
+        """
         with self._lock:
             if self._current is not None and not self._current.done:
                 return self._current
+            if self._thread is None:
+                thread = threading.Thread(target=self._loop, name=self._name, daemon=True)
+                thread.start()
+                self._thread = thread
             self._current = Run()
             self._queue.put(self._current)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._loop, name=self._name, daemon=True)
-                self._thread.start()
             return self._current
 
     def close(self) -> None:

@@ -204,6 +204,68 @@ class AccountDisabledError(VibeBoxError):
     default_detail = "This account is disabled; ask an operator of this VibeBox to enable it."
 
 
+class RegistrationClosedError(VibeBoxError):
+    """Nobody may make an account for themselves, or only who is invited."""
+
+    status = 403
+    slug = "registration-closed"
+    title = "Registration is closed"
+    default_detail = (
+        "Ask an operator of this VibeBox for an account (`vibebox accounts create`); they may open "
+        "registration too, with VIBEBOX_REGISTRATION."
+    )
+
+
+class InvitationInvalidError(VibeBoxError):
+    """An invitation is unknown, used, revoked or over, or for another address."""
+
+    status = 403
+    slug = "invitation-invalid"
+    title = "The invitation is not valid"
+    default_detail = (
+        "The invitation is unknown, used or over, or for another e-mail address; ask an operator "
+        "of this VibeBox for a new one."
+    )
+
+
+class InvitationNotFoundError(VibeBoxError):
+    """No invitation that can be used has this id."""
+
+    status = 404
+    slug = "invitation-not-found"
+    title = "Invitation not found"
+    default_detail = "No open invitation has this id; GET /api/v1/invitations lists them."
+
+
+class LoginNotFoundError(VibeBoxError):
+    """The caller has no such login, or it has ended."""
+
+    status = 404
+    slug = "login-not-found"
+    title = "Login not found"
+    default_detail = "You have no login of this id; GET /api/v1/auth/logins lists them."
+
+
+class AccountInUseError(VibeBoxError):
+    """An account cannot be deleted for what would be lost or orphaned with it."""
+
+    status = 409
+    slug = "account-in-use"
+    title = "The account is in use"
+
+
+class LastOperatorError(VibeBoxError):
+    """Without this account nobody could look after the service."""
+
+    status = 409
+    slug = "last-operator"
+    title = "The last operator"
+    default_detail = (
+        "This is the only operator who can sign in; name another one first, with "
+        "`vibebox operators grant EMAIL`."
+    )
+
+
 class MetricsForbiddenError(VibeBoxError):
     """The caller may not read the metrics."""
 
@@ -304,7 +366,11 @@ _WHAT = {
     Limit.PACKAGES: ("MiB of uploaded extensions", "", "Remove one that was uploaded first."),
     Limit.TICKETS: ("tickets for WebSockets", "an account", "Wait until some have expired."),
     Limit.TEAMS: ("teams", "an account", "Delete one that you made, or ask an operator."),
-    Limit.HOST_ACCOUNTS: ("accounts", "this VibeBox", "Ask an operator."),
+    Limit.HOST_ACCOUNTS: (
+        "accounts",
+        "this VibeBox",
+        "Ask an operator, who may delete some or raise VIBEBOX_HOST_ACCOUNTS.",
+    ),
 }
 
 
@@ -617,6 +683,18 @@ class SessionConflictError(VibeBoxError):
     title = "The session is in another state"
 
 
+class SessionNotEndedError(VibeBoxError):
+    """What runs in a session goes on, whatever was done to end it."""
+
+    status = 409
+    slug = "session-not-ended"
+    title = "The session has not ended yet"
+    default_detail = (
+        "What runs in the session could not be ended yet; VibeBox goes on trying. Look at the "
+        "session again in a minute, or restart the environment."
+    )
+
+
 class SessionStartError(VibeBoxError):
     """The session's program is there and did not start."""
 
@@ -712,16 +790,78 @@ class HttpVersionError(VibeBoxError):
 
 
 class StorageError(VibeBoxError):
-    """Root of database errors."""
+    """Root of database errors.
+
+    `for_operator` says, to whoever runs the service, what is wrong and the next step: it may name
+    host, database and user, never a password, and goes to logs and to the command line only.
+    """
 
     status = 503
     slug = "storage-unavailable"
     title = "The database is not available"
     default_detail = "The database did not answer; try again in a few seconds."
 
+    def __init__(self, detail: str | None = None, *, for_operator: str | None = None) -> None:
+        super().__init__(detail)
+        self.for_operator = for_operator
+
+    @property
+    def reason(self) -> str:
+        """What to tell an operator: the next step where it is known, else what is known of it."""
+        if self.for_operator is not None:
+            return self.for_operator
+        return self.detail if self.detail != self.default_detail else str(self.__cause__ or self)
+
 
 class StorageUnavailableError(StorageError):
-    """The database cannot be reached, is overloaded or did not answer before its deadline."""
+    """The database cannot be reached or did not answer before its deadline.
+
+    Its subclasses are databases that answer, and do not do what they are asked for.
+    """
+
+
+class StorageBusyError(StorageUnavailableError):
+    """The database has more to do than it can: connections, locks, memory; asking again helps."""
+
+    slug = "storage-busy"
+    title = "The database is busy"
+    default_detail = "The database is busy; try again in a few seconds."
+
+
+class StorageReadOnlyError(StorageUnavailableError):
+    """The database takes no changes: a standby, a read-only file system, a setting."""
+
+    slug = "storage-read-only"
+    title = "The database takes no changes"
+    default_detail = (
+        "The database takes no changes at the moment, so nothing was changed. Try again later."
+    )
+
+
+class StorageFullError(StorageUnavailableError):
+    """The database's disk has no room left."""
+
+    slug = "storage-full"
+    title = "The database has no room left"
+    default_detail = "The database has no room left, so nothing was changed. Try again later."
+
+
+class StorageRefusedError(StorageUnavailableError):
+    """The database refuses us: password, database or user unknown, no right to do this."""
+
+    slug = "storage-refused"
+    title = "The database refuses VibeBox"
+    default_detail = (
+        "The database refuses what VibeBox asks of it; the operator's log has the reason."
+    )
+
+
+class StorageDamagedError(StorageUnavailableError):
+    """The database's files are damaged, gone, or cannot be read."""
+
+    slug = "storage-damaged"
+    title = "The database is damaged"
+    default_detail = "The database's files cannot be used; the operator's log has the reason."
 
 
 class SchemaRevisionError(StorageError):
@@ -771,6 +911,17 @@ class EngineTimeoutError(EngineError):
     slug = "engine-timeout"
     title = "Docker Engine did not answer in time"
     default_detail = "Docker Engine did not finish in time; look at the environment again."
+
+
+class EngineFullError(EngineError):
+    """The engine's disk has no room left."""
+
+    status = 503
+    slug = "engine-disk-full"
+    title = "Docker Engine has no room left"
+    default_detail = (
+        "The disk of Docker Engine is full; try again when the operator has made room on it."
+    )
 
 
 class CommandTimeoutError(EngineTimeoutError):
@@ -861,8 +1012,8 @@ class ImagePullError(EngineError):
     slug = "image-pull-failed"
     title = "The image cannot be pulled"
 
-    def __init__(self, image: str, *, silent: bool = False) -> None:
-        """`silent`: its registry does not answer, or not as a registry does."""
+    def __init__(self, image: str, *, silent: bool = False, often: bool = False) -> None:
+        """`silent`: its registry does not answer as one does; `often`: it has had enough."""
         self.image = image
         missing = (
             f"There is no image {image!r} that Docker Engine may pull; check its name and tag, or "
@@ -872,7 +1023,11 @@ class ImagePullError(EngineError):
             f"The registry of the image {image!r} does not answer, or not as a registry does; "
             "check the image's name, or try again later."
         )
-        super().__init__(unanswered if silent else missing)
+        refused = (
+            f"The registry of the image {image!r} has been asked too often and gives none for now; "
+            "try again later, or have the operator log the host in to it."
+        )
+        super().__init__(refused if often else unanswered if silent else missing)
 
 
 class PullCutError(EngineError):

@@ -57,6 +57,7 @@ def build(settings: Settings) -> OpenAPI:
 
     lifecycle = Lifecycle()
     presence = Presence(database)
+    ours = accounts.build(settings, database, quotas.build_checks(settings).check_account)
     admission = build_admission(settings, database)
     lookout = Lookout()
     received = alerts.build(settings, database)
@@ -69,7 +70,11 @@ def build(settings: Settings) -> OpenAPI:
         telemetry=telemetry,
         presence=presence,
         checks=health.build_checks(settings, database, engine, lifecycle),
-        accounts=accounts.build(settings, database),
+        accounts=ours.accounts,
+        own=ours.own,
+        registration=ours.registration,
+        invitations=ours.invitations,
+        administration=ours.administration,
         api_keys=accounts.ApiKeys(database),
         attempts=accounts.Attempts(app, settings),
         teams=teams.build(settings, database),
@@ -95,6 +100,8 @@ def build(settings: Settings) -> OpenAPI:
         health.api,
         accounts.api,
         accounts.keys_api,
+        accounts.accounts_api,
+        accounts.invitations_api,
         teams.api,
         projects.api,
         quotas.api,

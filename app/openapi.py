@@ -1,6 +1,6 @@
 """The OpenAPI document: what flask-openapi3 collects from the routes, in our error shape."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NoReturn, cast
 from urllib.parse import urlsplit, urlunsplit
 
@@ -201,7 +201,7 @@ def _refuse_constant(name: str) -> None:
 def problems(*errors: type[VibeBoxError]) -> ResponseDict:
     """Return the documented responses for `errors`, one for each status, with an example each."""
     responses: dict[Any, Any] = {}
-    for error in errors:
+    for error in _with_kinds(errors):
         response = responses.setdefault(
             str(error.status),
             {
@@ -215,6 +215,14 @@ def problems(*errors: type[VibeBoxError]) -> ResponseDict:
             response["description"] += f"; {error.title}"
         response["content"][CONTENT_TYPE]["examples"][error.slug] = {"value": _example(error)}
     return responses
+
+
+def _with_kinds(errors: Iterable[type[VibeBoxError]]) -> Iterator[type[VibeBoxError]]:
+    """Yield the errors; where the database may not do its work, all the kinds of that."""
+    for error in errors:
+        yield error
+        if error is StorageUnavailableError:
+            yield from StorageUnavailableError.__subclasses__()
 
 
 def body_problems(*errors: type[VibeBoxError]) -> ResponseDict:

@@ -7,12 +7,14 @@ prefix are conventions of others (gunicorn, Docker, prometheus-client) that we h
 
 import os
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
+import limits
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 
 from app import setting_names, setting_values
+from app.addresses import address_of
 from app.errors import SettingsError
 from app.sentences import described, sentence
 from app.setting_names import CLIENT_VARIABLES as CLIENT_VARIABLES
@@ -135,6 +137,11 @@ class Settings(BaseModel):
     )
     docker_required: bool = _own(
         True, "Whether /health/ready answers 503 while Docker Engine does not answer."
+    )
+    agent_required: bool = _own(
+        False,
+        "Whether /health/ready answers 503 while no agent leads: one lease that runs out "
+        "would take all web servers out of service.",
     )
     prometheus_multiproc_dir: str = _shared(
         "PROMETHEUS_MULTIPROC_DIR",
@@ -310,6 +317,12 @@ class Settings(BaseModel):
     host_accounts: int = _own(1000, "Accounts that there may be in all.", ge=1)
 
     # Accounts.
+    registration: Literal["open", "invited", "closed"] | None = _own(
+        None,
+        "Who may make an account: open (everybody), invited (who has a link of an operator) or "
+        "closed (accounts are made by `vibebox accounts create`). Default: open where HOST is a "
+        "loopback address, else closed.",
+    )
     access_token_ttl: int = _own(900, "Seconds that an access token is valid.", ge=1)
     refresh_token_ttl: int = _own(
         30 * 86400, "Seconds that a refresh token is valid; each use renews it.", ge=1
@@ -338,6 +351,11 @@ class Settings(BaseModel):
     rate_limit_address: Rate = _own(
         "60 per minute",
         "Authentications by password, and failed ones of any kind, from one address, before 429.",
+    )
+    rate_limit_registration: Rate | None = _own(
+        None,
+        "Registrations without an invitation from one address, before 429 (default: a third of the "
+        "number of VIBEBOX_RATE_LIMIT_ADDRESS, in an hour).",
     )
     rate_limit_changes: Rate = _own(
         "600 per minute",
@@ -400,6 +418,22 @@ class Settings(BaseModel):
     def host_port_ranges(self) -> tuple[PortRange, ...]:
         """The host ports that environments may have, before those of ours are taken out."""
         return setting_values.port_ranges(self.host_ports)
+
+    @property
+    def registration_mode(self) -> Literal["open", "invited", "closed"]:
+        """Who may make an account."""
+        if self.registration is not None:
+            return self.registration
+        address = address_of(self.host)
+        local = self.host == "localhost" or (address is not None and address.is_loopback)
+        return "open" if local else "closed"
+
+    @property
+    def registration_rate(self) -> str:
+        """How many accounts one address may make without an invitation."""
+        if self.rate_limit_registration is not None:
+            return self.rate_limit_registration
+        return f"{max(1, limits.parse(self.rate_limit_address).amount // 3)} per hour"
 
     @property
     def pool_limit(self) -> int:

@@ -18,6 +18,12 @@ authentication = _signals.signal(
     "(bool).",
 )
 
+registration = _signals.signal(
+    "registration",
+    doc="Somebody asked for an account: way (open, invitation, first), outcome (created, taken, "
+    "refused, limited).",
+)
+
 health_checked = _signals.signal(
     "health-checked",
     doc="A health check ran: check (name), required (bool), up (bool), seconds (float).",

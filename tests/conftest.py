@@ -8,9 +8,9 @@ import gc
 import os
 import signal
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import pytest
 
@@ -46,8 +46,10 @@ class Service(Protocol):
     @property
     def pid(self) -> int: ...
     def heal(self) -> None: ...
+    def close(self) -> None: ...
 
 
+_S = TypeVar("_S", bound=Service)
 _left_out: dict[str, str] = {}
 _services: list[Service] = []
 
@@ -123,48 +125,47 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"left out: {reason}")
 
 
+@contextmanager
+def shared(service: _S) -> Iterator[_S]:
+    """Give a service to several tests: healed after each, no leak of theirs, closed at the end."""
+    _services.append(service)
+    try:
+        yield service
+    finally:
+        _services.remove(service)
+        service.close()
+
+
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgreSQL]:
     """A PostgreSQL cluster for the whole session; take a `new_database()` of your own."""
     require("PostgreSQL", PostgreSQL.installed())
-    service = PostgreSQL()
-    _services.append(service)
-    yield service
-    _services.remove(service)
-    service.close()
+    with shared(PostgreSQL()) as service:
+        yield service
 
 
 @pytest.fixture(scope="session")
 def docker_engine() -> Iterator[DockerEngine]:
     """A Docker Engine for the whole session; remove your containers, or call `clear()`."""
     require("Docker Engine", DockerEngine.installed())
-    service = DockerEngine()
-    _services.append(service)
-    yield service
-    _services.remove(service)
-    service.close()
+    with shared(DockerEngine()) as service:
+        yield service
 
 
 @pytest.fixture(scope="session")
 def registry() -> Iterator[Registry]:
     """A registry of images for the whole session; push what you need under a name of your own."""
     require("docker-registry", Registry.installed())
-    service = Registry()
-    _services.append(service)
-    yield service
-    _services.remove(service)
-    service.close()
+    with shared(Registry()) as service:
+        yield service
 
 
 @pytest.fixture(scope="session")
 def redis() -> Iterator[Redis]:
     """A Redis for the whole session; call `clear()` before you count on what is in it."""
     require("Redis", Redis.installed())
-    service = Redis()
-    _services.append(service)
-    yield service
-    _services.remove(service)
-    service.close()
+    with shared(Redis()) as service:
+        yield service
 
 
 @pytest.fixture(autouse=True)

@@ -1,25 +1,68 @@
 """Accounts: who may use the service, and the tokens with which they do."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from app.accounts.account_routes import api as accounts_api
+from app.accounts.administration import Administration
 from app.accounts.attempts import Attempts
+from app.accounts.invitation_routes import api as invitations_api
+from app.accounts.invitations import Invitations
 from app.accounts.key_routes import api as keys_api
 from app.accounts.keys import ApiKeys
+from app.accounts.own import Own
 from app.accounts.passwords import Passwords
+from app.accounts.registration import Mode, Registration
 from app.accounts.routes import api
 from app.accounts.service import Accounts
 from app.settings import Settings
 from app.storage import Database
 
-__all__ = ["ApiKeys", "Attempts", "api", "build", "keys_api"]
+__all__ = [
+    "Accounts",
+    "Administration",
+    "ApiKeys",
+    "Attempts",
+    "Invitations",
+    "Own",
+    "Parts",
+    "Registration",
+    "accounts_api",
+    "api",
+    "build",
+    "invitations_api",
+    "keys_api",
+]
 
 
-def build(settings: Settings, database: Database) -> Accounts:
-    """Return the service of accounts."""
+@dataclass(frozen=True)
+class Parts:
+    """The services of accounts; they hash passwords in one place."""
+
+    accounts: Accounts
+    own: Own
+    registration: Registration
+    invitations: Invitations
+    administration: Administration
+
+
+def build(settings: Settings, database: Database, check_room: Callable[[Session], None]) -> Parts:
+    """Return the services of accounts; `check_room` is asked before an account is made."""
     passwords = Passwords(
         time_cost=settings.argon2_time_cost, memory_kib=settings.argon2_memory_kib
     )
-    return Accounts(
-        database,
-        passwords,
-        access_ttl=settings.access_token_ttl,
-        refresh_ttl=settings.refresh_token_ttl,
+    mode = Mode(settings.registration_mode)
+    return Parts(
+        accounts=Accounts(
+            database,
+            passwords,
+            access_ttl=settings.access_token_ttl,
+            refresh_ttl=settings.refresh_token_ttl,
+        ),
+        own=Own(database, passwords),
+        registration=Registration(database, passwords, mode, check_room),
+        invitations=Invitations(database, closed=mode is Mode.CLOSED),
+        administration=Administration(database, passwords, check_room),
     )

@@ -8,6 +8,7 @@ does not answer. It is called where something is counted, and has no hook in oth
 
 import hashlib
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,20 @@ _IN_MEMORY = "memory://"
 # A provider gives a customer so many addresses: to count each for itself would count nothing.
 _IPV6_PREFIX = 64
 _log = logging.getLogger(__name__)
+
+
+class _WithReason(logging.Filter):
+    """Adds to what flask-limiter says of a storage that fails why it does; it says that only."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = sys.exc_info()[1]
+        if error is not None and not isinstance(error, RateLimitExceeded):
+            record.why = f"{type(error).__name__}: {error}"
+        return True
+
+
+# Not added: a reload runs this again, and the logger stays.
+logging.getLogger("flask-limiter").filters = [_WithReason()]
 
 
 class Attempts:
@@ -59,6 +74,10 @@ class Attempts:
         by_address = self._limiter.shared_limit(settings.rate_limit_address, scope="address")
         self._count_login: Callable[[], None] = by_address(by_account(_login))
         self._count_failure: Callable[[], None] = by_address(_failure)
+        by_registration = self._limiter.shared_limit(
+            settings.registration_rate, scope="registration"
+        )
+        self._count_registration: Callable[[], None] = by_registration(_registration)
 
     def login(self, email: str) -> None:
         """Count a login, before its password is looked at.
@@ -70,6 +89,17 @@ class Attempts:
             self._count(self._count_login)
         except TooManyAttemptsError:
             signals.emit(signals.authentication, method="password", success=False)
+            raise
+
+    def registration(self) -> None:
+        """Count a registration without an invitation, before its password is hashed.
+
+        Raises: TooManyAttemptsError.
+        """
+        try:
+            self._count(self._count_registration)
+        except TooManyAttemptsError:
+            signals.emit(signals.registration, way="open", outcome="limited")
             raise
 
     @contextmanager
@@ -104,6 +134,10 @@ class Attempts:
 
 def _login() -> None:
     """Stand for a login: flask-limiter counts calls of functions."""
+
+
+def _registration() -> None:
+    """Stand for a registration without an invitation."""
 
 
 def _failure() -> None:

@@ -22,7 +22,7 @@ from app.errors import (
     Limit,
 )
 from app.quotas.numbers import refuse_more
-from app.storage import ApiKey, Database, User, db_now, new_id, utc_now
+from app.storage import ApiKey, Database, User, db_now, new_id, now, utc_now
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,6 @@ class ApiKeys:
         LimitReachedError.
         """
         may_in(identity, Action.API_KEY_CHANGE)
-        if expires_at is not None and expires_at <= utc_now():
-            raise InvalidInputError(
-                [{"field": "expires_at", "message": "Name a moment in the future."}]
-            )
         secret = new_api_key()
         key = ApiKey(
             id=new_id(),
@@ -63,6 +59,9 @@ class ApiKeys:
         )
         try:
             with self._database.writing() as session:
+                if expires_at is not None and expires_at <= now(session):
+                    message = "Name a moment in the future."
+                    raise InvalidInputError([{"field": "expires_at", "message": message}])
                 refuse_more(
                     session,
                     Limit.API_KEYS,

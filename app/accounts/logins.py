@@ -19,6 +19,10 @@ from app.storage import (
     new_id,
 )
 
+MOST = 100
+"""Logins that an account may have at once: a script that never logs out has no more."""
+# Each login makes one too many; after an upgrade there may be more.
+_AT_ONCE = 20
 _ADDRESS_SHOWN = 64
 _USER_AGENT_SHOWN = 200
 
@@ -64,7 +68,16 @@ def open_login(
     )
     session.add(login)
     session.flush()
+    _end_surplus(session, user_id)
     return login.id
+
+
+def _end_surplus(session: Session, user_id: str) -> None:
+    """End what an account has more of than MOST logins: those used longest ago."""
+    alive = (Login.user_id == user_id) & Login.ended_at.is_(None) & (Login.expires_at > db_now())
+    last = select(Login.id).where(alive).order_by(Login.last_used_at.desc(), Login.id)
+    for surplus in session.scalars(last.offset(MOST).limit(_AT_ONCE)).all():
+        end_login(session, surplus, EndReason.SURPLUS)
 
 
 def renew_login(

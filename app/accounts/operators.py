@@ -1,9 +1,10 @@
-"""Operators: the accounts that may set quotas and read the whole audit log.
+"""Operators: the accounts that look after the service: accounts, quotas, the whole audit log.
 
 Only the command line names them: whoever has the database in hand, and nobody over HTTP.
 """
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from app import audit
 from app.errors import UserNotFoundError
@@ -32,3 +33,13 @@ def operators(database: Database) -> list[str]:
     with database.reading() as session:
         query = select(User.email).where(User.is_operator).order_by(User.email)
         return list(session.scalars(query))
+
+
+def is_last_operator(session: Session, user_id: str) -> bool:
+    """Tell whether the account is the only operator who can sign in.
+
+    All their rows are locked, so that of two who go at once the second sees the first; call it
+    before other accounts are locked.
+    """
+    query = select(User.id).where(User.is_operator, User.disabled_at.is_(None)).order_by(User.id)
+    return session.scalars(query.with_for_update()).all() == [user_id]

@@ -1,4 +1,4 @@
-"""/api/v1/auth: registration, login and tokens."""
+"""/api/v1/auth: registration, logins, tokens, and one's own account."""
 
 from dataclasses import asdict
 
@@ -9,8 +9,13 @@ from app.accounts.guard import authenticate, device, identity
 from app.accounts.schemas import (
     CallerView,
     Credentials,
+    LoginPage,
+    LoginPath,
+    LoginView,
+    PasswordChange,
     RefreshToken,
     Registration,
+    RegistrationView,
     Tokens,
     UserView,
 )
@@ -22,12 +27,18 @@ from app.errors import (
     AuthenticationError,
     EmailTakenError,
     InvalidCredentialsError,
+    InvalidInputError,
     InvalidTokenError,
+    InvitationInvalidError,
+    LimitReachedError,
+    LoginNotFoundError,
     PermissionDeniedError,
+    RegistrationClosedError,
     StorageUnavailableError,
     TooManyAttemptsError,
 )
 from app.openapi import BEARER, Answer, body_problems, problems
+from app.paging import PageQuery
 
 api = APIBlueprint(
     "accounts",
@@ -36,7 +47,13 @@ api = APIBlueprint(
     abp_tags=[Tag(name="accounts", description="Registration, login and tokens")],
 )
 _GUARDED = problems(AuthenticationError, InvalidTokenError, StorageUnavailableError)
-_OPEN_ENDPOINTS = ("accounts.register", "accounts.login", "accounts.refresh")
+_OWN = (AuthenticationError, InvalidTokenError, PermissionDeniedError)
+_OPEN_ENDPOINTS = (
+    "accounts.registration",
+    "accounts.register",
+    "accounts.login",
+    "accounts.refresh",
+)
 
 
 @api.before_request
@@ -45,13 +62,34 @@ def _guard() -> None:
         authenticate()
 
 
+@api.get(
+    "/registration",
+    summary="Who may create an account here",
+    responses={200: RegistrationView},
+)
+def registration() -> Answer:
+    return jsonify(mode=components().registration.mode)
+
+
 @api.post(
     "/register",
     summary="Create an account",
-    responses={201: UserView, **body_problems(EmailTakenError)},
+    responses={
+        201: UserView,
+        **body_problems(
+            EmailTakenError,
+            RegistrationClosedError,
+            InvitationInvalidError,
+            LimitReachedError,
+            TooManyAttemptsError,
+        ),
+    },
 )
 def register(body: Registration) -> Answer:
-    account = components().accounts.register(body.email, body.password)
+    if body.invitation is None:
+        components().registration.refuse_closed()
+        components().attempts.registration()
+    account = components().registration.register(body.email, body.password, body.invitation)
     return jsonify(UserView.model_validate(account).model_dump(mode="json")), 201
 
 
@@ -100,6 +138,56 @@ def me() -> Answer:
     account.is_operator = identity().is_operator
     account.may = may_anywhere(identity())
     return jsonify(account.model_dump(mode="json"))
+
+
+@api.post(
+    "/password",
+    summary="Change your password; this ends your other logins",
+    security=BEARER,
+    responses={204: None, **body_problems(*_OWN, TooManyAttemptsError)},
+)
+def change_password(body: PasswordChange) -> Answer:
+    # Whoever has got hold of a token may not try passwords for longer than who has none.
+    components().attempts.login(identity().email)
+    components().own.change_password(identity(), body.old_password, body.new_password)
+    return "", 204
+
+
+@api.get(
+    "/logins",
+    summary="Your logins, last used first",
+    security=BEARER,
+    responses={200: LoginPage, **problems(*_OWN, StorageUnavailableError, InvalidInputError)},
+)
+def logins(query: PageQuery) -> Answer:
+    page = components().own.logins(identity(), limit=query.limit, offset=query.offset)
+    items = [LoginView.model_validate(one).model_dump(mode="json") for one in page.items]
+    return jsonify(items=items, total=page.total, limit=query.limit, offset=query.offset)
+
+
+@api.delete(
+    "/logins",
+    summary="End your other logins, and what they opened",
+    security=BEARER,
+    responses={204: None, **problems(*_OWN, StorageUnavailableError)},
+)
+def end_other_logins() -> Answer:
+    components().own.end_other_logins(identity())
+    return "", 204
+
+
+@api.delete(
+    "/logins/<login_id>",
+    summary="End one of your logins, and what it opened",
+    security=BEARER,
+    responses={
+        204: None,
+        **problems(*_OWN, StorageUnavailableError, InvalidInputError, LoginNotFoundError),
+    },
+)
+def end_login(path: LoginPath) -> Answer:
+    components().own.end_login(identity(), path.login_id)
+    return "", 204
 
 
 def _tokens(pair: TokenPair) -> Answer:

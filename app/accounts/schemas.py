@@ -1,7 +1,7 @@
 """Bodies of the account routes."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,31 +19,85 @@ _EMAIL = described(
 Email = Annotated[str, Field(max_length=254, pattern=_EMAIL, examples=["ada@example.org"])]
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """A body that holds nothing but its fields."""
+
     model_config = ConfigDict(extra="forbid")
 
 
-class Registration(_Body):
-    """A new account."""
+Password = Annotated[str, Field(min_length=12, max_length=256, examples=["correct horse battery"])]
+
+
+class Registration(Body):
+    """A new account; where registration is not open it takes an invitation."""
 
     email: Email
-    password: str = Field(min_length=12, max_length=256, examples=["correct horse battery"])
+    password: Password
+    invitation: str | None = Field(default=None, max_length=256, examples=["vbx_in_…"])
 
 
-class Credentials(_Body):
+class RegistrationView(BaseModel):
+    """Who may make an account here."""
+
+    mode: Literal["open", "invited", "closed"] = Field(
+        description="open: everybody; invited: who has a link of an operator; closed: accounts are "
+        "made by operators, at the command line."
+    )
+
+
+class PasswordChange(Body):
+    """Another password of one's own account."""
+
+    old_password: str = Field(max_length=256, examples=["correct horse battery"])
+    new_password: Password
+
+
+class LoginView(BaseModel):
+    """A login of one's own account."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str = Field(examples=["2c1f6c5e-8a2b-4f0d-9e7c-6b5a4d3c2b1a"])
+    kind: Literal["api", "console"] | None = Field(
+        description="Where it was opened; null: by a release that did not write it down."
+    )
+    created_at: datetime
+    last_used_at: datetime = Field(description="To the life of an access token.")
+    expires_at: datetime = Field(description="When it ends unless it is used before.")
+    address: str | None = Field(examples=["192.0.2.7"])
+    user_agent: str | None = Field(examples=["Mozilla/5.0 (X11; Linux x86_64)"])
+    current: bool = Field(description="Whether it is the one that asks.")
+
+
+class LoginPage(BaseModel):
+    """Logins that have not ended, last used first."""
+
+    items: list[LoginView]
+    total: int
+    limit: int
+    offset: int
+
+
+class LoginPath(BaseModel):
+    """Which login."""
+
+    login_id: str = Field(max_length=64, pattern=NO_NUL)
+
+
+class Credentials(Body):
     """E-mail address and password of an account."""
 
     email: Email
     password: str = Field(max_length=256, examples=["correct horse battery"])
 
 
-class RefreshToken(_Body):
+class RefreshToken(Body):
     """A refresh token; it can be used once."""
 
     refresh_token: str = Field(max_length=256, examples=["vbx_rt_…"])
 
 
-class PageSecret(_Body):
+class PageSecret(Body):
     """What the console's page keeps of its login; null where it keeps nothing yet."""
 
     page_secret: str | None = Field(max_length=256)
@@ -79,7 +133,7 @@ def _not_unique(schema: dict[str, Any]) -> None:
     del schema["uniqueItems"]
 
 
-class NewApiKey(_Body):
+class NewApiKey(Body):
     """What an API key may do, and how long; without expires_at it is valid until it is revoked."""
 
     name: str = Field(min_length=1, max_length=63, pattern=NO_NUL, examples=["ci"])

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select, update
-from sqlalchemy.exc import IntegrityError
 
 from app import audit, signals
 from app.accounts import seen
@@ -18,7 +17,6 @@ from app.accounts.tokens import digest, is_api_key
 from app.authorization import Action, Identity, may_in
 from app.errors import (
     AccountDisabledError,
-    EmailTakenError,
     InvalidCredentialsError,
     InvalidTokenError,
 )
@@ -30,8 +28,6 @@ from app.storage import (
     TokenKind,
     User,
     db_now,
-    new_id,
-    utc_now,
 )
 
 __all__ = ["Account", "Accounts", "Device", "TokenPair"]
@@ -59,24 +55,6 @@ class Accounts:
         self._passwords = passwords
         self._api_keys = ApiKeys(database)
         self._grants = Grants(access_ttl=access_ttl, refresh_ttl=refresh_ttl)
-
-    def register(self, email: str, password: str) -> Account:
-        """Create an account. Raises: EmailTakenError."""
-        user = User(
-            id=new_id(),
-            email=email.lower(),
-            password_hash=self._passwords.hash(password),
-            created_at=utc_now(),
-        )
-        try:
-            with self._database.writing() as session:
-                session.add(user)
-                session.flush()
-                target = audit.Target("account", user.id, user.email)
-                audit.record(session, Identity(user.id, user.email), "account.register", target)
-                return Account(user.id, user.email, user.created_at)
-        except IntegrityError as error:
-            raise EmailTakenError from error
 
     def login(
         self,

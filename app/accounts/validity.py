@@ -22,6 +22,7 @@ _SENTENCES = {
     EndReason.ENDED: f"This login was ended from the list of logins. {_LOG_IN}",
     EndReason.REUSE: f"This login has ended: a refresh token of it was used twice. {_LOG_IN}",
     EndReason.PASSWORD: f"This login has ended: the account's password has changed. {_LOG_IN}",
+    EndReason.SURPLUS: f"This login has ended: the account opened too many others. {_LOG_IN}",
     EndReason.DISABLED: "This account is disabled; ask an operator of this VibeBox.",
     EndReason.DELETED: "This account was deleted.",
     EndReason.EXPIRED: f"This login has expired unused. {_LOG_IN}",

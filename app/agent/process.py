@@ -20,6 +20,7 @@ from app.cautious_clock import CautiousClock
 from app.environments.facts import Facts
 from app.environments.installation import InstallationId
 from app.errors import StorageUnavailableError
+from app.lease import agent_leads
 from app.processes import Presence, is_alive
 from app.resources import open_database, open_engine
 from app.settings import Settings, retired_in_use
@@ -35,6 +36,7 @@ _CONNECTIONS = 16
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 5.0
 _PLACE_LENGTH = 32
+_CHECK_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 
 
@@ -62,11 +64,19 @@ def run(settings: Settings) -> None:
         store.leave()
 
 
-def renewed_lately(database: Database) -> bool:
-    """Tell whether an agent of this host is at work. Raises: StorageUnavailableError."""
+def trouble(database: Database) -> str | None:
+    """Return why no agent of this host is at work, None where one is.
+
+    A process that signs on shows that it lives; that agents do their work shows the one that leads.
+    Raises: StorageUnavailableError.
+    """
     recent = exists().where(Process.place == _place(), is_alive())
     with database.reading() as session:
-        return bool(session.scalar(select(recent)))
+        if not session.scalar(select(recent)):
+            return f"No agent of this host ({_place()}) is seen: start `vibebox agent`."
+    if not agent_leads(database, _CHECK_SECONDS):
+        return "This host's agent lives, but none leads: see its log, and restart it."
+    return None
 
 
 def _place() -> str:
@@ -76,14 +86,15 @@ def _place() -> str:
 def _await_schema(database: Database, stopping: threading.Event) -> bool:
     """Wait for the database. Raises: SchemaRevisionError. Returns: False where told to stop."""
     pause = _FIRST_PAUSE
+    told = None
     while not stopping.is_set():
         try:
             schema.check(database)
             return True
         except StorageUnavailableError as error:
-            if pause == _FIRST_PAUSE:
-                why = str(error.__cause__ or error)
-                _log.warning("database not reachable at start", extra={"why": why})
+            if error.reason != told:
+                told = error.reason
+                _log.warning("database not reachable at start", extra={"why": told})
         stopping.wait(pause)
         pause = min(2 * pause, _LONGEST_PAUSE)
     return False

@@ -188,10 +188,10 @@ def may_in(identity: Identity, action: Action) -> None:
     rule = RULES[action]
     if rule.scope not in identity.scopes:
         raise PermissionDeniedError(_missing_scope(action))
-    if rule.who is Who.LOGIN and identity.grant_id is None:
-        raise PermissionDeniedError(f"An API key may not {rule.meaning}; log in.")
-    if rule.who is Who.OPERATOR and not identity.is_operator:
+    if rule.who in (Who.OPERATOR, Who.OPERATOR_LOGIN) and not identity.is_operator:
         raise PermissionDeniedError(f"Only operators may {rule.meaning}.")
+    if rule.who in (Who.LOGIN, Who.OPERATOR_LOGIN) and identity.grant_id is None:
+        raise PermissionDeniedError(f"An API key may not {rule.meaning}; log in.")
 
 
 def may(identity: Identity, actions: Iterable[Action], role: str | None) -> list[Action]:

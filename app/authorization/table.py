@@ -33,7 +33,8 @@ class Who(StrEnum):
     ROLE = "role"  # whoever has a role in the project or team that allows it
     ANYBODY = "anybody"  # every account
     LOGIN = "login"  # every account, by a login and not by an API key
-    OPERATOR = "operator"  # accounts that the operator of the service named
+    OPERATOR = "operator"  # accounts that look after the service
+    OPERATOR_LOGIN = "operator_login"  # the same, by a login and not by an API key
 
 
 class Action(StrEnum):
@@ -63,6 +64,11 @@ class Action(StrEnum):
     API_KEY_READ = "api_key.read"
     API_KEY_CHANGE = "api_key.change"
     LOGOUT = "logout"
+    LOGIN_READ = "login.read"
+    LOGIN_END = "login.end"
+    PASSWORD_CHANGE = "password.change"
+    ACCOUNT_READ = "account.read"
+    ACCOUNT_CHANGE = "account.change"
 
 
 class Rule(NamedTuple):
@@ -110,11 +116,22 @@ RULES: dict[Action, Rule] = {
     Action.API_KEY_READ: Rule(Scope.READ, _NONE, "see their own API keys", Who.ANYBODY),
     Action.API_KEY_CHANGE: Rule(Scope.WRITE, _NONE, "make and revoke API keys", Who.LOGIN),
     Action.LOGOUT: Rule(Scope.WRITE, _NONE, "log out", Who.LOGIN),
+    Action.LOGIN_READ: Rule(Scope.READ, _NONE, "see their own logins", Who.LOGIN),
+    Action.LOGIN_END: Rule(Scope.WRITE, _NONE, "end their own logins", Who.LOGIN),
+    Action.PASSWORD_CHANGE: Rule(Scope.WRITE, _NONE, "change their own password", Who.LOGIN),
+    Action.ACCOUNT_READ: Rule(Scope.READ, _NONE, "see all accounts and invitations", Who.OPERATOR),
+    Action.ACCOUNT_CHANGE: Rule(
+        Scope.WRITE,
+        _NONE,
+        "invite, disable, enable and delete accounts, and set their passwords",
+        Who.OPERATOR_LOGIN,
+    ),
 }
 _OPEN_TO = {
     Who.ANYBODY: "every account",
     Who.LOGIN: "every account, by a login; not by an API key",
     Who.OPERATOR: "operators",
+    Who.OPERATOR_LOGIN: "operators, by a login; not by an API key",
 }
 
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app._version import __version__
-from app.cli import client, streams
+from app.cli import client, screen, streams
+from app.cli.accounts import accounts
 from app.cli.client.errors import INTERRUPTED
 from app.cli.documents import renewed
 from app.cli.migrations import downgrade, migrate
 from app.cli.operators import operators
 from app.cli.secrets import secrets
-from app.errors import SettingsError, VibeBoxError
+from app.errors import SettingsError, StorageError, VibeBoxError
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -46,6 +47,7 @@ class _Commands(click.Group):
 
     def main(self, *arguments: Any, **named: Any) -> Any:
         streams.prepare()
+        screen.guard()
         with streams.guarded():
             return super().main(*arguments, **named)
 
@@ -53,9 +55,11 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except SettingsError as error:
-            click.echo("\n  ".join(["Settings are not valid:", *error.mistakes]), err=True)
+            mistakes = map(screen.lines, error.mistakes)
+            click.echo("\n  ".join(["Settings are not valid:", *mistakes]), err=True)
         except VibeBoxError as error:
-            click.echo(f"{error.title}: {error}", err=True)
+            told = error.reason if isinstance(error, StorageError) else error
+            click.echo(screen.lines(f"{error.title}: {told}"), err=True)
         except BrokenPipeError:
             streams.abandon()
             sys.exit(streams.LEFT)
@@ -153,7 +157,9 @@ def agent(check: bool) -> None:
     if check:
         # It counts nothing, and must not join the metrics directory.
         os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
-        sys.exit(0 if _agent_works(settings) else 1)
+        if (trouble := _agent_trouble(settings)) is not None:
+            click.echo(trouble, err=True)
+        sys.exit(0 if trouble is None else 1)
     from app.logging import configure
     from app.telemetry.directory import prepare
 
@@ -168,13 +174,13 @@ def agent(check: bool) -> None:
     run(settings)
 
 
-def _agent_works(settings: "Settings") -> bool:
-    from app.agent.process import renewed_lately
+def _agent_trouble(settings: "Settings") -> str | None:
+    from app.agent.process import trouble
     from app.resources import open_database
 
     database = open_database(settings, settings.pool_limit)
     try:
-        return renewed_lately(database)
+        return trouble(database)
     finally:
         database.dispose()
 
@@ -187,4 +193,5 @@ def run() -> None:
     sys.exit(start(Path.cwd()))
 
 
+main.add_command(accounts)
 main.add_command(operators)

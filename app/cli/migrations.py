@@ -1,11 +1,11 @@
 """`vibebox migrate` and `vibebox downgrade`: the schema of the database, forward and back."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
+
+from app.cli.database import database
 
 if TYPE_CHECKING:
     from app.storage import Database
@@ -18,16 +18,16 @@ def migrate(revision: str) -> None:
     """Bring the database to the schema that this release needs; doing it again changes nothing."""
     from app.storage import schema
 
-    with _database() as database:
-        before = schema.current_revision(database)
-        schema.upgrade(database, revision)
-        after = schema.current_revision(database)
+    with database() as opened:
+        before = schema.current_revision(opened)
+        schema.upgrade(opened, revision)
+        after = schema.current_revision(opened)
         change = "is at" if before == after else f"went from {before or 'nothing'} to"
         newest = schema.expected_revision()
         newer = f", which serves this release's {newest} too" if after and after > newest else ""
-        click.echo(f"{database.describe()} {change} schema revision {after}{newer}.")
+        click.echo(f"{opened.describe()} {change} schema revision {after}{newer}.")
         if after == newest:
-            _tell_lost_ports(database)
+            _tell_lost_ports(opened)
 
 
 @click.command()
@@ -40,26 +40,26 @@ def downgrade(revision: str, yes: bool) -> None:
     """
     from app.storage import schema
 
-    with _database() as database:
-        if (schema.current_revision(database) or schema.BASE) == revision:
-            click.echo(f"{database.describe()} is at schema revision {revision} already.")
+    with database() as opened:
+        if (schema.current_revision(opened) or schema.BASE) == revision:
+            click.echo(f"{opened.describe()} is at schema revision {revision} already.")
             return
-        lost = schema.downgrade_losses(database, revision)
-        _tell(database.describe(), revision, lost)
+        lost = schema.downgrade_losses(opened, revision)
+        _tell(opened.describe(), revision, lost)
         if lost and not yes:
             _ask()
-        schema.downgrade(database, revision)
-        click.echo(f"{database.describe()} is at schema revision {revision}.")
+        schema.downgrade(opened, revision)
+        click.echo(f"{opened.describe()} is at schema revision {revision}.")
 
 
-def _tell_lost_ports(database: "Database") -> None:
+def _tell_lost_ports(opened: "Database") -> None:
     """List the environments whose host ports no environment gets any more."""
     from app.environments import ports
     from app.environments.host_ports import host_ports
     from app.settings import load_settings
 
     ours = host_ports(load_settings()).ours
-    with database.reading() as session:
+    with opened.reading() as session:
         held = ports.held(session, ours)
     if held:
         click.echo(
@@ -96,15 +96,3 @@ def _ask() -> None:
 def at_terminal() -> bool:
     """Whether somebody is there to be asked."""
     return sys.stdin.isatty()
-
-
-@contextmanager
-def _database() -> "Iterator[Database]":
-    from app.settings import load_settings
-    from app.storage import Database
-
-    database = Database(load_settings().database_url)
-    try:
-        yield database
-    finally:
-        database.dispose()

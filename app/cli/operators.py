@@ -1,18 +1,14 @@
-"""`vibebox operators`: who may set quotas and read the whole audit log."""
-
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+"""`vibebox operators`: who looks after the service: accounts, quotas, the whole audit log."""
 
 import click
 
-if TYPE_CHECKING:
-    from app.storage import Database
+from app.cli import screen
+from app.cli.database import database
 
 
 @click.group()
 def operators() -> None:
-    """Name the accounts that may set quotas and read the whole audit log."""
+    """Name the accounts that may look after accounts and quotas, and read the whole audit log."""
 
 
 @operators.command()
@@ -34,27 +30,18 @@ def list_() -> None:
     """Print the e-mail addresses of the operators."""
     from app.accounts import operators as rules
 
-    with _database() as database:
-        for email in rules.operators(database):
-            click.echo(email)
+    with database() as opened:
+        for email in rules.operators(opened):
+            click.echo(screen.line(email))
 
 
 def _set(email: str, *, operator: bool) -> None:
     from app.accounts import operators as rules
 
-    with _database() as database:
-        changed = rules.set_operator(database, email, operator=operator)
+    with database() as opened:
+        changed = rules.set_operator(opened, email, operator=operator)
+        left = rules.operators(opened)
     became = "is an operator" if operator else "is no operator"
     click.echo(f"{email} {became}{' now' if changed else ' already'}.")
-
-
-@contextmanager
-def _database() -> Iterator["Database"]:
-    from app.settings import load_settings
-    from app.storage import Database
-
-    database = Database(load_settings().database_url)
-    try:
-        yield database
-    finally:
-        database.dispose()
+    if not left:
+        click.echo("VibeBox has no operator now; `vibebox operators grant` names one.", err=True)

@@ -17,6 +17,7 @@ from app.errors import EngineError
 from app.listening import refuse_taken
 from app.settings import Settings, load_settings
 from app.storage import Database, schema
+from app.telemetry.directory import refuse_second
 
 _PING_SECONDS = 2.0
 
@@ -32,12 +33,13 @@ def start(root: Path) -> int:
     _read_env_file(root / ".env")
     settings = load_settings()
     refuse_taken(settings.host, settings.port)
+    refuse_second(Path(settings.prometheus_multiproc_dir))
     _migrate(settings)
     environment = {**os.environ, "VIBEBOX_WELCOME": "true", "PORT": str(settings.port)}
-    if not os.environ.get("VIBEBOX_DOCKER_REQUIRED") and not _engine_answers(settings):
+    if not os.environ.get("VIBEBOX_DOCKER_REQUIRED") and (trouble := _engine_trouble(settings)):
         click.echo(
-            f"No Docker Engine answers at {settings.docker_host}: starting with Docker not "
-            "required. Environments can be recorded, not started."
+            f"Docker Engine at {settings.docker_host} cannot be used: {trouble} Starting with "
+            "Docker not required: environments can be recorded, not started."
         )
         environment["VIBEBOX_DOCKER_REQUIRED"] = "false"
     binaries = Path(sys.executable).parent
@@ -61,13 +63,13 @@ def _migrate(settings: Settings) -> None:
         database.dispose()
 
 
-def _engine_answers(settings: Settings) -> bool:
+def _engine_trouble(settings: Settings) -> str | None:
+    """Return in a sentence why Docker Engine cannot be used, None where it answers."""
     engine = DockerEngine(settings.docker_host)
     try:
         engine.ping(timeout=_PING_SECONDS)
-    except EngineError:
-        return False
-    else:
-        return True
+    except EngineError as error:
+        return error.detail
     finally:
         engine.close()
+    return None

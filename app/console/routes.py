@@ -3,6 +3,7 @@
 from flask import Blueprint, Response, abort, render_template, request, send_from_directory
 
 from app._version import __version__
+from app.components import components
 from app.console.assets import DIRECTORY, FOREVER, version
 from app.console.headers import harden
 
@@ -35,7 +36,8 @@ def environments() -> str:
 
 @pages.get("/sign-in")
 def sign_in() -> str:
-    return render_template("console/sign_in.html")
+    # Who is invited is shown the rest by the script: what it needs is in the address's fragment.
+    return render_template("console/sign_in.html", registration=components().registration.mode)
 
 
 @pages.get("/environments/<environment_id>")

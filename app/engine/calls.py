@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 
 from docker.errors import APIError
 
@@ -16,6 +17,9 @@ from app.errors import ContainerNotFoundError, EngineError
 
 # Names become part of a path of the engine's API: what could leave its place in it is refused.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+_PROBE = "vibebox-probe"
 
 
 class EngineCalls:
@@ -60,6 +64,19 @@ class EngineCalls:
         with self._call(self._query_timeout if timeout is None else timeout) as client:
             if not client.ping():
                 raise EngineError("Docker Engine answered a ping with something else.")
+
+    def verify(self, timeout: float) -> None:
+        """See `Engine.verify`."""
+        with self._call(timeout) as client:
+            # The engine answers pings and lists while what runs containers for it hangs: this asks.
+            client.version(api_version=False)
+            client.create_volume(_PROBE)
+            try:
+                client.remove_volume(_PROBE)
+            except APIError as error:
+                # Another process verifies too. It is the making that proves something.
+                if error.status_code not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
+                    raise
 
     @contextmanager
     def _call(

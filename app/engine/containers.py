@@ -14,6 +14,7 @@ from app.engine.values import (
     ContainerSpec,
     ContainerState,
     ContainerSummary,
+    HostProcess,
     PortBinding,
 )
 from app.errors import EngineError
@@ -42,6 +43,10 @@ _LEAST_MEMORY_MB = 6
 
 # More keeps more of a container's past output, for (size x files) of disk for each container.
 _LOG_OPTIONS = {"max-size": "10m", "max-file": "3"}
+
+PROCESS_COLUMNS = "-eo pid,sess,stat"
+"""What is asked of each process: nothing whose length its owner chooses."""
+_ENDED = ("Z", "X")
 
 NEVER = "0001-01-01T00:00:00Z"
 """Docker's zero time."""
@@ -85,6 +90,7 @@ def container_state(answer: dict[str, Any]) -> ContainerState:
             instance=instance_of(answer["Config"]),
             name=str(answer["Name"]).removeprefix("/"),
             image=str(answer["Config"]["Image"]),
+            pids_limit=answer["HostConfig"].get("PidsLimit") or None,
         )
 
 
@@ -101,6 +107,16 @@ def container_summaries(answer: list[dict[str, Any]]) -> list[ContainerSummary]:
                 status=str(container["State"]),
             )
             for container in answer
+        ]
+
+
+def host_processes(answer: dict[str, Any]) -> list[HostProcess]:
+    """Return the processes in an answer of GET /containers/{id}/top, those that ended left out."""
+    with describing("the processes of a container"):
+        return [
+            HostProcess(int(pid), int(session))
+            for pid, session, state in answer["Processes"] or []
+            if not state.startswith(_ENDED)
         ]
 
 

@@ -11,9 +11,11 @@ from requests.exceptions import JSONDecodeError
 
 from app.engine.calls import EngineCalls, checked
 from app.engine.containers import (
+    PROCESS_COLUMNS,
     container_state,
     container_summaries,
     creation_body,
+    host_processes,
     identifier,
     resources,
 )
@@ -31,6 +33,7 @@ from app.engine.values import (
     ContainerStats,
     ContainerSummary,
     ExecResult,
+    HostProcess,
 )
 from app.engine.volumes import Volumes
 from app.engine.watching import Streams
@@ -115,6 +118,16 @@ class DockerEngine(Files, Images, Streams, Terminals, Volumes, EngineCalls):
         limits = resources(cpu_limit, memory_limit_mb)
         with self._call(self._lifecycle_timeout) as client:
             client.update_from(checked(container), limits)
+
+    def limit_processes(self, container: str, number: int) -> None:
+        """See `Engine.limit_processes`."""
+        with self._call(self._query_timeout) as client:
+            client.update_from(checked(container), {"PidsLimit": number})
+
+    def processes(self, container: str) -> list[HostProcess]:
+        """See `Engine.processes`."""
+        with self._call(self._query_timeout) as client:
+            return host_processes(dict(client.top(checked(container), ps_args=PROCESS_COLUMNS)))
 
     def stats(self, container: str) -> ContainerStats:
         """See `Engine.stats`; the engine takes its two samples a second apart."""

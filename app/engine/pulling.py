@@ -5,6 +5,7 @@ from typing import Any
 
 from docker.errors import APIError
 
+from app.engine.refusals import failure
 from app.engine.translation import is_version_refused
 from app.engine.values import LayerProgress, PullProgress
 from app.errors import EngineError, ImagePullError
@@ -20,9 +21,9 @@ _REFUSALS = (
     "access to the resource is denied",
     "unauthorized",
     "no basic auth credentials",
-    "toomanyrequests",  # the users' pulls together
     "cannot be used on this platform",
 )
+_TOO_OFTEN = "toomanyrequests"  # the users' pulls together
 _REFUSING = (400, 401, 403, 404)
 _DEFAULT_REGISTRIES = ("docker.io", "index.docker.io", "registry-1.docker.io")
 # The engine's own, in its own words: what a registry says has the registry's code before it.
@@ -61,7 +62,9 @@ def pull_failure(image: str, error: APIError) -> Exception:
 
 def _failure(image: str, message: str, status: int = 0) -> EngineError:
     if _HOST_TROUBLE.search(message.lower()):
-        return EngineError()
+        return failure(message.lower())
+    if _TOO_OFTEN in message.lower().replace(" ", ""):
+        return ImagePullError(image, often=True)
     refused = status in _REFUSING or any(text in message.lower() for text in _REFUSALS)
     if refused or is_named_by_user(image):
         return ImagePullError(image, silent=not refused)

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from app.errors import (
     EngineConflictError,
     EngineError,
+    EngineFullError,
     LimitsRefusedError,
     PortTakenError,
     SpecificationRefusedError,
@@ -35,6 +36,7 @@ _HOST_TROUBLE = re.compile(
     r"( in system)?|read-only file system|input/output error|resource temporarily unavailable"
     r"|operation not permitted|structure needs cleaning)(: unknown)?\s*\Z"
 )
+_NO_ROOM = re.compile(r": (no space left on device|disk quota exceeded)(: unknown)?\s*\Z")
 # What the runtime does for a new container, with that one's own files.
 _IN_CONTAINER = (
     r"oci runtime create failed: .*"
@@ -134,3 +136,11 @@ def users_mistake(message: str) -> EngineError | None:
 def unknown_refusal() -> EngineError:
     """Return the error for a new container that Docker calls invalid in words nobody knows."""
     return SpecificationRefusedError()
+
+
+def failure(message: str) -> EngineError:
+    """Return our error for a message that is no mistake of a user.
+
+    message: Docker's, in lower case.
+    """
+    return EngineFullError() if _NO_ROOM.search(message) else EngineError()

@@ -29,6 +29,8 @@ _POLL_SECONDS = 0.02
 class Terminal:
     """Implements `TerminalStream`; one thread uses it."""
 
+    pid: int | None = None
+
     def __init__(self, connection: socket.socket, first: bytes, exec_id: str) -> None:
         connection.setblocking(False)
         self._connection = connection
@@ -93,6 +95,7 @@ class Terminals(EngineCalls):
             terminal = Terminal(connection, first, exec_id)
             try:
                 state = self._wait_started(client, exec_id)
+                terminal.pid = state.pid
                 _refuse_missing(terminal, state, argv[0])
                 if state.running:
                     _resize(client, exec_id, cols, rows)
@@ -117,7 +120,7 @@ class Terminals(EngineCalls):
         while True:
             answer: dict[str, Any] = client.exec_inspect(exec_id)
             state = _state(answer)
-            if state.exit_code is not None or (state.running and answer.get("Pid")):
+            if state.exit_code is not None or state.pid is not None:
                 return state
             time.sleep(min(_POLL_SECONDS, remaining()))
 
@@ -157,6 +160,7 @@ def _refuse_missing(terminal: Terminal, state: ExecState, program: str) -> None:
 def _state(answer: dict[str, Any]) -> ExecState:
     try:
         running, code = bool(answer["Running"]), answer["ExitCode"]
-        return ExecState(running, None if running or code is None else int(code))
+        pid = int(answer.get("Pid") or 0) if running else 0
+        return ExecState(running, None if running or code is None else int(code), pid or None)
     except (KeyError, TypeError, ValueError) as error:
         raise EngineError("Docker Engine described a command in an unknown way.") from error

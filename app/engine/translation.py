@@ -16,7 +16,8 @@ from requests.exceptions import Timeout
 from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as UrllibTimeoutError
 
-from app.engine.refusals import unknown_refusal, users_mistake
+from app.descriptors import NONE_LEFT
+from app.engine.refusals import failure, unknown_refusal, users_mistake
 from app.engine.transport import NotConnectedError
 from app.errors import (
     ContainerNotFoundError,
@@ -75,6 +76,11 @@ def translate(
             "VibeBox is not allowed to use the socket of Docker Engine; "
             "the operator gives its user access to DOCKER_HOST."
         )
+    if any(getattr(cause, "errno", None) in NONE_LEFT for cause in causes):
+        return EngineUnreachableError(
+            "VibeBox has no file descriptor left to ask Docker Engine with; the operator raises "
+            "its limit (ulimit -n)."
+        )
     if any(isinstance(cause, NotConnectedError) for cause in causes):
         return EngineUnreachableError()
     if any(isinstance(cause, TimeoutError | Timeout | UrllibTimeoutError) for cause in causes):
@@ -127,7 +133,7 @@ def _from_answer(status: int, message: str, image: str | None) -> EngineError:
         return EngineConflictError()
     if status == HTTPStatus.NOT_FOUND and any(text in message for text in _NOT_FOUND):
         return ContainerNotFoundError()
-    return users_mistake(message) or EngineError()
+    return users_mistake(message) or failure(message)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -16,6 +16,7 @@ from app.engine.values import (
     ContainerSummary,
     ExecResult,
     ExecState,
+    HostProcess,
     LogLine,
     PullProgress,
     VolumeSummary,
@@ -96,6 +97,10 @@ class TerminalStream(Protocol):
     def exec_id(self) -> str:
         """Docker's id of the command."""
 
+    @property
+    def pid(self) -> int | None:
+        """Its first process, in the numbers of the engine's host; None where it has ended."""
+
     def fileno(self) -> int:
         """Return the descriptor, for `poll()`."""
 
@@ -124,6 +129,13 @@ class Engine(Protocol):
     @operation("ping")
     def ping(self, timeout: float | None = None) -> None:
         """Return when the engine answers; `timeout` shortens or lengthens the default deadline."""
+
+    def verify(self, timeout: float) -> None:
+        """Return when the engine can do its work: its runtime answers, and its disk has room.
+
+        For checks, and so no operation that is counted. It makes a volume and removes it.
+        Raises: EngineFullError and others.
+        """
 
     @operation("list")
     def list_containers(self, *, environment_label_only: bool = True) -> list[ContainerSummary]:
@@ -206,6 +218,21 @@ class Engine(Protocol):
 
         Raises: ContainerNotFoundError, EngineConflictError when Docker refuses the limits: more
         memory is in use, or the host has not as many CPUs. The old limits hold then.
+        """
+
+    @operation("update")
+    def limit_processes(self, container: str, number: int) -> None:
+        """Let the container hold so many processes from now on; those that it has go on.
+
+        Raises: ContainerNotFoundError.
+        """
+
+    @operation("inspect")
+    def processes(self, container: str) -> list[HostProcess]:
+        """Return the processes of a container as its host sees them, also of a frozen one.
+
+        What runs in the container cannot make them look otherwise. Raises: ContainerNotFoundError,
+        EngineConflictError when it is not running, EngineError where the host has no `ps`.
         """
 
     @operation("remove")

@@ -91,6 +91,7 @@ class ContainerState:
     instance: str | None = None
     name: str = ""
     image: str = ""
+    pids_limit: int | None = None
 
 
 @dataclass(frozen=True)
@@ -195,7 +196,18 @@ class ExecResult:
 
 @dataclass(frozen=True)
 class ExecState:
-    """A command in a container, as the engine sees it now; `exit_code` is None while it runs."""
+    """A command in a container, as the engine sees it now; `exit_code` is None while it runs.
+
+    `pid` is that of its first process, in the numbers of the engine's host.
+    """
 
     running: bool
     exit_code: int | None
+    pid: int | None = None
+
+
+class HostProcess(NamedTuple):
+    """A process of a container, in the numbers of the engine's host, and the session it is in."""
+
+    pid: int
+    session: int

@@ -14,6 +14,7 @@ from app.errors import (
     CommandTimeoutError,
     EngineConflictError,
     EngineError,
+    EngineFullError,
     EngineTimeoutError,
     EngineUnreachableError,
     EnvironmentConflictError,
@@ -45,7 +46,13 @@ COMMON = (
 )
 BODY = (*COMMON, MalformedBodyError, BodyTooLargeError)
 ONE = (*COMMON, EnvironmentNotFoundError)
-ENGINE = (EngineUnreachableError, EngineTimeoutError, EngineError, ServerBusyError)
+ENGINE = (
+    EngineUnreachableError,
+    EngineFullError,
+    EngineTimeoutError,
+    EngineError,
+    ServerBusyError,
+)
 """What any call of Docker may come to."""
 COMMANDS = (*ENGINE, CommandTimeoutError, CommandRunawayError)
 """What a command in a container may come to."""

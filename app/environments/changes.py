@@ -12,6 +12,7 @@ from app import audit
 from app.authorization import Action, Identity, environment_for
 from app.environments import ports
 from app.environments.containers import Containers
+from app.environments.expiry import refuse_expiry
 from app.environments.host_ports import HostPorts
 from app.environments.records import refuse_ambiguous, unique_name
 from app.environments.settling import Settling
@@ -61,6 +62,9 @@ class Changes:
 
     def apply(self, identity: Identity, environment_id: str, fields: Mapping[str, Any]) -> None:
         """Change fields. Raises: as `Environments.change`."""
+        if fields.get("expires_at") is not None:
+            with self._database.reading() as session:
+                refuse_expiry(session, fields)
         if set(fields) <= _FREE:
             self._change_record(identity, environment_id, fields)
         elif set(fields) <= _FREE | _LIMITS:

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.engine import ContainerState
 from app.environments.containers import published
-from app.environments.exits import Exit, Run, reason_of, recorded_run, run_of
+from app.environments.exits import Exit, Run, reason_of, recorded_run, run_of, seen_exit
 from app.environments.facts import Facts
 from app.storage import Environment, EnvironmentStatus, ExitReason, utc_now
 
@@ -49,19 +49,36 @@ class Mend:
 
 
 def compare(
-    environment: Environment, state: ContainerState | None, facts: Facts, now: datetime
+    environment: Environment, state: ContainerState | None, ended: list[Exit], now: datetime
 ) -> Mend:
     """Return what makes the record true. It must not be in a passage that somebody still holds.
 
-    state: the container as Docker shows it, None where it is gone. now: by the clock of the
-    database, as the times of the record.
+    state: the container as Docker shows it, None where it is gone. ended: what `ended_runs` found,
+    each as its row tells it where there is one. now: by the clock of the database, as the times of
+    the record.
     """
-    ended = _ended(environment, state, facts)
     mend = _mend(environment, state, ended, now)
     mend.exits = ended
-    if ended and _is_news(environment, ended[-1]):
-        mend.changes |= ended[-1].fields
+    for last in ended[-1:]:
+        mend.changes |= last.fields
     return mend
+
+
+def ended_runs(environment: Environment, state: ContainerState | None, facts: Facts) -> list[Exit]:
+    """Return the ends of runs that Docker shows or that must have been, the older one first."""
+    known, run = recorded_run(environment), run_of(state) if state else None
+    found = []
+    if known is not None and known != run:
+        next_start = run.started if run and run.container_id == known.container_id else None
+        ending = facts.of(known, next_start)
+        reason = reason_of(ending.code, requested=environment.end_requested, oom=ending.oom)
+        found.append(Exit(known, reason, ending.code, utc_now()))
+    if state is None or run is None or state.running or _predates(environment, state):
+        return found
+    ending = facts.of(run)
+    requested = environment.end_requested and run == known
+    last = seen_exit(state, requested=requested, oom=ending.oom if ending.died else None)
+    return found if last is None else [*found, last]
 
 
 def _mend(
@@ -125,26 +142,6 @@ def _still_asked(environment: Environment, run: Run | None, now: datetime) -> di
     return {} if lasting else {"end_requested": False}
 
 
-def _ended(environment: Environment, state: ContainerState | None, facts: Facts) -> list[Exit]:
-    """Return the ends of runs that Docker shows or that must have been, the older one first."""
-    known, run = recorded_run(environment), run_of(state) if state else None
-    found = []
-    if known is not None and known != run:
-        next_start = run.started if run and run.container_id == known.container_id else None
-        ending = facts.of(known, next_start)
-        reason = reason_of(
-            ending.code, requested=environment.end_requested, oom=ending.oom and not ending.killed
-        )
-        found.append(Exit(known, reason, ending.code, utc_now()))
-    if state is None or run is None or state.running or _predates(environment, state):
-        return found
-    requested = environment.end_requested and run == known
-    ending = facts.of(run)
-    oom = (state.oom_killed or ending.oom) and not ending.killed
-    reason = reason_of(state.exit_code, requested=requested, oom=oom)
-    return [*found, Exit(run, reason, state.exit_code, state.finished_at or utc_now())]
-
-
 def _predates(environment: Environment, state: ContainerState) -> bool:
     """Tell whether the end is from before releases that recorded runs: then it is no news."""
     return (
@@ -154,12 +151,3 @@ def _predates(environment: Environment, state: ContainerState) -> bool:
         and state.finished_at is not None
         and state.finished_at <= environment.status_changed_at
     )
-
-
-def _is_news(environment: Environment, ended: Exit) -> bool:
-    """Tell whether the record does not tell of this exit yet.
-
-    A record at rest that knows the run was brought there by who saw its end.
-    """
-    at_rest = environment.status in _AT_REST
-    return not (at_rest and (ended.run == recorded_run(environment)))

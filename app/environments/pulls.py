@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, and_, func, or_, select, update
@@ -32,6 +33,7 @@ from app.errors import (
     ServerBusyError,
     VibeBoxError,
 )
+from app.isolation import Loop, failed, reason
 from app.processes import Presence, living
 from app.quotas.checks import NOBODY
 from app.storage import (
@@ -198,11 +200,9 @@ class Pulls:
         except GivenUpError:
             _log.info("pull given up", extra={"environment": taken.passage.environment.id})
         except VibeBoxError as error:
-            _log.info(
-                "pulled start failed",
-                extra={"environment": taken.passage.environment.id, "why": error.slug},
-            )
+            _tell(taken, error)
         except Exception:
+            failed(Loop.PULLS)
             _log.exception("pulled start failed")
         finally:
             running.leave()
@@ -273,6 +273,21 @@ class Pulls:
                     .values(status=status, error=slug, finished_at=db_now())
                 )
             raise
+
+
+def _tell(taken: TakenPull, error: VibeBoxError) -> None:
+    """Log why a start failed: nobody is answered, and the record has a sentence only."""
+    ours = error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    _log.log(
+        logging.WARNING if ours else logging.INFO,
+        "pulled start failed",
+        extra={
+            "environment": taken.passage.environment.id,
+            "image": taken.image,
+            "problem": error.slug,
+            "why": reason(error),
+        },
+    )
 
 
 def _held_by_nobody() -> ColumnElement[bool]:

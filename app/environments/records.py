@@ -21,6 +21,7 @@ from app.authorization import (
     seen,
 )
 from app.environments import ports, pull_rows
+from app.environments.expiry import refuse_expiry
 from app.environments.host_ports import HostPorts
 from app.errors import EnvironmentNameTakenError, InvalidInputError
 from app.fields import MAX_VARIABLES, MAX_VARIABLES_BYTES
@@ -64,6 +65,7 @@ class Records:
                 project_id or personal_project(session, identity),
                 Action.ENVIRONMENT_CREATE,
             )
+            refuse_expiry(session, fields)
             self._quotas.check_create(session, identity, project, fields)
             environment = Environment(
                 id=new_id(),

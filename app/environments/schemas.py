@@ -1,9 +1,8 @@
 """Bodies and queries of the environment routes."""
 
-from datetime import datetime, timedelta
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.fields import (
     DEFAULT_VOLUME_PATH,
@@ -23,16 +22,7 @@ from app.fields import (
     VolumePath,
 )
 from app.paging import PageQuery
-from app.storage import EnvironmentStatus, PullPolicy, utc_now
-
-LONGEST_LIFE = timedelta(days=365)
-
-
-def _in_the_next_year(moment: datetime) -> datetime:
-    if not utc_now() < moment <= utc_now() + LONGEST_LIFE:
-        raise ValueError("Name a moment in the future, at most a year from now.")
-    return moment
-
+from app.storage import EnvironmentStatus, PullPolicy
 
 Expiry = Annotated[
     Moment,
@@ -40,7 +30,6 @@ Expiry = Annotated[
         description="When it is deleted, with its volume; with a time zone, at most a year ahead.",
         examples=["2026-12-31T18:00:00Z"],
     ),
-    AfterValidator(_in_the_next_year),
 ]
 Pull = Annotated[
     PullPolicy,

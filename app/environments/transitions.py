@@ -18,7 +18,7 @@ from app import audit
 from app.authorization import Action, Identity, environment_for
 from app.engine import ContainerState
 from app.environments import session_rows
-from app.environments.exits import Exit, ended_by_change, note, recorded_run, run_of
+from app.environments.exits import Exit, ended_by_change, record_exits, recorded_run, run_of
 from app.errors import EnvironmentConflictError, EnvironmentNotFoundError, StorageError
 from app.processes import Presence, living
 from app.quotas.checks import Checks
@@ -144,16 +144,15 @@ class Transitions:
     ) -> bool:
         """Do as `end` in the caller's transaction; tell whether the passage was still held."""
         ended = list(exits)
-        for last in ended[-1:]:
-            changes = {**last.fields, **changes}
+        told = ended[-1].fields if ended else {}
         left = session.scalar(
             update(Environment)
             .where(held(passage))
-            .values(status=status, status_changed_at=db_now(), held_by=None, **changes)
+            .values(status=status, status_changed_at=db_now(), held_by=None, **{**told, **changes})
             .returning(Environment.id)
         )
         if left is not None:
-            note(session, left, ended)
+            record_exits(session, left, ended)
             if status not in PASSAGES:
                 session_rows.end_stale(session, left)
         return left is not None
@@ -165,7 +164,7 @@ class Transitions:
                 delete(Environment).where(held(passage)).returning(Environment.id)
             )
             if gone is not None:
-                note(session, gone, exits)
+                record_exits(session, gone, list(exits))
 
     def drop(self, passage: Passage) -> None:
         """Hold the passage no longer, though its end could not be recorded: others heal it."""

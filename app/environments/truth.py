@@ -14,9 +14,9 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from app.engine import ContainerState, Engine
-from app.environments.comparison import Mend, compare
+from app.environments.comparison import Mend, compare, ended_runs
 from app.environments.containers import container_name
-from app.environments.exits import is_noted, note
+from app.environments.exits import Exit, as_kept, record_exits, run_of
 from app.environments.facts import Facts
 from app.environments.transitions import PASSAGES, abandoned
 from app.errors import ContainerNotFoundError
@@ -80,11 +80,12 @@ class Truth:
             self._on_drift(environment_id, False)
             return Verdict.PASSING
         state = self._look(record.environment)
-        if state is not None and state.status == _REMOVING:
+        if state is not None and (state.status == _REMOVING or self._ended_just_now(state)):
             return Verdict.PASSING
-        mend = compare(record.environment, state, self._facts, record.read_at)
+        ended = self._as_kept(ended_runs(record.environment, state, self._facts))
+        mend = compare(record.environment, state, ended, record.read_at)
         self._on_drift(environment_id, mend.differs(record.environment))
-        if not mend.is_needed(record.environment) and not self._misses_exit(mend):
+        if not mend.is_needed(record.environment) and all(run.is_written for run in ended):
             return Verdict.TRUE
         if not self._write(record.environment, mend):
             return Verdict.CHANGED
@@ -118,11 +119,17 @@ class Truth:
         mine = state.instance in (None, "", self._instance())
         return mine and state.environment_id == environment.id
 
-    def _misses_exit(self, mend: Mend) -> bool:
-        if not mend.exits:
-            return False
+    def _ended_just_now(self, state: ContainerState) -> bool:
+        """Tell whether Docker may still tell why the container has ended."""
+        run = run_of(state)
+        return run is not None and not state.running and self._facts.of(run).fresh
+
+    def _as_kept(self, ended: list[Exit]) -> list[Exit]:
+        """Return the ends of runs as they were written first, whatever they look like now."""
+        if not ended:
+            return []
         with self._database.reading() as session:
-            return not all(is_noted(session, ended.run) for ended in mend.exits)
+            return [as_kept(session, run) for run in ended]
 
     def _write(self, environment: Environment, mend: Mend) -> bool:
         """Write the changes if the record is still the one that was compared."""
@@ -141,7 +148,7 @@ class Truth:
             mended = update(Environment).where(*unchanged).values(**changes)
             if session.scalar(mended.returning(Environment.id)) is None:
                 return False
-            note(session, environment.id, mend.exits)
+            record_exits(session, environment.id, mend.exits)
         _log.info(
             "record mended",
             extra={

@@ -1,5 +1,6 @@
 """What is run in a container to install and remove extensions. No rules live here."""
 
+import logging
 import re
 import threading
 from collections.abc import Callable
@@ -7,7 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from app.engine import Engine, ExecResult
-from app.errors import EngineTimeoutError, ExecutableMissingError
+from app.errors import (
+    CommandRunawayError,
+    CommandTimeoutError,
+    EngineTimeoutError,
+    ExecutableMissingError,
+)
+from app.isolation import reason
+from app.marked import Marked, NotEndedError
 from app.storage import Extension
 
 _MARK = "VIBEBOX_EXTENSION"
@@ -15,19 +23,15 @@ _SECONDS = 10.0
 _KEPT = 4000
 _BROUGHT_AT_ONCE = 2
 _BRINGING_SECONDS = 60.0
+_log = logging.getLogger(__name__)
+# It is the container that does not answer, and not Docker.
+_HANGING = (CommandRunawayError, CommandTimeoutError)
 _SILENT = f"The shell of the container did not answer within {_SECONDS:g} seconds."
 _NO_PROGRAM = 127
 _NO_SERVER = "The image holds no VS Code server ({program}); install code-server in the image."
 
-# Ends what an earlier attempt left running; tells who we are there. $0: the mark.
-_PREPARE = """
-for file in $(grep -ls "$0" /proc/[0-9]*/environ); do
-    process=${file#/proc/}
-    kill -KILL "${process%/environ}" 2>/dev/null
-done
-mkdir -p /tmp
-id -u && id -g
-"""
+# Tells who we are there.
+_PREPARE = "mkdir -p /tmp; id -u && id -g"
 # $0: the program, $1: the session's mark as a value, $2: what to install.
 _INSTALL = f"""
 command -v "$0" >/dev/null || exit {_NO_PROGRAM}
@@ -75,8 +79,8 @@ class Commands:
         """Install an extension: of the gallery, or from what `package` reads."""
         try:
             owner = self._prepare(container, found)
-        except EngineTimeoutError:
-            return self._silent()
+        except _HANGING:
+            return Ended(None, _SILENT)
         target = f"{found.name}@{found.version}" if found.version else found.name
         if found.uploaded:
             target = f"/tmp/vibebox-{found.id}.vsix"
@@ -87,14 +91,9 @@ class Commands:
         """Remove an extension; one that is not there is fine."""
         try:
             self._prepare(container, found)
-        except EngineTimeoutError:
-            return self._silent()
+        except _HANGING:
+            return Ended(None, _SILENT)
         return self._run(container, _REMOVE, found, found.name)
-
-    def _silent(self) -> Ended:
-        """Tell that it is the container that does not answer. Raises: where it is Docker."""
-        self._engine.ping()
-        return Ended(None, _SILENT)
 
     def _bring(self, container: str, target: str, content: bytes, owner: tuple[int, int]) -> None:
         if not self._bringing.acquire(timeout=_BRINGING_SECONDS):
@@ -105,9 +104,14 @@ class Commands:
             self._bringing.release()
 
     def _prepare(self, container: str, found: Extension) -> tuple[int, int]:
-        script = ["sh", "-c", _PREPARE, f"{_MARK}={found.id}"]
+        """End what an earlier attempt left running; return who we are in the container."""
         try:
-            answer = self._engine.exec(container, script, timeout=_SECONDS)
+            Marked(self._engine).end(container, [f"{_MARK}={found.id}"])
+        except NotEndedError as error:
+            extra = {"extension": found.id, "why": reason(error)}
+            _log.warning("earlier installation goes on", extra=extra)
+        try:
+            answer = self._engine.exec(container, ["sh", "-c", _PREPARE], timeout=_SECONDS)
         except ExecutableMissingError:
             return 0, 0  # without a shell the command itself fails, and says so
         return _owner(answer.stdout)
@@ -116,8 +120,10 @@ class Commands:
         argv = ["sh", "-c", script, self._program, found.id, target]
         try:
             answer = self._engine.exec(container, argv, timeout=self.seconds)
-        except EngineTimeoutError:
-            with suppress(EngineTimeoutError):  # it ends before the next attempt, then
+        except CommandRunawayError as error:
+            return Ended(None, error.detail)
+        except CommandTimeoutError:
+            with suppress(*_HANGING):  # it ends before the next attempt, then
                 self._prepare(container, found)
             return Ended(None, f"The command did not end within {self.seconds:g} seconds.")
         except ExecutableMissingError as error:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from app import signals
 from app.deadline import Run, SingleFlight
+from app.errors import StorageError
 
 _log = logging.getLogger(__name__)
 
@@ -24,13 +25,20 @@ class Result:
 
 
 class Check:
-    """One dependency: `look` raises where it is not well."""
+    """One dependency: `look` raises where it is not well; `close` gives back what it holds."""
 
     def __init__(
-        self, name: str, look: Callable[[], None], *, required: bool, deadline: float
+        self,
+        name: str,
+        look: Callable[[], None],
+        *,
+        required: bool,
+        deadline: float,
+        close: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name
         self.required = required
+        self._close_look = close
         self._deadline = deadline
         self._flight = SingleFlight(f"check-{name}", look)
         self._lock = threading.Lock()
@@ -39,7 +47,10 @@ class Check:
 
     def begin(self) -> Run[None]:
         """Start a run, or join the one under way, without waiting."""
-        return self._flight.begin()
+        try:
+            return self._flight.begin()
+        except RuntimeError as error:
+            return Run.failed(CheckNotMadeError(str(error)))
 
     def finish(self, run: Run[None]) -> Result:
         """Wait for the run until its deadline and tell what it found."""
@@ -47,9 +58,7 @@ class Check:
         try:
             run.result(self._deadline)
         except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
-            if error.__cause__ is not None:
-                reason += f" ({error.__cause__})"
+            reason = _reason(error)
         # A run that hangs is told as what it was waited for, not as the hours that it may last.
         seconds = min(run.seconds, self._deadline)
         if self._is_news(run):
@@ -59,6 +68,7 @@ class Check:
     def close(self) -> None:
         """End the thread of this check after its run."""
         self._flight.close()
+        self._close_look()
 
     def _is_news(self, run: Run[None]) -> bool:
         """Tell whether nobody told of this run: several probes may have joined it."""
@@ -79,6 +89,21 @@ class Check:
             _log.warning("health check failed", extra={"check": self.name, "why": reason})
         elif reason is None and previous is not None:
             _log.info("health check passes again", extra={"check": self.name})
+
+
+class CheckNotMadeError(Exception):
+    """The check itself could not be made, for want of a thread: nothing is known of its subject.
+
+    It counts as failed all the same: what cannot be seen to be well must not be taken for well.
+    """
+
+
+def _reason(error: Exception) -> str:
+    """Return for the log what went wrong: of a database the next step, else the driver's words."""
+    if isinstance(error, StorageError) and error.for_operator:
+        return f"{type(error).__name__}: {error.for_operator}"
+    cause = f" ({error.__cause__})" if error.__cause__ is not None else ""
+    return f"{type(error).__name__}: {error}{cause}"
 
 
 class Checks:

@@ -11,7 +11,7 @@ class Health(BaseModel):
     status: Literal["ok"] = "ok"
     timestamp: str = Field(examples=["2025-10-01T12:00:00.000+00:00"])
     uptime: float = Field(description="Seconds since the service started.", examples=[86400.0])
-    version: str = Field(examples=["0.1.0"])
+    version: str = Field(examples=["0.2.0"])
 
 
 class CheckResult(BaseModel):

@@ -7,7 +7,7 @@ from app.quotas.service import Quotas
 from app.settings import Settings
 from app.storage import Database
 
-__all__ = ["Checks", "api", "build", "build_checks"]
+__all__ = ["Checks", "Limits", "api", "build", "build_checks"]
 
 
 def build_checks(settings: Settings) -> Checks:

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.environments.session_rows import living
 from app.errors import SessionConflictError
-from app.sessions.records import ENDED
+from app.sessions.records import ENDED, is_to_end
 from app.storage import Database, EnvironmentSession, SessionStatus, db_now
 from app.websockets.lookout import Look, Subject
 
@@ -39,7 +39,7 @@ class SessionLooks(Subject[bool]):
         used = set(self._used)
         transaction = self._database.writing() if used else self._database.reading()
         with transaction as session:
-            mine = EnvironmentSession.id.in_(whos) & living()
+            mine = EnvironmentSession.id.in_(whos) & living() & ~is_to_end()
             alive = set(session.scalars(select(EnvironmentSession.id).where(mine)))
             _note(session, used & alive)
         # Only now: what a failed look would have noted is noted by the next one.

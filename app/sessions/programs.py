@@ -1,41 +1,48 @@
 """What sessions run in a container, and how that is asked after and ended. No rules live here."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 
 from app.engine import Engine
 from app.errors import (
+    CommandRunawayError,
+    CommandTimeoutError,
     ContainerNotFoundError,
     EngineConflictError,
     ExecutableMissingError,
     SessionStartError,
 )
+from app.marked import Marked, NotEndedError
 from app.sessions.vscode import MARK
 from app.storage import EnvironmentSession, SessionType
 
 TERM = "xterm-256color"
+TERMINAL_MARK = "VIBEBOX_TERMINAL"
+"""Carried by the command of a terminal, with its id; what a session runs carries `vscode.MARK`."""
 # The user's own tmux, and its end, has nothing to do with ours.
 _TMUX = ("tmux", "-L", "vibebox")
 # Prints which of its arguments are programs.
 _HAS = 'for program in "$0" "$@"; do command -v "$program" >/dev/null && echo "$program"; done'
-_SHELL = 'exec "$(command -v bash || command -v sh)" -l'
+# $0: where to begin.
+_SHELL = '[ -z "$0" ] || cd "$0" 2>/dev/null; exec "$(command -v bash || command -v sh)" -l'
+_ACTIVITY = "#{session_name} #{session_activity} #{window_activity}"
+_NO_SERVER = (b"no server running", b"error connecting to", b"no current session")
+_OURS = re.compile(r"(vibebox-[0-9a-f]{8}) ([0-9]{1,12}) ([0-9]{1,12})")
 # A question of the agent that is not answered so soon is asked again later.
 _SECONDS = 10.0
+_START_SECONDS = 20.0
+# What Docker 20.10 tells of a command that was writing when its connection was closed: it goes on.
+_NOT_KNOWN = 126
+# What a container may come to by itself, or by what its owner does.
+_OF_THE_CONTAINER = (
+    CommandRunawayError,
+    CommandTimeoutError,
+    ContainerNotFoundError,
+    EngineConflictError,
+    ExecutableMissingError,
+)
 
-# Ends whatever carries the mark of a session in its environment: the shell or the server, and what
-# it started.
-# $0 is the mark. Who ignores the first signal does not ignore the second.
-_END = """
-for signal in HUP KILL; do
-    found=$(grep -ls "$0" /proc/[0-9]*/environ)
-    [ -n "$found" ] || exit 0
-    for file in $found; do
-        process=${file#/proc/}
-        kill -$signal "${process%/environ}" 2>/dev/null
-    done
-    [ $signal = KILL ] || sleep 0.2
-done
-exit 0
-"""
 _MISSING = {
     SessionType.TMUX: "The image holds no tmux; install it in the image, or use a shell.",
     SessionType.VSCODE_SERVER: "The image holds no VS Code server; install code-server in the "
@@ -67,42 +74,81 @@ def require(engine: Engine, container: str, kind: SessionType, program: str) -> 
         raise ExecutableMissingError(_MISSING[kind])
 
 
-def start_tmux(engine: Engine, container: str, name: str) -> None:
-    """Start a tmux session. Raises: SessionStartError, and the errors of Docker."""
-    made = engine.exec(container, [*_TMUX, "new-session", "-d", "-s", name])
+def start_tmux(engine: Engine, found: EnvironmentSession, folder: str | None) -> None:
+    """Start a tmux session in a folder. Raises: SessionStartError, and the errors of Docker.
+
+    Its first program is started once more, now that the session carries the mark.
+    """
+    name, where = found.name, ["-c", folder] if folder else []
+    argv = [*_TMUX, "new-session", "-d", "-s", name, *where]
+    argv += [";", "set-environment", "-t", f"={name}", MARK, found.id]
+    argv += [";", "respawn-pane", "-k", "-t", f"={name}:"]
+    made = engine.exec(found.container_id, argv, timeout=_START_SECONDS)
     if made.exit_code:
         said = made.stderr.decode(errors="replace").strip()[:200]
         raise SessionStartError(f"tmux did not start: {said or 'it gave no reason'}")
 
 
-def command(session: EnvironmentSession) -> tuple[list[str], dict[str, str]]:
+def command(
+    session: EnvironmentSession, terminal_id: str, folder: str | None
+) -> tuple[list[str], dict[str, str]]:
     """Return what a terminal of the session runs, and its environment."""
+    env = {"TERM": TERM, TERMINAL_MARK: terminal_id}
     if session.type is SessionType.TMUX:
-        return [*_TMUX, "-u", "attach-session", "-t", f"={session.name}"], {"TERM": TERM}
-    return ["sh", "-c", _SHELL], {"TERM": TERM, MARK: session.id}
+        return [*_TMUX, "-u", "attach-session", "-t", f"={session.name}"], env
+    return ["sh", "-c", _SHELL, folder or ""], {**env, MARK: session.id}
 
 
-def end(engine: Engine, session: EnvironmentSession) -> None:
-    """End what a session runs; what has ended is fine. Raises: the errors of Docker."""
-    if session.type is SessionType.TMUX:
-        argv = [*_TMUX, "kill-session", "-t", f"={session.name}"]
-    else:
-        argv = ["sh", "-c", _END, f"{MARK}={session.id}"]
-    try:
-        engine.exec(session.container_id, argv)
-    except (ContainerNotFoundError, EngineConflictError, ExecutableMissingError):
-        return  # with its container
+def end(engine: Engine, session: EnvironmentSession, pids: Collection[int] = ()) -> None:
+    """Return once what a session runs has ended; what had already is fine.
 
-
-def tmux_names(engine: Engine, container: str) -> set[str]:
-    """Return the names of the tmux sessions that live in a container.
-
-    Raises: the errors of Docker.
+    `pids` are the processes of its terminals (see `Marked.end`).
+    Raises: NotEndedError where something goes on, and the errors of Docker.
     """
-    argv = [*_TMUX, "list-sessions", "-F", "#{session_name}"]
-    return set(
-        engine.exec(container, argv, timeout=_SECONDS).stdout.decode(errors="replace").split()
-    )
+    is_tmux = session.type is SessionType.TMUX
+    if is_tmux:
+        argv = [*_TMUX, "kill-session", "-t", f"={session.name}"]
+        # Whatever becomes of it, it is looked for afterwards.
+        with suppress(*_OF_THE_CONTAINER):
+            engine.exec(session.container_id, argv, timeout=_SECONDS)
+    Marked(engine).end(session.container_id, [f"{MARK}={session.id}"], pids)
+    if is_tmux and session.name in _tmux_after_the_end(engine, session.container_id):
+        raise NotEndedError("tmux still has the session.")
+
+
+def end_terminals(
+    engine: Engine, container: str, terminals: Collection[str], pids: Collection[int] = ()
+) -> None:
+    """Return once the commands of these terminals have ended. Raises: as `end`."""
+    Marked(engine).end(container, [f"{TERMINAL_MARK}={id}" for id in terminals], pids)
+
+
+def _tmux_after_the_end(engine: Engine, container: str) -> Collection[str]:
+    try:
+        return tmux_activity(engine, container)
+    except (ContainerNotFoundError, EngineConflictError, ExecutableMissingError):
+        return ()
+    except (CommandRunawayError, CommandTimeoutError) as error:
+        raise NotEndedError("tmux does not say whether it still has the session.") from error
+
+
+def tmux_activity(engine: Engine, container: str) -> dict[str, str]:
+    """Return the tmux sessions of ours that live in a container, each with when it was last busy.
+
+    That is a text of the container's own, good for nothing but to be compared with the next one: it
+    changes when somebody types, and when a program prints.
+    Raises: CommandRunawayError where tmux does not say which it has, and the errors of Docker.
+    """
+    argv = [*_TMUX, "list-windows", "-a", "-F", _ACTIVITY]
+    answer = engine.exec(container, argv, timeout=_SECONDS)
+    if answer.exit_code and not any(text in answer.stderr for text in _NO_SERVER):
+        raise CommandRunawayError("tmux does not say which sessions it has.")
+    found: dict[str, list[str]] = {}
+    for line in answer.stdout.decode(errors="replace").splitlines():
+        window = _OURS.fullmatch(line)
+        if window is not None:
+            found.setdefault(window[1], []).append(f"{window[2]}/{window[3]}")
+    return {name: max(times) for name, times in found.items()}
 
 
 def shell_ended(engine: Engine, session: EnvironmentSession) -> tuple[bool, int | None]:
@@ -116,4 +162,6 @@ def shell_ended(engine: Engine, session: EnvironmentSession) -> tuple[bool, int 
         state = engine.inspect_exec(session.exec_id)
     except ContainerNotFoundError:  # forgotten, with the run of its container
         return True, None
+    if state.exit_code == _NOT_KNOWN:
+        return False, None
     return not state.running, state.exit_code

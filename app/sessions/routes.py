@@ -18,6 +18,7 @@ from app.errors import (
     ExecutableMissingError,
     LimitReachedError,
     SessionConflictError,
+    SessionNotEndedError,
     SessionNotFoundError,
     SessionStartError,
 )
@@ -121,7 +122,10 @@ def connection(path: SessionPath) -> Answer:
 @api.delete(
     "/sessions/<session_id>",
     summary="End a session and what runs in it",
-    responses={204: None, **problems(*COMMON, *COMMANDS, SessionNotFoundError)},
+    responses={
+        204: None,
+        **problems(*COMMON, *COMMANDS, SessionNotFoundError, SessionNotEndedError),
+    },
 )
 @takes_long
 def remove(path: SessionPath) -> Answer:

@@ -55,6 +55,7 @@ class SessionView(BaseModel):
     user_id: str | None = Field(description="Who started it.")
     type: SessionType
     status: SessionStatus
+    ending: bool = Field(description="Somebody asked for its end, and something still goes on.")
     name: str = Field(examples=["vibebox-0f8c2a52"])
     connection_url: str | None = Field(
         description="Where a VS Code server is reached.", examples=["http://127.0.0.1:32768/"]

@@ -1,18 +1,24 @@
 """Sessions: what developers run in an environment for themselves, and come back to."""
 
+import logging
+
 from app.authorization import Access, Action, Identity, environment_for
 from app.engine import Engine
-from app.errors import SessionConflictError
+from app.errors import SessionConflictError, SessionNotEndedError
+from app.isolation import reason
+from app.marked import NotEndedError
 from app.paging import Page
 from app.processes import Presence
 from app.sessions import programs, vscode
 from app.sessions.looks import SessionLooks
-from app.sessions.records import ENDED, SessionRecords
+from app.sessions.records import ENDED, SessionRecords, ask_end_in
 from app.sessions.starting import Starting, audit_session
 from app.sessions.terminal import TerminalTalk
 from app.storage import Database, EnvironmentSession, SessionStatus, SessionType
 from app.websockets.lookout import Lookout
 from app.websockets.sockets import Opening
+
+_log = logging.getLogger(__name__)
 
 
 class Sessions:
@@ -66,15 +72,25 @@ class Sessions:
     def end(self, identity: Identity, session_id: str) -> None:
         """End a session and what runs in it; one that has ended is fine.
 
-        Raises: SessionNotFoundError, PermissionDeniedError, and the errors of Docker.
+        Where that fails, the agent goes on ending it.
+
+        Raises: SessionNotFoundError, PermissionDeniedError, SessionNotEndedError where something
+        goes on, and the errors of Docker.
         """
         found = self._records.get(identity, session_id, Action.SESSION_USE)
         if found.status is SessionStatus.TERMINATED:
             return
-        programs.end(self._engine, found)
-        self._records.end(session_id)
         with self._database.writing() as session:
+            ask_end_in(session, session_id)
             audit_session(session, identity, "session.end", found)
+        pids = {terminal.pid for terminal in self._records.terminals(session_id) if terminal.pid}
+        try:
+            programs.end(self._engine, found, pids)
+        except NotEndedError as error:
+            extra = {"session": session_id, "why": reason(error)}
+            _log.warning("session not ended; the agent will", extra=extra)
+            raise SessionNotEndedError from error
+        self._records.end(session_id)
 
     def password(self, identity: Identity, session_id: str) -> tuple[str, str]:
         """Return address and password of the session's VS Code server.

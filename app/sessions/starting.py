@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from app import audit
 from app.authorization import Action, Identity, environment_for
 from app.engine import Engine
-from app.environments.session_rows import ended, living
+from app.environments.session_rows import living
 from app.errors import (
     EngineError,
     EnvironmentConflictError,
@@ -18,9 +18,11 @@ from app.errors import (
     Limit,
     SessionConflictError,
 )
+from app.isolation import reason
+from app.marked import NotEndedError
 from app.quotas.numbers import refuse_more
 from app.sessions import programs, vscode
-from app.sessions.records import ENDED
+from app.sessions.records import ENDED, ask_end_in, end_in
 from app.storage import (
     Database,
     Environment,
@@ -78,9 +80,12 @@ class Starting:
         )
         made.name = programs.name_of(made.id)
         if kind is SessionType.VSCODE_SERVER:
-            self._start_server(identity, made, environment)
-        else:
-            self._start_program(identity, made)
+            made.connection_url = self._server.url(environment.published_ports)
+        # The row comes first: what was begun and is in no row nobody would end. A shell is begun
+        # by whoever comes to its terminal.
+        self._record(identity, made)
+        if kind is not SessionType.SHELL:
+            self._begin(made, environment.volume_path)
         return made
 
     def _require(self, container: str, kind: SessionType) -> None:
@@ -98,27 +103,12 @@ class Starting:
             return self._server.program
         return "tmux" if kind is SessionType.TMUX else "sh"
 
-    def _start_program(self, identity: Identity | None, made: EnvironmentSession) -> None:
-        """Start tmux. A shell is started by whoever comes to its terminal."""
-        if made.type is SessionType.TMUX:
-            programs.start_tmux(self._engine, made.container_id, made.name)
-            made.status = SessionStatus.ACTIVE
+    def _begin(self, made: EnvironmentSession, folder: str | None) -> None:
         try:
-            self._record(identity, made)
-        except Exception:
-            programs.end(self._engine, made)
-            raise
-
-    def _start_server(
-        self, identity: Identity | None, made: EnvironmentSession, environment: Environment
-    ) -> None:
-        """Record the session, then start its server: of two at once only one gets the port."""
-        made.connection_url = self._server.url(environment.published_ports)
-        self._record(identity, made)
-        try:
-            vscode.start(
-                self._engine, self._server, made.container_id, made.id, environment.volume_path
-            )
+            if made.type is SessionType.VSCODE_SERVER:
+                vscode.start(self._engine, self._server, made.container_id, made.id, folder)
+            else:
+                programs.start_tmux(self._engine, made, folder)
             self._activate(made)
         except BaseException:
             self._give_up(made)
@@ -162,15 +152,14 @@ class Starting:
         """End what there is of it; where that fails too, the agent does."""
         try:
             programs.end(self._engine, made)
-        except EngineError as error:
-            _log.warning("server not ended; the agent will", extra={"why": str(error)})
+        except (EngineError, NotEndedError) as error:
+            extra = {"session": made.id, "why": reason(error)}
+            _log.warning("session not ended; the agent will", extra=extra)
+            with self._database.writing() as session:
+                ask_end_in(session, made.id)
             return
         with self._database.writing() as session:
-            session.execute(
-                update(EnvironmentSession)
-                .where(EnvironmentSession.id == made.id, living())
-                .values(ended())
-            )
+            end_in(session, made.id)
 
 
 def _refuse_more(session: Session, environment_id: str) -> None:

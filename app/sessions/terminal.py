@@ -3,19 +3,25 @@
 import json
 import logging
 import select
+from collections.abc import Collection
 from math import inf
 from time import monotonic
 
+from websockets.frames import CloseCode
+
 from app.engine import Engine, TerminalStream
 from app.errors import EngineError, SessionConflictError
+from app.isolation import reason
+from app.marked import NotEndedError
 from app.sessions import programs
 from app.sessions.looks import SessionLooks
 from app.sessions.pasting import Paste
-from app.sessions.records import SessionRecords
+from app.sessions.records import Claimed, SessionRecords
 from app.sessions.terminal_messages import Resize, Shown, parse
 from app.storage import EnvironmentSession, SessionType
 from app.websockets.assembly import Message
 from app.websockets.channel import Channel
+from app.websockets.closing import closing
 from app.websockets.lookout import Lookout, View
 
 UNSUPPORTED_DATA = 1003
@@ -51,6 +57,8 @@ class TerminalTalk:
         self._engine = engine
         self._lookout, self._looks = watching
         self._session = found
+        self._is_shell = found.type is SessionType.SHELL
+        self._pids: Collection[int] = ()
         self._cols, self._rows = size
         self._input = bytearray()
         self._paste = Paste()
@@ -60,28 +68,28 @@ class TerminalTalk:
 
     def __call__(self, channel: Channel) -> None:
         """Talk until the command ends or the client goes. Raises: errors of ours."""
-        self._records.claim(self._session)
-        is_shell = self._session.type is SessionType.SHELL
+        claimed = self._records.claim(self._session)
         try:
-            self._serve(channel, is_shell)
+            self._serve(channel, claimed)
+        except Exception as error:
+            channel.close(*closing(error))
+            raise
         finally:
-            # A shell is its terminal; nobody could come back to one whose terminal is gone.
-            if is_shell:
-                channel.finish()
-                self._end_shell()
+            channel.finish()  # nobody needs to wait for what comes now
+            self._close(claimed.terminal_id, draining=channel.ending[0] == CloseCode.GOING_AWAY)
 
-    def _serve(self, channel: Channel, is_shell: bool) -> None:
-        argv, env = programs.command(self._session)
+    def _serve(self, channel: Channel, claimed: Claimed) -> None:
+        argv, env = programs.command(self._session, claimed.terminal_id, claimed.folder)
         stream = self._engine.terminal(
             self._session.container_id, argv, cols=self._cols, rows=self._rows, env=env
         )
         try:
-            if is_shell:
-                self._records.note_exec(self._session, stream.exec_id)
+            self._pids = {stream.pid} if stream.pid else set()
+            self._records.note_exec(self._session, claimed.terminal_id, stream)
             with self._lookout.watching("sessions", self._session.id, self._looks) as view:
                 ended = self._pump(channel, stream, view)
             if ended:
-                self._say_goodbye(channel, stream.exec_id, is_shell)
+                self._say_goodbye(channel, stream.exec_id)
         finally:
             stream.close()
 
@@ -168,23 +176,25 @@ class TerminalTalk:
         except EngineError as error:  # it has just ended, or keeps its size
             _log.info("terminal not resized", extra={"why": str(error)})
 
-    def _say_goodbye(self, channel: Channel, exec_id: str, is_shell: bool) -> None:
+    def _say_goodbye(self, channel: Channel, exec_id: str) -> None:
         """Tell how the command ended, and record the end of the session where it is one."""
         code = self._exit_code(exec_id)
-        if is_shell:
+        if self._is_shell:
             self._records.end(self._session.id, code)
             channel.close(NORMAL, "ended" if code is None else f"exit code {code}")
-        elif self._session.name not in self._living():
+        elif self._is_tmux_over():
             self._records.end(self._session.id, None)
             channel.close(NORMAL, "the session has ended")
         else:
             channel.close(NORMAL, "detached")
 
-    def _living(self) -> set[str]:
+    def _is_tmux_over(self) -> bool:
+        """Tell whether the session is gone; where that cannot be told the agent finds out."""
         try:
-            return programs.tmux_names(self._engine, self._session.container_id)
-        except EngineError:  # with its container
-            return set()
+            living = programs.tmux_activity(self._engine, self._session.container_id)
+        except EngineError:
+            return False
+        return self._session.name not in living
 
     def _exit_code(self, exec_id: str) -> int | None:
         ends_at = monotonic() + _EXIT_SECONDS
@@ -198,14 +208,26 @@ class TerminalTalk:
             select.select([], [], [], 0.05)
         return None
 
-    def _end_shell(self) -> None:
+    def _close(self, terminal_id: str, *, draining: bool) -> None:
+        """See to it that the command of the terminal ends, and with it a shell.
+
+        A process that is about to end leaves the others to the agent: there may be many.
+        """
+        if draining and not self._is_shell:
+            self._records.leave(self._session.id, terminal_id)
+            return
+        found = self._session
         try:
-            programs.end(self._engine, self._session)
-        except EngineError as error:
-            _log.warning("shell not ended; the agent will", extra={"why": str(error)})
-            self._records.release(self._session.id)
+            if self._is_shell:
+                programs.end(self._engine, found, self._pids)
+            else:
+                programs.end_terminals(self._engine, found.container_id, [terminal_id], self._pids)
+        except (EngineError, NotEndedError) as error:
+            extra = {"session": found.id, "why": reason(error)}
+            _log.warning("terminal not closed; the agent will", extra=extra)
+            self._records.leave(found.id, terminal_id)
         else:
-            self._records.end(self._session.id)
+            self._records.close(found, terminal_id)
 
 
 def _look(channel: Channel, view: View[bool]) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import URL, Connection, Engine, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
 
-from app.errors import SettingsError
+from app.errors import SettingsError, StorageError
 
 
 class Backend(Protocol):
@@ -31,8 +31,14 @@ class Backend(Protocol):
     def engine(self, **pool_arguments: Any) -> Engine:
         """Make an engine whose pool opens its connections by `connect`."""
 
-    def is_unavailable(self, error: Exception, *, reading: bool) -> bool:
-        """Tell trouble that an operator can end from a mistake in our code."""
+    def meaning(self, error: Exception, *, reading: bool) -> StorageError | None:
+        """Return as ours what an operator can end; None for a mistake in our code."""
+
+    def prove_writable(self, connection: DBAPIConnection, slot: int) -> None:
+        """Write to the row `slot` of the probes, as any change is written; harmless and small.
+
+        `connection` is of the pool, in no transaction, and is left so. Raises the driver's errors.
+        """
 
     def is_missing_table(self, error: Exception) -> bool:
         """Tell whether a statement failed because its table does not exist."""

@@ -1,8 +1,8 @@
 """The database as the rest of VibeBox sees it: transactions, a probe, and errors of our own.
 
-Third-party errors are translated here and nowhere else. Only what an operator can end becomes a
-`StorageUnavailableError`; a broken constraint (IntegrityError) is the calling service's business,
-and everything else is a bug that must surface.
+Third-party errors are translated here and nowhere else, by what they mean (see the backends). What
+an operator can end becomes a `StorageError`; a broken constraint (IntegrityError) is the calling
+service's business, and everything else is a bug that must surface.
 """
 
 from collections.abc import Iterator
@@ -16,12 +16,15 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import NullPool
 
-from app.errors import StorageUnavailableError
+from app.errors import StorageBusyError
 from app.storage import deadline, revisions
-from app.storage.backend import backend_for
+from app.storage.backend import Backend, backend_for
 from app.storage.pool import Pool, without_queueing
 from app.storage.revisions import SchemaState
+from app.storage.writing import WriteTrial
 
+# Of the time that a probe has; the rest is for reading the revision.
+_WRITING_SHARE = 0.5
 _STATE = (
     f"SELECT its.version_num, served.version_num FROM {revisions.REVISION_TABLE} AS its, "
     f"{revisions.OLDEST_SERVED_TABLE} AS served"
@@ -73,6 +76,7 @@ class Database:
             pool_pre_ping=self._backend.url.drivername != "sqlite",
         )
         # What a service read stays readable after its transaction: hence no expiry on commit.
+        self._write_trial = WriteTrial(self._prove_writable)
         self._writer = sessionmaker(self.engine, expire_on_commit=False)
         self._reader = sessionmaker(
             self.engine.execution_options(**self._backend.reading_options), expire_on_commit=False
@@ -111,19 +115,23 @@ class Database:
         """
         backend = self._backend.for_migration()
         engine = backend.engine(poolclass=NullPool)
-        with self._translating(reading=False), engine.begin() as connection:
+        with self._translating(reading=False, backend=backend), engine.begin() as connection:
             backend.before_migration(connection)
             yield connection
             backend.after_migration(connection)
 
-    def probe(self, deadline: float) -> None:
-        """Verify within `deadline` seconds that the database answers with a schema that serves us.
+    def probe(self, deadline: float, writing: float = 0.0) -> None:
+        """Verify within `deadline` seconds: it answers, its schema serves us, it takes changes.
+
+        writing: seconds for which a change that was taken proves the last.
 
         Raises:
-            StorageUnavailableError: It does not answer in time.
+            StorageUnavailableError: It does not answer in time, or one of its subclasses: what it
+                does not do is known.
             SchemaRevisionError: It has a revision that does not serve this release, or none.
         """
         revisions.verify(self.schema_state(deadline))
+        self._write_trial.verify(_WRITING_SHARE * deadline, writing)
 
     def schema_state(self, seconds: float) -> SchemaState:
         """Read within `seconds` which revision the schema has, and which it serves.
@@ -172,6 +180,14 @@ class Database:
                     return row
             return None
 
+    def _prove_writable(self, slot: int) -> None:
+        """Write to a row of the probes. Raises: StorageUnavailableError."""
+        with (
+            self._translating(reading=False),
+            self._spare_connection() as connection,
+        ):
+            self._backend.prove_writable(connection, slot)
+
     def describe(self) -> str:
         """Return the URL without its secrets, for logs."""
         url = self._backend.url
@@ -180,6 +196,8 @@ class Database:
 
     def dispose(self) -> None:
         """Close the idle connections; the next use opens new ones."""
+        self._write_trial.close()
+        self._write_trial = WriteTrial(self._prove_writable)
         self.engine.dispose()
 
     @contextmanager
@@ -204,15 +222,16 @@ class Database:
                 raise
 
     @contextmanager
-    def _translating(self, *, reading: bool) -> Iterator[None]:
+    def _translating(self, *, reading: bool, backend: Backend | None = None) -> Iterator[None]:
         """Turn the errors of the driver and the pool that an operator can end into ours."""
         try:
             yield
         except PoolTimeoutError as error:
-            raise StorageUnavailableError(
+            raise StorageBusyError(
                 "Every database connection is in use; try again in a few seconds."
             ) from error
         except (DBAPIError, self._backend.driver_error) as error:
-            if not self._backend.is_unavailable(error, reading=reading):
+            meaning = (backend or self._backend).meaning(error, reading=reading)
+            if meaning is None:
                 raise
-            raise StorageUnavailableError from error
+            raise meaning from error

@@ -19,9 +19,10 @@ from sqlalchemy import select as sql_select
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError
 
+from app.errors import StorageError
 from app.storage import deadline
+from app.storage.postgresql_errors import meaning
 
 # A ping of a healthy server takes less than a millisecond; more only delays the verdict.
 PING_SECONDS = 2.0
@@ -31,6 +32,14 @@ WAIT_MARGIN_SECONDS = 5.0
 IDLE_IN_TRANSACTION_SECONDS = 60.0
 # How long a migration waits for another one, or for the locks of a running service.
 MIGRATION_LOCK_SECONDS = 60.0
+
+# 100 KiB, sorted nowhere and kept by nobody. With less memory than that they go to a file.
+_PROVE_WRITABLE = """
+SET LOCAL work_mem = '64kB';
+SELECT count(*) FROM generate_series(1, 8000);
+INSERT INTO write_probes (slot, written_at) VALUES (%s, CURRENT_TIMESTAMP)
+ON CONFLICT (slot) DO UPDATE SET written_at = excluded.written_at
+"""
 
 # Any number will do that nobody else takes in the same database: "vibebox" in ASCII.
 _MIGRATION_LOCK = 0x76696265626F78
@@ -76,6 +85,13 @@ class PostgresqlDialect(PGDialect_psycopg2):
         with deadline.within(PING_SECONDS):
             super().initialize(connection)  # type: ignore[no-untyped-call]
 
+    def set_readonly(self, connection: Any, value: bool) -> None:
+        """Make the connection's transactions read-only, or what the server lets them be.
+
+        Never read-write: that would pass by default_transaction_read_only, on some connections.
+        """
+        connection.readonly = True if value else None
+
 
 # Through the registry, because an engine finds its dialect class by the name in its URL only.
 registry.register("postgresql.vibebox", __name__, PostgresqlDialect.__name__)
@@ -95,10 +111,12 @@ class PostgresqlBackend:
         connect_timeout: float,
         statement_timeout: float,
         server_settings: dict[str, float] | None = None,
+        migrating: bool = False,
     ) -> None:
         self.url = url.set(drivername="postgresql")
         self._connect_timeout = connect_timeout
         self._statement_timeout = statement_timeout
+        self._migrating = migrating
         # A time-out of 0 is PostgreSQL's word for none.
         self._wait_limit = (
             statement_timeout + WAIT_MARGIN_SECONDS if statement_timeout else math.inf
@@ -150,12 +168,24 @@ class PostgresqlBackend:
             **pool_arguments,
         )
 
-    def is_unavailable(self, error: Exception, *, reading: bool) -> bool:
-        """Count what the driver calls operational, and whatever ended the connection."""
-        if isinstance(error, DBAPIError) and error.connection_invalidated:
-            return True
-        driver_error = getattr(error, "orig", error)
-        return isinstance(driver_error, (psycopg2.OperationalError, psycopg2.InterfaceError))
+    def meaning(self, error: Exception, *, reading: bool) -> StorageError | None:
+        """See `postgresql_errors.meaning`."""
+        return meaning(error, self.url, reading=reading, migrating=self._migrating)
+
+    def prove_writable(self, connection: DBAPIConnection, slot: int) -> None:
+        """Write to the row, and to a temporary file, which needs room on the disk as tables do.
+
+        In one go to the server, which ends it whatever becomes of us: nobody waits for a lock that
+        a frozen process holds. The row alone would need no room: its place is used again.
+        """
+        driver = cast(extensions.connection, connection)
+        driver.autocommit = True
+        try:
+            with driver.cursor() as cursor:
+                cursor.execute(_PROVE_WRITABLE, (slot,))
+        finally:
+            if not driver.closed:
+                driver.autocommit = False
 
     def is_missing_table(self, error: Exception) -> bool:
         """Decide by SQLSTATE; messages are translated to the server's language."""
@@ -171,6 +201,7 @@ class PostgresqlBackend:
                 "idle_in_transaction_session_timeout": 0,
                 "lock_timeout": MIGRATION_LOCK_SECONDS,
             },
+            migrating=True,
         )
 
     def before_migration(self, connection: Connection) -> None:

@@ -18,9 +18,11 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import PoolProxiedConnection
 
-from app.errors import SchemaRevisionError, SettingsError
+from app.errors import SchemaRevisionError, SettingsError, StorageError
 from app.storage import deadline
 from app.storage.clock import SQLITE_FUNCTION, sqlite_moment
+from app.storage.sqlite_errors import meaning, unopened
+from app.storage.sqlite_file import DatabaseFile
 
 # How long a statement waits for another process's write lock. Longer hides a stuck writer from its
 # callers; shorter turns a burst of writes into errors.
@@ -30,22 +32,10 @@ MIGRATION_BUSY_SECONDS = 60.0
 
 _READING = "vibebox_reading"
 
-# What an operator can end: locks, a full or failing disk, a file that cannot be opened.
-_UNAVAILABLE = frozenset(
-    {
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_PROTOCOL,
-        sqlite3.SQLITE_NOMEM,
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_NOTADB,
-        sqlite3.SQLITE_PERM,
-        sqlite3.SQLITE_READONLY,
-    }
-)
+_PROVE_WRITABLE = """
+INSERT INTO write_probes (slot, written_at) VALUES (?, CURRENT_TIMESTAMP)
+ON CONFLICT (slot) DO UPDATE SET written_at = excluded.written_at
+"""
 
 
 class SqliteDialect(SQLiteDialect_pysqlite):
@@ -95,6 +85,7 @@ class SqliteBackend:
         # Absolute now: a server may change its working directory after the first connection.
         self.path = Path(os.path.abspath(name))
         self.url = url.set(drivername="sqlite", database=str(self.path))
+        self._file = DatabaseFile(self.path)
         self._busy_seconds = busy_seconds
         self._foreign_keys = foreign_keys
 
@@ -107,9 +98,7 @@ class SqliteBackend:
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            refusal = sqlite3.OperationalError(str(error))
-            refusal.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
-            raise refusal from error
+            raise unopened(error) from error
         connection = sqlite3.connect(
             self.path,
             timeout=deadline.remaining(self._busy_seconds),
@@ -122,6 +111,7 @@ class SqliteBackend:
         except BaseException:
             connection.close()
             raise
+        self._file.opened()
         return cast(DBAPIConnection, connection)
 
     def _set_up(self, connection: sqlite3.Connection) -> None:
@@ -139,14 +129,26 @@ class SqliteBackend:
         event.listen(engine, "begin", _note_kind)
         return engine
 
-    def is_unavailable(self, error: Exception, *, reading: bool) -> bool:
-        """Decide by SQLite's primary result code; the driver's classes are too coarse.
+    def meaning(self, error: Exception, *, reading: bool) -> StorageError | None:
+        """See `sqlite_errors.meaning`."""
+        # Only a migration goes without foreign keys.
+        migrating = not self._foreign_keys
+        return meaning(error, self.path, reading=reading, migrating=migrating)
 
-        A read-only database is an operator's matter (the file system), except while reading: there
-        we made it read-only ourselves, and a write is a mistake in our code.
-        """
-        code = getattr(getattr(error, "orig", error), "sqlite_errorcode", 0) & 0xFF
-        return code in _UNAVAILABLE and not (reading and code == sqlite3.SQLITE_READONLY)
+    def prove_writable(self, connection: DBAPIConnection, slot: int) -> None:
+        """Write to the row, and ask the disk for room, which the log of changes may still have."""
+        self._file.verify()
+        driver = cast(sqlite3.Connection, connection)
+        (query_only,) = driver.execute("PRAGMA query_only").fetchone()
+        driver.execute("PRAGMA query_only = 0")
+        try:
+            driver.execute("BEGIN IMMEDIATE")
+            driver.execute(_PROVE_WRITABLE, (slot,))
+            driver.execute("COMMIT")
+        finally:
+            if driver.in_transaction:
+                driver.execute("ROLLBACK")
+            driver.execute(f"PRAGMA query_only = {query_only}")
 
     def is_missing_table(self, error: Exception) -> bool:
         """SQLite has no code of its own for this."""

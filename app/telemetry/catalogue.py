@@ -21,6 +21,7 @@ from app.storage import (
     SessionType,
 )
 from app.telemetry import values
+from app.telemetry.directory import State, Trouble
 from app.telemetry.family import (
     OTHER,
     Computed,
@@ -42,12 +43,14 @@ ERROR_TYPES = ("client_error", "server_error", "unhandled_exception", "timeout")
 DOCKER_OPERATIONS = tuple(dict.fromkeys(OPERATIONS.values()))
 OUTCOMES = ("success", "failure")
 AUTHENTICATION_METHODS = ("password", "token", "refresh", "api_key", "websocket")
+REGISTRATION_WAYS = ("open", "invitation", "first")
+REGISTRATION_OUTCOMES = ("created", "taken", "refused", "limited")
 STATEMENTS = ("select", "insert", "update", "delete", OTHER)
 MODELS = (*Base.metadata.tables, OTHER)
 POOL_STATES = ("active", "idle", "overflow", "max")
 ENVIRONMENT_STATUSES = tuple(EnvironmentStatus)
-CHECKS = ("database", "docker", "agent")
-COLLECTORS = ("inventory", "files", "runtime", "values")
+CHECKS = ("database", "docker", "agent", "disk")
+COLLECTORS = ("inventory", "files", "format", "runtime", "values")
 ROLES = ("web", "agent")
 CPU_MODES = ("user", "system")
 GENERATIONS = ("0", "1", "2")
@@ -181,6 +184,17 @@ auth_attempts = CounterFamily(
     "each check of a password, an access token, a refresh token, an API key or a ticket for a "
     "WebSocket, and each attempt that the rate limit refuses; a request that offers no credentials "
     "is none",
+    registry=registry,
+)
+registrations = CounterFamily(
+    Counter,
+    "vibebox_registrations_total",
+    "Requests for an account.",
+    {"way": REGISTRATION_WAYS, "outcome": REGISTRATION_OUTCOMES},
+    "each request to register whose fields are right; way: open, by an invitation, or by the link "
+    "for the first account; outcome: created, taken (the address has an account), refused "
+    "(registration is closed, or the invitation not good), limited (too many of one address, or "
+    "in all)",
     registry=registry,
 )
 environment_start_duration = HistogramFamily(
@@ -320,6 +334,16 @@ memory_limit = GaugeFamily(
     "Memory that the control group allows, or the host has.",
     {"role": ROLES},
     "every 5 s, from the control groups of version 1 or 2",
+    multiprocess_mode="livemax",
+    registry=registry,
+)
+memory_usage = GaugeFamily(
+    Gauge,
+    "vibebox_memory_usage_bytes",
+    "Memory in use by everything that the limit of this role holds for.",
+    {"role": ROLES},
+    "the same moments; of the control group whose limit is shown, all its processes, without "
+    "pages of files that the kernel takes back first; or of the host",
     multiprocess_mode="livemax",
     registry=registry,
 )
@@ -521,7 +545,8 @@ collect_errors = CounterFamily(
     "Parts of a scrape that could not be read.",
     {"collector": COLLECTORS},
     "each part of a scrape, or file of the shared directory, that is left out; values: each time "
-    "that a process begins to miss its place in the directory (full, read-only, deleted)",
+    "that a process begins to miss its place in the directory (full, read-only, deleted); format: "
+    "each scrape without exemplars, since the client library writes files in an unknown format",
     registry=registry,
 )
 label_overflow = CounterFamily(
@@ -598,6 +623,21 @@ metrics_files = Computed(
     "the scrape that shows it; live are those of living processes, dead the others and the archive",
 )
 
+metrics_processes = Computed(
+    "vibebox_metrics_processes",
+    "Living processes of the service, by how much of them a scrape can show.",
+    {"state": tuple(State)},
+    "the scrape that shows it. hidden: has counts that no scrape can show, since the metrics "
+    "directory failed; silent: has published nothing for 20 s, and its gauges are left out",
+)
+metrics_directory_trouble = Computed(
+    "vibebox_metrics_directory_trouble",
+    "Whether the shared metrics directory cannot be used, by what is wrong with it.",
+    {"reason": tuple(Trouble)},
+    "the scrape that shows it, by taking up room in the directory; busy: another process held it "
+    "for too long",
+)
+
 FAMILIES: tuple[Family | Computed, ...] = tuple(  # type: ignore[type-arg]
     item for item in list(globals().values()) if isinstance(item, (Family, Computed))
 )
@@ -619,6 +659,7 @@ def create_expected() -> None:
     for counter in (
         docker_operations,
         auth_attempts,
+        registrations,
         environment_exits,
         extension_installations,
         agent_failures,

@@ -17,6 +17,7 @@ from app.telemetry.catalogue import (
     http_client_wait,
     limit_refusals,
     log_entries,
+    registrations,
     websocket_connections,
     websocket_connections_limit,
     websocket_messages,
@@ -32,6 +33,7 @@ LEDGER = {
 def connect() -> None:
     """Count what the signals tell; calling it again changes nothing."""
     signals.authentication.connect(_authentication)
+    signals.registration.connect(_registration)
     signals.health_checked.connect(_health_checked)
     signals.environment_started.connect(_environment_started)
     signals.loop_failed.connect(_loop_failed)
@@ -48,6 +50,10 @@ def connect() -> None:
 
 def _authentication(_sender: Any, *, method: str, success: bool) -> None:
     auth_attempts.child(method, "success" if success else "failure").inc()
+
+
+def _registration(_sender: Any, *, way: str, outcome: str) -> None:
+    registrations.child(way, outcome).inc()
 
 
 def _health_checked(_sender: Any, *, check: str, required: bool, up: bool, seconds: float) -> None:

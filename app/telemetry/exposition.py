@@ -18,13 +18,25 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.openmetrics.exposition import UNDERSCORES
 
 from app.telemetry.absorbing import absorb_dead
-from app.telemetry.aggregation import Aggregator, Beside, supported
-from app.telemetry.catalogue import collect_duration, collect_errors, metrics_files, registry
+from app.telemetry.aggregation import Aggregator, Beside, Support, client_support
+from app.telemetry.catalogue import (
+    collect_duration,
+    collect_errors,
+    health_check_up,
+    metrics_files,
+    registry,
+)
 from app.telemetry.directory import Snapshot, snapshot
+from app.telemetry.negotiation import understood
+from app.telemetry.visibility import Visibility
 
 OPENMETRICS = "application/openmetrics-text"
 _END = b"# EOF\n"
-_ERRORS = b"# TYPE " + collect_errors.name.removesuffix("_total").encode()
+_NEVER_MISSING = {
+    family.name: b"# TYPE " + family.name.removesuffix("_total").encode()
+    for family in (collect_errors, health_check_up)
+}
+_FORMAT = "format"
 _EMPTY = "empty"  # a file that is being made at this moment looks like that
 _log = logging.getLogger(__name__)
 
@@ -41,7 +53,7 @@ class Encoding:
     """What was negotiated: how to write families, and what to say of it."""
 
     def __init__(self, accept: str) -> None:
-        self._encode, self.content_type = choose_encoder(accept)
+        self._encode, self.content_type = choose_encoder(understood(accept))
         self.openmetrics = self.content_type.startswith(OPENMETRICS)
         self.escaping: str = getattr(self._encode, "keywords", {}).get("escaping", UNDERSCORES)
 
@@ -56,21 +68,27 @@ class Files:
     name = "files"
 
     def __init__(self) -> None:
-        self._aggregator = Aggregator() if supported() else None
+        self._aggregator = None if client_support() is Support.UNKNOWN else Aggregator()
         self._left_out: set[tuple[Path, str]] = set()
 
-    def render(self, encoding: Encoding) -> bytes:
+    def render(self, encoding: Encoding, visibility: Visibility) -> bytes:
         """Return the text of all families. Raises: MetricsDirectoryBusyError, OSError."""
         directory = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
         if not directory:
             return encoding.text(registry.collect())
-        with snapshot(Path(directory)) as current:
+        with visibility.looking(Path(directory)):
+            current, text = self._of_directory(Path(directory), encoding)
+            visibility.saw(current)
+            return text
+
+    def _of_directory(self, directory: Path, encoding: Encoding) -> tuple[Snapshot, bytes]:
+        with snapshot(directory) as current:
             if not current.dead:
-                return self._text(current, encoding)
+                return current, self._text(current, encoding)
         # Somebody died and nobody has noticed yet: what it counted has a place in the archive.
-        absorb_dead(Path(directory), wait=0)  # not at the cost of waiting
-        with snapshot(Path(directory)) as current:
-            return self._text(current, encoding)
+        absorb_dead(directory, wait=0)  # not at the cost of waiting
+        with snapshot(directory) as current:
+            return current, self._text(current, encoding)
 
     def _text(self, current: Snapshot, encoding: Encoding) -> bytes:
         text = self._read(current, encoding)
@@ -83,6 +101,7 @@ class Files:
     def _read(self, current: Snapshot, encoding: Encoding) -> bytes:
         files = sorted(current.files)
         if self._aggregator is None:
+            collect_errors.child(_FORMAT).inc()
             return encoding.text(MultiProcessCollector.merge([str(file) for file in files]))
         rendered = self._aggregator.render(
             files,
@@ -118,17 +137,19 @@ class Exposition:
             (collector.name, lambda part=collector: encoding.text(part.collect()))  # type: ignore[misc]
             for collector in self._collectors
         ]
-        parts.append((self._files.name, lambda: self._files.render(encoding)))
+        visibility = Visibility()
+        parts.append((self._files.name, lambda: self._files.render(encoding, visibility)))
         body, seconds = [], []
         for name, render in parts:
             started = time.perf_counter()
             body.append(self._guarded(name, render))
             seconds.append(((name,), time.perf_counter() - started))
-        if _ERRORS not in body[-1]:
-            # Only these of this process alone: one process's counts as the total look like a reset.
-            body.append(
-                encoding.text(registry.restricted_registry([collect_errors.name]).collect())
-            )
+        # What no scrape may be without, of this process alone where the files do not have it. No
+        # other family: one process's counts as the total look like a reset.
+        missing = [name for name, start in _NEVER_MISSING.items() if start not in body[-1]]
+        if missing:
+            body.append(encoding.text(registry.restricted_registry(missing).collect()))
+        body.append(encoding.text(visibility.families()))
         body.append(encoding.text([collect_duration.samples(seconds)]))
         if encoding.openmetrics:
             body.append(_END)

@@ -33,7 +33,13 @@ from typing import Any
 import prometheus_client.values
 from prometheus_client.mmap_dict import mmap_key
 
-from app.telemetry.directory import Membership, MetricsDirectoryBusyError, disk, layout
+from app.telemetry.directory import (
+    Heartbeat,
+    Membership,
+    MetricsDirectoryBusyError,
+    disk,
+    layout,
+)
 from app.telemetry.exemplars import KIND, Exemplar, ExemplarFile
 
 _INITIAL_SIZE = 1 << 16
@@ -66,6 +72,11 @@ class ValueFile:
         if position is None:
             position = self._positions[key] = self._add(key)
         return position
+
+    @property
+    def entries(self) -> int:
+        """How many values it holds."""
+        return len(self._positions)
 
     def __contains__(self, key: str) -> bool:
         return key in self._positions
@@ -123,6 +134,7 @@ class Store:
         # Weak: what nobody can count with any more (after a reload of the code) need not be bound.
         self._values: weakref.WeakSet[Value] = weakref.WeakSet()
         self._membership: Membership | None = None
+        self._heartbeat: Heartbeat | None = None
         self._exemplars: ExemplarFile | None = None
         self._failing = False
         self._left = False
@@ -131,7 +143,12 @@ class Store:
     @property
     def shared(self) -> bool:
         """Whether scrapes of other processes can see all the values."""
-        return self._membership is not None and not self._memory
+        return self.joined and not self._memory
+
+    @property
+    def joined(self) -> bool:
+        """Whether others can see that this process lives."""
+        return self._membership is not None
 
     def register(self, value: "Value") -> None:
         """Give a new value its place."""
@@ -151,6 +168,8 @@ class Store:
                 self._lose(self._membership)
             if self._failing:
                 self._return(directory)
+        if self._heartbeat is not None:
+            self._heartbeat.beat(sum(file.entries for file in list(self._memory.values())))
         with self.lock:
             troubles, self._troubles = self._troubles, 0
         return troubles
@@ -184,6 +203,7 @@ class Store:
             if self._membership is not None:
                 self._membership.leave()
                 self._membership = None
+            self._heartbeat = None
 
     def after_fork(self) -> None:
         """Begin anew in a child: the parent's files are the parent's to write."""
@@ -191,6 +211,7 @@ class Store:
         if self._membership is not None:
             self._membership.forget()
             self._membership = None
+        self._heartbeat = None
         self._exemplars = None
         self._failing = False
         self._troubles = 0
@@ -228,12 +249,21 @@ class Store:
             if not self._membership.stands:
                 # A file without a marker beside it is a dead member's.
                 raise FileNotFoundError(f"the marker of this process is gone from {directory}")
+            if self._heartbeat is None:
+                self._membership.hide(True)
+                self._heartbeat = Heartbeat(directory, self._membership.name)
+                self._membership.hide(False)
             path = layout.values_path(directory, kind, self._membership.name)
             self._files[kind] = ValueFile(path)
         return self._files[kind]
 
     def _stands(self, membership: Membership) -> bool:
-        return membership.stands and all(file.stands for file in list(self._files.values()))
+        heartbeat = self._heartbeat
+        return (
+            membership.stands
+            and (heartbeat is None or heartbeat.stands)
+            and all(file.stands for file in list(self._files.values()))
+        )
 
     def _fail(self, why: str) -> None:
         if not self._failing:
@@ -249,6 +279,7 @@ class Store:
             # What is still there belongs to the dead, now that nobody writes to it.
             membership.leave()
             self._membership = None
+            self._heartbeat = None
 
     def _to_memory(self) -> None:
         """Leave the files: gauges go on, counters begin at 0."""

@@ -37,7 +37,7 @@ FAREWELL = 1.0
 
 # Seconds by which `hold` puts off the end of a channel whose worker drains: below the patience that
 # the worker has for its requests (VIBEBOX_GRACEFUL_TIMEOUT).
-LONGEST_HOLD = 20.0
+LONGEST_HOLD = 25.0
 
 _CHUNK = 64 * 1024
 _READABLE = select.POLLIN | select.POLLHUP | select.POLLERR | select.POLLNVAL

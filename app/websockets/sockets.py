@@ -4,6 +4,7 @@ import logging
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from time import monotonic
 
 from app import signals
@@ -95,6 +96,6 @@ def _converse(channel: Channel, talk: Talk, held: Held) -> None:
     try:
         talk(channel)
     except Exception as error:
-        if not isinstance(error, VibeBoxError):
-            _log.exception("websocket failed")
+        if not isinstance(error, VibeBoxError) or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            _log.exception("websocket failed")  # the peer is told a sentence only
         channel.close(*closing(held.why(error)))

@@ -109,6 +109,7 @@ _WRITERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
     (r"vibebox_environment_drift", (*_EVERYTHING, "database", "agent", "comparison", "engine")),
     (r"vibebox_environment_exits_total", (*_SHARED, "agent", "engine")),
+    (r"vibebox_agent_\w+", (*_SHARED, "agent")),
     # Of each role: the agent's are gone with it.
     (r"vibebox_(process|memory|cpu)_\w+", (*_SHARED, "agent")),
     (r"vibebox_\w+", _SHARED),

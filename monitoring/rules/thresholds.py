@@ -16,6 +16,8 @@ START_SECONDS = 30
 LAG_SECONDS = 0.1
 # Ten times as long as from one comparison to the next (VIBEBOX_AGENT_SWEEP_INTERVAL).
 SWEEP_SECONDS = 300
+# Three times the pause of the laziest loop of the agent.
+TASK_SECONDS = 900
 SCRAPE_SECONDS = 5
 """Half of scrape_timeout: later, scrapes begin to fail and there is nothing left to warn with."""
 
@@ -38,6 +40,9 @@ POOL_RATIO = 1
 # Counts.
 ENVIRONMENTS_IN_ERROR = 5
 WORKER_EXITS = 3
+# Of one loop of the agent in 15 minutes. A container that breaks for ever makes seven in its first.
+TASK_FAILURES = 30
+SHARED_REFUSALS = 5
 # In half an hour: starts of the same process, and times that it was away. A release is one.
 RESTARTS = OUTAGES = 3
 # Wrong passwords in an hour, and their share of all: people mistype one in ten or so.

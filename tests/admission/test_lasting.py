@@ -48,6 +48,7 @@ class Silent:
     """The terminal of a shell that says nothing."""
 
     exec_id = "1"
+    pid = None
 
     def __init__(self) -> None:
         self._ours, self._its = socket.socketpair()

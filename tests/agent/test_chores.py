@@ -21,7 +21,7 @@ from app.cautious_clock import CautiousClock
 from app.counts import Counts
 from app.engine import ENVIRONMENT_LABEL, INSTANCE_LABEL
 from app.environments import build
-from app.environments.exits import Exit, Run, note
+from app.environments.exits import Exit, Run, record_exits
 from app.environments.installation import InstallationId
 from app.environments.service import Environments
 from app.errors import EngineUnreachableError, StorageUnavailableError
@@ -84,7 +84,7 @@ def end_runs(database: Database, *reasons: ExitReason, at: datetime | None = Non
             Exit(Run(f"{reason}-{number}", "then"), reason, 1, at or utc_now())
             for number, reason in enumerate(reasons)
         ]
-        note(session, "environment", ended)
+        record_exits(session, "environment", ended)
 
 
 def test_each_exit_is_counted_once(database: Database, term: Term, told: dict[str, int]) -> None:

@@ -73,9 +73,47 @@ def test_facts_belong_to_the_run_in_which_they_happened() -> None:
     ):
         facts.hear(heard)
 
-    assert facts.of(FIRST, SECOND) == Ending(True, 137, oom=True, killed=False)
-    assert facts.of(Run("c", SECOND)) == Ending(True, 143, oom=False, killed=True)
+    assert facts.of(FIRST, SECOND) == Ending(True, 137, oom=True)
+    assert facts.of(Run("c", SECOND)) == Ending(True, 143)
     assert facts.of(Run("another", SECOND)) == Ending()
+
+
+@pytest.mark.parametrize(
+    ("events", "oom"),
+    [
+        ([("oom", 60), ("die", 61)], True),
+        ([("oom", 60), ("die", 60)], True),
+        ([("die", 60), ("oom", 61)], True),
+        ([("oom", 2), ("die", 60)], False),
+        ([("oom", 59), ("kill", 60), ("die", 60)], False),
+        ([("kill", 59), ("oom", 60), ("die", 60)], True),
+        ([("die", 60)], False),
+        ([("oom", 60)], False),
+    ],
+    ids=str,
+)
+def test_memory_ends_a_run_only_where_it_ran_out_right_before(
+    events: list[tuple[str, int]], oom: bool
+) -> None:
+    facts = Facts()
+    for action, second in events:
+        facts.hear(event(action, second, 137 if action == "die" else None))
+    assert facts.of(FIRST).oom is oom
+
+
+def test_sudden_end_without_a_reason_is_fresh_for_a_moment() -> None:
+    now = 100.0
+    facts = Facts(lambda: now)
+    facts.hear(event("die", 5, 137))
+    assert facts.of(FIRST).fresh
+    now += 1.5
+    assert not facts.of(FIRST).fresh
+    for code, action in ((1, None), (137, "kill"), (137, "oom")):
+        facts = Facts(lambda: now)
+        if action is not None:
+            facts.hear(event(action, 5))
+        facts.hear(event("die", 5, code))
+        assert not facts.of(FIRST).fresh
 
 
 def test_what_lasts_is_logged_when_it_begins_and_when_it_ends(

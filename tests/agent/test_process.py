@@ -79,7 +79,8 @@ def test_wrong_start_is_refused_with_the_next_step(
 def test_it_works_without_docker_and_ends_in_good_order(
     env: dict[str, str], make_agent: MakeAgent, tmp_path: Path
 ) -> None:
-    assert run(env, "--check")[0] == 1
+    code, said = run(env, "--check")
+    assert (code, "start `vibebox agent`" in said) == (1, True)
     first, second = make_agent("first").start(), make_agent("second").start(leading=False)
     first.wait_event("events: cut off")
     second.wait_event("agent started")

@@ -1,5 +1,6 @@
 """What a record becomes, by what Docker says of its container."""
 
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -8,13 +9,14 @@ import pytest
 from sqlalchemy.orm import Session
 
 from app.engine import ContainerEvent
+from app.environments.exits import Exit, Run, record_exits
 from app.environments.facts import Facts
 from app.environments.installation import InstallationId
 from app.environments.truth import Truth, Verdict
 from app.errors import EngineUnreachableError
 from app.lease import LeadershipLostError
 from app.processes import Presence
-from app.storage import Database, EnvironmentStatus, ImagePull, utc_now
+from app.storage import Database, EnvironmentStatus, ExitReason, ImagePull, utc_now
 from tests.agent.conftest import MakeRecord
 from tests.agent.support import change, exits, stored
 from tests.unit.fakes import IMAGE, Failure, FakeEngine
@@ -72,7 +74,8 @@ def heard(facts: Facts, engine: FakeEngine, container: str, *actions: str, code:
         (137, False, "killed", ERROR, "killed outside VibeBox"),
         (143, False, "killed", ERROR, "with exit code 143"),
         (137, True, "oom", ERROR, "ran out of its memory"),
-        (1, True, "oom", ERROR, "raise the memory limit"),
+        (1, True, "error", ERROR, "ended with exit code 1"),
+        (143, True, "killed", ERROR, "with exit code 143"),
     ],
 )
 def test_ended_container_is_told_with_its_reason(
@@ -97,6 +100,74 @@ def test_ended_container_is_told_with_its_reason(
     assert found.error is None if words is None else words in str(found.error)
     assert found.exited_at is not None
     assert exits(database) == [(reason, code)]
+
+
+def test_child_that_ran_out_of_memory_long_ago_explains_no_later_end(
+    database: Database, engine: FakeEngine, truth: Truth, facts: Facts, running: MakeRunning
+) -> None:
+    environment, container = running()
+    heard(facts, engine, container, "oom")
+    started = engine.containers[container].started_at
+    assert started is not None
+    later = (int(started.timestamp()) + 3600) * 10**9
+    facts.hear(ContainerEvent("die", container, "", None, 137, later))
+    facts._clock = lambda: time.monotonic() + 2  # nothing more will be heard of it
+    end(engine, container, 137, oom=True)
+
+    truth.reconcile(environment)
+
+    assert exits(database) == [("killed", 137)]
+
+
+def test_flag_of_an_earlier_run_explains_no_later_end(
+    database: Database, engine: FakeEngine, truth: Truth, running: MakeRunning
+) -> None:
+    """Docker keeps it through the next run; nobody heard of either end."""
+    environment, container = running()
+    for code in (1, 137):
+        end(engine, container, code, oom=True)
+        truth.reconcile(environment)
+        engine.start(container)
+        truth.reconcile(environment)
+
+    assert exits(database) == [("error", 1), ("killed", 137)]
+    assert stored(database, environment).exit_reason == "killed"
+
+
+def test_end_that_may_still_be_explained_is_looked_at_again(
+    database: Database, engine: FakeEngine, truth: Truth, facts: Facts, running: MakeRunning
+) -> None:
+    environment, container = running()
+    heard(facts, engine, container, "die", code=137)
+    end(engine, container, 137)
+
+    assert truth.reconcile(environment) is Verdict.PASSING
+    heard(facts, engine, container, "die", "oom", code=137)
+    assert truth.reconcile(environment) is Verdict.TRUE
+    assert exits(database) == [("oom", 137)]
+
+
+@pytest.mark.parametrize("at_rest", [True, False], ids=["at rest", "running again"])
+def test_run_whose_end_is_written_keeps_its_reason(
+    database: Database, engine: FakeEngine, truth: Truth, running: MakeRunning, at_rest: bool
+) -> None:
+    environment, container = running()
+    run = Run(container, stored(database, environment).run_started or "")
+    with database.writing() as session:
+        ended = Exit(run, ExitReason.USER, 143, utc_now())
+        record_exits(session, environment, [ended])
+    # As a crash may leave it: the row has a reason, and the record none.
+    change(database, environment, exit_reason=None, exit_code=None, exited_at=None)
+    end(engine, container, 143)
+    if not at_rest:
+        engine.start(container)
+
+    truth.reconcile(environment)
+
+    found = stored(database, environment)
+    assert (found.exit_reason, found.exit_code) == ("user", 143)
+    assert found.status == (STOPPED if at_rest else RUNNING)
+    assert exits(database) == [("user", 143)]
 
 
 def test_end_that_the_user_asked_for_is_theirs(

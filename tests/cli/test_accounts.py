@@ -64,6 +64,30 @@ def test_login_lasts_until_logout(person: People, email: str) -> None:
     assert "not logged in" in ada.good("logout").stderr
 
 
+def test_password_is_changed_and_logins_end(ada: Person, person: People, email: str) -> None:
+    elsewhere = person("elsewhere")
+    elsewhere.login(email)
+    third = person("third")
+    third.login(email)
+    assert re.search(r"^\w{8} +this one +127.0.0.1 ", ada.good("logins", "ls").stdout, re.M)
+    (theirs,) = [one for one in third.json("logins", "ls")["items"] if one["current"]]
+    ada.good("logins", "end", theirs["id"][:8])
+    assert "Your login" in third.refused(1, "ls")
+    assert "no one login" in ada.refused(1, "logins", "end", "nix")
+    assert "--others" in ada.refused(2, "logins", "end")
+    change = ("password", "--password-stdin")
+    said = ada.refused(1, *change, stdin=f"wrong\n{PASSWORD} 2\n")
+    assert said.startswith("Error: old_password: ")
+    assert "at least 12" in ada.refused(1, *change, stdin=f"{PASSWORD}\nshort\n")
+    assert "no terminal" in ada.refused(2, "password")
+    ada.good(*change, stdin=f"{PASSWORD}\n{PASSWORD} 2\n")
+    assert "Your login" in elsewhere.refused(1, "ls")
+    assert len(ada.json("logins", "ls")["items"]) == 1
+    elsewhere.good("login", "--email", email, "--password-stdin", stdin=f"{PASSWORD} 2\n")
+    assert elsewhere.good("logins", "end", "--others").stderr.startswith("All your other logins")
+    assert "Your login" in ada.refused(1, "ls")
+
+
 def test_refused_logins_name_the_next_step(ada: Person, email: str) -> None:
     wrong = ada.refused(1, "login", "--email", email, "--password-stdin", stdin="not it\n")
     assert "vibebox login --register" in wrong
@@ -74,7 +98,8 @@ def test_refused_logins_name_the_next_step(ada: Person, email: str) -> None:
     short = ada.refused(
         1, "login", "--register", "--email", "x", "--password-stdin", stdin="short\n"
     )
-    assert "  email: " in short and "  password: " in short
+    assert "--email: Enter an e-mail address" in short
+    assert "password: Use at least 12 characters." in short
     assert "--password-stdin" in ada.refused(2, "login", "--email", email)
     assert ada.json("whoami")["email"] == email
 

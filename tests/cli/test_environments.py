@@ -94,10 +94,65 @@ def test_life_of_an_environment(ada: Person, docker_engine: DockerEngine) -> Non
         ("start", "running"),
     ):
         assert ada.json(command, "api")["status"] == status
-    assert "vibebox show NAME" in ada.refused(1, "unpause", "api")
+    assert ada.good("start", "api").stderr == "api is running already.\n"
     assert ada.good("stop", "api").stderr == "api is stopped.\n"
+    assert ada.good("stop", "api").stderr == "api is stopped already.\n"
+    assert "vibebox show NAME" in ada.refused(1, "unpause", "api")
     ada.good("rm", "api", "--yes")
     assert ada.json("ls")["items"] == []
+
+
+def test_environment_is_edited(ada: Person, docker_engine: DockerEngine) -> None:
+    ada.good(
+        "create", "api", "--image", docker_engine.busybox, "--memory", "64m", "--env", "A=1",
+        "--env", "B=2", "--secret", "KEY", "--port", "8000", "--expires", "1h", "--start",
+        stdin="first",
+    )  # fmt: skip
+    assert ada.good("edit", "api", "--memory", "80m", "--no-expiry").stderr == "api is changed.\n"
+    assert "stop" in ada.refused(1, "edit", "api", "--env", "A=3")
+    assert "--memory: Enter a number of at least 16." in ada.refused(
+        1, "edit", "api", "--memory", "1"
+    )
+    ada.good("stop", "api")
+    ada.good(
+        "edit", "api", "--name", "web", "--env", "A=3", "--unset", "B", "--unset", "KEY",
+        "--secret", "OTHER", "--port", "9000", "--port", "53/udp", stdin="second",
+    )  # fmt: skip
+    changed = ada.json("show", "web")
+    assert (changed["memory_limit_mb"], changed["expires_at"]) == (80, None)
+    assert (changed["env"], changed["secret_names"]) == ({"A": "3"}, ["OTHER"])
+    assert [port["container_port"] for port in changed["ports"]] == [9000, 53]
+    assert re.search(r"^Yours to +change, delete, ", ada.good("show", "web").stdout, re.M)
+    assert "Name what to change" in ada.refused(2, "edit", "web")
+    assert "no variable NONE" in ada.refused(2, "edit", "web", "--unset", "NONE")
+    assert "--no-ports" in ada.refused(2, "edit", "web", "--port", "1", "--no-ports")
+
+
+def test_people_share_projects(ada: Person, person: People, docker_engine: DockerEngine) -> None:
+    team, email = f"t-{uuid.uuid4().hex[:8]}", f"{uuid.uuid4().hex[:12]}@example.org"
+    bob = person("bob")
+    bob.login(email, "--register")
+    said = ada.refused(1, "teams", "create", "My Team")
+    assert "NAME: Use lower-case letters, digits and hyphens" in said
+    assert "admin" in ada.good("teams", "create", team).stderr
+    ada.good("projects", "create", "shared", "--team", team)
+    ada.good("members", "add", team, email, "--role", "viewer")
+    assert re.search(rf"^{email} +viewer ", ada.good("members", "ls", team).stdout, re.M)
+    ada.good("create", "api", "--image", docker_engine.busybox, "--project", "shared")
+    assert "As viewer you may not" in bob.refused(1, "start", "api")
+    assert bob.json("show", "api")["may"] == ["environment.read"]
+    ada.good("members", "role", team, email.upper(), "developer")
+    bob.good("edit", "api", "--cpus", "0.5")
+    ada.good("projects", "rename", "shared", "ours")
+    bob.good("rm", "ours/api", "--yes")
+    ada.good("members", "rm", team, email, "--yes")
+    assert "no team" in bob.refused(1, "teams", "leave", team, "--yes")
+    assert "no member" in ada.refused(1, "members", "rm", team, email, "--yes")
+    assert "add --yes" in ada.refused(2, "projects", "rm", "ours")
+    ada.good("projects", "rm", "ours", "--yes")
+    ada.good("teams", "rename", team, f"{team}-2")
+    ada.good("teams", "rm", f"{team}-2", "--yes")
+    assert ada.json("teams", "ls")["items"] == []
 
 
 def test_secret_of_several_lines(ada: Person, docker_engine: DockerEngine) -> None:
@@ -181,7 +236,7 @@ def test_pull_is_watched_without_a_stream(
     other = beside(workers=1, threads=4)
     made = json.loads(ada.good("create", "api", "--image", image, "--json").stdout)
     token = ada.good("token").stdout.strip()
-    # The only stream that a worker of four threads serves.
+    # The only stream that one account gets of a worker of four threads.
     with requests.get(
         f"{other.url}/api/v1/environments/{made['id']}/events?follow=true",
         headers={"Authorization": f"Bearer {token}"},
@@ -193,7 +248,7 @@ def test_pull_is_watched_without_a_stream(
 
     assert result.returncode == 0, result.stderr
     assert result.stderr.endswith("api is running.\n")
-    refused = [line for line in other.log_lines() if line.get("status") == 503]
+    refused = [line for line in other.log_lines() if line.get("status") == 429]
     assert [line["route"].rpartition("/")[2] for line in refused] == ["events"]
 
 

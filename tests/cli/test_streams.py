@@ -47,18 +47,32 @@ def test_stream_that_is_not_there(script: str, code: int, said: str) -> None:
     assert said in done.stderr and (said or not done.stderr)
 
 
-def test_ctrl_c_at_any_moment_is_no_traceback() -> None:
+def interrupted(seconds: float) -> tuple[int, str]:
+    """Press Ctrl-C so long after a start; return the exit code and what was said."""
     script = Path(sys.executable).parent / "vibebox"
-    for seconds in (0.1, 0.2, 0.3):  # sooner, it is Python that begins
-        process = subprocess.Popen(
-            [script, "permissions"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        try:
-            process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGINT)
-        assert "Traceback" not in process.communicate(timeout=60)[1]
-        assert process.returncode in (0, 130, -signal.SIGINT)
+    process = subprocess.Popen(
+        [script, "permissions"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=60)[1]
+    return process.returncode, said
+
+
+def test_ctrl_c_at_any_moment_is_no_traceback() -> None:
+    begun = 0
+    for seconds in (0.1, 0.2, 0.3, 0.5, 0.8, 1.2, 2.0, 4.0):
+        code, said = interrupted(seconds)
+        if said.startswith("Fatal Python error") or "<frozen site>" in said:
+            continue  # on a busy machine it is Python that still begins
+        assert "Traceback" not in said
+        assert code in (0, 130, -signal.SIGINT)
+        begun += 1
+        if begun == 3:
+            break
+    assert begun == 3
 
 
 @pytest.mark.parametrize(

@@ -113,3 +113,18 @@ def test_field_is_told_as_what_was_typed(field: str, named: str) -> None:
     with click.Context(create):
         assert ProblemError(problem, 422).message == f"{named}: Enter a number."
     assert ProblemError(problem, 422).message == f"{field}: Enter a number."
+
+
+def commands(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[str, click.Command]]:
+    yield " ".join(path), command
+    for name, child in command.commands.items() if isinstance(command, click.Group) else ():
+        yield from commands(child, (*path, name))
+
+
+@pytest.mark.parametrize(
+    ("command"), [pytest.param(one, id=path) for path, one in commands(main, ("vibebox",))]
+)
+def test_every_command_and_option_says_what_it_is_for(command: click.Command) -> None:
+    assert command.help
+    options = [option for option in command.params if isinstance(option, click.Option)]
+    assert all(option.help for option in options)

@@ -73,6 +73,11 @@ class Stack:
         self._compose = ["docker-compose", "--file", str(FILE), "--project-name", "vibebox"]
         self._compose += ["--env-file", str(directory / ".env")]
 
+    @property
+    def metrics_token(self) -> str:
+        """What Prometheus sends as its credentials."""
+        return (self._directory / "secrets/prometheus/metrics_token").read_text().strip()
+
     def start(self) -> None:
         """Do what `make up` does, but for Grafana, and wait until all is healthy."""
         script = ROOT / "scripts" / "compose-secrets"

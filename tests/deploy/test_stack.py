@@ -11,7 +11,8 @@ from tests.conftest import require
 from tests.deploy import stack
 from tests.deploy.guide import commands, queries
 from tests.deploy.stack import Stack
-from tests.end_to_end.api import Api
+from tests.end_to_end.api import PASSWORD, Api
+from tests.monitoring.test_runbooks import commands as runbook_commands
 from tests.services import http
 from tests.services.docker_engine import DockerEngine
 from tests.services.programs import wait_until
@@ -94,6 +95,19 @@ def test_prometheus_counts_what_was_sent(running: Stack) -> None:
     assert running.wait_for(counted, lambda value: value > before) == before + REFUSED
 
 
+def test_scrape_has_what_only_ours_has(running: Stack) -> None:
+    """The file system is read-only, and there is no /tmp: nothing in a scrape may need either."""
+    log_in_wrongly(running.url("PORT"))
+    accept = {"Accept": "application/openmetrics-text; version=1.0.0"}
+    scrape = http.get(
+        f"{running.url('PORT')}/health/metrics",
+        headers={"Authorization": f"Bearer {running.metrics_token}", **accept},
+    ).text
+    assert ' # {request_id="' in scrape
+    assert 'vibebox_metrics_collect_errors_total{collector="format"} 0.0' in scrape
+    assert "metrics file format" not in running.compose("logs", "--no-color", "backend")
+
+
 def test_neighbours_find_each_other(running: Stack) -> None:
     running.run_block("docker exec vibebox-agent vibebox agent --check")
     # The socket and the network lead to database, Docker Engine and agent.
@@ -130,11 +144,32 @@ def test_queries_of_the_guide_have_data(running: Stack) -> None:
     wait_until(answered, 90, 1, otherwise=lambda: f"no series: {empty}")
 
 
+def test_commands_of_the_runbooks_work(running: Stack) -> None:
+    """As they stand there, in an order in which each finds what it needs; the last start all."""
+    typed = [
+        one
+        for one in runbook_commands()
+        if one.startswith(("docker compose ", "docker kill ", "curl ")) and "PID" not in one
+    ]
+    stopping = [one for one in typed if " stop " in one or " restart " in one]
+    starting = [one for one in typed if " up -d " in one]
+    assert starting and stopping
+    for command in [
+        *(one for one in typed if one not in stopping + starting),
+        *stopping,
+        *starting,
+    ]:
+        print(command, running.run_block(command))
+    wait_until(lambda: http.answers(f"{running.url('PORT')}/health/ready"), 60)
+
+
 def test_commands_of_the_guide_work_and_the_backup_brings_back_what_was_lost(
     running: Stack,
 ) -> None:
     with Api(running.url("PORT")) as api:
-        assert api.register("kept@example.org").status_code == 201
+        assert api.register("kept@example.org").status_code == 403
+        create = "vibebox accounts create kept@example.org --operator --password-stdin"
+        running.run_block(f"echo '{PASSWORD}' | docker exec -i vibebox-backend {create}")
         for name, block in commands().items():
             if "pg_restore" in block:
                 # What the backup holds is lost.

@@ -8,8 +8,9 @@ import pytest
 from tests.conftest import require
 from tests.end_to_end.alerts import faults
 from tests.end_to_end.alerts.faults import Fault
+from tests.end_to_end.alerts.quiet import CASES, MINUTES
 from tests.end_to_end.alerts.stack import Stack
-from tests.end_to_end.alerts.watching import ordinary, run
+from tests.end_to_end.alerts.watching import ordinary, run, stays_silent
 from tests.services import http
 from tests.services.alertmanager import Alertmanager
 from tests.services.docker_engine import DockerEngine
@@ -17,7 +18,7 @@ from tests.services.postgresql import PostgreSQL
 from tests.services.prometheus import Prometheus
 from tests.sizes import size
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +45,23 @@ def links_lead_somewhere(stack: Stack) -> None:
         runbook = http.get(links["runbook_url"])
         assert runbook.headers["Content-Type"].startswith("text/")
         assert runbook.text.startswith(f"# {name}\n")
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("factor", sorted({case.factor for case in CASES.values()}))
+def test_nothing_fires_while_all_is_well(
+    factor: float,
+    tmp_path: Path,
+    postgresql: PostgreSQL,
+    docker_engine: DockerEngine,
+    subtests: pytest.Subtests,
+) -> None:
+    cases = {name: case for name, case in CASES.items() if case.factor == factor}
+    with Stack(tmp_path, engine=docker_engine, postgresql=postgresql, factor=factor) as stack:
+        for name, case in cases.items():
+            with subtests.test(name), case.make(stack):
+                stays_silent(stack, MINUTES * 60 / factor)
+    docker_engine.clear()
 
 
 @pytest.mark.full

@@ -76,6 +76,8 @@ def test_without_redis_logins_go_on_and_are_limited(
         assert {answer.status_code for answer in answers} == {200}
         assert max(answer.elapsed.total_seconds() for answer in answers) < 10
         assert logged("falling back to in-memory storage")
+        reasons = {line["why"] for line in server.log_lines() if "falling back" in line["event"]}
+        assert all(("refused" if fault == "stopped" else "imeout") in why for why in reasons)
         redis.heal()
 
         def recovered() -> bool:

@@ -21,7 +21,8 @@ import pytest
 from tests.conftest import WebServerFactory, require
 from tests.services import http as plain
 from tests.services import scratch
-from tests.services.programs import wait_until
+from tests.services.programs import ServiceError, wait_until
+from tests.services.scratch import fill
 from tests.services.web import WebServer
 
 pytestmark = pytest.mark.end_to_end
@@ -33,6 +34,7 @@ THREADS = 4
 ERRORS = "vibebox_metrics_collect_errors_total"
 REQUESTS = "vibebox_http_requests_total"
 """Its series have their places from the start."""
+TROUBLE = "vibebox_metrics_directory_trouble"
 DURATIONS = "vibebox_http_request_duration_seconds_count"
 """Its series are made when the first request of a kind is finished."""
 QUIET = "telemetry goes quiet: the metrics directory fails"
@@ -115,31 +117,18 @@ class Load:
 def disk() -> Iterator[Path]:
     """A file system of 4 MB."""
     directory = scratch.new_directory("disk")
-    path = directory / "disk"
-    path.mkdir()
     try:
-        _mount("-t", "tmpfs", "-o", "size=4m", "tmpfs", str(path))
-        yield path
+        try:
+            scratch.mount_small(directory / "disk", "4m")
+        except ServiceError as error:
+            require("a disk to fill", str(error))
+        yield directory / "disk"
     finally:
         scratch.remove_directory(directory)
 
 
 def _mount(*arguments: str) -> None:
-    done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
-    require("a disk to fill", done.stderr.strip() or None if done.returncode else None)
-
-
-def fill(disk: Path) -> Path:
-    """Leave no byte free; return what to delete to have space again."""
-    filler = disk / "filler"
-    with filler.open("wb", buffering=0) as file:
-        for size in (1 << 20, 1 << 12):
-            try:
-                while file.write(bytes(size)) == size:
-                    pass
-            except OSError:
-                continue
-    return filler
+    subprocess.run(["mount", *arguments], check=True)
 
 
 def shown(
@@ -182,6 +171,19 @@ def lines(server: WebServer, event: str, **fields: str) -> int:
     )
 
 
+def troubles(server: WebServer) -> set[str]:
+    """What is wrong with the directory, as the scrape says."""
+    return {
+        dict(labels)["reason"]
+        for (name, labels), value in server.metrics().items()
+        if name == TROUBLE and value == 1
+    }
+
+
+def processes(server: WebServer, state: str) -> float:
+    return server.metric("vibebox_metrics_processes", state=state)
+
+
 def wait_for(condition: Callable[[], bool], what: str) -> None:
     wait_until(condition, 8, otherwise=lambda: f"not within 8 s: {what}")
 
@@ -201,6 +203,8 @@ def rest_of_scrape(server: WebServer) -> dict[str, float]:
 
 def test_disk_that_fills_up_hides_only_new_series(disk: Path, web_server: WebServerFactory) -> None:
     server = web_server({"PROMETHEUS_MULTIPROC_DIR": str(disk / "metrics")}, WORKERS)
+    checks = "vibebox_health_check_duration_seconds_count"
+    wait_for(lambda: server.metric(checks, check="disk") >= WORKERS, "each worker's first checks")
     with Load(server.port) as load:
         filler = fill(disk)
         load.go_on(NEW)
@@ -211,11 +215,18 @@ def test_disk_that_fills_up_hides_only_new_series(disk: Path, web_server: WebSer
     assert shown(server, NEW) < sent(load, NEW)
     assert rest_of_scrape(server)["files"] == 0
     assert lines(server, QUIET) == WORKERS
+    assert troubles(server) == {"full"}
+    assert (processes(server, "shown"), processes(server, "hidden")) == (1, WORKERS)
+    check = plain.get(f"{server.url}/health/ready").json()["checks"]["disk"]
+    assert check["status"] == "down"
+    assert server.metric("vibebox_health_check_up", check="disk", required="false") == 0
 
     filler.unlink()
     for family in (REQUESTS, DURATIONS):
         assert_shown(server, load, KNOWN + NEW, family)
     wait_for(lambda: lines(server, BACK) == WORKERS, "both workers say so")
+    wait_for(lambda: processes(server, "shown") == PROCESSES, "all are shown")
+    assert troubles(server) == set()
     print(f"{load.sent.total()} requests, 0 failed")
 
 
@@ -237,14 +248,61 @@ def test_start_on_a_full_disk(disk: Path, web_server: WebServerFactory) -> None:
     print(f"{load.sent.total()} requests, 0 failed")
 
 
+def is_up(server: WebServer) -> bool:
+    return server.metric("vibebox_health_check_up", check="database") == 1
+
+
+def test_reload_on_a_full_disk_is_told_by_the_scrape(
+    disk: Path, web_server: WebServerFactory
+) -> None:
+    """What no file can show any more, who answers shows of its own accord."""
+    server = web_server({"PROMETHEUS_MULTIPROC_DIR": str(disk / "metrics")}, WORKERS)
+    filler = fill(disk)
+    before = server.worker_pids()
+    server.signal(signal.SIGHUP)
+    server.wait_for_workers(lambda now: len(now) == WORKERS and not set(now) & set(before))
+    with Load(server.port) as load:
+        wait_for(lambda: all(is_up(server) for _ in range(6)), "both workers have looked")
+        for _ in range(10):
+            assert troubles(server) == {"full"}
+            assert processes(server, "hidden") == WORKERS
+            assert is_up(server)
+    assert load.failed == []
+    assert server.metric("vibebox_workers") == 0
+
+    filler.unlink()
+    assert_shown(server, load, KNOWN)
+    wait_for(lambda: processes(server, "hidden") == 0, "nobody is hidden")
+    assert server.metric("vibebox_workers") == WORKERS
+
+
+@pytest.mark.full
+def test_frozen_worker_is_silent(tmp_path: Path, web_server: WebServerFactory) -> None:
+    """Its last readings are no readings of now."""
+    server = web_server({"PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "metrics")}, WORKERS)
+    frozen = server.worker_pids()[0]
+    os.kill(frozen, signal.SIGSTOP)
+    try:
+        wait_until(lambda: processes(server, "silent") == 1, 40)
+        assert server.metric("vibebox_workers") == WORKERS - 1
+        assert processes(server, "shown") == WORKERS
+    finally:
+        os.kill(frozen, signal.SIGCONT)
+    wait_for(lambda: processes(server, "silent") == 0, "it publishes again")
+    assert server.metric("vibebox_workers") == WORKERS
+
+
 def test_disk_that_becomes_read_only_hides_only_new_series(
     disk: Path, web_server: WebServerFactory
 ) -> None:
     server = web_server({"PROMETHEUS_MULTIPROC_DIR": str(disk / "metrics")}, WORKERS)
     with Load(server.port) as load:
-        # Over itself: the disk alone cannot become so while files on it are open for writing.
-        _mount("--bind", str(disk), str(disk))
-        _mount("-o", "remount,bind,ro", str(disk))
+        # Over itself, by way of a place where nothing is open for writing: else it is refused.
+        aside = disk.with_name("aside")
+        aside.mkdir()
+        _mount("--bind", str(disk), str(aside))
+        _mount("-o", "remount,bind,ro", str(aside))
+        _mount("--bind", str(aside), str(disk))
         load.go_on(NEW)
         wait_for(lambda: server.metric(ERRORS, collector="values") == WORKERS, "errors")
         load.go_on()
@@ -255,6 +313,8 @@ def test_disk_that_becomes_read_only_hides_only_new_series(
     server.signal(signal.SIGTTIN)  # one more worker, which cannot even join
     wait_for(lambda: lines(server, QUIET) == WORKERS + 1, "the new worker's line")
     assert_shown(server, load, KNOWN, REQUESTS)
+    assert troubles(server) == {"read_only"}
+    assert processes(server, "hidden") >= WORKERS
     subprocess.run(["umount", str(disk)], check=True)
     assert_shown(server, load, KNOWN + NEW)
     wait_for(lambda: server.metric("vibebox_workers") == WORKERS + 1, "workers")
@@ -302,6 +362,8 @@ def test_directory_that_cannot_be_made_anew(tmp_path: Path, web_server: WebServe
         for _ in range(10):
             errors = rest_of_scrape(server)
         assert errors["files"] > before["files"] > 0
+        assert troubles(server) == {"missing"}
+        assert (processes(server, "shown"), processes(server, "hidden")) == (0, 1)
         load.go_on(NEW)
     assert load.failed == []
     assert shown(server, KNOWN + NEW) == Counter()

@@ -35,6 +35,7 @@ pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(400)]
 
 HERE = Path(__file__).parent / "conformance"
 OPERATOR, TOKEN = "op@example.org", "told-by-alertmanager"
+GUEST, GUEST_PASSWORD = "guest@example.org", "not that of the document"
 IMAGE = "python:3.12-slim"
 """The image of the document's examples: what it asks for can so be started."""
 SOCKETS = ("/terminal", "/status/stream", "/logs/stream")
@@ -60,6 +61,7 @@ def server(
     with WebServer(directory, env, workers=2, threads=16) as server:
         with Api(server.url) as api:
             assert api.register(OPERATOR).status_code == 201
+            assert api.register(GUEST, GUEST_PASSWORD).status_code == 201
         grant = [sys.executable, "-m", "app.cli", "operators", "grant", OPERATOR]
         subprocess.run(grant, cwd=ROOT, env=server.env, check=True, capture_output=True)
         yield server
@@ -70,12 +72,17 @@ def run_schemathesis(server: WebServer, seed: int) -> subprocess.CompletedProces
     program = str(Path(sys.executable).with_name("schemathesis"))
     document = f"{server.url}/openapi/openapi.json"
     command = [program, f"--config-file={HERE}/schemathesis.toml", "--no-color", "run", document]
+    with Api(server.url) as api:
+        api.login(OPERATOR)
+        own = api.call("GET", "/auth/me").json()["id"]
     env = {
         "PATH": os.environ["PATH"],
         "HOME": str(server.log.parent),
         "PYTHONPATH": str(ROOT),
         "SCHEMATHESIS_HOOKS": "tests.end_to_end.conformance.hooks",
         "VIBEBOX_TEST_ACCOUNT": f"{OPERATOR} {PASSWORD}",
+        "VIBEBOX_TEST_ACCOUNT_ID": own,
+        "VIBEBOX_TEST_GUEST": f"{GUEST} {GUEST_PASSWORD}",
         "VIBEBOX_TEST_ALERTS_TOKEN": TOKEN,
     }
     return subprocess.run(

@@ -3,6 +3,8 @@
 import os
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.conftest import WebServerFactory, require
-from tests.end_to_end.api import Api
+from tests.end_to_end.api import PASSWORD, Api
 from tests.end_to_end.visit import MILLISECONDS, PATIENCE, Visit
 from tests.services import http
 from tests.services.agent import Agent
@@ -114,6 +116,8 @@ def test_a_day(
     _team(day, ada)
     _viewer(day, tmp_path)
     _keys(ada)
+    _account(day, ada)
+    _operator(day, tmp_path)
     _service(ada)
     if not FULL:
         _on_a_telephone(day, ada)
@@ -392,6 +396,84 @@ def _keys(ada: Visit) -> None:
     page.get_by_role("button", name="Revoke ci").click()
     page.get_by_role("button", name="Revoke", exact=True).click()
     expect(page.get_by_text("You have none.")).to_be_visible()
+
+
+def _account(day: Day, ada: Visit) -> None:
+    """Change the password: who is signed in elsewhere is signed out at once."""
+    page, new = ada.page, f"{PASSWORD} staple"
+    elsewhere = day.visit(Path())
+    elsewhere.sign_in(day.server.url, day.email)
+    ada.go("Account")
+    expect(ada.row("this one")).to_be_visible()
+    expect(page.get_by_role("row")).to_have_count(3)
+    for old, again, said in (
+        ("wrong password", new, "password"),
+        (PASSWORD, "another one", "This is not what stands above."),
+        (PASSWORD, new, "Changed. Your other logins have ended."),
+    ):
+        page.get_by_label("Present password").fill(old)
+        page.get_by_label("New password", exact=True).fill(new)
+        page.get_by_label("New password again").fill(again)
+        page.get_by_role("button", name="Change the password").click()
+        told = page.locator("[data-password] [data-told], [data-saved]").filter(has_text=said)
+        expect(told).to_be_visible()
+    ada.look("account")
+    expect(elsewhere.page.get_by_role("heading", name="Sign in")).to_be_visible(timeout=6000)
+    elsewhere.page.context.close()
+    elsewhere = day.visit(Path())
+    elsewhere.sign_in(day.server.url, day.email, new)
+    page.reload()
+    ada.row("Console").filter(has_not_text="this one").get_by_role("button").click()
+    expect(page.get_by_role("row")).to_have_count(2)
+    expect(elsewhere.page.get_by_role("heading", name="Sign in")).to_be_visible(timeout=6000)
+    elsewhere.page.context.close()
+
+
+def _operator(day: Day, pictures: Path) -> None:
+    """Look after accounts as an operator; others have no such page."""
+    operator, vera = f"oz-{day.width}@example.org", f"vera-{day.width}@example.org"
+    with Api(day.server.url) as api:
+        api.register(operator)
+    grant = [sys.executable, "-m", "app.cli", "operators", "grant", operator]
+    subprocess.run(grant, env=day.server.env, check=True, capture_output=True)
+    visit = day.visit(pictures)
+    page = visit.page
+    visit.sign_in(day.server.url, operator)
+    visit.go("Accounts")
+    expect(page.get_by_text("Registration is open")).to_be_visible()
+    page.get_by_label("Find").fill("vera")
+    row = visit.row(vera)
+    expect(page.locator("[data-accounts]").get_by_role("row")).to_have_count(2)
+    page.get_by_role("button", name=f"Set password {vera}").click()
+    page.get_by_label("New password", exact=True).fill("short")
+    page.get_by_role("button", name="Set it").click()
+    expect(page.get_by_text("Use at least 12 characters.")).to_be_visible()
+    page.get_by_label("New password", exact=True).fill(f"{PASSWORD} again")
+    page.get_by_role("button", name="Set it").click()
+    expect(page.get_by_text(f"The password of {vera} is set.")).to_be_visible()
+    page.get_by_role("button", name=f"Limits {vera}").click()
+    page.get_by_label("Environments", exact=True).fill("3")
+    page.get_by_role("button", name="Set them").click()
+    expect(page.get_by_text(f"The limits of {vera} are set.")).to_be_visible()
+    page.get_by_role("button", name=f"Disable {vera}").click()
+    page.get_by_role("button", name="Disable", exact=True).click()
+    expect(row).to_contain_text("disabled")
+    page.get_by_role("button", name=f"Enable {vera}").click()
+    expect(row).to_contain_text("enabled")
+    page.get_by_label("Invite somebody").fill("grace@example.org")
+    page.get_by_role("button", name="Make a link").click()
+    link = page.locator("[data-made] code")
+    expect(link).to_have_text(re.compile(r"/sign-in#invitation="))
+    expect(visit.row("grace@example.org")).to_contain_text("open")
+    visit.look("accounts")
+    page.get_by_role("button", name="Revoke grace@example.org").click()
+    expect(visit.row("grace@example.org")).to_contain_text("revoked")
+    page.get_by_role("button", name=f"Delete {vera}").click()
+    page.get_by_label(f"Type {vera} to delete it").fill(vera)
+    page.get_by_role("button", name="Delete", exact=True).click()
+    expect(row).to_have_count(0)
+    assert visit.complaints == []
+    page.context.close()
 
 
 def _on_a_telephone(day: Day, ada: Visit) -> None:

@@ -91,6 +91,8 @@ def test_page_on_another_port_gets_a_cookie_that_is_worth_nothing(
 ) -> None:
     server = web_server()
     _sign_up(page, server)
+    # No agent runs beside it here.
+    expect(page.locator("#trouble")).to_contain_text("The agent is not at work")
     other = page.context.new_page()
     other.goto(thief.url, wait_until="networkidle")
 

@@ -1,6 +1,9 @@
 """From a bucket in Prometheus to the line in the log, whichever worker wrote both."""
 
+import os
+import signal
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,10 +15,14 @@ from tests.conftest import WebServerFactory
 from tests.services import http
 from tests.services.prometheus import Prometheus
 from tests.services.web import WebServer
+from tests.sizes import size
 
 pytestmark = pytest.mark.end_to_end
 
 WORKERS = 4
+SCRAPE_SECONDS = 0.6
+"""A little more than the test's Prometheus waits between two scrapes."""
+OUT_OF_ORDER = "prometheus_target_scrapes_exemplar_out_of_order_total"
 BUCKETS = "vibebox_http_request_duration_seconds_bucket"
 OPENMETRICS = {"Accept": "application/openmetrics-text; version=1.0.0"}
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -50,6 +57,7 @@ def send(server: WebServer, requests: int) -> None:
         list(pool.map(some, range(8)))
 
 
+@pytest.mark.timeout(400)
 def test_every_exemplar_in_prometheus_leads_to_a_log_line(
     web_server: WebServerFactory, prometheus: Callable[..., Prometheus]
 ) -> None:
@@ -59,7 +67,11 @@ def test_every_exemplar_in_prometheus_leads_to_a_log_line(
         f"{server.url}/nowhere", headers={"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
     )
     assert traced.status_code == 404
-    scraper = prometheus([f"127.0.0.1:{server.port}"], flags=["--enable-feature=exemplar-storage"])
+    scraper = prometheus(
+        [f"127.0.0.1:{server.port}"],
+        scrape_interval="500ms",
+        flags=["--enable-feature=exemplar-storage"],
+    )
     scraper.wait_for("up == 1")
 
     shown = scraper.exemplars(BUCKETS)
@@ -69,6 +81,25 @@ def test_every_exemplar_in_prometheus_leads_to_a_log_line(
     found = [found for series in shown for found in series["exemplars"]]
     assert {"trace_id": TRACE} in [one["labels"] for one in found]
     check_logged(server, [one["labels"] for one in found])
+    replace_workers(server, size(4, 100))
+    # A counter of Prometheus' own: it refuses an exemplar that is not newer than the last.
+    metrics = http.get(f"{scraper.url}/metrics").text
+    assert f"{OUT_OF_ORDER} 0\n" in metrics
+
+
+def replace_workers(server: WebServer, number: int) -> None:
+    """Kill workers that have exemplars, one at a time; Prometheus sees each time without it."""
+    for _ in range(number):
+        send(server, 80)
+        time.sleep(SCRAPE_SECONDS)
+        replace_one(server)
+        time.sleep(SCRAPE_SECONDS)
+
+
+def replace_one(server: WebServer) -> None:
+    killed = server.worker_pids()[0]
+    os.kill(killed, signal.SIGKILL)
+    server.wait_for_workers(lambda now: len(now) == WORKERS and killed not in now)
 
 
 def check_logged(server: WebServer, labels: list[dict[str, Any]]) -> None:

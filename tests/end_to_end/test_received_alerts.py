@@ -58,6 +58,7 @@ def sign_in(page: Page, url: str) -> None:
     page.get_by_label("E-mail address").fill(EMAIL)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("link", name=re.compile("^Service")).click()
 
 
 def test_alert_is_shown_from_when_it_fires_until_it_is_over(
@@ -103,7 +104,7 @@ def test_alert_is_shown_from_when_it_fires_until_it_is_over(
         teller.post(LABELS, NOTES, starts_at=began, ends_at=datetime.now(UTC))
         wait_until(lambda: strip(api)["alerts"] == [], PATIENCE)
         page.reload(wait_until="commit")
-        expect(shown).to_have_text("none firing", timeout=PATIENCE * 1000)
+        expect(shown).to_have_text("None fires.", timeout=PATIENCE * 1000)
         (over,) = api.call("GET", "/alerts?ended=true").json()["items"]
         assert over["status"] == "resolved" and over["ends_at"] >= over["starts_at"]
         assert server.metric("vibebox_api_errors_total", route="/api/v1/alerts") == 0
@@ -137,11 +138,12 @@ def test_flood_of_alerts_is_not_lost(
         # and begins anew with what fires at its next interval, as often as it takes.
         teller.post_all(flood(9000))
         wait_until(lambda: answers(server, 413) >= 2, PATIENCE)
-        assert api.call("GET", "/alerts").json()["total"] == 0
+        # Of the first ones Alertmanager may tell before it has all of them.
+        assert api.call("GET", "/alerts").json()["total"] < 1000
 
         # More than 1,000 alerts, and more than other bodies may have, are taken in.
         teller.post_all(flood(1000))
-        wait_until(lambda: answers(server, 200) >= 1, PATIENCE)
+        wait_until(lambda: api.call("GET", "/alerts").json()["total"] >= 1000, PATIENCE)
         assert api.call("GET", "/alerts").json()["total"] == 1000
         told = [line for line in server.log_lines() if line["event"] == "alerts truncated"]
         assert told[0]["truncated"] == 100

@@ -39,7 +39,7 @@ from tests.services.programs import wait_until
 from tests.services.web import WebServer
 from tests.sizes import size
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(size(300, 1800))]
 
 ROUNDS = size(1, 100)
 """How often each way is gone."""

@@ -49,6 +49,8 @@ CALLS: dict[str, Callable[[DockerEngine], object]] = {
     "exec": lambda engine: engine.exec("c", ["true"]),
     "put_file": lambda engine: engine.put_file("c", "/tmp/x", b"x", (0, 0)),
     "terminal": lambda engine: engine.terminal("c", ["sh"], cols=80, rows=24),
+    "limit_processes": lambda engine: engine.limit_processes("c", 64),
+    "processes": lambda engine: engine.processes("c"),
     "resize_terminal": lambda engine: engine.resize_terminal("e", cols=80, rows=24),
     "inspect_exec": lambda engine: engine.inspect_exec("e"),
 }

@@ -7,7 +7,7 @@ from docker.errors import APIError
 from requests import Response
 
 from app.engine.pulling import PullTracker, pull_failure, pull_parameters
-from app.errors import EngineError, ImagePullError
+from app.errors import EngineError, EngineFullError, ImagePullError
 
 
 @pytest.mark.parametrize(
@@ -94,9 +94,14 @@ def failure(image: str, text: str) -> EngineError:
     return caught.value
 
 
+def hosts(text: str) -> type[EngineError]:
+    return EngineFullError if "no space left" in text else EngineError
+
+
 @pytest.mark.parametrize("text", [*REFUSED, *FAILED, *HOSTS])
 def test_failure_halfway_is_told_by_its_text(text: str) -> None:
-    assert type(failure("img", text)) is (ImagePullError if text in REFUSED else EngineError)
+    right = ImagePullError if text in REFUSED else hosts(text) if text in HOSTS else EngineError
+    assert type(failure("img", text)) is right
 
 
 @pytest.mark.parametrize(
@@ -107,13 +112,21 @@ def test_registry_that_the_image_names_is_the_users(image: str) -> None:
     for text in SAID_BY_A_REGISTRY:
         assert type(failure(image, text)) is ImagePullError
     for text in HOSTS:
-        assert type(failure(image, text)) is EngineError
+        assert type(failure(image, text)) is hosts(text)
 
 
 @pytest.mark.parametrize("image", ["img", "team/img:1", "docker.io/library/img"])
 def test_default_registry_is_not(image: str) -> None:
     for text in FAILED:
-        assert type(failure(image, text)) is EngineError
+        assert type(failure(image, text)) is hosts(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["toomanyrequests: You have reached your pull rate limit.", "429 Too Many Requests"]
+)
+def test_registry_that_was_asked_too_often_is_told(text: str) -> None:
+    with pytest.raises(ImagePullError, match="asked too often"):
+        PullTracker("img").take({"error": text})
 
 
 @pytest.mark.parametrize(

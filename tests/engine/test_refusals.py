@@ -11,10 +11,11 @@ import docker.errors
 import pytest
 
 from app.engine import ContainerSpec, DockerEngine, PortBinding, VolumeMount
-from app.engine.refusals import users_mistake
+from app.engine.refusals import failure, users_mistake
 from app.errors import (
     EngineConflictError,
     EngineError,
+    EngineFullError,
     ImageMissingError,
     LimitsRefusedError,
     PortTakenError,
@@ -231,3 +232,9 @@ FAILURES = {
 @pytest.mark.parametrize("message", FAILURES.values(), ids=FAILURES)
 def test_failure_of_the_engine_stays_one(message: str) -> None:
     assert users_mistake(message) is None
+    assert (type(failure(message)) is EngineFullError) == ("no space left" in message)
+
+
+def test_words_of_a_user_are_no_full_disk() -> None:
+    named = 'oci runtime create failed: exec: "no space left on device": file not found'
+    assert type(failure(named)) is EngineError

@@ -13,6 +13,7 @@ from app.errors import (
     ContainerNotFoundError,
     EngineConflictError,
     EngineError,
+    EngineFullError,
     EngineTimeoutError,
     EngineUnreachableError,
     ExecutableMissingError,
@@ -62,7 +63,8 @@ ANSWERS = {
         EngineError,
     ),
     "missing-file-that-is-no-executable": (500, "no such file or directory", EngineError),
-    "anything-else": (500, "no space left on device", EngineError),
+    "disk-full": (500, "mkdir /var/lib/docker/volumes/x: no space left on device", EngineFullError),
+    "anything-else": (500, "something went wrong", EngineError),
 }
 
 

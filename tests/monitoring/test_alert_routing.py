@@ -50,8 +50,11 @@ RECEIVERS = {
     "MetricsMissing": PAGE,
     "AgentRestarting": TEAM,
     "EnvironmentsNotCompared": TEAM,
+    "AgentTaskFailing": TEAM,
+    "AgentTaskStuck": TEAM,
     "DependencyUnavailable": TEAM,
     "ProcessCPUSaturated": TEAM,
+    "SharedLimitReached": TEAM,
     "HighFileDescriptorUsage": TEAM,
     "SlowBruteForceAttack": ["vibebox", "security", "team"],
     "MetricsCollectErrors": TICKETS,
@@ -126,6 +129,24 @@ CASES = {
             labels_of("AvailabilityBudgetBurnFast", slo="availability"),
         ],
         {"ScrapeNearTimeout", "AvailabilityBudgetBurnFast"},
+    ),
+    "what the agent cannot do without its dependencies": (
+        [
+            labels_of("NotReady", check="docker"),
+            labels_of("EnvironmentsNotCompared"),
+            labels_of("AgentTaskStuck", task="sweep"),
+            labels_of("AgentNotLeading"),
+            labels_of("DependencyUnavailable", check="disk", **A),
+        ],
+        # Nobody leads: AgentNotLeading says more than both, and is said.
+        {"EnvironmentsNotCompared", "AgentTaskStuck"},
+    ),
+    "nothing of the agent of another job": (
+        [
+            labels_of("NotReady", check="docker"),
+            {**labels_of("EnvironmentsNotCompared"), "job": "vibebox-other"},
+        ],
+        set(),
     ),
     "nothing of an instance that runs": (
         [labels_of("ServiceDown", **A), labels_of("WorkersDying", **B)],

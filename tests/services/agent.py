@@ -63,6 +63,12 @@ class Agent:
         """Undo `suspend`."""
         self._program.resume()
 
+    def heal(self) -> None:
+        """Make the process run and lead, whatever a test did to it."""
+        self.resume()
+        if not self.running:
+            self.start()
+
     def lines(self) -> list[dict[str, Any]]:
         """Return what the agent logged."""
         if not self.log.exists():

@@ -15,11 +15,12 @@ from pathlib import Path
 
 import docker
 import docker.errors
+import psutil
 import requests
 
 from tests.services.busybox import busybox_program, import_busybox
 from tests.services.programs import Program, ServiceError, wait_until
-from tests.services.scratch import new_directory, note_bridge, remove_directory
+from tests.services.scratch import mount_image, new_directory, note_bridge, remove_directory
 
 # Recovery after a SIGKILL took 11 s with containers present.
 READY_TIMEOUT = 60.0
@@ -35,11 +36,15 @@ class DockerEngine:
 
     `suspend` freezes dockerd alone, which is what a hung engine is: its socket accepts, nothing is
     answered, containers keep running. `stop` and `kill` make the socket refuse. All of them are
-    undone by `heal`, which also closes the clients handed out.
+    undone by `heal`, which also closes the clients handed out. `suspend_runtime` freezes
+    containerd: the engine then answers, and does nothing. With `disk` it has so many MiB of disk.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, disk: int | None = None) -> None:
         self._directory = new_directory("docker")
+        self.disk = self._directory / "data"
+        if disk:
+            mount_image(self.disk, f"{disk}M")
         self.socket_path = str(self._directory / "docker.sock")
         self.host = f"unix://{self.socket_path}"
         self.log = self._directory / "log"
@@ -163,6 +168,18 @@ class DockerEngine:
     def resume(self) -> None:
         """Undo `suspend`; harmless when the daemon is not suspended."""
         self._daemon.resume()
+
+    def suspend_runtime(self) -> None:
+        """Freeze containerd alone."""
+        self._runtime().suspend()
+
+    def resume_runtime(self) -> None:
+        """Undo `suspend_runtime`."""
+        self._runtime().resume()
+
+    def _runtime(self) -> psutil.Process:
+        children = psutil.Process(self.pid).children()
+        return next(child for child in children if child.name() == "containerd")
 
     def heal(self) -> None:
         """Make the daemon run and answer again, whatever a test did to it."""

@@ -10,10 +10,12 @@ from pathlib import Path
 import psycopg2
 
 from tests.services.programs import Program, ServiceError, as_user, free_port
-from tests.services.scratch import new_directory, remove_directory
+from tests.services.scratch import mount_small, new_directory, remove_directory
 
 READY_TIMEOUT = 30.0
 SUPERUSER = "vibebox"
+GUARDED = "guarded"
+"""A user whom the server asks for a password, which is `right`."""
 OWNER = "postgres"
 """Who runs the server when the tests run as root, which PostgreSQL refuses to be run by."""
 
@@ -35,15 +37,19 @@ def server_program(name: str) -> str | None:
 
 
 class PostgreSQL:
-    """A cluster of its own, trusting every connection from this host.
+    """A cluster of its own, trusting every connection from this host but those of `GUARDED`.
 
     `suspend` makes it hang: connections stay open, new ones are accepted by the kernel, nothing is
-    answered. `stop` makes it refuse connections. Both are undone by `heal`.
+    answered. `stop` makes it refuse connections. Both are undone by `heal`. With `primary` it is a
+    hot standby of that one. With `disk` it has a disk of so many MiB, which only root can give it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, primary: "PostgreSQL | None" = None, disk: int | None = None) -> None:
         self._directory = new_directory("postgresql")
-        self._data = self._directory / "data"
+        self.disk = self._directory / "disk" if disk else None
+        if self.disk:
+            mount_small(self.disk, f"{disk}m")
+        self._data = (self.disk or self._directory) / "data"
         self.log = self._directory / "log"
         self._numbers = itertools.count(1)
         self.port = free_port()
@@ -59,9 +65,11 @@ class PostgreSQL:
             stop_signal=signal.SIGINT,
         )
         try:
-            self._initialise()
+            self._copy(primary) if primary else self._initialise()
             self.start()
-            self._create_database("vibebox")
+            if not primary:
+                self._create_database("vibebox")
+                self.execute(f"CREATE ROLE {GUARDED} LOGIN PASSWORD 'right'")
         except BaseException:
             self.close()
             raise
@@ -81,6 +89,10 @@ class PostgreSQL:
     def _url(self, database: str) -> str:
         return f"postgresql+psycopg2://{SUPERUSER}@127.0.0.1:{self.port}/{database}"
 
+    def same(self, url: str) -> str:
+        """Return the URL of the database that `url` names on another server."""
+        return self._url(url.rpartition("/")[2])
+
     def _server_command(self) -> list[str]:
         settings = {"listen_addresses": "127.0.0.1", "port": str(self.port), **SPEED}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
@@ -88,14 +100,24 @@ class PostgreSQL:
         return [program, "-D", str(self._data), "-k", str(self._data), *options]
 
     def _initialise(self) -> None:
+        options = ["--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
+        self._make("initdb", "-U", SUPERUSER, "--wal-segsize=4", *options)
+        rules = self._data / "pg_hba.conf"
+        rules.write_text(f"host all {GUARDED} all scram-sha-256\n{rules.read_text()}")
+
+    def _copy(self, primary: "PostgreSQL") -> None:
+        source = ["-h", "127.0.0.1", "-p", str(primary.port), "-U", SUPERUSER]
+        self._make("pg_basebackup", "-R", "--checkpoint=fast", "--no-sync", *source)
+
+    def _make(self, program: str, *options: str) -> None:
+        """Have a program fill the directory of the data."""
         self._data.mkdir(mode=0o700)
-        command = [server_program("initdb") or "initdb", "-D", str(self._data), "-U", SUPERUSER]
+        command = [server_program(program) or program, "-D", str(self._data), *options]
         if os.geteuid() == 0:
             shutil.chown(self._data, OWNER, OWNER)
             command = [*as_user(OWNER), *command]
-        options = ["--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
         result = subprocess.run(
-            [*command, *options],
+            command,
             cwd="/",
             env=self._environment,
             capture_output=True,
@@ -103,7 +125,7 @@ class PostgreSQL:
             check=False,
         )
         if result.returncode:
-            raise ServiceError(f"initdb failed: {result.stdout}{result.stderr}")
+            raise ServiceError(f"{program} failed: {result.stdout}{result.stderr}")
 
     def start(self) -> None:
         """Start the server and wait until it answers; harmless when it runs."""
@@ -120,16 +142,26 @@ class PostgreSQL:
 
     def _connect(self, database: str) -> psycopg2.extensions.connection:
         connection = psycopg2.connect(
-            host="127.0.0.1", port=self.port, user=SUPERUSER, dbname=database, connect_timeout=5
+            host="127.0.0.1",
+            port=self.port,
+            user=SUPERUSER,
+            dbname=database,
+            connect_timeout=5,
+            # Whatever a test has set for others.
+            options="-c default_transaction_read_only=off",
         )
         connection.autocommit = True
         return connection
 
     def _create_database(self, name: str) -> None:
-        connection = self._connect("postgres")
+        self.execute(f'CREATE DATABASE "{name}"')
+
+    def execute(self, statement: str, database: str = "postgres") -> None:
+        """Run a statement as superuser, outside of a transaction."""
+        connection = self._connect(database)
         try:
             with connection.cursor() as cursor:
-                cursor.execute(f'CREATE DATABASE "{name}"')
+                cursor.execute(statement)
         finally:
             connection.close()
 

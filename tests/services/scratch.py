@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 from tests.services.programs import (
+    ServiceError,
     abandoned,
     family,
     identifies_living,
@@ -34,6 +35,45 @@ def new_directory(service: str) -> Path:
     directory.chmod(0o755)
     (directory / _OWNER).write_text(identity())
     return directory
+
+
+def mount_small(path: Path, size: str) -> None:
+    """Make a directory that is a disk of its own, of a size like `4m`. Only root may.
+
+    Below a `new_directory`, it goes with that. Raises: ServiceError.
+    """
+    path.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ServiceError(f"no disk of its own: {done.stderr.strip()}")
+
+
+def mount_image(path: Path, size: str) -> None:
+    """The same with ext4, in a file beside it: for what wants a file system as disks have it."""
+    path.mkdir()
+    image = path.with_suffix(".image")
+    for command in (
+        ["truncate", "--size", size, str(image)],
+        ["mkfs.ext4", "-q", "-m", "0", str(image)],
+        ["mount", "-o", "loop", str(image), str(path)],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise ServiceError(f"no disk of its own: {done.stderr.strip()}")
+
+
+def fill(disk: Path) -> Path:
+    """Leave no byte free on a disk; return what to delete to have room again."""
+    filler = disk / "filler"
+    with filler.open("wb", buffering=0) as file:
+        for size in (1 << 20, 1 << 12, 1 << 9):
+            try:
+                while file.write(bytes(size)) == size:
+                    pass
+            except OSError:
+                continue
+    return filler
 
 
 def note_bridge(directory: Path, name: str) -> None:

@@ -9,7 +9,7 @@ from flask_openapi3 import OpenAPI
 from sqlalchemy import select, update
 
 from app.cautious_clock import CautiousClock
-from app.engine import ExecState
+from app.engine import ContainerSpec, ExecState, HostProcess
 from app.sessions import SessionTruth
 from app.storage import (
     Database,
@@ -19,15 +19,18 @@ from app.storage import (
     Process,
     SessionStatus,
     SessionType,
+    Terminal,
     new_id,
     utc_now,
 )
 from tests.agent_loops import run_through
 from tests.unit.application import User, parts
-from tests.unit.fakes import Failure, FakeEngine
+from tests.unit.fakes import IMAGE, Failure, FakeContainer, FakeEngine
 
 IDLE = 100.0
 RUN = "2026-01-01T00:00:01Z"
+NAME = "vibebox-00000001"
+TMUX = f"{NAME} 100 100\n".encode()
 
 
 class House:
@@ -37,6 +40,8 @@ class House:
         self.database = database
         self.engine = engine
         self.environment = environment
+        spec = ContainerSpec(environment, "box", IMAGE, {}, [], 1.0, 64)
+        engine.containers["box"] = FakeContainer(spec, "running")
         self.begin_anew()
         self.become(EnvironmentStatus.RUNNING)
 
@@ -55,7 +60,7 @@ class House:
             "status": SessionStatus.ACTIVE,
             "container_id": "box",
             "run_started": RUN,
-            "name": "vibebox-1",
+            "name": NAME,
         }
         made = EnvironmentSession(
             id=new_id(), environment_id=self.environment, **{**defaults, **fields}
@@ -63,6 +68,27 @@ class House:
         with self.database.writing() as session:
             session.add(made)
         return made.id
+
+    def open_terminal(self, session_id: str, holder: str | None) -> str:
+        """Record a terminal of a session, served by that process."""
+        with self.database.writing() as session:
+            terminal = Terminal(id=new_id(), session_id=session_id, held_by=holder, pid=77)
+            session.add(terminal)
+        return terminal.id
+
+    def terminals(self) -> set[str]:
+        with self.database.reading() as session:
+            return set(session.scalars(select(Terminal.id)))
+
+    def ended_marks(self) -> list[str]:
+        """Return what was ended in the container, by the marks."""
+        return [mark for argv in self.engine.commands if argv[0] == "sh" for mark in argv[5:]]
+
+    def one(self, session_id: str) -> EnvironmentSession:
+        with self.database.reading() as session:
+            found = session.get_one(EnvironmentSession, session_id)
+            session.expunge(found)
+            return found
 
     def living_process(self) -> str:
         with self.database.writing() as session:
@@ -101,13 +127,16 @@ def test_shell_whose_process_lives_and_is_served_stays(house: House) -> None:
     assert not house.killed
 
 
-def test_shell_whose_process_has_ended_has_ended(house: House) -> None:
-    house.engine.execs["1"] = ExecState(False, 137)
+@pytest.mark.parametrize(
+    ("code", "expected"), [(137, ("terminated", 137)), (126, ("active", None))]
+)
+def test_shell_of_the_release_before_has_ended_with_its_process(
+    house: House, code: int, expected: tuple[str, int | None]
+) -> None:
+    """It kept no rows of terminals. Of 126 Docker says so of what goes on, now and then."""
+    house.engine.execs["1"] = ExecState(False, code)
 
-    assert house.after(house.add(exec_id="1", held_by=house.living_process())) == (
-        "terminated",
-        137,
-    )
+    assert house.after(house.add(exec_id="1", held_by=house.living_process())) == expected
 
 
 def test_shell_that_docker_has_forgotten_has_ended(house: House) -> None:
@@ -138,12 +167,110 @@ def test_session_that_could_not_be_ended_stays_for_the_next_time(house: House) -
     assert house.killed
 
 
-def test_shell_that_nobody_has_opened_yet_waits(house: House) -> None:
-    assert house.after(house.add(status=SessionStatus.STARTING)) == ("starting", None)
+@pytest.mark.parametrize(("age", "status"), [(60, "starting"), (180, "terminated")])
+def test_shell_that_nobody_has_opened_waits_for_a_while(
+    house: House, age: float, status: str
+) -> None:
+    """Whoever was refused a terminal may try again, and else nobody comes."""
+    session = house.add(status=SessionStatus.STARTING, created_at=ago(age))
+    assert house.after(session) == (status, None)
+
+
+@pytest.mark.parametrize("kind", [SessionType.SHELL, SessionType.TMUX])
+def test_session_with_an_open_terminal_is_in_use(house: House, kind: SessionType) -> None:
+    """However long it is silent; what shows it is the terminal, and not a message."""
+    house.engine.outputs["tmux"] = TMUX
+    session = house.add(type=kind, last_active_at=ago(IDLE * 3), status=SessionStatus.IDLE)
+    terminal = house.open_terminal(session, house.living_process())
+
+    assert house.after(session) == ("active", None)
+    assert house.one(session).last_active_at > ago(5)
+    assert not house.killed and house.terminals() == {terminal}
+
+
+def test_tmux_whose_program_prints_is_in_use(house: House) -> None:
+    session = house.add(type=SessionType.TMUX, last_active_at=ago(IDLE * 1.5))
+    for second in (100, 101):
+        house.engine.outputs["tmux"] = f"{NAME} 50 {second}\n".encode()
+        found = house.after(session)
+    assert found == ("active", None)
+    assert house.one(session).last_active_at > ago(5)
+
+
+def test_terminals_that_nobody_serves_are_closed_together(house: House) -> None:
+    house.engine.outputs["tmux"] = TMUX
+    session = house.add(type=SessionType.TMUX)
+    dead, left = (house.open_terminal(session, holder) for holder in (new_id(), None))
+    served = house.open_terminal(session, house.living_process())
+
+    assert house.after(session) == ("active", None)
+    assert set(house.ended_marks()) == {f"VIBEBOX_TERMINAL={id}" for id in (dead, left)}
+    assert house.terminals() == {served}
+
+
+@pytest.mark.parametrize("says", [b"vibebox: left 2\n", b"Segmentation fault", b"\xff\xff", b""])
+def test_terminal_whose_command_goes_on_is_tried_again(house: House, says: bytes) -> None:
+    house.engine.outputs["tmux"] = TMUX
+    session = house.add(type=SessionType.TMUX)
+    terminal = house.open_terminal(session, None)
+    # What means nothing is asked once more, with room for more processes.
+    house.engine.endings += [says] * (1 if b"left" in says else 2)
+
+    assert house.after(session) == ("active", None)
+    assert house.terminals() == {terminal}
+    house.begin_anew()
+    assert house.after(session) == ("active", None)
+    assert house.terminals() == set()
+
+
+def test_command_that_the_host_still_sees_has_not_ended(house: House) -> None:
+    """Whatever the container says."""
+    house.engine.outputs["tmux"] = TMUX
+    session = house.add(type=SessionType.TMUX)
+    terminal = house.open_terminal(session, None)
+    house.engine.host_processes = [HostProcess(500, 77)]
+
+    house.after(session)
+    assert house.terminals() == {terminal}
+
+
+def test_session_that_is_to_end_is_ended_until_it_has(house: House) -> None:
+    house.engine.outputs["tmux"] = b""
+    session = house.add(type=SessionType.TMUX, end_requested_at=ago(1))
+    house.engine.endings.append(b"vibebox: left 512\n")
+
+    assert house.after(session) == ("active", None)
+    assert house.one(session).ending
+    house.begin_anew()
+    assert house.after(session) == ("terminated", None)
+    assert not house.one(session).ending
+
+
+def test_tmux_that_does_not_say_what_it_has_ends_nothing(house: House) -> None:
+    house.engine.exit_codes["list-windows"] = 1
+    session = house.add(type=SessionType.TMUX)
+    assert house.after(session) == ("active", None)
+    assert not house.killed
+
+
+def test_session_that_fails_does_not_keep_the_others_of_its_container(house: House) -> None:
+    house.engine.outputs["tmux"] = TMUX
+    bad = house.add(type=SessionType.SHELL, end_requested_at=ago(1), name="bad")
+    good = house.add(type=SessionType.TMUX, last_active_at=ago(IDLE * 1.5))
+    house.engine.endings.append(b"vibebox: left 1\n")
+
+    assert house.after(bad) == ("active", None)
+    assert house.one(good).status == "idle"
 
 
 @pytest.mark.parametrize(
-    ("names", "status"), [(b"vibebox-1\nother\n", "active"), (b"vibebox-11\n", "terminated")]
+    ("names", "status"),
+    [
+        (TMUX + b"other 1 1\n", "active"),
+        (b"\xff\xfe\n" + TMUX, "active"),
+        (NAME.encode() + b"0 1 1\n", "terminated"),
+        (b"", "terminated"),
+    ],
 )
 def test_tmux_lives_as_long_as_its_session_does(house: House, names: bytes, status: str) -> None:
     house.engine.outputs["tmux"] = names
@@ -186,7 +313,7 @@ def test_server_that_nobody_awaits_any_more_is_ended(house: House, age: float, s
     [(IDLE / 2, "active"), (IDLE * 1.5, "idle"), (IDLE * 2.5, "terminated")],
 )
 def test_unused_session_is_idle_and_then_ended(house: House, silent: float, status: str) -> None:
-    house.engine.outputs["tmux"] = b"vibebox-1"
+    house.engine.outputs["tmux"] = TMUX
     session = house.add(type=SessionType.TMUX, last_active_at=ago(silent))
 
     assert house.after(session)[0] == status
@@ -232,6 +359,6 @@ def test_failing_engine_ends_no_session(house: House, failure: Failure) -> None:
     assert house.after(session)[0] == "active"
     house.engine.failures.clear()
     house.begin_anew()
-    house.engine.outputs["tmux"] = b"vibebox-1"
+    house.engine.outputs["tmux"] = TMUX
 
     assert house.after(session)[0] == "active"

@@ -52,6 +52,7 @@ def test_threads_share_connections_and_lose_no_update(sqlite: Database) -> None:
 
 
 def test_reader_is_not_held_up_by_a_writer(sqlite: Database) -> None:
+    sqlite.probe(5)
     with sqlite.writing() as writer, sqlite.reading() as reader:
         writer.add(user())
         writer.flush()

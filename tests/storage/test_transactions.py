@@ -51,7 +51,7 @@ def test_broken_constraint_reaches_the_service(database: Database) -> None:
 
 def test_mistake_in_a_statement_surfaces(database: Database) -> None:
     with pytest.raises(DBAPIError) as caught, database.reading() as session:
-        session.execute(text("SELECT nonsense FROM nowhere"))
+        session.execute(text("SELECT 1 FROM users WHERE nonsense("))
     if database.engine.name == "postgresql":
         assert isinstance(caught.value, ProgrammingError)
 
@@ -88,6 +88,6 @@ def test_engine_errors_reach_the_events_of_the_engine(sqlite_url: str) -> None:
         database.engine, "handle_error", lambda context: seen.append(context.original_exception)
     )
     with pytest.raises(DBAPIError), database.reading() as session:
-        session.execute(text("SELECT nonsense"))
+        session.execute(text("SELECT 1 FROM users WHERE nonsense("))
     assert len(seen) == 1
     database.dispose()

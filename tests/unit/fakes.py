@@ -18,6 +18,7 @@ from app.engine import (
     Cut,
     ExecResult,
     ExecState,
+    HostProcess,
     LayerProgress,
     LogLine,
     PortBinding,
@@ -26,6 +27,7 @@ from app.engine import (
     VolumeSummary,
 )
 from app.errors import (
+    CommandTimeoutError,
     ContainerNotFoundError,
     EngineConflictError,
     EngineError,
@@ -37,10 +39,12 @@ from app.errors import (
     PortTakenError,
     PullCutError,
 )
+from app.marked import _SCRIPT as ENDING_SCRIPT
 from tests.unit.fake_streams import FakeStream, Since
 
 T = TypeVar("T")
 IMAGE = "busybox:1"
+ENDED = b"vibebox: ended\n"
 FIRST_FREE_PORT = 32768
 FIRST_START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -99,6 +103,7 @@ class EndedTerminal:
     """The terminal of a command that has ended; those that live are tested for real."""
 
     exec_id = "1"
+    pid = None
 
     def fileno(self) -> int:
         raise AssertionError("nobody waits for what has ended")
@@ -136,6 +141,12 @@ class FakeEngine:
     """First word of a command -> what it prints."""
     commands: list[list[str]] = field(default_factory=list)
     """What was executed in containers."""
+    endings: list[bytes] = field(default_factory=list)
+    """What is said when processes were to be ended, one time after the other; then: they have."""
+    host_processes: list[HostProcess] = field(default_factory=list)
+    """What the engine's host sees of every container."""
+    limits: list[int] = field(default_factory=list)
+    """Numbers of processes that containers were allowed."""
     files: dict[str, bytes] = field(default_factory=dict)
     """What was written into containers, by path."""
     exit_codes: dict[str, int] = field(default_factory=dict)
@@ -160,6 +171,9 @@ class FakeEngine:
 
     def ping(self, timeout: float | None = None) -> None:
         return self._call("ping", lambda: None)
+
+    def verify(self, timeout: float) -> None:
+        return self._call("verify", lambda: None)
 
     def list_containers(self, *, environment_label_only: bool = True) -> list[ContainerSummary]:
         return self._call("list_containers", lambda: [*map(_summary, self.containers.items())])
@@ -231,6 +245,12 @@ class FakeEngine:
             found.spec = replace(found.spec, cpu_limit=cpu_limit, memory_limit_mb=memory_limit_mb)
 
         self._call("update", work)
+
+    def limit_processes(self, container: str, number: int) -> None:
+        self._call("limit_processes", lambda: self.limits.append(number))
+
+    def processes(self, container: str) -> list[HostProcess]:
+        return self._call("processes", lambda: list(self.host_processes))
 
     def stats(self, container: str) -> ContainerStats:
         def work() -> ContainerStats:
@@ -307,7 +327,11 @@ class FakeEngine:
             self.during_exec()
             self.commands.append(list(argv))
             known = self.containers.get(container)
-            self._require(known is None or known.status != "exited")
+            self._require(known is None or known.status not in ("exited", "paused"))
+            if list(argv[:3]) == ["sh", "-c", ENDING_SCRIPT]:
+                return ExecResult(0, self.endings.pop(0) if self.endings else ENDED, b"")
+            if "kill-session" in argv:
+                self.outputs.pop(argv[0], None)
             code = next((self.exit_codes[word] for word in argv if word in self.exit_codes), 0)
             return ExecResult(code, self.outputs.get(argv[0], b""), b"")
 
@@ -357,11 +381,14 @@ class FakeEngine:
 
     def _call(self, method: str, work: Callable[[], T]) -> T:
         self.calls.append(method)
-        failure = self.failures.get(method) or self.failures.get("*")
+        own = self.failures.get(method)
+        failure = own or self.failures.get("*")
         if failure is None:
             return work()
         if failure in _CARRIED_OUT:
             work()
+        if method == "exec" and own in (Failure.LATE, Failure.TIMED_OUT):
+            raise CommandTimeoutError  # all else of the engine answers
         raise _ERRORS[failure]()
 
     def _named(self, name: str) -> str | None:
@@ -426,6 +453,7 @@ class FakeEngine:
             instance=container.spec.instance or None,
             name=container.spec.name,
             image=container.spec.image,
+            pids_limit=container.spec.pids_limit,
         )
 
 

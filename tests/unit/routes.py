@@ -10,6 +10,9 @@ UNKNOWN = {
     "project_id": "project-not-found",
     "team_id": "team-not-found",
     "api_key_id": "api-key-not-found",
+    "login_id": "login-not-found",
+    "account_id": "user-not-found",
+    "invitation_id": "invitation-not-found",
     "session_id": "session-not-found",
     "extension_id": "extension-not-found",
 }
@@ -61,6 +64,9 @@ _SESSION = "/api/v1/sessions/<session_id>"
 _KEYS, _TEAMS, _PROJECTS = "/api/v1/api-keys", "/api/v1/teams", "/api/v1/projects"
 _TEAM, _PROJECT = f"{_TEAMS}/<team_id>", f"{_PROJECTS}/<project_id>"
 _LOGIN = {"email": "ada@example.org", "password": "correct horse battery"}
+_ACCOUNTS, _INVITATIONS = "/api/v1/accounts", "/api/v1/invitations"
+_ACCOUNT = f"{_ACCOUNTS}/<account_id>"
+_PASSWORDS = {"old_password": "correct horse battery", "new_password": "correct horse battery"}
 _QUOTA = {"environments": 1, "cpus": 1, "memory_mb": 16}
 _NAMED = {"name": "x"}
 ALERT: dict[str, Any] = {
@@ -90,11 +96,25 @@ ROUTES = (
     _open("GET", "/health/live"),
     _open("GET", "/health/ready"),
     _open("GET", "/health/metrics"),
+    _open("GET", f"{_AUTH}/registration"),
     _open("POST", f"{_AUTH}/register", {**_LOGIN, "email": "new@example.org"}),
     _open("POST", f"{_AUTH}/login", _LOGIN),
     _open("POST", f"{_AUTH}/refresh", {"refresh_token": "vbx_rt_x"}),
     _guarded("POST", f"{_AUTH}/logout"),
     _guarded("GET", f"{_AUTH}/me"),
+    _guarded("POST", f"{_AUTH}/password", _PASSWORDS),
+    _guarded("GET", f"{_AUTH}/logins", bad="limit=0"),
+    _guarded("DELETE", f"{_AUTH}/logins"),
+    _guarded("DELETE", f"{_AUTH}/logins/<login_id>"),
+    _guarded("GET", _ACCOUNTS, bad="limit=0", op=True),
+    _guarded("GET", _ACCOUNT, op=True),
+    _guarded("POST", f"{_ACCOUNT}/disable", op=True),
+    _guarded("POST", f"{_ACCOUNT}/enable", op=True),
+    _guarded("PUT", f"{_ACCOUNT}/password", {"password": "correct horse battery"}, op=True),
+    _guarded("DELETE", _ACCOUNT, bad="transfer_to=%00", op=True),
+    _guarded("POST", _INVITATIONS, {"email": None}, op=True),
+    _guarded("GET", _INVITATIONS, bad="limit=0", op=True),
+    _guarded("DELETE", f"{_INVITATIONS}/<invitation_id>", op=True),
     _guarded("POST", _KEYS, {"name": "ci", "scopes": ["read"]}),
     _guarded("GET", _KEYS),
     _guarded("DELETE", f"{_KEYS}/<api_key_id>"),

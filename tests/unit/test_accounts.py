@@ -11,6 +11,7 @@ from sqlalchemy import func, select, update
 
 from app import signals
 from app.accounts.passwords import Passwords
+from app.accounts.registration import Mode, Registration
 from app.accounts.service import Accounts, TokenPair
 from app.accounts.tokens import digest
 from app.authorization import Identity
@@ -36,10 +37,15 @@ def make_accounts(database: Database, passwords: Passwords) -> Callable[..., Acc
 
 
 @pytest.fixture
-def accounts(make_accounts: Callable[..., Accounts]) -> Accounts:
-    accounts = make_accounts()
-    accounts.register(EMAIL, PASSWORD)
-    return accounts
+def register(database: Database, passwords: Passwords) -> Callable[[str], object]:
+    registration = Registration(database, passwords, Mode.OPEN, lambda _session: None)
+    return lambda email: registration.register(email, PASSWORD)
+
+
+@pytest.fixture
+def accounts(make_accounts: Callable[..., Accounts], register: Callable[[str], object]) -> Accounts:
+    register(EMAIL)
+    return make_accounts()
 
 
 @pytest.fixture
@@ -82,9 +88,11 @@ def test_registered_account_can_log_in(accounts: Accounts, pair: TokenPair) -> N
     assert pair.expires_in == 60
 
 
-def test_address_is_taken_once_in_any_case(accounts: Accounts) -> None:
+def test_address_is_taken_once_in_any_case(
+    accounts: Accounts, register: Callable[[str], object]
+) -> None:
     with pytest.raises(EmailTakenError):
-        accounts.register(EMAIL.upper(), PASSWORD)
+        register(EMAIL.upper())
 
     assert accounts.login(EMAIL.title(), PASSWORD).access_token
 
@@ -214,9 +222,13 @@ def test_expired_refresh_token_is_invalid_and_revokes_nothing(
     assert is_valid(accounts, pair.access_token)
 
 
-def test_lives_are_the_settings(make_accounts: Callable[..., Accounts], database: Database) -> None:
+def test_lives_are_the_settings(
+    make_accounts: Callable[..., Accounts],
+    register: Callable[[str], object],
+    database: Database,
+) -> None:
     accounts = make_accounts(access_ttl=7, refresh_ttl=70)
-    accounts.register(EMAIL, PASSWORD)
+    register(EMAIL)
     assert accounts.login(EMAIL, PASSWORD).expires_in == 7
 
     with database.reading() as session:

@@ -109,6 +109,26 @@ def test_everything_else_is_unlimited(make_client: Callable[..., FlaskClient]) -
     assert client.post(f"{AUTH}/register", json=body).status_code == 201
 
 
+def test_registrations_of_an_address_are_limited(make_client: Callable[..., FlaskClient]) -> None:
+    client = make_client(rate_limit_registration="3 per hour")
+    bodies = [{"email": f"u{n}@example.org", "password": PASSWORD} for n in range(6)]
+
+    def register(body: dict[str, str], address: str) -> TestResponse:
+        return client.post(f"{AUTH}/register", json=body, **peer(address))
+
+    with moved("vibebox_registrations_total") as told:
+        answers = [register(body, "192.0.2.9").status_code for body in bodies[:5]]
+    assert answers == [201, 201, 201, 429, 429]
+    assert told == {("open", "created"): 3, ("open", "limited"): 2}
+    assert register(bodies[5], "192.0.2.10").status_code == 201
+
+
+def test_limit_of_registrations_follows_that_of_the_address() -> None:
+    assert Settings().registration_rate == "20 per hour"
+    assert Settings(rate_limit_address="2 per minute").registration_rate == "1 per hour"
+    assert Settings(rate_limit_registration="5 per day").registration_rate == "5 per day"
+
+
 def test_refused_attempts_are_counted_as_failed(make_client: Callable[..., FlaskClient]) -> None:
     client = make_client(address=2)
     with moved("vibebox_auth_attempts_total") as attempts:

@@ -18,7 +18,16 @@ from app.storage import AuditEntry, Database, User
 from app.storage.revisions import expected_revision
 from app.telemetry.catalogue import reference_table
 
-COMMANDS = ("migrate", "downgrade", "settings", "metrics", "permissions", "operators", "run")
+COMMANDS = (
+    "accounts",
+    "migrate",
+    "downgrade",
+    "settings",
+    "metrics",
+    "permissions",
+    "operators",
+    "run",
+)
 
 
 @pytest.fixture
@@ -140,7 +149,9 @@ def test_database_that_cannot_be_opened_is_refused(runner: CliRunner, command: l
     result = run(runner, *command, DATABASE_URL="sqlite:////proc/nowhere/x.db")
 
     assert_refused(result)
-    assert result.stderr.startswith("The database is not available:")
+    assert result.stderr.startswith(
+        "The database refuses VibeBox: /proc/nowhere/x.db cannot be opened"
+    )
 
 
 def test_every_bad_setting_is_listed(runner: CliRunner) -> None:

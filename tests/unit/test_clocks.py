@@ -23,13 +23,12 @@ SHOWN_ONLY = {
     "environments/changes.py": "when a record was changed: only shown",
     "environments/comparison.py": "when an end was noticed that nobody saw: only shown",
     "environments/exits.py": "when an end was noticed that nobody saw: only shown",
-    "environments/schemas.py": "whether a moment that a caller names is one yet to come",
     "extensions/service.py": "when a row was made or changed: only shown",
     "extensions/work.py": "when a row was changed: only shown",
     "projects/service.py": "when a row was made: only shown",
     "teams/service.py": "when a row was made: only shown",
-    "accounts/service.py": "when a row was made: only shown",
-    "accounts/keys.py": "when a row was made; whether a moment that a caller names is yet to come",
+    "accounts/registration.py": "when a row was made: only shown",
+    "accounts/keys.py": "when a row was made: only shown",
 }
 """Modules that may read their own host's clock, and why that decides nothing elsewhere."""
 

@@ -159,3 +159,20 @@ def test_close_ends_the_thread(make_flight: MakeFlight) -> None:
     thread.join(5)
 
     assert not thread.is_alive()
+
+
+def test_thread_that_cannot_be_had_is_told_and_tried_again(
+    make_flight: MakeFlight, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flight = make_flight(lambda: 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse_thread)
+        for _ in range(2):
+            with pytest.raises(RuntimeError):
+                flight.begin()
+
+    assert flight.begin().result(1) == 1
+
+
+def refuse_thread(_thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")

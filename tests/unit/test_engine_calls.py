@@ -17,7 +17,12 @@ ALL_ERRORS = {
     for error in vars(errors).values()
     if isinstance(error, type) and issubclass(error, errors.EngineError)
 }
-FAILURES = {errors.EngineError, errors.EngineUnreachableError, errors.EngineTimeoutError}
+FAILURES = {
+    errors.EngineError,
+    errors.EngineFullError,
+    errors.EngineTimeoutError,
+    errors.EngineUnreachableError,
+}
 
 
 class Raising(FakeEngine):
@@ -85,6 +90,8 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "exec": ("n", ["true"]),
     "put_file": ("n", "/tmp/x", b"", (0, 0)),
     "terminal": ("n", ["true"]),
+    "limit_processes": ("n", 64),
+    "processes": ("n",),
     "resize_terminal": ("1",),
     "inspect_exec": ("1",),
 }

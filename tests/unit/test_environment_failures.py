@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from flask_openapi3 import OpenAPI
-from sqlalchemy import update
+from sqlalchemy import select, update
 
-from app.storage import Environment, EnvironmentStatus, utc_now
+from app.storage import ContainerExit, Environment, EnvironmentStatus, utc_now
 from tests.unit.application import User, parts
 from tests.unit.fakes import Failure, FakeEngine
 from tests.unit.support import assert_problem
@@ -272,3 +272,23 @@ def test_passage_that_was_taken_over_is_not_ended_by_its_first_holder(
     first.join(10)
 
     assert status(other, environment) == (STOPPED, None)
+
+
+@pytest.mark.parametrize("action", ["start", "restart", "delete"])
+def test_end_that_was_told_once_keeps_its_reason(
+    app: OpenAPI, user: User, running: str, action: str
+) -> None:
+    """A container that was stopped looks killed to whoever comes upon it later."""
+    assert body(user.post(one(running, "stop")))["exit_reason"] == "user"
+
+    if action == "delete":
+        assert user.send("DELETE", one(running)).status_code == 204
+    else:
+        found = body(user.post(one(running, "start")))
+        if action == "restart":
+            found = body(user.post(one(running, "restart")))
+        assert (found["status"], found["exit_reason"]) == ("running", "user")
+
+    with parts(app).database.reading() as session:
+        reasons = session.scalars(select(ContainerExit.reason)).all()
+    assert set(reasons) == {"user"}

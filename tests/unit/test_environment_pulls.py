@@ -1,6 +1,7 @@
 """Starts that wait for their image: what the request answers, and what the agent makes of it."""
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from sqlalchemy import select, update
 from app.admission.admission import Kind
 from app.authorization import Access, Action, Identity
 from app.engine import Cut, LayerProgress, PullProgress
+from app.engine.pulling import PullTracker
 from app.environments import build_pulls, events, pull_reports, pull_turns
 from app.environments.pulls import Pulls
 from app.environments.waiting import recalled
@@ -160,6 +162,40 @@ def test_whatever_fails_ends_the_start(
     assert starts == {(outcome,): 1}
     engine.failures.clear()
     assert user.post(one(waiting, "start")).status_code in (200, 202)
+
+
+@pytest.mark.parametrize(
+    ("text", "level"),
+    [
+        ("toomanyrequests: slow down", "INFO"),
+        ("received unexpected HTTP status: 200 <html>", "WARNING"),
+        ("failed to register layer: write /x: no space left on device", "WARNING"),
+    ],
+)
+def test_reason_of_a_failed_pull_is_in_the_operator_s_log(
+    user: User,
+    engine: FakeEngine,
+    waiting: str,
+    agent: Pulls,
+    text: str,
+    level: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The record of the environment says so, and the text itself may hold what is not for users."""
+
+    def fail(_progress: object) -> None:
+        PullTracker("img").take({"error": text})
+
+    caplog.set_level(logging.INFO)
+    engine.registry.add(REMOTE)
+    engine.during_pull = fail
+    drive(agent)
+
+    status, error = seen(user, waiting)
+    assert status == "error" and text not in str(error)
+    (line,) = [record for record in caplog.records if record.message == "pulled start failed"]
+    assert line.levelname == level
+    assert line.why == text  # type: ignore[attr-defined]
 
 
 def test_wait_returns_the_end_of_the_start(user: User, engine: FakeEngine, agent: Pulls) -> None:

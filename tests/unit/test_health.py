@@ -12,6 +12,7 @@ from sqlalchemy import text
 from werkzeug.test import TestResponse
 
 from app._version import __version__
+from app.agent.leases import Leases
 from app.errors import StorageUnavailableError
 from app.lifecycle import Lifecycle
 from app.storage import Database
@@ -65,9 +66,9 @@ def test_ready_when_all_is_well(client: FlaskClient, engine: FakeEngine) -> None
     assert response.status_code == 200
     assert set(body) == {"status", "timestamp", "checks"}
     assert body["status"] == "ready"
-    assert statuses(response) == {"database": "up", "docker": "up", "agent": "down"}
+    assert statuses(response) == {"database": "up", "docker": "up", "agent": "down", "disk": "up"}
     assert all(check["latency_ms"] >= 0 for check in body["checks"].values())
-    assert engine.calls == ["ping"]
+    assert engine.calls == ["ping", "verify"]
 
 
 @pytest.mark.parametrize("failure", [Failure.UNREACHABLE, Failure.TIMED_OUT, Failure.BUG])
@@ -79,7 +80,7 @@ def test_starting_until_the_checks_pass(
 
     assert response.status_code == 503
     assert response.get_json()["status"] == "starting"
-    assert statuses(response) == {"database": "up", "docker": "down", "agent": "down"}
+    assert statuses(response) == {"database": "up", "docker": "down", "agent": "down", "disk": "up"}
 
 
 def test_unavailable_once_it_was_ready_and_well_again(
@@ -100,7 +101,17 @@ def test_docker_that_is_not_required_informs_only(make_app: MakeApp, engine: Fak
     response = make_app(docker_required=False).test_client().get(READY)
 
     assert (response.status_code, response.get_json()["status"]) == (200, "ready")
-    assert statuses(response) == {"database": "up", "docker": "down", "agent": "down"}
+    assert statuses(response) == {"database": "up", "docker": "down", "agent": "down", "disk": "up"}
+
+
+def test_agent_that_is_required(make_app: MakeApp, database: Database) -> None:
+    client = make_app(agent_required=True).test_client()
+    assert client.get(READY).status_code == 503
+
+    assert Leases(database, "agent-1").win() is not None
+
+    response = client.get(READY)
+    assert (response.status_code, statuses(response)["agent"]) == (200, "up")
 
 
 def test_lost_database_is_never_ready(make_app: MakeApp) -> None:
@@ -108,7 +119,7 @@ def test_lost_database_is_never_ready(make_app: MakeApp) -> None:
     response = app.test_client().get(READY)
 
     assert response.status_code == 503
-    assert statuses(response) == {"database": "down", "docker": "up", "agent": "down"}
+    assert statuses(response) == {"database": "down", "docker": "up", "agent": "down", "disk": "up"}
 
 
 def test_wrong_schema_is_never_ready(make_app: MakeApp, database: Database) -> None:
@@ -165,7 +176,12 @@ def test_both_hung_are_told_in_time(
 
     assert time.perf_counter() - started < 0.12
     assert response.status_code == 503
-    assert statuses(response) == {"database": "down", "docker": "down", "agent": "down"}
+    assert statuses(response) == {
+        "database": "down",
+        "docker": "down",
+        "agent": "down",
+        "disk": "up",
+    }
 
 
 class TestLifecycle:

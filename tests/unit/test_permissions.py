@@ -45,11 +45,25 @@ GET    /health                                     yes yes yes yes yes yes yes y
 GET    /health/live                                yes yes yes yes yes yes yes yes yes yes
 GET    /health/ready                               yes yes yes yes yes yes yes yes yes yes
 GET    /health/metrics                             yes yes yes yes yes yes yes yes yes yes
+GET    /api/v1/auth/registration                   yes yes yes yes yes yes yes yes yes yes
 POST   /api/v1/auth/register                       yes yes yes yes yes yes yes yes yes yes
 POST   /api/v1/auth/login                          yes yes yes yes yes yes yes yes yes yes
 POST   /api/v1/auth/refresh                        yes yes yes yes yes yes yes yes yes yes
 POST   /api/v1/auth/logout                         yes yes yes yes yes 401 403 403 403 yes
 GET    /api/v1/auth/me                             yes yes yes yes yes 401 yes yes yes yes
+POST   /api/v1/auth/password                       yes yes yes yes yes 401 403 403 403 yes
+GET    /api/v1/auth/logins                         yes yes yes yes yes 401 403 403 403 yes
+DELETE /api/v1/auth/logins                         yes yes yes yes yes 401 403 403 403 yes
+DELETE /api/v1/auth/logins/<login_id>              404 yes 404 404 404 401 403 403 403 404
+GET    /api/v1/accounts                            403 403 403 403 403 401 403 403 403 yes
+GET    /api/v1/accounts/<account_id>               403 403 403 403 403 401 403 403 403 yes
+POST   /api/v1/accounts/<account_id>/disable       403 403 403 403 403 401 403 403 403 yes
+POST   /api/v1/accounts/<account_id>/enable        403 403 403 403 403 401 403 403 403 yes
+PUT    /api/v1/accounts/<account_id>/password      403 403 403 403 403 401 403 403 403 yes
+DELETE /api/v1/accounts/<account_id>               403 403 403 403 403 401 403 403 403 yes
+POST   /api/v1/invitations                         403 403 403 403 403 401 403 403 403 yes
+GET    /api/v1/invitations                         403 403 403 403 403 401 403 403 403 yes
+DELETE /api/v1/invitations/<invitation_id>         403 403 403 403 403 401 403 403 403 yes
 POST   /api/v1/api-keys                            yes yes yes yes yes 401 403 403 403 yes
 GET    /api/v1/api-keys                            yes yes yes yes yes 401 yes 403 403 yes
 DELETE /api/v1/api-keys/<api_key_id>               404 yes 404 404 404 401 403 403 403 404
@@ -131,6 +145,7 @@ class World:
         self.client = app.test_client()
         self.database = parts(app).database
         self._numbers = count()
+        self._make_user = make_user
         names = ("own", "adm", "dev", "vie", "str", "op", "mate")
         self.users = {name: make_user(self.client, f"{name}@example.org") for name in names}
         set_operator(parts(app).database, "op@example.org", operator=True)
@@ -159,6 +174,11 @@ class World:
         self.extension = self._new_extension(self.environment)
         self.own_extension = self._new_extension(self.own)
         self.key = admin.make("/api/v1/api-keys", name=self.name(), scopes=["read"])["id"]
+        self._fresh("adm")
+        logins = admin.get("/api/v1/auth/logins").get_json()["items"]
+        self.login = next(one["id"] for one in logins if not one["current"])
+        self.account = self._make_user(self.client, f"{self.name()}@example.org").id
+        self.invitation = self.users["op"].make("/api/v1/invitations")["id"]
 
     def _new_session(self, environment: str) -> str:
         """Record a session; the environments here never run."""
@@ -205,6 +225,9 @@ class World:
             "team_id": self.team,
             "user_id": self.ids["mate"],
             "api_key_id": self.key,
+            "login_id": self.login,
+            "account_id": self.account,
+            "invitation_id": self.invitation,
             "release": "0",
             "path:filename": "console.css",
             "tab": "logs",
@@ -239,7 +262,7 @@ class World:
     def _mend(self, route: Route, column: str) -> None:
         if route.rule in ("/api/v1/auth/logout", "/console/sign-out"):
             self.users[column].tokens = self._fresh(column)
-        elif route.parameters:
+        elif route.parameters or route.rule in ("/api/v1/auth/logins", "/api/v1/auth/password"):
             self.renew()
 
     def _fresh(self, column: str) -> dict[str, Any]:
@@ -250,7 +273,7 @@ class World:
 
 @pytest.fixture
 def world(make_app: Callable[..., OpenAPI], make_user: Callable[..., User]) -> Iterator[World]:
-    yield World(make_app(quota_environments=1000), make_user)
+    yield World(make_app(quota_environments=1000, quota_teams=100_000), make_user)
 
 
 def test_every_route_has_its_line() -> None:
@@ -296,6 +319,11 @@ OFFERED = {
         "team.create": "POST /api/v1/teams",
         "quota.change": "PUT /api/v1/teams/<team_id>/quota",
         "api_key.change": "POST /api/v1/api-keys",
+        "login.read": "GET /api/v1/auth/logins",
+        "login.end": "DELETE /api/v1/auth/logins",
+        "password.change": "POST /api/v1/auth/password",
+        "account.read": "GET /api/v1/accounts",
+        "account.change": "POST /api/v1/invitations",
         "logout": "POST /api/v1/auth/logout",
     },
 }

@@ -14,6 +14,7 @@ from app.cli.client.environment_commands import create, ls, rm, show
 from app.cli.client.extension_commands import ext
 from app.cli.client.listing_commands import quota, templates
 from app.cli.client.log_commands import logs
+from app.cli.client.login_commands import logins, password
 from app.cli.client.project_commands import projects
 from app.cli.client.running_commands import pause, restart, start, stats, stop, unpause
 from app.cli.client.team_commands import members, teams
@@ -24,6 +25,8 @@ COMMANDS: tuple[click.Command, ...] = (
     login,
     logout,
     whoami,
+    password,
+    logins,
     token,
     create,
     ls,

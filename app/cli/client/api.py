@@ -82,6 +82,10 @@ class Api:
         items = list(found.values())
         return {"items": items, "total": len(items), "limit": max(_PAGE, len(items)), "offset": 0}
 
+    def checks(self) -> dict[str, str]:
+        """Return what the service's checks say; nothing where that cannot be known."""
+        return self._transport.checks()
+
     def events(self, path: str) -> Iterator[tuple[str, Any]]:
         """Read server-sent events to their end, as name and data. Raises: as `get`."""
         token = self.bearer.token()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.cli.client import naming, output
+from app.cli.client import naming, output, service
 from app.cli.client.options import as_json, connected
 from app.cli.client.running_commands import PULLS, report, started
 from app.cli.client.values import Duration, Memory, Port, Variable, ahead
@@ -133,6 +133,7 @@ def ls(api: "Api", project: str | None, status: str | None, as_json: bool) -> No
     output.table(("NAME", "STATUS", "IMAGE", "PORTS", "PROJECT", "AGE", "EXPIRES", "ID"), rows)
     if not rows and not project and not status:
         output.note("There is none yet; `vibebox create NAME --template python` makes one.")
+    service.note_missing_agent(api)
 
 
 @click.command()
@@ -170,6 +171,7 @@ def show(api: "Api", environment: str, as_json: bool) -> None:
             "Id": found["id"],
         }
     )
+    service.note_missing_agent(api)
 
 
 @click.command()

@@ -4,6 +4,8 @@ from typing import IO, Any
 
 import click
 
+from app.cli.screen import lines
+
 REFUSED = 1
 NOT_REACHED = 2
 INTERRUPTED = 130
@@ -81,7 +83,7 @@ class ClientError(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the error, and the next step on a line of its own."""
-        click.echo(f"Error: {self.message}", file=file, err=file is None)
+        click.echo(lines(f"Error: {self.message}"), file=file, err=file is None)
         if self.step:
             click.echo(f"  {self.step}", file=file, err=file is None)
 

@@ -1,6 +1,7 @@
 """`vibebox logs`: what an environment wrote, and what it writes."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from app.cli import screen
 from app.cli.client import naming
 from app.cli.client.errors import ClientError
 from app.cli.client.options import connected
@@ -29,6 +31,9 @@ Lines = list[dict[str, Any]]
 @click.option("--search", help="Only lines that contain this text, in capital or small letters.")
 @click.option("--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines.")
 @click.option("-t", "--timestamps", is_flag=True, help="Begin each line with its time.")
+@click.option(
+    "--raw", is_flag=True, help="Print on a terminal too what would steer it, as it was written."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 @connected
 def logs(
@@ -37,19 +42,24 @@ def logs(
     follow: bool,
     tail: int | None,
     timestamps: bool,
+    raw: bool,
     as_json: bool,
     **search: str | None,
 ) -> None:
-    """Print what an environment wrote to stdout and stderr."""
+    """Print what an environment wrote to stdout and stderr.
+
+    On a terminal its text and colours alone; into a file or a pipe as it was written.
+    """
     from app.cli.client.api import one
 
     log = Log(api, f"{one(naming.find(api, environment)['id'])}/logs", search)
-    _print(log.last(tail) if tail is not None else log.rest(), timestamps, as_json)
+    printer = Printer(timestamps=timestamps, raw=raw, as_json=as_json)
+    printer.print(log.last(tail) if tail is not None else log.rest())
     patience = Patience(api.url)
     while follow:
         time.sleep(PAUSE_SECONDS)
         try:
-            _print(log.rest(), timestamps, as_json)
+            printer.print(log.rest())
         except ClientError as error:
             patience.bear(error)
         else:
@@ -116,13 +126,28 @@ class Log:
             self._last = int(items[-1]["id"])
 
 
-def _print(pages: Iterator[Lines], timestamps: bool, as_json: bool) -> None:
-    # Not by click, which would take colours out of what the container wrote.
-    for lines in pages:
-        for item in lines:
-            if as_json:
-                text = json.dumps(item, ensure_ascii=False)
-            else:
-                text = f"{item['at']} {item['line']}" if timestamps else item["line"]
-            sys.stdout.write(f"{text}\n")
-        sys.stdout.flush()
+class Printer:
+    """Prints lines; not by click, which would take colours out of what the container wrote."""
+
+    def __init__(
+        self, *, timestamps: bool = False, raw: bool = False, as_json: bool = False
+    ) -> None:
+        self._timestamps = timestamps
+        self._as_json = as_json
+        self._harmless = not raw and sys.stdout.isatty()
+        self._write = screen.unguarded(sys.stdout) if raw else sys.stdout.write
+
+    def print(self, pages: Iterator[Lines]) -> None:
+        """Print the lines of pages as they come."""
+        for lines in pages:
+            for item in lines:
+                self._write(f"{self._text(item)}\n")
+            sys.stdout.flush()
+
+    def _text(self, item: dict[str, Any]) -> str:
+        if self._as_json:
+            return screen.json_text(json.dumps(item, ensure_ascii=False))
+        written = str(item["line"])
+        if self._harmless:
+            written = screen.line(written, colours=not os.environ.get("NO_COLOR"))
+        return f"{item['at']} {written}" if self._timestamps else written

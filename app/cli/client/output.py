@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from app.cli.screen import json_text, lines
+
 _GAP = "  "
 _NARROWEST = 8
 _COLOURS = {
@@ -29,7 +31,7 @@ _AGES = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 def document(value: Any) -> None:
     """Print one JSON document."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    click.echo(json_text(json.dumps(value, indent=2, ensure_ascii=False)))
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[Any]], *, width: int = 0) -> None:
@@ -60,14 +62,14 @@ def pairs(values: dict[str, Any]) -> None:
 
 
 def plain(value: Any) -> str:
-    """Return a value as text without what would steer the terminal."""
+    """Return a value as one line of text without what would steer the terminal."""
     text = "" if value is None else str(value)
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def note(text: str) -> None:
     """Say something beside the output."""
-    click.echo(text, err=True)
+    click.echo(lines(text), err=True)
 
 
 def size(count: float) -> str:

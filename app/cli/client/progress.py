@@ -6,12 +6,13 @@ the environment is looked at once a second instead.
 
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
 
 import click
 
-from app.cli.client import output
+from app.cli.client import output, service
 from app.cli.client.errors import ClientError, ProblemError
 from app.cli.client.patience import PAUSE_SECONDS, Patience
 
@@ -33,7 +34,7 @@ def watched(api: "Api", environment: dict[str, Any]) -> dict[str, Any]:
     path = one(environment["id"])
     patience = Patience(api.url)
     streams = True
-    with Progress(environment["image"]) as progress:
+    with Progress(environment["image"], lambda: service.lacks_agent(api)) as progress:
         while True:
             try:
                 if streams:
@@ -72,7 +73,8 @@ def _show_events(api: "Api", path: str, progress: "Progress") -> None:
 class Progress:
     """A bar on a terminal; elsewhere a line now and then."""
 
-    def __init__(self, image: str) -> None:
+    def __init__(self, image: str, lacks_agent: Callable[[], bool]) -> None:
+        self._lacks_agent = lacks_agent
         self._image = output.plain(image)
         self._stack = ExitStack()
         self._bar: ProgressBar[str | None] | None = None
@@ -132,4 +134,5 @@ class Progress:
         if quiet and not self._hinted:
             self._hinted = True
             self.interrupt()
-            output.note("Nothing arrives yet; `vibebox agent` has to be at work for pulls.")
+            waits = "Nothing arrives yet: the registry is slow, or other pulls come first."
+            output.note(service.NO_AGENT if self._lacks_agent() else waits)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.cli.client import naming, output
+from app.cli.client import naming, output, service
 from app.cli.client.errors import RefusedError
 from app.cli.client.options import as_json, connected
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from app.cli.client.api import Api
 
 PULLS = ("missing", "always", "never")
+_DONE = {"start": "running", "stop": "stopped", "pause": "paused", "unpause": "running"}
 
 
 @click.command()
@@ -24,7 +25,11 @@ def start(api: "Api", environment: str, pull: str | None, as_json: bool) -> None
 
     Where its image is pulled first, its progress is shown. Ctrl-C ends the waiting, not the start.
     """
-    report(started(api, naming.find(api, environment), pull), as_json)
+    found = naming.find(api, environment)
+    if found["status"] == _DONE["start"]:
+        report(found, as_json, f"{found['name']} is running already.")
+    else:
+        report(started(api, found, pull), as_json)
 
 
 def started(api: "Api", environment: dict[str, Any], pull: str | None) -> dict[str, Any]:
@@ -38,6 +43,7 @@ def started(api: "Api", environment: dict[str, Any], pull: str | None) -> dict[s
     path = one(environment["id"])
     after: dict[str, Any] = api.post(f"{path}/start", {"pull": pull} if pull else None)
     if after["status"] == "starting":
+        service.note_missing_agent(api)
         after = watched(api, after)
     name, status = after["name"], after["status"]
     if status == "error":
@@ -69,6 +75,9 @@ def _act(api: "Api", wanted: str, action: str, as_json: bool) -> None:
     from app.cli.client.api import one
 
     found = naming.find(api, wanted)
+    if found["status"] == _DONE.get(action):
+        report(found, as_json, f"{found['name']} is {found['status']} already.")
+        return
     report(api.post(f"{one(found['id'])}/{action}"), as_json)
 
 

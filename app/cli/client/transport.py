@@ -14,6 +14,7 @@ from app.cli.client.errors import AwayError, ProblemError, UnreachableError
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 30.0
+CHECK_SECONDS = 3.0
 # The service gives a container's start two minutes of its own.
 OPERATION_SECONDS = 180.0
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -65,6 +66,23 @@ class Transport:
             if response.status_code == 204:
                 return None
             return self._parsed(response)
+
+    def checks(self) -> dict[str, str]:
+        """Return what the service's checks say, "up" or "down" by name.
+
+        Nothing where that cannot be known: a proxy may keep it back. It fails no command.
+        """
+        deadline = CHECK_SECONDS if self._cap is None else min(CHECK_SECONDS, self._cap)
+        try:
+            answer = self._session.get(
+                f"{self.url}/health/ready",
+                auth=_Bearer(None),
+                timeout=deadline,
+                allow_redirects=False,
+            )
+            return {name: check["status"] for name, check in answer.json()["checks"].items()}
+        except (requests.RequestException, ValueError, LookupError, TypeError, AttributeError):
+            return {}
 
     def lines(self, path: str, *, token: str | None, seconds: float) -> Iterator[str]:
         """Read a stream line by line; `seconds` is the longest silence. Raises: as `send`."""

@@ -41,12 +41,14 @@ from app.storage.models.service import (
     Lease,
     Process,
     Report,
+    WriteProof,
 )
 from app.storage.models.sessions import (
     EnvironmentSession,
     SessionStatus,
     SessionType,
     SocketTicket,
+    Terminal,
 )
 
 __all__ = [
@@ -89,8 +91,10 @@ __all__ = [
     "SocketTicket",
     "Team",
     "TeamRole",
+    "Terminal",
     "TokenKind",
     "User",
+    "WriteProof",
     "new_id",
     "utc_now",
 ]

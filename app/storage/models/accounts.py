@@ -41,6 +41,7 @@ class EndReason(StrEnum):
     ENDED = "ended"  # by its owner, in the list of logins
     REUSE = "reuse"  # a refresh token of it was used a second time
     PASSWORD = "password"  # its account's password was changed or set anew
+    SURPLUS = "surplus"  # its account opened many others since it was used
     DISABLED = "disabled"
     DELETED = "deleted"
     EXPIRED = "expired"

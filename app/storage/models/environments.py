@@ -151,6 +151,7 @@ class ContainerExit(Base):
     """The end of one run of a container, once whoever notices it: the key is the run.
 
     It outlives the environment. `counted` follows when the agent has put it into the totals.
+    `oom_killed` is Docker's flag at that end, None where nobody saw it; later runs have it too.
     """
 
     __tablename__ = "container_exits"
@@ -161,6 +162,7 @@ class ContainerExit(Base):
     reason: Mapped[ExitReason] = mapped_column(choice(ExitReason, "reason"))
     exit_code: Mapped[int | None]
     exited_at: Mapped[datetime] = mapped_column(default=utc_now)
+    oom_killed: Mapped[bool | None]
     counted: Mapped[bool] = mapped_column(default=False, index=True)
 
 

@@ -112,3 +112,12 @@ class AuditEntry(Base):
     address: Mapped[str | None] = mapped_column(String(64))
     request_id: Mapped[str | None] = mapped_column(String(128))
     details: Mapped[dict[str, Any]] = mapped_column(JSON(), default=dict)
+
+
+class WriteProof(Base):
+    """A row that readiness checks write to, to see that changes are taken; it says nothing else."""
+
+    __tablename__ = "write_probes"
+
+    slot: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    written_at: Mapped[datetime]

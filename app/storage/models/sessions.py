@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, String
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.storage.models.base import Base, choice, new_id, utc_now
@@ -32,7 +32,8 @@ class EnvironmentSession(Base):
 
     Attributes: exec_id (Docker's, of a shell's process, once somebody is at its terminal); held_by
     (the process of the service that serves this terminal; see `Process`); connection_url (where a
-    VS Code server answers).
+    VS Code server answers); end_requested_at (since when it is to end: it has not while its status
+    says otherwise, and goes on being ended).
     """
 
     __tablename__ = "sessions"
@@ -60,6 +61,32 @@ class EnvironmentSession(Base):
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     last_active_at: Mapped[datetime] = mapped_column(default=utc_now)
     ended_at: Mapped[datetime | None]
+    end_requested_at: Mapped[datetime | None]
+
+    @property
+    def ending(self) -> bool:
+        """Whether it is to end and has not yet."""
+        return self.end_requested_at is not None and self.status is not SessionStatus.TERMINATED
+
+
+class Terminal(Base):
+    """A terminal of a session that somebody is at, or whose command is still to be ended.
+
+    Its id is the mark that the command carries (see `app.marked`).
+    Attributes: held_by (the process of the service that serves it, None where it is to be closed);
+    exec_id and pid (Docker's, of the command; the number is that of the engine's host).
+    """
+
+    __tablename__ = "terminals"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True, default=new_id)
+    session_id: Mapped[str] = mapped_column(
+        ForeignKey("sessions.id", ondelete="CASCADE"), index=True
+    )
+    held_by: Mapped[str | None] = mapped_column(String(36))
+    exec_id: Mapped[str | None] = mapped_column(String(64))
+    pid: Mapped[int | None] = mapped_column(BigInteger)
+    opened_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
 class SocketTicket(Base):

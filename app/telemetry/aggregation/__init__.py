@@ -5,6 +5,6 @@ layout says which place of which file goes into which line, and a scrape reads v
 """
 
 from app.telemetry.aggregation.aggregator import Aggregator, Beside, Rendered
-from app.telemetry.aggregation.support import supported
+from app.telemetry.aggregation.support import Support, client_support
 
-__all__ = ["Aggregator", "Beside", "Rendered", "supported"]
+__all__ = ["Aggregator", "Beside", "Rendered", "Support", "client_support"]

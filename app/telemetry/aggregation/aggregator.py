@@ -1,6 +1,6 @@
 """The aggregator: files in, text out."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -53,7 +53,9 @@ class Aggregator:
     Attributes: layouts (how many were worked out), keys (`keys.parsed`: how many were parsed).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, names: Mapping[Path, str] | None = None) -> None:
+        """Begin; `names` are those of files whose paths do not say what they are called."""
+        self._names = names or {}
         self.keys = Keys()
         self.layouts = 0
         self._lock = Lock()
@@ -98,7 +100,9 @@ class Aggregator:
         before, self._sources = self._sources, {}
         for path in files:
             try:
-                source = before.get(path) or Source(path, self.keys, path in archive)
+                source = before.get(path) or Source(
+                    path, self.keys, path in archive, self._names.get(path)
+                )
                 read.append((source, source.read(self._buffer)))
                 self._sources[path] = source
             except BadFileError as error:

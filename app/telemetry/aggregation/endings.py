@@ -1,7 +1,7 @@
 """What exemplars add to the lines of OpenMetrics: the newest of each bucket, whoever wrote it."""
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from prometheus_client.utils import floatToGoString
@@ -10,6 +10,8 @@ from app.telemetry import exemplars
 from app.telemetry.aggregation.layout import Layout
 from app.telemetry.aggregation.source import Source
 from app.telemetry.exemplars import Exemplar
+
+_log = logging.getLogger(__name__)
 
 
 def endings(layout: Layout, sources: Iterable[Source], files: Iterable[Path]) -> dict[int, str]:
@@ -25,16 +27,20 @@ def endings(layout: Layout, sources: Iterable[Source], files: Iterable[Path]) ->
         kind, _, member = path.stem.partition("_")
         if kind == exemplars.KIND and member in histograms:
             for number, exemplar in _numbered(layout, histograms[member], path):
-                if number not in newest or newest[number].time < exemplar.time:
+                if exemplar.follows(newest.get(number)):
                     newest[number] = exemplar
     return {number: _text(exemplar) for number, exemplar in newest.items()}
 
 
 def _numbered(layout: Layout, source: Source, path: Path) -> Iterator[tuple[int, Exemplar]]:
     found: Mapping[int, Exemplar] = {}
-    # A process that ends takes the file along; any other trouble costs no more than exemplars.
-    with suppress(OSError):
+    try:
         found = exemplars.read(path)
+    except FileNotFoundError:
+        pass  # a process that ends takes the file along
+    except OSError as error:
+        # It costs no more than exemplars.
+        _log.info("exemplars not read", extra={"file": path.name, "why": error.strerror})
     if found:
         numbers = layout.bucket_numbers(source)
         for position, exemplar in found.items():

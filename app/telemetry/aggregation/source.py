@@ -41,10 +41,12 @@ class Source:
     version: grows whenever the keys change. After a BadFileError the object must be dropped.
     """
 
-    def __init__(self, path: Path, known: Keys, is_archive: bool = False) -> None:
+    def __init__(
+        self, path: Path, known: Keys, is_archive: bool = False, name: str | None = None
+    ) -> None:
         """Raises: BadFileError where the name is none of the client library's."""
         self.path = path
-        self.kind, self.mode, self.member = _parts(path.name)
+        self.kind, self.mode, self.member = _parts(name or path.name)
         self.is_archive = is_archive
         # What was read last: most files of an idle service say the same again, and comparing them
         # costs next to nothing.

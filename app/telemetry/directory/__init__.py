@@ -10,16 +10,27 @@ PROMETHEUS_MULTIPROC_DIR is final, and the client library reads that variable wh
 
 from app.telemetry.directory.archive import Absorption, absorb
 from app.telemetry.directory.door import MetricsDirectoryBusyError
+from app.telemetry.directory.heartbeat import Heartbeat, State
 from app.telemetry.directory.membership import Membership
+from app.telemetry.directory.ownership import MetricsDirectoryInUseError, Ownership
 from app.telemetry.directory.reading import Snapshot, snapshot
-from app.telemetry.directory.starting import prepare
+from app.telemetry.directory.starting import prepare, prepare_for_server, refuse_second
+from app.telemetry.directory.trouble import Trouble, trouble_with
 
 __all__ = [
     "Absorption",
+    "Heartbeat",
     "Membership",
     "MetricsDirectoryBusyError",
+    "MetricsDirectoryInUseError",
+    "Ownership",
     "Snapshot",
+    "State",
+    "Trouble",
     "absorb",
     "prepare",
+    "prepare_for_server",
+    "refuse_second",
     "snapshot",
+    "trouble_with",
 ]

@@ -21,16 +21,19 @@ from pathlib import Path
 
 from app.telemetry.directory import codec, disk, door, layout, manifest
 from app.telemetry.directory.codec import Entry, ValueFileUnreadableError
+from app.telemetry.directory.exemplar_records import KIND
 from app.telemetry.directory.layout import Listing, ValueFile
 from app.telemetry.directory.manifest import Manifest
 from app.telemetry.directory.membership import is_live
 from app.telemetry.directory.merging import merge
+from app.telemetry.directory.past_exemplars import PastExemplars
 
 BATCH = 16
 """Members absorbed in one go. More: scrapes wait longer. Less: many dead take longer to absorb,
 since each go writes the whole archive."""
 
 BAD_FILES_KEPT = 16
+_HISTOGRAM = "histogram"
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ class _Absorber:
         self._listing = layout.scan(directory)
         self._manifest = manifest.read(directory, self._listing)
         self._keys: dict[bytes, str] = {}
+        self._exemplars = PastExemplars()
         self._bad_files = 0
 
     def run(self) -> Absorption:
@@ -74,7 +78,8 @@ class _Absorber:
         dead = self._dead()
         if dead:
             merged = self._merge(dead)
-            generation = max((self._manifest.generation, *self._listing.archives)) + 1
+            past = (*self._listing.archives, *self._listing.archive_sides)
+            generation = max((self._manifest.generation, *past)) + 1
             self._write(generation, merged)
             manifest.commit(self._directory, Manifest(generation, remaining.union(dead)))
             self._delete(dead)
@@ -89,11 +94,16 @@ class _Absorber:
         """Return the absorbed members whose files could not all be deleted."""
         for path in self._listing.aside:
             disk.remove(path)
-        for generation, files in self._listing.archives.items():
+        for generation in {*self._listing.archives, *self._listing.archive_sides}:
             if generation != self._manifest.generation:
-                for file in files:
-                    disk.remove(file.path)
+                self._remove_archive(generation)
         return frozenset(name for name in self._manifest.absorbed if not self._remove_all_of(name))
+
+    def _remove_archive(self, generation: int) -> None:
+        for file in self._listing.archives.get(generation, []):
+            disk.remove(file.path)
+        for path in self._listing.archive_sides.get(generation, []):
+            disk.remove(path)
 
     def _remove_all_of(self, name: str) -> bool:
         if name not in self._listing.members:
@@ -110,13 +120,22 @@ class _Absorber:
 
     def _merge(self, dead: list[str]) -> dict[str, list[Entry]]:
         contents: defaultdict[str, list[tuple[list[Entry], bool]]] = defaultdict(list)
-        for file in self._listing.archives.get(self._manifest.generation, []):
-            contents[file.prefix].append((self._read(file), True))
+        generation = self._manifest.generation
+        for file in self._listing.archives.get(generation, []):
+            sides = self._listing.archive_sides.get(generation, [])
+            contents[file.prefix].append((self._taken(file, sides), True))
         for name in dead:
             for file in self._listing.members[name].values:
                 if not file.is_live_gauge:
-                    contents[file.prefix].append((self._read(file), False))
+                    entries = self._taken(file, self._listing.members[name].sides)
+                    contents[file.prefix].append((entries, False))
         return {prefix: merge(prefix, files) for prefix, files in contents.items()}
+
+    def _taken(self, file: ValueFile, sides: list[Path]) -> list[Entry]:
+        entries = self._read(file)
+        if file.prefix == _HISTOGRAM:
+            self._exemplars.note(entries, sides)
+        return entries
 
     def _read(self, file: ValueFile) -> list[Entry]:
         """A bad file costs only itself."""
@@ -134,6 +153,8 @@ class _Absorber:
 
     def _write(self, generation: int, merged: dict[str, list[Entry]]) -> None:
         name = layout.archive_name(generation)
+        if exemplars := self._exemplars.file(merged.get(_HISTOGRAM, [])):
+            disk.write(layout.side_path(self._directory, KIND, name), exemplars)
         for prefix, entries in merged.items():
             if entries:
                 path = layout.values_path(self._directory, prefix, name)
@@ -142,8 +163,7 @@ class _Absorber:
     def _delete(self, dead: list[str]) -> None:
         for name in dead:
             self._remove_all_of(name)
-        for file in self._listing.archives.get(self._manifest.generation, []):
-            disk.remove(file.path)
+        self._remove_archive(self._manifest.generation)
 
     def _bound_bad_files(self) -> None:
         if not (self._bad_files or len(self._listing.bad) > BAD_FILES_KEPT):

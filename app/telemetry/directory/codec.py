@@ -82,6 +82,16 @@ def encode(entries: Iterable[Entry]) -> bytes:
     return b"".join(parts)
 
 
+def positions(entries: Iterable[Entry]) -> Iterator[int]:
+    """Yield where in a file with these entries, in their order, each value lies."""
+    position = _HEADER
+    for key, _, _ in entries:
+        length = len(key.encode())
+        position += _length.size + _padded(length)
+        yield position
+        position += _numbers.size
+
+
 def _entries(data: bytes, keys: dict[bytes, str]) -> Iterator[Entry]:
     position, used = _HEADER, _used(data)
     while position < used:

@@ -2,9 +2,11 @@
 
     counter_<member>.db  histogram_<member>.db  summary_<member>.db  gauge_<mode>_<member>.db
                             what a member counted, in the client library's format
-    <kind>_<member>.side    what else a member keeps (exemplars); goes when its member goes
+    <kind>_<member>.side    what else a member keeps (exemplars, heartbeat); goes when it goes
     member_<member>.lock    the member's marker; whoever holds its lock lives
     counter_archive<n>.db … what the dead counted; only the generation that the manifest names
+    exemplars_archive<n>.side  the exemplars of the dead
+    member_server.lock      see `ownership`: named so that older releases know it as a marker
     manifest.json           the commit record: the generation, and the members that it holds
     identity.txt            which directory this is: made anew when it has been emptied
     door.lock  gate.lock    see `door`
@@ -23,6 +25,7 @@ from pathlib import Path
 
 DOOR = "door.lock"
 GATE = "gate.lock"
+OWNER = "member_server.lock"
 MANIFEST = "manifest.json"
 IDENTITY = "identity.txt"
 ASIDE = ".tmp"
@@ -66,6 +69,7 @@ class Listing:
 
     members: defaultdict[str, Belongings] = field(default_factory=lambda: defaultdict(Belongings))
     archives: defaultdict[int, list[ValueFile]] = field(default_factory=lambda: defaultdict(list))
+    archive_sides: defaultdict[int, list[Path]] = field(default_factory=lambda: defaultdict(list))
     aside: list[Path] = field(default_factory=list)
     bad: list[Path] = field(default_factory=list)
     strangers: list[str] = field(default_factory=list)
@@ -99,7 +103,7 @@ def scan(directory: Path) -> Listing:
 
 
 def _sort_in(listing: Listing, path: Path) -> bool:
-    if path.name in (DOOR, GATE, MANIFEST, IDENTITY):
+    if path.name in (DOOR, GATE, OWNER, MANIFEST, IDENTITY):
         return True
     if path.suffix in (ASIDE, BAD) and _is_ours(path.stem):
         (listing.aside if path.suffix == ASIDE else listing.bad).append(path)
@@ -107,7 +111,7 @@ def _sort_in(listing: Listing, path: Path) -> bool:
     if match := _VALUES.fullmatch(path.name):
         _sort_values(listing, ValueFile(path, match["prefix"]), match["member"])
     elif match := _SIDE.fullmatch(path.name):
-        listing.members[match["member"]].sides.append(path)
+        _sort_side(listing, path, match["member"])
     elif match := _MARKER.fullmatch(path.name):
         listing.members[match["member"]].marker = path
     return match is not None
@@ -118,6 +122,13 @@ def _sort_values(listing: Listing, file: ValueFile, owner: str) -> None:
         listing.archives[int(archive["generation"])].append(file)
     else:
         listing.members[owner].values.append(file)
+
+
+def _sort_side(listing: Listing, path: Path, owner: str) -> None:
+    if archive := _ARCHIVE.fullmatch(owner):
+        listing.archive_sides[int(archive["generation"])].append(path)
+    else:
+        listing.members[owner].sides.append(path)
 
 
 def _is_ours(name: str) -> bool:

@@ -8,13 +8,20 @@ across containers that share the directory, and a pid that repeats means nothing
 
 import fcntl
 import os
+import stat
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 from app.telemetry.directory import disk, door, layout
 
 _JOINING_WAIT = 30.0
 """Seconds to wait for the door. A process that does not get in cannot count: better late."""
+
+
+_MODE = 0o644
+_HIDDEN = stat.S_IXUSR
+"""A bit of the marker's mode: to set it needs no room on the disk."""
 
 
 class Membership:
@@ -51,6 +58,12 @@ class Membership:
         except OSError:
             return True
 
+    def hide(self, hidden: bool) -> None:
+        """Say by the marker that nothing of this process can be seen, or that it can."""
+        if self._descriptor is not None:
+            with suppress(OSError):  # a file system without modes: then it is not told
+                os.fchmod(self._descriptor, _MODE | _HIDDEN if hidden else _MODE)
+
     def leave(self) -> None:
         """Give up the place: what this process still writes from now on may be lost.
 
@@ -67,6 +80,14 @@ class Membership:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def is_hidden(marker: Path | None) -> bool:
+    """Tell whether a member has said by its marker that nothing of it can be seen."""
+    try:
+        return marker is not None and bool(marker.stat().st_mode & _HIDDEN)
+    except OSError:
+        return False
 
 
 def is_live(marker: Path | None) -> bool:

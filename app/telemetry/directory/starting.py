@@ -2,6 +2,8 @@
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from app.errors import MetricsDirectoryError
@@ -10,6 +12,7 @@ from app.telemetry.directory.archive import absorb
 from app.telemetry.directory.door import MetricsDirectoryBusyError
 from app.telemetry.directory.layout import Listing
 from app.telemetry.directory.membership import is_live
+from app.telemetry.directory.ownership import Ownership, is_owned
 
 _log = logging.getLogger(__name__)
 
@@ -22,20 +25,62 @@ def prepare(directory: Path) -> int:
     """
     _make(directory)
     _check(directory)
+    with _told(directory):
+        # A server lives there too where no process of it found room for a marker.
+        owned = is_owned(directory)
+    return _put_in_order(directory, owned)
+
+
+def prepare_for_server(
+    directory: Path, listening_on: str, inherited: str | None = None
+) -> tuple[Ownership, int]:
+    """Do the same for a web server, whose the directory is from now on.
+
+    inherited: what the program before has handed down (see `Ownership`).
+    Raises: MetricsDirectoryError, one of another server that runs among them.
+    """
+    _make(directory)
+    _check(directory)
+    with _told(directory):
+        if inherited is not None:
+            ownership = Ownership.inherited(inherited)
+        else:
+            ownership = Ownership.take(directory, listening_on)
     try:
-        with door.exclusive(directory):
-            listing = layout.scan(directory)
-            live = sum(is_live(member.marker) for member in listing.members.values())
-            if live == 0:
-                _clean(directory, listing)
+        return ownership, _put_in_order(directory, owned=inherited is not None)
+    except BaseException:
+        ownership.forget()
+        raise
+
+
+def refuse_second(directory: Path) -> None:
+    """Return where no web server of the directory runs. Raises: MetricsDirectoryInUseError."""
+    with suppress(OSError):  # what else is wrong is told at the start itself
+        Ownership.take(directory, "").forget()
+
+
+def _put_in_order(directory: Path, owned: bool) -> int:
+    with _told(directory), door.exclusive(directory):
+        listing = layout.scan(directory)
+        live = sum(is_live(member.marker) for member in listing.members.values())
+        live += owned and not live
+        if not live:
+            _clean(directory, listing)
+    if live:
+        _absorb(directory)
+    return live
+
+
+@contextmanager
+def _told(directory: Path) -> Iterator[None]:
+    """Tell an operator what the system says. Raises: MetricsDirectoryError."""
+    try:
+        yield
     except OSError as error:
         raise MetricsDirectoryError(
             f"PROMETHEUS_MULTIPROC_DIR={directory} cannot be put in order ({error.strerror}): "
             "empty it yourself or name another directory."
         ) from error
-    if live:
-        _absorb(directory)
-    return live
 
 
 def _absorb(directory: Path) -> None:
@@ -79,6 +124,7 @@ def _clean(directory: Path, listing: Listing) -> None:
     paths = listing.aside + listing.bad
     paths += [path for member in listing.members.values() for path in member.paths()]
     paths += [file.path for files in listing.archives.values() for file in files]
+    paths += [path for sides in listing.archive_sides.values() for path in sides]
     # The identity goes first: who counts on by it must not find what it counted gone.
     for path in (directory / layout.IDENTITY, *paths, directory / layout.MANIFEST):
         disk.step(f"remove {path.name}")

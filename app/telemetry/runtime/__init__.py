@@ -4,6 +4,7 @@ Every process starts a `Runtime` of its own after fork, the master too. All metr
 one thread of it (see `publisher`); everything else here only reads and notes.
 """
 
+import logging
 from collections.abc import Sequence
 
 from app.telemetry.runtime.collector import CollectorReadings
@@ -22,6 +23,7 @@ from app.telemetry.runtime.saturation import (
 __all__ = ["MASTER", "Runtime", "Scrapes", "ServerReadings"]
 
 MASTER = "master"
+_log = logging.getLogger(__name__)
 # For what costs milliseconds or seldom changes.
 _SELDOM = 5.0
 
@@ -86,6 +88,8 @@ class Runtime:
         ]
         if (PROC / "self/smaps_rollup").exists():
             parts.append(Part("shared memory", process.publish_share, every=_SELDOM))
+        else:
+            _log.warning("this kernel does not tell proportional memory: its family has no series")
         if self._lag is not None:
             parts.append(Part("lag", self._lag.publish))
         if self._saturation is not None:

@@ -4,15 +4,19 @@ A limit holds for a whole subtree, so the least of a group's own and its ancesto
 can be hidden from a container: its mount then shows its own group as the root.
 """
 
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from app.telemetry.catalogue import cpu_limit, memory_limit
+from app.telemetry.catalogue import cpu_limit, memory_limit, memory_usage
 
 HOST = Path("/")
 _KIB = 1024
+_told: set[Path] = set()
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -23,30 +27,60 @@ class _Mount:
     controllers: frozenset[str]
 
 
+class Memory(NamedTuple):
+    """A limit in bytes, and what is used of it by all whom it holds for."""
+
+    limit: int
+    used: int
+
+
 class LimitReadings:
     """Publishes the limits of this process under its role."""
 
     def __init__(self, role: str, root: Path = HOST) -> None:
         self._memory = memory_limit.child(role)
+        self._used = memory_usage.child(role)
         self._cores = cpu_limit.child(role)
         self._root = root
 
     def publish(self) -> None:
         """Read and set; limits can change while a container runs."""
-        self._memory.set(memory_bytes(self._root))
+        found = memory(self._root)
+        self._memory.set(found.limit)
+        self._used.set(found.used)
         self._cores.set(cpu_cores(self._root))
 
 
-def memory_bytes(root: Path = HOST) -> int:
-    """Return the least memory limit, at most the host's memory; `root` is where / is."""
+def memory(root: Path = HOST) -> Memory:
+    """Return the least limit, at most the host's memory, and what is used of it; `root` is where
+    / is."""
     found = [_host_memory(root)]
     for group, version in _groups(root, "memory"):
         name = "memory.limit_in_bytes" if version == 1 else "memory.max"
         text = _read(group / name)
         # Without a limit version 2 says max, and version 1 a number that no host has.
-        if text.isdigit():
-            found.append(int(text))
-    return min(found)
+        if text.isdigit() and int(text) < found[0].limit:
+            found.append(Memory(int(text), _working_set(group, version)))
+    # Of groups with one limit the outermost holds what the others do.
+    return min(found, key=lambda memory: (memory.limit, -memory.used))
+
+
+def _working_set(group: Path, version: int) -> int:
+    """Return what all processes of the group use, without pages of files that nobody needs now.
+
+    The kernel takes those back before it kills anybody for memory.
+    """
+    used = _read(group / ("memory.usage_in_bytes" if version == 1 else "memory.current"))
+    name = "total_inactive_file" if version == 1 else "inactive_file"
+    inactive = next(
+        (
+            line.split()[1]
+            for line in _read(group / "memory.stat").splitlines()
+            if line.startswith(f"{name} ")
+        ),
+        "0",
+    )
+    return max(0, int(used) - int(inactive))
 
 
 def cpu_cores(root: Path = HOST, host: int | None = None) -> float:
@@ -102,16 +136,28 @@ def _mounts(root: Path) -> Iterator[_Mount]:
             yield _Mount(fields[3], fields[4], version, frozenset(options.split(",")))
 
 
-def _host_memory(root: Path) -> int:
-    for line in (root / "proc/meminfo").read_text().splitlines():
-        if line.startswith("MemTotal:"):
-            return int(line.split()[1]) * _KIB
-    raise ValueError("/proc/meminfo has no MemTotal")
+def _host_memory(root: Path) -> Memory:
+    fields = {
+        name: int(rest.split()[0]) * _KIB
+        for name, _, rest in (
+            line.partition(":") for line in (root / "proc/meminfo").read_text().splitlines()
+        )
+        if name in ("MemTotal", "MemAvailable")
+    }
+    return Memory(fields["MemTotal"], fields["MemTotal"] - fields["MemAvailable"])
 
 
 def _read(file: Path) -> str:
     """Return the text of a file, or nothing: not every group has every file."""
     try:
         return file.read_text().strip()
-    except OSError:
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        # A limit that cannot be read is not none: whoever wonders at the host's finds why.
+        if file not in _told:
+            _told.add(file)
+            _log.warning(
+                "limit not read", extra={"file": str(file), "why": error.strerror or str(error)}
+            )
         return ""

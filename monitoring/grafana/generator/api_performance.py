@@ -164,10 +164,28 @@ _WORK = Row(
         ),
     ),
 )
+_LIMITS = Row(
+    "Limits",
+    (
+        graph(
+            "Refusals by limit",
+            24,
+            "Requests a minute that a limit refused, the ten most frequent ones. Those that begin "
+            "with server_ or host_ are limits of all together, the others of one account or team.",
+            "short",
+            (
+                f"topk(10, {total(rate('vibebox_limit_refusals_total'), 'limit')}) * 60",
+                "{{limit}}",
+            ),
+            bounds=(0, None),
+        ),
+    ),
+    added=True,
+)
 
 BOARD = Board(
     "api-performance",
     "VibeBox - API performance",
     "Which requests are slow or fail, and what holds them up.",
-    (_LATENCY, _TRAFFIC, _ROUTES, _CONNECTIONS, _WORK),
+    (_LATENCY, _TRAFFIC, _ROUTES, _CONNECTIONS, _WORK, _LIMITS),
 )

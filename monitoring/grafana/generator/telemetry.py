@@ -202,10 +202,41 @@ _TRUTH = Row(
         ),
     ),
 )
+_AGENT = Row(
+    "Agent",
+    (
+        graph(
+            "An agent leads",
+            8,
+            "1 while one does, as the database says; AgentNotLeading pages where none does.",
+            "none",
+            (largest(select("vibebox_agent_leading")), "leads"),
+            bounds=(0, 1),
+        ),
+        graph(
+            "Time since the records were compared",
+            8,
+            "With Docker, all of them. EnvironmentsNotCompared warns at 5 minutes.",
+            "s",
+            (f"{largest(select('vibebox_agent_sweep_age_seconds'))} < Inf", "age"),
+            bounds=(0, None),
+            thresholds=steps("green", red=300),
+        ),
+        graph(
+            "Failures of the agent by loop",
+            8,
+            "An hour; one that fails stops no other. AgentTaskFailing warns at 30 in 15 minutes.",
+            "short",
+            (f"{total(rate('vibebox_agent_failures_total'), 'task')} * {_HOUR}", "{{task}}"),
+            bounds=(0, None),
+            thresholds=steps("green", red=120),
+        ),
+    ),
+)
 
 BOARD = Board(
     "telemetry",
     "VibeBox - Telemetry",
     "What the service's own numbers cost, whether they are complete, and what it runs on.",
-    (_NOW, _SHARED, *RUNTIME, _TRUTH),
+    (_NOW, _SHARED, *RUNTIME, _TRUTH, _AGENT),
 )

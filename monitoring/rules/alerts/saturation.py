@@ -1,10 +1,11 @@
 """Alerts on what runs out in a single process, where the service as a whole looks well."""
 
 from monitoring.rules import thresholds as t
-from monitoring.rules.expressions import rates, ratio, select
+from monitoring.rules.expressions import increases, rates, ratio, select
 from monitoring.rules.rule import Alert, Group
 
 _PERCENT = "{{ $value | humanizePercentage }}"
+_REFUSALS = "vibebox_limit_refusals_total"
 _PLACE = "job, instance, worker"
 
 GROUPS = (
@@ -37,6 +38,19 @@ GROUPS = (
                 "{{ $labels.worker }} of {{ $labels.instance }} runs out of file descriptors",
                 f"{_PERCENT} of those that it may open are open; then it accepts nobody any more.",
                 "telemetry",
+            ),
+            Alert(
+                "SharedLimitReached",
+                "warning",
+                "api",
+                "5m",
+                # One account at its own limits is that account's business.
+                increases("job, limit", _REFUSALS, 'limit=~"(server|host)_.+"', window="10m")
+                + f" >= {t.SHARED_REFUSALS}",
+                "VibeBox refuses because of its limit {{ $labels.limit }}",
+                '{{ $value | printf "%.0f" }} requests in the past 10 minutes met a limit that all '
+                "accounts share: there is more to do than one server or host is to take.",
+                "api-performance",
             ),
         ),
     ),

@@ -10,8 +10,9 @@ from pathlib import Path
 import click
 
 from tests.end_to_end.alerts.faults import FAULTS, Fault
+from tests.end_to_end.alerts.quiet import CASES, MINUTES, Quiet
 from tests.end_to_end.alerts.stack import Stack
-from tests.end_to_end.alerts.watching import Watch, ordinary, run
+from tests.end_to_end.alerts.watching import Watch, ordinary, run, stays_silent
 from tests.services.docker_engine import DockerEngine
 from tests.services.postgresql import PostgreSQL
 from tests.services.programs import ServiceError
@@ -20,17 +21,29 @@ from tests.services.programs import ServiceError
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.argument("names", nargs=-1, type=click.Choice(sorted(FAULTS)), metavar="[FAULT]...")
 @click.option("--load", default=0.0, help="Minutes of ordinary load, instead of faults.")
-@click.option("--factor", default=60.0, help="What every duration is divided by.")
-def main(names: tuple[str, ...], load: float, factor: float) -> None:
+@click.option(
+    "--quiet",
+    "cases",
+    multiple=True,
+    type=click.Choice([*CASES, "all"]),
+    metavar="CASE",
+    help="Half an hour of the rules' time in which all is well, instead of faults; `all` of them.",
+)
+@click.option("--factor", default=60.0, help="What every duration is divided by at most.")
+def main(names: tuple[str, ...], load: float, cases: tuple[str, ...], factor: float) -> None:
     """Make each FAULT on a stack of its own and print what fired after how many seconds.
 
-    All of them if none is named. With --load no alert may fire at all.
+    All of them if none is named. With --load or --quiet no alert may fire at all.
     """
     with ExitStack() as stack:
         postgresql = stack.enter_context(closing(PostgreSQL()))
         engine = stack.enter_context(closing(DockerEngine()))
         if load:
             quiet(postgresql, engine, load, factor)
+            return
+        for name in CASES if "all" in cases else cases:
+            well(name, CASES[name], postgresql, engine)
+        if cases:
             return
         for name in names or FAULTS:
             one(name, FAULTS[name], postgresql, engine, factor)
@@ -40,6 +53,7 @@ def one(
     name: str, fault: Fault, postgresql: PostgreSQL, engine: DockerEngine, factor: float
 ) -> None:
     """Make one fault and print its table."""
+    factor = min(factor, fault.factor)
     try:
         with (
             watched(fault.env, postgresql, engine, factor) as stack,
@@ -49,6 +63,17 @@ def one(
     except (ServiceError, AssertionError) as error:
         found = f"not as expected: {error}"
     click.echo(f"{name}: {(fault.make.__doc__ or '').splitlines()[0]}\n{found}\n")
+
+
+def well(name: str, case: Quiet, postgresql: PostgreSQL, engine: DockerEngine) -> None:
+    """Watch a case in which all is well, and print what fired all the same."""
+    try:
+        with watched({}, postgresql, engine, case.factor) as stack, case.make(stack):
+            stays_silent(stack, MINUTES * 60 / case.factor)
+        found = "nothing fired"
+    except (ServiceError, AssertionError) as error:
+        found = str(error)
+    click.echo(f"{name}: {(case.make.__doc__ or '').splitlines()[0]}\n{found}\n")
 
 
 def quiet(postgresql: PostgreSQL, engine: DockerEngine, minutes: float, factor: float) -> None:

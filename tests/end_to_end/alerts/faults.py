@@ -20,7 +20,8 @@ class Fault:
 
     `also` may follow, or not yet, by how long the machine took. `gone` are series that end with it,
     so that an alert on them cannot fire, and `source` is what it ends of monitoring/rules/sources:
-    no panel shows its last number any more. `env` are settings of the service.
+    no panel shows its last number any more. `env` are settings of the service. `factor` is the
+    largest that the rules' durations can be divided by, where something has a pace of its own.
     """
 
     make: Make
@@ -30,6 +31,7 @@ class Fault:
     gone: tuple[str, ...] = ()
     source: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
+    factor: float = 60
 
     def resolves(self, patient: bool) -> set[str]:
         """Return those that have to be over soon after the fault; the fast budgets if patient."""
@@ -78,6 +80,12 @@ AGENT_CRASHING = Fault(
     # A lease lasts for ten seconds, which are ten minutes of the rules' time.
     also=alerts("AgentNotLeading"),
 )
+AGENT_FAILING = Fault(
+    # A round a second, and more than 30 of them have to fail in what is left of 15 minutes.
+    harm.agent_fails_at_extensions,
+    alerts("AgentTaskFailing"),
+    factor=15,
+)
 NIGHT = Fault(
     harm.everything_fails_at_night,
     burning("Availability"),
@@ -96,6 +104,13 @@ ENGINE_OPTIONAL = Fault(
     alerts("AvailabilityBudgetBurnSlow"),
     also=alerts("NoRunningEnvironments"),
     env={"VIBEBOX_DOCKER_REQUIRED": "false"},
+)
+FULL = Fault(
+    harm.host_is_full,
+    alerts("SharedLimitReached"),
+    # Nobody starts those that there are.
+    also=alerts("NoRunningEnvironments"),
+    env={"VIBEBOX_HOST_ENVIRONMENTS": str(harm.HOST_ENVIRONMENTS)},
 )
 RESTING = Fault(harm.nothing_started, alerts("NoRunningEnvironments"))
 SOCKETS = Fault(
@@ -157,6 +172,7 @@ UNMADE = {
     "ScrapeNearTimeout": "its 5 s are a threshold, which is not divided: a scrape has 1 s here",
     "SlowDockerOperations": "its 30 s are a threshold, which is not divided",
     "SlowEnvironmentStarts": "its 30 s are a threshold, which is not divided",
+    "AgentTaskStuck": "its 900 s are a threshold, which is not divided",
     "EnvironmentsNotCompared": "its 300 s are a threshold, which is not divided",
     "MetricsMissing": "not yet",
 }

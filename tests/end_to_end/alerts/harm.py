@@ -25,6 +25,8 @@ from tests.services.programs import wait_until
 from tests.services.web import WebServer
 
 ENVIRONMENTS = "vibebox_environments"
+HOST_ENVIRONMENTS = 2
+"""How many environments there may be where that is to be too few."""
 SIGN_IN = "/api/v1/auth/login"
 
 
@@ -142,6 +144,13 @@ def agent_crashing(stack: Stack) -> Iterator[None]:
 
 
 @contextmanager
+def agent_fails_at_extensions(stack: Stack) -> Iterator[None]:
+    """What is to be installed cannot be read, in each round of that loop of the agent."""
+    with _reading(stack, "extensions", "1 / (random() * 0)::int"):
+        yield
+
+
+@contextmanager
 def thread_spinning(stack: Stack) -> Iterator[None]:
     """A request computes and does not end; nobody else asks for much."""
     caller = Caller(stack.server.port)
@@ -225,15 +234,23 @@ def connections_taken(stack: Stack) -> Iterator[None]:
 @contextmanager
 def _looking_at_teams(stack: Stack, seconds: str, clients: int) -> Iterator[None]:
     """Have clients look at their teams, which takes the database so long; others are fast."""
-    rename = "ALTER TABLE teams RENAME TO teams_themselves"
-    pause = f"(SELECT pg_sleep({seconds})) p"
-    view = f"CREATE VIEW teams AS SELECT t.* FROM {pause}, teams_themselves t"
-    back = ("DROP VIEW teams", "ALTER TABLE teams_themselves RENAME TO teams")
     caller = Caller(stack.server.port, _token(stack), timeout=120)
+    with (
+        _reading(stack, "teams", f"pg_sleep({seconds})"),
+        Load(lambda: caller.call("GET", "/api/v1/teams"), clients=clients),
+    ):
+        yield
+
+
+@contextmanager
+def _reading(stack: Stack, table: str, first: str) -> Iterator[None]:
+    """Have the database do something first whenever the table is read."""
+    rename = f"ALTER TABLE {table} RENAME TO {table}_themselves"
+    view = f"CREATE VIEW {table} AS SELECT t.* FROM (SELECT {first}) p, {table}_themselves t"
+    back = (f"DROP VIEW {table}", f"ALTER TABLE {table}_themselves RENAME TO {table}")
     _execute(stack.database_url, rename, view)
     try:
-        with Load(lambda: caller.call("GET", "/api/v1/teams"), clients=clients):
-            yield
+        yield
     finally:
         _execute(stack.database_url, *back)
 
@@ -279,6 +296,23 @@ def _starting(stack: Stack) -> Iterator[None]:
     with Load(lambda: caller.call("POST", start), pause=0.2):
         yield
     stack.api.call("DELETE", f"/environments/{environment}")
+
+
+@contextmanager
+def host_is_full(stack: Stack) -> Iterator[None]:
+    """A user goes on making environments, of which the host is to have no more."""
+    made = [f"filling-{number}" for number in range(HOST_ENVIRONMENTS)]
+    caller = Caller(stack.server.port, _token(stack))
+
+    def make() -> int:
+        body = {"name": made[-1] + "-and-more", "image": "busybox:latest"}
+        return caller.call("POST", "/api/v1/environments", body)
+
+    ids = [stack.api.create(name, "busybox:latest") for name in made]
+    with Load(make, pause=0.3):
+        yield
+    for environment in ids:
+        stack.api.call("DELETE", f"/environments/{environment}")
 
 
 @contextmanager

@@ -73,6 +73,17 @@ def ordinary(stack: Stack, pause: float = 1.0) -> Load:
     return Load(lambda: caller.call("GET", next(paths)), pause=pause)
 
 
+def stays_silent(stack: Stack, seconds: float) -> Watch:
+    """Watch so long; raise ServiceError where an alert fires but those that the machine makes."""
+    watch, end = Watch(stack), time.monotonic() + seconds
+    while time.monotonic() < end:
+        watch.look()
+        time.sleep(POLL)
+    if fired := set(watch.seconds) - MACHINE:
+        raise ServiceError(f"{fired} fired, and nothing is wrong:\n{watch}")
+    return watch
+
+
 def run(stack: Stack, faults: Sequence[Fault], timeout: float = 90, patient: bool = False) -> Watch:
     """Make the faults at once; their alerts and no others fire, are sent or held back, and end.
 

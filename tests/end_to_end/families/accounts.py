@@ -4,11 +4,20 @@ import http.client
 from typing import Any
 
 from tests.end_to_end.api import PASSWORD
-from tests.end_to_end.families.moves import Moves, auth, checked, docker, moves, token, users
+from tests.end_to_end.families.moves import (
+    Moves,
+    auth,
+    checked,
+    docker,
+    moves,
+    registered,
+    token,
+    users,
+)
 from tests.end_to_end.families.stack import ALERTS_TOKEN, Stack, Step
 from tests.unit.routes import ALERT
 
-ADA, EVE = "ada@example.org", "eve@example.org"
+ADA, EVE, GUEST = "ada@example.org", "eve@example.org", "guest@example.org"
 NOTHING: Moves = Moves()
 
 
@@ -80,6 +89,26 @@ def work_in_a_team(stack: Stack) -> None:
     expect(204, api.call("DELETE", path))
 
 
+def look_after_accounts(stack: Stack) -> None:
+    """Invite, disable, enable and delete somebody, and end logins, as an operator."""
+    api = stack.api
+    stack.sql(f"UPDATE users SET is_operator = true WHERE email = '{ADA}'")
+    invitation = expect(201, api.call("POST", "/invitations", {}))
+    body = {"email": GUEST, "password": PASSWORD, "invitation": invitation["token"]}
+    guest = expect(201, api.call("POST", "/auth/register", body))["id"]
+    expect(403, api.call("POST", "/auth/register", body))
+    open_one = expect(201, api.call("POST", "/invitations", {}))["id"]
+    expect(200, api.call("GET", "/invitations"))
+    expect(204, api.call("DELETE", f"/invitations/{open_one}"))
+    expect(200, api.call("GET", "/accounts"))
+    for action in ("disable", "enable"):
+        expect(200, api.call("POST", f"/accounts/{guest}/{action}"))
+    expect(204, api.call("PUT", f"/accounts/{guest}/password", {"password": PASSWORD}))
+    expect(204, api.call("DELETE", f"/accounts/{guest}"))
+    expect(200, api.call("GET", "/auth/logins"))
+    expect(204, api.call("DELETE", "/auth/logins"))
+
+
 def ask_by_every_method(stack: Stack) -> None:
     for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "BREW"):
         assert stack.api.ask(method, "/no/such/path?token=secret") == 404, method
@@ -117,7 +146,16 @@ def probe(stack: Stack) -> None:
 
 
 STEPS = (
-    Step("registration", lambda stack: expect(201, stack.api.register(ADA)), users(registered=1)),
+    Step(
+        "registration",
+        lambda stack: expect(201, stack.api.register(ADA)),
+        moves(registered(created=1), users(registered=1)),
+    ),
+    Step(
+        "registration of an address that is taken",
+        lambda stack: expect(409, stack.api.register(ADA)),
+        registered(taken=1),
+    ),
     Step(
         "login",
         lambda stack: log_in(stack, ADA),
@@ -150,9 +188,18 @@ STEPS = (
     ),
     Step("new key of a revoked name", make_key, token(3)),
     Step("logout", log_out, moves(auth("password", success=2), token(), auth("token", failure=1))),
-    Step("team", work_in_a_team, moves(token(12), users(registered=1))),
+    Step(
+        "team",
+        work_in_a_team,
+        moves(token(12), registered(created=1), users(registered=1)),
+    ),
+    Step(
+        "accounts",
+        look_after_accounts,
+        moves(token(11), registered("invitation", created=1, refused=1)),
+    ),
     Step("alerts", tell_alerts, token()),
     Step("every method", ask_by_every_method, NOTHING),
     Step("every refusal", ask_in_every_way, NOTHING),
-    Step("probes", probe, moves(checked("database", "docker", "agent"), docker(ping=1))),
+    Step("probes", probe, moves(checked("database", "docker", "agent", "disk"), docker(ping=1))),
 )

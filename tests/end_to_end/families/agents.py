@@ -130,7 +130,9 @@ STEPS = (
     Step(
         "probe of the agent",
         lambda stack: stack.api.ask("GET", "/health/ready"),
-        moves(checked("database", "docker", "agent"), docker(ping=1), up("agent", 1, "false")),
+        moves(
+            checked("database", "docker", "agent", "disk"), docker(ping=1), up("agent", 1, "false")
+        ),
     ),
     Step(
         "lines",
@@ -221,13 +223,8 @@ STEPS = (
     ),
     Step(
         "pull from nowhere",
-        act("lost", "start?wait=60", 502),
-        moves(
-            token(),
-            docker("failure", pull=1),
-            started(failure=1),
-            environments(stopped=-1, error=1),
-        ),
+        act("lost", "start?wait=60", 422),  # whoever names a registry answers for it
+        moves(token(), docker(pull=1), started(user_error=1), environments(stopped=-1, error=1)),
         looks=True,
     ),
 )

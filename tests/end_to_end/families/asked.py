@@ -21,6 +21,7 @@ _STATEMENT = "LOG:  statement: "
 # What driver and dialect say for themselves, probes, and what a scrape reads: no work of anybody.
 _UNMEASURED = re.compile(
     r"BEGIN|COMMIT|ROLLBACK|SHOW |SET default_transaction_|SELECT 1$"
+    r"|SET LOCAL work_mem"
     r"|select (?:pg_catalog\.)?version|select current_schema"
     r"|SELECT (?:its\.)?version_num|SELECT EXTRACT\(EPOCH FROM expires_at"
     r"|SELECT leases\.expires_at > |SELECT agent_reports\."

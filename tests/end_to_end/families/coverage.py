@@ -23,6 +23,8 @@ _OVERFLOW = "tests/unit/test_queries.py::test_overflow_is_active_and_goes_away"
 _REAL_GUNICORN = "tests/telemetry/runtime/test_exits.py::test_real_gunicorn"
 _ATTEMPTS = f"{_E2E}/test_attempts.py::test_limits_hold_over_all_workers"
 _BROKEN = f"{_E2E}/test_broken_directory.py"
+_FULL = f"{_BROKEN}::test_disk_that_fills_up_hides_only_new_series"
+_TROUBLE = "tests/telemetry/directory/test_trouble.py"
 _FAILURES = "tests/unit/test_isolation.py::test_failure_is_counted_under_its_loop"
 _ROUNDS = "tests/agent/test_terms.py::test_each_task_tells_when_it_came_round"
 _LEADING = f"{_E2E}/test_agent.py::test_another_agent_leads_when_the_leader_is_killed_or_frozen"
@@ -37,6 +39,8 @@ _SHELL, _CAP = f"{_TERMINALS}::test_shell", f"{_TERMINALS}::test_cap_and_drain"
 _TMUX = f"{_TERMINALS}::test_agent_keeps_sessions_true"
 _VSCODE = f"{_E2E}/test_vscode.py::test_vscode_server"
 _VIEWERS = f"{_E2E}/test_log_streams.py::test_each_viewer_gets_each_line_once"
+_FIRST = f"{_E2E}/test_first_account.py::test_first_account_is_made_once_by_the_printed_link"
+_REGISTRATIONS = "tests/unit/test_attempts.py::test_registrations_of_an_address_are_limited"
 _STATUS = f"{_E2E}/test_log_streams.py::test_status_is_told_at_the_beginning_and_at_each_change"
 _ADMISSION, _UNIT = "tests/admission/test_requests.py", "tests/unit"
 _QUOTAS, _NUMBERS = f"{_UNIT}/test_quotas.py", f"{_UNIT}/test_limits.py"
@@ -58,6 +62,7 @@ COVERED: Mapping[str, str] = {
     "vibebox_db_connection_pool_size": GAUGES,
     "vibebox_db_connection_pool_utilization": _POOL,
     "vibebox_auth_attempts_total": STEPS,
+    "vibebox_registrations_total": STEPS,
     "vibebox_environment_start_duration_seconds": STEPS,
     "vibebox_environment_exits_total": STEPS,
     "vibebox_extension_installations_total": STEPS,
@@ -73,6 +78,7 @@ COVERED: Mapping[str, str] = {
     "vibebox_process_resident_memory_bytes": _KERNEL,
     "vibebox_process_proportional_memory_bytes": _LIMITS,
     "vibebox_memory_limit_bytes": _LIMITS,
+    "vibebox_memory_usage_bytes": _LIMITS,
     "vibebox_cpu_limit_cores": _LIMITS,
     "vibebox_process_open_fds": GAUGES,
     "vibebox_process_max_fds": GAUGES,
@@ -108,6 +114,8 @@ COVERED: Mapping[str, str] = {
     "vibebox_environment_drift": STEPS,
     "vibebox_metrics_collect_duration_seconds": GAUGES,
     "vibebox_metrics_files": GAUGES,
+    "vibebox_metrics_processes": GAUGES,
+    "vibebox_metrics_directory_trouble": _FULL,
 }
 """Family -> the test that moves it."""
 
@@ -125,6 +133,8 @@ ELSEWHERE: Mapping[tuple[str, str], Mapping[str, str]] = {
         "408": _REFUSED,
         "429": _ATTEMPTS,
     },
+    ("vibebox_registrations_total", "way"): {"first": _FIRST},
+    ("vibebox_registrations_total", "outcome"): {"limited": _REGISTRATIONS},
     ("vibebox_limit_refusals_total", "limit"): {
         "requests": _SHARE,
         "server_requests": f"{_ADMISSION}::test_server_that_is_full_says_so",
@@ -161,7 +171,9 @@ ELSEWHERE: Mapping[tuple[str, str], Mapping[str, str]] = {
         "inventory": f"{_E2E}/test_readiness.py"
         "::test_metrics_stay_readable_without_database_and_docker",
         "files": f"{_BROKEN}::test_bad_files_cost_only_themselves",
-        "values": f"{_BROKEN}::test_disk_that_fills_up_hides_only_new_series",
+        "values": _FULL,
+        "format": "tests/telemetry/aggregation/test_bad_files.py"
+        "::test_each_scrape_by_the_stock_collector_is_an_error",
         "runtime": "tests/telemetry/runtime/test_publisher.py"
         "::test_failing_part_spares_the_others_and_is_told_once",
     },
@@ -205,6 +217,18 @@ ELSEWHERE: Mapping[tuple[str, str], Mapping[str, str]] = {
         collector: GAUGES for collector in ("inventory", "files")
     },
     ("vibebox_metrics_files", "state"): dict.fromkeys(("live", "dead"), GAUGES),
+    ("vibebox_metrics_processes", "state"): {
+        "shown": GAUGES,
+        "hidden": f"{_BROKEN}::test_reload_on_a_full_disk_is_told_by_the_scrape",
+        "silent": f"{_TROUBLE}::test_live_gauges_of_a_silent_member_are_left_out",
+    },
+    ("vibebox_metrics_directory_trouble", "reason"): {
+        "full": _FULL,
+        "read_only": f"{_BROKEN}::test_disk_that_becomes_read_only_hides_only_new_series",
+        "missing": f"{_BROKEN}::test_directory_that_cannot_be_made_anew",
+        **dict.fromkeys(("denied", "busy", "other"), f"{_TROUBLE}::test_meaning"),
+    },
+    ("vibebox_health_check_up", "check"): {"disk": _FULL},
 }
 """Values that another test moves, by family and label; see `SAME` for families that share them."""
 
@@ -217,6 +241,7 @@ SAME: Mapping[str, str] = {
     "vibebox_process_proportional_memory_bytes": "vibebox_process_cpu_seconds_total",
     "vibebox_memory_limit_bytes": "vibebox_process_cpu_seconds_total",
     "vibebox_cpu_limit_cores": "vibebox_process_cpu_seconds_total",
+    "vibebox_memory_usage_bytes": "vibebox_process_cpu_seconds_total",
     "vibebox_python_gc_collected_objects_total": "vibebox_python_gc_collections_total",
     "vibebox_python_gc_duration_seconds": "vibebox_python_gc_collections_total",
 }
@@ -232,7 +257,7 @@ NO_SOURCE_YET: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("vibebox_docker_operations_total", "operation"): {"kill": _UNUSED},
     ("vibebox_docker_operation_duration_seconds", "operation"): {"kill": _UNUSED},
     ("vibebox_metrics_collect_duration_seconds", "collector"): dict.fromkeys(
-        ("runtime", "values"), _NO_PART
+        ("format", "runtime", "values"), _NO_PART
     ),
 }
 """Values that nothing can move by now, with the reason."""
@@ -264,13 +289,14 @@ STATEMENTS: Mapping[str, tuple[str, ...]] = {
     "leases": ("select", "insert", "update"),
     "log_entries": ("select", "insert", "delete"),
     "log_usage": ("select", "insert", "update"),
-    "invitations": ("select",),
+    "invitations": ("select", "insert", "update"),
     "logins": ("select", "insert", "update"),
     "port_reservations": ("select", "insert", "delete"),
-    "users": ("select", "insert", "update"),
+    "users": _ALL,
     "ws_tickets": ("select", "insert", "delete"),
     "agent_reports": ("insert",),
     "clock_readings": ("select", "insert"),
+    "terminals": ("select", "delete"),
     "other": ("select", "other"),
 }
 """Statements by model, as PostgreSQL sees them; the test of the steps holds it equal to that."""
@@ -291,13 +317,9 @@ NO_STATEMENT_YET: Mapping[str, Mapping[str, str]] = {
     "log_entries": {"update": "a line is never rewritten"},
     "log_usage": {"delete": _KEPT},
     "logins": {"delete": _LATER},
-    "invitations": {
-        **dict.fromkeys(("insert", "update"), "nobody can make one yet"),
-        "delete": _LATER,
-    },
+    "invitations": {"delete": _LATER},
     "port_reservations": {"update": "a port is reserved and let go of"},
     "ws_tickets": {"update": "a ticket is used by deleting it"},
-    "users": {"delete": "an account cannot be deleted yet"},
     "agent_reports": {
         "select": "the scrape reads it, and what a scrape reads is not measured",
         "update": "what is found anew is written by INSERT … ON CONFLICT",
@@ -307,6 +329,10 @@ NO_STATEMENT_YET: Mapping[str, Mapping[str, str]] = {
         "update": "an earlier one is written by INSERT … ON CONFLICT",
         "delete": "kept for two days; a unit test sees to that",
     },
+    "terminals": dict.fromkeys(
+        ("insert", "update"), "a terminal is a WebSocket, which these steps do not open"
+    ),
+    "write_probes": dict.fromkeys(_ALL, "readiness checks write it, and those are not measured"),
     "other": dict.fromkeys(("insert", "update", "delete"), "every table has a model"),
 }
 """Statements that nothing makes by now. `other` names no table: SET, SAVEPOINT, the clock."""

@@ -51,9 +51,19 @@ def stop_engine(stack: Stack) -> None:
 def trip_over_the_schema(stack: Stack) -> None:
     stack.sql("ALTER TABLE api_keys RENAME COLUMN prefix TO moved")
     try:
-        expect(500, stack.api.call("GET", "/api-keys"))
+        expect(503, stack.api.call("GET", "/api-keys"))
     finally:
         stack.sql("ALTER TABLE api_keys RENAME COLUMN moved TO prefix")
+
+
+def trip_over_a_type(stack: Stack) -> None:
+    """JSON has no order: a column of which nobody can know."""
+    change = "ALTER TABLE api_keys ALTER COLUMN created_at TYPE"
+    stack.sql(f"{change} json USING to_json(created_at)")
+    try:
+        expect(500, stack.api.call("GET", "/api-keys"))
+    finally:
+        stack.sql(f"{change} timestamptz USING (created_at #>> '{{}}')::timestamptz")
 
 
 def probe_another_schema(stack: Stack) -> None:
@@ -79,12 +89,13 @@ STEPS = (
         measure_while_it_hangs,
         moves(token(), docker("failure", stats=1)),
     ),
-    Step("what nobody foresaw", trip_over_the_schema, token()),
+    Step("a column that is missing", trip_over_the_schema, token()),
+    Step("what nobody foresaw", trip_over_a_type, token()),
     Step(
         "database of another release",
         probe_another_schema,
         moves(
-            checked("database", "docker", "agent"),
+            checked("database", "docker", "agent", "disk"),
             docker(ping=1),
             up("database", -1),
             up("agent", -1, "false"),
@@ -93,13 +104,13 @@ STEPS = (
     Step(
         "database of this release",
         lambda stack: stack.api.ask("GET", "/health/ready"),
-        moves(checked("database", "docker", "agent"), docker(ping=1), up("database", 1)),
+        moves(checked("database", "docker", "agent", "disk"), docker(ping=1), up("database", 1)),
     ),
     Step(
         "no engine",
         stop_engine,
         moves(
-            checked("database", "docker", "agent"),
+            checked("database", "docker", "agent", "disk"),
             docker("failure", ping=1),
             up("docker", -1),
         ),

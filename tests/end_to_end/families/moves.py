@@ -18,6 +18,7 @@ WATCHED = (
     DOCKER,
     "vibebox_docker_operation_duration_seconds_count",
     "vibebox_auth_attempts_total",
+    "vibebox_registrations_total",
     "vibebox_environment_start_duration_seconds_count",
     "vibebox_environment_exits_total",
     "vibebox_environment_drift",
@@ -95,6 +96,11 @@ def docker(status: str = "success", **operations: int) -> Moves:
 def auth(method: str, **outcomes: int) -> Moves:
     """Authentications by one method: success=, failure=."""
     return _each("vibebox_auth_attempts_total", "status", outcomes, method=method)
+
+
+def registered(way: str = "open", **outcomes: int) -> Moves:
+    """Requests for an account: created=, taken=, refused=."""
+    return _each("vibebox_registrations_total", "outcome", outcomes, way=way)
 
 
 def token(times: int = 1) -> Moves:

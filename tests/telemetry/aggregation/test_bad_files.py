@@ -1,15 +1,20 @@
 """A bad file costs itself only, and is told."""
 
+import errno
 import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from app.telemetry.aggregation import Aggregator, support
+from app.telemetry.aggregation import Aggregator, Support, support
 from app.telemetry.aggregation.aggregator import Rendered
+from app.telemetry.catalogue import create_expected
+from app.telemetry.exposition import Exposition, Files
 from tests.telemetry.aggregation.support import counter, key, stock, write
+from tests.unit.support import moved
 
 
 def _put(offset: int, data: bytes) -> Callable[[Path], None]:
@@ -170,8 +175,34 @@ def test_entry_beyond_the_used_size_is_ignored(tmp_path: Path) -> None:
 
 
 def test_the_installed_client_is_supported(caplog: pytest.LogCaptureFixture) -> None:
-    assert support.supported()
+    assert support.client_support() is Support.KNOWN
     assert caplog.records == []
+
+
+def test_the_test_needs_no_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that is read-only and has no /tmp."""
+    real = os.open
+
+    def refuse(path: Any, flags: int, *more: Any, **named: Any) -> int:
+        if flags & os.O_CREAT:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+        return real(path, flags, *more, **named)
+
+    monkeypatch.setattr("os.open", refuse)
+    monkeypatch.setattr("tempfile.tempdir", "/nowhere")
+    assert support.client_support() is Support.KNOWN
+
+
+def test_a_test_that_cannot_be_done_says_nothing_of_the_library(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(name: str) -> int:
+        raise OSError(errno.ENFILE, os.strerror(errno.ENFILE))
+
+    monkeypatch.setattr("os.memfd_create", refuse)
+    assert support.client_support() is Support.UNTESTED
+    assert [record.message for record in caplog.records] == ["metrics file format is not tested"]
+    assert Files()._aggregator is not None
 
 
 @pytest.mark.parametrize("change", ["_INTEGER", "_HEADER"])
@@ -180,12 +211,24 @@ def test_another_file_format_is_noticed(
 ) -> None:
     other = {"_INTEGER": struct.Struct("q"), "_HEADER": 16}[change]
     monkeypatch.setattr(f"app.telemetry.aggregation.source.{change}", other)
-    assert not support.supported()
+    assert support.client_support() is Support.UNKNOWN
     assert [record.message for record in caplog.records] == [
-        "metrics file format is not the known one"
+        "metrics file format is not the known one: no exemplars"
     ]
 
 
-def test_another_way_of_merging_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("prometheus_client.multiprocess.floatToGoString", lambda value: "x")
-    assert not support.supported()
+def test_another_key_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("prometheus_client.mmap_dict.mmap_key", lambda *parts: repr(parts))
+    assert support.client_support() is Support.UNKNOWN
+
+
+def test_each_scrape_by_the_stock_collector_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("app.telemetry.exposition.client_support", lambda: Support.UNKNOWN)
+    create_expected()
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    exposition = Exposition([])
+    with moved("vibebox_metrics_collect_errors_total") as errors:
+        exposition.render("")
+    assert errors == {("format",): 1}

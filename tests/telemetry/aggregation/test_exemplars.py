@@ -117,3 +117,23 @@ def test_the_text_format_has_none(tmp_path: Path, openmetrics: bool) -> None:
     body = Aggregator().render(files, openmetrics, beside=Beside((), [side])).body
 
     assert (b' # {request_id="x"} 0.3 1.000\n' in body) is openmetrics
+
+
+def test_of_two_in_one_millisecond_the_earlier_stays(tmp_path: Path) -> None:
+    """Prometheus keeps milliseconds, and takes the second for one that goes back in time."""
+    first, second = _process(tmp_path, "1"), _process(tmp_path, "2")
+    one, two = (ExemplarFile(tmp_path / f"exemplars_{member}.side") for member in "12")
+    two.put(second["/a", "0.5"], _exemplar("shown", 10.0001))
+    assert _render(Aggregator(), tmp_path)["/a", "0.5"][0] == {"request_id": "shown"}
+    one.put(first["/a", "0.5"], _exemplar("later", 10.0004))
+    assert _render(Aggregator(), tmp_path)["/a", "0.5"][0] == {"request_id": "shown"}
+    one.put(first["/a", "0.5"], _exemplar("newer", 10.002))
+    assert _render(Aggregator(), tmp_path)["/a", "0.5"][0] == {"request_id": "newer"}
+
+
+def test_clock_that_is_set_back_takes_no_exemplar_back(tmp_path: Path) -> None:
+    places = _process(tmp_path, "1")
+    file = ExemplarFile(tmp_path / "exemplars_1.side")
+    file.put(places["/a", "0.5"], _exemplar("before", 4000.0))
+    file.put(places["/a", "0.5"], _exemplar("after", 400.0))
+    assert _render(Aggregator(), tmp_path)["/a", "0.5"][0] == {"request_id": "before"}

@@ -13,9 +13,21 @@ from pathlib import Path
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from app.telemetry.directory import Membership, disk, layout, snapshot
+from app.telemetry.directory import (
+    Membership,
+    codec,
+    disk,
+    exemplar_records,
+    layout,
+    snapshot,
+)
+from app.telemetry.directory.exemplar_records import Exemplar
+from app.telemetry.directory.past_exemplars import PastExemplars
 
 Totals = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+BUCKET = mmap_key("time", "time_bucket", ["le"], ["0.5"], "help")
 
 
 def key(name: str, sample: str | None = None, **labels: str) -> str:
@@ -39,8 +51,29 @@ def write_dead(directory: Path, amount: float = 1.0) -> str:
     membership_ended(member)
     for prefix, values in everything(amount).items():
         write(directory, prefix, member.name, values)
-    layout.side_path(directory, "exemplars", member.name).write_bytes(b"anything")
+    write_exemplar(directory, member.name, amount)
     return member.name
+
+
+def write_exemplar(directory: Path, member: str, time: float) -> None:
+    """Leave an exemplar of that time in a bucket of the member."""
+    entries = codec.read(layout.values_path(directory, "histogram", member))
+    places = dict(zip((entry.key for entry in entries), codec.positions(entries), strict=True))
+    exemplar = Exemplar("request_id", f"r{time:g}", 0.3, time)
+    content = exemplar_records.file_of({places[BUCKET]: exemplar})
+    layout.side_path(directory, exemplar_records.KIND, member).write_bytes(content)
+
+
+def exemplars_seen(directory: Path) -> dict[str, str]:
+    """Return the id of the exemplar that a scrape shows of each bucket."""
+    past = PastExemplars()
+    with snapshot(directory) as current:
+        for path in current.files:
+            if path.name.startswith("histogram_"):
+                member = path.stem.partition("_")[2]
+                sides = [side for side in current.sides if side.stem.endswith(f"_{member}")]
+                past.note(codec.read(path), sides)
+    return {bucket: exemplar.id for bucket, exemplar in past._shown.items()}
 
 
 def membership_ended(member: Membership) -> None:

@@ -86,6 +86,7 @@ def test_everything_of_many_dead_comes_to_one_archive(directory: Path) -> None:
 
     assert names(directory) == [
         "counter_archive1.db",
+        "exemplars_archive1.side",
         "gauge_max_archive1.db",
         "gauge_mostrecent_archive1.db",
         "histogram_archive1.db",
@@ -169,7 +170,7 @@ def test_directory_stays_small_after_200_replacements(directory: Path) -> None:
         write_dead(directory)
         absorb(directory)
 
-    assert len(names(directory)) == 6
+    assert len(names(directory)) == 7
     assert sum((directory / name).stat().st_size for name in names(directory)) <= 1.2 * size
     assert seen(directory)["hits_total", (("path", "/"),)] == 201
 
@@ -267,7 +268,7 @@ def test_files_that_cannot_be_deleted_do_not_count_twice(
     assert seen(directory) == expected
     write_dead(directory, 0)
     absorb(directory)
-    assert len(names(directory)) == 6
+    assert len(names(directory)) == 7
     assert (directory / "manifest.json").stat().st_size < 100
 
 
@@ -290,7 +291,7 @@ def test_full_disk_loses_nothing(directory: Path, monkeypatch: pytest.MonkeyPatc
 
     assert absorb(directory).members == 1
     assert seen(directory) == expected
-    assert len(names(directory)) == 6
+    assert len(names(directory)) == 7
 
 
 def test_directory_that_is_gone_is_an_error(tmp_path: Path) -> None:

@@ -14,8 +14,10 @@ from app.telemetry.directory import Membership, absorb, codec, layout, prepare, 
 from app.telemetry.directory.codec import ValueFileUnreadableError
 from app.telemetry.values import ValueFile
 from tests.telemetry.directory.support import (
+    BUCKET,
     Totals,
     ended_by,
+    exemplars_seen,
     fork,
     key,
     names,
@@ -27,8 +29,8 @@ from tests.telemetry.directory.support import (
 
 pytestmark = pytest.mark.integration
 
-COMPLETE = 6
-"""Files after an absorption: five of the archive, and the manifest."""
+COMPLETE = 7
+"""Files after an absorption: six of the archive, and the manifest."""
 
 
 def fill(directory: Path) -> Totals:
@@ -76,8 +78,10 @@ def test_kill_at_any_step_changes_nothing_that_is_seen(tmp_path: Path) -> None:
         expected = fill(directory)
         killed = run_to_step(lambda at=directory: absorb(at), steps)  # type: ignore[misc]
         assert readable(directory) == expected
+        assert exemplars_seen(directory) == {BUCKET: "r4"}
 
         absorb(directory)
+        assert exemplars_seen(directory) == {BUCKET: "r4"}
 
         assert seen(directory) == expected
         assert len([name for name in names(directory) if ".bad" not in name]) == COMPLETE

@@ -20,6 +20,7 @@ from app.telemetry import values
 from app.telemetry.aggregation import Aggregator, Beside
 from app.telemetry.directory import MetricsDirectoryBusyError, absorb, snapshot
 from app.telemetry.exposition import OPENMETRICS, Encoding, Files
+from app.telemetry.visibility import Visibility
 from tests.telemetry.directory.support import ended_by, fork, names, run_to_step
 
 pytestmark = pytest.mark.integration
@@ -154,7 +155,7 @@ def be_scraper(directory: Path, ledger: Ledger, number: int) -> None:
     before: dict[str, float] = {}
     while ledger.phase != _ENDED:
         try:
-            shown = parsed(files.render(encoding))
+            shown = parsed(files.render(encoding, Visibility()))
         except MetricsDirectoryBusyError:
             continue
         for series, value in before.items():

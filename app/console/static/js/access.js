@@ -74,8 +74,9 @@ export async function signIn(email, password) {
   );
 }
 
-export async function register(email, password) {
-  const body = JSON.stringify({ email, password });
+/** Make an account; `invitation` is null where none is needed. */
+export async function register(email, password, invitation) {
+  const body = JSON.stringify({ email, password, invitation });
   await answer(await send("/api/v1/auth/register", { method: "POST", headers: json, body }));
 }
 

@@ -7,7 +7,7 @@ import { FieldError, onSubmit } from "./forms.js";
 import { fact } from "./header.js";
 import { forgetMe, me } from "./me.js";
 import { drawQuota } from "./quota.js";
-import { action, actions, cell, drawTable } from "./rows.js";
+import { action, actions, all, cell, drawTable } from "./rows.js";
 import { day } from "./teams.js";
 
 const kinds = { console: "Console", api: "Command line or program" };
@@ -23,10 +23,10 @@ export function mountAccount(here) {
     forgetMe();
     return go("/sign-in");
   }
-  async function endOthers(others) {
+  async function endOthers() {
     const text = "Whoever is signed in there is signed out, and what they have open is closed.";
     if (!(await confirmed("End all other logins?", text, { yes: "End them", no: "Keep them" }))) return;
-    for (const login of others) await end(login);
+    await api("DELETE", "/auth/logins");
     await refresh();
   }
   function where(login) {
@@ -36,14 +36,12 @@ export function mountAccount(here) {
     return cell("", ...parts);
   }
   async function refresh() {
-    const { items } = await api("GET", "/auth/logins").catch(() => ({ items: null }));
-    logins.hidden = form.parentElement.hidden = !items; // of a service that has no such route yet
-    if (!items) return;
+    const items = await all(api, "/auth/logins");
     if (signal.aborted) return;
     const others = items.filter((login) => !login.current);
     say(one("[data-none]", logins), "");
-    one("[data-end-others]", logins).hidden = others.length < 2;
-    one("[data-end-others]", logins).onclick = () => attempt(() => endOthers(others), fail);
+    one("[data-end-others]", logins).hidden = !others.length;
+    one("[data-end-others]", logins).onclick = () => attempt(endOthers, fail);
     drawTable(one("[data-rows]", logins), items, (login) => [
       where(login), cell("Last used", new Date(login.last_used_at).toLocaleString()), cell("Since", day(login.created_at)),
       actions(action("End", where(login).textContent, () => attempt(async () => {

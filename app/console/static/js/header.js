@@ -33,7 +33,9 @@ function show(found) {
     shown.append(make("span", { class: well && !down.length ? "roomy" : "" }, text));
     place.replaceChildren(shown);
   }
-  const told = down.map((name) => meanings[name]).filter(Boolean);
+  // Without the database nobody knows of agents.
+  const known = down.includes("database") ? down.filter((name) => name !== "agent") : down;
+  const told = known.map((name) => meanings[name]).filter(Boolean);
   if (found.status === "does not answer") told.push("VibeBox does not answer. The page shows again what is new as soon as it does.");
   const trouble = one("#trouble");
   say(trouble, told.join(" "));

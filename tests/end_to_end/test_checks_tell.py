@@ -1,0 +1,229 @@
+"""Each fault of agent, database, engine and disk is told by readiness, gauge and log, in time."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from _pytest.mark.structures import ParameterSet
+
+from tests.conftest import require, shared
+from tests.services import http, scratch
+from tests.services.agent import Agent
+from tests.services.docker_engine import DockerEngine
+from tests.services.postgresql import PostgreSQL
+from tests.services.programs import ServiceError, wait_until
+from tests.services.web import WebServer
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
+
+INTERVAL = 1.0
+"""Seconds between the service's own checks here: 15 by default, by which its alerts wait longer."""
+LEASE = 10.0
+"""Seconds until an agent that is gone is missed: its lease, and a check."""
+SOON = 8.0
+"""Seconds for all other faults, on a machine that has other work too."""
+UP = "vibebox_health_check_up"
+
+
+@dataclass
+class Service:
+    """A whole VibeBox with services of its own, which may be harmed."""
+
+    directory: Path
+    database: PostgreSQL
+    engine: DockerEngine
+    server: WebServer
+    agent: Agent
+
+    @property
+    def metrics_disk(self) -> Path:
+        return self.directory / "metrics-disk"
+
+    def checks(self) -> tuple[int, dict[str, str]]:
+        response = http.get(f"{self.server.url}/health/ready")
+        found: dict[str, Any] = response.json()["checks"]
+        return response.status_code, {name: check["status"] for name, check in found.items()}
+
+    def gauges(self) -> dict[str, float]:
+        return {
+            dict(labels)["check"]: value
+            for (name, labels), value in self.server.metrics().items()
+            if name == UP
+        }
+
+    def is_well(self) -> bool:
+        """Whether both workers say so, as far as can be told."""
+        return all(
+            status == 200 and set(checks.values()) == {"up"}
+            for status, checks in (self.checks() for _ in range(4))
+        )
+
+
+Undo = Callable[[], object]
+
+
+def filled(disk: Path) -> Undo:
+    return scratch.fill(disk).unlink
+
+
+def frozen(pid: int) -> Undo:
+    os.kill(pid, signal.SIGSTOP)
+    return lambda: os.kill(pid, signal.SIGCONT)
+
+
+def agent_killed(service: Service) -> Undo:
+    service.agent.kill()
+    return service.agent.start
+
+
+def agent_frozen(service: Service) -> Undo:
+    return frozen(service.agent.pid)
+
+
+def database_gone(service: Service) -> Undo:
+    service.database.stop()
+    return service.database.start
+
+
+def database_hung(service: Service) -> Undo:
+    service.database.suspend()
+    return service.database.resume
+
+
+def database_read_only(service: Service) -> Undo:
+    def set_to(value: str) -> None:
+        service.database.execute(f"ALTER SYSTEM SET default_transaction_read_only = {value}")
+        service.database.execute("SELECT pg_reload_conf()")
+
+    set_to("on")
+
+    return lambda: set_to("off")
+
+
+def database_full(service: Service) -> Undo:
+    assert service.database.disk
+    return filled(service.database.disk)
+
+
+def engine_gone(service: Service) -> Undo:
+    service.engine.stop()
+    return service.engine.start
+
+
+def engine_hung(service: Service) -> Undo:
+    service.engine.suspend()
+    return service.engine.resume
+
+
+def engine_that_only_answers(service: Service) -> Undo:
+    service.engine.suspend_runtime()
+    return service.engine.resume_runtime
+
+
+def engine_full(service: Service) -> Undo:
+    return filled(service.engine.disk)
+
+
+def disk_full(service: Service) -> Undo:
+    return filled(service.metrics_disk)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is done, which checks tell it (with what in the log), and how soon."""
+
+    harm: Callable[[Service], Undo]
+    told: tuple[str, ...]
+    reason: str
+    ready: bool = False
+    within: float = SOON
+
+
+DATABASE = ("database", "agent")
+"""Without the database nobody knows whether an agent leads."""
+FAULTS = (
+    Fault(agent_killed, ("agent",), "No agent is at work", ready=True, within=LEASE),
+    Fault(agent_frozen, ("agent",), "No agent is at work", ready=True, within=LEASE),
+    Fault(database_gone, DATABASE, "Nothing answers as PostgreSQL"),
+    Fault(database_hung, DATABASE, "DeadlineExceededError"),
+    Fault(database_read_only, DATABASE, "PostgreSQL takes no changes", within=LEASE),
+    Fault(database_full, ("database",), "PostgreSQL's disk is full"),
+    Fault(engine_gone, ("docker",), "EngineUnreachableError"),
+    Fault(engine_hung, ("docker",), "DeadlineExceededError"),
+    Fault(engine_that_only_answers, ("docker",), "EngineTimeoutError", within=LEASE),
+    Fault(engine_full, ("docker",), "EngineFullError"),
+    Fault(disk_full, ("disk",), "PROMETHEUS_MULTIPROC_DIR", ready=True),
+)
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Service]:
+    for name, missing in (
+        ("PostgreSQL", PostgreSQL.installed()),
+        ("Docker Engine", DockerEngine.installed()),
+    ):
+        require(name, missing)
+    with ExitStack() as stack:
+        directory = scratch.new_directory("checks")
+        stack.callback(scratch.remove_directory, directory)
+        try:
+            scratch.mount_small(directory / "metrics-disk", "8m")
+            database = stack.enter_context(shared(PostgreSQL(disk=100)))
+            engine = stack.enter_context(shared(DockerEngine(disk=64)))
+        except ServiceError as error:
+            require("disks to fill", str(error))
+            raise
+        settings = {
+            "DATABASE_URL": database.url,
+            "DOCKER_HOST": engine.host,
+            "PROMETHEUS_MULTIPROC_DIR": str(directory / "metrics-disk" / "metrics"),
+            "VIBEBOX_HEALTH_CHECK_INTERVAL": str(INTERVAL),
+        }
+        server = stack.enter_context(WebServer(directory, settings))
+        agent = stack.enter_context(shared(Agent.beside(server).start()))
+        yield Service(directory, database, engine, server, agent)
+
+
+def _parameter(fault: Fault) -> ParameterSet:
+    # What hangs is missed as soon as what is gone; the gate has little time.
+    hung = (agent_frozen, database_hung, engine_hung)
+    marks = [pytest.mark.full] if fault.harm in hung else []
+    return pytest.param(fault, id=fault.harm.__name__, marks=marks)
+
+
+@pytest.mark.parametrize("fault", [_parameter(fault) for fault in FAULTS])
+def test_fault_is_told_and_its_end_too(service: Service, fault: Fault) -> None:
+    wait_until(service.is_well, 30, 0.2, otherwise=lambda: f"not well: {service.checks()}")
+    expected = {
+        name: "down" if name in fault.told else "up"
+        for name in ("database", "docker", "agent", "disk")
+    }
+    before = len(service.server.log_lines())
+    undo = fault.harm(service)
+    try:
+        wait_until(
+            lambda: (
+                [service.checks() for _ in range(4)]
+                == [(200 if fault.ready else 503, expected)] * 4
+            ),
+            fault.within,
+            0.1,
+            otherwise=lambda: f"readiness says {service.checks()}",
+        )
+        wait_until(
+            lambda: service.gauges() == {name: status == "up" for name, status in expected.items()},
+            fault.within,
+            0.1,
+            otherwise=lambda: f"gauges say {service.gauges()}",
+        )
+    finally:
+        undo()
+    told = [line for line in service.server.log_lines()[before:] if "check" in line]
+    assert any(
+        line["check"] == fault.told[0] and fault.reason in line.get("why", "") for line in told
+    ), told

@@ -1,0 +1,61 @@
+"""Whether the engine can do its work: asked of one that answers all the same."""
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from app.engine import ContainerSpec
+from app.engine import DockerEngine as Door
+from app.errors import EngineFullError, EngineTimeoutError
+from tests.conftest import require
+from tests.services.docker_engine import DockerEngine
+from tests.services.programs import ServiceError
+from tests.services.scratch import fill
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def small_engine() -> Iterator[DockerEngine]:
+    """An engine with little room."""
+    require("Docker Engine", DockerEngine.installed())
+    try:
+        engine = DockerEngine(disk=64)
+    except ServiceError as error:
+        require("a disk to fill", str(error))
+        raise
+    with closing(engine):
+        yield engine
+
+
+@pytest.fixture
+def door(small_engine: DockerEngine) -> Iterator[Door]:
+    door = Door(small_engine.host)
+    door.verify(5)
+    yield door
+    door.close()
+    small_engine.close_clients()
+
+
+def test_full_disk(small_engine: DockerEngine, door: Door) -> None:
+    spec = ContainerSpec("env-1", "vibebox-1", small_engine.busybox, {}, [], 1.0, 64)
+    filler = fill(small_engine.disk)
+    door.ping()
+    for use in (lambda: door.verify(5), lambda: door.create(spec)):
+        with pytest.raises(EngineFullError):
+            use()
+    filler.unlink()
+    door.verify(5)
+    assert small_engine.client().volumes()["Volumes"] in (None, [])
+
+
+def test_runtime_that_hangs(small_engine: DockerEngine, door: Door) -> None:
+    small_engine.suspend_runtime()
+    try:
+        door.ping()
+        with pytest.raises(EngineTimeoutError):
+            door.verify(0.5)
+    finally:
+        small_engine.resume_runtime()
+    door.verify(5)

@@ -1,0 +1,46 @@
+"""What gives a program a wrong clock (libfaketime): an offset, or one that changes as it runs."""
+
+from pathlib import Path
+
+_LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+
+
+def missing() -> str | None:
+    """Return in words what this host lacks, or None."""
+    return None if _LIBRARIES else "libfaketime not installed"
+
+
+def ahead(offset: str) -> dict[str, str]:
+    """Return the environment of a program whose clock is off by `offset` ("+1h", "-30m")."""
+    return {"FAKETIME": offset, **_environment()}
+
+
+class SteppedClock:
+    """A clock that is set while programs run by it; `file` is where its offset stands."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self.set("+0s")
+
+    def set(self, offset: str) -> None:
+        """Step the clock to this offset from the host's."""
+        self._file.write_text(f"{offset}\n")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of a program that goes by this clock."""
+        return {
+            "FAKETIME_TIMESTAMP_FILE": str(self._file),
+            "FAKETIME_NO_CACHE": "1",
+            **_environment(),
+        }
+
+
+def _environment() -> dict[str, str]:
+    return {
+        "LD_PRELOAD": str(_LIBRARIES[-1]),
+        # Waits are by the monotonic clock, which nothing sets.
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME_DISABLE_SHM": "1",
+        "NO_FAKE_STAT": "1",
+    }
