@@ -67,13 +67,23 @@ KILLED = Fault(harm.workers_killed, alerts("WorkersDying"))
 HELD = Fault(harm.interpreter_held, alerts("HighEventLoopLag"))
 SPINNING = Fault(harm.thread_spinning, alerts("ProcessCPUSaturated"))
 DESCRIPTORS = Fault(harm.descriptors_taken, alerts("HighFileDescriptorUsage"))
+CONNECTIONS = Fault(
+    harm.connections_idle, alerts("HighClientConnections"), also=alerts("HighFileDescriptorUsage")
+)
+METRICS = Fault(
+    harm.metrics_disk_full,
+    alerts("MetricsHidden", "MetricsDirectoryFailing", "MetricsMissing"),
+    # The server is started anew for it, on another disk than the agent.
+    also=alerts("ServiceDown"),
+)
+SIGN_UPS = Fault(harm.accounts_made, alerts("UnusualSignUps"))
 AGENT = Fault(
     harm.agent_killed,
     alerts("AgentNotLeading"),
     gone=('vibebox_process_start_time_seconds{worker="agent"}',),
     source="agent",
 )
-AGENT_FROZEN = Fault(harm.agent_frozen, alerts("AgentNotLeading"))
+AGENT_FROZEN = Fault(harm.agent_frozen, alerts("AgentNotLeading", "ProcessSilent"))
 AGENT_CRASHING = Fault(
     harm.agent_crashing,
     alerts("AgentRestarting"),
@@ -130,7 +140,8 @@ CPU = Fault(
     harm.cpu_burned,
     alerts("HighCPUUsage"),
     # A service without CPU answers late, and a scrape may have to leave something out.
-    also=alerts("MetricsCollectErrors", "HighAPILatency") | burning("Latency"),
+    also=alerts("MetricsCollectErrors", "HighAPILatency", "RequestsWaitForThreads")
+    | burning("Latency"),
 )
 DATABASE = Fault(
     harm.database_gone,
@@ -148,6 +159,7 @@ TABLE = Fault(
         "VeryHighAPILatency",
         "HighAPILatency",
         "RequestThreadsSaturated",
+        "RequestsWaitForThreads",
     )
     | burning("Latency"),
     alerts("SlowDatabaseQueries", "HighAPILatency", "LatencyBudgetBurnSlow"),
@@ -174,6 +186,6 @@ UNMADE = {
     "SlowEnvironmentStarts": "its 30 s are a threshold, which is not divided",
     "AgentTaskStuck": "its 900 s are a threshold, which is not divided",
     "EnvironmentsNotCompared": "its 300 s are a threshold, which is not divided",
-    "MetricsMissing": "not yet",
+    "RequestStuck": "its 300 s are a threshold, which is not divided",
 }
 """Alerts that only promtool has seen fire, and why."""
