@@ -108,6 +108,11 @@ ENGINE = Fault(
     also=alerts("NoRunningEnvironments"),
 )
 ENGINE_HUNG = Fault(harm.engine_hung, alerts("NotReady"), also=alerts("HighDockerFailureRate"))
+ENGINE_IDLE = Fault(
+    harm.engine_that_only_answers,
+    alerts("NotReady"),
+    also=alerts("HighDockerFailureRate", "NoRunningEnvironments"),
+)
 ENGINE_OPTIONAL = Fault(
     harm.engine_gone,
     alerts("DependencyUnavailable", "HighDockerFailureRate") | burning("Availability"),
@@ -150,6 +155,14 @@ DATABASE = Fault(
     alerts("HighAPIErrorRate", "AvailabilityBudgetBurnSlow"),
     gone=("vibebox_environments", "vibebox_agent_leading", "vibebox_environment_drift"),
     source="database",
+)
+DATABASE_READ_ONLY = Fault(
+    # A lease cannot be renewed there, so that nobody leads.
+    harm.database_read_only,
+    alerts("NotReady", "AgentNotLeading"),
+    # Connections are cut to begin it; what writes fails.
+    also=alerts("MetricsCollectErrors", "VeryHighAPIErrorRate", "HighAPIErrorRate")
+    | burning("Availability"),
 )
 TABLE = Fault(
     harm.table_slow,

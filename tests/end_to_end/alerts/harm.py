@@ -288,6 +288,21 @@ def database_gone(stack: Stack) -> Iterator[None]:
 
 
 @contextmanager
+def database_read_only(stack: Stack) -> Iterator[None]:
+    """The database answers every question and takes no change, as a standby does."""
+    assert stack.proxy is not None
+    setting = f"ALTER DATABASE {stack.database_url.rpartition('/')[2]} SET"
+    _execute(stack.database_url, f"{setting} default_transaction_read_only = on")
+    stack.proxy.reset()  # it is a setting of new connections
+    try:
+        yield
+    finally:
+        writing = "SET TRANSACTION READ WRITE"
+        _execute(stack.database_url, writing, f"{setting} default_transaction_read_only = off")
+        stack.proxy.reset()
+
+
+@contextmanager
 def table_slow(stack: Stack) -> Iterator[None]:
     """A look at the teams takes the database 5 to 7 s, and more ask than there are threads."""
     clients = round(1.5 * stack.server.metric("vibebox_worker_threads", state="total"))
@@ -356,6 +371,16 @@ def engine_hung(stack: Stack) -> Iterator[None]:
         yield
     finally:
         stack.docker.heal()
+
+
+@contextmanager
+def engine_that_only_answers(stack: Stack) -> Iterator[None]:
+    """Docker Engine answers pings and lists; what runs containers for it hangs."""
+    stack.engine.suspend_runtime()
+    try:
+        yield
+    finally:
+        stack.engine.resume_runtime()
 
 
 @contextmanager
