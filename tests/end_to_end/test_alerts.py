@@ -108,15 +108,6 @@ def test_harm_alone(
 
 
 @pytest.mark.full
-def test_what_answers_and_does_no_work(
-    tmp_path: Path, postgresql: PostgreSQL, docker_engine: DockerEngine
-) -> None:
-    with Stack(tmp_path, postgresql=postgresql, engine=docker_engine) as stack:
-        follow(stack, [faults.DATABASE_READ_ONLY], [faults.ENGINE_IDLE])
-    docker_engine.clear()
-
-
-@pytest.mark.full
 def test_harm_to_containers(
     tmp_path: Path, postgresql: PostgreSQL, docker_engine: DockerEngine
 ) -> None:
