@@ -34,6 +34,7 @@ from app.processes import Presence
 from app.refusals import Refusals
 from app.resources import open_database, open_engine
 from app.settings import Settings
+from app.telemetry.runtime.limits import cpu_cores
 from app.telemetry.wiring import Telemetry
 from app.websockets.lookout import Lookout
 from app.websockets.routes import api as tickets_api
@@ -57,7 +58,8 @@ def build(settings: Settings) -> OpenAPI:
 
     lifecycle = Lifecycle()
     presence = Presence(database)
-    ours = accounts.build(settings, database, quotas.build_checks(settings).check_account)
+    check_room = quotas.build_checks(settings).check_account
+    ours = accounts.build(settings, database, check_room, cpu_cores())
     admission = build_admission(settings, database)
     lookout = Lookout()
     received = alerts.build(settings, database)
@@ -76,7 +78,7 @@ def build(settings: Settings) -> OpenAPI:
         invitations=ours.invitations,
         administration=ours.administration,
         api_keys=accounts.ApiKeys(database),
-        attempts=accounts.Attempts(app, settings),
+        attempts=accounts.Attempts(app, settings, ours.accounts.knows),
         teams=teams.build(settings, database),
         projects=projects.build(database),
         quotas=quotas.build(settings, database),

@@ -335,7 +335,9 @@ class Settings(BaseModel):
         "Where attempts are counted: memory:// (each worker for itself) or a redis:// URL.",
     )
     rate_limit_account: Rate = _own(
-        "10 per minute", "Authentications of one account by password, before 429."
+        "10 per minute",
+        "Authentications of one account by password from one address, before 429; ten times as "
+        "many from all addresses together that it has not signed in from.",
     )
     rate_limit_address: Rate = _own(
         "60 per minute",

@@ -13,7 +13,7 @@ from app.accounts.invitations import Invitations
 from app.accounts.key_routes import api as keys_api
 from app.accounts.keys import ApiKeys
 from app.accounts.own import Own
-from app.accounts.passwords import Passwords
+from app.accounts.passwords import Passwords, turns
 from app.accounts.registration import Mode, Registration
 from app.accounts.routes import api
 from app.accounts.service import Accounts
@@ -48,10 +48,17 @@ class Parts:
     administration: Administration
 
 
-def build(settings: Settings, database: Database, check_room: Callable[[Session], None]) -> Parts:
-    """Return the services of accounts; `check_room` is asked before an account is made."""
+def build(
+    settings: Settings, database: Database, check_room: Callable[[Session], None], cores: float
+) -> Parts:
+    """Return the services of accounts; `check_room` is asked before an account is made.
+
+    `cores` are those that all workers together may use.
+    """
     passwords = Passwords(
-        time_cost=settings.argon2_time_cost, memory_kib=settings.argon2_memory_kib
+        time_cost=settings.argon2_time_cost,
+        memory_kib=settings.argon2_memory_kib,
+        turns=turns(cores, settings.web_concurrency, settings.threads),
     )
     mode = Mode(settings.registration_mode)
     return Parts(

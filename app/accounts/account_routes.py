@@ -23,6 +23,7 @@ from app.errors import (
     InvalidTokenError,
     LastOperatorError,
     PermissionDeniedError,
+    ServerBusyError,
     StorageUnavailableError,
     UserNotFoundError,
 )
@@ -81,7 +82,7 @@ def enable(path: AccountPath) -> Answer:
 @api.put(
     "/<account_id>/password",
     summary="Give an account another password, and end its logins (operators)",
-    responses={204: None, **body_problems(*_GUARDED, UserNotFoundError)},
+    responses={204: None, **body_problems(*_GUARDED, ServerBusyError, UserNotFoundError)},
 )
 def set_password(path: AccountPath, body: NewPassword) -> Answer:
     components().administration.set_password(identity(), path.account_id, body.password)

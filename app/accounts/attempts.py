@@ -1,5 +1,8 @@
 """Rate limits of authentication, by account and by address.
 
+Strangers must not lock an owner out: what fails at one address counts against an account there
+only, and the limit over all addresses is not for those that it has signed in from.
+
 Every attempt by password counts, and every failed one of another kind; what proves to be a good
 token is never refused, so that one broken script does not lock out everybody behind its address.
 flask-limiter counts, in the storage of the settings, and in this process's memory while that one
@@ -15,12 +18,13 @@ from contextlib import contextmanager
 from ipaddress import ip_address, ip_network
 from typing import Any
 
+import limits
 from flask import Flask, g, request
 from flask_limiter import Limiter, RateLimitExceeded
 from limits.errors import ConfigurationError
 
 from app import signals
-from app.errors import InvalidTokenError, SettingsError, TooManyAttemptsError
+from app.errors import InvalidTokenError, SettingsError, StorageError, TooManyAttemptsError
 from app.settings import Settings
 
 # A login waits so long for a storage that hangs, twice at most, before memory takes over.
@@ -28,6 +32,8 @@ _STORAGE_SECONDS = 0.5
 _IN_MEMORY = "memory://"
 # A provider gives a customer so many addresses: to count each for itself would count nothing.
 _IPV6_PREFIX = 64
+# From all addresses that an account has not signed in from, so many times as from one.
+_STRANGERS = 10
 _log = logging.getLogger(__name__)
 
 
@@ -48,10 +54,14 @@ logging.getLogger("flask-limiter").filters = [_WithReason()]
 class Attempts:
     """Counts attempts of the requests that `app` serves.
 
+    `knows` tells whether the account of an e-mail address has signed in from an address.
     Raises: SettingsError where the storage needs a library that is not installed.
     """
 
-    def __init__(self, app: Flask, settings: Settings) -> None:
+    def __init__(
+        self, app: Flask, settings: Settings, knows: Callable[[str, str | None], bool]
+    ) -> None:
+        self._knows = knows
         storage = settings.rate_limit_storage
         self._limiter = Limiter(
             _address,
@@ -69,10 +79,17 @@ class Attempts:
         except ConfigurationError as error:
             raise SettingsError([f"VIBEBOX_RATE_LIMIT_STORAGE: {error}"]) from error
         by_account = self._limiter.shared_limit(
-            settings.rate_limit_account, scope="account", key_func=_account
+            settings.rate_limit_account, scope="account", key_func=_account_here
+        )
+        by_strangers = self._limiter.shared_limit(
+            _times(_STRANGERS, settings.rate_limit_account),
+            scope="strangers",
+            key_func=_account,
+            exempt_when=self._is_known,
         )
         by_address = self._limiter.shared_limit(settings.rate_limit_address, scope="address")
-        self._count_login: Callable[[], None] = by_address(by_account(_login))
+        # The innermost first: what is refused there counts nowhere else.
+        self._count_login: Callable[[], None] = by_address(by_strangers(by_account(_login)))
         self._count_failure: Callable[[], None] = by_address(_failure)
         by_registration = self._limiter.shared_limit(
             settings.registration_rate, scope="registration"
@@ -114,6 +131,13 @@ class Attempts:
             self._count(self._count_failure)
             raise
 
+    def _is_known(self) -> bool:
+        # Asked for by the limiter, which would take an error for one of its own storage.
+        try:
+            return self._knows(g.account, request.remote_addr)
+        except StorageError:
+            return False
+
     def _count(self, counted: Callable[[], None]) -> None:
         try:
             counted()
@@ -147,6 +171,15 @@ def _failure() -> None:
 def _account() -> str:
     """Return the account as a key: what is stored and logged of it names nobody."""
     return hashlib.sha256(str(g.account).encode()).hexdigest()[:32]
+
+
+def _account_here() -> str:
+    return f"{_account()}@{_address()}"
+
+
+def _times(number: int, rate: str) -> str:
+    one = limits.parse(rate)
+    return f"{number * one.amount} per {one.multiples} {one.GRANULARITY.name}"
 
 
 def _address() -> str:

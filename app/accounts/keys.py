@@ -11,7 +11,7 @@ from sqlalchemy import delete, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app import audit, signals
-from app.accounts import seen
+from app.accounts import refused, seen
 from app.accounts.tokens import beginning, digest, new_api_key
 from app.authorization import Action, Identity, Scope, may_in
 from app.errors import (
@@ -38,6 +38,7 @@ class ApiKeys:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._refused = refused.Keys()
 
     def create(
         self, identity: Identity, name: str, scopes: set[Scope], expires_at: datetime | None
@@ -124,6 +125,7 @@ class ApiKeys:
             ).one_or_none()
         signals.emit(signals.authentication, method="api_key", success=found is not None)
         if found is None:
+            self._note_refused(secret)
             raise InvalidTokenError
         key, user, stale = found
         if stale:
@@ -135,6 +137,17 @@ class ApiKeys:
             api_key_id=key.id,
             scopes=frozenset(Scope(scope) for scope in key.scopes),
         )
+
+    def _note_refused(self, secret: str) -> None:
+        """Have it in the audit log where it is a key that was good once."""
+        query = select(ApiKey, User.disabled_at).join(User, ApiKey.user_id == User.id)
+        with self._database.reading() as session:
+            found = session.execute(query.where(ApiKey.digest == digest(secret))).one_or_none()
+        if found is None:
+            return
+        key, disabled_at = found
+        reason = "revoked" if key.revoked_at else "disabled" if disabled_at else "expired"
+        self._refused.note(self._database, key.id, key.name, reason)
 
 
 def _target(key: ApiKey) -> audit.Target:

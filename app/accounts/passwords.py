@@ -1,19 +1,67 @@
-"""Password hashes (argon2id, RFC 9106)."""
+"""Password hashes (argon2id, RFC 9106), a few at once.
+
+Each takes tens of megabytes and a core for tens of milliseconds, on purpose: as many at once as
+there are request threads would take all memory and all cores, from everybody.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from app.errors import ServerBusyError
+
+_LONGEST_WAIT_SECONDS = 10.0
+
+
+class Turns:
+    """So many threads at once work, so many others wait for that, and no more."""
+
+    def __init__(self, at_once: int, waiting: int) -> None:
+        self._working = threading.BoundedSemaphore(at_once)
+        self._here = threading.BoundedSemaphore(at_once + waiting)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait for a turn, and have it for the block. Raises: ServerBusyError."""
+        if not self._here.acquire(blocking=False):
+            raise _busy()
+        try:
+            if not self._working.acquire(timeout=_LONGEST_WAIT_SECONDS):
+                raise _busy()
+            try:
+                yield
+            finally:
+                self._working.release()
+        finally:
+            self._here.release()
+
+
+def turns(cores: float, workers: int, threads: int) -> Turns:
+    """Return those of one of `workers` processes, which share `cores` and have `threads` each.
+
+    At most half of the threads wait for their turn, so that sign-ins hold up nothing else.
+    """
+    return Turns(max(1, int(cores / workers)), threads // 2)
+
 
 class Passwords:
-    """Hashes and verifies passwords; the costs are settings, memory in KiB."""
+    """Hashes and verifies passwords; the costs are settings, memory in KiB.
 
-    def __init__(self, *, time_cost: int, memory_kib: int) -> None:
+    Its methods raise ServerBusyError where too many hash already; without `turns` as many as like.
+    """
+
+    def __init__(self, *, time_cost: int, memory_kib: int, turns: Turns | None = None) -> None:
         self._hasher = PasswordHasher(time_cost=time_cost, memory_cost=memory_kib, parallelism=1)
+        self._turns = turns
         self._nobody: str | None = None
 
     def hash(self, password: str) -> str:
         """Return a salted hash of the password."""
-        return self._hasher.hash(password)
+        with self._turn():
+            return self._hasher.hash(password)
 
     def verify(self, hashed: str | None, password: str) -> bool:
         """Tell whether the password fits the hash.
@@ -21,14 +69,27 @@ class Passwords:
         None stands for an account that does not exist: the same work is done, so that the time of
         the answer does not tell which addresses have an account.
         """
-        if self._nobody is None:
-            self._nobody = self._hasher.hash("no account has this password")
-        try:
-            self._hasher.verify(self._nobody if hashed is None else hashed, password)
-        except (VerificationError, InvalidHashError):
-            return False
+        with self._turn():
+            if self._nobody is None:
+                self._nobody = self._hasher.hash("no account has this password")
+            try:
+                self._hasher.verify(self._nobody if hashed is None else hashed, password)
+            except (VerificationError, InvalidHashError):
+                return False
         return hashed is not None
 
     def outdated(self, hashed: str) -> bool:
         """Tell whether the hash was made at other costs than today's."""
         return self._hasher.check_needs_rehash(hashed)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        if self._turns is None:
+            yield
+            return
+        with self._turns.turn():
+            yield
+
+
+def _busy() -> ServerBusyError:
+    return ServerBusyError("Too many passwords are checked at once; try again in a second.")

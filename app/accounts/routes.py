@@ -34,6 +34,7 @@ from app.errors import (
     LoginNotFoundError,
     PermissionDeniedError,
     RegistrationClosedError,
+    ServerBusyError,
     StorageUnavailableError,
     TooManyAttemptsError,
 )
@@ -81,6 +82,7 @@ def registration() -> Answer:
             RegistrationClosedError,
             InvitationInvalidError,
             LimitReachedError,
+            ServerBusyError,
             TooManyAttemptsError,
         ),
     },
@@ -98,7 +100,9 @@ def register(body: Registration) -> Answer:
     summary="Log in with e-mail address and password",
     responses={
         200: Tokens,
-        **body_problems(InvalidCredentialsError, AccountDisabledError, TooManyAttemptsError),
+        **body_problems(
+            InvalidCredentialsError, AccountDisabledError, ServerBusyError, TooManyAttemptsError
+        ),
     },
 )
 def login(body: Credentials) -> Answer:
@@ -144,7 +148,7 @@ def me() -> Answer:
     "/password",
     summary="Change your password; this ends your other logins",
     security=BEARER,
-    responses={204: None, **body_problems(*_OWN, TooManyAttemptsError)},
+    responses={204: None, **body_problems(*_OWN, ServerBusyError, TooManyAttemptsError)},
 )
 def change_password(body: PasswordChange) -> Answer:
     # Whoever has got hold of a token may not try passwords for longer than who has none.

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import exists, select, update
 
 from app import audit, signals
-from app.accounts import seen
+from app.accounts import refused, seen
 from app.accounts.grants import Grants, TokenPair
 from app.accounts.keys import ApiKeys
 from app.accounts.logins import Device, end_login
@@ -24,6 +24,7 @@ from app.storage import (
     AuthToken,
     Database,
     EndReason,
+    Login,
     LoginKind,
     TokenKind,
     User,
@@ -76,6 +77,13 @@ class Accounts:
                 return pair
         raise InvalidCredentialsError
 
+    def knows(self, email: str, address: str | None) -> bool:
+        """Tell whether the account of `email` has signed in from `address`, of late."""
+        here = Device(address).columns()["address"]
+        of_it = exists().where(Login.user_id == User.id, User.email == email, Login.address == here)
+        with self._database.reading() as session:
+            return here is not None and bool(session.scalar(select(of_it)))
+
     def _verified(self, email: str, password: str) -> Any:
         """Return the account whose password this is; no transaction is open meanwhile."""
         columns = User.id, User.email, User.password_hash, User.disabled_at
@@ -85,10 +93,11 @@ class Accounts:
         valid = self._passwords.verify(found.password_hash if found else None, password)
         allowed = found is not None and valid and found.disabled_at is None
         signals.emit(signals.authentication, method="password", success=allowed)
-        if found is None or not valid:
-            raise InvalidCredentialsError
         if not allowed:
-            raise AccountDisabledError
+            # For addresses without an account too: they take no less time.
+            account = refused.Account(found and found.id, found and found.email)
+            refused.note_login(self._database, account, disabled=valid)
+            raise AccountDisabledError if valid else InvalidCredentialsError
         return found
 
     def _open(self, found: Any, password: str, device: Device, kind: LoginKind) -> TokenPair | None:

@@ -1,4 +1,4 @@
-"""Limits of authentication: by account and by address, and never for good tokens."""
+"""Limits of authentication: by account and by address, and never for good tokens or owners."""
 
 from collections.abc import Callable
 from typing import Any
@@ -46,17 +46,32 @@ def statuses(count: int, call: Callable[[], TestResponse]) -> list[int]:
     return [call().status_code for _ in range(count)]
 
 
-def test_account_is_limited_whatever_the_address(make_client: Callable[..., FlaskClient]) -> None:
+def test_account_is_limited_at_an_address(make_client: Callable[..., FlaskClient]) -> None:
     client = make_client(account=3)
     sign_up(client, "ada@example.org")
-    emails = iter(["ada@example.org", "ADA@example.org"])
+    emails = ["ada@example.org", "ADA@example.org", "ada@example.org"]
     for email in emails:
         assert login(client, email, **peer("192.0.2.9")).status_code == 401
 
-    refused = login(client, password=PASSWORD, **peer("192.0.2.10"))
+    refused = login(client, password=PASSWORD, **peer("192.0.2.9"))
     assert_problem(refused, 429, "too-many-attempts")
     assert 3500 < int(refused.headers["Retry-After"]) <= 3600
-    assert login(client, "eve@example.org").status_code == 401
+    assert login(client, "eve@example.org", **peer("192.0.2.9")).status_code == 401
+    # Whose account it is signs in from elsewhere.
+    assert login(client, password=PASSWORD, **peer("192.0.2.10")).status_code == 200
+
+
+def test_strangers_do_not_lock_an_owner_out(make_client: Callable[..., FlaskClient]) -> None:
+    client = make_client(account=3, address=1000)
+    sign_up(client, "ada@example.org")
+    for number in range(100, 112):
+        statuses(3, lambda n=number: login(client, **peer(f"192.0.2.{n}")))  # type: ignore[misc]
+
+    # 36 wrong ones of 12 strangers: no more of those, but of who was here before.
+    refused = login(client, password=PASSWORD, **peer("192.0.2.200"))
+    assert_problem(refused, 429, "too-many-attempts")
+    assert login(client, password=PASSWORD).status_code == 200
+    assert login(client, "eve@example.org", **peer("192.0.2.200")).status_code == 401
 
 
 def test_address_is_limited_whatever_the_account(make_client: Callable[..., FlaskClient]) -> None:
@@ -169,6 +184,21 @@ def test_trusted_proxy_tells_the_address_and_the_client_does_not(
 
     assert [through(f"203.0.113.{n}", "192.0.2.1", n) for n in range(3)] == [401, 401, 429]
     assert through("203.0.113.0", "192.0.2.2", 9) == 401
+
+
+@pytest.mark.parametrize("form", ["192.0.2.1:{}", "[2001:db8::1]:{}", "2001:db8::1"])
+def test_port_that_a_proxy_writes_is_no_part_of_the_address(
+    make_client: Callable[..., FlaskClient], form: str
+) -> None:
+    client = make_client(address=2, trusted_proxies=1)
+
+    def through(address: str, number: int) -> int:
+        headers = {"X-Forwarded-For": address}
+        return login(client, f"u{number}@example.org", headers=headers).status_code
+
+    assert [through(form.format(4000 + n), n) for n in range(3)] == [401, 401, 429]
+    assert through("192.0.2.2:4711", 9) == 401
+    assert through("198.51.100.7", 9) == 401
 
 
 def test_customers_of_ipv6_are_networks(make_client: Callable[..., FlaskClient]) -> None:

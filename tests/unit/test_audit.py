@@ -84,6 +84,34 @@ def test_every_change_is_recorded(user: User, operator: User) -> None:
     ]
 
 
+def test_refused_credentials_are_recorded(user: User, operator: User) -> None:
+    client, login = user.client, "/api/v1/auth/login"
+    for email in (user.email, "nobody@example.org"):
+        body = {"email": email, "password": "not this one"}
+        assert client.post(login, json=body).status_code == 401
+    key = user.make("/api/v1/api-keys", name="ci", scopes=["read"])
+    user.send("DELETE", f"/api/v1/api-keys/{key['id']}")
+    by_key = User(client, user.email, {"access_token": key["key"]})
+    for _ in range(3):
+        assert by_key.get("/api/v1/environments").status_code == 401
+    operator.post(f"/api/v1/accounts/{user.id}/disable")
+    body = {"email": user.email, "password": PASSWORD}
+    assert client.post(login, json=body).status_code == 403
+
+    found = [
+        (entry["action"], entry["target_name"], entry["details"], entry["actor"])
+        for entry in reversed(entries(operator))
+        if entry["action"].endswith("refuse")
+    ]
+    assert found == [
+        ("account.login_refuse", user.email, {"reason": "password"}, "vibebox"),
+        # What is no account's address may be a password.
+        ("account.login_refuse", None, {"reason": "password"}, "vibebox"),
+        ("api_key.refuse", "ci", {"reason": "revoked"}, "vibebox"),
+        ("account.login_refuse", user.email, {"reason": "disabled"}, "vibebox"),
+    ]
+
+
 def test_refused_change_leaves_no_entry(user: User) -> None:
     user.make("/api/v1/teams", name="payments")
     before = len(entries(user))

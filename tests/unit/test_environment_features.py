@@ -217,7 +217,7 @@ def test_expired_environment_is_tried_again(
     [
         ("none", Failure.BUG, "success"),
         ("exec", Failure.EXECUTABLE_MISSING, "success"),
-        ("exec", Failure.TIMED_OUT, "failure"),
+        ("exec", Failure.TIMED_OUT, "user_error"),
         ("start", Failure.EXECUTABLE_MISSING, "user_error"),
         ("start", Failure.PORT_TAKEN, "user_error"),
         ("start", Failure.TIMED_OUT, "failure"),

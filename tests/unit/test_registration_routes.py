@@ -50,7 +50,7 @@ def test_mode_is_told_without_a_login(make_app: MakeApp, mode: str) -> None:
     assert client.get("/api/v1/auth/registration").get_json() == {"mode": mode}
     page = client.get("/sign-in").text
     assert ("data-closed" in page) == (mode != "open")
-    assert ('value="yes" data-register hidden' in page) == (mode != "open")
+    assert ("data-register data-when-mounted disabled hidden" in page) == (mode != "open")
 
 
 @pytest.mark.parametrize("mode", ["invited", "closed"])

@@ -60,6 +60,24 @@ async function send(path, options) {
   }
 }
 
+// Who asks for much at once, or while others do, is put off for a moment, and nothing was done.
+const TRIES = 4;
+const putOff = ["too-many-requests", "server-busy"];
+
+async function patiently(work) {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!putOff.includes(error.slug) || tries === TRIES) throw error;
+      await pause(Math.min(5, error.retryAfter || 1));
+    }
+  }
+}
+
+const post = (path, body, options) =>
+  patiently(async () => answer(await send(path, { method: "POST", headers: json, body, ...options })));
+
 function keep(pair) {
   if (pair.page_secret) keepSecret(pair.page_secret);
   token = pair.access_token;
@@ -69,15 +87,12 @@ function keep(pair) {
 export async function signIn(email, password) {
   const body = JSON.stringify({ email, password });
   // Not while another tab trades the cookie that this one replaces.
-  await alone(async () =>
-    keep(await answer(await send("/console/sign-in", { method: "POST", headers: json, body }))),
-  );
+  await alone(async () => keep(await post("/console/sign-in", body)));
 }
 
 /** Make an account; `invitation` is null where none is needed. */
 export async function register(email, password, invitation) {
-  const body = JSON.stringify({ email, password, invitation });
-  await answer(await send("/api/v1/auth/register", { method: "POST", headers: json, body }));
+  await post("/api/v1/auth/register", JSON.stringify({ email, password, invitation }));
 }
 
 export async function signOut() {
@@ -96,9 +111,9 @@ function renew() {
   const exchange = async () => {
     const body = JSON.stringify({ page_secret: pageSecret() });
     // keepalive: a page that is left must not take the next cookie with it.
-    const options = { method: "POST", headers: json, body, keepalive: true };
+    const pair = await post("/console/token", body, { keepalive: true });
     // Kept before the next tab has its turn.
-    keep(await answer(await send("/console/token", options)));
+    keep(pair);
   };
   renewing ??= alone(exchange)
     .catch((error) => {
@@ -114,20 +129,8 @@ export async function ready() {
   if (Date.now() >= expiresAt) await renew();
 }
 
-// One who asks for much at once, as with many pages open, is put off for a moment, and nothing was done.
-const TRIES = 4;
-
 /** Call the API; a file is sent as it is. Throws Problem, SignedOut. */
-export async function call(method, path, body) {
-  for (let tries = 1; ; tries += 1) {
-    try {
-      return await callOnce(method, path, body);
-    } catch (error) {
-      if (error.slug !== "too-many-requests" || tries === TRIES) throw error;
-      await pause(Math.min(5, error.retryAfter || 1));
-    }
-  }
-}
+export const call = (method, path, body) => patiently(() => callOnce(method, path, body));
 
 async function callOnce(method, path, body, again = true) {
   await ready();
