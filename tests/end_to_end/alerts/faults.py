@@ -12,6 +12,9 @@ LASTING = "BudgetBurn"
 """Alerts that last by design: their short windows are of half an hour to six hours."""
 MACHINE = frozenset({"HighEventLoopLag"})
 """What fires in truth, of no fault of ours, while other tests use the same cores."""
+LATE = frozenset({"ServiceDown"})
+"""The same beside a fault: two scrapes in a row that are not answered within the second they have
+here. Whoever watches that nothing fires does not take it so lightly."""
 
 
 @dataclass(frozen=True)
