@@ -143,23 +143,23 @@ STEPS = (
     # Of a container whose place in the log is known.
     Step("more lines", lambda stack: type_into(stack, "echo out"), written(stdout=1), looks=True),
     Step("lines that are read", read_logs, token(2)),
-    # It makes room for the package, brings it there, and runs the command.
+    # It ends what an earlier attempt left, asks who it is there, and runs the command.
     Step(
         "extension without a server",
         upload,
-        moves(token(), docker(exec=2, update=1), installed(failure=1)),
+        moves(token(), docker(exec=3, update=1), installed(failure=1)),
         looks=True,
     ),
     Step(
         "extension",
         upload_again,
-        moves(token(), docker(exec=2, update=1), installed(success=1)),
+        moves(token(), docker(exec=3, update=1), installed(success=1)),
         looks=True,
     ),
     Step(
         "removal of an extension",
         remove_extension,
-        moves(token(), docker(exec=2)),
+        moves(token(), docker(exec=3)),
         looks=True,
     ),
     Step(
