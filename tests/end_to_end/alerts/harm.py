@@ -208,7 +208,9 @@ def connections_idle(stack: Stack) -> Iterator[None]:
 def _replace_workers(stack: Stack) -> None:
     before = stack.server.worker_pids()
     stack.server.signal(signal.SIGHUP)
-    stack.server.wait_for_workers(lambda now: len(now) == len(before) and not {*now} & {*before})
+    stack.server.wait_for_workers(
+        lambda now: len(now) == len(before) and not {*now} & {*before}, timeout=60
+    )
 
 
 @contextmanager
