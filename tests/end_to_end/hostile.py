@@ -100,12 +100,11 @@ class Hostile:
         over = threading.Event()
 
         def go_on() -> None:
-            rounds = 0
-            while not over.is_set() or not rounds:
-                rounds += 1
+            while True:
                 for kind, environment in self.environments.items():
                     self._provoke(kind, environment)
-                    over.wait(0.2)
+                    if over.wait(0.2):
+                        return
 
         with ThreadPoolExecutor(1) as pool:
             going_on = pool.submit(go_on)
