@@ -22,7 +22,7 @@ help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 run: $(VENV)/.installed ## Start VibeBox on this machine (SQLite, http://127.0.0.1:3000); Ctrl-C stops it
-	@trap : INT; $(BIN)/vibebox run || [ $$? -eq 130 ]
+	@exec $(BIN)/vibebox run
 
 up: ## Start VibeBox with PostgreSQL, Prometheus, Alertmanager and Grafana by Docker Compose
 	@scripts/compose-secrets

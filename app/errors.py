@@ -541,6 +541,18 @@ class SecretsUnavailableError(VibeBoxError):
     )
 
 
+class SecretsNotSetUpError(VibeBoxError):
+    """Somebody gives a secret to a service that keeps none: no key was ever set."""
+
+    status = 422
+    slug = "secrets-not-set-up"
+    title = "This service keeps no secrets"
+    default_detail = (
+        "Leave the secrets out, or ask the operator to set VIBEBOX_SECRET_KEYS; `vibebox secrets "
+        "new-key` makes a key."
+    )
+
+
 class PortReservedError(VibeBoxError):
     """Another environment asks for the same host port."""
 

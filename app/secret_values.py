@@ -7,7 +7,7 @@ rotate`, and then leaves the old one out. Neither keys nor values stand in any e
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from pydantic import SecretStr
 
-from app.errors import SecretsUnavailableError
+from app.errors import SecretsNotSetUpError, SecretsUnavailableError
 
 
 def new_key() -> str:
@@ -33,7 +33,9 @@ class SecretValues:
         self._keys = split_keys(keys.get_secret_value()) if keys is not None else []
 
     def encrypt(self, value: str) -> str:
-        """Return the value as it may be stored. Raises: SecretsUnavailableError without keys."""
+        """Return the value as it may be stored. Raises: SecretsNotSetUpError without keys."""
+        if not self._keys:
+            raise SecretsNotSetUpError
         return self._first().encrypt(value.encode()).decode()
 
     def decrypt(self, token: str) -> str:

@@ -68,8 +68,9 @@ def trouble(database: Database) -> str | None:
     """Return why no agent of this host is at work, None where one is.
 
     A process that signs on shows that it lives; that agents do their work shows the one that leads.
-    Raises: StorageUnavailableError.
+    Raises: SchemaRevisionError, StorageUnavailableError.
     """
+    schema.check(database)
     recent = exists().where(Process.place == _place(), is_alive())
     with database.reading() as session:
         if not session.scalar(select(recent)):

@@ -34,7 +34,8 @@ def run(commands: Iterable[str], environment: Mapping[str, str], patience: float
 
     Args:
         patience: Seconds that a process may take to end after SIGTERM, before it is killed.
-    Returns: the exit code: 0 after SIGTERM, 130 after Ctrl-C, else that of what ended first.
+    Returns: the exit code: 0 where it was told to stop, by SIGTERM or Ctrl-C, else that of what
+        ended first.
     """
     received: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -44,7 +45,7 @@ def run(commands: Iterable[str], environment: Mapping[str, str], patience: float
         time.sleep(_POLL_SECONDS)
     _stop(running, patience + _MARGIN_SECONDS)
     if received:
-        return 0 if received[0] == signal.SIGTERM else _BY_SIGNAL + received[0]
+        return 0
     code = int(ended[0].returncode)
     return code if code >= 0 else _BY_SIGNAL - code
 

@@ -30,6 +30,7 @@ from app.errors import (
     EngineUnreachableError,
     ExecutableMissingError,
     ImageMissingError,
+    LimitsRefusedError,
     PortTakenError,
 )
 from app.secret_values import SecretValues
@@ -128,8 +129,16 @@ class Containers:
             return
 
     def start(self, environment: Environment, container: str) -> ContainerState:
-        """Start the container and return its state right after."""
-        return self._launched(environment, lambda: self._engine.start(container), container)
+        """Start the container and return its state right after.
+
+        One that was made with limits that Docker refuses by now gets those of its environment.
+        """
+        launch = partial(self._engine.start, container)
+        try:
+            return self._launched(environment, launch, container)
+        except LimitsRefusedError:
+            self.limit(container, environment.cpu_limit, environment.memory_limit_mb)
+            return self._launched(environment, launch, container)
 
     def restart(self, environment: Environment, container: str) -> ContainerState:
         """Stop and start the container and return its state right after."""

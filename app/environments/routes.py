@@ -25,7 +25,7 @@ from app.errors import (
     PortReservedError,
     ProjectNotFoundError,
     QuotaExceededError,
-    SecretsUnavailableError,
+    SecretsNotSetUpError,
     TemplateNotFoundError,
 )
 from app.openapi import Answer, problems
@@ -45,7 +45,7 @@ __all__ = ["api", "operation_routes"]
             EnvironmentNameTakenError,
             QuotaExceededError,
             PortReservedError,
-            SecretsUnavailableError,
+            SecretsNotSetUpError,
         ),
     },
 )
@@ -107,7 +107,7 @@ def show(path: EnvironmentPath) -> Answer:
             EnvironmentNameTakenError,
             QuotaExceededError,
             PortReservedError,
-            SecretsUnavailableError,
+            SecretsNotSetUpError,
         ),
     },
 )

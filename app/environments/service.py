@@ -72,7 +72,7 @@ class Environments:
         leaves open has defaults. Without a project it belongs to the caller's personal one.
 
         Raises: ProjectNotFoundError, PermissionDeniedError, EnvironmentNameTakenError,
-        PortReservedError, QuotaExceededError, SecretsUnavailableError, TemplateNotFoundError,
+        PortReservedError, QuotaExceededError, SecretsNotSetUpError, TemplateNotFoundError,
         InvalidInputError.
         """
         known = self._templates.get(template).values() if template is not None else {}
@@ -119,7 +119,7 @@ class Environments:
         `secrets` are merged with those there are; None removes one.
 
         Raises: EnvironmentNotFoundError, PermissionDeniedError, EnvironmentNameTakenError,
-        EnvironmentConflictError, PortReservedError, SecretsUnavailableError, InvalidInputError,
+        EnvironmentConflictError, PortReservedError, SecretsNotSetUpError, InvalidInputError,
         EngineConflictError where Docker refuses the limits, and EngineUnreachableError; nothing
         was changed then.
         """

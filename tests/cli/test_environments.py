@@ -122,7 +122,8 @@ def test_environment_is_edited(ada: Person, docker_engine: DockerEngine) -> None
     assert (changed["memory_limit_mb"], changed["expires_at"]) == (80, None)
     assert (changed["env"], changed["secret_names"]) == ({"A": "3"}, ["OTHER"])
     assert [port["container_port"] for port in changed["ports"]] == [9000, 53]
-    assert re.search(r"^Yours to +change, delete, ", ada.good("show", "web").stdout, re.M)
+    shown = ada.good("show", "web").stdout
+    assert re.search(r"^Yours to +change, delete, start and stop, ", shown, re.M)
     assert "Name what to change" in ada.refused(2, "edit", "web")
     assert "no variable NONE" in ada.refused(2, "edit", "web", "--unset", "NONE")
     assert "--no-ports" in ada.refused(2, "edit", "web", "--port", "1", "--no-ports")

@@ -122,7 +122,7 @@ def test_without_keys_secrets_are_refused(user: User) -> None:
     identity = user.new_environment()
 
     for response in (create, change(user, identity, secrets={"TOKEN": VALUE})):
-        assert_problem(response, 503, "secrets-unavailable")
+        assert_problem(response, 422, "secrets-not-set-up")
         assert VALUE not in response.get_data(as_text=True)
     assert body(user.get(one(identity)))["status"] == "stopped"
 

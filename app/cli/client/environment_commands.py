@@ -17,6 +17,16 @@ if TYPE_CHECKING:
 STATUSES = ("stopped", "starting", "running", "stopping", "paused", "error")
 
 
+_MAY = {
+    "environment.change": "change",
+    "environment.delete": "delete",
+    "environment.operate": "start and stop",
+    "session.use": "use terminals",
+    "extension.change": "install extensions",
+}
+"""What one may do with an environment, by the API's names; to see it is no news here."""
+
+
 @click.command()
 @click.argument("name")
 @click.option("--image", help="Docker image.")
@@ -166,7 +176,7 @@ def show(api: "Api", environment: str, as_json: bool) -> None:
             "Exited at": found["exited_at"],
             "Expires at": found["expires_at"],
             "Created at": found["created_at"],
-            "Yours to": ", ".join(action.partition(".")[2] for action in found["may"][1:]),
+            "Yours to": ", ".join(_MAY[may] for may in found.get("may", ()) if may in _MAY),
             "Project": found["project_id"],
             "Id": found["id"],
         }

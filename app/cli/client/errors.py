@@ -29,7 +29,7 @@ NEXT_STEPS = {
     "environment-name-taken": _LIST,
     "extension-not-found": "`vibebox ext ls NAME` lists the extensions.",
     "extension-conflict": "`vibebox ext ls NAME` lists the extensions and their states.",
-    "environment-conflict": "`vibebox show NAME` tells its status.",
+    "environment-conflict": "`vibebox stop`, `start` and `unpause` change its status.",
     "engine-conflict": "`vibebox show NAME` tells its status.",
     "port-reserved": "Leave the host port out (`--port 8000`), and a free one is taken.",
     "port-taken": "Leave the host port out (`--port 8000`), and a free one is taken.",
@@ -41,6 +41,8 @@ NEXT_STEPS = {
     "engine-timeout": _AGAIN,
     "engine-unreachable": "Ask the operator whether Docker Engine runs; then try again.",
     "storage-unavailable": _AGAIN,
+    "not-found": "The service may be of an older release than this command: "
+    "`vibebox --version` tells this one, GET /health that of the service.",
 }
 """What to do about a problem of the service, by the last part of its type; `detail` says more."""
 

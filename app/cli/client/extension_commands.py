@@ -55,7 +55,7 @@ def install(api: "Api", environment: str, extension: str, no_wait: bool, as_json
         made = _ended(api, f"{path}/{made['id']}", made)
     if as_json:
         output.document(made)
-    else:
+    elif made["state"] != "failed":
         later = " when the environment runs" if waits else ""
         output.note(f"{made['name']} is {made['state']}{later}.")
     if made["state"] == "failed":

@@ -49,7 +49,9 @@ def started(api: "Api", environment: dict[str, Any], pull: str | None) -> dict[s
     if status == "error":
         raise RefusedError(
             f"The start of {name} failed. {output.plain(after['error'])}".rstrip(),
-            f"`vibebox logs {name}` shows what it wrote.",
+            f"`vibebox logs {name}` shows what it wrote."
+            if after["exited_at"] != environment["exited_at"]
+            else f"`vibebox edit {name}` changes it, `vibebox start {name}` tries again.",
         )
     if status != "running":
         reason = after["exit_reason"]
