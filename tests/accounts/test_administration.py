@@ -70,8 +70,8 @@ def put_environment(database: Database, owner: Identity, project: str, name: str
 
 
 def audited(database: Database) -> list[str]:
-    """Return what was done, without the sign-ins that were refused meanwhile."""
-    done = AuditEntry.action != "account.login_refuse"
+    """Return what was done, without what was refused meanwhile."""
+    done = AuditEntry.action.not_like("%refuse")
     with database.reading() as session:
         return list(session.scalars(select(AuditEntry.action).where(done).order_by(AuditEntry.id)))
 
