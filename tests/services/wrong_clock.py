@@ -2,9 +2,10 @@
 
 import shutil
 import subprocess
-import tempfile
 from functools import cache
 from pathlib import Path
+
+from tests.services.scratch import new_directory
 
 _LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 
@@ -31,7 +32,7 @@ def missing() -> str | None:
 @cache
 def _sleep() -> str:
     """Return the path of a library in which sleeping works."""
-    directory = Path(tempfile.mkdtemp(prefix="vibebox-test-clock-"))
+    directory = new_directory("clock")
     source, library = directory / "sleep.cpp", directory / "sleep.so"
     source.write_text(_SLEEP)
     subprocess.run(["g++", "-shared", "-fPIC", "-o", library, source], check=True)
