@@ -146,7 +146,7 @@ def when_ready(server):
     _log.info("listening", extra={"addresses": addresses, "workers": server.num_workers})
     from app.worker.descriptors import scarce
 
-    if told := scarce(server.cfg.worker_connections, server.cfg.threads):
+    if told := scarce(server.cfg.worker_connections, server.cfg.threads, _settings.websockets):
         _log.warning("few file descriptors", extra={"why": told})
     if _settings.welcome:
         from app.cli.welcome import lines
@@ -228,6 +228,7 @@ def post_worker_init(worker):
     components = worker.wsgi.extensions["vibebox"]
     components.lifecycle.attach(worker, worker.server_started)
     worker.refusals = components.refusals
+    worker.websockets = _settings.websockets
     worker.deadlines = Deadlines(
         head=_settings.client_head_timeout,
         stall=_settings.client_stall_timeout,

@@ -81,6 +81,17 @@ class Settings(BaseModel):
         "GUNICORN_CMD_ARGS", "", "Options for gunicorn, which win over gunicorn.conf.py."
     )
     threads: int = _own(8, "Request threads of each worker.", ge=1, le=256)
+    websockets: int = _own(
+        100,
+        "WebSockets (terminals, live logs and states) of each worker, in threads of their own.",
+        ge=1,
+        le=1000,
+    )
+    websockets_per_account: int = _own(
+        40,
+        "WebSockets that an account may have at each worker: never more than half of them.",
+        ge=1,
+    )
     graceful_timeout: int = _own(
         30, "Seconds that a stopping worker gives the requests it has accepted.", ge=1, le=3600
     )

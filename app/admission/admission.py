@@ -46,17 +46,21 @@ def long_requests(threads: int) -> int:
 
 @dataclass(frozen=True)
 class Room:
-    """How much a process takes at once."""
+    """How much a process takes at once; `sockets_each`: of an account."""
 
     sockets: int
+    sockets_each: int
     requests: int
     streams: int
     uploads: int = UPLOADS
 
     @classmethod
-    def for_threads(cls, threads: int, sockets: int) -> "Room":
-        """Return what fits into so many request threads: half of them may stream or wait."""
-        return cls(sockets, long_requests(threads), max(1, threads // 2))
+    def for_threads(cls, threads: int, sockets: int, sockets_each: int) -> "Room":
+        """Return what fits into so many request threads: half of them may stream or wait.
+
+        WebSockets have threads of their own.
+        """
+        return cls(sockets, sockets_each, long_requests(threads), max(1, threads // 2))
 
 
 class Admission:
@@ -73,8 +77,11 @@ class Admission:
         self._lookout = Lookout(PAUSE, name="access-watch")
         self._requests = Places(room.requests, Limit.REQUESTS, ServerBusyError)
         streams = Places(room.streams, Limit.STREAMS, TooManyStreamsError)
+        sockets = Places(
+            room.sockets, Limit.WEBSOCKETS, TooManySocketsError, most=room.sockets_each
+        )
         self._places: dict[Kind, tuple[Places, ...]] = {
-            Kind.SOCKET: (Places(room.sockets, None, TooManySocketsError),),
+            Kind.SOCKET: (sockets,),
             Kind.STREAM: (streams, self._requests),
             Kind.WAIT: (streams,),
             Kind.UPLOAD: (Places(room.uploads, Limit.UPLOADS, TooManyUploadsError),),

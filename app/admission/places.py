@@ -15,11 +15,18 @@ from app.errors import Limit, LimitError, ShareExceededError
 class Places:
     """`number` places; `share` is what an account is refused by, `full` when all are taken.
 
-    Without `share` an account may take all of them.
+    Without `share` an account may take all of them; `most` is how many it may have in any case.
     """
 
-    def __init__(self, number: int, share: Limit | None, full: type[LimitError]) -> None:
+    def __init__(
+        self,
+        number: int,
+        share: Limit | None,
+        full: type[LimitError],
+        most: int | None = None,
+    ) -> None:
         self.number = number
+        self._most = number if most is None else most
         self._share = share
         self._full = full
         self._by_owner: Counter[str] = Counter()
@@ -32,7 +39,7 @@ class Places:
             mine, left = self._by_owner.get(owner, 0), self.number - self._taken
             if left <= 0:
                 raise self._full()
-            if self._share is not None and mine and mine >= left:
+            if self._share is not None and mine and mine >= min(left, self._most):
                 raise ShareExceededError(self._share, mine)
             self._by_owner[owner] += 1
             self._taken += 1

@@ -1,8 +1,9 @@
 """The opening handshake (RFC 6455, 4.2), and the response that becomes a WebSocket.
 
-gunicorn sends the response's head with its first piece of body, an empty one; what is asked for the
-next piece is asked in the request's thread, which so serves the WebSocket until it is over. The
-exchange is over for everybody else when the head is sent: see `app.exchange`.
+gunicorn sends the response's head with its first piece of body, an empty one. When it asks for the
+next piece the handshake is done: the WebSocket gets a thread of its own, and the request's is free
+again (see `app.worker.threads`). The exchange is over for everybody else when the head is sent: see
+`app.exchange`.
 """
 
 import socket
@@ -20,6 +21,7 @@ from websockets.typing import Subprotocol
 from app.admission.held import Held
 from app.components import components
 from app.errors import HandshakeInvalidError, UpgradeRequiredError
+from app.exchange import SOCKET
 from app.logging import request_id
 from app.websockets.assembly import QUIET
 from app.websockets.sockets import Opening, Sockets, Talk
@@ -27,8 +29,9 @@ from app.websockets.sockets import Opening, Sockets, Talk
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
+    from app.worker.served import ServedRequest
+
 SUBPROTOCOL = Subprotocol("vibebox.v1")
-_SOCKET = "gunicorn.socket"
 
 
 def upgrade(kind: str, opening: Opening) -> Response:
@@ -37,7 +40,7 @@ def upgrade(kind: str, opening: Opening) -> Response:
     Raises: UpgradeRequiredError, HandshakeInvalidError, TooManySocketsError, ShareExceededError.
     """
     headers = _accept()
-    peer = request.environ.get(_SOCKET)
+    peer = request.environ.get(SOCKET)
     if peer is None:
         raise UpgradeRequiredError("This server cannot serve WebSockets; run VibeBox's own.")
     sockets = components().sockets
@@ -78,7 +81,7 @@ class _Upgrade(Response):
 
 
 class _Body:
-    """What gunicorn asks for pieces of body; `close` gives the place back, whatever happened."""
+    """What gunicorn asks for pieces of body, and then the talk: see `app.worker.served.Talk`."""
 
     def __init__(
         self,
@@ -94,13 +97,31 @@ class _Body:
         self._kind = kind
         self._talk = talk
         self._id = request_id.get()
+        self._goes_on = False
 
     def __iter__(self) -> Iterator[bytes]:
         yield b""  # the head is sent
-        # gunicorn closes its own descriptor when it likes, and counts on doing so only once.
-        with closing(self._peer.dup()) as peer:
-            self._sockets.run(peer, self._kind, self._talk, self._held, self._id)
+        served: ServedRequest | None = getattr(self._peer, "request", None)
+        if served is None:  # no worker of ours
+            self.run()
+        else:
+            self._goes_on = True
+            served.talk = self
 
     def close(self) -> None:
-        """Give back the place; closing again changes nothing."""
+        """Give back the place of what became no WebSocket."""
+        if not self._goes_on:
+            self.give_up()
+
+    def run(self) -> None:
+        """Talk, to the end of the WebSocket."""
+        try:
+            # The server closes its own descriptor when it likes, and counts on doing so only once.
+            with closing(self._peer.dup()) as peer:
+                self._sockets.run(peer, self._kind, self._talk, self._held, self._id)
+        finally:
+            self.give_up()
+
+    def give_up(self) -> None:
+        """Give back the place; doing so again changes nothing."""
         self._held.close()

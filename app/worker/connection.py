@@ -23,7 +23,7 @@ class State(StrEnum):
     QUEUED = "queued"
     """Its request waits for a thread."""
     SERVING = "serving"
-    """A thread has its request."""
+    """A thread has its request, or it is a WebSocket."""
     SENDING = "sending"
     """Its answer is ready, and its client takes it."""
     CLOSING = "closing"
@@ -37,9 +37,9 @@ class Connection(TConn):
     Attributes: state, group (where the main loop keeps it), since (when its request began to come),
     expires (when patience ends), late (for how long its first bytes had waited), keep (whether it
     stays after this answer), framing (of its request), receipt (how the body moves along; None
-    before it does), pool (the threads that have its request), tls, handshaking (whether TLS is
-    being agreed on), descriptor, watched (the events that the selector looks for), on_event (what
-    it then calls). Moments are of time.perf_counter().
+    before it does), pool (the threads that have its request; None where none have), tls,
+    handshaking (whether TLS is being agreed on), descriptor, watched (the events that the selector
+    looks for), on_event (what it then calls). Moments are of time.perf_counter().
     """
 
     sock: ClientSocket

@@ -1,5 +1,17 @@
 """What is known of a request while it is served: shared by worker and application."""
 
+from typing import Protocol
+
+
+class Talk(Protocol):
+    """What goes on over a connection after its request: a WebSocket."""
+
+    def run(self) -> None:
+        """Talk, to the end; called in a thread of its own, at most once."""
+
+    def give_up(self) -> None:
+        """Let go of what the talk holds; called where it cannot run."""
+
 
 class ServedRequest:
     """One request, from when it could be served to the end of its answer.
@@ -13,7 +25,7 @@ class ServedRequest:
     place (whether it holds one of the places of those who wait for clients), begun (whether
     its answer has begun), seen (whether the application counts it), request_id (what the
     application called a request that it could not answer), lasting (whether it takes long by
-    design).
+    design), talk (what is to go on over the connection when the request is answered).
     """
 
     __slots__ = (
@@ -26,6 +38,7 @@ class ServedRequest:
         "seen",
         "sending",
         "started",
+        "talk",
         "waited",
     )
 
@@ -36,3 +49,4 @@ class ServedRequest:
         self.started = self.waited = self.sending = 0.0
         self.begun = self.seen = self.lasting = False
         self.request_id = ""
+        self.talk: Talk | None = None

@@ -1,5 +1,10 @@
-"""The threads that serve requests: which one gets which request, and how many wait for one."""
+"""The threads that serve requests: which one gets which request, and how many wait for one.
 
+A WebSocket, which is what goes on after a request, has a thread for itself for as long as it lasts:
+however many there are, they take none from requests. The application bounds their number.
+"""
+
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -14,6 +19,7 @@ RESERVED_THREADS = 2
 """Threads of a worker that serve probes and scrapes while every request thread is held."""
 Serve = Callable[[Connection], Any]
 Done = Callable[[Connection, "Future[Any]"], None]
+_log = logging.getLogger(__name__)
 
 
 class RequestThreads:
@@ -22,11 +28,18 @@ class RequestThreads:
     Attributes: places (of threads that may wait for a client: a quarter of them).
     """
 
-    def __init__(self, number: int, serve: Serve, done: Done) -> None:
-        """Make the pools. `serve` runs in a thread, and `done` there after it."""
+    def __init__(
+        self, number: int, serve: Serve, done: Done, freed: Callable[[Connection], None]
+    ) -> None:
+        """Make the pools.
+
+        `serve` runs in a thread, and `done` there when nothing goes on over the connection any
+        more; `freed` when a WebSocket does, and the request has no thread any more.
+        """
         self._number = number
         self._serve = serve
         self._done = done
+        self._freed = freed
         self.requests = ThreadPoolExecutor(number, thread_name_prefix="request")
         self.reserved = ThreadPoolExecutor(RESERVED_THREADS, thread_name_prefix="reserved")
         self.places = threading.Semaphore(max(1, number // 4))
@@ -49,10 +62,15 @@ class RequestThreads:
             self._submit(connection, self._pool_for(connection))
 
     def finished(self, connection: Connection) -> None:
-        """Take note that a request is served."""
+        """Take note that nothing goes on over a connection any more."""
         del self._serving[connection]
+        self.free(connection)
+
+    def free(self, connection: Connection) -> None:
+        """Take note that a request is served, and has no thread any more."""
         if connection.pool is self.requests:
             self._held -= 1
+        connection.pool = None
         request = connection.sock.request
         if request.place:
             request.place = False
@@ -94,7 +112,28 @@ class RequestThreads:
         if pool is self.requests:
             self._held += 1
         served: Future[Any] = pool.submit(self._serve, connection)
-        served.add_done_callback(lambda future: self._done(connection, future))
+        served.add_done_callback(lambda future: self._served(connection, future))
+
+    def _served(self, connection: Connection, served: "Future[Any]") -> None:
+        """Go on with a connection whose request is served, in the thread that has served it."""
+        talk = connection.sock.request.talk
+        if talk is None:
+            self._done(connection, served)
+            return
+        self._freed(connection)
+
+        def run() -> None:
+            try:
+                talk.run()
+            finally:
+                self._done(connection, served)
+
+        try:
+            threading.Thread(target=run, name="websocket", daemon=True).start()
+        except RuntimeError:  # the host gives no more threads
+            _log.exception("a WebSocket could not be served")
+            talk.give_up()
+            self._done(connection, served)
 
     def _begin_large(self) -> None:
         """Serve requests whose bodies have to be waited for, as far as there are places."""

@@ -79,7 +79,7 @@ class Worker(ThreadWorker):
 
     Attributes, to be set before `run`: deadlines (towards clients), refusals (None: gunicorn's own
     page), load (among the workers that share the listening socket; None: it takes all that it
-    gets).
+    gets), websockets (how many the application admits).
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -88,6 +88,7 @@ class Worker(ThreadWorker):
         self.deadlines = Deadlines()
         self.refusals: Refusals | None = None
         self.load: Load | None = None
+        self.websockets = self.limit = 0
         self._scarce_until = 0.0
 
     @property
@@ -143,7 +144,7 @@ class Worker(ThreadWorker):
 
     def get_thread_pool(self) -> ThreadPoolExecutor:
         """Make the threads; gunicorn calls this early."""
-        self.threads = RequestThreads(self.cfg.threads, self.handle, self._give_back)
+        self.threads = RequestThreads(self.cfg.threads, self.handle, self._give_back, self._freed)
         return self.threads.requests
 
     def load_wsgi(self) -> None:
@@ -151,12 +152,13 @@ class Worker(ThreadWorker):
         super().load_wsgi()
         self._tls = ssl_context(self.cfg) if self.cfg.is_ssl else None
         self.poll = ConnectionPoller(self.poller, self, float(self.cfg.keepalive))
-        self.limit = self.worker_connections = min(
-            self.cfg.worker_connections + RESERVED_CONNECTIONS, descriptors.room(self.cfg.threads)
-        )
 
     def run(self) -> None:
         """Serve, to the end of the process."""
+        self.limit = self.worker_connections = min(
+            self.cfg.worker_connections + RESERVED_CONNECTIONS,
+            descriptors.room(self.cfg.threads, self.websockets),
+        )
         self.poll.deadlines = self.deadlines
         self._patience = Patience(self.deadlines, self.threads.places)
         self.threads.start()
@@ -314,6 +316,10 @@ class Worker(ThreadWorker):
     def _give_back(self, connection: Connection, served: "Future[Any]") -> None:
         """Return the connection to the main thread; called in the thread that has served it."""
         self.method_queue.defer(self.finish_request, connection, served)
+
+    def _freed(self, connection: Connection) -> None:
+        """Tell the main thread that a request has become a WebSocket; called in its thread."""
+        self.method_queue.defer(self.threads.free, connection)
 
     def _answer_refusal(
         self, client: ClientSocket, error: VibeBoxError, method: str, path: str

@@ -54,9 +54,19 @@ SOURCES = {
     "configuration": Source("a target in Prometheus' configuration", ("ServiceDown",), 7),
     "directory": Source(
         "the shared directory of the metrics",
-        ("MetricsMissing",),
+        ("MetricsMissing", "MetricsHidden"),
         7,
-        (_UP, _seen("vibebox_http_requests_total", 'route="/health/metrics"', "0+1x20 20x200")),
+        (
+            _UP,
+            _seen("vibebox_http_requests_total", 'route="/health/metrics"', "0+1x20 20x200"),
+            _seen("vibebox_metrics_processes", 'state="hidden"', "0x20 3x200"),
+        ),
+    ),
+    "process": Source(
+        "one of the processes: stopped, or frozen",
+        ("ProcessSilent",),
+        3,
+        (*_SCRAPED, _seen("vibebox_metrics_processes", 'state="silent"', "0x20 1x200")),
     ),
     "checks": Source(
         "what runs the health checks",
@@ -111,7 +121,15 @@ _WRITERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"vibebox_environment_exits_total", (*_SHARED, "agent", "engine")),
     (r"vibebox_agent_\w+", (*_SHARED, "agent")),
     # Of each role: the agent's are gone with it.
-    (r"vibebox_(process|memory|cpu)_\w+", (*_SHARED, "agent")),
+    (r"vibebox_(process|memory|cpu)_\w+", (*_SHARED, "process", "agent")),
+    # The answering worker finds these out itself.
+    (r"vibebox_metrics_(processes|directory_trouble)", _EVERYTHING),
+    # Gauges of each process; those of one that stands still are left out.
+    (
+        r"vibebox_(worker_(threads|queue_depth)|websocket_connections(_limit)?"
+        r"|http_oldest_request_seconds|client_connections(_limit)?|db_connection_pool_\w+)",
+        (*_SHARED, "process"),
+    ),
     (r"vibebox_\w+", _SHARED),
 )
 """Sources by family; the first that matches holds."""

@@ -16,6 +16,10 @@ START_SECONDS = 30
 LAG_SECONDS = 0.1
 # Ten times as long as from one comparison to the next (VIBEBOX_AGENT_SWEEP_INTERVAL).
 SWEEP_SECONDS = 300
+# What 95 of 100 requests wait for a thread at most: as long as their whole answer is to take.
+QUEUE_SECONDS = 0.5
+# Longer than anything that a request may wait for: it is no slow one, it does not end.
+STUCK_SECONDS = 300
 # Three times the pause of the laziest loop of the agent.
 TASK_SECONDS = 900
 SCRAPE_SECONDS = 5
@@ -35,6 +39,7 @@ WEBSOCKET_RATIO = 0.8
 THREADS_RATIO = 0.9
 CORE_RATIO = 0.8
 DESCRIPTOR_RATIO = 0.8
+CONNECTIONS_RATIO = 0.8
 POOL_RATIO = 1
 
 # Counts.
@@ -47,6 +52,10 @@ SHARED_REFUSALS = 5
 RESTARTS = OUTAGES = 3
 # Wrong passwords in an hour, and their share of all: people mistype one in ten or so.
 GUESSES, GUESSES_RATIO = 50, 0.3
+
+# Requests for an account in an hour that made one, or met the limit on them: more than a class or
+# a team that comes to know of VibeBox.
+SIGN_UPS = 30
 
 # Events in the range of a ratio or quantile below which it says nothing: one slow request at night
 # is no slow service. Higher for authentications, where one mistyped password is 100 %.

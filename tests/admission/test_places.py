@@ -34,6 +34,11 @@ def test_shares(number: int, alone: int, second: int, third: int) -> None:
     assert [len(fill(some, owner)) for owner in "abc"] == [alone, second, third]
 
 
+def test_nobody_has_more_than_the_most() -> None:
+    some = Places(100, Limit.WEBSOCKETS, TooManySocketsError, most=40)
+    assert [len(fill(some, owner)) for owner in "abcd"] == [40, 30, 15, 8]
+
+
 def test_refusals_say_whose_limit_it_is() -> None:
     some = places(2)
     some.take("a")

@@ -34,8 +34,8 @@ from tests.sizes import size
 from tests.websockets.support import Clock
 
 end_to_end = [pytest.mark.end_to_end, pytest.mark.timeout(240)]
-SLOTS = 3
-"""Of four threads."""
+SOCKETS = 3
+"""Of which one account gets two, and another one the last."""
 # A session, and the terminal as what controls it: the kernel tells it of a new size.
 SETSID = shutil.which("setsid") or "setsid"
 
@@ -50,9 +50,10 @@ def server(
         "VIBEBOX_STOP_GRACE": "0",
         "VIBEBOX_ARGON2_TIME_COST": "1",
         "VIBEBOX_ARGON2_MEMORY_KIB": "8",
+        "VIBEBOX_WEBSOCKETS": str(SOCKETS),
     }
     directory = tmp_path_factory.mktemp("attach")
-    with WebServer(directory, env, workers=1, threads=SLOTS + 1) as server:
+    with WebServer(directory, env, workers=1, threads=4) as server:
         yield server
     docker_engine.clear()
 
@@ -250,9 +251,15 @@ class TestAttach:
         with Terminal(ada, "--session", "none", "--type", "tmux") as terminal:
             assert terminal.ended() == 2
             assert "not both" in terminal.text
-        with Api(server.url) as api, ExitStack() as stack:
+        with Api(server.url) as api, Api(server.url) as other, ExitStack() as stack:
             api.login(ada.email, PASSWORD)
-            fill(api, "/environments/status/stream", SLOTS, stack)
+            fill(api, "/environments/status/stream", SOCKETS - 1, stack)
+            with Terminal(ada) as terminal:
+                assert terminal.ended() == 1
+                assert "Your account has 2 WebSockets open" in terminal.text
+            other.register("eve@example.org")
+            other.login("eve@example.org")
+            fill(other, "/environments/status/stream", 1, stack)
             with Terminal(ada) as terminal:
                 assert terminal.ended() == 1
                 assert "Too many open WebSockets." in terminal.text

@@ -168,7 +168,7 @@ class _Room:
                 )
             except InvalidStatus as error:
                 # The kernel chooses the worker: another try may meet one that has room.
-                if error.response.status_code != 503 or time.monotonic() > ends_at:
+                if error.response.status_code not in (429, 503) or time.monotonic() > ends_at:
                     raise
                 self._refused += 1
                 await asyncio.sleep(_PAUSE)

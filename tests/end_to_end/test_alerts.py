@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import require
 from tests.end_to_end.alerts import faults
-from tests.end_to_end.alerts.faults import Fault
+from tests.end_to_end.alerts.faults import FAULTS, Fault
 from tests.end_to_end.alerts.quiet import CASES, MINUTES
 from tests.end_to_end.alerts.stack import Stack
 from tests.end_to_end.alerts.watching import ordinary, run, stays_silent
@@ -30,7 +30,7 @@ def installed() -> None:
 def follow(stack: Stack, *rounds: Sequence[Fault]) -> None:
     """Make the faults of each round at once, one round after the other, under ordinary load."""
     with ordinary(stack):
-        assert stack.firing() <= faults.MACHINE
+        assert stack.firing() <= faults.MACHINE | faults.LATE
         for together in rounds:
             print(run(stack, together))
     links_lead_somewhere(stack)
@@ -64,20 +64,47 @@ def test_nothing_fires_while_all_is_well(
     docker_engine.clear()
 
 
+INSIDE = [faults.SOCKETS, faults.MEMORY, faults.HELD, faults.DESCRIPTORS]
+PROCESSES = [INSIDE, [faults.GUESSED], [faults.GUESSED_SLOWLY], [faults.KILLED]]
+DATABASE = [[faults.AGENT, faults.DESCRIPTORS], [faults.TABLE], [faults.DATABASE], [faults.STOPPED]]
+CONTAINERS = [[faults.CONTAINERS]]
+TOGETHER = [
+    fault for rounds in (PROCESSES, DATABASE, CONTAINERS) for one in rounds for fault in one
+]
+ALONE = {name: fault for name, fault in FAULTS.items() if fault not in TOGETHER}
+"""Those that need a stack of their own: other settings, or programs that are started anew."""
+
+
 @pytest.mark.full
 def test_harm_to_processes(tmp_path: Path, docker_engine: DockerEngine) -> None:
-    inside = [faults.SOCKETS, faults.MEMORY, faults.HELD, faults.DESCRIPTORS]
     with Stack(tmp_path, engine=docker_engine, workers=5, threads=2) as stack:
         # Guessing needs a service that answers often.
-        follow(stack, inside, [faults.GUESSED], [faults.GUESSED_SLOWLY], [faults.KILLED])
+        follow(stack, *PROCESSES)
 
 
 def test_harm_to_the_database(
     tmp_path: Path, postgresql: PostgreSQL, docker_engine: DockerEngine
 ) -> None:
     with Stack(tmp_path, engine=docker_engine, postgresql=postgresql, threads=4) as stack:
-        rounds = [[faults.AGENT, faults.DESCRIPTORS], *size([], [[faults.TABLE]])]
-        follow(stack, *rounds, [faults.DATABASE], [faults.STOPPED])
+        follow(stack, *size([one for one in DATABASE if faults.TABLE not in one], DATABASE))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", ALONE)
+def test_harm_alone(
+    name: str, tmp_path: Path, postgresql: PostgreSQL, docker_engine: DockerEngine
+) -> None:
+    fault = ALONE[name]
+    factor = fault.factor
+    with (
+        Stack(
+            tmp_path, fault.env, engine=docker_engine, postgresql=postgresql, factor=factor
+        ) as stack,
+        ordinary(stack),
+    ):
+        # The long windows of budgets end in their time, which nobody waits for here.
+        print(run(stack, [fault], timeout=100 * 60 / factor))
+    docker_engine.clear()
 
 
 @pytest.mark.full
@@ -85,5 +112,5 @@ def test_harm_to_containers(
     tmp_path: Path, postgresql: PostgreSQL, docker_engine: DockerEngine
 ) -> None:
     with Stack(tmp_path, postgresql=postgresql, engine=docker_engine) as stack:
-        follow(stack, [faults.CONTAINERS])
+        follow(stack, *CONTAINERS)
     docker_engine.clear()

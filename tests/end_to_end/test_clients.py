@@ -38,7 +38,9 @@ CROWDS = {
     "garbage": size(8, 20),
 }
 SECONDS = size(5, 600)
-PROBES_P99 = size(1.0, 0.2)  # on a machine that does other things, and on a quiet one
+# On a machine that does other things, and on a quiet one.
+PROBES_P99, SCRAPES_P99 = size(3.0, 0.2), size(10.0, 1.0)
+SERVED_A_SECOND = size(1, 5)
 
 
 @contextmanager
@@ -58,6 +60,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
     settings = {
         "VIBEBOX_CLIENT_HEAD_TIMEOUT": str(HEAD),
         "VIBEBOX_CLIENT_STALL_TIMEOUT": str(STALL),
+        "VIBEBOX_WEBSOCKETS": "4",
     }
     root = odd_release.make(directory)
     server = WebServer(directory, settings, workers=WORKERS, threads=THREADS, root=root)
@@ -366,6 +369,11 @@ def test_probes_and_who_behaves_are_answered_whatever_others_do(
         with Probes(server) as probes, Behaved(server, token) as behaved:
             time.sleep(SECONDS)
         busy = server.metrics()
+        wait_until(
+            lambda: {reason for (reason,) in grown(server, before, CUT_OFF)} >= {"answer", "room"},
+            30,
+            otherwise=lambda: f"cut off: {grown(server, before, CUT_OFF)}",
+        )
         attacked = attack.end()
 
     states = {
@@ -385,17 +393,15 @@ def test_probes_and_who_behaves_are_answered_whatever_others_do(
     print(f"who behaves: {behaved.outcomes}, p99 {p99 * 1000:.1f} ms")
     assert probes.failed == []
     assert set(behaved.outcomes) == {"GET 200", "POST 422"}
-    assert sum(behaved.outcomes.values()) > 5 * SECONDS
+    assert sum(behaved.outcomes.values()) > SERVED_A_SECOND * SECONDS
     for path in Probes.PATHS[:-1]:
         assert percentile(probes.seconds[path], 0.99) < PROBES_P99, path
-    assert percentile(probes.seconds["/health/metrics"], 0.99) < 1, "far from Prometheus' patience"
+    assert percentile(probes.seconds["/health/metrics"], 0.99) < SCRAPES_P99
     assert server.worker_pids() == workers, "no worker has ended"
     lines = server.log_lines()[logged:]
     assert not [line for line in lines if line.get("level") in ("error", "critical")]
     assert grown(server, before, "vibebox_metrics_collect_errors_total") == Counter()
-    cut_off = grown(server, before, CUT_OFF)
-    print(f"cut off: {cut_off}")
-    assert {reason for (reason,) in cut_off} >= {"answer", "room"}
+    print(f"cut off: {grown(server, before, CUT_OFF)}")
     failed = {key: n for key, n in grown(server, before, ERRORS).items() if key[1] >= "500"}
     assert {key[:2] for key in failed} <= {("unmatched", "505"), ("/health/ready", "503")}
-    wait_until(lambda: server.metric("vibebox_worker_threads", state="busy") == 0, 10)
+    wait_until(lambda: server.metric("vibebox_worker_threads", state="busy") == 0, 60)

@@ -35,7 +35,6 @@ pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(400)]
 
 HERE = Path(__file__).parent / "conformance"
 OPERATOR, TOKEN = "op@example.org", "told-by-alertmanager"
-GUEST, GUEST_PASSWORD = "guest@example.org", "not that of the document"
 IMAGE = "python:3.12-slim"
 """The image of the document's examples: what it asks for can so be started."""
 SOCKETS = ("/terminal", "/status/stream", "/logs/stream")
@@ -61,7 +60,6 @@ def server(
     with WebServer(directory, env, workers=2, threads=16) as server:
         with Api(server.url) as api:
             assert api.register(OPERATOR).status_code == 201
-            assert api.register(GUEST, GUEST_PASSWORD).status_code == 201
         grant = [sys.executable, "-m", "app.cli", "operators", "grant", OPERATOR]
         subprocess.run(grant, cwd=ROOT, env=server.env, check=True, capture_output=True)
         yield server
@@ -82,7 +80,6 @@ def run_schemathesis(server: WebServer, seed: int) -> subprocess.CompletedProces
         "SCHEMATHESIS_HOOKS": "tests.end_to_end.conformance.hooks",
         "VIBEBOX_TEST_ACCOUNT": f"{OPERATOR} {PASSWORD}",
         "VIBEBOX_TEST_ACCOUNT_ID": own,
-        "VIBEBOX_TEST_GUEST": f"{GUEST} {GUEST_PASSWORD}",
         "VIBEBOX_TEST_ALERTS_TOKEN": TOKEN,
     }
     return subprocess.run(

@@ -28,8 +28,8 @@ from tests.services.web import WebServer
 pytestmark = [pytest.mark.full, pytest.mark.end_to_end, pytest.mark.timeout(600)]
 
 WORKERS = 2
-TERMINALS, THREADS = 200, 134
-"""A quarter of a worker's threads, 34 of 134, always serves requests; 100 are for WebSockets."""
+TERMINALS, THREADS = 200, 8
+"""A hundred at each worker, which is what an account may have of two hundred."""
 POOLED = 15
 """Five connections to the database, and ten to the engine: far from one for each terminal."""
 SECONDS = 5
@@ -47,6 +47,8 @@ def server(
         "DATABASE_URL": postgresql.new_database(),
         "VIBEBOX_STOP_GRACE": "0",
         "VIBEBOX_KEEPALIVE": "1",
+        "VIBEBOX_WEBSOCKETS": str(TERMINALS),
+        "VIBEBOX_WEBSOCKETS_PER_ACCOUNT": str(TERMINALS // WORKERS),
     }
     yield web_server(env, workers=WORKERS, threads=THREADS)
     docker_engine.clear()
@@ -169,7 +171,7 @@ def test_a_crowd_of_terminals(server: WebServer, api: Api, docker_engine: Docker
         image = import_host_image(client)
     environment = api.create("one", image, memory_limit_mb=4096, cpu_limit=2)
     assert api.act(environment, "start").status_code == 200
-    assert server.metric(f"{CONNECTIONS}_limit") == TERMINALS
+    assert server.metric(f"{CONNECTIONS}_limit") == WORKERS * TERMINALS
     warm_up(api, server)
     _all_is_given_back(api, server, environment)
     _the_rest_goes_on(api, server, environment)
@@ -207,7 +209,7 @@ def _the_rest_goes_on(api: Api, server: WebServer, environment: str) -> None:
         print("in shells of their own:", people.do("open"))
         for _ in range(2 * WORKERS):
             status, problem = refused(api, "/environments/status/stream")
-            assert (status, problem["type"]) == (503, "urn:vibebox:problem:too-many-sockets")
+            assert (status, problem["type"]) == (429, "urn:vibebox:problem:too-many-requests")
 
         before, begun = switches(server), time.monotonic()
         time.sleep(2)

@@ -24,8 +24,8 @@ from tests.services.web import WebServer
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 
-VIEWERS, WORKERS, THREADS = 20, 2, 14
-"""Ten threads of each worker may be held: the viewers are spread, ten and ten."""
+VIEWERS, WORKERS = 20, 2
+"""An account may have ten of a worker's sockets: the viewers are spread, ten and ten."""
 
 FIRST, LINES = 150, 300
 """Lines before anybody looks, and at the end."""
@@ -46,8 +46,9 @@ def server(
         "DOCKER_HOST": docker_engine.host,
         "DATABASE_URL": postgresql.new_database(),
         "VIBEBOX_STOP_GRACE": "0",
+        "VIBEBOX_WEBSOCKETS": str(VIEWERS),
     }
-    yield web_server(env, workers=WORKERS, threads=THREADS)
+    yield web_server(env, workers=WORKERS)
     docker_engine.clear()
 
 
@@ -105,7 +106,7 @@ def test_each_viewer_gets_each_line_once(server: WebServer, docker_engine: Docke
             with ExitStack() as stack:
                 viewers = fill(api, stream, VIEWERS, stack)
                 shown = [take(viewer, 100) for viewer in viewers]  # the last of what there is
-                assert refused(api, stream)[0] == 503, "every worker has its ten"
+                assert refused(api, stream)[0] == 429, "every worker has its ten"
                 made = raw.exec_create(f"vibebox-{environment}", ["touch", "/tmp/go"])
                 raw.exec_start(made["Id"])
                 for lines, viewer in zip(shown, viewers, strict=True):

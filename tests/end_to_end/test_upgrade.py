@@ -35,7 +35,7 @@ def send(server: WebServer, times: int = SENT) -> None:
 
 
 def await_workers(server: WebServer, number: int) -> None:
-    wait_until(lambda: shown(server, "vibebox_workers") == number, 20, interval=0.1)
+    wait_until(lambda: shown(server, "vibebox_workers") == number, 60, interval=0.1)
 
 
 @contextmanager

@@ -125,7 +125,6 @@ def test_what_runs_unattended_is_all_there_is() -> None:
         "isolation.py": "is the isolation",
         "items.py": "is the isolation",
         "telemetry": "measures its own process; a part that fails is counted and left out",
-        "worker.py": "serves requests",
         "worker": "serves requests",
     }
     starting = {

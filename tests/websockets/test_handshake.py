@@ -223,8 +223,11 @@ def test_server_without_sockets_says_so(client: FlaskClient, door: Door) -> None
 
 def test_slots_come_back_and_too_many_are_refused(app: OpenAPI, door: Door) -> None:
     assert isinstance(door.client, Client)
-    access = Access(Identity("somebody", "bob@example.org"), Action.ENVIRONMENT_READ)
-    taken = [parts(app).sockets.admit(access) for _ in range(6)]  # of 8 threads
+    accesses = [
+        Access(Identity(f"somebody-{number}", "bob@example.org"), Action.ENVIRONMENT_READ)
+        for number in range(100)
+    ]
+    taken = [parts(app).sockets.admit(access) for access in accesses]
     response = door.knock(door.ticket())
     assert_problem(response, 503, "too-many-sockets")
     assert response.headers["Retry-After"]

@@ -24,7 +24,8 @@ class Pool:
         self.go = threading.Event()
         self.served_by: dict[int, str] = {}
         self.done: list[Connection] = []
-        self.threads = RequestThreads(THREADS, self._serve, self._done)
+        self.freed: list[Connection] = []
+        self.threads = RequestThreads(THREADS, self._serve, self._done, self.freed.append)
 
     def _serve(self, connection: Connection) -> bool:
         connection.sock.request.started = time.perf_counter()
@@ -118,6 +119,59 @@ def test_the_oldest_request_is_one_that_is_not_to_last(pool: Pool) -> None:
     assert 10 <= pool.threads.oldest() < 20
     pool.finish()
     assert pool.threads.oldest() == 0
+
+
+class Talk:
+    """A WebSocket that lasts until it is told to end."""
+
+    def __init__(self) -> None:
+        self.end = threading.Event()
+        self.thread = ""
+        self.given_up = False
+
+    def run(self) -> None:
+        self.thread = threading.current_thread().name
+        assert self.end.wait(10)
+
+    def give_up(self) -> None:
+        self.given_up = True
+
+
+def test_what_goes_on_after_a_request_takes_no_thread_from_requests(pool: Pool) -> None:
+    talks = [Talk() for _ in range(2 * THREADS)]
+    connections = [pool.ask() for _ in talks]
+    for connection, talk in zip(connections, talks, strict=True):
+        connection.sock.request.talk = talk
+    pool.go.set()
+    wait_until(lambda: len(pool.freed) == len(talks), 5)
+    for connection in pool.freed:
+        pool.threads.free(connection)
+    assert pool.threads.busy() == (0, THREADS)
+    assert pool.threads.serving() == len(talks), "their connections are in use"
+    assert not pool.done, "they are not to be read from"
+    wait_until(lambda: {talk.thread for talk in talks} == {"websocket"}, 5)
+
+    for talk in talks:
+        talk.end.set()
+    pool.finish()
+    assert pool.threads.busy() == (0, THREADS)
+    assert pool.threads.serving() == pool.threads.held() == 0
+
+
+def test_where_the_host_gives_no_thread_a_websocket_is_given_up(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    talk, connection = Talk(), pool.ask()
+    connection.sock.request.talk = talk
+    pool.by(connection)
+
+    def start(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    pool.go.set()
+    wait_until(lambda: bool(pool.done), 5)
+    assert talk.given_up
 
 
 def test_all_threads_are_there_from_the_beginning(pool: Pool) -> None:

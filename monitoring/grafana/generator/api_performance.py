@@ -17,6 +17,7 @@ from monitoring.grafana.generator.promql import (
     REQUESTS,
     STATEMENTS,
     USERS,
+    largest,
     now,
     quantile,
     rate,
@@ -182,10 +183,86 @@ _LIMITS = Row(
     ),
     added=True,
 )
+_WAIT = "vibebox_http_queue_wait_seconds"
+_QUEUES = Row(
+    "Queues",
+    (
+        graph(
+            "Wait for a thread",
+            8,
+            "How long requests wait before anybody works on them, a part of their durations. "
+            "RequestsWaitForThreads warns at a p95 of 0.5 s.",
+            "s",
+            *((quantile(share / 100, _WAIT), f"p{share}") for share in (50, 95, 99)),
+            thresholds=steps("green", orange=0.5, red=5),
+        ),
+        graph(
+            "Requests and connections that wait",
+            8,
+            "Whole requests that wait in the workers for a thread, and connections that wait in "
+            "the kernel for a worker.",
+            "none",
+            (total(select("vibebox_worker_queue_depth"), "instance"), "requests {{instance}}"),
+            (
+                largest(select("vibebox_accept_queue_depth"), "instance"),
+                "connections {{instance}}",
+            ),
+            bounds=(0, None),
+        ),
+        graph(
+            "Oldest request",
+            8,
+            "For how long a thread has served it; what lasts by design is left out. RequestStuck "
+            "warns at 5 minutes.",
+            "s",
+            (
+                largest(select("vibebox_http_oldest_request_seconds"), "instance"),
+                "{{instance}}",
+            ),
+            bounds=(0, None),
+            thresholds=steps("green", red=300),
+        ),
+    ),
+    added=True,
+)
+_CLIENTS = Row(
+    "Clients",
+    (
+        graph(
+            "Connections by what they do",
+            8,
+            "Over all workers. HighClientConnections warns at 80 of 100 that the workers would "
+            "hold.",
+            "none",
+            (total(select("vibebox_client_connections"), "state"), "{{state}}"),
+            stacked=True,
+            bounds=(0, None),
+        ),
+        graph(
+            "Requests that wait for their clients",
+            8,
+            "How many on average, for the rest of what they send (receive), or for them to take "
+            "the answer (send). No duration and no objective has this time.",
+            "none",
+            (total(rate("vibebox_http_client_wait_seconds_sum"), "phase"), "{{phase}}"),
+            bounds=(0, None),
+        ),
+        graph(
+            "Clients cut off by reason",
+            8,
+            "A minute. head, body, answer: they took too long with those; room: there were too "
+            "many connections.",
+            "short",
+            (f"{total(rate('vibebox_clients_cut_off_total'), 'reason')} * 60", "{{reason}}"),
+            bounds=(0, None),
+        ),
+    ),
+    added=True,
+)
 
 BOARD = Board(
     "api-performance",
     "VibeBox - API performance",
     "Which requests are slow or fail, and what holds them up.",
-    (_LATENCY, _TRAFFIC, _ROUTES, _CONNECTIONS, _WORK, _LIMITS),
+    (_LATENCY, _TRAFFIC, _ROUTES, _CONNECTIONS, _WORK, _QUEUES, _CLIENTS, _LIMITS),
 )

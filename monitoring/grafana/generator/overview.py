@@ -37,7 +37,7 @@ _CLASSES = f'label_replace({rate(REQUESTS)}, "class", "${{1}}xx", "status_code",
 _PROCESS = "instance, role"
 _CPU = total(rate("vibebox_process_cpu_seconds_total"), _PROCESS)
 _CORES = largest(select("vibebox_cpu_limit_cores"), _PROCESS)
-_MEMORY = total(select("vibebox_process_proportional_memory_bytes"), _PROCESS)
+_MEMORY = largest(select("vibebox_memory_usage_bytes"), _PROCESS)
 _ALLOWED = largest(select("vibebox_memory_limit_bytes"), _PROCESS)
 
 _UP_OR_DOWN = {
@@ -201,7 +201,8 @@ _RESOURCES = Row(
             "CPU and memory use",
             16,
             "Share of what the control group allows (or the host has), by instance and by web "
-            "server and agent. HighCPUUsage warns at 0.8, HighMemoryUsage at 0.9.",
+            "server and agent; memory is that of all who share the limit. HighCPUUsage warns at "
+            "0.8, HighMemoryUsage at 0.9.",
             "percentunit",
             (f"{_CPU} / {_CORES}", "CPU {{instance}} {{role}}"),
             (f"{_MEMORY} / {_ALLOWED}", "memory {{instance}} {{role}}"),
@@ -211,10 +212,25 @@ _RESOURCES = Row(
         ),
     ),
 )
+_ACCOUNTS = Row(
+    "Accounts",
+    (
+        graph(
+            "Requests for an account",
+            24,
+            "An hour, by what they came to. UnusualSignUps warns at 30 that made one or met the "
+            "limit on them.",
+            "short",
+            (f"{total(rate('vibebox_registrations_total'), 'outcome')} * 3600", "{{outcome}}"),
+            bounds=(0, None),
+        ),
+    ),
+    added=True,
+)
 
 BOARD = Board(
     "vibebox-overview",
     "VibeBox - Overview",
     "Whether the service is well, how much it is used, and how full it is.",
-    (_WELL, _STATUS, _TRAFFIC, _LATENCY, _RESOURCES),
+    (_WELL, _STATUS, _TRAFFIC, _LATENCY, _RESOURCES, _ACCOUNTS),
 )

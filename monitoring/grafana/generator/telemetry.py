@@ -28,6 +28,7 @@ _LEFT_OUT, _OVERFLOW = (
     "vibebox_metrics_label_overflow_total",
 )
 _NONE = steps("green", red=1)
+_PROCESSES = largest(select("vibebox_metrics_processes"), "instance, state")
 _HOUR = "3600"
 
 _NOW = Row(
@@ -59,7 +60,7 @@ _NOW = Row(
             while_up(total(increase(_LEFT_OUT))),
             "left out",
             "Parts of scrapes that could not be read in the time shown. MetricsCollectErrors warns "
-            "of each.",
+            "of those that are left out again and again.",
             "none",
             decimals=0,
             thresholds=_NONE,
@@ -143,6 +144,30 @@ _SHARED = Row(
             bounds=(0, None),
         ),
     ),
+)
+_NOT_SHOWN = Row(
+    "What scrapes cannot show",
+    (
+        graph(
+            "Processes by what scrapes show of them",
+            12,
+            "hidden: they count, and have no place in the directory (MetricsHidden pages); silent: "
+            "they have published nothing for 20 seconds (ProcessSilent warns).",
+            "none",
+            (f"sum by (state) ({_PROCESSES})", "{{state}}"),
+            stacked=True,
+            bounds=(0, None),
+        ),
+        graph(
+            "Trouble with the directory of the metrics",
+            12,
+            "1 where it cannot take anything new, by the reason; MetricsDirectoryFailing warns.",
+            "none",
+            (largest(select("vibebox_metrics_directory_trouble"), "reason"), "{{reason}}"),
+            bounds=(0, 1),
+        ),
+    ),
+    added=True,
 )
 _TRUTH = Row(
     "Checks and truth",
@@ -238,5 +263,5 @@ BOARD = Board(
     "telemetry",
     "VibeBox - Telemetry",
     "What the service's own numbers cost, whether they are complete, and what it runs on.",
-    (_NOW, _SHARED, *RUNTIME, _TRUTH, _AGENT),
+    (_NOW, _SHARED, _NOT_SHOWN, *RUNTIME, _TRUTH, _AGENT),
 )

@@ -7,6 +7,10 @@ from monitoring.rules.rule import Alert, Group
 _ATTEMPTS = "vibebox_auth_attempts_total"
 # Passwords alone: tokens are renewed, and keys sent, by programs that never get them wrong.
 _PASSWORD, _FAILED = 'method="password"', 'status="failure"'
+# What was refused since registration is closed, or an invitation not good, made nobody anything.
+_SIGN_UPS = increases(
+    "job", "vibebox_registrations_total", 'outcome=~"created|limited"', window="1h"
+)
 
 GROUPS = (
     Group(
@@ -31,6 +35,18 @@ GROUPS = (
                 "hour, too few at a time for the limits: of many accounts, or from many addresses.",
                 "vibebox-overview",
                 "auth",
+            ),
+            Alert(
+                "UnusualSignUps",
+                "warning",
+                "auth",
+                "0m",
+                f"{_SIGN_UPS} > {t.SIGN_UPS}",
+                "Many accounts are made",
+                'There were {{ $value | printf "%.0f" }} sign-ups in the past hour '
+                f"(limit: {t.SIGN_UPS}), made or held back by the limit on them: a program may be "
+                "making accounts.",
+                "vibebox-overview",
             ),
         ),
     ),

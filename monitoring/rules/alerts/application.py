@@ -59,14 +59,15 @@ GROUPS = (
                 "warning",
                 "application",
                 "5m",
+                # Of all that share the limit, whatever their role: the kernel counts those.
                 ratio(
-                    "sum by (job, instance, role) "
-                    f"({select('vibebox_process_proportional_memory_bytes')})",
+                    f"max by (job, instance, role) ({select('vibebox_memory_usage_bytes')})",
                     f"max by (job, instance, role) ({select('vibebox_memory_limit_bytes')})",
                     f"> {t.MEMORY_RATIO}",
                 ),
-                "The {{ $labels.role }} processes of {{ $labels.instance }} are short of memory",
-                f"They use {_PERCENT} of their limit; at the limit the kernel ends one of them.",
+                "{{ $labels.instance }} is short of memory ({{ $labels.role }})",
+                f"{_PERCENT} of the memory that its {{{{ $labels.role }}}} processes share is in "
+                "use; at the limit the kernel ends one of those that use it.",
                 "vibebox-overview",
             ),
             Alert(

@@ -3,8 +3,9 @@
 from monitoring.rules.expressions import select
 from monitoring.rules.rule import Alert, Group
 
-# Whether an agent leads has an alert of its own.
-_OPTIONAL = select("vibebox_health_check_up", 'required="false"', 'check!="agent"')
+# Whether an agent leads, and what is wrong with the directory of the metrics, have alerts of their
+# own.
+_OPTIONAL = select("vibebox_health_check_up", 'required="false"', 'check!~"agent|disk"')
 
 GROUPS = (
     Group(

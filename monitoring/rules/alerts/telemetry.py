@@ -11,6 +11,15 @@ _UNREADABLE = increases(
 _UP = f"{select('up')} == 1"
 
 
+_HIDDEN, _SILENT = 'state="hidden"', 'state="silent"'
+
+
+def _latest(family: str, *matchers: str, by: str) -> str:
+    """Return what any worker has said within a minute: they answer in turn, and may differ."""
+    series = select(f"vibebox_metrics_{family}", *matchers)
+    return f"max by ({by}) (max_over_time({series}[1m]))"
+
+
 def _moves(counter: str, *matchers: str, window: str) -> str:
     return f"rate({select(counter, *matchers)}[{window}]) > 0"
 
@@ -42,6 +51,39 @@ GROUPS = (
                 "{{ $labels.instance }} shows metrics that stand still",
                 "Scrapes succeed, but the {{ $labels.part }} that they show are old or none: other "
                 "alerts and the dashboards see nothing of this instance.",
+                "telemetry",
+            ),
+            Alert(
+                "MetricsHidden",
+                "critical",
+                "telemetry",
+                "2m",
+                f"{_latest('processes', _HIDDEN, by='job, instance')} > 0",
+                "Scrapes of {{ $labels.instance }} leave out what some of its processes count",
+                "{{ $value }} of its processes have no place in the directory of the metrics: "
+                "other alerts and the dashboards see nothing of them.",
+                "telemetry",
+            ),
+            Alert(
+                "ProcessSilent",
+                "warning",
+                "application",
+                "2m",
+                f"{_latest('processes', _SILENT, by='job, instance')} > 0",
+                "Processes of {{ $labels.instance }} stand still",
+                "{{ $value }} of them are there and have published nothing for 20 seconds and "
+                "more: stopped, frozen, or so short of CPU that nothing gets done.",
+                "telemetry",
+            ),
+            Alert(
+                "MetricsDirectoryFailing",
+                "warning",
+                "telemetry",
+                "2m",
+                f"{_latest('directory_trouble', by='job, instance, reason')} > 0",
+                "{{ $labels.instance }} cannot write its metrics: {{ $labels.reason }}",
+                "New series, and processes that start now, find no place in the directory of the "
+                "metrics: what they count is not shown.",
                 "telemetry",
             ),
             Alert(

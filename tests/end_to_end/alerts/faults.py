@@ -12,6 +12,9 @@ LASTING = "BudgetBurn"
 """Alerts that last by design: their short windows are of half an hour to six hours."""
 MACHINE = frozenset({"HighEventLoopLag"})
 """What fires in truth, of no fault of ours, while other tests use the same cores."""
+LATE = frozenset({"ServiceDown"})
+"""The same beside a fault: two scrapes in a row that are not answered within the second they have
+here. Whoever watches that nothing fires does not take it so lightly."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +70,23 @@ KILLED = Fault(harm.workers_killed, alerts("WorkersDying"))
 HELD = Fault(harm.interpreter_held, alerts("HighEventLoopLag"))
 SPINNING = Fault(harm.thread_spinning, alerts("ProcessCPUSaturated"))
 DESCRIPTORS = Fault(harm.descriptors_taken, alerts("HighFileDescriptorUsage"))
+CONNECTIONS = Fault(
+    harm.connections_idle, alerts("HighClientConnections"), also=alerts("HighFileDescriptorUsage")
+)
+METRICS = Fault(
+    harm.metrics_disk_full,
+    alerts("MetricsHidden", "MetricsDirectoryFailing", "MetricsMissing"),
+    # The server is started anew for it, on another disk than the agent.
+    also=alerts("ServiceDown"),
+)
+SIGN_UPS = Fault(harm.accounts_made, alerts("UnusualSignUps"))
 AGENT = Fault(
     harm.agent_killed,
     alerts("AgentNotLeading"),
     gone=('vibebox_process_start_time_seconds{worker="agent"}',),
     source="agent",
 )
-AGENT_FROZEN = Fault(harm.agent_frozen, alerts("AgentNotLeading"))
+AGENT_FROZEN = Fault(harm.agent_frozen, alerts("AgentNotLeading", "ProcessSilent"))
 AGENT_CRASHING = Fault(
     harm.agent_crashing,
     alerts("AgentRestarting"),
@@ -98,6 +111,11 @@ ENGINE = Fault(
     also=alerts("NoRunningEnvironments"),
 )
 ENGINE_HUNG = Fault(harm.engine_hung, alerts("NotReady"), also=alerts("HighDockerFailureRate"))
+ENGINE_IDLE = Fault(
+    harm.engine_that_only_answers,
+    alerts("NotReady"),
+    also=alerts("HighDockerFailureRate", "NoRunningEnvironments"),
+)
 ENGINE_OPTIONAL = Fault(
     harm.engine_gone,
     alerts("DependencyUnavailable", "HighDockerFailureRate") | burning("Availability"),
@@ -130,7 +148,8 @@ CPU = Fault(
     harm.cpu_burned,
     alerts("HighCPUUsage"),
     # A service without CPU answers late, and a scrape may have to leave something out.
-    also=alerts("MetricsCollectErrors", "HighAPILatency") | burning("Latency"),
+    also=alerts("MetricsCollectErrors", "HighAPILatency", "RequestsWaitForThreads")
+    | burning("Latency"),
 )
 DATABASE = Fault(
     harm.database_gone,
@@ -140,6 +159,14 @@ DATABASE = Fault(
     gone=("vibebox_environments", "vibebox_agent_leading", "vibebox_environment_drift"),
     source="database",
 )
+DATABASE_READ_ONLY = Fault(
+    # A lease cannot be renewed there, so that nobody leads.
+    harm.database_read_only,
+    alerts("NotReady", "AgentNotLeading"),
+    # Connections are cut to begin it; what writes fails.
+    also=alerts("MetricsCollectErrors", "VeryHighAPIErrorRate", "HighAPIErrorRate")
+    | burning("Availability"),
+)
 TABLE = Fault(
     harm.table_slow,
     alerts(
@@ -148,6 +175,7 @@ TABLE = Fault(
         "VeryHighAPILatency",
         "HighAPILatency",
         "RequestThreadsSaturated",
+        "RequestsWaitForThreads",
     )
     | burning("Latency"),
     alerts("SlowDatabaseQueries", "HighAPILatency", "LatencyBudgetBurnSlow"),
@@ -174,6 +202,6 @@ UNMADE = {
     "SlowEnvironmentStarts": "its 30 s are a threshold, which is not divided",
     "AgentTaskStuck": "its 900 s are a threshold, which is not divided",
     "EnvironmentsNotCompared": "its 300 s are a threshold, which is not divided",
-    "MetricsMissing": "not yet",
+    "RequestStuck": "its 300 s are a threshold, which is not divided",
 }
 """Alerts that only promtool has seen fire, and why."""

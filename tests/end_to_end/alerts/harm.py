@@ -1,14 +1,14 @@
 """What is done to a service, each for the length of a block. Nothing is pretended."""
 
-import contextlib
 import itertools
 import os
 import resource
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from tests.end_to_end.alerts.stack import ADA, Stack
 from tests.end_to_end.api import PASSWORD
 from tests.end_to_end.sockets import opened
 from tests.engine.images import commit
+from tests.services import scratch
 from tests.services.agent import Agent
 from tests.services.programs import wait_until
 from tests.services.web import WebServer
@@ -27,6 +28,7 @@ from tests.services.web import WebServer
 ENVIRONMENTS = "vibebox_environments"
 HOST_ENVIRONMENTS = 2
 """How many environments there may be where that is to be too few."""
+_METRICS = "PROMETHEUS_MULTIPROC_DIR"
 SIGN_IN = "/api/v1/auth/login"
 
 
@@ -170,11 +172,82 @@ def descriptors_taken(stack: Stack) -> Iterator[None]:
     worker = stack.server.worker_pids()[0]
     limits = resource.prlimit(worker, resource.RLIMIT_NOFILE)
     used = len(os.listdir(f"/proc/{worker}/fd"))
-    resource.prlimit(worker, resource.RLIMIT_NOFILE, (used + 4, limits[1]))
+    resource.prlimit(worker, resource.RLIMIT_NOFILE, (round(used / 0.87), limits[1]))
     try:
         yield
     finally:
         resource.prlimit(worker, resource.RLIMIT_NOFILE, limits)
+
+
+@contextmanager
+def connections_idle(stack: Stack) -> Iterator[None]:
+    """The workers may open few files, and clients keep connections that they do not use."""
+    master = stack.server.pid
+    limits = resource.prlimit(master, resource.RLIMIT_NOFILE)
+    resource.prlimit(master, resource.RLIMIT_NOFILE, (256, limits[1]))
+    _replace_workers(stack)
+    address = ("127.0.0.1", stack.server.port)
+
+    def crowded() -> bool:
+        places = stack.server.metric("vibebox_client_connections_limit")
+        if stack.server.metric("vibebox_client_connections") > 0.9 * places:
+            return True
+        for _ in range(10):
+            idle.enter_context(closing(socket.create_connection(address, 10)))
+        return False
+
+    try:
+        with ExitStack() as idle:
+            wait_until(crowded, 30, 0.1)
+            yield
+    finally:
+        resource.prlimit(master, resource.RLIMIT_NOFILE, limits)
+        _replace_workers(stack)
+
+
+def _replace_workers(stack: Stack) -> None:
+    before = stack.server.worker_pids()
+    stack.server.signal(signal.SIGHUP)
+    stack.server.wait_for_workers(
+        lambda now: len(now) == len(before) and not {*now} & {*before}, timeout=60
+    )
+
+
+@contextmanager
+def metrics_disk_full(stack: Stack) -> Iterator[None]:
+    """The disk of the metrics is full when the workers are replaced."""
+    server = stack.server
+    elsewhere, scratched = server.env[_METRICS], scratch.new_directory("metrics")
+    disk = scratched / "disk"
+    scratch.mount_small(disk, "2m")
+    try:
+        server.kill()
+        server.set(**{_METRICS: str(disk / "metrics")})
+        server.start()
+        with (disk / "filler").open("wb", buffering=0) as filler, suppress(OSError):
+            while True:
+                filler.write(bytes(4096))
+        _replace_workers(stack)
+        yield
+    finally:
+        server.kill()
+        server.set(**{_METRICS: elsewhere})
+        server.start()
+        scratch.remove_directory(scratched)
+
+
+@contextmanager
+def accounts_made(stack: Stack) -> Iterator[None]:
+    """A program makes accounts from one address, faster than people would."""
+    caller = Caller(stack.server.port)
+    numbers = itertools.count()
+
+    def sign_up() -> int:
+        body = {"email": f"program-{next(numbers)}@example.org", "password": PASSWORD}
+        return caller.call("POST", "/api/v1/auth/register", body)
+
+    with Load(sign_up, pause=0.3):
+        yield
 
 
 @contextmanager
@@ -217,9 +290,24 @@ def database_gone(stack: Stack) -> Iterator[None]:
 
 
 @contextmanager
+def database_read_only(stack: Stack) -> Iterator[None]:
+    """The database answers every question and takes no change, as a standby does."""
+    assert stack.proxy is not None
+    setting = f"ALTER DATABASE {stack.database_url.rpartition('/')[2]} SET"
+    _execute(stack.database_url, f"{setting} default_transaction_read_only = on")
+    stack.proxy.reset()  # it is a setting of new connections
+    try:
+        yield
+    finally:
+        writing = "SET TRANSACTION READ WRITE"
+        _execute(stack.database_url, writing, f"{setting} default_transaction_read_only = off")
+        stack.proxy.reset()
+
+
+@contextmanager
 def table_slow(stack: Stack) -> Iterator[None]:
     """A look at the teams takes the database 5 to 7 s, and more ask than there are threads."""
-    clients = 1 + round(stack.server.metric("vibebox_worker_threads", state="total"))
+    clients = round(1.5 * stack.server.metric("vibebox_worker_threads", state="total"))
     with _looking_at_teams(stack, "5.2 + 2 * random()", clients):
         yield
 
@@ -288,6 +376,16 @@ def engine_hung(stack: Stack) -> Iterator[None]:
 
 
 @contextmanager
+def engine_that_only_answers(stack: Stack) -> Iterator[None]:
+    """Docker Engine answers pings and lists; what runs containers for it hangs."""
+    stack.engine.suspend_runtime()
+    try:
+        yield
+    finally:
+        stack.engine.resume_runtime()
+
+
+@contextmanager
 def _starting(stack: Stack) -> Iterator[None]:
     """A user tries to start an environment."""
     environment = stack.api.create("unlucky", "busybox:latest")
@@ -331,7 +429,7 @@ def sockets_opened(stack: Stack) -> Iterator[None]:
 
     def full() -> bool:
         # Which worker takes it is the kernel's choice: a full one refuses.
-        with contextlib.suppress(InvalidStatus):
+        with suppress(InvalidStatus):
             path = f"/environments/{environment}/status/stream"
             sockets.enter_context(opened(stack.api, path))
         return stack.server.metric("vibebox_websocket_connections") >= limit
@@ -434,6 +532,6 @@ def containers_harmed(stack: Stack) -> Iterator[None]:
 
 
 def _removed(group: Path) -> bool:
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         group.rmdir()
     return not group.exists()

@@ -32,6 +32,8 @@ SETTINGS = {
     "VIBEBOX_HEALTH_CHECK_INTERVAL": "0.5",
     "VIBEBOX_HEALTH_CHECK_TIMEOUT": "0.5",
     "VIBEBOX_SCRAPE_TIMEOUT": "0.4",
+    # One account has all of them.
+    "VIBEBOX_WEBSOCKETS": "1",
     # Passwords are guessed, and that is to cost no CPU here.
     "VIBEBOX_ARGON2_MEMORY_KIB": "8",
     "VIBEBOX_ARGON2_TIME_COST": "1",

@@ -1,11 +1,11 @@
 """What schemathesis loads: who asks, and the rules that no schema can say.
 
 SCHEMATHESIS_HOOKS names this module; VIBEBOX_TEST_ACCOUNT is the account, as "email password",
-VIBEBOX_TEST_ACCOUNT_ID its id, VIBEBOX_TEST_GUEST another account, and VIBEBOX_TEST_ALERTS_TOKEN
-what Alertmanager would send.
+VIBEBOX_TEST_ACCOUNT_ID its id, and VIBEBOX_TEST_ALERTS_TOKEN what Alertmanager would send.
 """
 
 import os
+import uuid
 from typing import Any
 
 import requests
@@ -40,16 +40,26 @@ _ENDS_LOGINS = (
 )
 
 
-def _login(base: str, account: str = "VIBEBOX_TEST_ACCOUNT") -> str:
-    email, password = os.environ[account].split(" ", 1)
+def _login(base: str) -> str:
+    email, password = os.environ["VIBEBOX_TEST_ACCOUNT"].split(" ", 1)
+    token: str = _post(f"{base}/api/v1/auth/login", email, password)["access_token"]
+    return token
+
+
+def _guest(base: str) -> str:
+    """Return a token of a new account: what an operator may do to others ends older ones."""
+    email, password = f"{uuid.uuid4().hex}@example.org", "not that of the document"
+    _post(f"{base}/api/v1/auth/register", email, password)
+    token: str = _post(f"{base}/api/v1/auth/login", email, password)["access_token"]
+    return token
+
+
+def _post(url: str, email: str, password: str) -> Any:
     with requests.Session() as session:
         session.trust_env = False
-        answer = session.post(
-            f"{base}/api/v1/auth/login", json={"email": email, "password": password}, timeout=30
-        )
+        answer = session.post(url, json={"email": email, "password": password}, timeout=30)
     answer.raise_for_status()
-    token: str = answer.json()["access_token"]
-    return token
+    return answer.json()
 
 
 @schemathesis.auth(refresh_interval=600)
@@ -67,7 +77,7 @@ class Bearer:
         elif asked == ("POST", "/api/v1/auth/logout"):
             data = _login(base)
         elif asked in _ENDS_LOGINS:
-            data = _login(base, "VIBEBOX_TEST_GUEST")
+            data = _guest(base)
         case.headers["Authorization"] = f"Bearer {data}"
 
 

@@ -20,7 +20,7 @@ from tests.end_to_end.families.stack import Stack, Step, rule_of
 from tests.end_to_end.sockets import Screen, opened
 from tests.services.host_image import import_host_image
 
-GUEST = "guest@example.org"
+VISITOR = "visitor@example.org"
 _FAILURES = ("one more container", "measured use of a hung engine", "what nobody foresaw")
 STEPS: tuple[Step, ...] = (
     *accounts.STEPS,
@@ -39,8 +39,8 @@ def warm_up(stack: Stack) -> None:
 
     Histograms of routes are such, and HEAD and OPTIONS, which no route documents.
     """
-    expect(201, stack.api.register(GUEST))
-    accounts.log_in(stack, GUEST)
+    expect(201, stack.api.register(VISITOR))
+    accounts.log_in(stack, VISITOR)
     expect(200, stack.api.call("GET", "/projects"))
     stack.api.ask("HEAD", "/health/live")
     stack.api.ask("OPTIONS", "/api/v1/auth/login")
