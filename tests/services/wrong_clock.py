@@ -1,13 +1,42 @@
 """What gives a program a wrong clock (libfaketime): an offset, or one that changes as it runs."""
 
+import shutil
+import subprocess
+from functools import cache
 from pathlib import Path
+
+from tests.services.scratch import new_directory
 
 _LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 
 
+# libfaketime 0.9.10 answers EINVAL to whoever sleeps until a moment of a clock that it does not
+# fake, as Python's `time.sleep` does.
+_SLEEP = """
+#include <cerrno>
+#include <ctime>
+#include <sys/syscall.h>
+#include <unistd.h>
+extern "C" int clock_nanosleep(clockid_t clock, int flags, const timespec *until, timespec *left)
+{ return syscall(SYS_clock_nanosleep, clock, flags, until, left) == 0 ? 0 : errno; }
+"""
+
+
 def missing() -> str | None:
     """Return in words what this host lacks, or None."""
-    return None if _LIBRARIES else "libfaketime not installed"
+    if not _LIBRARIES:
+        return "libfaketime not installed"
+    return None if shutil.which("g++") else "g++ not installed"
+
+
+@cache
+def _sleep() -> str:
+    """Return the path of a library in which sleeping works."""
+    directory = new_directory("clock")
+    source, library = directory / "sleep.cpp", directory / "sleep.so"
+    source.write_text(_SLEEP)
+    subprocess.run(["g++", "-shared", "-fPIC", "-o", library, source], check=True)
+    return str(library)
 
 
 def ahead(offset: str) -> dict[str, str]:
@@ -38,7 +67,7 @@ class SteppedClock:
 
 def _environment() -> dict[str, str]:
     return {
-        "LD_PRELOAD": str(_LIBRARIES[-1]),
+        "LD_PRELOAD": f"{_sleep()} {_LIBRARIES[-1]}",
         # Waits are by the monotonic clock, which nothing sets.
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         "FAKETIME_DISABLE_SHM": "1",
