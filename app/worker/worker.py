@@ -282,7 +282,7 @@ class Worker(ThreadWorker):
         if framing.chunked:
             req.body.reader = ClientChunks(req.body.reader)
         # Whoever waits for 100 Continue got it from the poller, but for bodies that it left alone.
-        req._expected_100_continue &= conn.sock.request.place
+        req._expected_100_continue &= conn.sock.request.large
         keep: bool = super().handle_request(req, conn)
         return keep
 
