@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
 from math import ceil
+from time import monotonic
 
 from app.admission.held import LEAST_RATE, Held
 from app.admission.places import Place, Places, take_all
@@ -29,6 +30,10 @@ from app.websockets.lookout import Lookout
 
 UPLOADS = 2
 """Uploads at once: each holds its body in memory, and a database driver makes copies of it."""
+
+SLOW_SECONDS = 60.0
+"""How long an account whose upload gave way gets no other one that takes the last place: else a
+few that come again at once would pass the places on among themselves."""
 
 
 class Kind(Enum):
@@ -88,7 +93,9 @@ class Admission:
             Kind.WAIT: (streams,),
             Kind.UPLOAD: (Places(room.uploads, Limit.UPLOADS, TooManyUploadsError),),
         }
+        self._most_uploads = room.uploads
         self._uploads: dict[Held, None] = {}
+        self._slow_until: dict[str, float] = {}
         self._uploads_lock = threading.Lock()
 
     def open(self, kind: Kind, access: Access) -> Held:
@@ -105,11 +112,15 @@ class Admission:
         An account holds one place while others hold some, so that a few of them could hold all of
         them for as long as they send slowly. Raises: as `open`.
         """
+        owner = access.identity.user_id
         with self._uploads_lock:
+            last = len(self._uploads) + 1 >= self._most_uploads
+            if last and self._slow_until.get(owner, 0.0) > monotonic():
+                raise TooManyUploadsError
             try:
                 held = self.open(Kind.UPLOAD, access)
             except TooManyUploadsError:
-                if not self._make_way(access.identity.user_id):
+                if not self._make_way(owner):
                     raise
                 held = self.open(Kind.UPLOAD, access)
             self._uploads[held] = None
@@ -141,6 +152,9 @@ class Admission:
         if slowest is None or slowest.rate >= LEAST_RATE:
             return False
         del self._uploads[slowest]
+        now = monotonic()
+        self._slow_until = {one: at for one, at in self._slow_until.items() if at > now}
+        self._slow_until[slowest.access.identity.user_id] = now + SLOW_SECONDS
         slowest.give_way(TooManyUploadsError())
         return True
 

@@ -223,8 +223,13 @@ def test_a_slow_upload_gives_way_to_who_has_none(
             other.came(10**9)
             with pytest.raises(TooManyUploadsError), admission.upload(access("a")):
                 pass  # nobody is slow
-        with admission.upload(access("c")):
-            pass  # its place is free again, and there is one only
+        with pytest.raises(TooManyUploadsError), admission.upload(access("a")):
+            pass  # who was slow does not get the last place at once
+        with admission.upload(access("d")):
+            pass  # others do
+        admission._slow_until["a"] -= 60
+        with admission.upload(access("a")):
+            pass  # and so does he, later
 
 
 def test_variables_together(make_app: MakeApp, make_user: Any) -> None:
