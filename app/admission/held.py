@@ -33,7 +33,7 @@ class Held:
         self._lookout: Lookout | None = lookout
         self._place = place
         self._since = monotonic()
-        self._came = 0
+        self._came = 0.0
         self._ended: Exception | None = None
 
     @property
@@ -60,6 +60,11 @@ class Held:
     def came(self, number: int) -> None:
         """Note how many bytes of an upload have come in all. Raises: as `check`."""
         self._came = number
+        self.check()
+
+    def arrived(self) -> None:
+        """Note that all of an upload has come: its client is not slow. Raises: as `check`."""
+        self._came = float("inf")
         self.check()
 
     def give_way(self, error: Exception) -> None:
