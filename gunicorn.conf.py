@@ -233,6 +233,7 @@ def post_worker_init(worker):
         head=_settings.client_head_timeout,
         stall=_settings.client_stall_timeout,
         rate=_settings.client_min_rate,
+        body=_settings.client_body_timeout,
     )
     components.start()
     worker.when_stopping(components.sockets.close_all)

@@ -109,6 +109,20 @@ class Exchange:
         if self._served is not None:
             self._served.lasting = True
 
+    @property
+    def awaits_body(self) -> bool:
+        """Whether reading the body may mean to wait for the client."""
+        return self._served is None or self._served.large
+
+    def check_while_reading(self, check: Callable[[int], None]) -> None:
+        """Have the wait for the body's bytes call `check` at least every second.
+
+        It is called in the request's thread with the number of bytes that have come; what it
+        raises, the read of the body raises.
+        """
+        if self._served is not None:
+            self._served.check = check
+
     def fail(self) -> None:
         """Note that the application has failed before anything was sent: the server answers 500."""
         self.status = 500

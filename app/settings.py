@@ -125,6 +125,13 @@ class Settings(BaseModel):
         "over more than VIBEBOX_CLIENT_STALL_TIMEOUT.",
         ge=1,
     )
+    client_body_timeout: float = _own(
+        300,
+        "Seconds that a client may take in all to send a body of more than 1 MiB, which is an "
+        "uploaded extension; then 408.",
+        ge=10,
+        le=3600,
+    )
 
     # What it talks to.
     database_url: DatabaseUrl = _shared(

@@ -5,13 +5,15 @@ Each process has so many places for what takes long, and no account can take all
 nothing else, so that none lasts longer than the access that it was opened with (see `watch`).
 """
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
 from math import ceil
+from time import monotonic
 
-from app.admission.held import Held
+from app.admission.held import LEAST_RATE, Held
 from app.admission.places import Place, Places, take_all
 from app.admission.rates import Rate
 from app.admission.watch import PAUSE, AccessLooks
@@ -28,6 +30,10 @@ from app.websockets.lookout import Lookout
 
 UPLOADS = 2
 """Uploads at once: each holds its body in memory, and a database driver makes copies of it."""
+
+SLOW_SECONDS = 60.0
+"""How long an account whose upload gave way gets no other one that takes the last place: else a
+few that come again at once would pass the places on among themselves."""
 
 
 class Kind(Enum):
@@ -60,7 +66,8 @@ class Room:
 
         WebSockets have threads of their own.
         """
-        return cls(sockets, sockets_each, long_requests(threads), max(1, threads // 2))
+        uploads = min(UPLOADS, max(1, threads // 4))
+        return cls(sockets, sockets_each, long_requests(threads), max(1, threads // 2), uploads)
 
 
 class Admission:
@@ -86,6 +93,10 @@ class Admission:
             Kind.WAIT: (streams,),
             Kind.UPLOAD: (Places(room.uploads, Limit.UPLOADS, TooManyUploadsError),),
         }
+        self._most_uploads = room.uploads
+        self._uploads: dict[Held, None] = {}
+        self._slow_until: dict[str, float] = {}
+        self._uploads_lock = threading.Lock()
 
     def open(self, kind: Kind, access: Access) -> Held:
         """Admit something that lasts; close what is returned when it is over.
@@ -93,6 +104,32 @@ class Admission:
         Raises: ShareExceededError, or the kind's own error where no place is left.
         """
         return self._hold(take_all(self._places[kind], access.identity.user_id), access)
+
+    @contextmanager
+    def upload(self, access: Access) -> Iterator[Held]:
+        """Admit an upload, whose reader tells `Held.came`; one that is slow may give way to it.
+
+        An account holds one place while others hold some, so that a few of them could hold all of
+        them for as long as they send slowly. Raises: as `open`.
+        """
+        owner = access.identity.user_id
+        with self._uploads_lock:
+            last = len(self._uploads) + 1 >= self._most_uploads
+            if last and self._slow_until.get(owner, 0.0) > monotonic():
+                raise TooManyUploadsError
+            try:
+                held = self.open(Kind.UPLOAD, access)
+            except TooManyUploadsError:
+                if not self._make_way(owner):
+                    raise
+                held = self.open(Kind.UPLOAD, access)
+            self._uploads[held] = None
+        try:
+            with held:
+                yield held
+        finally:
+            with self._uploads_lock:
+                self._uploads.pop(held, None)
 
     def watch(self, access: Access) -> Held:
         """Watch an access that something which is open already needs beside its own."""
@@ -106,6 +143,20 @@ class Admission:
             yield
         finally:
             place.close()
+
+    def _make_way(self, owner: str) -> bool:
+        """End the slowest upload for an account that has none. Returns: whether one was slow."""
+        if any(each.access.identity.user_id == owner for each in self._uploads):
+            return False
+        slowest = min(self._uploads, key=lambda each: each.rate, default=None)
+        if slowest is None or slowest.rate >= LEAST_RATE:
+            return False
+        del self._uploads[slowest]
+        now = monotonic()
+        self._slow_until = {one: at for one, at in self._slow_until.items() if at > now}
+        self._slow_until[slowest.access.identity.user_id] = now + SLOW_SECONDS
+        slowest.give_way(TooManyUploadsError())
+        return True
 
     def _hold(self, place: Place, access: Access) -> Held:
         try:

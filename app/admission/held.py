@@ -2,6 +2,7 @@
 
 import select
 from contextlib import suppress
+from time import monotonic
 from types import TracebackType
 from typing import Self
 
@@ -13,6 +14,10 @@ from app.websockets.lookout import Lookout, View
 
 # How long a look may take that is waited for.
 _LOOK_SECONDS = 2.0
+LEAST_RATE = 64 * 1024
+"""Bytes a second that an upload has to make on average to keep its place from who has none."""
+GRACE_SECONDS = 5.0
+"""How long it has to show that it does."""
 
 
 class Held:
@@ -27,6 +32,9 @@ class Held:
         self._view = view
         self._lookout: Lookout | None = lookout
         self._place = place
+        self._since = monotonic()
+        self._came = 0.0
+        self._ended: Exception | None = None
 
     @property
     def bell(self) -> Bell:
@@ -36,12 +44,33 @@ class Held:
     @property
     def error(self) -> Exception | None:
         """Why it has to end; None while it may go on."""
-        return self._view.error
+        return self._view.error or self._ended
+
+    @property
+    def rate(self) -> float:
+        """Bytes a second that came of an upload; more than enough as long as nobody can tell."""
+        seconds = monotonic() - self._since
+        return self._came / seconds if seconds >= GRACE_SECONDS else float("inf")
 
     def check(self) -> None:
         """Return while it may go on. Raises: what ended it."""
-        if self._view.error is not None:
-            raise self._view.error
+        if (error := self.error) is not None:
+            raise error
+
+    def came(self, number: int) -> None:
+        """Note how many bytes of an upload have come in all. Raises: as `check`."""
+        self._came = number
+        self.check()
+
+    def arrived(self) -> None:
+        """Note that all of an upload has come: its client is not slow. Raises: as `check`."""
+        self._came = float("inf")
+        self.check()
+
+    def give_way(self, error: Exception) -> None:
+        """Have an upload end with `error` at its next check; its place is free at once."""
+        self._ended = error
+        self._place.close()
 
     def wait(self, seconds: float) -> None:
         """Wait so long, or until it has to end. Raises: what ended it."""

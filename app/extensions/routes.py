@@ -6,7 +6,6 @@ from flask import Request, jsonify
 from flask_openapi3 import APIBlueprint, Tag
 
 from app.accounts.guard import authenticate, identity
-from app.admission.admission import Kind
 from app.admission.routes import takes_long
 from app.authorization import Access, Action
 from app.components import components
@@ -19,6 +18,7 @@ from app.errors import (
     ExtensionNotFoundError,
     LimitReachedError,
 )
+from app.exchange import current
 from app.extensions.schemas import (
     ExtensionPageView,
     ExtensionPath,
@@ -60,9 +60,13 @@ def upload(path: EnvironmentPath, raw: Package) -> Answer:
     extensions = components().extensions
     extensions.may_change(identity(), path.environment_id)
     access = Access(identity(), Action.EXTENSION_CHANGE, path.environment_id)
-    with components().admission.open(Kind.UPLOAD, access) as held:
+    # What has come already is small, and takes no place of those that are waited for.
+    admission, awaits = components().admission, current().awaits_body
+    with admission.upload(access) if awaits else admission.watch(access) as held:
+        if awaits:
+            current().check_while_reading(held.came)
         content = _content(raw, extensions.largest)
-        held.check()  # it took as long as the client liked
+        held.arrived()  # it took as long as the client liked
         return _accepted(extensions.upload(identity(), path.environment_id, content))
 
 

@@ -226,14 +226,23 @@ class ClientSocket:
         raise TimeoutError("this request is answered")
 
     def _await_bytes(self) -> None:
-        """Wait until there is something to read. Raises: RequestTimeoutError."""
+        """Wait until there is something to read. Raises: RequestTimeoutError, or as `check`."""
         receipt = self._receipt
         receipt.begin(perf_counter())
-        came = self._wait(select.POLLIN, lambda _: receipt.ends_at(self._deadlines))
-        self.request.receiving += receipt.end(perf_counter())
+        try:
+            came = self._wait(select.POLLIN, self._body_ends_at)
+        finally:
+            self.request.receiving += receipt.end(perf_counter())
         if not came:
             signals.emit(signals.client_cut_off, reason="body")
             raise RequestTimeoutError
+
+    def _body_ends_at(self, _now: float) -> float:
+        """Return when patience with the body ends; raises what ends it before."""
+        if self.request.check is not None:
+            self.request.check(self._received)
+        receipt, deadlines = self._receipt, self._deadlines
+        return min(receipt.ends_at(deadlines), receipt.began_at + deadlines.body)
 
     def _make_way(self, size: int) -> None:
         """Have the client take of what is kept until `size` more may be. Raises as sendall."""
@@ -250,10 +259,12 @@ class ClientSocket:
     def _wait(self, events: int, ends_at: Callable[[float], float]) -> bool:
         """Wait for the client in this thread. Returns: false where it is too slow.
 
-        It is too slow at once where too many threads wait for clients already.
+        It is too slow at once where too many threads wait for clients already; the application
+        bounds the number of those that it checks.
         """
         request = self.request
-        if not request.place and not self._places.acquire(blocking=False):
+        takes_place = request.check is None
+        if takes_place and not self._places.acquire(blocking=False):
             return False
         poller = select.poll()
         poller.register(self.peer, events)
@@ -266,7 +277,7 @@ class ClientSocket:
             return False
         finally:
             request.waited += perf_counter() - begun
-            if not request.place:
+            if takes_place:
                 self._places.release()
 
     def _send(self, data: bytes | memoryview) -> int:

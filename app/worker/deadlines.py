@@ -9,12 +9,14 @@ class Deadlines:
 
     Attributes: head (seconds for the whole head of a request), stall (seconds in which nothing of
     a body comes, or nothing of an answer is taken), rate (bytes a second that a body or an answer
-    has to make on average, once `stall` seconds were waited for it).
+    has to make on average, once `stall` seconds were waited for it), body (seconds that a thread
+    waits for a body in all, whatever its size).
     """
 
     head: float = 10.0
     stall: float = 30.0
     rate: float = 1024.0
+    body: float = 300.0
 
 
 class Transfer:
@@ -48,7 +50,12 @@ class Transfer:
         if moved != self._moved:
             self._moved, self.moved_at = moved, now
 
+    @property
+    def began_at(self) -> float:
+        """When it began, had there been no time between the waits."""
+        return self._since - self._waited
+
     def ends_at(self, deadlines: Deadlines) -> float:
         """Return when patience ends if nothing more moves."""
-        on_average = self._since - self._waited + max(0, self._moved) / deadlines.rate
+        on_average = self.began_at + max(0, self._moved) / deadlines.rate
         return deadlines.stall + min(self.moved_at, on_average)

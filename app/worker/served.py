@@ -1,5 +1,6 @@
 """What is known of a request while it is served: shared by worker and application."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -22,16 +23,19 @@ class ServedRequest:
     Attributes: ready (when the whole request was there, or the answer before it had ended), started
     (when a thread took it; 0 before), waited (how long that thread then waited for the client),
     receiving and sending (how long the client took to send the request and to take the answer),
-    place (whether it holds one of the places of those who wait for clients), begun (whether
-    its answer has begun), seen (whether the application counts it), request_id (what the
-    application called a request that it could not answer), lasting (whether it takes long by
-    design), talk (what is to go on over the connection when the request is answered).
+    large (whether its body is awaited in its thread), check (called with the number of bytes that
+    have come, at least every second in which more of the body is awaited; raises what ends the
+    wait. Who sets it bounds how many requests wait), begun (whether its answer has begun), seen
+    (whether the application counts it), request_id (what the application called a request that it
+    could not answer), lasting (whether it takes long by design), talk (what is to go on over the
+    connection when the request is answered).
     """
 
     __slots__ = (
         "begun",
+        "check",
+        "large",
         "lasting",
-        "place",
         "ready",
         "receiving",
         "request_id",
@@ -42,11 +46,11 @@ class ServedRequest:
         "waited",
     )
 
-    def __init__(self, ready: float, receiving: float = 0.0, *, place: bool = False) -> None:
+    def __init__(self, ready: float, receiving: float = 0.0) -> None:
         self.ready = ready
         self.receiving = receiving
-        self.place = place
         self.started = self.waited = self.sending = 0.0
-        self.begun = self.seen = self.lasting = False
+        self.begun = self.seen = self.lasting = self.large = False
+        self.check: Callable[[int], None] | None = None
         self.request_id = ""
         self.talk: Talk | None = None

@@ -6,7 +6,6 @@ however many there are, they take none from requests. The application bounds the
 
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from time import perf_counter
@@ -25,7 +24,8 @@ _log = logging.getLogger(__name__)
 class RequestThreads:
     """Hands requests to threads; used by the main thread only, but for the readings.
 
-    Attributes: places (of threads that may wait for a client: a quarter of them).
+    Attributes: places (of threads that may wait for a client that the application has not admitted
+    to be waited for: a quarter of them).
     """
 
     def __init__(
@@ -44,7 +44,6 @@ class RequestThreads:
         self.reserved = ThreadPoolExecutor(RESERVED_THREADS, thread_name_prefix="reserved")
         self.places = threading.Semaphore(max(1, number // 4))
         self._held = 0
-        self._large: deque[Connection] = deque()
         self._serving: dict[Connection, None] = {}
 
     def start(self) -> None:
@@ -53,13 +52,14 @@ class RequestThreads:
         _make_threads(self.reserved, RESERVED_THREADS)
 
     def dispatch(self, connection: Connection, stage: Stage) -> None:
-        """Have a request served: at once, or as soon as a thread is free for it."""
+        """Have a request served: at once, or as soon as a thread is free for it.
+
+        One whose body is large too: whose it is, and so whether its client is to be waited for,
+        is the application's to say, and nobody waits for his turn behind those who are slow.
+        """
         connection.state = State.QUEUED
-        if stage is Stage.LARGE:
-            self._large.append(connection)
-            self._begin_large()
-        else:
-            self._submit(connection, self._pool_for(connection))
+        large = connection.sock.request.large = stage is Stage.LARGE
+        self._submit(connection, self.requests if large else self._pool_for(connection))
 
     def finished(self, connection: Connection) -> None:
         """Take note that nothing goes on over a connection any more."""
@@ -71,12 +71,6 @@ class RequestThreads:
         if connection.pool is self.requests:
             self._held -= 1
         connection.pool = None
-        request = connection.sock.request
-        if request.place:
-            request.place = False
-            self.places.release()
-        if self._large:
-            self._begin_large()
 
     def busy(self) -> tuple[int, int]:
         """Return how many request threads are held, and how many there are."""
@@ -84,11 +78,11 @@ class RequestThreads:
 
     def held(self) -> int:
         """Return how many requests have a request thread, or wait for one."""
-        return self._held + len(self._large)
+        return self._held
 
     def queued(self) -> int:
         """Return how many requests wait for a thread."""
-        return max(0, self._held - self._number) + len(self._large)
+        return max(0, self._held - self._number)
 
     def serving(self) -> int:
         """Return how many requests threads are serving."""
@@ -134,13 +128,6 @@ class RequestThreads:
             _log.exception("a WebSocket could not be served")
             talk.give_up()
             self._done(connection, served)
-
-    def _begin_large(self) -> None:
-        """Serve requests whose bodies have to be waited for, as far as there are places."""
-        while self._large and self.places.acquire(blocking=False):
-            connection = self._large.popleft()
-            connection.sock.request.place = True
-            self._submit(connection, self.requests)
 
 
 def _make_threads(pool: ThreadPoolExecutor, number: int) -> None:

@@ -4,7 +4,8 @@
 thread as soon as there is something to read on it; a client that sends half a head, half a body, or
 does not take its answer, holds that thread for as long as it likes. Here the main loop reads until
 a request is whole and sends on what a client has not taken yet (`polling`), within deadlines. What
-is too large for that gets a thread, but only a quarter of the threads ever wait for clients.
+is too large for that gets a thread; how many of those wait for a body the application says, and of
+all others that wait for clients there are as many as a quarter of the threads.
 
 **Probes and scrapes are never starved.** What asks for /health while every request thread is held
 is served by a few threads of its own. For that it must be accepted: where there is no room for a
@@ -282,7 +283,7 @@ class Worker(ThreadWorker):
         if framing.chunked:
             req.body.reader = ClientChunks(req.body.reader)
         # Whoever waits for 100 Continue got it from the poller, but for bodies that it left alone.
-        req._expected_100_continue &= conn.sock.request.place
+        req._expected_100_continue &= conn.sock.request.large
         keep: bool = super().handle_request(req, conn)
         return keep
 

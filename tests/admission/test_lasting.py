@@ -8,7 +8,9 @@ import base64
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import pytest
 from flask_openapi3 import OpenAPI
 from werkzeug.test import TestResponse
 
+from app.authorization import Access, Action, Identity
 from app.errors import StorageUnavailableError
 from app.openapi import _operations
 from app.storage import (
@@ -25,6 +28,7 @@ from app.storage import (
     SessionType,
     new_id,
 )
+from app.worker.served import ServedRequest
 from tests.services.programs import wait_until
 from tests.unit.application import User, parts
 from tests.unit.fakes import FakeEngine
@@ -262,6 +266,58 @@ def test_outlives_its_tokens_and_a_database_that_is_away(
     assert world.user.post("/api/v1/auth/logout").status_code == 204
 
     assert end()[0] == 4401
+
+
+class Dripping:
+    """A body of which nothing more comes: its reader waits as a thread of the worker does."""
+
+    def __init__(self) -> None:
+        self.request = ServedRequest(time.perf_counter())
+        self.request.large = True
+
+    def read(self, _size: int = -1) -> bytes:
+        for _ in range(500):
+            assert self.request.check is not None
+            self.request.check(1000)
+            time.sleep(0.01)
+        return b""
+
+
+def test_upload_ends_with_its_login_while_its_body_comes(world: World) -> None:
+    dripping = Dripping()
+    headers = {**world.user.headers, "Content-Type": "application/octet-stream"}
+    client = world.app.test_client()
+    environ: Any = {
+        "gunicorn.socket": dripping,
+        "wsgi.input": dripping,
+        "CONTENT_LENGTH": "30000000",
+    }
+    path = one(world.running, "extensions/upload")
+    opened = Opened(lambda: client.post(path, headers=headers, environ_overrides=environ))
+    world.until_held()
+
+    assert world.user.post("/api/v1/auth/logout").status_code == 204
+
+    assert "logged out" in assert_problem(opened.response(), 401, "invalid-token")["detail"]
+    world.until_held(0)
+    assert not parts(world.app).admission._uploads
+
+
+def test_body_that_is_here_takes_no_place_of_those_that_are_awaited(world: World) -> None:
+    dripping, access = Dripping(), Action.EXTENSION_CHANGE
+    dripping.request.large = False
+    path = one(world.running, "extensions/upload")
+    with ExitStack() as stack:
+        for name in "ab":
+            other = Access(Identity(name, name), access, world.running)
+            stack.enter_context(parts(world.app).admission.upload(other))
+        answer = world.app.test_client().post(
+            path,
+            data=b"none",
+            headers={**world.user.headers, "Content-Type": "application/octet-stream"},
+            environ_overrides={"gunicorn.socket": dripping},
+        )
+        assert_problem(answer, 422, "invalid-input")
 
 
 def test_only_admission_makes_what_is_held() -> None:

@@ -357,6 +357,63 @@ def test_a_large_upload_may_be_slow_but_not_stop(server: WebServer, api: Api) ->
     assert grown(server, before, CUT_OFF) == {("body",): 1}
 
 
+def test_slow_uploads_end_with_their_login_and_hold_up_nobody(server: WebServer) -> None:
+    """Six uploads of two accounts that drip: few are admitted, and none outlives its login."""
+    stopped = threading.Event()
+    peers: list[socket.socket] = []
+
+    def drip(peer: socket.socket) -> None:
+        try:
+            while not stopped.wait(0.3):
+                peer.sendall(bytes(1500))
+        except OSError:
+            return  # it has been ended
+
+    with ExitStack() as stack:
+        stack.callback(stopped.set)
+        slow, other = ([stack.enter_context(Api(server.url)) for _ in range(2)] for _ in "ab")
+        for number, api in enumerate((*slow, *other)):
+            api.register(f"u{number}@example.org")
+            api.login(f"u{number}@example.org")
+        for api in slow:
+            path = f"/api/v1/environments/{api.create('one', 'busybox:1')}/extensions/upload"
+            head = (
+                f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                f"Authorization: Bearer {api.tokens['access_token']}\r\n"
+                "Content-Type: application/octet-stream\r\nContent-Length: 30000000\r\n\r\n"
+            )
+            for _ in range(3):
+                peer = stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+                peer.sendall(head.encode())
+                peer.settimeout(5)
+                peers.append(peer)
+                threading.Thread(target=drip, args=(peer,), daemon=True).start()
+        time.sleep(1)
+        box = other[0].create("one", "busybox:1")
+        small = other[0].call("POST", f"/environments/{box}/extensions/upload", b"none")
+        assert small.status_code == 422, small.text
+        begun = time.monotonic()
+        for api in slow:
+            assert api.call("POST", "/auth/logout").ok
+        answers = Counter(_to_the_end(peer)[9:12] for peer in peers)
+        assert time.monotonic() - begun < 5
+        assert answers[b"401"] >= 1, "it was admitted, and has ended"
+        assert set(answers) <= {b"401", b"429", b"503"}
+        box = other[1].create("one", "busybox:1")
+        large = other[1].call("POST", f"/environments/{box}/extensions/upload", bytes(2 << 20))
+        assert large.status_code == 422, large.text
+
+
+def _to_the_end(peer: socket.socket) -> bytes:
+    told = b""
+    try:
+        while data := peer.recv(65536):
+            told += data
+    except ConnectionError:
+        pass  # it sent on after the answer
+    return told
+
+
 def test_probes_and_who_behaves_are_answered_whatever_others_do(
     server: WebServer, api: Api
 ) -> None:

@@ -5,6 +5,7 @@ import json
 import time
 import zipfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import timedelta
 from io import BytesIO
 from typing import Any
@@ -192,6 +193,44 @@ def test_uploads_at_once(app: OpenAPI, user: User, stranger: User) -> None:
     for one_held in held:
         one_held.close()
     assert upload().status_code == 202
+
+
+def test_a_slow_upload_gives_way_to_who_has_none(
+    app: OpenAPI,
+) -> None:
+    from app.authorization import Access, Action
+    from app.errors import TooManyUploadsError
+
+    def access(name: str) -> Access:
+        return Access(Identity(name, name), Action.EXTENSION_CHANGE, "e")
+
+    admission = parts(app).admission
+    with ExitStack() as stack:
+        slow, fast = (stack.enter_context(admission.upload(access(name))) for name in "ab")
+        slow.came(1000)
+        fast.came(10**9)
+        with pytest.raises(TooManyUploadsError), admission.upload(access("c")):
+            pass  # both have just begun
+        for each in (slow, fast):
+            each._since -= 10
+        for name in "ab":
+            with pytest.raises(TooManyUploadsError), admission.upload(access(name)):
+                pass  # who has one gets no other
+        with admission.upload(access("c")) as other:
+            with pytest.raises(TooManyUploadsError):
+                slow.came(1001)
+            fast.check()
+            other._since -= 10
+            other.arrived()  # what is done with it now may take its time
+            with pytest.raises(TooManyUploadsError), admission.upload(access("a")):
+                pass  # nobody is slow
+        with pytest.raises(TooManyUploadsError), admission.upload(access("a")):
+            pass  # who was slow does not get the last place at once
+        with admission.upload(access("d")):
+            pass  # others do
+        admission._slow_until["a"] -= 60
+        with admission.upload(access("a")):
+            pass  # and so does he, later
 
 
 def test_variables_together(make_app: MakeApp, make_user: Any) -> None:

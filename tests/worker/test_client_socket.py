@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.errors import IncompleteBodyError, RequestTimeoutError
+from app.errors import IncompleteBodyError, InvalidTokenError, RequestTimeoutError
 from app.worker import client_socket
 from app.worker.client_socket import ClientSocket, Patience
 from app.worker.deadlines import Deadlines, Transfer
@@ -135,11 +135,57 @@ def test_only_so_many_threads_wait_at_once() -> None:
     try:
         with pytest.raises(RequestTimeoutError):
             pair.ours.recv(100)
-        pair.ours.begin(ServedRequest(0.0, place=True))
+        pair.ours.request.check = lambda _: None
         threading.Timer(0.05, pair.theirs.sendall, [b"x"]).start()
-        assert pair.ours.recv(100) == b"x", "who has a place already needs no other"
+        assert pair.ours.recv(100) == b"x", "who is admitted by the application needs no place"
     finally:
         pair.close()
+
+
+def test_what_ends_a_request_ends_the_wait_for_its_body(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that drips, and one that is silent, are waited for no longer than they may be."""
+    monkeypatch.setattr(client_socket, "_LOOK_SECONDS", 0.01)
+    begun, told = time.perf_counter(), []
+
+    def check(came: int) -> None:
+        told.append(came)
+        if time.perf_counter() - begun > 0.05:
+            raise InvalidTokenError
+
+    pair.ours.request.check = check
+    pair.theirs.sendall(b"x" * 7)
+    with pytest.raises(InvalidTokenError), cut_offs() as reasons:
+        while True:
+            pair.ours.recv(100)
+    assert time.perf_counter() - begun < 1
+    assert (reasons, set(told)) == ([], {7})
+    assert pair.ours.request.receiving == pytest.approx(pair.ours.request.waited, abs=0.01)
+    assert pair.places.acquire(blocking=False)
+
+
+def test_a_body_that_keeps_the_rate_is_not_waited_for_without_end() -> None:
+    pair = Pair(Deadlines(stall=5, rate=1, body=0.2))
+    stopped = threading.Event()
+
+    def drip() -> None:
+        while not stopped.wait(0.02):
+            pair.theirs.sendall(b"x" * 10)
+
+    thread = threading.Thread(target=drip)
+    thread.start()
+    begun = time.perf_counter()
+    try:
+        with cut_offs() as reasons, pytest.raises(RequestTimeoutError):
+            while time.perf_counter() - begun < 3:
+                pair.ours.recv(100)
+    finally:
+        stopped.set()
+        thread.join()
+        pair.close()
+    assert 0.15 < time.perf_counter() - begun < 2
+    assert reasons == ["body"]
 
 
 def test_after_the_answer_nothing_is_waited_for(pair: Pair) -> None:

@@ -96,16 +96,16 @@ def test_probes_have_threads_of_their_own_while_all_others_are_held(pool: Pool) 
     pool.finish()
 
 
-def test_large_bodies_hold_a_quarter_of_the_threads_and_never_those_of_probes(pool: Pool) -> None:
-    first = pool.ask(Stage.LARGE)
-    others = [pool.ask(Stage.LARGE), pool.ask(Stage.LARGE, health=True)]
-    assert pool.by(first) == "request"
+def test_large_bodies_wait_for_no_place_and_are_never_with_probes(pool: Pool) -> None:
+    """Who asks is known in a thread only: nobody is to wait there behind somebody's slow body."""
+    large = [pool.ask(Stage.LARGE) for _ in range(THREADS)]
+    assert [pool.by(each) for each in large] == ["request"] * THREADS
+    assert all(each.sock.request.large for each in large)
+    assert not pool.ask().sock.request.large
+    health = pool.ask(Stage.LARGE, health=True)
     assert pool.threads.queued() == 2
-    assert pool.threads.busy() == (1, THREADS)
-    assert first.sock.request.place
     pool.finish()
-    assert [pool.by(each) for each in others] == ["request", "request"]
-    assert pool.threads.places.acquire(blocking=False), "the place is free again"
+    assert pool.by(health) == "request"
 
 
 def test_the_oldest_request_is_one_that_is_not_to_last(pool: Pool) -> None:
