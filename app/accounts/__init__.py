@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from app.accounts.account_routes import api as accounts_api
 from app.accounts.administration import Administration
-from app.accounts.attempts import Attempts
+from app.accounts.attempts import Attempts, client_address
 from app.accounts.invitation_routes import api as invitations_api
 from app.accounts.invitations import Invitations
 from app.accounts.key_routes import api as keys_api
@@ -59,6 +59,7 @@ def build(
         time_cost=settings.argon2_time_cost,
         memory_kib=settings.argon2_memory_kib,
         turns=turns(cores, settings.web_concurrency, settings.threads),
+        address=client_address,
     )
     mode = Mode(settings.registration_mode)
     return Parts(

@@ -19,7 +19,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 import limits
-from flask import Flask, g, request
+from flask import Flask, g, has_request_context, request
 from flask_limiter import Limiter, RateLimitExceeded
 from limits.errors import ConfigurationError
 
@@ -192,6 +192,11 @@ def _address() -> str:
     if mapped is not None or address.version == 4:
         return str(mapped or address)
     return str(ip_network((int(address), _IPV6_PREFIX), strict=False))
+
+
+def client_address() -> str | None:
+    """Return the address that shares are counted by, as limits are; None outside of requests."""
+    return _address() if has_request_context() else None
 
 
 def _storage_options(storage: str) -> dict[str, Any]:

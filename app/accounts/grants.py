@@ -155,7 +155,9 @@ def _forget_expired(session: Session, user_id: str) -> None:
 
 def _find(session: Session, digests: Sequence[str]) -> AuthToken | None:
     of_refresh = (AuthToken.kind == TokenKind.REFRESH) & AuthToken.digest.in_(digests)
-    return session.scalars(select(AuthToken).where(of_refresh)).first()
+    # Of several cookies of one login, the used ones may have been set by whoever has seen them.
+    unused_first = AuthToken.used_at.is_not(None)
+    return session.scalars(select(AuthToken).where(of_refresh).order_by(unused_first)).first()
 
 
 def _use(session: Session, token_id: str) -> bool:

@@ -18,6 +18,7 @@ from app.errors import (
     InvitationInvalidError,
     LimitReachedError,
     RegistrationClosedError,
+    TooManyAttemptsError,
 )
 from app.storage import Database, Invitation, User, db_now, new_id, utc_now
 
@@ -73,11 +74,11 @@ class Registration:
         """Create an account; an invitation is used up by that.
 
         Raises: RegistrationClosedError, InvitationInvalidError, EmailTakenError,
-        LimitReachedError.
+        LimitReachedError, TooManyAttemptsError.
         """
         way = self._way(email, invitation)
-        hashed = self._passwords.hash(password)
         try:
+            hashed = self._passwords.hash(password)
             with self._database.writing() as session:
                 operator = invitation is not None and self._use(session, email, invitation)
                 self._check_room(session)
@@ -94,7 +95,7 @@ class Registration:
         except InvitationInvalidError:
             _tell(way, Outcome.REFUSED)
             raise
-        except LimitReachedError:
+        except (LimitReachedError, TooManyAttemptsError):
             _tell(way, Outcome.LIMITED)
             raise
         _tell(way, Outcome.CREATED)

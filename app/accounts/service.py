@@ -19,6 +19,7 @@ from app.errors import (
     AccountDisabledError,
     InvalidCredentialsError,
     InvalidTokenError,
+    TooManyAttemptsError,
 )
 from app.storage import (
     AuthToken,
@@ -90,7 +91,11 @@ class Accounts:
         with self._database.reading() as session:
             found = session.execute(select(*columns).where(User.email == email)).one_or_none()
         # Hashing takes tens of milliseconds on purpose.
-        valid = self._passwords.verify(found.password_hash if found else None, password)
+        try:
+            valid = self._passwords.verify(found.password_hash if found else None, password)
+        except TooManyAttemptsError:
+            signals.emit(signals.authentication, method="password", success=False)
+            raise
         allowed = found is not None and valid and found.disabled_at is None
         signals.emit(signals.authentication, method="password", success=allowed)
         if not allowed:

@@ -28,8 +28,9 @@ from app.websockets.guard import is_allowed_origin
 COOKIE = "vibebox_console"
 _PATH = "/console"
 # Whatever listens on another port of this host may set cookies of this name, under paths of its
-# own too, which a browser sends first. The page's secret tells which one is ours.
-_COOKIES = 8
+# own too, which a browser sends first. The page's secret tells which one is ours. A try is a
+# digest: as many are tried as one header of gunicorn's (8190 bytes) can hold.
+_COOKIES = 512
 Body = TypeVar("Body", bound=BaseModel)
 
 api = Blueprint("console_access", __name__, url_prefix=_PATH)
@@ -62,7 +63,8 @@ def token() -> Answer:
         with components().attempts.failures():
             return _signed_in(components().accounts.refresh_console(held, secret, device()))
     except InvalidTokenError as error:
-        return _forget(answer(error))
+        # Deleted would be ours, whichever of several was wrong; what others set would stay.
+        return answer(error) if len(held) > 1 else _forget(answer(error))
 
 
 @api.post("/sign-out")

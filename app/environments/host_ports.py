@@ -5,11 +5,11 @@ it from starting again. What counts is the number alone, whatever the protocol a
 addresses of a host are one to most who connect.
 """
 
-import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
-from itertools import pairwise
+from io import StringIO
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,8 +24,6 @@ from app.settings import Settings
 DEFAULT_PORTS = {"postgresql": 5432, "redis": 6379, "rediss": 6379, "http": 80, "https": 443}
 # From where Docker picks, if its host is as the kernel has it by default.
 _EPHEMERAL: PortRange = (32768, 60999)
-_BIND = ("-b", "--bind")
-_BOUND = re.compile(r".*:(\d+)|(\d+)")
 
 
 @dataclass(frozen=True)
@@ -152,14 +150,27 @@ def _of_settings(settings: Settings) -> dict[int, str]:
 
 def _bound(arguments: str) -> list[int]:
     """Return the ports that gunicorn is told to listen on."""
+    if not arguments.strip():
+        return []
+    # Where there are none, processes other than the web server do without gunicorn.
+    from gunicorn.config import Config
+
+    # gunicorn refuses bad arguments itself, at its own start: here they print and end nothing.
     try:
-        words = shlex.split(arguments)
-    except ValueError:
-        return []  # gunicorn refuses them itself
-    values = [
-        word.partition("=")[2] if word.startswith("--bind=") else word.removeprefix("-b")
-        for word in words
-        if word.startswith(("--bind=", "-b"))
-    ]
-    values += [after for word, after in pairwise(words) if word in _BIND]
-    return [int(match[1] or match[2]) for value in values if (match := _BOUND.fullmatch(value))]
+        with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+            told, _ = Config().parser().parse_known_args(shlex.split(arguments))
+    except (ValueError, SystemExit):
+        return []
+    return [port for value in told.bind or () for port in _ports_of(value)]
+
+
+def _ports_of(address: str) -> list[int]:
+    from gunicorn.util import parse_address
+
+    try:
+        parsed = parse_address(address.strip())
+        alone = [int(address)] if address.strip().isdecimal() else []
+    except (RuntimeError, ValueError):
+        return []
+    # Else the path of a socket, or a descriptor.
+    return [*alone, parsed[1]] if isinstance(parsed, tuple) else alone

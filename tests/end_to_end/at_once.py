@@ -11,12 +11,14 @@ import requests
 
 Request = tuple[str, str, Any]
 """Method, URL and body."""
+_MOMENT_SECONDS = 5
 
 
 def send(wanted: Sequence[Request], token: str = "") -> list[requests.Response]:
     """Send all of them at once, each on a connection of its own, and return their answers.
 
-    What is beyond the account's share at the moment is tried again, as any client does.
+    What is beyond a share at the moment is tried again, as any client does; who has to wait for
+    longer is answered.
     """
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     return together([partial(_send, one, headers) for one in wanted])
@@ -26,9 +28,10 @@ def _send(wanted: Request, headers: dict[str, str]) -> requests.Response:
     method, url, body = wanted
     while True:
         answer = requests.request(method, url, json=body, headers=headers, timeout=60)
-        if answer.status_code != 429:
+        pause = float(answer.headers.get("Retry-After", 0))
+        if answer.status_code != 429 or pause > _MOMENT_SECONDS:
             return answer
-        time.sleep(float(answer.headers["Retry-After"]))
+        time.sleep(pause)
 
 
 def together(calls: Sequence[Callable[[], requests.Response]]) -> list[requests.Response]:

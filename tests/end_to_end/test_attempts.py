@@ -28,6 +28,7 @@ def server(web_server: WebServerFactory, redis: Redis) -> WebServer:
             "VIBEBOX_ARGON2_MEMORY_KIB": "8",
         },
         workers=4,
+        threads=32,  # room for all ten passwords of one address in one worker
     )
 
 

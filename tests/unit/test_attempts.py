@@ -11,8 +11,8 @@ from werkzeug.test import TestResponse
 from app import create_app
 from app.errors import SettingsError
 from app.settings import Settings, load_settings
-from tests.unit.application import User, sign_up
-from tests.unit.support import PASSWORD, assert_problem, moved
+from tests.unit.application import User, parts, sign_up
+from tests.unit.support import ORIGIN, PASSWORD, assert_problem, moved
 
 AUTH = "/api/v1/auth"
 ME = f"{AUTH}/me"
@@ -81,6 +81,25 @@ def test_address_is_limited_whatever_the_account(make_client: Callable[..., Flas
 
     assert_problem(login(client, "other@example.org"), 429, "too-many-attempts")
     assert login(client, "other@example.org", **peer("192.0.2.10")).status_code == 401
+
+
+@pytest.mark.parametrize("path", [f"{AUTH}/login", f"{AUTH}/register", "/console/sign-in"])
+def test_hashes_of_one_address_do_not_make_the_server_busy(
+    app: OpenAPI, client: FlaskClient, path: str
+) -> None:
+    turns = parts(app).accounts._passwords._turns
+    assert turns is not None
+    turns._here["192.0.2.9"] = turns._room - 1
+    body = {"email": "ada@example.org", "password": PASSWORD}
+    named: dict[str, Any] = {"json": body, "headers": {"Origin": ORIGIN}}
+    total = "registrations" if path.endswith("register") else "auth_attempts"
+
+    with moved(f"vibebox_{total}_total") as told:
+        refused = client.post(path, **named, **peer("192.0.2.9"))
+    assert_problem(refused, 429, "too-many-attempts")
+    assert refused.headers["Retry-After"] == "1"
+    assert len(told) == 1, "as what limits refuse"
+    assert client.post(path, **named, **peer("192.0.2.10")).status_code in (201, 401)
 
 
 def test_failures_of_every_kind_share_the_address(make_client: Callable[..., FlaskClient]) -> None:

@@ -8,6 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 from flask_openapi3 import OpenAPI
 from sqlalchemy import update
+from werkzeug.http import parse_cookie
 from werkzeug.test import TestResponse
 
 from app.console.assets import DIRECTORY, version
@@ -264,6 +265,34 @@ def test_cookie_that_another_port_sets_does_not_hide_ours(
 
     renewed = post(page, "token", headers={"Cookie": cookies}, json={"page_secret": secret})
     assert renewed.status_code == 200
+
+
+@pytest.mark.parametrize("number", [8, 420])
+def test_as_many_cookies_as_a_header_holds_do_not_hide_ours(
+    client: FlaskClient, user: User, number: int
+) -> None:
+    secret, ours = secret_of(sign_in(client)), cookie_of(client)
+    cookies = "; ".join([*[f"{COOKIE}="] * number, f"{COOKIE}={ours}"])
+    page = client.application.test_client(use_cookies=False)
+    assert len(cookies) < 8190
+
+    wrong = post(page, "token", headers={"Cookie": cookies}, json={"page_secret": "vbx_cs_x"})
+    assert_problem(wrong, 401, "invalid-token")
+    assert "Set-Cookie" not in wrong.headers, "the good one would be deleted"
+    renewed = post(page, "token", headers={"Cookie": cookies}, json={"page_secret": secret})
+    assert renewed.status_code == 200
+
+
+def test_used_cookies_that_another_port_sets_again_do_not_end_the_login(
+    client: FlaskClient, user: User
+) -> None:
+    secret, sent = secret_of(sign_in(client)), [cookie_of(client)]
+    page = client.application.test_client(use_cookies=False)
+    for _ in range(6):
+        cookies = "; ".join(f"{COOKIE}={cookie}" for cookie in sent)
+        renewed = post(page, "token", headers={"Cookie": cookies}, json={"page_secret": secret})
+        assert renewed.status_code == 200
+        sent.append(parse_cookie(renewed.headers["Set-Cookie"])[COOKIE])
 
 
 def test_sign_in_of_a_release_before_is_carried_over_once(

@@ -69,6 +69,10 @@ def test_privileged_ports_may_not(user: User, port: int) -> None:
         ({"gunicorn_cmd_args": "-b :4321 --workers 3"}, 4321, "VibeBox's own"),
         ({"gunicorn_cmd_args": "--bind=[::]:4321"}, 4321, "VibeBox's own"),
         ({"gunicorn_cmd_args": "-b4321"}, 4321, "VibeBox's own"),
+        ({"gunicorn_cmd_args": "--bin=127.0.0.1:4321"}, 4321, "VibeBox's own"),
+        ({"gunicorn_cmd_args": "--preload --bi [::1]:4321"}, 4321, "VibeBox's own"),
+        ({"gunicorn_cmd_args": "-b :1 -b tcp://127.0.0.1:4321"}, 4321, "VibeBox's own"),
+        ({"gunicorn_cmd_args": "--bind 127.0.0.1"}, 8000, "VibeBox's own"),
         ({"database_url": "postgresql://ada@db/x"}, 5432, "the database's (DATABASE_URL)"),
         ({"database_url": "postgresql://ada@db:6543/x"}, 6543, "the database's (DATABASE_URL)"),
         ({"docker_host": "tcp://engine:2375"}, 2375, "Docker's (DOCKER_HOST)"),
@@ -83,9 +87,25 @@ def test_settings_say_which_are_ours(settings: dict[str, Any], port: int, whose:
     assert host_ports(Settings(**settings)).refusal(port) == f"is {whose}"
 
 
-def test_unreadable_arguments_of_gunicorn_are_its_business() -> None:
-    found = host_ports(Settings(gunicorn_cmd_args="--bind 'unix:/run/x --bind"))
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "--bind 'unix:/run/x --bind",
+        "--bind",
+        "--b 127.0.0.1:1",  # of several options
+        "--workers many",
+        "--help",
+        "--version",
+        "--bind :port -b fd://x -b [::1 -b unix:/run/x -b fd://3 --bind= --unknown",
+        f"-b {'9' * 5000}",
+    ],
+)
+def test_unreadable_arguments_of_gunicorn_are_its_business(
+    arguments: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    found = host_ports(Settings(gunicorn_cmd_args=arguments))
     assert found.refusal(OWN) == "is VibeBox's own"
+    assert capfd.readouterr() == ("", "")
 
 
 def test_narrower_range_is_told(make_app: Callable[..., OpenAPI]) -> None:

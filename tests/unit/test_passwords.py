@@ -3,12 +3,13 @@
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 
 from app.accounts import passwords
 from app.accounts.passwords import Passwords, Turns, turns
-from app.errors import ServerBusyError
+from app.errors import ServerBusyError, TooManyAttemptsError
 
 
 @pytest.mark.parametrize("at_once", [1, 3])
@@ -42,6 +43,37 @@ def test_so_many_work_so_many_wait_and_the_rest_is_refused(at_once: int) -> None
     assert counted["most"] == at_once
     with found.turn():
         pass
+
+
+def test_address_has_a_share_and_is_told_what_it_causes() -> None:
+    found = Turns(5, 0)
+    with ExitStack() as here:
+        for _ in range(3):
+            here.enter_context(found.turn("192.0.2.1"))
+        with pytest.raises(TooManyAttemptsError) as refused, found.turn("192.0.2.1"):
+            pass
+        assert refused.value.retry_after == 1
+        here.enter_context(found.turn("192.0.2.2"))
+        here.enter_context(found.turn("192.0.2.3"))
+        for address, error in (
+            ("192.0.2.1", TooManyAttemptsError),
+            ("192.0.2.3", TooManyAttemptsError),
+            ("192.0.2.4", ServerBusyError),
+            (None, ServerBusyError),
+        ):
+            with pytest.raises(error), found.turn(address):
+                pass
+    assert not found._here
+
+
+def test_address_that_waits_for_itself_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "_LONGEST_WAIT_SECONDS", 0.01)
+    found = Turns(1, 3)
+    with found.turn("192.0.2.1"):
+        with pytest.raises(TooManyAttemptsError), found.turn("192.0.2.1"):
+            pass
+        with pytest.raises(ServerBusyError), found.turn("192.0.2.2"):
+            pass
 
 
 def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
