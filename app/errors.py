@@ -1060,8 +1060,8 @@ class RegistryTooSlowError(VibeBoxError):
 
     def __init__(self, image: str) -> None:
         super().__init__(
-            f"The registry of {image!r} sent next to nothing for a minute while others waited to "
-            "pull; try again later, or take the image from another registry."
+            f"The registry of {image!r} sent next to nothing while others waited to pull; "
+            "try again later, or take the image from another registry."
         )
 
 

@@ -15,7 +15,8 @@ from app.errors import Limit, LimitError, ShareExceededError
 class Places:
     """`number` places; `share` is what an account is refused by, `full` when all are taken.
 
-    Without `share` an account may take all of them; `most` is how many it may have in any case.
+    Without `share` an account may take all of them; `most` is how many it may have in any case,
+    `spare` how many are for accounts that have none.
     """
 
     def __init__(
@@ -24,8 +25,10 @@ class Places:
         share: Limit | None,
         full: type[LimitError],
         most: int | None = None,
+        spare: int = 0,
     ) -> None:
         self.number = number
+        self._spare = spare
         self._most = number if most is None else most
         self._share = share
         self._full = full
@@ -39,7 +42,7 @@ class Places:
             mine, left = self._by_owner.get(owner, 0), self.number - self._taken
             if left <= 0:
                 raise self._full()
-            if self._share is not None and mine and mine >= min(left, self._most):
+            if self._share is not None and mine and mine >= min(left - self._spare, self._most):
                 raise ShareExceededError(self._share, mine)
             self._by_owner[owner] += 1
             self._taken += 1

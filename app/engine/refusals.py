@@ -86,6 +86,18 @@ _FIRST = (
         rf"|operation not permitted|permission denied)){_END}",
         _volume,
     ),
+    # The container's devices are always there, but where a volume hides them.
+    _refusal(
+        _IN_CONTAINER + r"(unable to setup user: stat /dev/null"
+        r"|error reopening /dev/null inside container: open /dev/null)"
+        rf": (no such file or directory|permission denied|{_UNFIT_PATH}){_END}",
+        _volume,
+    ),
+    _refusal(
+        _IN_CONTAINER
+        + rf"error setting up ptmx: remove .*/dev/ptmx: device or resource busy{_END}",
+        _volume,
+    ),
     _refusal(
         _IN_CONTAINER + r"mkdir .*: (no such file or directory|read-only file system"
         rf"|operation not permitted|permission denied|{_UNFIT_PATH}){_END}",

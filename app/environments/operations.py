@@ -76,7 +76,7 @@ class Operations:
 
     def stop(self, identity: Identity, environment_id: str) -> None:
         """Stop the container; it stays, with its files. Ends a start that waits for its image."""
-        if self._cancel(identity, environment_id):
+        if self._cancel(identity, environment_id, Action.ENVIRONMENT_OPERATE):
             return
         passage = self._begin(
             identity, environment_id, _UP, EnvironmentStatus.STOPPING, "stop", ends=True
@@ -117,8 +117,17 @@ class Operations:
         self._freeze(passage, self._containers.unpause, frozen=False)
 
     def delete(self, identity: Identity, environment_id: str) -> None:
-        """Remove container, volume and record. Raises: as `Environments.delete`."""
-        self._removal.carry_out(self._begin_removal(identity, environment_id, "environment.delete"))
+        """Remove container, volume and record; ends a start that waits for its image.
+
+        Raises: as `Environments.delete`.
+        """
+        try:
+            passage = self._begin_removal(identity, environment_id, "environment.delete")
+        except EnvironmentConflictError:
+            if not self._cancel(identity, environment_id, Action.ENVIRONMENT_DELETE):
+                raise
+            passage = self._begin_removal(identity, environment_id, "environment.delete")
+        self._removal.carry_out(passage)
 
     def expire(self, environment_id: str, now: datetime) -> None:
         """Delete the environment as VibeBox itself, if its time is over at `now`.
@@ -197,12 +206,10 @@ class Operations:
                 state = self._containers.inspect(state.id)
             self._settling.settle(passage, state)
 
-    def _cancel(self, identity: Identity, environment_id: str) -> bool:
+    def _cancel(self, identity: Identity, environment_id: str, action: Action) -> bool:
         """End a start that waits for its image; False where the environment has none."""
         with self._database.writing() as session:
-            environment = environment_for(
-                session, identity, environment_id, Action.ENVIRONMENT_OPERATE, lock=True
-            )
+            environment = environment_for(session, identity, environment_id, action, lock=True)
             before = environment.status
             if not pull_rows.cancel(session, environment):
                 return False

@@ -4,19 +4,25 @@ Docker Engine downloads a few layers at once (three, unless its `max-concurrent-
 otherwise), of whatever pulls there are: one image whose layers drip is enough to keep everybody
 waiting, and whoever waits looks as slow as what they wait for. So of those that bring next to
 nothing the oldest gives way, while an account beside it waits; if that does not help, the next.
+
+A registry that says nothing at all keeps nothing from Docker, but a place here. An account that has
+none gets one of those that only such accounts get, or the place of a pull that brings nothing.
 """
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection
 
 from app.admission.places import Place
 from app.engine import Cut, PullProgress
 
-AT_ONCE = 6
-"""Pulls that go on at once; an account has half of them at most. More keeps more layers waiting
-for each other in Docker, less makes more starts wait for their turn."""
+SPARE = 2
+"""Places that only an account without a pull gets."""
+
+AT_ONCE = 6 + SPARE
+"""Pulls that go on at once; an account has half of those that are not spare at most. More keeps
+more layers waiting for each other in Docker, less makes more starts wait for their turn."""
 
 WINDOW = 60.0
 """Seconds over which it is judged whether a pull brings anything; no younger one gives way."""
@@ -100,11 +106,32 @@ class Running:
 
 
 class Turns:
-    """Decides which pull gives way."""
+    """Decides which pull gives way, and whose is next."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._quiet_until = 0.0
+        self._put_back: dict[str, float] = {}
+
+    def last_put_back(self, account: str) -> float:
+        """Return when a pull of the account was put back last, 0 for never: the least is next."""
+        return self._put_back.get(account, 0.0)
+
+    def put_back(self, account: str, waiting: Collection[str]) -> None:
+        """Have the account wait behind all others that are `waiting`."""
+        self._put_back = {one: at for one, at in self._put_back.items() if one in waiting}
+        self._put_back[account] = self._clock()
+
+    def gives_place(self, running: Collection[Running], waiting: Collection[str]) -> Running | None:
+        """Return the pull whose place an account gets that waits and has none, None for no one's.
+
+        It is one that brings nothing, of an account that has as many as any, and the oldest.
+        """
+        having = Counter(one.account for one in running)
+        if having.keys() >= set(waiting):
+            return None
+        silent = [one for one in running if one.is_kept]
+        return min(silent, key=lambda one: (-having[one.account], one.begun), default=None)
 
     def gives_way(self, running: Collection[Running], waiting: Collection[str]) -> Running | None:
         """Return the pull that has to end now for others, None where none has to.

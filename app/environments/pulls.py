@@ -20,10 +20,10 @@ from app.engine import PullProgress
 from app.environments import starts
 from app.environments.containers import Containers
 from app.environments.pull_reports import PullReport, TakenPull
-from app.environments.pull_turns import AT_ONCE, Running, Turns
+from app.environments.pull_turns import AT_ONCE, SPARE, Running, Turns
 from app.environments.settling import Settling
 from app.environments.starts import GivenUpError
-from app.environments.transitions import OPEN_PULLS, Passage
+from app.environments.transitions import OPEN_PULLS, Passage, held
 from app.errors import (
     EngineTimeoutError,
     Limit,
@@ -81,9 +81,11 @@ class Pulls:
         self._settling = settling
         self._starts = starts.Starts(containers, settling)
         # What is refused waits for its turn, so that nobody sees these errors.
-        self._places = Places(AT_ONCE, Limit.REQUESTS, ServerBusyError)
+        self._places = Places(AT_ONCE, Limit.REQUESTS, ServerBusyError, spare=SPARE)
         self._turns = Turns()
         self._running: dict[str, tuple[TakenPull, Running]] = {}
+        # Pulls that gave their place to others once; they do not a second time, they end.
+        self._gave_place: set[str] = set()
         self._threads: list[threading.Thread] = []
         self._closing = threading.Event()
 
@@ -100,9 +102,11 @@ class Pulls:
         for pull_id, (_, running) in self._running.items():
             if pull_id not in ours:
                 running.end(GivenUpError())
+        waiting.sort(key=lambda one: self._turns.last_put_back(one.account))
         for one in waiting:
             self._begin(one)
         left = {one.account for one in waiting if one.id not in self._running}
+        self._gave_place &= {*self._running, *(one.id for one in waiting)}
         self._make_way([one for one in self._running.values() if not one[1].is_over], left)
 
     def close(self) -> None:
@@ -115,12 +119,37 @@ class Pulls:
             thread.join(max(0.0, ends_at - time.monotonic()))
 
     def _make_way(self, going_on: list[tuple[TakenPull, Running]], left: set[str]) -> None:
-        """End the pull that keeps others from theirs, if there is one."""
-        slow = self._turns.gives_way([running for _, running in going_on], left)
+        """End the pull that keeps others from theirs, or put it back, if there is one."""
+        pulls = [running for _, running in going_on]
+        silent = self._turns.gives_place(pulls, left)
+        ends = silent or self._turns.gives_way(pulls, left)
         for taken, running in going_on:
-            if running is slow:
-                _log.warning("pull ended for others", extra={"image": taken.image})
-                running.end(RegistryTooSlowError(taken.image))
+            if running is not ends:
+                continue
+            if running is silent and taken.id not in self._gave_place:
+                self._put_back(taken, running, left)
+                return
+            _log.warning("pull ended for others", extra={"image": taken.image})
+            running.end(RegistryTooSlowError(taken.image))
+
+    def _put_back(self, taken: TakenPull, running: Running, waiting: set[str]) -> None:
+        """Have a pull wait for its turn again, behind the other accounts."""
+        with self._database.writing() as session:
+            # What its thread still writes changes nothing: the passage began at another moment.
+            left = session.scalar(
+                update(Environment)
+                .where(held(taken.passage))
+                .values(held_by=None, status_changed_at=db_now())
+                .returning(Environment.id)
+            )
+            if left is not None:
+                session.execute(
+                    update(ImagePull).where(taken.ours()).values(status=PullStatus.PENDING)
+                )
+        _log.info("pull waits for its turn again", extra={"image": taken.image})
+        self._gave_place.add(taken.id)
+        self._turns.put_back(running.account, waiting)
+        running.end(GivenUpError())
 
     def _look(self) -> tuple[list[_WaitingPull], set[str]]:
         """Return what waits, the oldest first, and which of the running ones are ours still."""

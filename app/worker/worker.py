@@ -43,7 +43,7 @@ from gunicorn import util
 from gunicorn.sock import ssl_context
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
-from app.errors import VibeBoxError
+from app.errors import MalformedRequestError, VibeBoxError
 from app.worker import descriptors
 from app.worker.accepting import accept, lateness, secured, waiting
 from app.worker.balance import Load
@@ -62,6 +62,7 @@ _ACCEPTED_AT_ONCE = 64
 _CROWD = 16
 """Connections that wait in the kernel's queue, from which on a worker takes several at once."""
 _SCARCE_SECONDS = 5.0
+_SPOKEN = (1, 1)
 # A stopping worker looks this often whether it may end, a full one whether somebody can give way.
 _STOPPING_SECONDS = 0.25
 _FULL_SECONDS = 0.05
@@ -276,7 +277,12 @@ class Worker(ThreadWorker):
         return super().handle(connection)
 
     def handle_request(self, req: Any, conn: Connection) -> bool:
-        """Serve a request whose head is parsed."""
+        """Serve a request whose head is parsed. Raises: MalformedRequestError without a Host."""
+        req.version = min(req.version, _SPOKEN)  # RFC 9110, 2.5: answered with what is spoken here
+        if req.version == _SPOKEN and not any(name == "HOST" for name, _ in req.headers):
+            raise MalformedRequestError(
+                "Name the host that is asked for in a Host header, as RFC 9112, 3.2 has it."
+            )
         framing = conn.framing
         if framing.upgrade:  # a WebSocket is the last of its connection
             req.force_close()

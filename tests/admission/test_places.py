@@ -39,6 +39,11 @@ def test_nobody_has_more_than_the_most() -> None:
     assert [len(fill(some, owner)) for owner in "abcd"] == [40, 30, 15, 8]
 
 
+def test_spare_ones_are_for_who_has_none() -> None:
+    some = Places(8, Limit.REQUESTS, TooManySocketsError, spare=2)
+    assert [len(fill(some, owner)) for owner in "abcdef"] == [3, 2, 1, 1, 1, 0]
+
+
 def test_refusals_say_whose_limit_it_is() -> None:
     some = places(2)
     some.take("a")

@@ -146,6 +146,7 @@ REFUSED = {
     "version": (b"GET /x?token=s HTTP/3.0\r\n" + HOST + b"\r\n", 505, "GET"),
     "header": (b"GET /x HTTP/1.1\r\n" + HOST + b"Bad Header: x\r\n\r\n", 400, "GET"),
     "folded header": (b"GET /x HTTP/1.1\r\n" + HOST + b"A: b\r\n c\r\n\r\n", 400, "GET"),
+    "no host": (b"GET /health/live HTTP/1.1\r\n\r\n", 400, "GET"),
     "two hosts": (b"GET /x HTTP/1.1\r\n" + HOST + HOST + b"\r\n", 400, "GET"),
     "long line": (b"GET /" + b"a" * 5000, 414, "OTHER"),
     "long header": (b"GET /x HTTP/1.1\r\n" + HOST + b"A: " + b"a" * 9000 + b"\r\n\r\n", 431, "GET"),

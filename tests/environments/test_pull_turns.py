@@ -95,6 +95,31 @@ def test_slow_one_stays_while_nobody_waits() -> None:
     assert scene.gives_way() is slow, "the other gets nothing any more"
 
 
+def test_who_has_none_gets_the_place_of_the_oldest_that_brings_nothing() -> None:
+    scene = Scene()
+    other = scene.begin("b")
+    first, _ = scene.begin("a"), scene.begin("a")
+    assert scene.turns.gives_place(scene.running, ["c"]) is None
+    scene.passes(KEPT)
+    assert scene.turns.gives_place(scene.running, ["a", "b"]) is None, "they have some"
+    assert scene.turns.gives_place(scene.running, ["a", "c"]) is first
+    scene.running.remove(first)
+    assert scene.turns.gives_place(scene.running, ["c"]) is other
+    for one in scene.running:
+        bring(one, 1)
+    assert scene.turns.gives_place(scene.running, ["c"]) is None
+
+
+def test_who_gave_a_place_waits_behind_the_others() -> None:
+    scene = Scene()
+    scene.turns.put_back("a", ["b"])
+    scene.passes(1)
+    scene.turns.put_back("b", ["a", "c"])
+    assert sorted("abc", key=scene.turns.last_put_back) == ["c", "a", "b"]
+    scene.turns.put_back("c", ["b"])
+    assert scene.turns.last_put_back("a") == 0, "of those who wait no longer nothing is kept"
+
+
 def test_what_has_arrived_gives_way_to_nobody() -> None:
     scene = Scene()
     extracts = scene.begin("a")

@@ -14,13 +14,20 @@ from flask_openapi3 import OpenAPI
 from sqlalchemy import select, update
 
 from app.admission.admission import Kind
+from app.admission.places import Places
 from app.authorization import Access, Action, Identity
 from app.engine import Cut, LayerProgress, PullProgress
 from app.engine.pulling import PullTracker
 from app.environments import build_pulls, events, pull_reports, pull_turns
 from app.environments.pulls import Pulls
 from app.environments.waiting import recalled
-from app.errors import ImagePullError, PortTakenError, PullCutError
+from app.errors import (
+    ImagePullError,
+    Limit,
+    PortTakenError,
+    PullCutError,
+    ServerBusyError,
+)
 from app.storage import Environment, ImagePull, PullStatus, utc_now
 from tests.unit.application import User, parts
 from tests.unit.fakes import Failure, FakeEngine
@@ -461,6 +468,77 @@ def test_cancelled_pull_frees_its_place_at_once(
     assert [row.error for row in rows(app)].count("cancelled") == 1
 
 
+def test_deleting_ends_a_start_that_waits_for_its_image(
+    held: Held, app: OpenAPI, user: User, engine: FakeEngine, agent: Pulls
+) -> None:
+    """It was refused as long as the registry hung, and the place was not given back."""
+    ids = ask(user, engine, *remote("a", 4))
+    agent.run_pending()
+    until(lambda: len(held.begun) == 3)
+    for gone in (ids[0], ids[3]):
+        assert user.send("DELETE", one(gone)).status_code == 204
+        assert user.get(one(gone)).status_code == 404
+    agent.run_pending()
+    until(lambda: len([thread for thread in agent._threads if thread.is_alive()]) == 2)
+    assert len(rows(app)) == 2
+
+
+def test_account_without_a_pull_gets_the_place_of_one_that_brings_nothing(
+    held: Held,
+    app: OpenAPI,
+    user: User,
+    stranger: User,
+    engine: FakeEngine,
+    agent: Pulls,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    agent._places = Places(1, Limit.REQUESTS, ServerBusyError)
+    (first,) = ask(user, engine, "remote:a")
+    agent.run_pending()
+    (second,) = ask(stranger, engine, "remote:b")
+    agent.run_pending()
+    assert {row.image: row.status for row in rows(app)}["remote:a"] == "pulling", "young"
+    monkeypatch.setattr(pull_turns, "KEPT", 0.01)
+    time.sleep(0.02)
+    agent.run_pending()
+    assert {row.status for row in rows(app)} == {"pending"}
+    monkeypatch.setattr(pull_turns, "KEPT", 10.0)
+    agent.run_pending()
+    until(lambda: held.begun == ["remote:a", "remote:b"])
+    assert seen(user, first) == ("starting", None), "it waits for its turn again"
+
+    held.go_on.set()
+    for _ in range(3):
+        drive(agent)
+    assert seen(user, first) == seen(stranger, second) == ("running", None)
+
+
+def test_pull_that_brings_nothing_gives_its_place_once_and_then_ends(
+    held: Held,
+    app: OpenAPI,
+    user: User,
+    stranger: User,
+    engine: FakeEngine,
+    agent: Pulls,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pull_turns, "KEPT", 0.1)
+    agent._places = Places(1, Limit.REQUESTS, ServerBusyError)
+    (mine,) = ask(user, engine, "remote:a")
+    agent.run_pending()
+    (other,) = ask(stranger, engine, "remote:b")
+
+    def gave_way() -> bool:
+        agent.run_pending()
+        return seen(user, mine)[0] == "error"
+
+    until(gave_way)
+    agent.run_pending()
+    until(lambda: held.begun == ["remote:a", "remote:b"] * 2)
+    assert {row.image: row.error for row in rows(app)}["remote:a"] == "registry-too-slow"
+    assert seen(stranger, other)[0] == "starting", "nobody waits any more"
+
+
 def test_pulls_are_let_go_of_at_the_end(
     held: Held, app: OpenAPI, user: User, engine: FakeEngine, agent: Pulls
 ) -> None:
@@ -496,7 +574,7 @@ def test_dripping_pull_gives_way_to_others(
         return seen(user, drips)[0] == "error"
 
     until(gave_way)
-    assert "next to nothing for a minute while others waited" in str(seen(user, drips)[1])
+    assert "next to nothing while others waited" in str(seen(user, drips)[1])
     assert seen(stranger, waits)[0] == "starting"
     held.go_on.set()
     drive(agent)
