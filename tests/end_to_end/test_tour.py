@@ -35,6 +35,8 @@ _VARIES = (
     (re.compile(r"(?<![\w.])\d+\.\d+(?![\w.])"), "N"),
     (re.compile(r"\b(32|3[3-9]|[4-6]\d)\d{3}\b"), "PORT"),
     (re.compile(r"\b\d+s\b"), "AGE"),
+    # An exec of the agent may be among them.
+    (re.compile(r"^Processes +\d+$", re.MULTILINE), "Processes N"),
     (re.compile(r"[ \t]+"), " "),
 )
 
