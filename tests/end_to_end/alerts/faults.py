@@ -64,6 +64,8 @@ CRASHING = Fault(
     alerts("ServiceRestarting"),
     # By how much of a start a scrape meets; here it takes minutes of the rules' time.
     also=alerts("ServiceDown", "ServiceFlapping"),
+    # Four starts have to fit into what is left of half an hour.
+    factor=20,
 )
 FLAPPING = Fault(harm.target_flapping, alerts("ServiceFlapping"), also=alerts("ServiceDown"))
 KILLED = Fault(harm.workers_killed, alerts("WorkersDying"))
@@ -90,8 +92,9 @@ AGENT_FROZEN = Fault(harm.agent_frozen, alerts("AgentNotLeading", "ProcessSilent
 AGENT_CRASHING = Fault(
     harm.agent_crashing,
     alerts("AgentRestarting"),
-    # A lease lasts for ten seconds, which are ten minutes of the rules' time.
+    # A lease lasts for ten seconds, which are minutes of the rules' time.
     also=alerts("AgentNotLeading"),
+    factor=20,
 )
 AGENT_FAILING = Fault(
     # A round a second, and more than 30 of them have to fail in what is left of 15 minutes.
