@@ -44,6 +44,7 @@ ALLOWED = {
     ("sessions/truth.py", "_compare"): "the sessions of one container, which is the item",
     ("websockets/lookout.py", "_run"): "guarded, and under a deadline each, in `_look`",
     ("environments/pulls.py", "run_pending"): "taking is a statement; each pull has its thread",
+    ("environments/pulls.py", "_make_way"): "one of the pulls at most is ended or put back",
 }
 """Loops that may, and why none of their items can hold up or break another's."""
 

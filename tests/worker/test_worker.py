@@ -18,7 +18,7 @@ def served(
 ) -> tuple[int, int]:
     """Return the version by which a request is answered. Raises: as the worker."""
     request: Any = SimpleNamespace(version=version, headers=headers, _expected_100_continue=False)
-    sock = SimpleNamespace(request=SimpleNamespace(place=False))
+    sock = SimpleNamespace(request=SimpleNamespace(large=False))
     connection: Any = SimpleNamespace(framing=Framing(), sock=sock)
     monkeypatch.setattr(ThreadWorker, "handle_request", lambda *_: True)
     assert Worker.handle_request(object.__new__(Worker), request, connection)

@@ -41,8 +41,7 @@ NEXT_STEPS = {
     "engine-timeout": _AGAIN,
     "engine-unreachable": "Ask the operator whether Docker Engine runs; then try again.",
     "storage-unavailable": _AGAIN,
-    "not-found": "The service may be of an older release than this command: "
-    "`vibebox --version` tells this one, GET /health that of the service.",
+    "not-found": "The service may be older than this command: GET /health tells its version.",
 }
 """What to do about a problem of the service, by the last part of its type; `detail` says more."""
 
