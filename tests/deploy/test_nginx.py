@@ -203,7 +203,7 @@ def test_clients_that_read_slowly_hold_no_thread_of_the_service(site: Site) -> N
     readers = [site.begin(target) for _ in range(2 * THREADS)]
     try:
         # The answers are more than sockets hold, and nobody reads them.
-        wait_until(lambda: site.server.metric("vibebox_worker_threads", state="busy") == 0, 10)
+        wait_until(lambda: site.server.metric("vibebox_worker_threads", state="busy") == 0, 40)
         assert site.ask("GET", "/api/v1/environments", headers=site.bearer()).status_code == 200
     finally:
         for reader in readers:
