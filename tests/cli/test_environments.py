@@ -97,7 +97,7 @@ def test_life_of_an_environment(ada: Person, docker_engine: DockerEngine) -> Non
     assert ada.good("start", "api").stderr == "api is running already.\n"
     assert ada.good("stop", "api").stderr == "api is stopped.\n"
     assert ada.good("stop", "api").stderr == "api is stopped already.\n"
-    assert "vibebox show NAME" in ada.refused(1, "unpause", "api")
+    assert "vibebox stop" in ada.refused(1, "unpause", "api")
     ada.good("rm", "api", "--yes")
     assert ada.json("ls")["items"] == []
 
