@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from flask_openapi3 import OpenAPI
 from sqlalchemy import select, update
 
+from app.errors import LimitsRefusedError
 from app.storage import ContainerExit, Environment, EnvironmentStatus, utc_now
 from tests.unit.application import User, parts
 from tests.unit.fakes import Failure, FakeEngine
@@ -87,6 +89,26 @@ def test_failed_start_is_recorded_with_its_reason(
 
     detail = assert_problem(response, code, slug)["detail"]
     assert status(user, environment) == ("error", detail)
+
+
+def test_container_with_limits_of_before_gets_those_of_its_record(
+    user: User, running: str, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A `cpu_limit` of before, below what Docker takes, stands in containers after an upgrade."""
+    user.post(one(running, "stop"))
+    (container,) = engine.containers.values()
+    container.spec = replace(container.spec, cpu_limit=0.0055)
+    launch = engine._launch
+
+    def strict(name: str) -> None:
+        if container.spec.cpu_limit < 0.01:
+            raise LimitsRefusedError
+        launch(name)
+
+    monkeypatch.setattr(engine, "_launch", strict)
+
+    assert body(user.post(one(running, "start")))["status"] == RUNNING
+    assert container.spec.cpu_limit == body(user.get(one(running)))["cpu_limit"]
 
 
 def test_bug_is_recorded_without_its_text(user: User, environment: str, engine: FakeEngine) -> None:

@@ -12,6 +12,7 @@ import pytest
 from app.engine import ContainerSpec, HostProcess
 from app.errors import EngineError, EngineUnreachableError
 from app.marked import _SCRIPT, Marked, NotEndedError
+from tests.conftest import require
 from tests.services.programs import wait_until
 from tests.unit.fakes import ENDED, IMAGE, Failure, FakeContainer, FakeEngine
 
@@ -62,8 +63,7 @@ def crowd() -> Iterator[Crowd]:
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_script_ends_what_carries_the_mark_and_nothing_else(crowd: Crowd, shell: str) -> None:
-    if shutil.which(SHELLS[shell][0]) is None:
-        pytest.skip(f"this host has no {shell}")
+    require(shell, None if shutil.which(SHELLS[shell][0]) else "this host has none")
     for script in (STUBBORN, FORKING, DETACHED, "sleep 300"):
         crowd.begin(script)
     other = subprocess.Popen(["sleep", "300"])
