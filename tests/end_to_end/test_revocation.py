@@ -5,6 +5,7 @@ is gone a hundred times.
 """
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from datetime import timedelta
 from functools import partial
 from itertools import count
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -52,6 +54,8 @@ ABSENT = "127.0.0.1:1/nosuch:1"
 """Whoever starts an environment of it waits for an agent that is not there."""
 
 ENDED, REFUSED = 4401, 1008
+CODES = {401: ENDED, 403: REFUSED, 404: REFUSED}
+ENDS = {ENDED: {401}, REFUSED: {403, 404}}
 KINDS = ("terminal", "logs", "status", "events", "wait")
 _names = count()
 
@@ -195,8 +199,7 @@ class Lasting:
     def _wait(self) -> tuple[int, str]:
         url = f"{self.person.api.url}/environments/{self.person.waiting}/start?wait=60"
         answer = requests.post(url, headers=self._headers(), timeout=120)
-        codes = {401: ENDED, 403: REFUSED, 404: REFUSED}
-        return codes.get(answer.status_code, answer.status_code), answer.text
+        return CODES.get(answer.status_code, answer.status_code), answer.text
 
     def close(self) -> None:
         """End whatever goes on, as its owner does."""
@@ -355,6 +358,42 @@ def test_each_way_ends_what_was_opened(start: Start, docker_engine: DockerEngine
     for told, seconds in sorted(slowest.items()):
         print(f"  {told}: {seconds:.2f} s")
     assert late == []
+
+
+def upload(person: Person) -> int:
+    """Send a package bit by bit, which would take an hour; return with what status it ends."""
+    where = urlsplit(f"{person.api.url}/environments/{person.world.environment}/extensions/upload")
+    headers = {
+        "Authorization": f"Bearer {person.api.tokens['access_token']}",
+        "Host": where.netloc,
+        "Content-Type": "application/octet-stream",
+        "Content-Length": str(20 << 20),
+    }
+    lines = [f"POST {where.path} HTTP/1.1", *map(": ".join, headers.items()), "", ""]
+    with socket.create_connection((where.hostname, where.port), timeout=10) as peer:
+        peer.sendall("\r\n".join(lines).encode())
+        peer.settimeout(0.2)
+        while True:
+            try:
+                return int(peer.recv(65536).split()[1])
+            except TimeoutError:
+                peer.sendall(bytes(1500))
+
+
+def test_each_way_ends_an_upload(
+    start: Start, docker_engine: DockerEngine, subtests: pytest.Subtests
+) -> None:
+    world = World(start(), docker_engine.busybox)
+    for way, (by_key, _, _) in [item for item in WAYS.items() for _ in range(size(1, 10))]:
+        person = Person(world, by_key)
+        with subtests.test(way.__name__), ThreadPoolExecutor(1) as pool:
+            sent = pool.submit(upload, person)
+            time.sleep(0.6)
+            assert not sent.done()
+            way(person)
+            assert sent.result(PROMISED) in ENDS[WAYS[way][1]]
+        person.close()
+    world.close()
 
 
 RENEWALS = size(20, 100)

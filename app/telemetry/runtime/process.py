@@ -5,6 +5,7 @@ keeps its sum, and the next process in the slot adds to it. The gauges are those
 that wrote last, so a slot that is used again shows the new one.
 """
 
+import errno
 import os
 import resource
 from dataclasses import dataclass
@@ -54,14 +55,15 @@ class ProcessReadings:
 
     def publish(self) -> None:
         """Publish what is cheap to read."""
+        # First: where no descriptor is left, nothing else can be read.
+        self._open_fds.set(open_descriptors(self._proc))
+        self._max_fds.set(descriptor_limit())
         now = stat(self._proc)
         for mode, seconds in (("user", now.user), ("system", now.system)):
             self._cpu[mode].inc(max(0.0, seconds - self._read[mode]))
             self._read[mode] = max(seconds, self._read[mode])
         self._threads.set(now.threads)
         self._rss.set(resident_bytes(self._proc))
-        self._open_fds.set(open_descriptors(self._proc))
-        self._max_fds.set(descriptor_limit())
 
     def publish_share(self) -> None:
         """Publish the memory with shared pages counted once; the kernel walks every page."""
@@ -101,9 +103,17 @@ def proportional_bytes(proc: Path = PROC) -> int:
     raise ValueError("/proc/self/smaps_rollup has no Pss")
 
 
-def open_descriptors(proc: Path = PROC) -> int:
-    """Return how many descriptors are open, the one that lists them left out."""
-    return len(os.listdir(proc / "self/fd")) - 1
+def open_descriptors(proc: Path = PROC) -> float:
+    """Return how many descriptors are open, the one that lists them left out.
+
+    Where none is left to list them with, all that this process may open are open.
+    """
+    try:
+        return len(os.listdir(proc / "self/fd")) - 1
+    except OSError as error:
+        if error.errno != errno.EMFILE:
+            raise
+        return descriptor_limit()
 
 
 def descriptor_limit() -> float:

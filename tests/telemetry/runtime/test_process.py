@@ -1,7 +1,10 @@
 """A process's readings: right, and monotone whatever takes its slot."""
 
+import contextlib
 import os
+import resource
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -108,6 +111,30 @@ def test_this_process_as_psutil_sees_it() -> None:
     # psutil counts the descriptor that it lists them with.
     assert process.open_descriptors() == me.num_fds() - 1
     assert process.descriptor_limit() == me.rlimit(psutil.RLIMIT_NOFILE)[0]
+
+
+def test_where_no_descriptor_is_left_all_are_open() -> None:
+    """Reading them needs one: just then the alert must not lose its number."""
+    taken: list[int] = []
+    try:
+        with resource_limit(process.open_descriptors() + 8):
+            with contextlib.suppress(OSError):
+                while True:
+                    taken.append(os.dup(0))
+            assert process.open_descriptors() == process.descriptor_limit()
+    finally:
+        for number in taken:
+            os.close(number)
+
+
+@contextlib.contextmanager
+def resource_limit(descriptors: float) -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (int(descriptors), before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="the kernel has no rollup")
