@@ -51,12 +51,18 @@ async function answer(response) {
   return body;
 }
 
+// A network that changes breaks off what is under way; only what reads may be sent twice.
+const READS = 3;
+
 async function send(path, options) {
-  try {
-    return await fetch(path, options);
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Problem(0, { detail: "The service does not answer." });
+  for (let tries = options.method === "GET" ? 1 : READS; ; tries += 1) {
+    try {
+      return await fetch(path, options);
+    } catch (error) {
+      if (error.name === "AbortError") throw error;
+      if (tries === READS) throw new Problem(0, { detail: "The service does not answer." });
+      await pause(tries);
+    }
   }
 }
 

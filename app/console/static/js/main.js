@@ -106,5 +106,6 @@ one("#sign-out").addEventListener("click", () =>
     await go("/sign-in");
   }),
 );
+dispatchEvent(new Event("vibebox-loaded"));
 mount();
 watchService();
