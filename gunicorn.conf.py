@@ -25,7 +25,8 @@ for _name in [name for name in sys.modules if name.partition(".")[0] == "app"]:
 from app.errors import SettingsError, VibeBoxError
 from app.logging import config as logging_config
 from app.logging import configure as configure_logging
-from app.settings import load_settings, retired_in_use
+from app.resources import load_settings
+from app.settings import retired_in_use
 
 REFUSED = 2  # exit code of a start that the operator has to correct
 
@@ -170,7 +171,7 @@ def _tell_who_may_register(address):
 
 
 def _measure_master(server):
-    from app.telemetry.runtime import MASTER, Runtime
+    from app.telemetry.runtime.runtime import MASTER, Runtime
     from app.telemetry.runtime.exits import ExitClassifier
 
     server.exits = ExitClassifier()
@@ -237,7 +238,8 @@ def post_worker_init(worker):
     )
     components.start()
     worker.when_stopping(components.sockets.close_all)
-    from app.telemetry.runtime import Runtime, ServerReadings
+    from app.telemetry.runtime.runtime import Runtime
+    from app.telemetry.runtime.saturation import ServerReadings
 
     readings = ServerReadings(
         threads=components.telemetry.scrapes.without(worker.busy_threads),

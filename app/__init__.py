@@ -17,6 +17,6 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
     # Imported here and not above: gunicorn's master imports `app.settings`, and so this module,
     # before PROMETHEUS_MULTIPROC_DIR is final, which the metrics client reads when it is imported.
     from app.factory import build
-    from app.settings import load_settings
+    from app.resources import load_settings
 
     return build(settings or load_settings())

@@ -6,7 +6,7 @@ import signal
 def run() -> None:
     """Carry out the command line of this process."""
     before = signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from app.cli import main
+    from app.cli.main import main
 
     signal.signal(signal.SIGINT, before)
     try:

@@ -6,22 +6,20 @@ from typing import TYPE_CHECKING, cast
 from flask import current_app
 
 if TYPE_CHECKING:
-    from app.accounts import (
-        Accounts,
-        Administration,
-        ApiKeys,
-        Attempts,
-        Invitations,
-        Own,
-        Registration,
-    )
+    from app.accounts.administration import Administration
+    from app.accounts.attempts import Attempts
+    from app.accounts.invitations import Invitations
+    from app.accounts.keys import ApiKeys
+    from app.accounts.own import Own
+    from app.accounts.registration import Registration
+    from app.accounts.service import Accounts
     from app.admission.admission import Admission
-    from app.alerts import Alerts
+    from app.alerts.service import Alerts
     from app.audit.service import AuditLog
-    from app.console import Monitoring
+    from app.console.monitoring import Monitoring
     from app.engine import Engine
     from app.environments.service import Environments
-    from app.extensions import Extensions
+    from app.extensions.service import Extensions
     from app.health.checks import Checks
     from app.lifecycle import Lifecycle
     from app.logs.service import Logs
@@ -29,9 +27,10 @@ if TYPE_CHECKING:
     from app.projects.service import Projects
     from app.quotas.service import Quotas
     from app.refusals import Refusals
-    from app.sessions import Sessions
+    from app.sessions.service import Sessions
     from app.settings import Settings
     from app.storage import Database
+    from app.streams_build import Streams
     from app.teams.service import Teams
     from app.telemetry.wiring import Telemetry
     from app.websockets.sockets import Sockets
@@ -70,6 +69,7 @@ class Components:
     tickets: "Tickets"
     admission: "Admission"
     sockets: "Sockets"
+    streams: "Streams"
     alerts: "Alerts"
     monitoring: "Monitoring"
 

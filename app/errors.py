@@ -1082,3 +1082,11 @@ class ExecutableMissingError(EngineError):
     status = 422
     slug = "executable-missing"
     title = "The command cannot be run in the container"
+
+
+class LeadershipLostError(VibeBoxError):
+    """Another agent leads, or may lead at any moment: nothing may be written in its name."""
+
+    slug = "leadership-lost"
+    title = "Another agent leads"
+    default_detail = "This agent leads no longer; the one that does goes on with the work."

@@ -6,38 +6,35 @@ have to build (see gunicorn.conf.py).
 
 from flask_openapi3 import OpenAPI
 
-from app import (
-    access,
-    accounts,
-    alerts,
-    console,
-    environments,
-    extensions,
-    health,
-    hosts,
-    logs,
-    openapi,
-    problems,
-    projects,
-    proxies,
-    quotas,
-    sessions,
-    teams,
-)
+from app import access, hosts, openapi, problems, proxies
+from app.accounts.attempts import Attempts, client_address
+from app.accounts.build import build as build_accounts
 from app.admission.build import build as build_admission
-from app.audit import routes as audit_routes
+from app.alerts.build import build as build_alerts
 from app.audit.service import AuditLog
 from app.components import EXTENSION, Components
+from app.console import errors as console_errors
+from app.console.build import build as build_monitoring
+from app.environments.build import build as build_environments
 from app.exchange import Exchanges
+from app.extensions.service import Extensions
+from app.health.build import build_checks as build_health_checks
 from app.lifecycle import Lifecycle
+from app.logs.service import Logs
 from app.processes import Presence
+from app.projects.build import build as build_projects
+from app.quotas.build import build as build_quotas
+from app.quotas.build import build_checks as build_quota_checks
 from app.refusals import Refusals
 from app.resources import open_database, open_engine
+from app.sessions.build import build as build_sessions
 from app.settings import Settings
+from app.storage import Database
+from app.streams_build import build as build_streams
+from app.teams.build import build as build_teams
 from app.telemetry.runtime.limits import cpu_cores
 from app.telemetry.wiring import Telemetry
-from app.websockets.lookout import Lookout
-from app.websockets.routes import api as tickets_api
+from app.web_blueprints import API, PAGES
 from app.websockets.sockets import Sockets
 from app.websockets.tickets import Tickets
 
@@ -50,20 +47,38 @@ def build(settings: Settings) -> OpenAPI:
     access.init_app(app, exchanges)
     hosts.init_app(app, settings)
     problems.init_app(app)
-    console.init_app(app)
+    console_errors.init_app(app)
 
     database = open_database(settings, settings.pool_limit)
     telemetry = Telemetry(settings, database)
-    engine = telemetry.measure_engine(open_engine(settings))
+    app.extensions[EXTENSION] = _services(app, settings, database, telemetry, exchanges)
 
+    for blueprint in API:
+        app.register_api(blueprint)
+    for part in PAGES:
+        app.register_blueprint(part)
+    openapi.finish(app)
+    telemetry.measure_requests(app, exchanges, openapi.documented_statuses(app))
+    return app
+
+
+def _services(
+    app: OpenAPI,
+    settings: Settings,
+    database: Database,
+    telemetry: Telemetry,
+    exchanges: Exchanges,
+) -> Components:
+    """Return what a worker holds."""
+    engine = telemetry.measure_engine(open_engine(settings))
     lifecycle = Lifecycle()
     presence = Presence(database)
-    check_room = quotas.build_checks(settings).check_account
-    ours = accounts.build(settings, database, check_room, cpu_cores())
+    check_room = build_quota_checks(settings).check_account
+    accounts = build_accounts(settings, database, check_room, cpu_cores(), client_address)
     admission = build_admission(settings, database)
-    lookout = Lookout()
-    received = alerts.build(settings, database)
-    app.extensions[EXTENSION] = Components(
+    environments = build_environments(settings, database, engine, presence)
+    alerts = build_alerts(settings, database)
+    return Components(
         settings=settings,
         lifecycle=lifecycle,
         refusals=Refusals(exchanges),
@@ -71,58 +86,28 @@ def build(settings: Settings) -> OpenAPI:
         engine=engine,
         telemetry=telemetry,
         presence=presence,
-        checks=health.build_checks(settings, database, engine, lifecycle),
-        accounts=ours.accounts,
-        own=ours.own,
-        registration=ours.registration,
-        invitations=ours.invitations,
-        administration=ours.administration,
-        api_keys=accounts.ApiKeys(database),
-        attempts=accounts.Attempts(app, settings, ours.accounts.knows),
-        teams=teams.build(settings, database),
-        projects=projects.build(database),
-        quotas=quotas.build(settings, database),
+        checks=build_health_checks(settings, database, engine, lifecycle),
+        accounts=accounts.accounts,
+        own=accounts.own,
+        registration=accounts.registration,
+        invitations=accounts.invitations,
+        administration=accounts.administration,
+        api_keys=accounts.api_keys,
+        attempts=Attempts(app, settings, accounts.accounts.knows),
+        teams=build_teams(settings, database),
+        projects=build_projects(database),
+        quotas=build_quotas(settings, database),
         audit_log=AuditLog(database),
-        environments=environments.build(
-            settings, database, engine, presence, lifecycle.draining, admission, lookout
-        ),
-        logs=logs.build(database, lookout),
-        sessions=sessions.Sessions(
-            database, engine, presence, sessions.build_server(settings), lookout
-        ),
-        extensions=extensions.Extensions(database, settings.extension_limit_mb),
+        environments=environments,
+        logs=Logs(database),
+        sessions=build_sessions(settings, database, engine, presence),
+        extensions=Extensions(database, settings.extension_limit_mb),
         tickets=Tickets(database),
         admission=admission,
         sockets=Sockets(admission),
-        alerts=received,
-        monitoring=console.build(settings, received),
+        streams=build_streams(
+            database, engine, presence, environments, admission, lifecycle.draining
+        ),
+        alerts=alerts,
+        monitoring=build_monitoring(settings, alerts),
     )
-
-    for blueprint in (
-        health.api,
-        accounts.api,
-        accounts.keys_api,
-        accounts.accounts_api,
-        accounts.invitations_api,
-        teams.api,
-        projects.api,
-        quotas.api,
-        audit_routes.api,
-        alerts.api,
-        environments.api,
-        environments.templates_api,
-        logs.api,
-        environments.streams_api,
-        logs.streams_api,
-        sessions.api,
-        sessions.terminals_api,
-        extensions.api,
-        tickets_api,
-    ):
-        app.register_api(blueprint)
-    # Pages, and what only they use: no part of the documented API.
-    for part in (console.pages, console.access):
-        app.register_blueprint(part)
-    openapi.finish(app)
-    telemetry.measure_requests(app, exchanges, openapi.documented_statuses(app))
-    return app

@@ -8,16 +8,13 @@ or does to itself is hostile, and so is what its owner asks for. Failures are co
 
 import logging
 import threading
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from enum import StrEnum
 from time import monotonic
 
+from app import new_deadline as deadline
 from app import signals
-from app.engine import deadline as engine_deadline
-from app.errors import EngineUnreachableError, StorageError, VibeBoxError
-from app.lease import LeadershipLostError
-from app.storage import deadline as storage_deadline
+from app.errors import EngineUnreachableError, LeadershipLostError, StorageError, VibeBoxError
 
 OUTAGES = (StorageError, EngineUnreachableError)
 """What is down for every item alike."""
@@ -69,13 +66,6 @@ ROUNDS = (
 """The loops of the leading agent that come round again and again; the others wait for something."""
 
 
-@contextmanager
-def within(seconds: float) -> Iterator[None]:
-    """Let everything inside wait for Docker and the database for `seconds` in all."""
-    with engine_deadline.limit(seconds), storage_deadline.within(seconds):
-        yield
-
-
 def failed(loop: Loop) -> None:
     """Count a failure of an item, or of the loop itself."""
     signals.emit(signals.loop_failed, loop=loop)
@@ -109,7 +99,7 @@ class Isolation:
         """Do as `attempt`, and return what went wrong."""
         started = self.clock()
         try:
-            with within(self.seconds):
+            with deadline.within(self.seconds):
                 work()
         except LeadershipLostError:
             raise

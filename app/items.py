@@ -10,8 +10,8 @@ from functools import partial
 from itertools import count
 from time import monotonic
 
+from app.errors import LeadershipLostError
 from app.isolation import OUTAGES, Isolation, Loop
-from app.lease import LeadershipLostError
 
 # Work that goes on beyond its deadline by this factor is given up: its place is another's.
 _OVERDUE = 2.0

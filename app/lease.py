@@ -9,7 +9,6 @@ from datetime import timedelta
 
 from sqlalchemy import ColumnElement
 
-from app.errors import VibeBoxError
 from app.storage import Database, Lease, db_now
 
 NAME = "agent"
@@ -19,14 +18,6 @@ shorter: a busy machine changes leaders."""
 
 # What is told of a moment may be some microseconds off.
 _LONGEST = TTL + timedelta(seconds=1)
-
-
-class LeadershipLostError(VibeBoxError):
-    """Another agent leads, or may lead at any moment: nothing may be written in its name."""
-
-    slug = "leadership-lost"
-    title = "Another agent leads"
-    default_detail = "This agent leads no longer; the one that does goes on with the work."
 
 
 def holds() -> ColumnElement[bool]:

@@ -98,16 +98,6 @@ def _database_url(text: str) -> str:
     known = ("sqlite:///", "postgresql://", "postgres://", "postgresql+psycopg2://")
     if not text.startswith(known):
         raise ValueError("must start with sqlite:/// or postgresql://")
-    # Not for everybody who imports the settings: SQLAlchemy, and perhaps a driver.
-    from app.errors import SettingsError
-    from app.storage.backend import backend_for
-
-    try:
-        backend = backend_for(text, connect_timeout=1, statement_timeout=1)
-    except SettingsError as error:
-        raise ValueError(error.mistakes[0]) from None
-    if backend.url.host:
-        canonical_host(backend.url.host)
     return text
 
 

@@ -6,11 +6,20 @@ prefix are conventions of others (gunicorn, Docker, prometheus-client) that we h
 """
 
 import os
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, Literal
 
 import limits
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic.fields import FieldInfo
 
 from app import setting_names, setting_values
@@ -61,7 +70,7 @@ def _own(default: Any, description: str, **rules: Any) -> Any:
 
 
 class Settings(BaseModel):
-    """All settings, validated; `load_settings` reads them from the environment."""
+    """All settings, validated; `read_settings` reads them from the environment."""
 
     model_config = ConfigDict(
         populate_by_name=True,
@@ -395,22 +404,13 @@ class Settings(BaseModel):
             raise ValueError(f"must be one of {', '.join(LOG_LEVELS)}")
         return value.lower()
 
-    @field_validator("secret_keys")
+    @field_validator("secret_keys", "templates_file", "database_url")
     @classmethod
-    def _usable_keys(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            from app.secret_values import split_keys
-
-            split_keys(value.get_secret_value())
-        return value
-
-    @field_validator("templates_file")
-    @classmethod
-    def _readable_templates(cls, value: str | None) -> str | None:
-        if value is not None:
-            from app import templates
-
-            templates.load(value)
+    def _checked_by_its_user(cls, value: SecretStr | str | None, info: ValidationInfo) -> Any:
+        """Ask who will use the value: see `read_settings`."""
+        check = (info.context or {}).get(info.field_name)
+        if value is not None and check is not None:
+            check(value.get_secret_value() if isinstance(value, SecretStr) else value)
         return value
 
     @cached_property
@@ -456,17 +456,19 @@ def environment_name(name: str, field: FieldInfo) -> str:
     return alias if isinstance(alias, str) else PREFIX + name.upper()
 
 
-def load_settings() -> Settings:
-    """Read and check the environment.
+def read_settings(checks: Mapping[str, Callable[[str], object]]) -> Settings:
+    """Read and check the environment; programs call `app.wiring.load_settings`.
 
-    Returns: the settings. Raises: SettingsError listing every mistake in plain words, among them
-    each unknown VIBEBOX_ name, since a mistyped name would otherwise be ignored in silence.
+    `checks` are those of layers above, by field: each raises ValueError where the value cannot be
+    used. Returns: the settings. Raises: SettingsError listing every mistake in plain words, among
+    them each unknown VIBEBOX_ name, since a mistyped name would otherwise be ignored in silence.
     """
     known = {environment_name(name, field): name for name, field in Settings.model_fields.items()}
     mistakes = setting_names.mistakes(os.environ, known)
     given = setting_names.values(os.environ, known)
     try:
-        settings = Settings.model_validate({known[name]: given[name] for name in given})
+        values = {known[name]: given[name] for name in given}
+        settings = Settings.model_validate(values, context=checks)
     except ValidationError as error:
         mistakes += [_in_plain_words(dict(item)) for item in error.errors()]
     if mistakes:

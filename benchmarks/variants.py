@@ -73,7 +73,7 @@ def _measured(app: "Flask", exchanges: "Exchanges") -> "Flask":
 
     from app.components import EXTENSION
     from app.lifecycle import Lifecycle
-    from app.settings import load_settings
+    from app.resources import load_settings
     from app.storage import Database
     from app.telemetry.wiring import Telemetry
 

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from app import create_app
-from app.cli import main
+from app.cli.main import main
 from app.settings import Settings, environment_name
 
 ROOT = Path(__file__).parents[1]

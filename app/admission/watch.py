@@ -10,8 +10,8 @@ from collections.abc import Collection
 from app.accounts.validity import Credential, ended
 from app.authorization import Access, refusals
 from app.errors import VibeBoxError
+from app.new_deadline import within
 from app.storage import Database
-from app.storage.deadline import within
 from app.websockets.lookout import Look, Subject
 
 PAUSE = 1.0

@@ -13,10 +13,10 @@ from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
+from app import new_deadline as deadline
 from app.agent.leases import Held, Leases, fence, is_held
-from app.errors import StorageError
-from app.lease import TTL, LeadershipLostError
-from app.storage import deadline
+from app.errors import LeadershipLostError, StorageError
+from app.lease import TTL
 
 _RENEW_SECONDS = 2.0
 _CONTEND_SECONDS = 0.5

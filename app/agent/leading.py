@@ -6,12 +6,13 @@ import threading
 import time
 from pathlib import Path
 
+from app import new_deadline as deadline
 from app.agent import tasks
 from app.agent.leadership import Term
 from app.agent.wiring import Parts, Work, new_work
 from app.counts import Counts
 from app.errors import VibeBoxError
-from app.storage import deadline, new_id
+from app.storage import new_id
 from app.telemetry.ledger import directory_identity, make_up
 
 # Longer than most calls take; what still hangs then can change nothing any more (see `fence`).

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from sqlalchemy import ColumnElement, select, text, update
 from sqlalchemy.orm import Session
 
-from app.lease import NAME, TTL, LeadershipLostError, holds
+from app.errors import LeadershipLostError
+from app.lease import NAME, TTL, holds
 from app.storage import Database, Lease, db_now, insert_missing
 
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)

@@ -11,12 +11,13 @@ import threading
 
 from sqlalchemy import exists, select
 
-from app import environments
 from app.agent.leadership import Leadership
 from app.agent.leading import Leader
 from app.agent.leases import Leases
+from app.agent.pulls_build import build_pulls
 from app.agent.wiring import Parts
 from app.cautious_clock import CautiousClock
+from app.environments.build import build as build_environments
 from app.environments.facts import Facts
 from app.environments.installation import InstallationId
 from app.errors import StorageUnavailableError
@@ -27,7 +28,7 @@ from app.settings import Settings, retired_in_use
 from app.storage import Database, Process, schema
 from app.telemetry.engine_calls import measured
 from app.telemetry.instruments import measure_process
-from app.telemetry.runtime import Runtime
+from app.telemetry.runtime.runtime import Runtime
 from app.telemetry.values import store
 
 SLOT = "agent"
@@ -104,14 +105,14 @@ def _await_schema(database: Database, stopping: threading.Event) -> bool:
 def _serve(settings: Settings, database: Database, stopping: threading.Event) -> None:
     engine = measured(open_engine(settings))
     presence = Presence(database, place=_place())
-    pulls = environments.build_pulls(settings, database, engine, presence)
+    pulls = build_pulls(settings, database, engine, presence)
     leader = Leader(
         Parts(
             settings=settings,
             database=database,
             engine=engine,
             presence=presence,
-            environments=environments.build(settings, database, engine, presence),
+            environments=build_environments(settings, database, engine, presence),
             instance=InstallationId(database),
             facts=Facts(),
             clock=CautiousClock(database),

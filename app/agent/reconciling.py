@@ -5,8 +5,8 @@ import threading
 from app.agent.dirty import Dirty
 from app.agent.leadership import Term
 from app.environments.truth import Truth, Verdict
+from app.errors import LeadershipLostError
 from app.isolation import Isolation, Loop
-from app.lease import LeadershipLostError
 
 # More than one, so that a container that Docker is slow to describe does not hold up the others.
 _THREADS = 3

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from app import signals
 from app.agent.leadership import Term
 from app.agent.quiet import Quiet
+from app.errors import LeadershipLostError
 from app.isolation import Loop
-from app.lease import LeadershipLostError
 
 _log = logging.getLogger(__name__)
 _AFTER_TROUBLE = 1.0

@@ -6,6 +6,7 @@ from app.agent.counting import ExitCounter
 from app.agent.dirty import Dirty
 from app.agent.drift import Drift
 from app.agent.events import EventFollower
+from app.agent.extensions_build import build_installer
 from app.agent.housekeeping import Housekeeping
 from app.agent.leadership import Term
 from app.agent.reconciling import Reconciler
@@ -20,11 +21,13 @@ from app.environments.installation import InstallationId
 from app.environments.pulls import Pulls
 from app.environments.service import Environments
 from app.environments.truth import Truth
-from app.extensions import build_installer
 from app.isolation import Loop
-from app.logs import LogIntake, LogRetention
+from app.logs.intake import LogIntake
+from app.logs.retention import LogRetention
 from app.processes import Presence
-from app.sessions import SessionsOnStart, SessionTruth, build_server
+from app.sessions.build import build_server
+from app.sessions.on_start import SessionsOnStart
+from app.sessions.truth import SessionTruth
 from app.settings import Settings
 from app.storage import Database
 

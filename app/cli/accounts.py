@@ -13,8 +13,7 @@ from app.cli.database import database
 from app.errors import EmailTakenError, UserNotFoundError
 
 if TYPE_CHECKING:
-    from app.accounts import Administration
-    from app.accounts.administration import AccountOf
+    from app.accounts.administration import AccountOf, Administration
 
 _PAGE = 100
 # More than anybody could guess, and few enough to type.
@@ -156,10 +155,10 @@ def invite(email: str | None, operator: bool, days: int) -> None:
 
 @contextmanager
 def _administration() -> "Iterator[Administration]":
-    from app.accounts import Administration
+    from app.accounts.administration import Administration
     from app.accounts.passwords import Passwords
-    from app.quotas import build_checks
-    from app.settings import load_settings
+    from app.quotas.build import build_checks
+    from app.resources import load_settings
     from app.storage import schema
 
     settings = load_settings()

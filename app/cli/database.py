@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 @contextmanager
 def database() -> "Iterator[Database]":
     """Open it for the block. Raises: SettingsError."""
-    from app.settings import load_settings
+    from app.resources import load_settings
     from app.storage import Database
 
     opened = Database(load_settings().database_url)

@@ -56,7 +56,7 @@ def _tell_lost_ports(opened: "Database") -> None:
     """List the environments whose host ports no environment gets any more."""
     from app.environments import ports
     from app.environments.host_ports import host_ports
-    from app.settings import load_settings
+    from app.resources import load_settings
 
     ours = host_ports(load_settings()).ours
     with opened.reading() as session:

@@ -15,7 +15,8 @@ from app.cli import processes
 from app.engine import DockerEngine
 from app.errors import EngineError
 from app.listening import refuse_taken
-from app.settings import Settings, load_settings
+from app.resources import load_settings
+from app.settings import Settings
 from app.storage import Database, schema
 from app.telemetry.directory import refuse_second
 

@@ -24,8 +24,8 @@ def new_key() -> None:
 def rotate() -> None:
     """Encrypt every stored secret with the first key; doing it again changes nothing."""
     from app.environments.rotation import rotate as rotate_all
+    from app.resources import load_settings
     from app.secret_values import SecretValues
-    from app.settings import load_settings
     from app.storage import Database
 
     settings = load_settings()

@@ -9,11 +9,11 @@ from http import HTTPStatus
 from docker.errors import APIError
 
 from app.engine.client import EngineClient, connect
-from app.engine.deadline import limit
 from app.engine.hanging import HangingCommands
 from app.engine.streams import Pulse
 from app.engine.translation import is_version_refused, translated
 from app.errors import ContainerNotFoundError, EngineError
+from app.new_deadline import within
 
 # Names become part of a path of the engine's API: what could leave its place in it is refused.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -82,7 +82,7 @@ class EngineCalls:
     def _call(
         self, seconds: float, image: str | None = None, *, launching: bool = False
     ) -> Iterator[EngineClient]:
-        with limit(seconds), translated(image, launching=launching):
+        with within(seconds), translated(image, launching=launching):
             try:
                 yield self._client()
             except APIError as error:
@@ -101,7 +101,7 @@ class EngineCalls:
         pid = os.getpid()
         client = self._clients.get(pid)
         if client is None:
-            with limit(self._query_timeout):
+            with within(self._query_timeout):
                 made = connect(self._host)
             client = self._clients.setdefault(pid, made)
             if client is not made:

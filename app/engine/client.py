@@ -11,10 +11,10 @@ from docker.errors import APIError
 from requests import Response
 from urllib3.exceptions import ProtocolError
 
-from app.engine.deadline import remaining
 from app.engine.hijacking import Refused, hijack
 from app.engine.transport import DeadlineSocket, EngineAdapter, dial, keep_alive, parse_host
 from app.errors import EngineError
+from app.new_deadline import required
 
 _OLDEST_VERSION = (1, 41)  # Docker Engine 20.10
 # What the SDK was written for. Asking for more gains nothing and risks changed answers; an engine
@@ -44,7 +44,7 @@ class EngineClient(APIClient):
 
         Raised here because the SDK's own way breaks on error bodies that are not its JSON.
         """
-        kwargs["timeout"] = remaining()
+        kwargs["timeout"] = required()
         response = super().request(*args, **kwargs)
         if response.status_code < 400:
             return response

@@ -19,7 +19,6 @@ from app.engine.containers import (
     identifier,
     resources,
 )
-from app.engine.deadline import limit
 from app.engine.execution import run
 from app.engine.files import Files
 from app.engine.images import Images
@@ -47,6 +46,7 @@ from app.errors import (
     ExecutableMissingError,
     LimitsRefusedError,
 )
+from app.new_deadline import within
 
 _POLL_SECONDS = 0.05
 _SAMPLE_SECONDS = 2.0
@@ -74,7 +74,7 @@ class DockerEngine(Files, Images, Streams, Terminals, Volumes, EngineCalls):
 
     def create(self, spec: ContainerSpec) -> str:
         """See `Engine.create`."""
-        with limit(self._lifecycle_timeout):
+        with within(self._lifecycle_timeout):
             try:
                 return self._create(spec)
             except LimitsRefusedError:
@@ -143,7 +143,7 @@ class DockerEngine(Files, Images, Streams, Terminals, Volumes, EngineCalls):
 
     def remove(self, container: str) -> None:
         """See `Engine.remove`."""
-        with limit(self._lifecycle_timeout):
+        with within(self._lifecycle_timeout):
             while not self._try_remove(container):
                 time.sleep(_POLL_SECONDS)
 

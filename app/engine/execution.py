@@ -6,11 +6,11 @@ from typing import Any
 
 from app.engine.client import EngineClient
 from app.engine.containers import identifier
-from app.engine.deadline import remaining
 from app.engine.frames import FrameSplitter
 from app.engine.translation import names_missing_executable
 from app.engine.values import ExecResult
 from app.errors import CommandRunawayError, EngineError, ExecutableMissingError
+from app.new_deadline import required
 
 _CHUNK = 64 * 1024
 # Nothing that we run prints as much: what does is read no further.
@@ -57,7 +57,7 @@ def _exit_code(client: EngineClient, exec_id: str) -> int:
                 return int(answer["ExitCode"])
         except (KeyError, TypeError, ValueError) as error:
             raise EngineError("Docker Engine described a command in an unknown way.") from error
-        time.sleep(min(_POLL_SECONDS, remaining()))
+        time.sleep(min(_POLL_SECONDS, required()))
 
 
 def _blames_executable(output: FrameSplitter) -> bool:

@@ -15,12 +15,12 @@ from docker.errors import APIError
 from app.engine.calls import EngineCalls, checked
 from app.engine.client import EngineClient
 from app.engine.containers import identifier
-from app.engine.deadline import remaining
 from app.engine.execution import NOT_STARTED
 from app.engine.translation import names_missing_executable
 from app.engine.transport import shut_down
 from app.engine.values import ExecState
 from app.errors import EngineError, ExecutableMissingError
+from app.new_deadline import required
 
 _CHUNK = 64 * 1024
 _POLL_SECONDS = 0.02
@@ -122,7 +122,7 @@ class Terminals(EngineCalls):
             state = _state(answer)
             if state.exit_code is not None or state.pid is not None:
                 return state
-            time.sleep(min(_POLL_SECONDS, remaining()))
+            time.sleep(min(_POLL_SECONDS, required()))
 
 
 def _never_typed() -> str:

@@ -16,8 +16,8 @@ from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError
 
-from app.engine.deadline import remaining
 from app.errors import EngineUnreachableError
+from app.new_deadline import required
 
 Address = str | tuple[str, int]
 """Path of a unix socket, or host and port."""
@@ -81,13 +81,13 @@ class DeadlineSocket(socket.socket):
                 return super().recv_into(*args, **kwargs)
             except TimeoutError:
                 vigil.check()
-        self.settimeout(remaining())
+        self.settimeout(required())
         return super().recv_into(*args, **kwargs)
 
 
 def dial(address: Address) -> DeadlineSocket:
     """Connect to the engine within the current deadline. Raises NotConnectedError."""
-    timeout = remaining()
+    timeout = required()
     try:
         plain = (
             _dial_unix(address, timeout)

@@ -59,9 +59,8 @@ def start(path: EnvironmentPath, query: StartQuery, body: StartOptions) -> Answe
     refuse_malformed_body()
     if query.wait:
         current().lasts()
-    environment = components().environments.start(
-        identity(), path.environment_id, pull=body.pull, wait=query.wait
-    )
+    started = components().environments.start(identity(), path.environment_id, pull=body.pull)
+    environment = components().streams.waiting.for_start(identity(), started, query.wait)
     if environment.status != "starting":
         return jsonify(view(environment))
     location = f"{api.url_prefix}/{environment.id}"
@@ -128,7 +127,7 @@ def stats(path: EnvironmentPath) -> Answer:
 )
 def events(path: EnvironmentPath, query: EventsQuery) -> Answer:
     current().lasts()
-    stream: Any = components().environments.events(
+    stream: Any = components().streams.events.open(
         identity(), path.environment_id, follow=query.follow
     )
     # A proxy that buffers would hold back what is meant for now.

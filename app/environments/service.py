@@ -1,25 +1,20 @@
 """The one facade of environments; what it offers is carried out by the modules beside it."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from app.authorization import Action, Identity, may_in
 from app.engine import ContainerStats
 from app.environments.changes import Changes
-from app.environments.events import Events, EventStream
 from app.environments.operations import Operations
 from app.environments.records import Records
-from app.environments.status_stream import StatusStream
-from app.environments.waiting import Waiting
 from app.errors import InvalidInputError
 from app.fields import DEFAULT_VOLUME_PATH
 from app.paging import Page
 from app.storage import Environment, EnvironmentStatus, PullPolicy
 from app.templates import Template, Templates
-from app.websockets.sockets import Opening
-
-__all__ = ["Environments", "Limits"]
 
 
 class Limits:
@@ -30,6 +25,14 @@ class Limits:
         self.memory_limit_mb = memory_limit_mb
 
 
+@dataclass(frozen=True)
+class Started:
+    """A start: the environment as it is now, and the pull that it waits for, if any."""
+
+    environment: Environment
+    pull_id: str | None
+
+
 class Environments:
     """The rules of environments; `app.authorization` decides who sees and changes which."""
 
@@ -38,18 +41,12 @@ class Environments:
         records: Records,
         changes: Changes,
         operations: Operations,
-        waiting: Waiting,
-        events: Events,
-        status: StatusStream,
         templates: Templates,
         limits: Limits,
     ) -> None:
         self._records = records
         self._changes = changes
         self._operations = operations
-        self._waiting = waiting
-        self._events = events
-        self._status = status
         self._templates = templates
         self._limits = limits
 
@@ -143,20 +140,17 @@ class Environments:
         environment_id: str,
         *,
         pull: PullPolicy | None = None,
-        wait: float = 0,
-    ) -> Environment:
+    ) -> Started:
         """Make the container where there is none, start it, and record what became of it.
 
-        Where the image must be pulled first the agent does all that. The environment is returned
-        starting then, or as it is when its start is over within `wait` seconds.
+        Where the image must be pulled first the agent does all that, and the environment is
+        returned starting.
 
         Raises: EnvironmentNotFoundError, EnvironmentConflictError, SecretsUnavailableError, and
         the errors of Docker.
         """
-        pulled = self._operations.start(identity, environment_id, pull)
-        if pulled is None:
-            return self._operated(identity, environment_id)
-        return self._waiting.for_start(identity, environment_id, pulled, wait)
+        pull_id = self._operations.start(identity, environment_id, pull)
+        return Started(self._operated(identity, environment_id), pull_id)
 
     def restart(self, identity: Identity, environment_id: str) -> Environment:
         """Stop and start the container. Raises: as `start`."""
@@ -188,24 +182,6 @@ class Environments:
         errors of Docker.
         """
         return self._operations.stats(identity, environment_id)
-
-    def events(self, identity: Identity, environment_id: str, *, follow: bool) -> EventStream:
-        """Return what happens to the environment from now on.
-
-        Raises: EnvironmentNotFoundError, PermissionDeniedError, TooManyStreamsError.
-        """
-        return self._events.open(identity, environment_id, follow=follow)
-
-    def watch(self, identity: Identity, environment_id: str) -> Opening:
-        """Return what tells the status over a WebSocket.
-
-        Raises: EnvironmentNotFoundError, PermissionDeniedError.
-        """
-        return self._status.open(identity, environment_id)
-
-    def watch_all(self, identity: Identity) -> Opening:
-        """Return what tells the status of each that is seen. Raises: PermissionDeniedError."""
-        return self._status.open_all(identity)
 
     def _operated(self, identity: Identity, environment_id: str) -> Environment:
         return self._records.get(identity, environment_id, Action.ENVIRONMENT_OPERATE)

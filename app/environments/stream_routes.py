@@ -34,7 +34,7 @@ api.before_request(authenticate)
     },
 )
 def statuses(query: TicketQuery) -> Answer:
-    return upgrade("status", components().environments.watch_all(identity()))
+    return upgrade("status", components().streams.status.open_all(identity()))
 
 
 @api.get(
@@ -46,4 +46,4 @@ def statuses(query: TicketQuery) -> Answer:
     },
 )
 def status(path: EnvironmentPath, query: TicketQuery) -> Answer:
-    return upgrade("status", components().environments.watch(identity(), path.environment_id))
+    return upgrade("status", components().streams.status.open(identity(), path.environment_id))

@@ -7,7 +7,7 @@ from app.admission.admission import Admission, Kind
 from app.admission.held import Held
 from app.authorization import Access, Action, Identity
 from app.environments.pull_rows import CANCELLED
-from app.environments.records import Records
+from app.environments.service import Environments, Started
 from app.errors import (
     EngineError,
     EnvironmentConflictError,
@@ -26,27 +26,25 @@ class Waiting:
     def __init__(
         self,
         database: Database,
-        records: Records,
+        environments: Environments,
         admission: Admission,
         stopping: Callable[[], bool],
     ) -> None:
         self._database = database
-        self._records = records
+        self._environments = environments
         self._admission = admission
         self._stopping = stopping
 
-    def for_start(
-        self, identity: Identity, environment_id: str, pull: str, seconds: float
-    ) -> Environment:
+    def for_start(self, identity: Identity, started: Started, seconds: float) -> Environment:
         """Return the environment when its start is over, or after `seconds` as it is then.
 
         Raises: the problem that the start ended in, and what ended the caller's access.
         """
         ends_at = time.monotonic() + seconds
-        environment = self._records.get(identity, environment_id)
-        if seconds <= 0:
+        environment = started.environment
+        if started.pull_id is None or seconds <= 0:
             return environment
-        access = Access(identity, Action.ENVIRONMENT_OPERATE, environment_id)
+        access = Access(identity, Action.ENVIRONMENT_OPERATE, environment.id)
         try:
             held = self._admission.open(Kind.WAIT, access)
         except LimitError:
@@ -58,13 +56,13 @@ class Waiting:
                     return environment
                 held.wait(min(POLL_SECONDS, left))
                 environment = self._again(environment, held)
-        self._raise_problem(environment, pull)
+        self._raise_problem(environment, started.pull_id)
         return environment
 
     def _again(self, environment: Environment, held: Held) -> Environment:
         """Return the environment as it is now, or as it was while the database is away."""
         try:
-            return self._records.get(held.access.identity, environment.id)
+            return self._environments.get(held.access.identity, environment.id)
         except StorageError:
             return environment
         except VibeBoxError as error:

@@ -9,10 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.authorization import Action, Identity, environment_for
 from app.logs.cursors import Order, decode, encode
-from app.logs.stream import LogStream as Stream
 from app.storage import Database, LogEntry, LogStream
-from app.websockets.lookout import Lookout
-from app.websockets.sockets import Opening
 
 MOST_CHARACTERS = 4 * 1024 * 1024
 """Of the lines of a page, but for a single longer one: answers are made in memory."""
@@ -47,9 +44,8 @@ class LogPage:
 class Logs:
     """Reads stored lines; `app.authorization` decides whose."""
 
-    def __init__(self, database: Database, lookout: Lookout) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._stream = Stream(database, lookout)
 
     def page(
         self,
@@ -80,10 +76,6 @@ class Logs:
             session.expunge_all()
         end = encode(order, items[-1].id) if items else cursor
         return LogPage(items, end if more else None, end)
-
-    def follow(self, identity: Identity, environment_id: str, cursor: str | None) -> Opening:
-        """Return what shows the log over a WebSocket as it grows. Raises: as `page`."""
-        return self._stream.open(identity, environment_id, cursor)
 
 
 def _read(

@@ -31,5 +31,5 @@ api.before_request(authenticate)
     },
 )
 def index(path: LogPath, query: LogStreamQuery) -> Answer:
-    shown = components().logs.follow(identity(), path.environment_id, query.cursor)
+    shown = components().streams.logs.open(identity(), path.environment_id, query.cursor)
     return upgrade("logs", shown)

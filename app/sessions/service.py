@@ -2,7 +2,7 @@
 
 import logging
 
-from app.authorization import Access, Action, Identity, environment_for
+from app.authorization import Action, Identity, environment_for
 from app.engine import Engine
 from app.errors import SessionConflictError, SessionNotEndedError
 from app.isolation import reason
@@ -10,13 +10,9 @@ from app.marked import NotEndedError
 from app.paging import Page
 from app.processes import Presence
 from app.sessions import programs, vscode
-from app.sessions.looks import SessionLooks
 from app.sessions.records import ENDED, SessionRecords, ask_end_in
 from app.sessions.starting import Starting, audit_session
-from app.sessions.terminal import TerminalTalk
 from app.storage import Database, EnvironmentSession, SessionStatus, SessionType
-from app.websockets.lookout import Lookout
-from app.websockets.sockets import Opening
 
 _log = logging.getLogger(__name__)
 
@@ -30,12 +26,10 @@ class Sessions:
         engine: Engine,
         presence: Presence,
         server: vscode.Server,
-        lookout: Lookout,
     ) -> None:
         self._database = database
         self._engine = engine
         self._records = SessionRecords(database, presence)
-        self._watching = lookout, SessionLooks(database)
         self._starting = Starting(database, engine, server)
 
     def create(
@@ -104,22 +98,3 @@ class Sessions:
         if found.connection_url is None:
             raise SessionConflictError("The session is no VS Code server; use its terminal.")
         return found.connection_url, vscode.password(self._engine, found)
-
-    def attach(
-        self,
-        identity: Identity,
-        session_id: str,
-        size: tuple[int, int],
-        *,
-        acknowledge: bool = False,
-    ) -> Opening:
-        """Return what serves a terminal of the session, of (columns, rows).
-
-        With `acknowledge` the client is told how much of its input the command has taken.
-
-        Raises: SessionNotFoundError, PermissionDeniedError, SessionConflictError.
-        """
-        found = self._records.get(identity, session_id, Action.SESSION_USE)
-        self._records.refuse(found)
-        talk = TerminalTalk(self._records, self._engine, self._watching, found, size, acknowledge)
-        return Opening(Access(identity, Action.SESSION_USE, found.environment_id), talk)

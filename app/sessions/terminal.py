@@ -9,20 +9,23 @@ from time import monotonic
 
 from websockets.frames import CloseCode
 
+from app.authorization import Access, Action, Identity
 from app.engine import Engine, TerminalStream
 from app.errors import EngineError, SessionConflictError
 from app.isolation import reason
 from app.marked import NotEndedError
+from app.processes import Presence
 from app.sessions import programs
 from app.sessions.looks import SessionLooks
 from app.sessions.pasting import Paste
 from app.sessions.records import Claimed, SessionRecords
 from app.sessions.terminal_messages import Resize, Shown, parse
-from app.storage import EnvironmentSession, SessionType
+from app.storage import Database, EnvironmentSession, SessionType
 from app.websockets.assembly import Message
 from app.websockets.channel import Channel
 from app.websockets.closing import closing
 from app.websockets.lookout import Lookout, View
+from app.websockets.sockets import Opening
 
 UNSUPPORTED_DATA = 1003
 NORMAL = 1000
@@ -39,6 +42,36 @@ _PIECE = 64 * 1024
 _EXIT_SECONDS = 2.0
 _READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
 _log = logging.getLogger(__name__)
+
+
+class Terminals:
+    """Opens terminals of sessions; `app.authorization` decides whose."""
+
+    def __init__(
+        self, database: Database, engine: Engine, presence: Presence, lookout: Lookout
+    ) -> None:
+        self._engine = engine
+        self._records = SessionRecords(database, presence)
+        self._watching = lookout, SessionLooks(database)
+
+    def open(
+        self,
+        identity: Identity,
+        session_id: str,
+        size: tuple[int, int],
+        *,
+        acknowledge: bool = False,
+    ) -> Opening:
+        """Return what serves a terminal of the session, of (columns, rows).
+
+        With `acknowledge` the client is told how much of its input the command has taken.
+
+        Raises: SessionNotFoundError, PermissionDeniedError, SessionConflictError.
+        """
+        found = self._records.get(identity, session_id, Action.SESSION_USE)
+        self._records.refuse(found)
+        talk = TerminalTalk(self._records, self._engine, self._watching, found, size, acknowledge)
+        return Opening(Access(identity, Action.SESSION_USE, found.environment_id), talk)
 
 
 class TerminalTalk:

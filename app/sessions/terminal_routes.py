@@ -40,7 +40,7 @@ api.before_request(authenticate)
     },
 )
 def terminal(path: SessionPath, query: TerminalQuery) -> Answer:
-    served = components().sessions.attach(
+    served = components().streams.terminals.open(
         identity(),
         path.session_id,
         (query.cols, query.rows),

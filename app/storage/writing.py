@@ -3,8 +3,8 @@
 import secrets
 from collections.abc import Callable
 
+from app import new_deadline as deadline
 from app.errors import StorageBusyError, StorageUnavailableError
-from app.storage import deadline
 from app.trial import Trial
 
 PATIENCE = 6.0

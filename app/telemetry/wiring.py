@@ -13,7 +13,7 @@ from app.telemetry.engine_calls import measured
 from app.telemetry.exposition import Exposition
 from app.telemetry.instruments import measure_process
 from app.telemetry.inventory import Inventory
-from app.telemetry.runtime import Scrapes
+from app.telemetry.runtime.saturation import Scrapes
 
 
 class Telemetry:

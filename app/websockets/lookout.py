@@ -20,7 +20,8 @@ from select import POLLIN
 from typing import Any, Generic, TypeVar
 
 from app.errors import VibeBoxError
-from app.isolation import OUTAGES, Loop, failed, within
+from app.isolation import OUTAGES, Loop, failed
+from app.new_deadline import within
 from app.websockets.bell import Bell
 from app.websockets.channel import Channel
 

@@ -5,7 +5,7 @@ import pytest
 from app.accounts.passwords import Passwords
 from app.accounts.registration import Mode, Registration
 from app.accounts.service import Accounts
-from app.quotas import Checks, Limits
+from app.quotas.checks import Checks, Limits
 from app.storage import Database
 from tests.storage.conftest import database, empty_database, url
 from tests.unit.support import PASSWORD

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import select, update
 
-from app import teams
 from app.accounts.administration import Administration
 from app.accounts.keys import ApiKeys
 from app.accounts.logins import Device
@@ -36,6 +35,7 @@ from app.storage import (
     TeamRole,
     User,
 )
+from app.teams.build import build as build_teams
 from tests.accounts.conftest import CHEAP, EMAIL, ROOM, sign_up
 from tests.unit.support import PASSWORD
 
@@ -184,7 +184,7 @@ def test_account_is_deleted_with_what_is_its_own_alone(
     administration: Administration, accounts: Accounts, database: Database, ada: Identity
 ) -> None:
     Projects(database).create(ada, "empty")
-    teams.build(Settings(), database).create(ada, "alone")
+    build_teams(Settings(), database).create(ada, "alone")
     administration.delete(None, ada.user_id)
 
     with database.reading() as session:
@@ -202,10 +202,10 @@ def test_account_in_use_is_refused_and_what_is_in_the_way_named(
     administration: Administration, database: Database, ada: Identity, bob: Identity
 ) -> None:
     put_environment(database, ada, "one", "billing-api")
-    team = teams.build(Settings(), database).create(ada, "core")
-    teams.build(Settings(), database).put_member(ada, team.id, bob.user_id, TeamRole.DEVELOPER)
-    shared = teams.build(Settings(), database).create(ada, "shared")
-    teams.build(Settings(), database).put_member(ada, shared.id, bob.user_id, TeamRole.ADMIN)
+    team = build_teams(Settings(), database).create(ada, "core")
+    build_teams(Settings(), database).put_member(ada, team.id, bob.user_id, TeamRole.DEVELOPER)
+    shared = build_teams(Settings(), database).create(ada, "shared")
+    build_teams(Settings(), database).put_member(ada, shared.id, bob.user_id, TeamRole.ADMIN)
 
     with pytest.raises(AccountInUseError) as caught:
         administration.delete(None, ada.user_id)
@@ -218,7 +218,7 @@ def test_environments_and_teams_are_handed_over(
 ) -> None:
     put_environment(database, bob, "personal", "mine")
     put_environment(database, ada, "personal", "hers")
-    team = teams.build(Settings(), database).create(ada, "core")
+    team = build_teams(Settings(), database).create(ada, "core")
     Projects(database).create(ada, "site", team.id)
 
     administration.delete(None, ada.user_id, bob.user_id)

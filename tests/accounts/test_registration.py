@@ -25,7 +25,7 @@ from app.errors import (
     RegistrationClosedError,
     VibeBoxError,
 )
-from app.quotas import Checks, Limits
+from app.quotas.checks import Checks, Limits
 from app.storage import Database, Invitation, User, now, utc_now
 from tests.accounts.conftest import CHEAP, EMAIL, ROOM
 from tests.unit.support import PASSWORD

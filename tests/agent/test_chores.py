@@ -20,12 +20,11 @@ from app.agent.sweep import Sweep
 from app.cautious_clock import CautiousClock
 from app.counts import Counts
 from app.engine import ENVIRONMENT_LABEL, INSTANCE_LABEL
-from app.environments import build
+from app.environments.build import build
 from app.environments.exits import Exit, Run, record_exits
 from app.environments.installation import InstallationId
 from app.environments.service import Environments
-from app.errors import EngineUnreachableError, StorageUnavailableError
-from app.lease import LeadershipLostError
+from app.errors import EngineUnreachableError, LeadershipLostError, StorageUnavailableError
 from app.processes import Presence
 from app.settings import Settings
 from app.storage import (

@@ -11,7 +11,7 @@ from app.environments.transitions import Passage, Transitions
 from app.environments.truth import Truth, Verdict
 from app.errors import StorageUnavailableError
 from app.processes import Presence
-from app.quotas import build_checks
+from app.quotas.build import build_checks
 from app.settings import Settings
 from app.storage import Database, EnvironmentStatus
 from tests.agent.conftest import MakeRecord

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import update
 
 from app.agent.leases import Held, Leases, fence
-from app.errors import StorageUnavailableError
-from app.lease import NAME, LeadershipLostError, agent_leads
+from app.errors import LeadershipLostError, StorageUnavailableError
+from app.lease import NAME, agent_leads
 from app.storage import Database, EventCount, Lease, schema, utc_now
 from tests.services.postgresql import PostgreSQL
 

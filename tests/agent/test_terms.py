@@ -9,12 +9,14 @@ from dataclasses import dataclass
 
 import pytest
 
-from app import environments, signals
+from app import signals
 from app.agent.leadership import Term
 from app.agent.leading import Leader
 from app.agent.leases import Leases
+from app.agent.pulls_build import build_pulls
 from app.agent.wiring import Parts
 from app.cautious_clock import CautiousClock
+from app.environments.build import build as build_environments
 from app.environments.facts import Facts
 from app.environments.installation import InstallationId
 from app.isolation import ROUNDS
@@ -45,11 +47,11 @@ def parts(database: Database, engine: FakeEngine) -> Parts:
         database=database,
         engine=engine,
         presence=presence,
-        environments=environments.build(settings, database, engine, presence),
+        environments=build_environments(settings, database, engine, presence),
         instance=InstallationId(database),
         facts=Facts(),
         clock=CautiousClock(database),
-        pulls=environments.build_pulls(settings, database, engine, presence),
+        pulls=build_pulls(settings, database, engine, presence),
     )
 
 

@@ -13,8 +13,7 @@ from app.environments.exits import Exit, Run, record_exits
 from app.environments.facts import Facts
 from app.environments.installation import InstallationId
 from app.environments.truth import Truth, Verdict
-from app.errors import EngineUnreachableError
-from app.lease import LeadershipLostError
+from app.errors import EngineUnreachableError, LeadershipLostError
 from app.processes import Presence
 from app.storage import Database, EnvironmentStatus, ExitReason, ImagePull, utc_now
 from tests.agent.conftest import MakeRecord

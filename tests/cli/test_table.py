@@ -9,11 +9,12 @@ from click.testing import CliRunner
 
 from app import errors
 from app.authorization import Scope
-from app.cli import client, main
+from app.cli.client.commands import COMMANDS
 from app.cli.client.environment_commands import STATUSES, create
 from app.cli.client.errors import NEXT_STEPS, ProblemError
 from app.cli.client.running_commands import PULLS
 from app.cli.client.token_commands import SCOPES
+from app.cli.main import main
 from app.storage import EnvironmentStatus, PullPolicy
 
 
@@ -39,7 +40,7 @@ def test_next_steps_name_commands_that_exist(step: str) -> None:
             assert words[1] in main.commands
 
 
-@pytest.mark.parametrize("command", client.COMMANDS, ids=lambda command: command.name)
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 def test_help_of_each_command_fits_a_line_of_the_list(command: object) -> None:
     name = command.name  # type: ignore[attr-defined]
     result = CliRunner().invoke(main, [name, "--help"])

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import Settings, environment_name, load_settings
+from app.resources import load_settings
+from app.settings import Settings, environment_name
 from tests.services.programs import free_port
 
 ROOT = Path(__file__).parents[2]

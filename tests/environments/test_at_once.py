@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import func, select
 
+from app.agent.pulls_build import build_pulls
 from app.authorization import Identity
-from app.environments import build_pulls, ports
+from app.environments import ports
 from app.errors import PortReservedError
 from app.processes import Presence
 from app.settings import Settings

@@ -9,8 +9,8 @@ import pytest
 
 from app.counts import Counts
 from app.engine import Engine
-from app.logs import LogIntake
 from app.logs.batches import Fence
+from app.logs.intake import LogIntake
 from app.storage import Database, schema
 from tests.logs.support import DIRECTORY, no_fence
 from tests.storage.support import add_environment

@@ -12,8 +12,8 @@ from typing import NoReturn
 from app.counts import Counts
 from app.engine import DockerEngine
 from app.errors import EngineError
-from app.logs import LogIntake
-from app.settings import load_settings
+from app.logs.intake import LogIntake
+from app.resources import load_settings
 from app.storage import Database
 from app.telemetry import events
 from tests.logs.support import no_fence

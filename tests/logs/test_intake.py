@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.counts import Counts
 from app.engine import LogLine
-from app.logs import LogIntake
+from app.logs.intake import LogIntake
 from app.storage import Database, Environment
 from tests.logs.conftest import IntakeFactory
 from tests.logs.support import (

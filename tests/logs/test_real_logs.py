@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import func, select
 
 from app.engine import ContainerSpec, DockerEngine
-from app.logs import LogIntake
+from app.logs.intake import LogIntake
 from app.logs.lines import CUT, LINE_LIMIT
 from app.storage import Database, LogEntry, schema
 from tests.engine.images import commit, until_ended

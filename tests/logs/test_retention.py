@@ -5,8 +5,9 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from app.cautious_clock import CautiousClock
-from app.logs import LogRetention, retention
+from app.logs import retention
 from app.logs.lines import OVERHEAD, Line, line_of
+from app.logs.retention import LogRetention
 from app.storage import Database, Environment, LogEntry, LogUsage, utc_now
 from tests.logs.support import assert_usage_is_exact, cursors, lines, portion, store, stored
 

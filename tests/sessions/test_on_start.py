@@ -6,7 +6,7 @@ import pytest
 from flask_openapi3 import OpenAPI
 from sqlalchemy import select, update
 
-from app.sessions import SessionsOnStart
+from app.sessions.on_start import SessionsOnStart
 from app.sessions.vscode import Server
 from app.storage import Database, Environment, EnvironmentSession, EnvironmentStatus
 from tests.agent_loops import run_through

@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 
 from app.cautious_clock import CautiousClock
 from app.engine import ContainerSpec, ExecState, HostProcess
-from app.sessions import SessionTruth
+from app.sessions.truth import SessionTruth
 from app.storage import (
     Database,
     Environment,

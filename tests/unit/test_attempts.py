@@ -10,7 +10,8 @@ from werkzeug.test import TestResponse
 
 from app import create_app
 from app.errors import SettingsError
-from app.settings import Settings, load_settings
+from app.resources import load_settings
+from app.settings import Settings
 from tests.unit.application import User, parts, sign_up
 from tests.unit.support import ORIGIN, PASSWORD, assert_problem, moved
 

@@ -10,8 +10,8 @@ from sqlalchemy import select
 
 from app._version import __version__
 from app.authorization import permissions_table
-from app.cli import main
 from app.cli.documents import BEGIN, END, renewed
+from app.cli.main import main
 from app.cli.welcome import lines
 from app.settings import Settings, example
 from app.storage import AuditEntry, Database, User

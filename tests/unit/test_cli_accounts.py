@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import select
 
-from app.cli import main
+from app.cli.main import main
 from app.storage import AuditEntry, Database, Invitation, User
 from tests.unit.support import PASSWORD
 

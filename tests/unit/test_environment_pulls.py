@@ -15,10 +15,11 @@ from sqlalchemy import select, update
 
 from app.admission.admission import Kind
 from app.admission.places import Places
+from app.agent.pulls_build import build_pulls
 from app.authorization import Access, Action, Identity
 from app.engine import Cut, LayerProgress, PullProgress
 from app.engine.pulling import PullTracker
-from app.environments import build_pulls, events, pull_reports, pull_turns
+from app.environments import events, pull_reports, pull_turns
 from app.environments.pulls import Pulls
 from app.environments.waiting import recalled
 from app.errors import (

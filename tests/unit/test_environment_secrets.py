@@ -12,7 +12,7 @@ from flask_openapi3 import OpenAPI
 from pydantic import SecretStr, ValidationError
 from sqlalchemy import select, text
 
-from app.cli import main
+from app.cli.main import main
 from app.environments.rotation import BATCH
 from app.logging import JsonFormatter
 from app.secret_values import SecretValues, new_key

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from flask_openapi3 import OpenAPI
 from sqlalchemy import update
 
-from app.cli import main
+from app.cli.main import main
 from app.engine import PortBinding
 from app.environments.host_ports import HostPorts, host_ports
 from app.errors import InvalidInputError

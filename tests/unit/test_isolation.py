@@ -6,13 +6,17 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from app import new_deadline as deadline
 from app import signals
-from app.engine.deadline import remaining as engine_remaining
-from app.errors import EngineError, EngineTimeoutError, EngineUnreachableError, StorageError
+from app.errors import (
+    EngineError,
+    EngineTimeoutError,
+    EngineUnreachableError,
+    LeadershipLostError,
+    StorageError,
+)
 from app.isolation import Isolation, Loop
 from app.items import Items
-from app.lease import LeadershipLostError
-from app.storage import deadline
 from app.telemetry import events
 from app.telemetry.catalogue import LOOPS, agent_failures
 from tests.agent_loops import run_through
@@ -103,9 +107,11 @@ def test_outage_is_no_failure_of_an_item_and_is_told(
 
 
 def test_each_has_a_deadline_with_docker_and_the_database() -> None:
-    left: list[tuple[float, float]] = []
-    Isolation(LOOP, 5).attempt("a", lambda: left.append((engine_remaining(), deadline.remaining())))
-    assert [(round(docker), round(database)) for docker, database in left] == [(5, 5)]
+    left: list[float] = []
+    Isolation(LOOP, 5).attempt("a", lambda: left.append(deadline.required()))
+    assert [round(seconds) for seconds in left] == [5]
+    with pytest.raises(RuntimeError, match="deadline"):
+        deadline.required()
 
 
 def test_answer_that_is_missing_beyond_the_deadline_is_the_item_s_failure(

@@ -12,8 +12,7 @@ from sqlalchemy import update
 from app.accounts.operators import set_operator
 from app.authorization import Identity
 from app.errors import LimitReachedError, ProjectNotFoundError, QuotaExceededError
-from app.quotas import Checks
-from app.quotas.checks import Limits
+from app.quotas.checks import Checks, Limits
 from app.storage import Environment, EnvironmentStatus, Project, Team, new_id
 from tests.unit.application import User, parts, sign_up
 from tests.unit.fakes import IMAGE

@@ -7,8 +7,9 @@ import pytest
 from app import setting_names
 from app import settings as module
 from app.errors import SettingsError
+from app.resources import load_settings
 from app.setting_names import Retired
-from app.settings import Settings, environment_name, example, load_settings
+from app.settings import Settings, environment_name, example
 from app.storage import Database
 
 ROOT = Path(__file__).parents[2]
@@ -192,7 +193,7 @@ def test_values_of_the_example_are_the_defaults(monkeypatch: pytest.MonkeyPatch)
 def test_environment_is_not_read_at_import(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "4321")
 
-    assert module.load_settings().port == 4321
+    assert load_settings().port == 4321
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from flask_openapi3 import OpenAPI
 
 from app.errors import SettingsError
-from app.settings import load_settings
+from app.resources import load_settings
 from app.templates import load
 from tests.unit.application import User
 from tests.unit.fakes import IMAGE

@@ -1,0 +1,198 @@
+"""The command line `vibebox`: what an operator does beside running the service, and the client."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from app._version import __version__
+from app.cli import screen, streams
+from app.cli.accounts import accounts
+from app.cli.client.commands import COMMANDS
+from app.cli.client.errors import INTERRUPTED
+from app.cli.documents import renewed
+from app.cli.migrations import downgrade, migrate
+from app.cli.operators import operators
+from app.cli.secrets import secrets
+from app.errors import SettingsError, StorageError, VibeBoxError
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+
+REFUSED = 2
+
+
+class _Commands(click.Group):
+    """Shows an error of ours as sentences, not as a traceback, and commands by whom they serve."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write who uses the service before who runs it."""
+        for title, names in self._sections():
+            commands = [(name, self.commands[name]) for name in names]
+            width = formatter.width - 6 - max(len(name) for name, _ in commands)
+            with formatter.section(title):
+                formatter.write_dl(
+                    [(name, command.get_short_help_str(width)) for name, command in commands]
+                )
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order in which they are shown."""
+        return [name for _, names in self._sections() for name in names]
+
+    def _sections(self) -> list[tuple[str, list[str]]]:
+        using = [str(command.name) for command in COMMANDS]
+        running = sorted(set(self.commands) - set(using))
+        return [("Use VibeBox", using), ("Run VibeBox", running)]
+
+    def main(self, *arguments: Any, **named: Any) -> Any:
+        streams.prepare()
+        screen.guard()
+        with streams.guarded():
+            return super().main(*arguments, **named)
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except SettingsError as error:
+            mistakes = map(screen.lines, error.mistakes)
+            click.echo("\n  ".join(["Settings are not valid:", *mistakes]), err=True)
+        except VibeBoxError as error:
+            told = error.reason if isinstance(error, StorageError) else error
+            click.echo(screen.lines(f"{error.title}: {told}"), err=True)
+        except BrokenPipeError:
+            streams.abandon()
+            sys.exit(streams.LEFT)
+        except (KeyboardInterrupt, click.Abort):
+            if sys.stderr.isatty():
+                click.echo(err=True)  # ends the line on which the terminal showed ^C
+            sys.exit(INTERRUPTED)
+        sys.exit(REFUSED)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="vibebox")
+def main() -> None:
+    """Use a VibeBox, or run one.
+
+    What uses it finds it at --url or VIBEBOX_URL, and takes the login that `vibebox login` keeps,
+    or the API key in VIBEBOX_TOKEN. It ends with code 0, 1 where the service refuses, 2 where it is
+    not reached or the command is wrong, 130 at Ctrl-C, and 141 where whoever reads the output has
+    left. What runs it takes settings from the
+    environment.
+    """
+
+
+for _command in COMMANDS:
+    main.add_command(_command)
+main.add_command(secrets)
+for _command in (migrate, downgrade):
+    main.add_command(_command)
+
+
+@main.command()
+@click.option("--write", "target", type=click.Path(path_type=Path), help="File to write to.")
+def settings(target: Path | None) -> None:
+    """Print every setting with its help and default, as .env.example has them."""
+    from app.settings import example
+
+    if target is None:
+        click.echo(example(), nl=False)
+    else:
+        _write(target, example())
+
+
+@main.command()
+@click.option(
+    "--write", "target", type=click.Path(path_type=Path, exists=True), help="Document to renew."
+)
+def metrics(target: Path | None) -> None:
+    """Print the table of metric families, or renew it between its marks in a document."""
+    # The metrics client would open files of its own in there.
+    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
+    from app.telemetry.catalogue import reference_table
+
+    if target is None:
+        click.echo(reference_table(), nl=False)
+        return
+    _renew(target, reference_table())
+
+
+@main.command()
+@click.option(
+    "--write", "target", type=click.Path(path_type=Path, exists=True), help="Document to renew."
+)
+def permissions(target: Path | None) -> None:
+    """Print the table of permissions, or renew it between its marks in a document."""
+    from app.authorization import permissions_table
+
+    if target is None:
+        click.echo(permissions_table(), nl=False)
+    else:
+        _renew(target, permissions_table())
+
+
+def _renew(target: Path, generated: str) -> None:
+    try:
+        document = renewed(target.read_text(), generated)
+    except ValueError as error:
+        raise click.UsageError(f"{target}: {error}.") from error
+    _write(target, document)
+
+
+def _write(target: Path, text: str) -> None:
+    try:
+        target.write_text(text)
+    except OSError as error:
+        raise click.UsageError(f"{target} cannot be written: {error.strerror}.") from error
+
+
+@main.command()
+@click.option("--check", is_flag=True, help="Only tell whether this host's agent is at work.")
+def agent(check: bool) -> None:
+    """Keep records and containers one: events, sweeps, exits, expiry; Ctrl-C stops it."""
+    from app.resources import load_settings
+
+    settings = load_settings()
+    if check:
+        # It counts nothing, and must not join the metrics directory.
+        os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
+        if (trouble := _agent_trouble(settings)) is not None:
+            click.echo(trouble, err=True)
+        sys.exit(0 if trouble is None else 1)
+    from app.logging import configure
+    from app.telemetry.directory import prepare
+
+    configure(settings.log_level, "agent")
+    # Absolute, as every process of the service has it, and before the metrics client is imported,
+    # which joins it.
+    directory = Path(settings.prometheus_multiproc_dir).absolute()
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
+    prepare(directory)
+    from app.agent.process import run
+
+    run(settings)
+
+
+def _agent_trouble(settings: "Settings") -> str | None:
+    from app.agent.process import trouble
+    from app.resources import open_database
+
+    database = open_database(settings, settings.pool_limit)
+    try:
+        return trouble(database)
+    finally:
+        database.dispose()
+
+
+@main.command()
+def run() -> None:
+    """Migrate, then run the processes of the Procfile until Ctrl-C or SIGTERM."""
+    from app.cli.run import start
+
+    sys.exit(start(Path.cwd()))
+
+
+main.add_command(accounts)
+main.add_command(operators)
