@@ -74,7 +74,7 @@ generate: $(VENV)/.installed-dev ## Write the files that are generated from the 
 	$(BIN)/python -m monitoring.grafana.generator
 	$(BIN)/python -m monitoring.rules
 
-console-assets: ## Copy what the console takes from npm into app/console/static/vendor (needs node)
+console-assets: ## Copy what the console takes from npm into app/web/console/static/vendor (needs node)
 	scripts/console-assets
 
 lock: ## Write constraints.txt anew from the ranges of setup.cfg

@@ -17,16 +17,16 @@ from pathlib import Path
 # On HUP gunicorn runs this file again in a master that has our modules loaded, and its workers
 # inherit them: without this a reload would go on with the old code and the old schema revision.
 # What holds this process's own values in the metrics directory stays: there is one of it.
-_KEPT = "app.telemetry.values"
+_KEPT = "app.metrics.values"
 for _name in [name for name in sys.modules if name.partition(".")[0] == "app"]:
     if _name != _KEPT:
         del sys.modules[_name]
 
-from app.errors import SettingsError, VibeBoxError
-from app.logging import config as logging_config
-from app.logging import configure as configure_logging
-from app.resources import load_settings
-from app.settings import retired_in_use
+from app.core.errors import SettingsError, VibeBoxError
+from app.core.logging import config as logging_config
+from app.core.logging import configure as configure_logging
+from app.core.settings import retired_in_use
+from app.wiring import load_settings
 
 REFUSED = 2  # exit code of a start that the operator has to correct
 
@@ -51,9 +51,9 @@ bind = (
     else (f"{_settings.host}:{_settings.port}")
 )
 workers = _settings.web_concurrency
-worker_class = "app.worker.Worker"
-logger_class = "app.worker.Logger"
-# As many as the descriptors of the process leave room for (`app.worker.descriptors`), up to this.
+worker_class = "app.web.gunicorn_worker.Worker"
+logger_class = "app.web.gunicorn_worker.Logger"
+# As many as the descriptors of the process leave room for, up to this.
 worker_connections = 4096
 threads = _settings.threads
 keepalive = _settings.keepalive
@@ -84,8 +84,8 @@ def _never_raise(hook):
 
 def on_starting(server):
     """Check the database's schema and prepare the metrics directory, or refuse in one sentence."""
-    from app.telemetry.directory import prepare_for_server
-    from app.worker.balance import Loads
+    from app.metrics.directory import prepare_for_server
+    from app.web.gunicorn_worker.balance import Loads
 
     server.started = time.monotonic()
     server.loads = Loads()
@@ -107,7 +107,7 @@ def on_starting(server):
 
 def _refuse_taken_address(server):
     """Say in a sentence what gunicorn tries again for five seconds, in ten lines."""
-    from app.listening import refuse_taken
+    from app.core.listening import refuse_taken
 
     if server.master_pid or "LISTEN_FDS" in os.environ or server.cfg.reuse_port:
         return
@@ -122,12 +122,12 @@ def _import_application():
     Each worker builds the application for itself. A reload loads our code anew (see the top of
     this file); a new library needs a restart or a binary upgrade.
     """
-    importlib.import_module("app.factory")
+    importlib.import_module("app.web.app")
 
 
 def _check_schema():
     """Refuse the wrong schema; a database that is not there yet is readiness's business."""
-    from app.errors import StorageUnavailableError
+    from app.core.errors import StorageUnavailableError
     from app.storage import Database, schema
 
     database = Database(_settings.database_url, connect_timeout=_settings.db_connect_timeout)
@@ -145,7 +145,7 @@ def when_ready(server):
     _measure_master(server)
     addresses = [str(listener) for listener in server.LISTENERS]
     _log.info("listening", extra={"addresses": addresses, "workers": server.num_workers})
-    from app.worker.descriptors import scarce
+    from app.web.gunicorn_worker.descriptors import scarce
 
     if told := scarce(server.cfg.worker_connections, server.cfg.threads, _settings.websockets):
         _log.warning("few file descriptors", extra={"why": told})
@@ -158,7 +158,7 @@ def when_ready(server):
 
 def _tell_who_may_register(address):
     """Print the link for the first account, once, where nobody may register."""
-    from app.accounts.notice import lines
+    from app.domain.accounts.notice import lines
     from app.storage import Database
 
     database = Database(_settings.database_url, connect_timeout=_settings.db_connect_timeout)
@@ -171,8 +171,8 @@ def _tell_who_may_register(address):
 
 
 def _measure_master(server):
-    from app.telemetry.runtime.runtime import MASTER, Runtime
-    from app.telemetry.runtime.exits import ExitClassifier
+    from app.metrics.runtime.exits import ExitClassifier
+    from app.metrics.runtime.runtime import MASTER, Runtime
 
     server.exits = ExitClassifier()
     server.exits.on_starting()
@@ -224,7 +224,7 @@ def post_fork(server, worker):
 @_never_raise
 def post_worker_init(worker):
     """Start what runs beside the requests, now that this process is the worker."""
-    from app.worker.deadlines import Deadlines
+    from app.web.gunicorn_worker.deadlines import Deadlines
 
     components = worker.wsgi.extensions["vibebox"]
     components.lifecycle.attach(worker, worker.server_started)
@@ -238,8 +238,8 @@ def post_worker_init(worker):
     )
     components.start()
     worker.when_stopping(components.sockets.close_all)
-    from app.telemetry.runtime.runtime import Runtime
-    from app.telemetry.runtime.saturation import ServerReadings
+    from app.metrics.runtime.runtime import Runtime
+    from app.metrics.runtime.saturation import ServerReadings
 
     readings = ServerReadings(
         threads=components.telemetry.scrapes.without(worker.busy_threads),
@@ -270,7 +270,7 @@ def worker_exit(server, worker):
 @_never_raise
 def child_exit(server, worker):
     """Count why the worker ended and absorb what it counted; runs in the master."""
-    from app.telemetry.absorbing import absorb_dead
+    from app.metrics.absorbing import absorb_dead
 
     try:
         worker.load.leave()

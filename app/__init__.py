@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from flask_openapi3 import OpenAPI
 
-    from app.settings import Settings
+    from app.core.settings import Settings
 
 
 def create_app(settings: "Settings | None" = None) -> "OpenAPI":
@@ -14,9 +14,9 @@ def create_app(settings: "Settings | None" = None) -> "OpenAPI":
     `settings` defaults to the environment's. `Components.start` begins what runs beside the
     requests; the server calls it after fork. Raises: SettingsError.
     """
-    # Imported here and not above: gunicorn's master imports `app.settings`, and so this module,
+    # Imported here and not above: gunicorn's master imports the settings, and so this module,
     # before PROMETHEUS_MULTIPROC_DIR is final, which the metrics client reads when it is imported.
-    from app.factory import build
-    from app.resources import load_settings
+    from app.web.app import build
+    from app.wiring import load_settings
 
     return build(settings or load_settings())

@@ -52,7 +52,7 @@ def _make_even() -> None:
 
 def _log_to_nowhere() -> None:
     """Format log lines as the product does, and write them to where no disk is."""
-    from app.logging import JsonFormatter
+    from app.core.logging import JsonFormatter
 
     handler = logging.StreamHandler(open("/dev/null", "w"))
     handler.setFormatter(JsonFormatter())

@@ -8,7 +8,7 @@ replaced: their scrapes take turns. The stock client keeps the files of every pr
 import statistics
 from pathlib import Path
 
-from app.telemetry.directory import absorb
+from app.metrics.directory import absorb
 from benchmarks import place
 from benchmarks.series import Member, Ours, Stock, allocated
 from benchmarks.table import Bar, Section, milliseconds, progress, size, times

@@ -14,9 +14,9 @@ from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import CollectorRegistry
 
-from app.telemetry.directory import Membership, layout
-from app.telemetry.exposition import Exposition
-from app.telemetry.values import ValueFile
+from app.metrics.directory import Membership, layout
+from app.metrics.exposition import Exposition
+from app.metrics.values import ValueFile
 
 BOUNDS = (*(f"{2.0**exponent}" for exponent in range(-10, 2)), "+Inf")
 _ROUTES = 25

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from flask import Flask, Response
 
-    from app.exchange import Exchanges
+    from app.web.exchange import Exchanges
 
 PATH = "/items/7"
 
@@ -51,19 +51,19 @@ def _empty_hooks() -> "Flask":
 
 
 def _telemetry() -> "Flask":
-    from app.exchange import Exchanges
+    from app.web.exchange import Exchanges
 
     app = _bare()
     return _measured(app, Exchanges(app))
 
 
 def _telemetry_and_log() -> "Flask":
-    from app import access
-    from app.exchange import Exchanges
+    from app.web import request_log
+    from app.web.exchange import Exchanges
 
     app = _bare()
     exchanges = Exchanges(app)
-    access.init_app(app, exchanges)
+    request_log.init_app(app, exchanges)
     return _measured(app, exchanges)
 
 
@@ -71,11 +71,11 @@ def _measured(app: "Flask", exchanges: "Exchanges") -> "Flask":
     """Wire telemetry as `app.create_app` does, and leave what the server's hooks look for."""
     from types import SimpleNamespace
 
-    from app.components import EXTENSION
-    from app.lifecycle import Lifecycle
-    from app.resources import load_settings
     from app.storage import Database
-    from app.telemetry.wiring import Telemetry
+    from app.web.lifecycle import Lifecycle
+    from app.web.services import EXTENSION
+    from app.web.telemetry import Telemetry
+    from app.wiring import load_settings
 
     settings = load_settings()
     telemetry = Telemetry(settings, Database(settings.database_url))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.console.assets import DIRECTORY
+from app.web.console.assets import DIRECTORY
 from tests.conftest import require
 
 ROOT = Path(__file__).parents[1]

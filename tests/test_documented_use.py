@@ -16,7 +16,7 @@ import yaml
 
 from app import create_app
 from app.cli.main import main
-from app.settings import Settings, environment_name
+from app.core.settings import Settings, environment_name
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [

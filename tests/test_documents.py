@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from app import create_app, settings
-from app.authorization import permissions_table
+from app import create_app
 from app.cli.documents import BEGIN, END
-from app.settings import Settings, environment_name
-from app.telemetry.catalogue import reference_table
+from app.core import settings
+from app.core.setting_names import CLIENT_VARIABLES
+from app.core.settings import Settings, environment_name
+from app.domain.authorization import permissions_table
+from app.metrics.catalogue import reference_table
 from tests.conftest import require
 from tests.services.prometheus import Prometheus, promtool
 
@@ -58,7 +60,7 @@ def test_permissions_table_is_that_of_the_code() -> None:
 def test_named_settings_exist(path: Path) -> None:
     known = {environment_name(key, field) for key, field in Settings.model_fields.items()}
     named = set(re.findall(r"VIBEBOX_[A-Z][A-Z0-9_]*", path.read_text()))
-    assert named <= {*known, *settings.CLIENT_VARIABLES}
+    assert named <= {*known, *CLIENT_VARIABLES}
 
 
 def test_readme_names_make_targets_that_exist() -> None:

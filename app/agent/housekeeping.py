@@ -6,13 +6,12 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, delete, exists, select
 
-from app.agent.leadership import Term
-from app.alerts.service import KEPT as _ALERTS_KEPT
-from app.cautious_clock import CautiousClock
-from app.environments.service import Environments
-from app.errors import EnvironmentConflictError, EnvironmentNotFoundError
-from app.isolation import Loop
-from app.items import Items
+from app.agent.leader.leadership import Term
+from app.core.errors import EnvironmentConflictError, EnvironmentNotFoundError
+from app.core.isolation import Loop
+from app.core.items import Items
+from app.domain.alerts.service import KEPT as _ALERTS_KEPT
+from app.domain.environments.service import Environments
 from app.storage import (
     Alert,
     AuditEntry,
@@ -29,6 +28,7 @@ from app.storage import (
     Process,
     SocketTicket,
 )
+from app.storage.cautious_clock import CautiousClock
 
 # Small enough that nobody waits for the rows, or on SQLite for the one write lock.
 _BATCH = 500

@@ -11,25 +11,25 @@ import threading
 
 from sqlalchemy import exists, select
 
-from app.agent.leadership import Leadership
-from app.agent.leading import Leader
-from app.agent.leases import Leases
-from app.agent.pulls_build import build_pulls
+from app.agent.leader.leadership import Leadership
+from app.agent.leader.leading import Leader
+from app.agent.leader.leases import Leases
+from app.agent.pulls.build import build_pulls
+from app.agent.reconcile.event_history import Facts
 from app.agent.wiring import Parts
-from app.cautious_clock import CautiousClock
-from app.environments.build import build as build_environments
-from app.environments.facts import Facts
-from app.environments.installation import InstallationId
-from app.errors import StorageUnavailableError
-from app.lease import agent_leads
-from app.processes import Presence, is_alive
-from app.resources import open_database, open_engine
-from app.settings import Settings, retired_in_use
+from app.core.errors import StorageUnavailableError
+from app.core.settings import Settings, retired_in_use
+from app.domain.environments.build import build as build_environments
+from app.domain.environments.installation import InstallationId
+from app.domain.heartbeat import Presence, is_alive
+from app.metrics.engine_calls import measured
+from app.metrics.instruments import measure_process
+from app.metrics.runtime.runtime import Runtime
+from app.metrics.values import store
 from app.storage import Database, Process, schema
-from app.telemetry.engine_calls import measured
-from app.telemetry.instruments import measure_process
-from app.telemetry.runtime.runtime import Runtime
-from app.telemetry.values import store
+from app.storage.cautious_clock import CautiousClock
+from app.storage.lease import agent_leads
+from app.wiring import open_database, open_engine
 
 SLOT = "agent"
 # One for each thread that a leader has, and some for the logs of many containers.

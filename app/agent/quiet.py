@@ -4,8 +4,8 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from app.errors import EngineError, LeadershipLostError, StorageError
-from app.isolation import OUTAGES, Loop, failed, reason
+from app.core.errors import EngineError, LeadershipLostError, StorageError
+from app.core.isolation import OUTAGES, Loop, failed, reason
 
 
 class Quiet:

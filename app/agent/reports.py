@@ -1,12 +1,12 @@
 """What the leader found, in the database: a number that outlives who found it.
 
-The scrape reads it there and says how old it is (see `app.telemetry.inventory`); a gauge of the
+The scrape reads it there and says how old it is (see `app.metrics.inventory`); a gauge of the
 agent's own would vanish with the agent, and every alert on it with the gauge.
 """
 
 from collections.abc import Mapping
 
-from app.agent.leadership import Term
+from app.agent.leader.leadership import Term
 from app.storage import AgentReport, Database, Report, now, put_rows
 
 

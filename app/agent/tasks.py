@@ -5,11 +5,11 @@ import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
-from app import signals
-from app.agent.leadership import Term
+from app.agent.leader.leadership import Term
 from app.agent.quiet import Quiet
-from app.errors import LeadershipLostError
-from app.isolation import Loop
+from app.core import signals
+from app.core.errors import LeadershipLostError
+from app.core.isolation import Loop
 
 _log = logging.getLogger(__name__)
 _AFTER_TROUBLE = 1.0

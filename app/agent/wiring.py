@@ -2,34 +2,34 @@
 
 from dataclasses import dataclass
 
-from app.agent.counting import ExitCounter
-from app.agent.dirty import Dirty
-from app.agent.drift import Drift
-from app.agent.events import EventFollower
-from app.agent.extensions_build import build_installer
+from app.agent.exit_counter import ExitCounter
+from app.agent.extensions.build import build_installer
 from app.agent.housekeeping import Housekeeping
-from app.agent.leadership import Term
-from app.agent.reconciling import Reconciler
+from app.agent.leader.leadership import Term
+from app.agent.log_intake.intake import LogIntake
+from app.agent.log_intake.retention import LogRetention
+from app.agent.pulls.pulls import Pulls
+from app.agent.reconcile.docker_events import EventFollower
+from app.agent.reconcile.drift import Drift
+from app.agent.reconcile.event_history import Facts
+from app.agent.reconcile.queue import Dirty
+from app.agent.reconcile.reconciler import Truth
+from app.agent.reconcile.sweep import Sweep
+from app.agent.reconcile.workers import Reconciler
 from app.agent.reports import Reports
-from app.agent.sweep import Sweep
+from app.agent.sessions.on_start import SessionsOnStart
+from app.agent.sessions.reconciler import SessionTruth
 from app.agent.tasks import Task
-from app.cautious_clock import CautiousClock
-from app.counts import Counts
+from app.core.isolation import Loop
+from app.core.settings import Settings
+from app.domain.durable_counters import Counts
+from app.domain.environments.installation import InstallationId
+from app.domain.environments.service import Environments
+from app.domain.heartbeat import Presence
+from app.domain.sessions.build import build_server
 from app.engine import Engine
-from app.environments.facts import Facts
-from app.environments.installation import InstallationId
-from app.environments.pulls import Pulls
-from app.environments.service import Environments
-from app.environments.truth import Truth
-from app.isolation import Loop
-from app.logs.intake import LogIntake
-from app.logs.retention import LogRetention
-from app.processes import Presence
-from app.sessions.build import build_server
-from app.sessions.on_start import SessionsOnStart
-from app.sessions.truth import SessionTruth
-from app.settings import Settings
 from app.storage import Database
+from app.storage.cautious_clock import CautiousClock
 
 _ABANDONED_SECONDS = 5.0
 _EXPIRED_SECONDS = 5.0

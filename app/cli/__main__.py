@@ -1,6 +1,6 @@
 """`python -m app.cli`: the command line where the script `vibebox` is not on the path."""
 
-from app.command import run
+from app.cli.command import run
 
 if __name__ == "__main__":
     run()

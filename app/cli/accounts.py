@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app.cli.database import database
-from app.errors import EmailTakenError, UserNotFoundError
+from app.core.errors import EmailTakenError, UserNotFoundError
 
 if TYPE_CHECKING:
-    from app.accounts.administration import AccountOf, Administration
+    from app.domain.accounts.administration import AccountOf, Administration
 
 _PAGE = 100
 # More than anybody could guess, and few enough to type.
@@ -141,7 +141,7 @@ def invite(email: str | None, operator: bool, days: int) -> None:
     """Print a link with which one account can be made, once, whoever may register."""
     from datetime import timedelta
 
-    from app.accounts.invitations import make
+    from app.domain.accounts.invitations import make
     from app.storage import now
 
     if email is not None:
@@ -155,11 +155,11 @@ def invite(email: str | None, operator: bool, days: int) -> None:
 
 @contextmanager
 def _administration() -> "Iterator[Administration]":
-    from app.accounts.administration import Administration
-    from app.accounts.passwords import Passwords
-    from app.quotas.build import build_checks
-    from app.resources import load_settings
+    from app.domain.accounts.administration import Administration
+    from app.domain.accounts.passwords import Passwords
+    from app.domain.quotas.build import build_checks
     from app.storage import schema
+    from app.wiring import load_settings
 
     settings = load_settings()
     passwords = Passwords(
@@ -205,8 +205,8 @@ def _checked(email: str, password: str) -> str:
     """Return the password. Raises: click.UsageError where one of the two breaks a rule."""
     from pydantic import ValidationError
 
-    from app.accounts.schemas import Registration
-    from app.sentences import place, sentence
+    from app.core.sentences import place, sentence
+    from app.web.api.schemas.auth import Registration
 
     try:
         Registration(email=email, password=password)

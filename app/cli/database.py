@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 @contextmanager
 def database() -> "Iterator[Database]":
     """Open it for the block. Raises: SettingsError."""
-    from app.resources import load_settings
     from app.storage import Database
+    from app.wiring import load_settings
 
     opened = Database(load_settings().database_url)
     try:

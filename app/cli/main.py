@@ -16,10 +16,10 @@ from app.cli.documents import renewed
 from app.cli.migrations import downgrade, migrate
 from app.cli.operators import operators
 from app.cli.secrets import secrets
-from app.errors import SettingsError, StorageError, VibeBoxError
+from app.core.errors import SettingsError, StorageError, VibeBoxError
 
 if TYPE_CHECKING:
-    from app.settings import Settings
+    from app.core.settings import Settings
 
 REFUSED = 2
 
@@ -95,7 +95,7 @@ for _command in (migrate, downgrade):
 @click.option("--write", "target", type=click.Path(path_type=Path), help="File to write to.")
 def settings(target: Path | None) -> None:
     """Print every setting with its help and default, as .env.example has them."""
-    from app.settings import example
+    from app.core.settings import example
 
     if target is None:
         click.echo(example(), nl=False)
@@ -111,7 +111,7 @@ def metrics(target: Path | None) -> None:
     """Print the table of metric families, or renew it between its marks in a document."""
     # The metrics client would open files of its own in there.
     os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
-    from app.telemetry.catalogue import reference_table
+    from app.metrics.catalogue import reference_table
 
     if target is None:
         click.echo(reference_table(), nl=False)
@@ -125,7 +125,7 @@ def metrics(target: Path | None) -> None:
 )
 def permissions(target: Path | None) -> None:
     """Print the table of permissions, or renew it between its marks in a document."""
-    from app.authorization import permissions_table
+    from app.domain.authorization import permissions_table
 
     if target is None:
         click.echo(permissions_table(), nl=False)
@@ -152,7 +152,7 @@ def _write(target: Path, text: str) -> None:
 @click.option("--check", is_flag=True, help="Only tell whether this host's agent is at work.")
 def agent(check: bool) -> None:
     """Keep records and containers one: events, sweeps, exits, expiry; Ctrl-C stops it."""
-    from app.resources import load_settings
+    from app.wiring import load_settings
 
     settings = load_settings()
     if check:
@@ -161,8 +161,8 @@ def agent(check: bool) -> None:
         if (trouble := _agent_trouble(settings)) is not None:
             click.echo(trouble, err=True)
         sys.exit(0 if trouble is None else 1)
-    from app.logging import configure
-    from app.telemetry.directory import prepare
+    from app.core.logging import configure
+    from app.metrics.directory import prepare
 
     configure(settings.log_level, "agent")
     # Absolute, as every process of the service has it, and before the metrics client is imported,
@@ -177,7 +177,7 @@ def agent(check: bool) -> None:
 
 def _agent_trouble(settings: "Settings") -> str | None:
     from app.agent.process import trouble
-    from app.resources import open_database
+    from app.wiring import open_database
 
     database = open_database(settings, settings.pool_limit)
     try:

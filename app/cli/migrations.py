@@ -54,9 +54,9 @@ def downgrade(revision: str, yes: bool) -> None:
 
 def _tell_lost_ports(opened: "Database") -> None:
     """List the environments whose host ports no environment gets any more."""
-    from app.environments import ports
-    from app.environments.host_ports import host_ports
-    from app.resources import load_settings
+    from app.domain.environments import ports
+    from app.domain.environments.host_ports import host_ports
+    from app.wiring import load_settings
 
     ours = host_ports(load_settings()).ours
     with opened.reading() as session:

@@ -28,7 +28,7 @@ def revoke(email: str) -> None:
 @operators.command("list")
 def list_() -> None:
     """Print the e-mail addresses of the operators."""
-    from app.accounts import operators as rules
+    from app.domain.accounts import operators as rules
 
     with database() as opened:
         for email in rules.operators(opened):
@@ -36,7 +36,7 @@ def list_() -> None:
 
 
 def _set(email: str, *, operator: bool) -> None:
-    from app.accounts import operators as rules
+    from app.domain.accounts import operators as rules
 
     with database() as opened:
         changed = rules.set_operator(opened, email, operator=operator)

@@ -12,13 +12,13 @@ import click
 from dotenv import dotenv_values
 
 from app.cli import processes
+from app.core.errors import EngineError
+from app.core.listening import refuse_taken
+from app.core.settings import Settings
 from app.engine import DockerEngine
-from app.errors import EngineError
-from app.listening import refuse_taken
-from app.resources import load_settings
-from app.settings import Settings
+from app.metrics.directory import refuse_second
 from app.storage import Database, schema
-from app.telemetry.directory import refuse_second
+from app.wiring import load_settings
 
 _PING_SECONDS = 2.0
 

@@ -15,18 +15,18 @@ def secrets() -> None:
 @secrets.command("new-key")
 def new_key() -> None:
     """Print a new key; put it in front of those in VIBEBOX_SECRET_KEYS."""
-    from app import secret_values
+    from app.domain.secrets import values
 
-    click.echo(secret_values.new_key())
+    click.echo(values.new_key())
 
 
 @secrets.command()
 def rotate() -> None:
     """Encrypt every stored secret with the first key; doing it again changes nothing."""
-    from app.environments.rotation import rotate as rotate_all
-    from app.resources import load_settings
-    from app.secret_values import SecretValues
+    from app.domain.secrets.rotation import rotate as rotate_all
+    from app.domain.secrets.values import SecretValues
     from app.storage import Database
+    from app.wiring import load_settings
 
     settings = load_settings()
     database = Database(settings.database_url)

@@ -1,7 +1,7 @@
 """The three lines that say where things are."""
 
-from app.logging import redact
-from app.settings import Settings
+from app.core.logging import redact
+from app.core.settings import Settings
 
 
 def lines(address: str, settings: Settings) -> list[str]:

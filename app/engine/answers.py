@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from app.errors import EngineError
+from app.core.errors import EngineError
 
 # Longer messages are no messages of Docker; without a bound they would fill the memory.
 _MESSAGE_LIMIT = 1024 * 1024

@@ -8,12 +8,12 @@ from http import HTTPStatus
 
 from docker.errors import APIError
 
+from app.core.deadline import within
+from app.core.errors import ContainerNotFoundError, EngineError
 from app.engine.client import EngineClient, connect
 from app.engine.hanging import HangingCommands
 from app.engine.streams import Pulse
 from app.engine.translation import is_version_refused, translated
-from app.errors import ContainerNotFoundError, EngineError
-from app.new_deadline import within
 
 # Names become part of a path of the engine's API: what could leave its place in it is refused.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")

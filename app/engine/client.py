@@ -11,10 +11,10 @@ from docker.errors import APIError
 from requests import Response
 from urllib3.exceptions import ProtocolError
 
+from app.core.deadline import required
+from app.core.errors import EngineError
 from app.engine.hijacking import Refused, hijack
 from app.engine.transport import DeadlineSocket, EngineAdapter, dial, keep_alive, parse_host
-from app.errors import EngineError
-from app.new_deadline import required
 
 _OLDEST_VERSION = (1, 41)  # Docker Engine 20.10
 # What the SDK was written for. Asking for more gains nothing and risks changed answers; an engine

@@ -7,6 +7,7 @@ limits on every resource, ports on one address only.
 from datetime import UTC, datetime
 from typing import Any
 
+from app.core.errors import EngineError
 from app.engine.answers import describing
 from app.engine.values import (
     ENVIRONMENT_LABEL,
@@ -17,7 +18,6 @@ from app.engine.values import (
     HostProcess,
     PortBinding,
 )
-from app.errors import EngineError
 
 # All capabilities are dropped; these come back, because package managers and `su` fail without
 # them: they change owners and modes of files (CHOWN, DAC_OVERRIDE, FOWNER, FSETID), drop to an

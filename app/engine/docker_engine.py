@@ -9,6 +9,17 @@ from collections.abc import Sequence
 
 from requests.exceptions import JSONDecodeError
 
+from app.core.deadline import within
+from app.core.errors import (
+    CommandRunawayError,
+    CommandTimeoutError,
+    ContainerNotFoundError,
+    EngineConflictError,
+    EngineError,
+    EngineTimeoutError,
+    ExecutableMissingError,
+    LimitsRefusedError,
+)
 from app.engine.calls import EngineCalls, checked
 from app.engine.containers import (
     PROCESS_COLUMNS,
@@ -36,17 +47,6 @@ from app.engine.values import (
 )
 from app.engine.volumes import Volumes
 from app.engine.watching import Streams
-from app.errors import (
-    CommandRunawayError,
-    CommandTimeoutError,
-    ContainerNotFoundError,
-    EngineConflictError,
-    EngineError,
-    EngineTimeoutError,
-    ExecutableMissingError,
-    LimitsRefusedError,
-)
-from app.new_deadline import within
 
 _POLL_SECONDS = 0.05
 _SAMPLE_SECONDS = 2.0

@@ -4,13 +4,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from app.core.deadline import required
+from app.core.errors import CommandRunawayError, EngineError, ExecutableMissingError
 from app.engine.client import EngineClient
 from app.engine.containers import identifier
 from app.engine.frames import FrameSplitter
 from app.engine.translation import names_missing_executable
 from app.engine.values import ExecResult
-from app.errors import CommandRunawayError, EngineError, ExecutableMissingError
-from app.new_deadline import required
 
 _CHUNK = 64 * 1024
 # Nothing that we run prints as much: what does is read no further.

@@ -8,7 +8,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
-from app.errors import CommandRunawayError
+from app.core.errors import CommandRunawayError
 
 MOST = 4
 """Commands that may hang in a container before no further one is begun there."""

@@ -7,6 +7,13 @@ from http.client import HTTPException, HTTPResponse
 
 from docker.errors import APIError
 
+from app.core.errors import (
+    EngineError,
+    EngineTimeoutError,
+    ImageMissingError,
+    ImagePullError,
+    PullCutError,
+)
 from app.engine.answers import MessageSplitter
 from app.engine.calls import EngineCalls
 from app.engine.containers import identifier
@@ -14,13 +21,6 @@ from app.engine.cutting import Cut
 from app.engine.pulling import PullTracker, is_named_by_user, pull_failure, pull_parameters
 from app.engine.translation import connection_lost
 from app.engine.values import PullProgress
-from app.errors import (
-    EngineError,
-    EngineTimeoutError,
-    ImageMissingError,
-    ImagePullError,
-    PullCutError,
-)
 
 _CHUNK = 64 * 1024
 # A reference becomes part of a path of the engine's API.

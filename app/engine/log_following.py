@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Protocol, Self
 
+from app.core.errors import ContainerNotFoundError, EngineError
 from app.engine.streams import EngineStream, SilenceElapsed
 from app.engine.transport import DeadlineSocket, shut_down
 from app.engine.values import LogLine
-from app.errors import ContainerNotFoundError, EngineError
 
 _SECOND_NS = 1_000_000_000
 

@@ -8,10 +8,10 @@ the line goes on in the next record.
 from datetime import datetime
 from typing import Literal
 
+from app.core.errors import EngineError
 from app.engine.answers import describing
 from app.engine.frames import ENGINE_ERROR, HEADER, STDERR, STDOUT
 from app.engine.values import LogLine
-from app.errors import EngineError
 
 # Docker splits lines at 16 KiB. What claims to be much longer is no frame at all.
 _FRAME_LIMIT = 1024 * 1024

@@ -5,10 +5,10 @@ from typing import Any
 
 from docker.errors import APIError
 
+from app.core.errors import EngineError, ImagePullError
 from app.engine.refusals import failure
 from app.engine.translation import is_version_refused
 from app.engine.values import LayerProgress, PullProgress
-from app.errors import EngineError, ImagePullError
 
 # A registry that answered "no", in the words that Docker passes on.
 _REFUSALS = (

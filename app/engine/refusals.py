@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from app.errors import (
+from app.core.errors import (
     EngineConflictError,
     EngineError,
     EngineFullError,

@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Any
 
+from app.core.errors import EngineConflictError
 from app.engine.answers import describing
 from app.engine.containers import NEVER
 from app.engine.values import ContainerStats
-from app.errors import EngineConflictError
 
 
 def container_stats(answer: dict[str, Any]) -> ContainerStats:

@@ -13,9 +13,9 @@ from http.client import HTTPException, HTTPResponse
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
+from app.core.errors import EngineError, EngineTimeoutError, EngineUnreachableError
 from app.engine.translation import connection_lost
 from app.engine.transport import DeadlineSocket, shut_down
-from app.errors import EngineError, EngineTimeoutError, EngineUnreachableError
 
 _CHUNK = 64 * 1024
 

@@ -12,6 +12,8 @@ from typing import Any
 
 from docker.errors import APIError
 
+from app.core.deadline import required
+from app.core.errors import EngineError, ExecutableMissingError
 from app.engine.calls import EngineCalls, checked
 from app.engine.client import EngineClient
 from app.engine.containers import identifier
@@ -19,8 +21,6 @@ from app.engine.execution import NOT_STARTED
 from app.engine.translation import names_missing_executable
 from app.engine.transport import shut_down
 from app.engine.values import ExecState
-from app.errors import EngineError, ExecutableMissingError
-from app.new_deadline import required
 
 _CHUNK = 64 * 1024
 _POLL_SECONDS = 0.02

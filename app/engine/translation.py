@@ -16,10 +16,8 @@ from requests.exceptions import Timeout
 from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as UrllibTimeoutError
 
-from app.descriptors import NONE_LEFT
-from app.engine.refusals import failure, unknown_refusal, users_mistake
-from app.engine.transport import NotConnectedError
-from app.errors import (
+from app.core.descriptors import NONE_LEFT
+from app.core.errors import (
     ContainerNotFoundError,
     EngineConflictError,
     EngineError,
@@ -28,6 +26,8 @@ from app.errors import (
     ExecutableMissingError,
     ImageMissingError,
 )
+from app.engine.refusals import failure, unknown_refusal, users_mistake
+from app.engine.transport import NotConnectedError
 
 _log = logging.getLogger(__name__)
 _COMPARED = 2000

@@ -16,8 +16,8 @@ from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError
 
-from app.errors import EngineUnreachableError
-from app.new_deadline import required
+from app.core.deadline import required
+from app.core.errors import EngineUnreachableError
 
 Address = str | tuple[str, int]
 """Path of a unix socket, or host and port."""

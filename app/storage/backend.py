@@ -11,7 +11,7 @@ from sqlalchemy import URL, Connection, Engine, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
 
-from app.errors import SettingsError, StorageError
+from app.core.errors import SettingsError, StorageError
 
 
 class Backend(Protocol):

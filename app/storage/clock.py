@@ -3,7 +3,7 @@
 On PostgreSQL it is the server's, whatever the hosts of the processes show. On SQLite, whose
 processes share a host, it is the host's. What decides across processes (a lease, who lives, what
 has expired, what is idle) is written and compared with `db_now()`; a moment of `utc_now()` is for
-what is only shown. Nothing here is for what deletes: see `app.cautious_clock`.
+what is only shown. Nothing here is for what deletes: see `app.storage.cautious_clock`.
 """
 
 from datetime import UTC, datetime, timedelta

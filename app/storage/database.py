@@ -16,8 +16,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import NullPool
 
-from app import new_deadline as deadline
-from app.errors import StorageBusyError
+from app.core import deadline
+from app.core.errors import StorageBusyError
 from app.storage import revisions
 from app.storage.backend import Backend, backend_for
 from app.storage.pool import Pool, without_queueing

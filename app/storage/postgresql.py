@@ -20,8 +20,8 @@ from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
-from app import new_deadline as deadline
-from app.errors import StorageError
+from app.core import deadline
+from app.core.errors import StorageError
 from app.storage.postgresql_errors import meaning
 
 # A ping of a healthy server takes less than a millisecond; more only delays the verdict.

@@ -12,8 +12,8 @@ from psycopg2 import errorcodes
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
-from app import descriptors
-from app.errors import (
+from app.core import descriptors
+from app.core.errors import (
     SchemaRevisionError,
     StorageBusyError,
     StorageDamagedError,

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from app.errors import SchemaRevisionError
+from app.core.errors import SchemaRevisionError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 REVISION_TABLE = "schema_revision"

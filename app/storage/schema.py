@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
-from app.errors import SchemaRevisionError
+from app.core.errors import SchemaRevisionError
 from app.storage import revision_tables, revisions
 from app.storage.database import Database
 from app.storage.losses import Loss, inventory, losses_between

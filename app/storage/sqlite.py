@@ -18,8 +18,8 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import PoolProxiedConnection
 
-from app import new_deadline as deadline
-from app.errors import SchemaRevisionError, SettingsError, StorageError
+from app.core import deadline
+from app.core.errors import SchemaRevisionError, SettingsError, StorageError
 from app.storage.clock import SQLITE_FUNCTION, sqlite_moment
 from app.storage.sqlite_errors import meaning, unopened
 from app.storage.sqlite_file import DatabaseFile

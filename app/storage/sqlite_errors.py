@@ -4,8 +4,8 @@ import errno
 import sqlite3
 from pathlib import Path
 
-from app import descriptors
-from app.errors import (
+from app.core import descriptors
+from app.core.errors import (
     SchemaRevisionError,
     StorageBusyError,
     StorageDamagedError,

@@ -8,7 +8,7 @@ import errno
 import os
 from pathlib import Path
 
-from app.disk import allocate
+from app.core.disk import allocate
 from app.storage.sqlite_errors import of_file, unopened
 
 ROOM = 1 << 18

@@ -3,9 +3,9 @@
 import secrets
 from collections.abc import Callable
 
-from app import new_deadline as deadline
-from app.errors import StorageBusyError, StorageUnavailableError
-from app.trial import Trial
+from app.core import deadline
+from app.core.errors import StorageBusyError, StorageUnavailableError
+from app.core.trial import Trial
 
 PATIENCE = 6.0
 """Seconds that a change may wait: more than SQLite lets a request wait for its lock."""

@@ -2,10 +2,10 @@
 
 import pytest
 
-from app.accounts.passwords import Passwords
-from app.accounts.registration import Mode, Registration
-from app.accounts.service import Accounts
-from app.quotas.checks import Checks, Limits
+from app.domain.accounts.passwords import Passwords
+from app.domain.accounts.registration import Mode, Registration
+from app.domain.accounts.service import Accounts
+from app.domain.quotas.checks import Checks, Limits
 from app.storage import Database
 from tests.storage.conftest import database, empty_database, url
 from tests.unit.support import PASSWORD

@@ -6,13 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import select, update
 
-from app.accounts.administration import Administration
-from app.accounts.keys import ApiKeys
-from app.accounts.logins import Device
-from app.accounts.operators import set_operator
-from app.accounts.service import Accounts
-from app.authorization import Identity, Scope
-from app.errors import (
+from app.core.errors import (
     AccountDisabledError,
     AccountInUseError,
     InvalidCredentialsError,
@@ -23,8 +17,15 @@ from app.errors import (
     UserNotFoundError,
     VibeBoxError,
 )
-from app.projects.service import Projects
-from app.settings import Settings
+from app.core.settings import Settings
+from app.domain.accounts.administration import Administration
+from app.domain.accounts.keys import ApiKeys
+from app.domain.accounts.logins import Device
+from app.domain.accounts.operators import set_operator
+from app.domain.accounts.service import Accounts
+from app.domain.authorization import Identity, Scope
+from app.domain.projects.service import Projects
+from app.domain.teams.build import build as build_teams
 from app.storage import (
     AuditEntry,
     Database,
@@ -35,7 +36,6 @@ from app.storage import (
     TeamRole,
     User,
 )
-from app.teams.build import build as build_teams
 from tests.accounts.conftest import CHEAP, EMAIL, ROOM, sign_up
 from tests.unit.support import PASSWORD
 

@@ -3,17 +3,17 @@
 import pytest
 from sqlalchemy import update
 
-from app.accounts.logins import Device
-from app.accounts.own import Own
-from app.accounts.service import Accounts, TokenPair
-from app.authorization import Identity
-from app.errors import (
+from app.core.errors import (
     InvalidCredentialsError,
     InvalidInputError,
     InvalidTokenError,
     LoginNotFoundError,
     PermissionDeniedError,
 )
+from app.domain.accounts.logins import Device
+from app.domain.accounts.own import Own
+from app.domain.accounts.service import Accounts, TokenPair
+from app.domain.authorization import Identity
 from app.storage import Database, Login, utc_now
 from tests.accounts.conftest import CHEAP, EMAIL, sign_up
 from tests.unit.support import PASSWORD
@@ -128,7 +128,7 @@ def test_api_key_may_none_of_it(own: Own, accounts: Accounts) -> None:
 def test_login_used_longest_ago_makes_room(
     own: Own, accounts: Accounts, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.accounts.logins.MOST", 3)
+    monkeypatch.setattr("app.domain.accounts.logins.MOST", 3)
     pairs = [accounts.login(EMAIL, PASSWORD) for _ in range(3)]
     accounts.refresh(pairs[0].refresh_token)
     me = identity(accounts, accounts.login(EMAIL, PASSWORD))

@@ -8,14 +8,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
-from app.accounts import first_account
-from app.accounts.administration import Administration
-from app.accounts.invitations import FIRST, Invitations, make
-from app.accounts.operators import operators
-from app.accounts.registration import Mode, Registration
-from app.accounts.service import Accounts
-from app.authorization import Identity
-from app.errors import (
+from app.core.errors import (
     EmailTakenError,
     InvalidInputError,
     InvitationInvalidError,
@@ -25,7 +18,14 @@ from app.errors import (
     RegistrationClosedError,
     VibeBoxError,
 )
-from app.quotas.checks import Checks, Limits
+from app.domain.accounts import first_account
+from app.domain.accounts.administration import Administration
+from app.domain.accounts.invitations import FIRST, Invitations, make
+from app.domain.accounts.operators import operators
+from app.domain.accounts.registration import Mode, Registration
+from app.domain.accounts.service import Accounts
+from app.domain.authorization import Identity
+from app.domain.quotas.checks import Checks, Limits
 from app.storage import Database, Invitation, User, now, utc_now
 from tests.accounts.conftest import CHEAP, EMAIL, ROOM
 from tests.unit.support import PASSWORD

@@ -6,12 +6,12 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import delete, event, update
 
-from app.accounts.keys import ApiKeys
-from app.accounts.logins import end_login
-from app.accounts.service import Accounts
-from app.accounts.validity import Credential, ended
-from app.authorization import Identity, Scope
-from app.errors import InvalidTokenError
+from app.core.errors import InvalidTokenError
+from app.domain.accounts.keys import ApiKeys
+from app.domain.accounts.logins import end_login
+from app.domain.accounts.service import Accounts
+from app.domain.accounts.validity import Credential, ended
+from app.domain.authorization import Identity, Scope
 from app.storage import ApiKey, AuthToken, Database, EndReason, Login, User, utc_now
 from tests.accounts.conftest import EMAIL
 from tests.unit.support import PASSWORD

@@ -7,7 +7,7 @@ import pytest
 from flask.testing import FlaskClient
 from flask_openapi3 import OpenAPI
 
-from app.admission import admission
+from app.web.admission import admission
 from tests.unit.application import MakeApp, User
 from tests.unit.fakes import IMAGE
 

@@ -18,9 +18,8 @@ import pytest
 from flask_openapi3 import OpenAPI
 from werkzeug.test import TestResponse
 
-from app.authorization import Access, Action, Identity
-from app.errors import StorageUnavailableError
-from app.openapi import _operations
+from app.core.errors import StorageUnavailableError
+from app.domain.authorization import Access, Action, Identity
 from app.storage import (
     Database,
     EnvironmentSession,
@@ -28,7 +27,8 @@ from app.storage import (
     SessionType,
     new_id,
 )
-from app.worker.served import ServedRequest
+from app.web.gunicorn_worker.served import ServedRequest
+from app.web.openapi import _operations
 from tests.services.programs import wait_until
 from tests.unit.application import User, parts
 from tests.unit.fakes import FakeEngine
@@ -325,7 +325,7 @@ def test_only_admission_makes_what_is_held() -> None:
     found = {
         str(file.relative_to(APP))
         for file in APP.rglob("*.py")
-        if "from app.admission." in (text := file.read_text())
+        if "from app.web.admission." in (text := file.read_text())
         for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.admission.places import Place, Places, take_all
-from app.errors import Limit, LimitError, ShareExceededError, TooManySocketsError
+from app.core.errors import Limit, LimitError, ShareExceededError, TooManySocketsError
+from app.core.places import Place, Places, take_all
 
 
 def places(number: int, share: Limit | None = Limit.WEBSOCKETS) -> Places:

@@ -9,8 +9,8 @@ import pytest
 from flask.testing import FlaskClient
 from flask_openapi3 import OpenAPI
 
-from app.admission.routes import TAKE_LONG
-from app.openapi import _operations
+from app.web.api.lasting import TAKE_LONG
+from app.web.openapi import _operations
 from tests.unit.application import User, parts
 from tests.unit.fakes import FakeEngine
 from tests.unit.routes import ROUTES, Route
@@ -18,7 +18,7 @@ from tests.unit.support import assert_problem, moved
 from tests.unit.test_environments import one
 
 REFUSALS = "vibebox_limit_refusals_total"
-SEARCHES = {"app.logs.routes.index", "app.audit.routes.index", "app.extensions.routes.upload"}
+SEARCHES = {"app.web.api.logs.index", "app.web.api.audit.index", "app.web.api.extensions.upload"}
 """What takes long without Docker."""
 
 

@@ -7,16 +7,16 @@ import pytest
 from flask_openapi3 import OpenAPI
 from sqlalchemy import delete, event, update
 
-from app.admission.watch import AccessLooks
-from app.authorization import Access, Action, Identity
-from app.errors import (
+from app.core.errors import (
     CredentialEndedError,
     EnvironmentNotFoundError,
     PermissionDeniedError,
     VibeBoxError,
 )
+from app.domain.authorization import Access, Action, Identity
 from app.storage import ApiKey, AuthToken, Environment, utc_now
 from app.storage import User as UserRow
+from app.web.admission.watch import AccessLooks
 from tests.admission.conftest import Team
 from tests.unit.application import User, parts
 

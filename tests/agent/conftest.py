@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
+from app.agent.reconcile.event_history import Facts
+from app.agent.reconcile.reconciler import Truth
+from app.domain.environments.containers import name_for
+from app.domain.environments.installation import InstallationId
 from app.engine import ContainerSpec
-from app.environments.containers import name_for
-from app.environments.facts import Facts
-from app.environments.installation import InstallationId
-from app.environments.truth import Truth
 from app.storage import Database, Environment, EnvironmentStatus, Project, User
 from tests.unit.fakes import IMAGE, FakeEngine
 

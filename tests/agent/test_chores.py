@@ -8,25 +8,24 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from app import signals
-from app.agent.counting import FAMILY, ExitCounter
-from app.agent.dirty import Dirty
-from app.agent.drift import Drift
+from app.agent.exit_counter import FAMILY, ExitCounter
 from app.agent.housekeeping import Housekeeping
-from app.agent.leadership import Term
-from app.agent.leases import Leases
+from app.agent.leader.leadership import Term
+from app.agent.leader.leases import Leases
+from app.agent.reconcile.drift import Drift
+from app.agent.reconcile.queue import Dirty
+from app.agent.reconcile.sweep import Sweep
 from app.agent.reports import Reports
-from app.agent.sweep import Sweep
-from app.cautious_clock import CautiousClock
-from app.counts import Counts
+from app.core import signals
+from app.core.errors import EngineUnreachableError, LeadershipLostError, StorageUnavailableError
+from app.core.settings import Settings
+from app.domain.durable_counters import Counts
+from app.domain.environments.build import build
+from app.domain.environments.exits import Exit, Run, record_exits
+from app.domain.environments.installation import InstallationId
+from app.domain.environments.service import Environments
+from app.domain.heartbeat import Presence
 from app.engine import ENVIRONMENT_LABEL, INSTANCE_LABEL
-from app.environments.build import build
-from app.environments.exits import Exit, Run, record_exits
-from app.environments.installation import InstallationId
-from app.environments.service import Environments
-from app.errors import EngineUnreachableError, LeadershipLostError, StorageUnavailableError
-from app.processes import Presence
-from app.settings import Settings
 from app.storage import (
     AgentReport,
     Alert,
@@ -46,6 +45,7 @@ from app.storage import (
     User,
     utc_now,
 )
+from app.storage.cautious_clock import CautiousClock
 from tests.agent.conftest import MakeRecord
 from tests.agent.support import change, exits, stored
 from tests.agent_loops import run_through

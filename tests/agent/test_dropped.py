@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from app.authorization import Action
-from app.environments.transitions import Passage, Transitions
-from app.environments.truth import Truth, Verdict
-from app.errors import StorageUnavailableError
-from app.processes import Presence
-from app.quotas.build import build_checks
-from app.settings import Settings
+from app.agent.reconcile.reconciler import Truth, Verdict
+from app.core.errors import StorageUnavailableError
+from app.core.settings import Settings
+from app.domain.authorization import Action
+from app.domain.environments.transitions import Passage, Transitions
+from app.domain.heartbeat import Presence
+from app.domain.quotas.build import build_checks
 from app.storage import Database, EnvironmentStatus
 from tests.agent.conftest import MakeRecord
 from tests.agent.support import stored

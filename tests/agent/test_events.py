@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from app import signals
-from app.agent.dirty import Dirty
-from app.agent.events import EventFollower
-from app.agent.leadership import Term
-from app.agent.leases import Held
+from app.agent.leader.leadership import Term
+from app.agent.leader.leases import Held
+from app.agent.reconcile.docker_events import EventFollower
+from app.agent.reconcile.event_history import Facts
+from app.agent.reconcile.queue import Dirty
+from app.core import signals
+from app.core.isolation import Loop
 from app.engine import UNKNOWN, ContainerEvent
-from app.environments.facts import Facts
-from app.isolation import Loop
 from tests.services.programs import wait_until
 from tests.unit.fakes import FakeEngine
 

@@ -8,10 +8,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
-from app.agent.leases import Held, Leases, fence
-from app.errors import LeadershipLostError, StorageUnavailableError
-from app.lease import NAME, agent_leads
+from app.agent.leader.leases import Held, Leases, fence
+from app.core.errors import LeadershipLostError, StorageUnavailableError
 from app.storage import Database, EventCount, Lease, schema, utc_now
+from app.storage.lease import NAME, agent_leads
 from tests.services.postgresql import PostgreSQL
 
 ROW = {"directory": "d", "family": "f", "value": "v"}

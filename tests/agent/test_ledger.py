@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from app.telemetry.directory import prepare
-from app.telemetry.ledger import directory_identity
+from app.metrics.directory import prepare
+from app.metrics.ledger import directory_identity
 from tests.services.web import ROOT
 
 FAMILY = "vibebox_environment_exits_total"
@@ -18,9 +18,9 @@ FAMILY = "vibebox_environment_exits_total"
 PROGRAM = """
 import json, os, sys
 counted, numbers, dies = json.load(sys.stdin)
-from app.telemetry.catalogue import create_expected, environment_exits
-from app.telemetry.ledger import make_up
-from app.telemetry.values import store
+from app.metrics.catalogue import create_expected, environment_exits
+from app.metrics.ledger import make_up
+from app.metrics.values import store
 create_expected()
 for reason, amount in counted.items():
     environment_exits.child(reason).inc(amount)

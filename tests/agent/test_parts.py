@@ -6,13 +6,13 @@ import time
 
 import pytest
 
-from app.agent.dirty import Dirty
 from app.agent.quiet import Quiet
+from app.agent.reconcile.event_history import Ending, Facts
+from app.agent.reconcile.queue import Dirty
+from app.core.errors import EngineTimeoutError, EngineUnreachableError
+from app.core.isolation import Loop
+from app.domain.environments.exits import Run
 from app.engine import ContainerEvent
-from app.environments.exits import Run
-from app.environments.facts import Ending, Facts
-from app.errors import EngineTimeoutError, EngineUnreachableError
-from app.isolation import Loop
 
 FIRST = Run("c", "2026-01-01T00:00:00.123456789Z")
 SECOND = "2026-01-01T00:00:10Z"

@@ -8,7 +8,7 @@ import psycopg2
 import pytest
 from sqlalchemy import func, select
 
-from app.processes import Presence, is_alive
+from app.domain.heartbeat import Presence, is_alive
 from app.storage import Database, Process, schema, utc_now
 from tests.services.postgresql import PostgreSQL
 from tests.services.programs import wait_until

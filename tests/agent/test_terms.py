@@ -9,20 +9,20 @@ from dataclasses import dataclass
 
 import pytest
 
-from app import signals
-from app.agent.leadership import Term
-from app.agent.leading import Leader
-from app.agent.leases import Leases
-from app.agent.pulls_build import build_pulls
+from app.agent.leader.leadership import Term
+from app.agent.leader.leading import Leader
+from app.agent.leader.leases import Leases
+from app.agent.pulls.build import build_pulls
+from app.agent.reconcile.event_history import Facts
 from app.agent.wiring import Parts
-from app.cautious_clock import CautiousClock
-from app.environments.build import build as build_environments
-from app.environments.facts import Facts
-from app.environments.installation import InstallationId
-from app.isolation import ROUNDS
-from app.processes import Presence
-from app.settings import Settings
+from app.core import signals
+from app.core.isolation import ROUNDS
+from app.core.settings import Settings
+from app.domain.environments.build import build as build_environments
+from app.domain.environments.installation import InstallationId
+from app.domain.heartbeat import Presence
 from app.storage import Database, EnvironmentStatus
+from app.storage.cautious_clock import CautiousClock
 from tests.agent.conftest import MakeRecord
 from tests.services.programs import wait_until
 from tests.unit.fakes import FakeEngine
@@ -30,11 +30,10 @@ from tests.unit.fakes import FakeEngine
 TERMS = 20
 PARTS_OF_A_TERM = (
     "app.agent.",
-    "app.environments.truth",
-    "app.extensions.",
-    "app.items",
-    "app.logs.",
-    "app.sessions.",
+    "app.core.items",
+    "app.domain.extensions.",
+    "app.domain.logs.",
+    "app.domain.sessions.",
 )
 
 

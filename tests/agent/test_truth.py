@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import Session
 
+from app.agent.reconcile.event_history import Facts
+from app.agent.reconcile.reconciler import Truth, Verdict
+from app.core.errors import EngineUnreachableError, LeadershipLostError
+from app.domain.environments.exits import Exit, Run, record_exits
+from app.domain.environments.installation import InstallationId
+from app.domain.heartbeat import Presence
 from app.engine import ContainerEvent
-from app.environments.exits import Exit, Run, record_exits
-from app.environments.facts import Facts
-from app.environments.installation import InstallationId
-from app.environments.truth import Truth, Verdict
-from app.errors import EngineUnreachableError, LeadershipLostError
-from app.processes import Presence
 from app.storage import Database, EnvironmentStatus, ExitReason, ImagePull, utc_now
 from tests.agent.conftest import MakeRecord
 from tests.agent.support import change, exits, stored

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from app.secret_values import new_key
+from app.domain.secrets.values import new_key
 from tests.cli.support import COMMAND, Person
 from tests.conftest import WebServerFactory
 from tests.engine.images import commit

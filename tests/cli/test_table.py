@@ -7,14 +7,14 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from app import errors
-from app.authorization import Scope
 from app.cli.client.commands import COMMANDS
 from app.cli.client.environment_commands import STATUSES, create
 from app.cli.client.errors import NEXT_STEPS, ProblemError
 from app.cli.client.running_commands import PULLS
 from app.cli.client.token_commands import SCOPES
 from app.cli.main import main
+from app.core import errors
+from app.domain.authorization import Scope
 from app.storage import EnvironmentStatus, PullPolicy
 
 

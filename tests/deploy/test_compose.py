@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from app.settings import Settings, environment_name
+from app.core.settings import Settings, environment_name
 from tests.conftest import require
 
 ROOT = Path(__file__).parents[2]

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from app.resources import load_settings
-from app.settings import Settings, environment_name
+from app.core.settings import Settings, environment_name
+from app.wiring import load_settings
 from tests.services.programs import free_port
 
 ROOT = Path(__file__).parents[2]

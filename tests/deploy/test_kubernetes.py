@@ -7,7 +7,7 @@ import kubernetes_validate
 import pytest
 
 from app import create_app
-from app.settings import Settings, environment_name
+from app.core.settings import Settings, environment_name
 from tests.deploy.manifests import Object, containers, objects, the
 
 ROOT = Path(__file__).parents[2]

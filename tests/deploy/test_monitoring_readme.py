@@ -8,7 +8,7 @@ import promql_parser
 import pytest
 import yaml
 
-from app.telemetry.catalogue import reference_table
+from app.metrics.catalogue import reference_table
 from tests.deploy.guide import DOCUMENT, commands, queries
 
 ROOT = Path(__file__).parents[2]

@@ -14,9 +14,9 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
-from app.openapi import MAX_BODY_BYTES
-from app.settings import Settings
+from app.core.settings import Settings
 from app.storage import Database, LogEntry, LogStream
+from app.web.openapi import MAX_BODY_BYTES
 from tests.conftest import require
 from tests.end_to_end.api import Api
 from tests.services.nginx import Nginx

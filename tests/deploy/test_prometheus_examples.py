@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from app.telemetry.catalogue import reference_table
+from app.metrics.catalogue import reference_table
 from tests.conftest import require
 from tests.deploy.manifests import the
 from tests.services import http

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from flask import Response
 from sqlalchemy import text
 
-from app.components import components
+from app.web.services import components
 
 
 def slow(ms: int) -> str:

@@ -169,7 +169,7 @@ def answer_everything_once() -> None:
     The counters of the answers are there already.
     """
     # Imported when the directory is known to the metrics client, as the application is.
-    from app.telemetry.catalogue import db_query_duration, http_request_duration, http_requests
+    from app.metrics.catalogue import db_query_duration, http_request_duration, http_requests
 
     for method, route, status in list(http_requests._children):
         if status != "101":  # a handshake is not timed

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import pytest
 
-from app.secret_values import new_key
+from app.domain.secrets.values import new_key
 from tests.end_to_end.api import PASSWORD, Api
 from tests.services import http as plain
 from tests.services.docker_engine import DockerEngine

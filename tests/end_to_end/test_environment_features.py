@@ -14,7 +14,7 @@ import pytest
 import requests
 from sqlalchemy import text
 
-from app.secret_values import new_key
+from app.domain.secrets.values import new_key
 from app.storage import Database
 from tests.conftest import WebServerFactory
 from tests.end_to_end.api import Api

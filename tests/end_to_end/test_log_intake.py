@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from app.logs.batches import FAMILY
+from app.agent.log_intake.batches import FAMILY
 from app.storage import Database, EventCount, LogEntry
 from tests.conftest import WebServerFactory
 from tests.end_to_end.api import Api

@@ -10,8 +10,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
-from app.logs.batches import FAMILY
-from app.websockets.lookout import PAUSE
+from app.agent.log_intake.batches import FAMILY
+from app.web.websockets.lookout import PAUSE
 from tests.conftest import WebServerFactory
 from tests.end_to_end.api import Api
 from tests.end_to_end.sockets import PATIENCE, fill, opened, refused

@@ -22,7 +22,7 @@ import requests
 from sqlalchemy import select, update
 from websockets.exceptions import ConnectionClosed
 
-from app.accounts.logins import end_login
+from app.domain.accounts.logins import end_login
 from app.storage import (
     ApiKey,
     Database,

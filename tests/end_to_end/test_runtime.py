@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app.telemetry.directory import layout
-from app.telemetry.directory.membership import is_live
+from app.metrics.directory import layout
+from app.metrics.directory.membership import is_live
 from tests.conftest import WebServerFactory
 from tests.end_to_end.counters import Watch, shown
 from tests.services import http

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from websockets.sync.client import ClientConnection
 
-from app.sessions.terminal import AHEAD
-from app.websockets.assembly import LARGEST_MESSAGE
+from app.web.streams.terminal import AHEAD
+from app.web.websockets.assembly import LARGEST_MESSAGE
 from tests.conftest import WebServerFactory, require
 from tests.end_to_end.api import Api
 from tests.end_to_end.sockets import PATIENCE, Paster, Screen, fill, opened, refused, said

@@ -10,9 +10,7 @@ from typing import Any
 
 import pytest
 
-from app.engine import ENVIRONMENT_LABEL, ContainerSpec, DockerEngine, PortBinding
-from app.engine.hanging import MOST
-from app.errors import (
+from app.core.errors import (
     CommandRunawayError,
     CommandTimeoutError,
     ContainerNotFoundError,
@@ -24,6 +22,8 @@ from app.errors import (
     ImageMissingError,
     PortTakenError,
 )
+from app.engine import ENVIRONMENT_LABEL, ContainerSpec, DockerEngine, PortBinding
+from app.engine.hanging import MOST
 from tests.engine.images import commit, until_ended
 from tests.engine.leaks import without_leaks
 from tests.services.docker_engine import DockerEngine as RealEngine

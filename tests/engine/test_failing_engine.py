@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.engine import OPERATIONS, ContainerSpec, DockerEngine
-from app.errors import (
+from app.core.errors import (
     ContainerNotFoundError,
     EngineConflictError,
     EngineError,
@@ -18,6 +17,7 @@ from app.errors import (
     ImageMissingError,
     ImagePullError,
 )
+from app.engine import OPERATIONS, ContainerSpec, DockerEngine
 from tests.engine.fake_engine import Failure, FakeEngine
 from tests.engine.leaks import without_leaks
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from app.core.errors import ContainerNotFoundError, EngineConflictError, EngineError
 from app.engine import ContainerSpec, ContainerStats, DockerEngine
-from app.errors import ContainerNotFoundError, EngineConflictError, EngineError
 from tests.engine.conftest import Launch
 from tests.engine.images import until_ended
 from tests.services.docker_engine import DockerEngine as RealEngine

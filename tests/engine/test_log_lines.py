@@ -4,10 +4,10 @@ import struct
 
 import pytest
 
+from app.core.errors import EngineError
 from app.engine import LogLine
 from app.engine.log_following import LogCursor
 from app.engine.log_lines import LogDecoder
-from app.errors import EngineError
 
 
 def _frame(stream: int, record: bytes) -> bytes:

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
+from app.core.errors import ContainerNotFoundError
 from app.engine import ContainerSpec, DockerEngine, LogLine
-from app.errors import ContainerNotFoundError
 from tests.engine.conftest import Launch
 from tests.engine.following import following
 from tests.engine.images import until_ended

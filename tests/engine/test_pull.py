@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from app.core.errors import ImageMissingError, ImagePullError, PullCutError
 from app.engine import Cut, DockerEngine, PullProgress
-from app.errors import ImageMissingError, ImagePullError, PullCutError
 from tests.engine.leaks import without_leaks
 from tests.services.docker_engine import DockerEngine as RealEngine
 from tests.services.dripping_registry import DrippingRegistry
@@ -150,7 +150,7 @@ def test_pull_is_cut_at_once(
 def test_dripping_image_keeps_others_waiting_until_it_is_cut(
     door: DockerEngine, image: str
 ) -> None:
-    """What `app.environments.pull_turns` is there for: Docker downloads three layers at once."""
+    """What `app.agent.pulls.turns` is there for: Docker downloads three layers at once."""
     cut, ended = Cut(), threading.Event()
 
     def drip(registry: DrippingRegistry) -> None:

@@ -6,8 +6,8 @@ import pytest
 from docker.errors import APIError
 from requests import Response
 
+from app.core.errors import EngineError, EngineFullError, ImagePullError
 from app.engine.pulling import PullTracker, pull_failure, pull_parameters
-from app.errors import EngineError, EngineFullError, ImagePullError
 
 
 @pytest.mark.parametrize(

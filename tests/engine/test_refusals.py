@@ -10,9 +10,7 @@ from typing import Any
 import docker.errors
 import pytest
 
-from app.engine import ContainerSpec, DockerEngine, PortBinding, VolumeMount
-from app.engine.refusals import failure, users_mistake
-from app.errors import (
+from app.core.errors import (
     EngineConflictError,
     EngineError,
     EngineFullError,
@@ -21,6 +19,8 @@ from app.errors import (
     PortTakenError,
     SpecificationRefusedError,
 )
+from app.engine import ContainerSpec, DockerEngine, PortBinding, VolumeMount
+from app.engine.refusals import failure, users_mistake
 from tests.engine.crafted import Entry, directory, file, link, load
 
 pytestmark = pytest.mark.integration

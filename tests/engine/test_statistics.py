@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from app.core.errors import EngineConflictError, EngineError
 from app.engine.statistics import container_stats
-from app.errors import EngineConflictError, EngineError
 
 READ = "2026-01-31T12:00:01.5Z"
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from app.core.errors import EngineTimeoutError, EngineUnreachableError
 from app.engine import DockerEngine, Stream
-from app.errors import EngineTimeoutError, EngineUnreachableError
 from tests.engine.following import Follower, following
 from tests.engine.leaks import without_leaks
 from tests.services.docker_engine import DockerEngine as RealEngine

@@ -9,13 +9,13 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from app.engine import DockerEngine, TerminalStream
-from app.errors import (
+from app.core.errors import (
     ContainerNotFoundError,
     EngineConflictError,
     EngineTimeoutError,
     ExecutableMissingError,
 )
+from app.engine import DockerEngine, TerminalStream
 from tests.services.docker_engine import DockerEngine as RealEngine
 from tests.sizes import size
 

@@ -7,9 +7,7 @@ from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import ReadTimeout
 from urllib3.exceptions import ProtocolError
 
-from app.engine.translation import translate
-from app.engine.transport import NotConnectedError
-from app.errors import (
+from app.core.errors import (
     ContainerNotFoundError,
     EngineConflictError,
     EngineError,
@@ -20,6 +18,8 @@ from app.errors import (
     ImageMissingError,
     PortTakenError,
 )
+from app.engine.translation import translate
+from app.engine.transport import NotConnectedError
 
 _RUNC = "failed to create shim task: OCI runtime create failed: runc create failed: "
 

@@ -5,9 +5,9 @@ from contextlib import closing
 
 import pytest
 
+from app.core.errors import EngineFullError, EngineTimeoutError
 from app.engine import ContainerSpec
 from app.engine import DockerEngine as Door
-from app.errors import EngineFullError, EngineTimeoutError
 from tests.conftest import require
 from tests.services.docker_engine import DockerEngine
 from tests.services.programs import ServiceError

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from app.core.errors import EngineConflictError, EngineError
 from app.engine import ENVIRONMENT_LABEL, INSTANCE_LABEL, ContainerSpec, DockerEngine, VolumeMount
-from app.errors import EngineConflictError, EngineError
 from tests.engine.images import commit
 from tests.services.docker_engine import DockerEngine as RealEngine
 

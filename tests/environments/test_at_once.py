@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import func, select
 
-from app.agent.pulls_build import build_pulls
-from app.authorization import Identity
-from app.environments import ports
-from app.errors import PortReservedError
-from app.processes import Presence
-from app.settings import Settings
+from app.agent.pulls.build import build_pulls
+from app.core.errors import PortReservedError
+from app.core.settings import Settings
+from app.domain.authorization import Identity
+from app.domain.environments import ports
+from app.domain.heartbeat import Presence
 from app.storage import (
     Database,
     Environment,

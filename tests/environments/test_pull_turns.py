@@ -1,8 +1,8 @@
 """Which pull gives way, and to whom, with a clock of the test's own."""
 
-from app.admission.places import Place
+from app.agent.pulls.turns import KEPT, LEAST, PATIENCE, WINDOW, Running, Turns
+from app.core.places import Place
 from app.engine import LayerProgress, PullProgress
-from app.environments.pull_turns import KEPT, LEAST, PATIENCE, WINDOW, Running, Turns
 
 
 class Clock:

@@ -10,12 +10,12 @@ from flask_openapi3 import OpenAPI
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from app import signals
-from app.counts import Counts
-from app.errors import VibeBoxError
-from app.extensions.commands import Commands
-from app.extensions.installer import Installer
-from app.extensions.work import FAMILY, Work
+from app.agent.extensions.commands import Commands
+from app.agent.extensions.installer import Installer
+from app.agent.extensions.work import FAMILY, Work
+from app.core import signals
+from app.core.errors import VibeBoxError
+from app.domain.durable_counters import Counts
 from app.storage import (
     Database,
     Environment,

@@ -7,10 +7,10 @@ from typing import Protocol
 
 import pytest
 
-from app.counts import Counts
+from app.agent.log_intake.batches import Fence
+from app.agent.log_intake.intake import LogIntake
+from app.domain.durable_counters import Counts
 from app.engine import Engine
-from app.logs.batches import Fence
-from app.logs.intake import LogIntake
 from app.storage import Database, schema
 from tests.logs.support import DIRECTORY, no_fence
 from tests.storage.support import add_environment

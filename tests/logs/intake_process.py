@@ -9,13 +9,13 @@ import signal
 import threading
 from typing import NoReturn
 
-from app.counts import Counts
+from app.agent.log_intake.intake import LogIntake
+from app.core.errors import EngineError
+from app.domain.durable_counters import Counts
 from app.engine import DockerEngine
-from app.errors import EngineError
-from app.logs.intake import LogIntake
-from app.resources import load_settings
+from app.metrics import events
 from app.storage import Database
-from app.telemetry import events
+from app.wiring import load_settings
 from tests.logs.support import no_fence
 
 DIRECTORY = "of-the-intake-process"

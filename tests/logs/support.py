@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.counts import Counts
+from app.agent.log_intake.batches import FAMILY, Batches, Portion
+from app.agent.log_intake.lines import Line, line_of
+from app.agent.log_intake.positions import Position, Positions, after
+from app.core.errors import StorageUnavailableError
+from app.domain.durable_counters import Counts
 from app.engine import ContainerSpec, LogLine
-from app.errors import StorageUnavailableError
-from app.logs.batches import FAMILY, Batches, Portion
-from app.logs.lines import Line, line_of
-from app.logs.positions import Position, Positions, after
 from app.storage import Database, LogCursor, LogEntry, LogUsage
 from tests.unit.fakes import IMAGE, FakeEngine
 

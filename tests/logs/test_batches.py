@@ -6,10 +6,10 @@ import pytest
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
-from app import signals
-from app.counts import Counts
-from app.errors import StorageUnavailableError
-from app.logs.batches import FAMILY, Batches, FencedError
+from app.agent.log_intake.batches import FAMILY, Batches, FencedError
+from app.core import signals
+from app.core.errors import StorageUnavailableError
+from app.domain.durable_counters import Counts
 from app.storage import Database, Environment
 from tests.logs.support import (
     DIRECTORY,

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from app.logs.buffer import Buffer
+from app.agent.log_intake.buffer import Buffer
 from tests.services.programs import wait_until
 
 

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
-from app.counts import Counts
+from app.agent.log_intake.intake import LogIntake
+from app.domain.durable_counters import Counts
 from app.engine import LogLine
-from app.logs.intake import LogIntake
 from app.storage import Database, Environment
 from tests.logs.conftest import IntakeFactory
 from tests.logs.support import (

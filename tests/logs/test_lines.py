@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.logs.lines import CUT, LINE_LIMIT, OVERHEAD, Joiner, line_of
+from app.agent.log_intake.lines import CUT, LINE_LIMIT, OVERHEAD, Joiner, line_of
 from tests.logs.support import record
 
 

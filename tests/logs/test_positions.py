@@ -2,8 +2,8 @@
 
 import random
 
-from app.logs.lines import Line, line_of
-from app.logs.positions import Position, Replay, after, since
+from app.agent.log_intake.lines import Line, line_of
+from app.agent.log_intake.positions import Position, Replay, after, since
 
 MINUTE = 60 * 1_000_000_000
 

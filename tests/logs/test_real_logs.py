@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+from app.agent.log_intake.intake import LogIntake
+from app.agent.log_intake.lines import CUT, LINE_LIMIT
 from app.engine import ContainerSpec, DockerEngine
-from app.logs.intake import LogIntake
-from app.logs.lines import CUT, LINE_LIMIT
 from app.storage import Database, LogEntry, schema
 from tests.engine.images import commit, until_ended
 from tests.logs import intake_process

@@ -4,11 +4,11 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from app.cautious_clock import CautiousClock
-from app.logs import retention
-from app.logs.lines import OVERHEAD, Line, line_of
-from app.logs.retention import LogRetention
+from app.agent.log_intake import retention
+from app.agent.log_intake.lines import OVERHEAD, Line, line_of
+from app.agent.log_intake.retention import LogRetention
 from app.storage import Database, Environment, LogEntry, LogUsage, utc_now
+from app.storage.cautious_clock import CautiousClock
 from tests.logs.support import assert_usage_is_exact, cursors, lines, portion, store, stored
 
 MIB = 1024 * 1024

@@ -8,18 +8,18 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from app.authorization import Access, Action, Identity
-from app.errors import EnvironmentNotFoundError
-from app.logs import tail as module
-from app.logs.cursors import Order, encode
-from app.logs.stream import LogStream
-from app.logs.tail import BATCH, Recent
+from app.core.errors import EnvironmentNotFoundError
+from app.domain.authorization import Access, Action, Identity
+from app.domain.logs.cursors import Order, encode
 from app.storage import Database, LogEntry, Project
 from app.storage import Environment as EnvironmentRow
 from app.storage import LogStream as LogKind
-from app.websockets.bell import Bell
-from app.websockets.channel import Channel
-from app.websockets.lookout import Lookout
+from app.web.streams import log_tail as module
+from app.web.streams.log_tail import BATCH, Recent
+from app.web.streams.logs import LogStream
+from app.web.websockets.bell import Bell
+from app.web.websockets.channel import Channel
+from app.web.websockets.lookout import Lookout
 from tests.logs.support import lines, portion, store
 from tests.services.programs import wait_until
 from tests.websockets.support import Peer
@@ -131,7 +131,7 @@ def test_slow_viewer_misses_nothing_and_holds_up_nobody(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "MOST_LINES", 20)
-    monkeypatch.setattr("app.websockets.channel.ENOUGH_PENDING", 1000)
+    monkeypatch.setattr("app.web.websockets.channel.ENOUGH_PENDING", 1000)
     with (
         viewer(stream, identity, environment) as slow,
         viewer(stream, identity, environment) as quick,

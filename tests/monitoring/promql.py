@@ -5,7 +5,7 @@ from typing import Any
 
 import promql_parser as promql
 
-from app.telemetry.catalogue import FAMILIES
+from app.metrics.catalogue import FAMILIES
 from tests.monitoring import syntax
 from tests.monitoring.rules import RECORDS
 from tests.monitoring.syntax import Node

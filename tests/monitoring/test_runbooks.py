@@ -59,7 +59,7 @@ def test_runbook_has_three_queries_on_series_of_the_catalogue(name: str) -> None
 
 @pytest.mark.parametrize("name", ALERTS)
 def test_runbook_names_settings_and_alerts_that_exist(name: str) -> None:
-    from app.settings import Settings, environment_name
+    from app.core.settings import Settings, environment_name
 
     known = {environment_name(key, field) for key, field in Settings.model_fields.items()}
     text = text_of(name)

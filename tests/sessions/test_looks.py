@@ -6,8 +6,7 @@ import pytest
 from flask_openapi3 import OpenAPI
 from sqlalchemy import update
 
-from app.errors import SessionConflictError, StorageUnavailableError
-from app.sessions.looks import SECONDS, SessionLooks
+from app.core.errors import SessionConflictError, StorageUnavailableError
 from app.storage import (
     Database,
     EnvironmentSession,
@@ -16,6 +15,7 @@ from app.storage import (
     new_id,
     utc_now,
 )
+from app.web.streams.session_looks import SECONDS, SessionLooks
 from tests.unit.application import User, parts
 
 LONG_AGO = utc_now() - timedelta(hours=1)

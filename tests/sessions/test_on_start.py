@@ -6,8 +6,8 @@ import pytest
 from flask_openapi3 import OpenAPI
 from sqlalchemy import select, update
 
-from app.sessions.on_start import SessionsOnStart
-from app.sessions.vscode import Server
+from app.agent.sessions.on_start import SessionsOnStart
+from app.domain.sessions.vscode import Server
 from app.storage import Database, Environment, EnvironmentSession, EnvironmentStatus
 from tests.agent_loops import run_through
 from tests.unit.application import User, parts

@@ -1,6 +1,6 @@
 """What is taken for a paste."""
 
-from app.sessions.pasting import Paste
+from app.web.streams.pasting import Paste
 from tests.websockets.support import Clock
 
 

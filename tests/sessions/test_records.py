@@ -7,9 +7,9 @@ import pytest
 from flask_openapi3 import OpenAPI
 from sqlalchemy import select, update
 
-from app.errors import SessionConflictError, StorageUnavailableError
-from app.processes import Presence
-from app.sessions.records import SessionRecords, ask_end_in
+from app.core.errors import SessionConflictError, StorageUnavailableError
+from app.domain.heartbeat import Presence
+from app.domain.sessions.records import SessionRecords, ask_end_in
 from app.storage import (
     Database,
     Environment,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.sessions.terminal_messages import Ping, Resize, Shown, parse
+from app.web.streams.terminal_messages import Ping, Resize, Shown, parse
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,8 @@ import pytest
 from flask_openapi3 import OpenAPI
 from sqlalchemy import select, update
 
-from app.cautious_clock import CautiousClock
+from app.agent.sessions.reconciler import SessionTruth
 from app.engine import ContainerSpec, ExecState, HostProcess
-from app.sessions.truth import SessionTruth
 from app.storage import (
     Database,
     Environment,
@@ -23,6 +22,7 @@ from app.storage import (
     new_id,
     utc_now,
 )
+from app.storage.cautious_clock import CautiousClock
 from tests.agent_loops import run_through
 from tests.unit.application import User, parts
 from tests.unit.fakes import IMAGE, Failure, FakeContainer, FakeEngine

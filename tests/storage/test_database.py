@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import SettingsError, StorageUnavailableError
+from app.core.errors import SettingsError, StorageUnavailableError
 from app.storage import Database
 from app.storage.pool import Pool
 from tests.storage.support import answer

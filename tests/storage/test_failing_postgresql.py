@@ -10,7 +10,7 @@ import psycopg2
 import pytest
 from sqlalchemy import event, select, text
 
-from app.errors import StorageUnavailableError
+from app.core.errors import StorageUnavailableError
 from app.storage import Database, User, schema
 from tests.services.postgresql import PostgreSQL
 from tests.storage.support import HANG, Stopwatch, all_connections_busy, answer, suspended, user

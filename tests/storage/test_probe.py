@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import event
 
-from app.errors import StorageUnavailableError
+from app.core.errors import StorageUnavailableError
 from app.storage import Database
 from tests.storage.support import Stopwatch, all_connections_busy
 

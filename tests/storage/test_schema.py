@@ -12,7 +12,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import CheckConstraint, inspect, select, text
 from sqlalchemy.orm import joinedload
 
-from app.errors import SchemaRevisionError
+from app.core.errors import SchemaRevisionError
 from app.storage import Base, Database, Environment, Login, schema
 from app.storage.revisions import BASELINE, MIGRATIONS, OLDEST_SERVED_TABLE, REVISION_TABLE
 from tests.storage.processes import together

@@ -9,7 +9,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
-from app.errors import SchemaRevisionError
+from app.core.errors import SchemaRevisionError
 from app.storage import Database, schema
 from app.storage.revisions import BASELINE, MIGRATIONS, OLDEST_SERVED_TABLE, REVISION_TABLE
 from tests.storage.migrations import Releases

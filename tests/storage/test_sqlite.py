@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event, select, text
 
-from app.errors import StorageUnavailableError
+from app.core.errors import StorageUnavailableError
 from app.storage import Database, Environment, schema
 from app.storage.sqlite import SqliteBackend
 from tests.storage.processes import together

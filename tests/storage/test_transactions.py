@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import event, func, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 
-from app.errors import StorageUnavailableError
+from app.core.errors import StorageUnavailableError
 from app.storage import Database, User
 from tests.storage.support import all_connections_busy, answer, user
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from app.errors import (
+from app.core.errors import (
     SchemaRevisionError,
     StorageBusyError,
     StorageDamagedError,

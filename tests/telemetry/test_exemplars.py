@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.telemetry.exemplars import Exemplar, ExemplarFile, read
+from app.metrics.exemplars import Exemplar, ExemplarFile, read
 
 ONE = Exemplar("request_id", "a-b_c.1", 0.25, 1_700_000_000.5)
 OTHER = Exemplar("trace_id", "0af7651916cd43dd8448eb211c80319c", 3.0, 1_700_000_001.0)

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
-from app.telemetry import values
-from app.telemetry.directory import absorb, codec, snapshot
-from app.telemetry.values import Store, Value
+from app.metrics import values
+from app.metrics.directory import absorb, codec, snapshot
+from app.metrics.values import Store, Value
 
 LABELS = ("kind",)
 

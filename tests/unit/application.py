@@ -13,9 +13,9 @@ from flask_openapi3 import OpenAPI
 from werkzeug.test import TestResponse
 
 from app import create_app
-from app.components import EXTENSION, Components
-from app.settings import Settings
+from app.core.settings import Settings
 from app.storage import Database, schema
+from app.web.services import EXTENSION, Components
 from tests.unit.fakes import IMAGE, FakeEngine
 from tests.unit.support import PASSWORD
 

@@ -7,6 +7,20 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from typing import TypeVar
 
+from app.core.errors import (
+    CommandTimeoutError,
+    ContainerNotFoundError,
+    EngineConflictError,
+    EngineError,
+    EngineTimeoutError,
+    EngineUnreachableError,
+    ExecutableMissingError,
+    ImageMissingError,
+    ImagePullError,
+    PortTakenError,
+    PullCutError,
+)
+from app.domain.sessions.marked import _SCRIPT as ENDING_SCRIPT
 from app.engine import (
     ENVIRONMENT_LABEL,
     INSTANCE_LABEL,
@@ -26,20 +40,6 @@ from app.engine import (
     TerminalStream,
     VolumeSummary,
 )
-from app.errors import (
-    CommandTimeoutError,
-    ContainerNotFoundError,
-    EngineConflictError,
-    EngineError,
-    EngineTimeoutError,
-    EngineUnreachableError,
-    ExecutableMissingError,
-    ImageMissingError,
-    ImagePullError,
-    PortTakenError,
-    PullCutError,
-)
-from app.marked import _SCRIPT as ENDING_SCRIPT
 from tests.unit.fake_streams import FakeStream, Since
 
 T = TypeVar("T")

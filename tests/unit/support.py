@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 from werkzeug.test import TestResponse
 
-from app.telemetry.catalogue import registry
+from app.metrics.catalogue import registry
 
 PASSWORD = "correct horse battery"
 ORIGIN = "http://localhost"

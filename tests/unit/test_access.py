@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from flask.testing import FlaskClient
 
-from app.logging import JsonFormatter, request_id
+from app.core.logging import JsonFormatter, request_id
 
 GOOD = "client-chosen_1.2"
 

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from app import signals
-from app.accounts.passwords import Passwords
-from app.accounts.registration import Mode, Registration
-from app.accounts.service import Accounts, TokenPair
-from app.accounts.tokens import digest
-from app.authorization import Identity
-from app.errors import EmailTakenError, InvalidCredentialsError, InvalidTokenError
+from app.core import signals
+from app.core.errors import EmailTakenError, InvalidCredentialsError, InvalidTokenError
+from app.domain.accounts.passwords import Passwords
+from app.domain.accounts.registration import Mode, Registration
+from app.domain.accounts.service import Accounts, TokenPair
+from app.domain.accounts.tokens import digest
+from app.domain.authorization import Identity
 from app.storage import AuthToken, Database, TokenKind, User, utc_now
 from tests.unit.support import PASSWORD
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.addresses import canonical_host, canonical_origin, host_of, parsed_url
+from app.core.addresses import canonical_host, canonical_origin, host_of, parsed_url
 
 
 @pytest.mark.parametrize(

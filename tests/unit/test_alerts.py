@@ -9,11 +9,11 @@ from flask_openapi3 import OpenAPI
 from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
-from app.alerts import service
-from app.alerts.routes import MAX_NOTIFICATION_BYTES
-from app.alerts.schemas import ONCE
-from app.openapi import MAX_BODY_BYTES
+from app.domain.alerts import service
 from app.storage import Alert, utc_now
+from app.web.api.alerts import MAX_NOTIFICATION_BYTES
+from app.web.api.schemas.alerts import ONCE
+from app.web.openapi import MAX_BODY_BYTES
 from tests.unit.application import MakeApp, User, parts
 from tests.unit.routes import ALERT
 from tests.unit.support import assert_problem

@@ -10,8 +10,8 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import InstrumentedAttribute
 from werkzeug.test import TestResponse
 
-from app.accounts import seen
-from app.errors import StorageUnavailableError
+from app.core.errors import StorageUnavailableError
+from app.domain.accounts import seen
 from app.storage import ApiKey, Database, utc_now
 from app.storage import User as Account
 from tests.unit.application import User, parts

@@ -9,9 +9,9 @@ from flask_openapi3 import OpenAPI
 from werkzeug.test import TestResponse
 
 from app import create_app
-from app.errors import SettingsError
-from app.resources import load_settings
-from app.settings import Settings
+from app.core.errors import SettingsError
+from app.core.settings import Settings
+from app.wiring import load_settings
 from tests.unit.application import User, parts, sign_up
 from tests.unit.support import ORIGIN, PASSWORD, assert_problem, moved
 

@@ -6,7 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 from flask_openapi3 import OpenAPI
 
-from app.accounts.operators import set_operator
+from app.domain.accounts.operators import set_operator
 from tests.unit.application import User, parts, sign_up
 from tests.unit.support import PASSWORD, assert_problem
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from flask_openapi3 import OpenAPI
 
-from app.errors import MOST_ERRORS, InvalidInputError
-from app.openapi import MAX_BODY_BYTES, MAX_MEMBERS
+from app.core.errors import MOST_ERRORS, InvalidInputError
+from app.web.openapi import MAX_BODY_BYTES, MAX_MEMBERS
 from tests.unit.application import User
 from tests.unit.routes import WITH_BODY, Route
 from tests.unit.support import assert_problem

@@ -12,11 +12,11 @@ from flask.testing import FlaskClient
 from flask_openapi3 import OpenAPI
 
 from app.engine import OPERATIONS, Operation
-from app.openapi import documented_statuses
+from app.metrics import catalogue
+from app.metrics.family import Computed, Family
 from app.storage import Base, EnvironmentStatus
-from app.telemetry import catalogue
-from app.telemetry.family import Computed, Family
-from app.telemetry.requests import error_type
+from app.web.openapi import documented_statuses
+from app.web.request_metrics import error_type
 from tests.unit.support import read, series
 
 FAMILIES = {family.name: family for family in catalogue.FAMILIES}

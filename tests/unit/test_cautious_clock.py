@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.cautious_clock import CautiousClock, boot_id, uptime
 from app.storage import Database
+from app.storage.cautious_clock import CautiousClock, boot_id, uptime
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

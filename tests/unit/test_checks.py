@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from app import signals
+from app.core import signals
 from app.engine import DockerEngine
-from app.health.checks import Check, Checks
+from app.web.health.checks import Check, Checks
 
 MakeChecks = Callable[..., Checks]
 DEADLINE = 0.05

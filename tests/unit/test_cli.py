@@ -9,14 +9,14 @@ from click.testing import CliRunner, Result
 from sqlalchemy import select
 
 from app._version import __version__
-from app.authorization import permissions_table
 from app.cli.documents import BEGIN, END, renewed
 from app.cli.main import main
 from app.cli.welcome import lines
-from app.settings import Settings, example
+from app.core.settings import Settings, example
+from app.domain.authorization import permissions_table
+from app.metrics.catalogue import reference_table
 from app.storage import AuditEntry, Database, User
 from app.storage.revisions import expected_revision
-from app.telemetry.catalogue import reference_table
 
 COMMANDS = (
     "accounts",

@@ -11,8 +11,8 @@ from sqlalchemy import update
 from werkzeug.http import parse_cookie
 from werkzeug.test import TestResponse
 
-from app.console.assets import DIRECTORY, version
 from app.storage import Login
+from app.web.console.assets import DIRECTORY, version
 from tests.unit.application import User, parts
 from tests.unit.routes import CONSOLE, ID
 from tests.unit.support import ORIGIN, PASSWORD, assert_problem, moved

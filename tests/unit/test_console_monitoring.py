@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from app.console.monitoring import QUERIES, Monitoring, shown_alert
-from app.errors import StorageUnavailableError
+from app.core.errors import StorageUnavailableError
+from app.web.console.monitoring import QUERIES, Monitoring, shown_alert
 from tests.services.programs import free_port, wait_until
 from tests.services.prometheus import Prometheus
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from app.deadline import DeadlineExceededError, Run, SingleFlight
+from app.core.single_flight import DeadlineExceededError, Run, SingleFlight
 
 MakeFlight = Callable[[Callable[[], int]], SingleFlight[int]]
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from app import errors
+from app.core import errors
 from app.engine import OPERATIONS, ContainerSpec, Engine, ExecState
-from app.telemetry.engine_calls import EXPECTED, measured
+from app.metrics.engine_calls import EXPECTED, measured
 from tests.unit.fakes import IMAGE, FakeEngine
 from tests.unit.support import moved
 

@@ -10,7 +10,7 @@ import pytest
 from flask_openapi3 import OpenAPI
 from sqlalchemy import select, update
 
-from app.errors import LimitsRefusedError
+from app.core.errors import LimitsRefusedError
 from app.storage import ContainerExit, Environment, EnvironmentStatus, utc_now
 from tests.unit.application import User, parts
 from tests.unit.fakes import Failure, FakeEngine

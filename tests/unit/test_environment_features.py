@@ -7,9 +7,9 @@ import pytest
 from flask_openapi3 import OpenAPI
 from sqlalchemy import select, update
 
+from app.core.errors import EngineUnreachableError
+from app.domain.environments.installation import InstallationId
 from app.engine import INSTANCE_LABEL
-from app.environments.installation import InstallationId
-from app.errors import EngineUnreachableError
 from app.storage import AuditEntry, Environment, utc_now
 from tests.unit.application import User, parts
 from tests.unit.fakes import IMAGE, Failure, FakeEngine

@@ -13,23 +13,18 @@ import pytest
 from flask_openapi3 import OpenAPI
 from sqlalchemy import select, update
 
-from app.admission.admission import Kind
-from app.admission.places import Places
-from app.agent.pulls_build import build_pulls
-from app.authorization import Access, Action, Identity
+from app.agent.pulls import reports, turns
+from app.agent.pulls.build import build_pulls
+from app.agent.pulls.pulls import Pulls
+from app.core.errors import ImagePullError, Limit, PortTakenError, PullCutError, ServerBusyError
+from app.core.places import Places
+from app.domain.authorization import Access, Action, Identity
 from app.engine import Cut, LayerProgress, PullProgress
 from app.engine.pulling import PullTracker
-from app.environments import events, pull_reports, pull_turns
-from app.environments.pulls import Pulls
-from app.environments.waiting import recalled
-from app.errors import (
-    ImagePullError,
-    Limit,
-    PortTakenError,
-    PullCutError,
-    ServerBusyError,
-)
 from app.storage import Environment, ImagePull, PullStatus, utc_now
+from app.web.admission.admission import Kind
+from app.web.streams import events
+from app.web.streams.waiting import recalled
 from tests.unit.application import User, parts
 from tests.unit.fakes import Failure, FakeEngine
 from tests.unit.support import assert_problem, moved
@@ -315,7 +310,7 @@ def test_stop_in_the_middle_of_a_pull(
     agent: Pulls,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pull_reports, "_WRITE_SECONDS", 0)
+    monkeypatch.setattr(reports, "_WRITE_SECONDS", 0)
     layer = LayerProgress("1", "Downloading", 1, 4)
     pulling, stopped = threading.Event(), threading.Event()
 
@@ -499,11 +494,11 @@ def test_account_without_a_pull_gets_the_place_of_one_that_brings_nothing(
     (second,) = ask(stranger, engine, "remote:b")
     agent.run_pending()
     assert {row.image: row.status for row in rows(app)}["remote:a"] == "pulling", "young"
-    monkeypatch.setattr(pull_turns, "KEPT", 0.01)
+    monkeypatch.setattr(turns, "KEPT", 0.01)
     time.sleep(0.02)
     agent.run_pending()
     assert {row.status for row in rows(app)} == {"pending"}
-    monkeypatch.setattr(pull_turns, "KEPT", 10.0)
+    monkeypatch.setattr(turns, "KEPT", 10.0)
     agent.run_pending()
     until(lambda: held.begun == ["remote:a", "remote:b"])
     assert seen(user, first) == ("starting", None), "it waits for its turn again"
@@ -523,7 +518,7 @@ def test_pull_that_brings_nothing_gives_its_place_once_and_then_ends(
     agent: Pulls,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pull_turns, "KEPT", 0.1)
+    monkeypatch.setattr(turns, "KEPT", 0.1)
     agent._places = Places(1, Limit.REQUESTS, ServerBusyError)
     (mine,) = ask(user, engine, "remote:a")
     agent.run_pending()
@@ -562,7 +557,7 @@ def test_dripping_pull_gives_way_to_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name, seconds in (("WINDOW", 0.3), ("KEPT", 0.1), ("PATIENCE", 0.2)):
-        monkeypatch.setattr(pull_turns, name, seconds)
+        monkeypatch.setattr(turns, name, seconds)
     (drips,) = ask(user, engine, "remote:drip")
     agent.run_pending()
     time.sleep(0.5)

@@ -13,10 +13,10 @@ from pydantic import SecretStr, ValidationError
 from sqlalchemy import select, text
 
 from app.cli.main import main
-from app.environments.rotation import BATCH
-from app.logging import JsonFormatter
-from app.secret_values import SecretValues, new_key
-from app.settings import Settings
+from app.core.logging import JsonFormatter
+from app.core.settings import Settings
+from app.domain.secrets.rotation import BATCH
+from app.domain.secrets.values import SecretValues, new_key
 from app.storage import Database, Environment
 from tests.unit.application import User, parts
 from tests.unit.fakes import IMAGE, FakeEngine

@@ -10,8 +10,8 @@ from flask import Flask, Response, request, send_file
 from flask.typing import ResponseReturnValue
 from werkzeug.test import create_environ
 
-from app.exchange import SOCKET, Exchange, Exchanges, current
-from app.worker.served import ServedRequest
+from app.web.exchange import SOCKET, Exchange, Exchanges, current
+from app.web.gunicorn_worker.served import ServedRequest
 
 
 class House:

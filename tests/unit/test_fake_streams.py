@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
+from app.core.errors import ContainerNotFoundError, EngineUnreachableError
 from app.engine import ContainerEvent, ContainerSpec, LogLine
-from app.errors import ContainerNotFoundError, EngineUnreachableError
 from tests.unit.fakes import IMAGE, Failure, FakeEngine
 
 SPEC = ContainerSpec("e", "n", IMAGE, {}, [], 1.0, 64)

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from app.telemetry import values
-from app.telemetry.family import Computed, CounterFamily, Family, GaugeFamily
+from app.metrics import values
+from app.metrics.family import Computed, CounterFamily, Family, GaugeFamily
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from flask_openapi3 import OpenAPI
 
-from app.openapi import documented_statuses
-from app.telemetry import catalogue
+from app.metrics import catalogue
+from app.web.openapi import documented_statuses
 from tests.end_to_end.families import accounts, agents, environments, failures
 from tests.end_to_end.families.coverage import (
     COVERED,

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from app.accounts.schemas import Email
-from app.fields import Cpus, Moment
+from app.domain.fields import Cpus, Moment
+from app.web.api.schemas.auth import Email
 from tests.unit.application import User
 from tests.unit.support import assert_problem
 

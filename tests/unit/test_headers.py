@@ -13,7 +13,7 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from app.telemetry.exposition import Encoding
+from app.metrics.exposition import Encoding
 from tests.unit.application import User
 from tests.unit.routes import EVERYWHERE, Route
 

@@ -12,10 +12,10 @@ from sqlalchemy import text
 from werkzeug.test import TestResponse
 
 from app._version import __version__
-from app.agent.leases import Leases
-from app.errors import StorageUnavailableError
-from app.lifecycle import Lifecycle
+from app.agent.leader.leases import Leases
+from app.core.errors import StorageUnavailableError
 from app.storage import Database
+from app.web.lifecycle import Lifecycle
 from tests.unit.application import parts
 from tests.unit.fakes import Failure, FakeEngine
 

@@ -9,10 +9,10 @@ from flask_openapi3 import OpenAPI
 from sqlalchemy import update
 
 from app.cli.main import main
+from app.core.errors import InvalidInputError
+from app.core.settings import Settings
+from app.domain.environments.host_ports import HostPorts, host_ports
 from app.engine import PortBinding
-from app.environments.host_ports import HostPorts, host_ports
-from app.errors import InvalidInputError
-from app.settings import Settings
 from app.storage import Database, Environment, EnvironmentStatus, PortReservation
 from tests.unit.application import User
 from tests.unit.fakes import FIRST_FREE_PORT, IMAGE, FakeEngine

@@ -9,8 +9,8 @@ import pytest
 from flask.testing import FlaskClient
 from flask_openapi3 import OpenAPI
 
-from app.addresses import address_of
-from app.hosts import ANY_HOST, KnownHosts, is_of_this_machine
+from app.core.addresses import address_of
+from app.web.hosts import ANY_HOST, KnownHosts, is_of_this_machine
 from tests.unit.support import PASSWORD, assert_problem
 
 EVIL = "evil.example:3000"
@@ -113,7 +113,7 @@ def test_unknown_name_behind_a_proxy_is_told_once(
     make_app: Callable[..., OpenAPI], caplog: pytest.LogCaptureFixture
 ) -> None:
     client = make_app(trusted_proxies=1).test_client()
-    with caplog.at_level(logging.WARNING, "app.hosts"):
+    with caplog.at_level(logging.WARNING, "app.web.hosts"):
         for host in (EVIL, "EVIL.example", "evil.example.:1", "other.example", "localhost"):
             assert ask(client, host).status_code == 401
     told = [vars(record)["host"] for record in caplog.records]

@@ -6,19 +6,18 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from app import new_deadline as deadline
-from app import signals
-from app.errors import (
+from app.core import deadline, signals
+from app.core.errors import (
     EngineError,
     EngineTimeoutError,
     EngineUnreachableError,
     LeadershipLostError,
     StorageError,
 )
-from app.isolation import Isolation, Loop
-from app.items import Items
-from app.telemetry import events
-from app.telemetry.catalogue import LOOPS, agent_failures
+from app.core.isolation import Isolation, Loop
+from app.core.items import Items
+from app.metrics import events
+from app.metrics.catalogue import LOOPS, agent_failures
 from tests.agent_loops import run_through
 from tests.services.programs import wait_until
 

@@ -14,13 +14,11 @@ import pytest
 from flask.testing import FlaskClient
 from flask_openapi3 import OpenAPI
 
-from app.admission.rates import Rate
-from app.authorization import Identity
-from app.environments.status_list import MOST, _Statuses
-from app.errors import Limit, TooManyChangesError
-from app.fields import MAX_VARIABLES_BYTES
-from app.logs.service import MOST_CHARACTERS
-from app.quotas import numbers
+from app.core.errors import Limit, TooManyChangesError
+from app.domain.authorization import Identity
+from app.domain.fields import MAX_VARIABLES_BYTES
+from app.domain.logs.service import MOST_CHARACTERS
+from app.domain.quotas import numbers
 from app.storage import (
     Environment,
     EnvironmentSession,
@@ -32,6 +30,8 @@ from app.storage import (
     new_id,
     utc_now,
 )
+from app.web.admission.rates import Rate
+from app.web.streams.status_list import MOST, _Statuses
 from tests.unit.application import MakeApp, User, parts
 from tests.unit.support import assert_problem, moved
 from tests.unit.test_environments import one
@@ -172,8 +172,8 @@ def test_packages_together(
 
 
 def test_uploads_at_once(app: OpenAPI, user: User, stranger: User) -> None:
-    from app.admission.admission import Kind
-    from app.authorization import Access, Action
+    from app.domain.authorization import Access, Action
+    from app.web.admission.admission import Kind
 
     id = user.new_environment()
     access = Access(Identity(user.id, user.email), Action.EXTENSION_CHANGE, id)
@@ -198,8 +198,8 @@ def test_uploads_at_once(app: OpenAPI, user: User, stranger: User) -> None:
 def test_a_slow_upload_gives_way_to_who_has_none(
     app: OpenAPI,
 ) -> None:
-    from app.authorization import Access, Action
-    from app.errors import TooManyUploadsError
+    from app.core.errors import TooManyUploadsError
+    from app.domain.authorization import Access, Action
 
     def access(name: str) -> Access:
         return Access(Identity(name, name), Action.EXTENSION_CHANGE, "e")
@@ -234,7 +234,7 @@ def test_a_slow_upload_gives_way_to_who_has_none(
 
 
 def test_variables_together(make_app: MakeApp, make_user: Any) -> None:
-    from app.secret_values import new_key
+    from app.domain.secrets.values import new_key
 
     app = make_app(secret_keys=new_key())
     user = make_user(app.test_client(), "ada@example.org")
@@ -350,7 +350,7 @@ def test_rate_fills_as_time_goes_by() -> None:
 
 
 def test_rate_remembers_few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.admission.rates._MOST_OWNERS", 10)
+    monkeypatch.setattr("app.web.admission.rates._MOST_OWNERS", 10)
     now = 0.0
     rate = Rate(1, 1, clock=lambda: now)
     for number in range(1000):

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from app.listening import CannotListenError, refuse_taken
+from app.core.listening import CannotListenError, refuse_taken
 from tests.services.programs import free_port
 
 

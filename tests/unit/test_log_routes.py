@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from flask_openapi3 import OpenAPI
 
-from app.logs.cursors import Order, decode, encode
-from app.logs.lines import Line, line_of
+from app.agent.log_intake.lines import Line, line_of
+from app.domain.logs.cursors import Order, decode, encode
 from app.storage import Database
 from tests.logs.support import portion, store
 from tests.unit.application import User, parts

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.logging import JsonFormatter, config, redact, request_id
+from app.core.logging import JsonFormatter, config, redact, request_id
 
 TOKEN = "vbx_at_8Zk3-x_Y"
 SECRET = "hunter2hunter2"

@@ -2,7 +2,7 @@
 
 What runs in the agent, or in a thread of the web beside the requests, goes on for as long as the
 process does, over the items of all accounts. A `for` there that asks Docker, the database or a
-container in its body does so by `Items` or `Isolation` (see `app.isolation`), or stands below.
+container in its body does so by `Items` or `Isolation` (see `app.core.isolation`), or stands below.
 """
 
 import ast

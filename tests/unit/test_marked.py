@@ -9,9 +9,9 @@ from uuid import uuid4
 
 import pytest
 
+from app.core.errors import EngineError, EngineUnreachableError
+from app.domain.sessions.marked import _SCRIPT, Marked, NotEndedError
 from app.engine import ContainerSpec, HostProcess
-from app.errors import EngineError, EngineUnreachableError
-from app.marked import _SCRIPT, Marked, NotEndedError
 from tests.conftest import require
 from tests.services.programs import wait_until
 from tests.unit.fakes import ENDED, IMAGE, Failure, FakeContainer, FakeEngine

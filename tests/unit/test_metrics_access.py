@@ -6,7 +6,7 @@ import pytest
 from flask_openapi3 import OpenAPI
 from werkzeug.datastructures import Headers
 
-from app.health.access import FORWARDING_HEADERS, may_scrape
+from app.web.health.access import FORWARDING_HEADERS, may_scrape
 from tests.unit.support import assert_problem
 
 TOKEN = "scrape-me-not"

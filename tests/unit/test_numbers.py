@@ -8,10 +8,10 @@ import pytest
 from flask_openapi3 import OpenAPI
 from pydantic import ValidationError
 
-from app.accounts.operators import set_operator
+from app.core.settings import Settings
+from app.domain.accounts.operators import set_operator
 from app.engine.containers import resources
-from app.openapi import _operations
-from app.settings import Settings
+from app.web.openapi import _operations
 from tests.unit.application import User, parts
 from tests.unit.routes import ROUTES, Route
 

@@ -12,8 +12,8 @@ from flask_openapi3 import OpenAPI
 from pydantic import ValidationError
 
 from app._version import __version__
-from app.environments.schemas import NewEnvironment
-from app.openapi import documented_statuses
+from app.web.api.schemas.environments import NewEnvironment
+from app.web.openapi import documented_statuses
 from tests.unit.routes import ROUTES, Route
 
 DOCUMENT = "/openapi/openapi.json"

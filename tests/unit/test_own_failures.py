@@ -14,15 +14,15 @@ from requests.exceptions import ConnectionError as RequestsConnectionError
 from sqlalchemy import text
 from urllib3.exceptions import ProtocolError
 
-from app import descriptors
 from app.agent.process import _place, trouble
-from app.disk import allocate
+from app.core import descriptors
+from app.core.disk import allocate
+from app.core.errors import EngineUnreachableError, StorageBusyError
+from app.domain.heartbeat import Presence
 from app.engine.translation import translate
-from app.errors import EngineUnreachableError, StorageBusyError
-from app.processes import Presence
+from app.metrics.directory import trouble_with
+from app.metrics.visibility import Visibility
 from app.storage import Database
-from app.telemetry.directory import trouble_with
-from app.telemetry.visibility import Visibility
 from tests.unit.application import parts
 
 MakeApp = Callable[..., OpenAPI]

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.errors import InvalidInputError
-from app.extensions import packages
+from app.core.errors import InvalidInputError
+from app.domain.extensions import packages
 from tests.services.code_server import package
 
 

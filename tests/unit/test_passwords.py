@@ -7,9 +7,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from app.accounts import passwords
-from app.accounts.passwords import Passwords, Turns, turns
-from app.errors import ServerBusyError, TooManyAttemptsError
+from app.core.errors import ServerBusyError, TooManyAttemptsError
+from app.domain.accounts import passwords
+from app.domain.accounts.passwords import Passwords, Turns, turns
 
 
 @pytest.mark.parametrize("at_once", [1, 3])

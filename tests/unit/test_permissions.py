@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from flask_openapi3 import OpenAPI
 
-from app.accounts.operators import set_operator
-from app.authorization import (
+from app.core.errors import VibeBoxError
+from app.domain.accounts.operators import set_operator
+from app.domain.authorization import (
     RULES,
     Access,
     Action,
@@ -24,7 +25,6 @@ from app.authorization import (
     permissions_table,
     refusals,
 )
-from app.errors import VibeBoxError
 from app.storage import EnvironmentSession, Extension, SessionStatus, SessionType, new_id
 from tests.services.code_server import package
 from tests.unit.application import User, parts

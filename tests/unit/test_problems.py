@@ -11,9 +11,9 @@ import pytest
 from flask.testing import FlaskClient
 from flask_openapi3 import OpenAPI
 
-from app.components import EXTENSION
-from app.logging import JsonFormatter
-from app.openapi import MAX_BODY_BYTES
+from app.core.logging import JsonFormatter
+from app.web.openapi import MAX_BODY_BYTES
+from app.web.services import EXTENSION
 from tests.unit.application import User, parts
 from tests.unit.routes import EVERYWHERE, GUARDED, ROUTES, UNKNOWN, WITH_BODY, WITH_ID
 from tests.unit.support import assert_problem

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import OperationalError, TimeoutError
 
+from app.metrics.queries import UNMEASURED, classify, init_engine
 from app.storage import Database, User, utc_now
-from app.telemetry.queries import UNMEASURED, classify, init_engine
 from tests.unit.support import moved, read
 
 QUERIES = "vibebox_db_query_duration_seconds_count"

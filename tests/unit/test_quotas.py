@@ -9,10 +9,10 @@ from flask.testing import FlaskClient
 from flask_openapi3 import OpenAPI
 from sqlalchemy import update
 
-from app.accounts.operators import set_operator
-from app.authorization import Identity
-from app.errors import LimitReachedError, ProjectNotFoundError, QuotaExceededError
-from app.quotas.checks import Checks, Limits
+from app.core.errors import LimitReachedError, ProjectNotFoundError, QuotaExceededError
+from app.domain.accounts.operators import set_operator
+from app.domain.authorization import Identity
+from app.domain.quotas.checks import Checks, Limits
 from app.storage import Environment, EnvironmentStatus, Project, Team, new_id
 from tests.unit.application import User, parts, sign_up
 from tests.unit.fakes import IMAGE

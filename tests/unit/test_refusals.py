@@ -6,8 +6,7 @@ import pytest
 from flask_openapi3 import OpenAPI
 from gunicorn.http import errors as parser
 
-from app.components import EXTENSION
-from app.errors import (
+from app.core.errors import (
     HeadersTooLargeError,
     HttpVersionError,
     IncompleteBodyError,
@@ -16,8 +15,9 @@ from app.errors import (
     UriTooLongError,
     VibeBoxError,
 )
-from app.refusals import Refusals
-from app.worker.refusals import refusal
+from app.web.gunicorn_worker.refusals import refusal
+from app.web.refusals import Refusals
+from app.web.services import EXTENSION
 from tests.unit.support import moved
 
 REQUESTS = "vibebox_http_requests_total"

@@ -6,9 +6,9 @@ import pytest
 from flask.testing import FlaskClient
 from flask_openapi3 import OpenAPI
 
-from app.accounts.notice import lines
-from app.accounts.operators import set_operator
-from app.settings import Settings
+from app.core.settings import Settings
+from app.domain.accounts.notice import lines
+from app.domain.accounts.operators import set_operator
 from app.storage import Database
 from tests.unit.application import MakeApp, User, parts, sign_up
 from tests.unit.support import PASSWORD, assert_problem, moved

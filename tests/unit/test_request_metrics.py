@@ -10,10 +10,10 @@ from flask import Response
 from flask.testing import FlaskClient
 from flask_openapi3 import OpenAPI
 
-from app.exchange import SOCKET
-from app.telemetry.exemplars import Exemplar
-from app.telemetry.values import Value, store
-from app.worker.served import ServedRequest
+from app.metrics.exemplars import Exemplar
+from app.metrics.values import Value, store
+from app.web.exchange import SOCKET
+from app.web.gunicorn_worker.served import ServedRequest
 from tests.unit.support import moved, read
 
 REQUESTS = "vibebox_http_requests_total"

@@ -13,11 +13,11 @@ from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
-from app.deadline import DeadlineExceededError
+from app.core.single_flight import DeadlineExceededError
+from app.metrics.catalogue import collect_duration, create_expected
+from app.metrics.exposition import Exposition
+from app.metrics.inventory import Inventory
 from app.storage import Database
-from app.telemetry.catalogue import collect_duration, create_expected
-from app.telemetry.exposition import Exposition
-from app.telemetry.inventory import Inventory
 from tests.services.programs import wait_until
 from tests.unit.application import User, parts
 from tests.unit.support import moved

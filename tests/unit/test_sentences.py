@@ -8,10 +8,18 @@ import pytest
 from flask.testing import FlaskClient
 from pydantic import BaseModel, ValidationError
 
-from app import factory
-from app.sentences import _IN_GENERAL, _KINDS, as_sentence, described, is_described, place, sentence
-from app.settings import Settings
-from app.templates import Template
+from app.core.sentences import (
+    _IN_GENERAL,
+    _KINDS,
+    as_sentence,
+    described,
+    is_described,
+    place,
+    sentence,
+)
+from app.core.settings import Settings
+from app.domain.environments.templates import Template
+from app.web import app as factory
 from tests.unit.application import User
 from tests.unit.support import assert_problem
 

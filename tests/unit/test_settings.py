@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from app import setting_names
-from app import settings as module
-from app.errors import SettingsError
-from app.resources import load_settings
-from app.setting_names import Retired
-from app.settings import Settings, environment_name, example
+from app.core import setting_names
+from app.core import settings as module
+from app.core.errors import SettingsError
+from app.core.setting_names import CLIENT_VARIABLES, Retired
+from app.core.settings import Settings, environment_name, example
 from app.storage import Database
+from app.wiring import load_settings
 
 ROOT = Path(__file__).parents[2]
 RELEASED = ROOT / "tests" / "upgrade" / "releases"
@@ -104,7 +104,7 @@ def test_unknown_name_of_ours_is_a_mistake(
     assert mistakes() == [f"{name}: there is no such setting{hint}"]
 
 
-@pytest.mark.parametrize("name", module.CLIENT_VARIABLES)
+@pytest.mark.parametrize("name", CLIENT_VARIABLES)
 def test_what_the_client_reads_is_no_mistake(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, TOKEN)
 

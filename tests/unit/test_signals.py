@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from blinker import Signal
 
-from app import signals
+from app.core import signals
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from flask_openapi3 import OpenAPI
 
-from app.errors import SettingsError
-from app.resources import load_settings
-from app.templates import load
+from app.core.errors import SettingsError
+from app.domain.environments.templates import load
+from app.wiring import load_settings
 from tests.unit.application import User
 from tests.unit.fakes import IMAGE
 from tests.unit.support import assert_problem

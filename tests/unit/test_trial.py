@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.trial import Trial
+from app.core.trial import Trial
 
 
 class Attempt:

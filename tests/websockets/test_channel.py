@@ -9,10 +9,10 @@ from contextlib import contextmanager, suppress
 import pytest
 from websockets.frames import Opcode
 
-from app.websockets import channel as module
-from app.websockets.assembly import LARGEST_MESSAGE
-from app.websockets.bell import Bell
-from app.websockets.channel import LONGEST_HOLD, MOST_PENDING, PING, STALLED, Channel
+from app.web.websockets import channel as module
+from app.web.websockets.assembly import LARGEST_MESSAGE
+from app.web.websockets.bell import Bell
+from app.web.websockets.channel import LONGEST_HOLD, MOST_PENDING, PING, STALLED, Channel
 from tests.websockets.support import Clock, Peer
 
 BLOCK = b"x" * 16_384

@@ -14,10 +14,10 @@ from flask_openapi3 import OpenAPI
 from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
-from app.admission.admission import long_requests
-from app.authorization import Access, Action, Identity
-from app.errors import InvalidTokenError
+from app.core.errors import InvalidTokenError
+from app.domain.authorization import Access, Action, Identity
 from app.storage import SocketTicket, utc_now
+from app.web.admission.admission import long_requests
 from tests.unit.application import Client, MakeApp, User, parts
 from tests.unit.support import assert_problem, moved
 from tests.websockets.support import Peer

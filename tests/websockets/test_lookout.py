@@ -8,10 +8,10 @@ from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 
-from app.errors import EnvironmentNotFoundError, StorageUnavailableError, VibeBoxError
-from app.websockets.bell import Bell
-from app.websockets.channel import Channel
-from app.websockets.lookout import Look, Lookout, Subject, View
+from app.core.errors import EnvironmentNotFoundError, StorageUnavailableError, VibeBoxError
+from app.web.websockets.bell import Bell
+from app.web.websockets.channel import Channel
+from app.web.websockets.lookout import Look, Lookout, Subject, View
 from tests.services.programs import wait_until
 from tests.websockets.support import Clock
 

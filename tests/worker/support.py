@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from app import signals
+from app.core import signals
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from app.worker.balance import Loads
+from app.web.gunicorn_worker.balance import Loads
 
 
 @pytest.fixture

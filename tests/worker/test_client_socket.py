@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.errors import IncompleteBodyError, InvalidTokenError, RequestTimeoutError
-from app.worker import client_socket
-from app.worker.client_socket import ClientSocket, Patience
-from app.worker.deadlines import Deadlines, Transfer
-from app.worker.served import ServedRequest
+from app.core.errors import IncompleteBodyError, InvalidTokenError, RequestTimeoutError
+from app.web.gunicorn_worker import client_socket
+from app.web.gunicorn_worker.client_socket import ClientSocket, Patience
+from app.web.gunicorn_worker.deadlines import Deadlines, Transfer
+from app.web.gunicorn_worker.served import ServedRequest
 from tests.worker.support import cut_offs
 
 BIG = 8 * 1024 * 1024

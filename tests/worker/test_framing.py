@@ -10,8 +10,8 @@ from gunicorn.http.parser import RequestParser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.errors import HeadersTooLargeError, MalformedRequestError, VibeBoxError
-from app.worker.framing import (
+from app.core.errors import HeadersTooLargeError, MalformedRequestError, VibeBoxError
+from app.web.gunicorn_worker.framing import (
     LARGEST_BODY,
     LARGEST_CHUNKED,
     LONGEST_HEAD,

@@ -9,18 +9,18 @@ from threading import Semaphore
 import pytest
 from gunicorn.config import Config
 
-from app.errors import (
+from app.core.errors import (
     HeadersTooLargeError,
     MalformedRequestError,
     RequestTimeoutError,
     VibeBoxError,
 )
-from app.worker import polling
-from app.worker.client_socket import Patience
-from app.worker.connection import Connection, State
-from app.worker.deadlines import Deadlines
-from app.worker.framing import Stage
-from app.worker.polling import ConnectionPoller
+from app.web.gunicorn_worker import polling
+from app.web.gunicorn_worker.client_socket import Patience
+from app.web.gunicorn_worker.connection import Connection, State
+from app.web.gunicorn_worker.deadlines import Deadlines
+from app.web.gunicorn_worker.framing import Stage
+from app.web.gunicorn_worker.polling import ConnectionPoller
 from tests.worker.support import cut_offs, waits
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"

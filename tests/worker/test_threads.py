@@ -8,10 +8,10 @@ from typing import Any, cast
 
 import pytest
 
-from app.worker.connection import Connection
-from app.worker.framing import Stage
-from app.worker.served import ServedRequest
-from app.worker.threads import RESERVED_THREADS, RequestThreads
+from app.web.gunicorn_worker.connection import Connection
+from app.web.gunicorn_worker.framing import Stage
+from app.web.gunicorn_worker.served import ServedRequest
+from app.web.gunicorn_worker.threads import RESERVED_THREADS, RequestThreads
 from tests.services.programs import wait_until
 
 THREADS = 4

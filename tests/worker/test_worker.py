@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from gunicorn.workers.gthread import ThreadWorker
 
-from app.errors import MalformedRequestError
-from app.worker.framing import Framing
-from app.worker.worker import Worker
+from app.core.errors import MalformedRequestError
+from app.web.gunicorn_worker.framing import Framing
+from app.web.gunicorn_worker.worker import Worker
 
 NAMED = [("ACCEPT", "*/*"), ("HOST", "localhost")]
 

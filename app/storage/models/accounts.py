@@ -49,7 +49,7 @@ class EndReason(StrEnum):
 
 
 class TeamRole(StrEnum):
-    """What a member may do in a team; `app.authorization` says what that is."""
+    """What a member may do in a team; `app.domain.authorization` says what that is."""
 
     ADMIN = "admin"
     DEVELOPER = "developer"
@@ -189,7 +189,7 @@ class Team(_Quota, Base):
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True, default=new_id)
     name: Mapped[str] = mapped_column(LowerCase(63), unique=True)
-    # The account that the team counts against, see `app.quotas.checks`. No key: it may be gone.
+    # The account that the team counts against, by the quotas' checks. No key: it may be gone.
     created_by: Mapped[str | None] = mapped_column(String(36), index=True)
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 

@@ -81,7 +81,7 @@ def choice(choices: type[StrEnum], name: str) -> Enum:
 class Seen:
     """A row that is shown to people, each of whom may do something else to it.
 
-    `caller_role` is what whoever asked is to it: set by `app.authorization`, stored nowhere.
+    `caller_role` is what whoever asked is to it: set by `app.domain.authorization`, stored nowhere.
     """
 
     if TYPE_CHECKING:

@@ -107,7 +107,7 @@ class Environment(Seen, Base):
     # Docker's own word for the start of the container's present or last run: with the container's
     # id, the identity of that run.
     run_started: Mapped[str | None] = mapped_column(String(40))
-    # The run (`run_started`) whose first sessions were begun; see `app.sessions.on_start`.
+    # The run (`run_started`) whose first sessions were begun; see `app.agent.sessions.on_start`.
     sessions_run: Mapped[str | None] = mapped_column(String(40))
     # The user asked for the end of this run, so that its exit has the reason `user`.
     end_requested: Mapped[bool] = mapped_column(default=False, server_default=false())

@@ -44,7 +44,7 @@ class Lease(Base):
 class ClockReading(Base):
     """The earliest moment of the boot that the database's clock implied within an hour.
 
-    A host's boot does not move: where it seems to, a clock did (see `app.cautious_clock`).
+    A host's boot does not move: where it seems to, a clock did (see `app.storage.cautious_clock`).
     Attributes: boot_id (the kernel's run), hour (of the time since that boot), seen_at (when the
     clock said so).
     """

@@ -72,7 +72,7 @@ class EnvironmentSession(Base):
 class Terminal(Base):
     """A terminal of a session that somebody is at, or whose command is still to be ended.
 
-    Its id is the mark that the command carries (see `app.marked`).
+    Its id is the mark that the command carries (see `app.domain.sessions.marked`).
     Attributes: held_by (the process of the service that serves it, None where it is to be closed);
     exec_id and pid (Docker's, of the command; the number is that of the engine's host).
     """

@@ -6,7 +6,7 @@ build. The steps of this package name their values themselves; here is what they
 
 from collections.abc import Mapping
 
-from app.isolation import ROUNDS, Loop
+from app.core.isolation import ROUNDS, Loop
 
 _E2E = "tests/end_to_end"
 STEPS = f"{_E2E}/test_every_family.py::test_each_step_moves_what_it_says_and_nothing_else"

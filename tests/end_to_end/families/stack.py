@@ -12,7 +12,7 @@ import psycopg2
 import psycopg2.extensions
 import requests
 
-from app.secret_values import new_key
+from app.domain.secrets.values import new_key
 from tests.end_to_end.api import Api
 from tests.end_to_end.counters import scrape_text
 from tests.end_to_end.families.asked import Calls, Statements

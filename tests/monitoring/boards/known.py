@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import yaml
 
-from app.telemetry import catalogue
-from app.telemetry.family import OTHER
+from app.metrics import catalogue
+from app.metrics.family import OTHER
 
 ROOT = Path(__file__).parents[3]
 RULES = ROOT / "monitoring" / "prometheus"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from app.telemetry.aggregation import Aggregator
+from app.metrics.aggregation import Aggregator
 from tests.telemetry.aggregation.support import key, stock, write
 
 # Hundreds of directories, each compared: seconds, not milliseconds.

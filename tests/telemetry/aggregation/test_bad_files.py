@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from app.telemetry.aggregation import Aggregator, Support, support
-from app.telemetry.aggregation.aggregator import Rendered
-from app.telemetry.catalogue import create_expected
-from app.telemetry.exposition import Exposition, Files
+from app.metrics.aggregation import Aggregator, Support, support
+from app.metrics.aggregation.aggregator import Rendered
+from app.metrics.catalogue import create_expected
+from app.metrics.exposition import Exposition, Files
 from tests.telemetry.aggregation.support import counter, key, stock, write
 from tests.unit.support import moved
 
@@ -210,7 +210,7 @@ def test_another_file_format_is_noticed(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     other = {"_INTEGER": struct.Struct("q"), "_HEADER": 16}[change]
-    monkeypatch.setattr(f"app.telemetry.aggregation.source.{change}", other)
+    monkeypatch.setattr(f"app.metrics.aggregation.source.{change}", other)
     assert support.client_support() is Support.UNKNOWN
     assert [record.message for record in caplog.records] == [
         "metrics file format is not the known one: no exemplars"
@@ -225,7 +225,7 @@ def test_another_key_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_each_scrape_by_the_stock_collector_is_an_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("app.telemetry.exposition.client_support", lambda: Support.UNKNOWN)
+    monkeypatch.setattr("app.metrics.exposition.client_support", lambda: Support.UNKNOWN)
     create_expected()
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     exposition = Exposition([])

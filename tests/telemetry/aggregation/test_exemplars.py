@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from app.telemetry.aggregation import Aggregator, Beside
-from app.telemetry.exemplars import Exemplar, ExemplarFile
+from app.metrics.aggregation import Aggregator, Beside
+from app.metrics.exemplars import Exemplar, ExemplarFile
 from tests.telemetry.aggregation.support import key, stock, write
 
 BOUNDS = ("0.5", "1.0", "+Inf")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.utils import floatToGoString
 
-from app.telemetry.aggregation import Aggregator
+from app.metrics.aggregation import Aggregator
 from tests.telemetry.aggregation.support import Writer, counter, key, stock
 
 
@@ -52,7 +52,7 @@ def test_only_values_that_changed_are_written_anew(
         written.append(value)
         return str(floatToGoString(value))
 
-    monkeypatch.setattr("app.telemetry.aggregation.page.floatToGoString", note)
+    monkeypatch.setattr("app.metrics.aggregation.page.floatToGoString", note)
     file.set(key("c", "c_total", {"route": "/"}), 7e9)
     _same(aggregator, tmp_path)
     _same(aggregator, tmp_path)

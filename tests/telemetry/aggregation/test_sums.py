@@ -8,7 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.utils import floatToGoString
 
-from app.telemetry.aggregation import Aggregator, Beside
+from app.metrics.aggregation import Aggregator, Beside
 from tests.telemetry.aggregation.support import key, stock, write
 
 # Added one by one from the left they come to another double than added exactly.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.telemetry.directory import prepare
+from app.metrics.directory import prepare
 
 
 @pytest.fixture

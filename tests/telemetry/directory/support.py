@@ -13,16 +13,9 @@ from pathlib import Path
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from app.telemetry.directory import (
-    Membership,
-    codec,
-    disk,
-    exemplar_records,
-    layout,
-    snapshot,
-)
-from app.telemetry.directory.exemplar_records import Exemplar
-from app.telemetry.directory.past_exemplars import PastExemplars
+from app.metrics.directory import Membership, codec, disk, exemplar_records, layout, snapshot
+from app.metrics.directory.exemplar_records import Exemplar
+from app.metrics.directory.past_exemplars import PastExemplars
 
 Totals = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.telemetry.directory import (
+from app.metrics.directory import (
     Absorption,
     Membership,
     absorb,
@@ -18,8 +18,8 @@ from app.telemetry.directory import (
     layout,
     snapshot,
 )
-from app.telemetry.directory.codec import Entry
-from app.telemetry.directory.merging import merge
+from app.metrics.directory.codec import Entry
+from app.metrics.directory.merging import merge
 from tests.telemetry.directory.support import (
     everything,
     key,

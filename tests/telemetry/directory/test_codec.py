@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.mmap_dict import MmapedDict
 
-from app.telemetry.directory import codec, disk
-from app.telemetry.directory.codec import Entry, ValueFileUnreadableError
+from app.metrics.directory import codec, disk
+from app.metrics.directory.codec import Entry, ValueFileUnreadableError
 from tests.telemetry.directory.support import key
 
 ENTRIES = [

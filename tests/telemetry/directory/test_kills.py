@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from app.telemetry.directory import Membership, absorb, codec, layout, prepare, snapshot
-from app.telemetry.directory.codec import ValueFileUnreadableError
-from app.telemetry.values import ValueFile
+from app.metrics.directory import Membership, absorb, codec, layout, prepare, snapshot
+from app.metrics.directory.codec import ValueFileUnreadableError
+from app.metrics.values import ValueFile
 from tests.telemetry.directory.support import (
     BUCKET,
     Totals,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.telemetry.directory import Membership, MetricsDirectoryBusyError, disk, door, snapshot
+from app.metrics.directory import Membership, MetricsDirectoryBusyError, disk, door, snapshot
 from tests.telemetry.directory.support import ended_by, fork, living, names, run_to_step
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import MetricsDirectoryError
-from app.telemetry.directory import (
+from app.core.errors import MetricsDirectoryError
+from app.metrics.directory import (
     MetricsDirectoryInUseError,
     Ownership,
     layout,
@@ -21,7 +21,7 @@ from tests.telemetry.directory.support import names, write_dead
 INHERIT = """
 import sys
 from pathlib import Path
-from app.telemetry.directory import Ownership, prepare_for_server
+from app.metrics.directory import Ownership, prepare_for_server
 directory, told = Path(sys.argv[1]), sys.argv[2]
 ownership, live = prepare_for_server(directory, "here", inherited=told)
 print(live, flush=True)

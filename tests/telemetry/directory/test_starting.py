@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import MetricsDirectoryError
-from app.telemetry.directory import Membership, absorb, prepare, starting
+from app.core.errors import MetricsDirectoryError
+from app.metrics.directory import Membership, absorb, prepare, starting
 from tests.telemetry.directory.support import (
     ended_by,
     fork,
@@ -137,5 +137,5 @@ def test_read_only_directory_is_read_and_refused_clearly(tmp_path: Path) -> None
 
 @pytest.mark.integration
 def test_package_does_not_import_the_client_library() -> None:
-    code = "import sys, app.telemetry.directory; sys.exit('prometheus_client' in sys.modules)"
+    code = "import sys, app.metrics.directory; sys.exit('prometheus_client' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=30).returncode == 0

@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from app.telemetry import values
-from app.telemetry.aggregation import Aggregator, Beside
-from app.telemetry.directory import MetricsDirectoryBusyError, absorb, snapshot
-from app.telemetry.exposition import OPENMETRICS, Encoding, Files
-from app.telemetry.visibility import Visibility
+from app.metrics import values
+from app.metrics.aggregation import Aggregator, Beside
+from app.metrics.directory import MetricsDirectoryBusyError, absorb, snapshot
+from app.metrics.exposition import OPENMETRICS, Encoding, Files
+from app.metrics.visibility import Visibility
 from tests.telemetry.directory.support import ended_by, fork, names, run_to_step
 
 pytestmark = pytest.mark.integration

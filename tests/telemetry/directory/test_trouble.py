@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from app import disk
-from app.telemetry.directory import Heartbeat, Membership, State, Trouble, snapshot, trouble_with
-from app.telemetry.directory import heartbeat as module
-from app.telemetry.directory.door import MetricsDirectoryBusyError
-from app.telemetry.directory.trouble import meaning
+from app.core import disk
+from app.metrics.directory import Heartbeat, Membership, State, Trouble, snapshot, trouble_with
+from app.metrics.directory import heartbeat as module
+from app.metrics.directory.door import MetricsDirectoryBusyError
+from app.metrics.directory.trouble import meaning
 from tests.telemetry.directory.support import key, names, write
 
 
@@ -36,7 +36,7 @@ def test_meaning(
         raise OSError(number, os.strerror(number))
 
     assert trouble_with(directory) is None
-    monkeypatch.setattr("app.telemetry.directory.trouble.allocate", refuse)
+    monkeypatch.setattr("app.metrics.directory.trouble.allocate", refuse)
     found = trouble_with(directory)
     assert found and found[0] is told
     assert meaning(MetricsDirectoryBusyError("held")) is Trouble.BUSY

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.telemetry.runtime.collector import CollectorReadings
+from app.metrics.runtime.collector import CollectorReadings
 from tests.unit.support import moved
 
 COLLECTIONS = "vibebox_python_gc_collections_total"

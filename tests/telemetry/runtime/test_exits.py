@@ -13,7 +13,7 @@ import gunicorn.arbiter
 import psutil
 import pytest
 
-from app.telemetry.runtime.exits import Exit, ExitClassifier, reason
+from app.metrics.runtime.exits import Exit, ExitClassifier, reason
 from tests.services.programs import Program, free_port, wait_until
 from tests.unit.support import moved, read
 
@@ -162,7 +162,7 @@ def test_worker_reaped_behind_the_watch_has_no_status(master: Master) -> None:
 
 CONFIG = """
 import logging, sys
-from app.telemetry.runtime.exits import ExitClassifier
+from app.metrics.runtime.exits import ExitClassifier
 logging.basicConfig(level="INFO", stream=sys.stderr, format="EXIT %(reason)s %(message)s")
 logging.getLogger("gunicorn").propagate = False
 def on_starting(server):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from app.telemetry import catalogue
-from app.telemetry.family import HistogramFamily
+from app.metrics import catalogue
+from app.metrics.family import HistogramFamily
 
 FAMILIES = {family.name: family for family in catalogue.FAMILIES}
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from app.telemetry.runtime.lag import MOST, LagReadings, missed
+from app.metrics.runtime.lag import MOST, LagReadings, missed
 from tests.unit.support import moved
 
 BUCKETS = "vibebox_scheduling_lag_seconds_bucket"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from app.telemetry.runtime import limits
-from app.telemetry.runtime.limits import LimitReadings, Memory, cpu_cores, memory
+from app.metrics.runtime import limits
+from app.metrics.runtime.limits import LimitReadings, Memory, cpu_cores, memory
 from tests.unit.support import read
 
 GIB = 1 << 30

@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app.telemetry.runtime import process
-from app.telemetry.runtime.process import ProcessReadings
+from app.metrics.runtime import process
+from app.metrics.runtime.process import ProcessReadings
 from tests.unit.support import moved, read
 
 CPU = "vibebox_process_cpu_seconds_total"

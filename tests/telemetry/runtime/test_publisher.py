@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.telemetry.catalogue import collect_errors
-from app.telemetry.runtime import publisher
-from app.telemetry.runtime.publisher import Part, Publisher
-from app.telemetry.runtime.runtime import Runtime
-from app.telemetry.runtime.saturation import ServerReadings
+from app.metrics.catalogue import collect_errors
+from app.metrics.runtime import publisher
+from app.metrics.runtime.publisher import Part, Publisher
+from app.metrics.runtime.runtime import Runtime
+from app.metrics.runtime.saturation import ServerReadings
 from tests.unit.support import moved, read
 
 ERRORS = "vibebox_metrics_collect_errors_total"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.telemetry.runtime.saturation import (
+from app.metrics.runtime.saturation import (
     QueueReadings,
     SaturationReadings,
     Scrapes,

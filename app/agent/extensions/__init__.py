@@ -1,0 +1,1 @@
+"""Installs extensions of VS Code in environments that run."""

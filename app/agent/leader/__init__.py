@@ -1,0 +1,1 @@
+"""Several agents, one leads: the lease, the election, the term."""

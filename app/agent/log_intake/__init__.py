@@ -1,0 +1,1 @@
+"""Takes in what containers write, each line once, and lets old lines go."""

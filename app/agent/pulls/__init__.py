@@ -1,0 +1,1 @@
+"""Pulls the images that starts wait for."""

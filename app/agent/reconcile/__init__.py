@@ -1,0 +1,1 @@
+"""Keeps records and containers one: what to compare, when, and what follows."""

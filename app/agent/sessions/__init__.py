@@ -1,0 +1,1 @@
+"""Keeps the records of sessions true, and begins those that come with a start."""

@@ -1,5 +1,0 @@
-"""The audit log: who changed what, from where."""
-
-from app.audit.recording import Target, origin, record
-
-__all__ = ["Target", "origin", "record"]

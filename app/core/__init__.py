@@ -1,0 +1,1 @@
+"""What every layer may use; nothing in here imports another layer."""

@@ -1,0 +1,126 @@
+"""JSON logs on standard output: one object a line, bound to the request, without secrets.
+
+One event is one line with fields rather than a sentence. The id of a request comes from a context
+variable, so that a line written deep in a service carries it too.
+"""
+
+import json
+import logging
+import logging.config
+import re
+import sys
+import traceback
+from collections.abc import Mapping
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
+
+# Set by the request hooks; empty outside a request.
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+# Empty too where the request came without a trace.
+trace_id: ContextVar[str] = ContextVar("trace_id", default="")
+
+# Our tokens carry a prefix of their own (see accounts.tokens) so that they are found anywhere.
+_SECRETS = (
+    (re.compile(r"vbx_[a-z]+_[A-Za-z0-9_-]+"), "vbx_[redacted]"),
+    (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}"), r"\1 [redacted]"),
+    # Up to the last @: a password may hold one by mistake.
+    (re.compile(r"(://[^:/@\s]*):[^\s'\"]*@"), r"\1:[redacted]@"),
+    # A quoted value to its closing quote, another one to where a word ends.
+    (
+        re.compile(
+            r"(?i)((?:password|passwd|secret|token|api_key)['\"]?\s*[=:]\s*)"
+            r"(?:(\")(?:\\.|[^\"\\])*\"?|(')(?:\\.|[^'\\])*'?|[^\s'\",&}]+)"
+        ),
+        r"\1\2\3[redacted]\2\3",
+    ),
+)
+_SECRET_FIELD = re.compile(r"passw|secret|token|api_key|authorization|cookie", re.IGNORECASE)
+
+# What any of the patterns needs; most text has none of it, and this is one search instead of four.
+_HINT = re.compile(r"vbx_|bearer|basic|://|passw|secret|token|api_key", re.IGNORECASE)
+
+# The place of this process among its siblings (web-0, web-1, …), reused by its successor.
+_worker = {"worker": "master"}
+
+# Attributes of every LogRecord; whatever else a record carries came through `extra=`.
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+def redact(text: str) -> str:
+    """Return `text` with tokens, passwords and credentials in URLs taken out."""
+    if _HINT.search(text) is None:
+        return text
+    for pattern, replacement in _SECRETS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+# ASCII only, so that text which is no valid Unicode can be written too.
+_encode = json.JSONEncoder(default=lambda value: redact(str(value))).encode
+
+
+def _clean(value: Any, name: str) -> Any:
+    """Return the field `name` without secrets, whatever it is made of."""
+    if isinstance(value, str):
+        return "[redacted]" if _SECRET_FIELD.search(name) else redact(value)
+    if isinstance(value, Mapping):
+        return {str(key): _clean(inner, str(key)) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clean(inner, name) for inner in value]
+    return value
+
+
+class JsonFormatter(logging.Formatter):
+    """Format a record as one line of JSON; fields given through `extra=` become keys."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": redact(record.getMessage()),
+            **_worker,
+            "pid": record.process,
+        }
+        if current := request_id.get():
+            entry["request_id"] = current
+        if trace := trace_id.get():
+            entry["trace_id"] = trace
+        for key, value in vars(record).items():
+            if key not in _STANDARD and not key.startswith("_"):
+                entry[key] = _clean(value, key)
+        if record.exc_info:
+            entry["exception"] = redact("".join(traceback.format_exception(*record.exc_info)))
+        return _encode(entry)
+
+
+def config(level: str = "info") -> dict[str, Any]:
+    """Return the logging configuration (`logging.config.dictConfig`) of every process.
+
+    gunicorn's own loggers are included: its messages become JSON lines like all others.
+    """
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"json": {"()": JsonFormatter}},
+        "handlers": {
+            "stdout": {"class": "logging.StreamHandler", "stream": sys.stdout, "formatter": "json"}
+        },
+        "root": {"level": level.upper(), "handlers": ["stdout"]},
+        "loggers": {
+            # The request line is ours; gunicorn's would repeat it, with the query.
+            "gunicorn.access": {"handlers": [], "propagate": False},
+            "gunicorn.error": {"level": level.upper(), "handlers": [], "propagate": True},
+            # Alembic's info lines are its internals; `vibebox migrate` says what it did itself.
+            "alembic": {"level": "WARNING"},
+            # SQLAlchemy logs a pool under the module of its class; opening one is no event.
+            "app.storage.pool": {"level": "WARNING"},
+        },
+    }
+
+
+def configure(level: str = "info", worker: str = "master") -> None:
+    """Send the logs of this process to standard output as JSON, under the worker's name."""
+    _worker["worker"] = worker
+    logging.config.dictConfig(config(level))

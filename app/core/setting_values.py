@@ -1,0 +1,158 @@
+"""What the values of settings may be, beyond numbers: each is parsed at the start.
+
+A host, address, URL or list that cannot be right refuses the start; otherwise it would be told by
+the first request, container or look at it that fails.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, TypeVar
+
+import limits
+from pydantic import AfterValidator
+
+from app.core.addresses import (
+    HIGHEST_PORT,
+    address_of,
+    canonical_host,
+    canonical_origin,
+    parsed_url,
+)
+
+LOWEST_HOST_PORT = 1024
+"""Below are the host's own services; a container gets none of them."""
+
+PortRange = tuple[int, int]
+_T = TypeVar("_T")
+
+
+def host_names(text: str) -> frozenset[str]:
+    """Return the hosts of a list, each as `canonical_host` writes it. Raises: ValueError."""
+    return frozenset(_each(text, canonical_host))
+
+
+def origins(text: str) -> frozenset[str]:
+    """Return the origins of a list, each as a browser writes it. Raises: ValueError."""
+    return frozenset(_each(text, canonical_origin))
+
+
+def ports(text: str) -> frozenset[int]:
+    """Return the port numbers of a list. Raises: ValueError."""
+    return frozenset(_each(text, _port))
+
+
+def port_ranges(text: str) -> tuple[PortRange, ...]:
+    """Return the ranges of a list of ports and ranges (20000-29999), in order and joined.
+
+    Raises: ValueError.
+    """
+    joined: list[PortRange] = []
+    for first, last in sorted(_each(text, _range)):
+        if joined and first <= joined[-1][1] + 1:
+            joined[-1] = (joined[-1][0], max(last, joined[-1][1]))
+        else:
+            joined.append((first, last))
+    return tuple(joined)
+
+
+def _each(text: str, parse: Callable[[str], _T]) -> list[_T]:
+    """Parse the members of a list, separated by commas; the message names the one that is wrong."""
+    found = []
+    for part in (part.strip() for part in text.split(",")):
+        try:
+            if part:
+                found.append(parse(part))
+        except ValueError as error:
+            raise ValueError(f"{part!r} {error}") from None
+    return found
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= HIGHEST_PORT):
+        raise ValueError(f"must be a port from 1 to {HIGHEST_PORT}")
+    return int(text)
+
+
+def _range(text: str) -> PortRange:
+    first, dash, last = (part.strip() for part in text.partition("-"))
+    bounds = _port(first), _port(last if dash else first)
+    if not LOWEST_HOST_PORT <= bounds[0] <= bounds[1]:
+        raise ValueError(
+            f"must be a port or a range FIRST-LAST, from {LOWEST_HOST_PORT} to {HIGHEST_PORT}"
+        )
+    return bounds
+
+
+def _ip_address(text: str) -> str:
+    address = address_of(text)
+    if address is None:
+        raise ValueError("must be an IP address")
+    return str(address)
+
+
+def _http_url(text: str) -> str:
+    parsed_url(text, "http", "https")
+    return text
+
+
+def _database_url(text: str) -> str:
+    known = ("sqlite:///", "postgresql://", "postgres://", "postgresql+psycopg2://")
+    if not text.startswith(known):
+        raise ValueError("must start with sqlite:/// or postgresql://")
+    return text
+
+
+def _docker_host(text: str) -> str:
+    if text.startswith("unix://"):
+        if not text.removeprefix("unix://"):
+            raise ValueError("must name a socket, as in unix:///var/run/docker.sock")
+        return text
+    # Docker's own way to write this host.
+    whole = text.replace("tcp://:", "tcp://127.0.0.1:", 1)
+    try:
+        parts = parsed_url(whole, "tcp")
+    except ValueError as error:
+        if not text.startswith("tcp://"):
+            raise ValueError("must start with unix:// or tcp://") from None
+        raise error from None
+    if parts.port is None:
+        raise ValueError("must name a port, as in tcp://127.0.0.1:2375")
+    return text
+
+
+def _rate_limit_storage(text: str) -> str:
+    if text != "memory://":
+        if not text.startswith(("redis://", "rediss://")):
+            raise ValueError("must be memory:// or start with redis:// or rediss://")
+        parsed_url(text, "redis", "rediss", hostless=True)
+    return text
+
+
+def _rate(text: str) -> str:
+    try:
+        limits.parse(text)
+    except ValueError:
+        raise ValueError("must be a rate such as '10 per minute'") from None
+    return text
+
+
+def _checked(parse: Callable[[str], object]) -> AfterValidator:
+    """Keep the text of a list as it was written, once it is known to be one."""
+
+    def check(text: str) -> str:
+        parse(text)
+        return text
+
+    return AfterValidator(check)
+
+
+Host = Annotated[str, AfterValidator(canonical_host)]
+IpAddress = Annotated[str, AfterValidator(_ip_address)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
+DockerHost = Annotated[str, AfterValidator(_docker_host)]
+RateLimitStorage = Annotated[str, AfterValidator(_rate_limit_storage)]
+Rate = Annotated[str, AfterValidator(_rate)]
+HostNames = Annotated[str, _checked(host_names)]
+Origins = Annotated[str, _checked(origins)]
+PortList = Annotated[str, _checked(ports)]
+PortRanges = Annotated[str, _checked(port_ranges)]

@@ -1,0 +1,58 @@
+"""Who may do what: one table, and the questions that services ask of it."""
+
+from app.domain.authorization.access import (
+    environment_for,
+    environments_seen,
+    may,
+    may_anywhere,
+    may_in,
+    project_for,
+    projects_seen,
+    readable_projects,
+    refusals,
+    role_in_team,
+    seen,
+    team_for,
+)
+from app.domain.authorization.identity import Access, Identity
+from app.domain.authorization.table import (
+    ON_ENVIRONMENTS,
+    ON_PROJECTS,
+    ON_TEAMS,
+    RULES,
+    Action,
+    May,
+    Role,
+    Scope,
+    Who,
+    decide,
+    permissions_table,
+)
+
+__all__ = [
+    "ON_ENVIRONMENTS",
+    "ON_PROJECTS",
+    "ON_TEAMS",
+    "RULES",
+    "Access",
+    "Action",
+    "Identity",
+    "May",
+    "Role",
+    "Scope",
+    "Who",
+    "decide",
+    "environment_for",
+    "environments_seen",
+    "may",
+    "may_anywhere",
+    "may_in",
+    "permissions_table",
+    "project_for",
+    "projects_seen",
+    "readable_projects",
+    "refusals",
+    "role_in_team",
+    "seen",
+    "team_for",
+]

@@ -1,0 +1,222 @@
+"""What is done with an environment's container: start, stop, restart, pause, unpause, delete."""
+
+from collections.abc import Callable
+from datetime import datetime
+from time import perf_counter
+
+from app.core.errors import ContainerNotFoundError, EngineConflictError, EnvironmentConflictError
+from app.domain.authorization import Action, Identity, environment_for
+from app.domain.environments import pull_rows, starts
+from app.domain.environments.containers import Containers
+from app.domain.environments.removal import Removal
+from app.domain.environments.settling import Settling
+from app.domain.environments.transitions import Passage, Transitions, audit_change, run_fields
+from app.engine import ContainerStats
+from app.storage import Database, Environment, EnvironmentStatus, PullPolicy
+
+_AT_REST = (EnvironmentStatus.STOPPED, EnvironmentStatus.ERROR)
+_UP = (EnvironmentStatus.RUNNING, EnvironmentStatus.PAUSED, EnvironmentStatus.ERROR)
+_ANY = (*_UP, EnvironmentStatus.STOPPED)
+_GONE = "The container is not running any more; look at the environment again in a moment."
+
+
+class Operations:
+    """Carries out what a user asks of a container, each as one passage."""
+
+    def __init__(
+        self,
+        database: Database,
+        transitions: Transitions,
+        containers: Containers,
+        settling: Settling,
+    ) -> None:
+        self._database = database
+        self._transitions = transitions
+        self._containers = containers
+        self._settling = settling
+        self._starts = starts.Starts(containers, settling)
+        self._removal = Removal(transitions, containers, settling)
+
+    def start(
+        self, identity: Identity, environment_id: str, policy: PullPolicy | None = None
+    ) -> str | None:
+        """Start the container, made where there is none; or leave both to the agent.
+
+        Returns: the id of the pull that the agent does first, None where none is needed.
+        Raises: as `Environments.start`.
+        """
+        accepted = perf_counter()
+        passage = self._begin(
+            identity, environment_id, _AT_REST, EnvironmentStatus.STARTING, "start", ends=True
+        )
+        with (
+            starts.told(lambda: perf_counter() - accepted) as attempt,
+            self._settling.passing(passage),
+        ):
+            environment = passage.environment
+            passage.seen = self._containers.look(environment)
+            container = self._containers.prepare(
+                environment, passage.seen, policy or environment.pull
+            )
+            if container is None:
+                attempt.outcome = None  # its end is told by the agent
+                return pull_rows.queue(self._database, passage, identity.user_id)
+            self._starts.launch(passage, container, attempt)
+        return None
+
+    def restart(self, identity: Identity, environment_id: str) -> None:
+        """Stop and start the container. Raises: as `Environments.restart`."""
+        passage = self._begin(
+            identity, environment_id, _UP, EnvironmentStatus.STARTING, "restart", ends=True
+        )
+        with self._settling.passing(passage):
+            passage.seen = self._containers.look(passage.environment)
+            container = self._containers.ensure(passage.environment, passage.seen)
+            self._starts.launch(passage, container, starts.Attempt(), again=True)
+
+    def stop(self, identity: Identity, environment_id: str) -> None:
+        """Stop the container; it stays, with its files. Ends a start that waits for its image."""
+        if self._cancel(identity, environment_id, Action.ENVIRONMENT_OPERATE):
+            return
+        passage = self._begin(
+            identity, environment_id, _UP, EnvironmentStatus.STOPPING, "stop", ends=True
+        )
+        with self._settling.passing(passage):
+            passage.seen = after = self._containers.look(passage.environment)
+            if after is not None:
+                after = self._containers.stop(after.id)
+            self._transitions.end(
+                passage,
+                EnvironmentStatus.STOPPED,
+                passage.exits(after),
+                error=None,
+                published_ports=[],
+                **run_fields(passage, after),
+            )
+
+    def pause(self, identity: Identity, environment_id: str) -> None:
+        """Freeze the container's processes. Raises: as `Environments.pause`."""
+        passage = self._begin(
+            identity,
+            environment_id,
+            (EnvironmentStatus.RUNNING,),
+            EnvironmentStatus.STOPPING,
+            "pause",
+        )
+        self._freeze(passage, self._containers.pause, frozen=True)
+
+    def unpause(self, identity: Identity, environment_id: str) -> None:
+        """Let the container's processes go on. Raises: as `Environments.unpause`."""
+        passage = self._begin(
+            identity,
+            environment_id,
+            (EnvironmentStatus.PAUSED,),
+            EnvironmentStatus.STARTING,
+            "unpause",
+        )
+        self._freeze(passage, self._containers.unpause, frozen=False)
+
+    def delete(self, identity: Identity, environment_id: str) -> None:
+        """Remove container, volume and record; ends a start that waits for its image.
+
+        Raises: as `Environments.delete`.
+        """
+        try:
+            passage = self._begin_removal(identity, environment_id, "environment.delete")
+        except EnvironmentConflictError:
+            if not self._cancel(identity, environment_id, Action.ENVIRONMENT_DELETE):
+                raise
+            passage = self._begin_removal(identity, environment_id, "environment.delete")
+        self._removal.carry_out(passage)
+
+    def expire(self, environment_id: str, now: datetime) -> None:
+        """Delete the environment as VibeBox itself, if its time is over at `now`.
+
+        Raises: as `delete`.
+        """
+        with self._database.writing() as session:
+            environment = session.get(Environment, environment_id, with_for_update=True)
+            if environment is not None and is_over(environment, now):
+                pull_rows.cancel(session, environment)
+        passage = self._begin_removal(None, environment_id, "environment.expire")
+        before = passage.environment
+        if is_over(before, now):
+            self._removal.carry_out(passage)
+        else:  # somebody gave it more time meanwhile
+            self._transitions.end(passage, before.status, end_requested=before.end_requested)
+
+    def stats(self, identity: Identity, environment_id: str) -> ContainerStats:
+        """Measure what the container uses. Raises: as `Environments.stats`."""
+        with self._database.reading() as session:
+            environment = environment_for(
+                session, identity, environment_id, Action.ENVIRONMENT_READ
+            )
+            status, container = environment.status, environment.container_id
+        if status is not EnvironmentStatus.RUNNING or container is None:
+            raise EnvironmentConflictError(
+                f"The environment is {status}; only a running one uses anything."
+            )
+        try:
+            return self._containers.stats(container)
+        except (ContainerNotFoundError, EngineConflictError) as error:
+            raise EnvironmentConflictError(_GONE) from error
+
+    def _begin_removal(
+        self, identity: Identity | None, environment_id: str, audited: str
+    ) -> Passage:
+        return self._transitions.begin(
+            identity,
+            environment_id,
+            _ANY,
+            EnvironmentStatus.STOPPING,
+            action=Action.ENVIRONMENT_DELETE,
+            audited=audited,
+            ends=True,
+        )
+
+    def _begin(
+        self,
+        identity: Identity,
+        environment_id: str,
+        allowed: tuple[EnvironmentStatus, ...],
+        through: EnvironmentStatus,
+        verb: str,
+        *,
+        ends: bool | None = None,
+    ) -> Passage:
+        return self._transitions.begin(
+            identity,
+            environment_id,
+            allowed,
+            through,
+            action=Action.ENVIRONMENT_OPERATE,
+            audited=f"environment.{verb}",
+            ends=ends,
+        )
+
+    def _freeze(self, passage: Passage, call: Callable[[str], None], *, frozen: bool) -> None:
+        """Carry out a pause or its end; what is so already is fine."""
+        harmless = (EngineConflictError, ContainerNotFoundError)
+        with self._settling.passing(passage, harmless):
+            passage.seen = state = self._containers.look(passage.environment)
+            if state is None or not state.running:
+                raise EnvironmentConflictError(_GONE)
+            if state.paused is not frozen:
+                call(state.id)
+                state = self._containers.inspect(state.id)
+            self._settling.settle(passage, state)
+
+    def _cancel(self, identity: Identity, environment_id: str, action: Action) -> bool:
+        """End a start that waits for its image; False where the environment has none."""
+        with self._database.writing() as session:
+            environment = environment_for(session, identity, environment_id, action, lock=True)
+            before = environment.status
+            if not pull_rows.cancel(session, environment):
+                return False
+            audit_change(session, identity, "environment.stop", environment, before)
+        return True
+
+
+def is_over(environment: Environment, now: datetime) -> bool:
+    """Tell whether the environment's time is over."""
+    return environment.expires_at is not None and environment.expires_at <= now

@@ -1,0 +1,96 @@
+"""Records of pulls that starts wait for: how they begin, how far they are, how they end early."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import set_committed_value
+
+from app.domain.environments.transitions import OPEN_PULLS, Passage, held
+from app.storage import (
+    Database,
+    Environment,
+    EnvironmentStatus,
+    ImagePull,
+    PullStatus,
+    db_now,
+)
+
+CANCELLED = "cancelled"
+"""`ImagePull.error` of a pull that somebody stopped; else it is the slug of the start's problem."""
+
+
+def queue(database: Database, passage: Passage, user_id: str) -> str | None:
+    """Leave the passage to the agent, which pulls the image first, as this account's.
+
+    Returns: the id of the pull; None where the passage was taken over meanwhile.
+    """
+    environment = passage.environment
+    with database.writing() as session:
+        left = session.scalar(
+            update(Environment).where(held(passage)).values(held_by=None).returning(Environment.id)
+        )
+        if left is None:
+            return None
+        pull = ImagePull(
+            environment_id=environment.id,
+            image=environment.image,
+            requested_by=user_id,
+            requested_at=passage.since,
+        )
+        session.add(pull)
+        session.flush()
+        return pull.id
+
+
+def cancel(session: Session, environment: Environment) -> bool:
+    """End the open pull that a start waits for, and with it the start; False where there is none.
+
+    The caller holds the environment's row. The agent notices when it writes the next progress.
+    """
+    if environment.status is not EnvironmentStatus.STARTING:
+        return False
+    ended = session.scalars(
+        update(ImagePull)
+        .where(ImagePull.environment_id == environment.id, ImagePull.status.in_(OPEN_PULLS))
+        .values(status=PullStatus.FAILED, error=CANCELLED, finished_at=db_now())
+        .returning(ImagePull.id)
+    ).all()
+    if not ended:
+        return False
+    session.execute(
+        update(Environment)
+        .where(Environment.id == environment.id)
+        .values(
+            status=EnvironmentStatus.STOPPED,
+            status_changed_at=db_now(),
+            held_by=None,
+            error=None,
+            end_requested=False,
+            published_ports=[],
+        )
+    )
+    return True
+
+
+def show(session: Session, environments: Iterable[Environment]) -> None:
+    """Give each environment the pull that its start waits for, if it does."""
+    by_id = {environment.id: environment for environment in environments}
+    starting = [e.id for e in by_id.values() if e.status is EnvironmentStatus.STARTING]
+    found: dict[str, ImagePull] = {}
+    if starting:
+        waiting = ImagePull.environment_id.in_(starting), ImagePull.status.in_(OPEN_PULLS)
+        pulls = session.scalars(select(ImagePull).where(*waiting))
+        found = {pull.environment_id: pull for pull in pulls}
+    for identity, environment in by_id.items():
+        set_committed_value(environment, "pull_progress", found.get(identity))
+
+
+def latest(session: Session, environment_id: str) -> ImagePull | None:
+    """Return the environment's newest pull, whatever became of it."""
+    return session.scalars(
+        select(ImagePull)
+        .where(ImagePull.environment_id == environment_id)
+        .order_by(ImagePull.requested_at.desc())
+        .limit(1)
+    ).first()

@@ -1,0 +1,91 @@
+"""A start from a container that exists to one that answers, and what is told of its end.
+
+Requests and the agent start environments through here, so that both do and tell the same.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from app.core import signals
+from app.core.errors import EngineConflictError, EngineError, VibeBoxError
+from app.domain.environments.containers import Containers
+from app.domain.environments.settling import Settling
+from app.domain.environments.transitions import Passage
+from app.engine import ContainerState
+
+SUCCESS, USER_ERROR, FAILURE = "success", "user_error", "failure"
+_log = logging.getLogger(__name__)
+
+
+class GivenUpError(Exception):
+    """The start was cancelled, taken over, or goes on elsewhere: its end is not told here."""
+
+
+class Attempt:
+    """One start; `outcome` is what became of it. It is not told where that is None."""
+
+    def __init__(self) -> None:
+        self.outcome: str | None = SUCCESS
+
+
+@contextmanager
+def told(seconds: Callable[[], float]) -> Iterator[Attempt]:
+    """Tell the end of the start in the body; `seconds`: how long ago it was accepted."""
+    attempt = Attempt()
+    try:
+        yield attempt
+    except GivenUpError:
+        attempt.outcome = None
+        raise
+    except VibeBoxError as error:
+        attempt.outcome = _outcome(error)
+        raise
+    except BaseException:
+        attempt.outcome = FAILURE
+        raise
+    finally:
+        if attempt.outcome is not None:
+            signals.emit(signals.environment_started, outcome=attempt.outcome, seconds=seconds())
+
+
+def _outcome(error: VibeBoxError) -> str:
+    return USER_ERROR if error.is_callers() else FAILURE
+
+
+class Starts:
+    """Launches containers and settles what became of them."""
+
+    def __init__(self, containers: Containers, settling: Settling) -> None:
+        self._containers = containers
+        self._settling = settling
+
+    def launch(
+        self, passage: Passage, container: str, attempt: Attempt, *, again: bool = False
+    ) -> None:
+        """Start the container, wait until it answers, and end the passage with the truth.
+
+        `again` stops it first.
+        """
+        passage.environment.container_id = container
+        launch = self._containers.restart if again else self._containers.start
+        state = launch(passage.environment, container)
+        if state.running:
+            state = self._await_answer(container, state, attempt)
+        if self._settling.settle(passage, state):
+            attempt.outcome = USER_ERROR
+
+    def _await_answer(
+        self, container: str, state: ContainerState, attempt: Attempt
+    ) -> ContainerState:
+        """Return the state after the first exec; one that gets no answer is no success."""
+        try:
+            self._containers.answers(container)
+        except EngineConflictError:
+            # It ended, or somebody froze it.
+            attempt.outcome = FAILURE
+            return self._containers.inspect(container)
+        except EngineError as error:
+            attempt.outcome = _outcome(error)
+            _log.warning("a started container does not answer", extra={"why": error.detail})
+        return state

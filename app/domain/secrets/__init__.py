@@ -1,0 +1,1 @@
+"""Secret environment variables: how they are encrypted, and how keys are changed."""

@@ -1,0 +1,36 @@
+"""The directory through which the processes share their metrics.
+
+`prepare` it at the start of the service, join it by a `Membership` in each process that counts,
+`absorb` the dead when a process has ended, and read a `snapshot` of it. See `layout` for its files,
+`archive` for why nothing is lost or counted twice whenever somebody is killed.
+
+Nothing in here imports prometheus_client: gunicorn's master imports this package before
+PROMETHEUS_MULTIPROC_DIR is final, and the client library reads that variable when it is imported.
+"""
+
+from app.metrics.directory.archive import Absorption, absorb
+from app.metrics.directory.door import MetricsDirectoryBusyError
+from app.metrics.directory.heartbeat import Heartbeat, State
+from app.metrics.directory.membership import Membership
+from app.metrics.directory.ownership import MetricsDirectoryInUseError, Ownership
+from app.metrics.directory.reading import Snapshot, snapshot
+from app.metrics.directory.starting import prepare, prepare_for_server, refuse_second
+from app.metrics.directory.trouble import Trouble, trouble_with
+
+__all__ = [
+    "Absorption",
+    "Heartbeat",
+    "Membership",
+    "MetricsDirectoryBusyError",
+    "MetricsDirectoryInUseError",
+    "Ownership",
+    "Snapshot",
+    "State",
+    "Trouble",
+    "absorb",
+    "prepare",
+    "prepare_for_server",
+    "refuse_second",
+    "snapshot",
+    "trouble_with",
+]

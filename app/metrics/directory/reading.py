@@ -1,0 +1,65 @@
+"""What a scrape reads: the values of the living, of the dead not yet absorbed, and the archive."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from app.metrics.directory import door, layout, manifest
+from app.metrics.directory.heartbeat import State, state_of
+from app.metrics.directory.membership import is_live
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The files whose values count, the archive's first, and how many members there are.
+
+    `sides` are what the members keep beside their values.
+    `live_files` is how many of `files` belong to the living.
+    `archive` are those of `files` that are the archive's; see `merging` for their rests.
+    `states` is how much of each living member can be shown: the live gauges of one that is silent
+    are left out, as those of the dead are.
+    """
+
+    files: list[Path]
+    archive: list[Path]
+    sides: list[Path]
+    live_files: int
+    live: int
+    dead: int
+    states: Counter[State] = field(default_factory=Counter)
+
+
+@contextmanager
+def snapshot(directory: Path, wait: float = door.WAIT) -> Iterator[Snapshot]:
+    """Hold the directory still: read the files inside the block, and be quick.
+
+    A member that dies meanwhile keeps its files. Values of the living go on changing.
+    Raises: MetricsDirectoryBusyError after `wait` seconds; OSError.
+    """
+    with door.shared(directory, wait):
+        yield _take(directory)
+
+
+def _take(directory: Path) -> Snapshot:
+    listing = layout.scan(directory)
+    current = manifest.read(directory, listing)
+    archive = [file.path for file in listing.archives.get(current.generation, [])]
+    files, sides = list(archive), list(listing.archive_sides.get(current.generation, []))
+    live_files = dead = 0
+    states: Counter[State] = Counter()
+    for name, belongings in listing.members.items():
+        if name in current.absorbed:
+            continue
+        state = state_of(belongings) if is_live(belongings.marker) else None
+        if state is None:
+            dead += 1
+        else:
+            states[state] += 1
+        is_present = state not in (None, State.SILENT)
+        counting = [file.path for file in belongings.values if is_present or not file.is_live_gauge]
+        live_files += len(counting) if state else 0
+        files += counting
+        sides += belongings.sides
+    return Snapshot(files, archive, sides, live_files, states.total(), dead, states)

@@ -1,0 +1,105 @@
+"""Subscribes telemetry to the signals of the services."""
+
+import time
+from typing import Any
+
+from app.core import signals
+from app.metrics.catalogue import (
+    agent_failures,
+    agent_task_success,
+    auth_attempts,
+    clients_cut_off,
+    environment_exits,
+    environment_start_duration,
+    extension_installations,
+    health_check_duration,
+    health_check_up,
+    http_client_wait,
+    limit_refusals,
+    log_entries,
+    registrations,
+    websocket_connections,
+    websocket_connections_limit,
+    websocket_messages,
+)
+from app.metrics.exemplars import of_request
+
+# Families whose truth is in the database (see `ledger`); each has one label.
+LEDGER = {
+    family.name: family for family in (environment_exits, extension_installations, log_entries)
+}
+
+
+def connect() -> None:
+    """Count what the signals tell; calling it again changes nothing."""
+    signals.authentication.connect(_authentication)
+    signals.registration.connect(_registration)
+    signals.health_checked.connect(_health_checked)
+    signals.environment_started.connect(_environment_started)
+    signals.loop_failed.connect(_loop_failed)
+    signals.loop_done.connect(_loop_done)
+    signals.counted.connect(_counted)
+    signals.limit_refused.connect(_limit_refused)
+    signals.websockets_offered.connect(_websockets_offered)
+    signals.websocket_opened.connect(_websocket_opened)
+    signals.websocket_closed.connect(_websocket_closed)
+    signals.websocket_message.connect(_websocket_message)
+    signals.client_waited.connect(_client_waited)
+    signals.client_cut_off.connect(_client_cut_off)
+
+
+def _authentication(_sender: Any, *, method: str, success: bool) -> None:
+    auth_attempts.child(method, "success" if success else "failure").inc()
+
+
+def _registration(_sender: Any, *, way: str, outcome: str) -> None:
+    registrations.child(way, outcome).inc()
+
+
+def _health_checked(_sender: Any, *, check: str, required: bool, up: bool, seconds: float) -> None:
+    health_check_up.child(check, "true" if required else "false").set(1 if up else 0)
+    health_check_duration.child(check).observe(seconds)
+
+
+def _environment_started(_sender: Any, *, outcome: str, seconds: float) -> None:
+    environment_start_duration.child(outcome).observe(seconds, of_request())
+
+
+def _loop_failed(_sender: Any, *, loop: str) -> None:
+    agent_failures.child(loop).inc()
+
+
+def _loop_done(_sender: Any, *, loop: str) -> None:
+    agent_task_success.child(loop).set(time.time())
+
+
+def _counted(_sender: Any, *, family: str, value: str, amount: int) -> None:
+    LEDGER[family].child(value).inc(amount)
+
+
+def _limit_refused(_sender: Any, *, limit: str) -> None:
+    limit_refusals.child(limit).inc()
+
+
+def _websockets_offered(_sender: Any, *, number: int) -> None:
+    websocket_connections_limit.child().set(number)
+
+
+def _websocket_opened(_sender: Any, *, kind: str) -> None:
+    websocket_connections.child().inc()
+
+
+def _websocket_closed(_sender: Any, *, kind: str) -> None:
+    websocket_connections.child().dec()
+
+
+def _websocket_message(_sender: Any, *, direction: str, kind: str) -> None:
+    websocket_messages.child(direction, kind).inc()
+
+
+def _client_waited(_sender: Any, *, phase: str, seconds: float) -> None:
+    http_client_wait.child(phase).observe(seconds)
+
+
+def _client_cut_off(_sender: Any, *, reason: str) -> None:
+    clients_cut_off.child(reason).inc()

@@ -1,0 +1,133 @@
+"""Numbers of the whole service, counted in the database at scrape time.
+
+They are the same whichever worker answers. A database that is gone or hangs costs the scrape no
+more than the deadline, once: until a read succeeds again, scrapes wait for it only briefly.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from itertools import product
+from math import inf
+from typing import NamedTuple
+
+from prometheus_client.core import Metric
+from sqlalchemy import case, func, or_, select
+from sqlalchemy.orm import Session
+
+from app.core.single_flight import SingleFlight
+from app.metrics.catalogue import (
+    ENVIRONMENT_STATUSES,
+    SESSION_STATUSES,
+    SESSION_TYPES,
+    agent_leading,
+    agent_sweep_age,
+    environment_drift,
+    environments,
+    environments_total,
+    sessions,
+    sessions_total,
+    users,
+)
+from app.metrics.queries import UNMEASURED
+from app.storage import (
+    AgentReport,
+    Database,
+    Environment,
+    EnvironmentSession,
+    Lease,
+    Report,
+    SessionStatus,
+    User,
+    db_now,
+)
+from app.storage.lease import NAME, holds
+
+_BRIEF_SECONDS = 0.1
+_DAY = timedelta(days=1)
+_WEEK = timedelta(days=7)
+
+
+class _Counts(NamedTuple):
+    environments: Mapping[str, int]
+    users: Mapping[str, int]
+    sessions: Mapping[tuple[str, str], int]
+    agent_leads: bool
+    drift: float
+    sweep_age: float
+
+
+class Inventory:
+    """Collector of the counts. `collect` raises what reading them raised."""
+
+    name = "inventory"
+
+    def __init__(self, database: Database, deadline: float) -> None:
+        self._database = database
+        self._deadline = deadline
+        self._well = True
+        self._read = SingleFlight("inventory", self._count)
+
+    def collect(self) -> Iterable[Metric]:
+        patience = self._deadline if self._well else min(self._deadline, _BRIEF_SECONDS)
+        self._well = False
+        counts = self._read.begin().result(patience)
+        self._well = True
+        by_status = [
+            ((status,), float(counts.environments.get(status, 0)))
+            for status in ENVIRONMENT_STATUSES
+        ]
+        by_state = [((state,), float(count)) for state, count in counts.users.items()]
+        by_type = [
+            (key, float(counts.sessions.get(key, 0)))
+            for key in product(SESSION_TYPES, SESSION_STATUSES)
+        ]
+        return [
+            environments_total.samples(by_status),
+            environments.samples(by_status),
+            users.samples(by_state),
+            sessions_total.samples(by_type),
+            sessions.samples(by_type),
+            agent_leading.samples([((), float(counts.agent_leads))]),
+            agent_sweep_age.samples([((), counts.sweep_age)]),
+            environment_drift.samples([((), counts.drift)]),
+        ]
+
+    def close(self) -> None:
+        """End the thread that reads."""
+        self._read.close()
+
+    def _count(self) -> _Counts:
+        by_status = select(Environment.status, func.count()).group_by(Environment.status)
+        seen = User.last_authenticated_at
+        by_state = select(
+            func.count().label("registered"),
+            func.count(case((seen > db_now(-_DAY), 1))).label("active_24h"),
+            func.count(case((seen > db_now(-_WEEK), 1))).label("active_7d"),
+        ).select_from(User)
+        kind, state = EnvironmentSession.type, EnvironmentSession.status
+        recent = or_(state != SessionStatus.TERMINATED, EnvironmentSession.ended_at > db_now(-_DAY))
+        by_type = select(kind, state, func.count()).where(recent).group_by(kind, state)
+        with self._database.reading() as session:
+            session.connection(execution_options=UNMEASURED)
+            environments = {str(status): count for status, count in session.execute(by_status)}
+            states = session.execute(by_state).one()._asdict()
+            found = {(str(row[0]), str(row[1])): row[2] for row in session.execute(by_type)}
+            counts = _Counts(environments, states, found, *_agent(session))
+        self._well = True  # also where nobody waited for so long
+        return counts
+
+
+def _agent(session: Session) -> tuple[bool, float, float]:
+    """Return whether an agent leads, the drift that one found last, and the age of the last sweep.
+
+    A report of a time that is yet to come is as old as it is early: the clock was set back.
+    """
+    leads = session.scalar(select(holds()).where(Lease.name == NAME))
+    reports = select(AgentReport.name, AgentReport.value, AgentReport.at, db_now())
+    drift, age = 0.0, inf
+    for name, value, at, moment in session.execute(reports):
+        if name == Report.DRIFT:
+            drift = value
+        elif name == Report.SWEEP:
+            age = abs((moment - at).total_seconds())
+    return bool(leads), drift, age

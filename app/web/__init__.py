@@ -1,0 +1,1 @@
+"""What runs in gunicorn's workers. Flask, werkzeug and gunicorn are imported here only."""

@@ -1,0 +1,94 @@
+"""/api/v1/alerts: HTTP only; the rules are in `service`."""
+
+import hmac
+from typing import Any
+
+from flask import jsonify, request
+from flask_openapi3 import APIBlueprint, Tag
+
+from app.core.errors import (
+    AlertsNotReceivedError,
+    AuthenticationError,
+    InvalidInputError,
+    InvalidTokenError,
+    PermissionDeniedError,
+    StorageUnavailableError,
+    TooManyAttemptsError,
+)
+from app.web.api.schemas.alerts import AlertPage, AlertQuery, AlertView, ReceiptView, Webhook
+from app.web.authentication import authenticate, bearer_token, identity
+from app.web.openapi import BEARER, Answer, allow_body, body_problems, problems
+from app.web.services import components
+
+MAX_NOTIFICATION_BYTES = 8 * 1024 * 1024
+"""More than other bodies: it holds whatever fires, and what is refused is not sent again."""
+_WEBHOOK: list[dict[str, list[Any]]] = [{"alertmanager": []}]
+
+api = APIBlueprint(
+    "alerts",
+    __name__,
+    url_prefix="/api/v1/alerts",
+    abp_tags=[Tag(name="alerts", description="What Alertmanager tells of this service")],
+)
+
+
+@api.before_request
+def _guard() -> None:
+    if request.endpoint == "alerts.receive":
+        _authenticate_alertmanager()
+        # As many members as fit: the schema bounds the alerts.
+        allow_body(MAX_NOTIFICATION_BYTES, MAX_NOTIFICATION_BYTES)
+    else:
+        authenticate()
+
+
+@api.post(
+    "",
+    summary="Take in a notification of Alertmanager (its webhook, version 4)",
+    security=_WEBHOOK,
+    responses={
+        200: ReceiptView,
+        **body_problems(
+            AuthenticationError, InvalidTokenError, AlertsNotReceivedError, TooManyAttemptsError
+        ),
+    },
+)
+def receive(body: Webhook) -> Answer:
+    notices = [alert.notice() for alert in body.alerts]
+    receipt = components().alerts.receive(notices, body.truncated)
+    return jsonify(ReceiptView.model_validate(receipt).model_dump())
+
+
+@api.get(
+    "",
+    summary="List the alerts that fire",
+    security=BEARER,
+    responses={
+        200: AlertPage,
+        **problems(
+            AuthenticationError,
+            InvalidTokenError,
+            PermissionDeniedError,
+            StorageUnavailableError,
+            InvalidInputError,
+        ),
+    },
+)
+def index(query: AlertQuery) -> Answer:
+    page = components().alerts.list(
+        identity(), ended=query.ended, limit=query.limit, offset=query.offset
+    )
+    items = [AlertView.of(alert).model_dump(mode="json") for alert in page.items]
+    return jsonify(items=items, total=page.total, limit=query.limit, offset=query.offset)
+
+
+def _authenticate_alertmanager() -> None:
+    """Let in who holds the token of the settings, and nobody where there is none."""
+    if request.method == "OPTIONS":
+        return
+    token = components().settings.alerts_token
+    if token is None:
+        raise AlertsNotReceivedError
+    with components().attempts.failures():
+        if not hmac.compare_digest(bearer_token().encode(), token.get_secret_value().encode()):
+            raise InvalidTokenError("The token is not the value of VIBEBOX_ALERTS_TOKEN.")

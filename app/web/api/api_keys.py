@@ -1,0 +1,74 @@
+"""/api/v1/api-keys: HTTP only; the rules are in `keys`."""
+
+from typing import Any
+
+from flask import jsonify
+from flask_openapi3 import APIBlueprint, Tag
+
+from app.core.errors import (
+    ApiKeyNameTakenError,
+    ApiKeyNotFoundError,
+    AuthenticationError,
+    InvalidInputError,
+    InvalidTokenError,
+    LimitReachedError,
+    PermissionDeniedError,
+    StorageUnavailableError,
+)
+from app.web.api.schemas.auth import ApiKeyList, ApiKeyPath, ApiKeyView, CreatedApiKey, NewApiKey
+from app.web.authentication import authenticate, identity
+from app.web.openapi import BEARER, Answer, body_problems, problems
+from app.web.services import components
+
+_COMMON = (AuthenticationError, InvalidTokenError, PermissionDeniedError)
+
+api = APIBlueprint(
+    "api_keys",
+    __name__,
+    url_prefix="/api/v1/api-keys",
+    abp_tags=[Tag(name="API keys", description="Credentials for programs")],
+    abp_security=BEARER,
+)
+api.before_request(authenticate)
+
+
+@api.post(
+    "",
+    summary="Make an API key; only this answer shows it",
+    responses={
+        201: CreatedApiKey,
+        **body_problems(*_COMMON, ApiKeyNameTakenError, LimitReachedError),
+    },
+)
+def create(body: NewApiKey) -> Answer:
+    made = components().api_keys.create(identity(), body.name, body.scopes, body.expires_at)
+    response = jsonify({**_view(made.key), "key": made.secret})
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Location"] = f"{api.url_prefix}/{made.key.id}"
+    return response, 201
+
+
+@api.get(
+    "",
+    summary="Your API keys, without those that were revoked",
+    responses={200: ApiKeyList, **problems(*_COMMON, StorageUnavailableError)},
+)
+def index() -> Answer:
+    return jsonify(items=[_view(key) for key in components().api_keys.list(identity())])
+
+
+@api.delete(
+    "/<api_key_id>",
+    summary="Revoke an API key",
+    responses={
+        204: None,
+        **problems(*_COMMON, StorageUnavailableError, InvalidInputError, ApiKeyNotFoundError),
+    },
+)
+def revoke(path: ApiKeyPath) -> Answer:
+    components().api_keys.revoke(identity(), path.api_key_id)
+    return "", 204
+
+
+def _view(key: Any) -> dict[str, Any]:
+    return ApiKeyView.model_validate(key).model_dump(mode="json")

@@ -1,0 +1,200 @@
+"""/api/v1/auth: registration, logins, tokens, and one's own account."""
+
+from dataclasses import asdict
+
+from flask import jsonify, request
+from flask_openapi3 import APIBlueprint, Tag
+
+from app.core.errors import (
+    AccountDisabledError,
+    AuthenticationError,
+    EmailTakenError,
+    InvalidCredentialsError,
+    InvalidInputError,
+    InvalidTokenError,
+    InvitationInvalidError,
+    LimitReachedError,
+    LoginNotFoundError,
+    PermissionDeniedError,
+    RegistrationClosedError,
+    ServerBusyError,
+    StorageUnavailableError,
+    TooManyAttemptsError,
+)
+from app.domain.accounts.service import TokenPair
+from app.domain.authorization import may_anywhere
+from app.domain.paging import PageQuery
+from app.web.api.schemas.auth import (
+    CallerView,
+    Credentials,
+    LoginPage,
+    LoginPath,
+    LoginView,
+    PasswordChange,
+    RefreshToken,
+    Registration,
+    RegistrationView,
+    Tokens,
+    UserView,
+)
+from app.web.authentication import authenticate, device, identity
+from app.web.openapi import BEARER, Answer, body_problems, problems
+from app.web.services import components
+
+api = APIBlueprint(
+    "accounts",
+    __name__,
+    url_prefix="/api/v1/auth",
+    abp_tags=[Tag(name="accounts", description="Registration, login and tokens")],
+)
+_GUARDED = problems(AuthenticationError, InvalidTokenError, StorageUnavailableError)
+_OWN = (AuthenticationError, InvalidTokenError, PermissionDeniedError)
+_OPEN_ENDPOINTS = (
+    "accounts.registration",
+    "accounts.register",
+    "accounts.login",
+    "accounts.refresh",
+)
+
+
+@api.before_request
+def _guard() -> None:
+    if request.endpoint not in _OPEN_ENDPOINTS:
+        authenticate()
+
+
+@api.get(
+    "/registration",
+    summary="Who may create an account here",
+    responses={200: RegistrationView},
+)
+def registration() -> Answer:
+    return jsonify(mode=components().registration.mode)
+
+
+@api.post(
+    "/register",
+    summary="Create an account",
+    responses={
+        201: UserView,
+        **body_problems(
+            EmailTakenError,
+            RegistrationClosedError,
+            InvitationInvalidError,
+            LimitReachedError,
+            ServerBusyError,
+            TooManyAttemptsError,
+        ),
+    },
+)
+def register(body: Registration) -> Answer:
+    if body.invitation is None:
+        components().registration.refuse_closed()
+        components().attempts.registration()
+    account = components().registration.register(body.email, body.password, body.invitation)
+    return jsonify(UserView.model_validate(account).model_dump(mode="json")), 201
+
+
+@api.post(
+    "/login",
+    summary="Log in with e-mail address and password",
+    responses={
+        200: Tokens,
+        **body_problems(
+            InvalidCredentialsError, AccountDisabledError, ServerBusyError, TooManyAttemptsError
+        ),
+    },
+)
+def login(body: Credentials) -> Answer:
+    components().attempts.login(body.email)
+    return _tokens(components().accounts.login(body.email, body.password, device()))
+
+
+@api.post(
+    "/refresh",
+    summary="Trade a refresh token for the next pair of tokens",
+    responses={200: Tokens, **body_problems(InvalidTokenError, TooManyAttemptsError)},
+)
+def refresh(body: RefreshToken) -> Answer:
+    with components().attempts.failures():
+        return _tokens(components().accounts.refresh(body.refresh_token, device()))
+
+
+@api.post(
+    "/logout",
+    summary="Revoke every token of this login",
+    security=BEARER,
+    responses={204: None, **_GUARDED, **problems(PermissionDeniedError)},
+)
+def logout() -> Answer:
+    components().accounts.logout(identity())
+    return "", 204
+
+
+@api.get(
+    "/me",
+    summary="The account that is logged in",
+    security=BEARER,
+    responses={200: CallerView, **_GUARDED},
+)
+def me() -> Answer:
+    account = CallerView.model_validate(components().accounts.account(identity()))
+    account.is_operator = identity().is_operator
+    account.may = may_anywhere(identity())
+    return jsonify(account.model_dump(mode="json"))
+
+
+@api.post(
+    "/password",
+    summary="Change your password; this ends your other logins",
+    security=BEARER,
+    responses={204: None, **body_problems(*_OWN, ServerBusyError, TooManyAttemptsError)},
+)
+def change_password(body: PasswordChange) -> Answer:
+    # Whoever has got hold of a token may not try passwords for longer than who has none.
+    components().attempts.login(identity().email)
+    components().own.change_password(identity(), body.old_password, body.new_password)
+    return "", 204
+
+
+@api.get(
+    "/logins",
+    summary="Your logins, last used first",
+    security=BEARER,
+    responses={200: LoginPage, **problems(*_OWN, StorageUnavailableError, InvalidInputError)},
+)
+def logins(query: PageQuery) -> Answer:
+    page = components().own.logins(identity(), limit=query.limit, offset=query.offset)
+    items = [LoginView.model_validate(one).model_dump(mode="json") for one in page.items]
+    return jsonify(items=items, total=page.total, limit=query.limit, offset=query.offset)
+
+
+@api.delete(
+    "/logins",
+    summary="End your other logins, and what they opened",
+    security=BEARER,
+    responses={204: None, **problems(*_OWN, StorageUnavailableError)},
+)
+def end_other_logins() -> Answer:
+    components().own.end_other_logins(identity())
+    return "", 204
+
+
+@api.delete(
+    "/logins/<login_id>",
+    summary="End one of your logins, and what it opened",
+    security=BEARER,
+    responses={
+        204: None,
+        **problems(*_OWN, StorageUnavailableError, InvalidInputError, LoginNotFoundError),
+    },
+)
+def end_login(path: LoginPath) -> Answer:
+    components().own.end_login(identity(), path.login_id)
+    return "", 204
+
+
+def _tokens(pair: TokenPair) -> Answer:
+    response = jsonify(Tokens.model_validate(asdict(pair)).model_dump())
+    response.headers["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,131 @@
+"""/api/v1/environments: HTTP only; the rules are in `service`."""
+
+from flask import jsonify
+
+from app.core.errors import (
+    EngineConflictError,
+    EnvironmentConflictError,
+    EnvironmentNameTakenError,
+    EnvironmentNotFoundError,
+    LimitsRefusedError,
+    PortReservedError,
+    ProjectNotFoundError,
+    QuotaExceededError,
+    SecretsNotSetUpError,
+    TemplateNotFoundError,
+)
+from app.web.api import operations
+
+# Imported for the routes that it adds to the blueprint.
+from app.web.api.environments_blueprint import BODY, COMMON, ENGINE, ONE, api, view
+from app.web.api.lasting import takes_long
+from app.web.api.schemas.environment_views import EnvironmentPage, EnvironmentView
+from app.web.api.schemas.environments import (
+    EnvironmentChanges,
+    EnvironmentPath,
+    EnvironmentQuery,
+    NewEnvironment,
+)
+from app.web.authentication import identity
+from app.web.openapi import Answer, problems
+from app.web.services import components
+
+__all__ = ["api", "operations"]
+
+
+@api.post(
+    "",
+    summary="Create an environment",
+    responses={
+        201: EnvironmentView,
+        **problems(
+            *BODY,
+            ProjectNotFoundError,
+            TemplateNotFoundError,
+            EnvironmentNameTakenError,
+            QuotaExceededError,
+            PortReservedError,
+            SecretsNotSetUpError,
+        ),
+    },
+)
+def create(body: NewEnvironment) -> Answer:
+    fields = body.named()
+    environment = components().environments.create(
+        identity(),
+        fields,
+        project_id=fields.pop("project_id", None),
+        template=fields.pop("template", None),
+    )
+    response = jsonify(view(environment))
+    response.headers["Location"] = f"{api.url_prefix}/{environment.id}"
+    return response, 201
+
+
+@api.get(
+    "",
+    summary="List the environments that you see",
+    responses={200: EnvironmentPage, **problems(*COMMON, ProjectNotFoundError)},
+)
+def index(query: EnvironmentQuery) -> Answer:
+    page = components().environments.list(
+        identity(),
+        project_id=query.project_id,
+        status=query.status,
+        limit=query.limit,
+        offset=query.offset,
+    )
+    return jsonify(
+        items=[view(environment) for environment in page.items],
+        total=page.total,
+        limit=query.limit,
+        offset=query.offset,
+    )
+
+
+@api.get(
+    "/<environment_id>",
+    summary="One environment",
+    responses={200: EnvironmentView, **problems(*ONE)},
+)
+def show(path: EnvironmentPath) -> Answer:
+    return jsonify(view(components().environments.get(identity(), path.environment_id)))
+
+
+@api.patch(
+    "/<environment_id>",
+    summary="Change an environment: limits at once, what needs a new container while stopped",
+    responses={
+        200: EnvironmentView,
+        **problems(
+            *BODY,
+            *ENGINE,
+            EnvironmentNotFoundError,
+            EnvironmentConflictError,
+            EngineConflictError,
+            LimitsRefusedError,
+            EnvironmentNameTakenError,
+            QuotaExceededError,
+            PortReservedError,
+            SecretsNotSetUpError,
+        ),
+    },
+)
+@takes_long
+def change(path: EnvironmentPath, body: EnvironmentChanges) -> Answer:
+    environments = components().environments
+    return jsonify(view(environments.change(identity(), path.environment_id, body.named())))
+
+
+@api.delete(
+    "/<environment_id>",
+    summary="Delete an environment, its container and its volume",
+    responses={
+        204: None,
+        **problems(*ONE, *ENGINE, EnvironmentConflictError, EngineConflictError),
+    },
+)
+@takes_long
+def remove(path: EnvironmentPath) -> Answer:
+    components().environments.delete(identity(), path.environment_id)
+    return "", 204

@@ -1,0 +1,73 @@
+"""/api/v1/invitations, for operators: HTTP only; the rules are in `invitations`."""
+
+from flask import jsonify
+from flask_openapi3 import APIBlueprint, Tag
+
+from app.core.errors import (
+    AuthenticationError,
+    InvalidInputError,
+    InvalidTokenError,
+    InvitationNotFoundError,
+    PermissionDeniedError,
+    RegistrationClosedError,
+    StorageUnavailableError,
+)
+from app.domain.paging import PageQuery
+from app.web.api.schemas.accounts import (
+    CreatedInvitation,
+    InvitationPage,
+    InvitationPath,
+    InvitationView,
+    NewInvitation,
+)
+from app.web.authentication import authenticate, identity
+from app.web.openapi import BEARER, Answer, body_problems, problems
+from app.web.services import components
+
+_GUARDED = (AuthenticationError, InvalidTokenError, PermissionDeniedError)
+_COMMON = (*_GUARDED, StorageUnavailableError, InvalidInputError)
+
+api = APIBlueprint(
+    "invitations",
+    __name__,
+    url_prefix="/api/v1/invitations",
+    abp_tags=[Tag(name="administration", description="Accounts in the hands of operators")],
+    abp_security=BEARER,
+)
+api.before_request(authenticate)
+
+
+@api.post(
+    "",
+    summary="Invite somebody: a link that makes one account (operators)",
+    responses={201: CreatedInvitation, **body_problems(*_GUARDED, RegistrationClosedError)},
+)
+def create(body: NewInvitation) -> Answer:
+    made = components().invitations.create(identity(), body.email, body.expires_at)
+    view = CreatedInvitation(
+        id=made.id, token=made.token, path=made.path, expires_at=made.expires_at
+    )
+    response = jsonify(view.model_dump(mode="json"))
+    response.headers["Cache-Control"] = "no-store"
+    return response, 201
+
+
+@api.get(
+    "",
+    summary="All invitations, newest first (operators)",
+    responses={200: InvitationPage, **problems(*_COMMON)},
+)
+def index(query: PageQuery) -> Answer:
+    page = components().invitations.list(identity(), limit=query.limit, offset=query.offset)
+    items = [InvitationView.model_validate(one).model_dump(mode="json") for one in page.items]
+    return jsonify(items=items, total=page.total, limit=query.limit, offset=query.offset)
+
+
+@api.delete(
+    "/<invitation_id>",
+    summary="Revoke an invitation that nobody has used (operators)",
+    responses={204: None, **problems(*_COMMON, InvitationNotFoundError)},
+)
+def revoke(path: InvitationPath) -> Answer:
+    components().invitations.revoke(identity(), path.invitation_id)
+    return "", 204

@@ -1,0 +1,74 @@
+"""/api/v1/quota, and the quotas that operators set: HTTP only; the rules are in `service`."""
+
+from typing import Any
+
+from flask import jsonify
+from flask_openapi3 import APIBlueprint, Tag
+
+from app.core.errors import (
+    AuthenticationError,
+    BodyTooLargeError,
+    InvalidInputError,
+    InvalidTokenError,
+    MalformedBodyError,
+    PermissionDeniedError,
+    StorageUnavailableError,
+    TeamNotFoundError,
+    UserNotFoundError,
+)
+from app.domain.quotas.service import OwnLimits
+from app.web.api.schemas.quotas import NewQuota, QuotaQuery, QuotaView, TeamPath, UserPath
+from app.web.authentication import authenticate, identity
+from app.web.openapi import BEARER, Answer, problems
+from app.web.services import components
+
+_COMMON = (
+    AuthenticationError,
+    InvalidTokenError,
+    PermissionDeniedError,
+    StorageUnavailableError,
+    InvalidInputError,
+)
+_BODY = (*_COMMON, MalformedBodyError, BodyTooLargeError)
+
+api = APIBlueprint(
+    "quotas",
+    __name__,
+    url_prefix="/api/v1",
+    abp_tags=[Tag(name="quotas", description="What accounts and teams may have")],
+    abp_security=BEARER,
+)
+api.before_request(authenticate)
+
+
+@api.get(
+    "/quota",
+    summary="Your quota, or a team's, and what is used of it",
+    responses={200: QuotaView, **problems(*_COMMON, TeamNotFoundError)},
+)
+def show(query: QuotaQuery) -> Answer:
+    return jsonify(_view(components().quotas.show(identity(), query.team_id)))
+
+
+@api.put(
+    "/users/<user_id>/quota",
+    summary="Set the quota of an account (operators)",
+    responses={200: QuotaView, **problems(*_BODY, UserNotFoundError)},
+)
+def set_for_user(path: UserPath, body: NewQuota) -> Answer:
+    limits = OwnLimits(**body.model_dump())
+    return jsonify(_view(components().quotas.set_for_user(identity(), path.user_id, limits)))
+
+
+@api.put(
+    "/teams/<team_id>/quota",
+    summary="Set the quota of a team (operators)",
+    responses={200: QuotaView, **problems(*_BODY, TeamNotFoundError)},
+)
+def set_for_team(path: TeamPath, body: NewQuota) -> Answer:
+    limits = OwnLimits(**body.model_dump())
+    return jsonify(_view(components().quotas.set_for_team(identity(), path.team_id, limits)))
+
+
+def _view(quota: Any) -> dict[str, Any]:
+    return QuotaView.model_validate(quota).model_dump(mode="json")

@@ -1,0 +1,166 @@
+"""What Alertmanager sends (its webhook, version 4), and how alerts are shown."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from app.domain.alerts.service import Notice
+from app.domain.fields import NO_NUL, Moment
+from app.domain.paging import PageQuery
+
+ONCE = 1000
+"""How many alerts of one notification are taken in; the rest is counted as truncated."""
+_SEVEREST = ("critical", "warning")
+_Pairs = dict[str, str]
+
+
+class WebhookAlert(BaseModel):
+    """One alert of a notification; long text is clipped."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    status: Literal["firing", "resolved"]
+    labels: _Pairs = Field(examples=[{"alertname": "HighAPILatency", "severity": "warning"}])
+    annotations: _Pairs = Field(default_factory=dict, examples=[{"summary": "The API is slow"}])
+    starts_at: Moment = Field(alias="startsAt", examples=["2026-01-31T12:00:00Z"])
+    ends_at: Moment | None = Field(
+        default=None,
+        alias="endsAt",
+        description="The year 1 while the end is not known.",
+        examples=["0001-01-01T00:00:00Z"],
+    )
+    generator_url: str = Field(default="", alias="generatorURL")
+    fingerprint: str = Field(
+        min_length=1, max_length=64, pattern=NO_NUL, examples=["c7b1b4f3c8e0d9a2"]
+    )
+
+    def notice(self) -> Notice:
+        """Return it as the service takes it."""
+        return Notice(
+            fingerprint=self.fingerprint,
+            firing=self.status == "firing",
+            labels=self.labels,
+            annotations=self.annotations,
+            starts_at=self.starts_at,
+            ends_at=self.ends_at,
+            generator_url=self.generator_url,
+        )
+
+
+class Webhook(BaseModel):
+    """A notification of Alertmanager; what else it holds is not looked at.
+
+    It may hold any number of alerts: Alertmanager does not try again what is refused as a whole.
+    """
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    version: Literal["4"]
+    alerts: list[WebhookAlert]
+    truncated: int = Field(
+        default=0,
+        ge=0,
+        le=1_000_000_000,
+        strict=True,
+        alias="truncatedAlerts",
+        description="How many Alertmanager left out (its `max_alerts`).",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bounded(cls, told: Any) -> Any:
+        """Keep the ONCE that matter most, before any of them is looked at more closely."""
+        alerts = told.get("alerts") if isinstance(told, dict) else None
+        if not isinstance(alerts, list) or len(alerts) <= ONCE:
+            return told
+        left_out = told.get("truncatedAlerts", 0)
+        if type(left_out) is int and left_out >= 0:  # not True, which would be one
+            left_out += len(alerts) - ONCE
+        return {**told, "alerts": sorted(alerts, key=_rank)[:ONCE], "truncatedAlerts": left_out}
+
+
+def _rank(alert: Any) -> int:
+    """Return 0 for what fires and is critical, more for what matters less."""
+    if not isinstance(alert, dict) or alert.get("status") != "firing":
+        return len(_SEVEREST) + 1
+    labels = alert.get("labels")
+    severity = labels.get("severity") if isinstance(labels, dict) else None
+    return _SEVEREST.index(severity) if severity in _SEVEREST else len(_SEVEREST)
+
+
+class ReceiptView(BaseModel):
+    """What became of a notification.
+
+    dropped: there is no room for more alerts; truncated: left out of the notification, by
+    Alertmanager or because it held too many.
+    """
+
+    model_config = ConfigDict(from_attributes=True)
+
+    received: int
+    dropped: int
+    truncated: int
+
+
+class AlertQuery(PageQuery):
+    """Which page of which alerts."""
+
+    ended: bool = Field(default=False, description="Also those that ended in the past day.")
+
+
+class AlertView(BaseModel):
+    """An alert. The text is whatever a rule says; the addresses are http or https."""
+
+    name: str = Field(examples=["HighAPILatency"])
+    severity: str = Field(examples=["warning"])
+    status: Annotated[
+        Literal["firing", "resolved", "expired"],
+        Field(description="expired: not repeated in time, and its end was never told."),
+    ]
+    summary: str = Field(examples=["The API is slow"])
+    description: str
+    labels: _Pairs
+    runbook_url: str | None
+    generator_url: str | None = Field(description="The query behind it, in Prometheus.")
+    fingerprint: str
+    starts_at: datetime
+    ends_at: datetime | None = Field(description="null while it fires")
+    heard_at: datetime = Field(description="When it was last told.")
+
+    @classmethod
+    def of(cls, alert: Any) -> "AlertView":
+        """Return the view of an alert that the service gave."""
+        firing = alert.firing
+        return cls(
+            name=alert.labels.get("alertname", ""),
+            severity=alert.labels.get("severity", ""),
+            status="firing" if firing else "resolved" if alert.resolved else "expired",
+            summary=alert.annotations.get("summary", ""),
+            description=alert.annotations.get("description", ""),
+            labels=alert.labels,
+            runbook_url=web_address(alert.annotations.get("runbook_url", "")),
+            generator_url=web_address(alert.generator_url),
+            fingerprint=alert.fingerprint,
+            starts_at=alert.starts_at,
+            ends_at=None if firing else alert.ends_at,
+            heard_at=alert.heard_at,
+        )
+
+
+class AlertPage(BaseModel):
+    """A page of alerts, newest first; `total` counts all that match."""
+
+    items: list[AlertView]
+    total: int
+    limit: int
+    offset: int
+
+
+def web_address(text: str) -> str | None:
+    """Return an address that a page may link to, or none: a rule may hold javascript: as well."""
+    try:
+        return text if urlsplit(text).scheme in ("http", "https") else None
+    except ValueError:
+        return None

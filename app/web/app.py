@@ -1,0 +1,113 @@
+"""The application from its parts: the one place that knows them all.
+
+gunicorn's master imports this module before it forks, so that workers share its memory and only
+have to build (see gunicorn.conf.py).
+"""
+
+from flask_openapi3 import OpenAPI
+
+from app.core.settings import Settings
+from app.domain.accounts.build import build as build_accounts
+from app.domain.alerts.build import build as build_alerts
+from app.domain.audit.service import AuditLog
+from app.domain.environments.build import build as build_environments
+from app.domain.extensions.service import Extensions
+from app.domain.heartbeat import Presence
+from app.domain.logs.service import Logs
+from app.domain.projects.build import build as build_projects
+from app.domain.quotas.build import build as build_quotas
+from app.domain.quotas.build import build_checks as build_quota_checks
+from app.domain.sessions.build import build as build_sessions
+from app.domain.teams.build import build as build_teams
+from app.metrics.runtime.limits import cpu_cores
+from app.storage import Database
+from app.web import hosts, openapi, problems, proxies, request_log
+from app.web.admission.build import build as build_admission
+from app.web.blueprints import API, PAGES
+from app.web.console import errors as console_errors
+from app.web.console.build import build as build_monitoring
+from app.web.exchange import Exchanges
+from app.web.health.build import build_checks as build_health_checks
+from app.web.lifecycle import Lifecycle
+from app.web.rate_limits import Attempts, client_address
+from app.web.refusals import Refusals
+from app.web.services import EXTENSION, Components
+from app.web.streams.build import build as build_streams
+from app.web.telemetry import Telemetry
+from app.web.websockets.sockets import Sockets
+from app.web.websockets.tickets import Tickets
+from app.wiring import open_database, open_engine
+
+
+def build(settings: Settings) -> OpenAPI:
+    """Return the application of `app.create_app`."""
+    app = openapi.new_app("app")
+    exchanges = Exchanges(app)
+    proxies.init_app(app, settings.trusted_proxies)
+    request_log.init_app(app, exchanges)
+    hosts.init_app(app, settings)
+    problems.init_app(app)
+    console_errors.init_app(app)
+
+    database = open_database(settings, settings.pool_limit)
+    telemetry = Telemetry(settings, database)
+    app.extensions[EXTENSION] = _services(app, settings, database, telemetry, exchanges)
+
+    for blueprint in API:
+        app.register_api(blueprint)
+    for part in PAGES:
+        app.register_blueprint(part)
+    openapi.finish(app)
+    telemetry.measure_requests(app, exchanges, openapi.documented_statuses(app))
+    return app
+
+
+def _services(
+    app: OpenAPI,
+    settings: Settings,
+    database: Database,
+    telemetry: Telemetry,
+    exchanges: Exchanges,
+) -> Components:
+    """Return what a worker holds."""
+    engine = telemetry.measure_engine(open_engine(settings))
+    lifecycle = Lifecycle()
+    presence = Presence(database)
+    check_room = build_quota_checks(settings).check_account
+    accounts = build_accounts(settings, database, check_room, cpu_cores(), client_address)
+    admission = build_admission(settings, database)
+    environments = build_environments(settings, database, engine, presence)
+    alerts = build_alerts(settings, database)
+    return Components(
+        settings=settings,
+        lifecycle=lifecycle,
+        refusals=Refusals(exchanges),
+        database=database,
+        engine=engine,
+        telemetry=telemetry,
+        presence=presence,
+        checks=build_health_checks(settings, database, engine, lifecycle),
+        accounts=accounts.accounts,
+        own=accounts.own,
+        registration=accounts.registration,
+        invitations=accounts.invitations,
+        administration=accounts.administration,
+        api_keys=accounts.api_keys,
+        attempts=Attempts(app, settings, accounts.accounts.knows),
+        teams=build_teams(settings, database),
+        projects=build_projects(database),
+        quotas=build_quotas(settings, database),
+        audit_log=AuditLog(database),
+        environments=environments,
+        logs=Logs(database),
+        sessions=build_sessions(settings, database, engine, presence),
+        extensions=Extensions(database, settings.extension_limit_mb),
+        tickets=Tickets(database),
+        admission=admission,
+        sockets=Sockets(admission),
+        streams=build_streams(
+            database, engine, presence, environments, admission, lifecycle.draining
+        ),
+        alerts=alerts,
+        monitoring=build_monitoring(settings, alerts),
+    )

@@ -1,0 +1,99 @@
+"""The request id and the one log line of each request.
+
+`X-Request-ID` is honoured where it is well formed and made up otherwise; it is returned with every
+response and stands in every log line of the request, so that a user's report leads to its log.
+The trace id of a caller's `traceparent` (W3C Trace Context, level 1) stands there too.
+"""
+
+import logging
+import re
+import uuid
+from typing import Any
+
+from flask import Flask, Response, request
+
+from app.core.logging import request_id, trace_id
+from app.domain.audit import origin
+from app.web.exchange import Exchange, Exchanges, current
+
+HEADER = "X-Request-ID"
+_WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,128}")
+# Version 00 has these four fields, a later one may have more; ff and ids of zeros are invalid.
+_TRACEPARENT = re.compile(
+    r"(?P<version>(?!ff)[0-9a-f]{2})-(?P<trace>(?!0{32})[0-9a-f]{32})"
+    r"-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?P<more>-.*)?"
+)
+_PATH_SHOWN = 200
+_WORTH_TELLING = 0.001
+"""Seconds of a wait that stand in a line."""
+# The name by which operators filter these lines, wherever this module lies.
+_log = logging.getLogger("app.access")
+
+
+def init_app(app: Flask, exchanges: Exchanges) -> None:
+    """Give each request an id and, when it is finished, a log line."""
+    app.before_request(_identify)
+    app.after_request(_return_id)
+    exchanges.on_finish.append(_write_line)
+
+
+def _identify() -> None:
+    exchange = current()
+    headers = request.headers
+    offered = headers.get(HEADER, "")
+    exchange.request_id = offered if _WELL_FORMED.fullmatch(offered) else uuid.uuid4().hex
+    request_id.set(exchange.request_id)
+    # A proxy may hand over anything; the audit log keeps this much.
+    origin.set((request.remote_addr or "")[:64])
+    if parent := headers.get("traceparent"):
+        exchange.trace_id = _trace_of(parent)
+        trace_id.set(exchange.trace_id)
+
+
+def _return_id(response: Response) -> Response:
+    response.headers[HEADER] = request_id.get()
+    return response
+
+
+def _write_line(exchange: Exchange) -> None:
+    """Log the exchange; probes and scrapes at debug level, since they come every few seconds.
+
+    The query string is left out: it may carry a token.
+    """
+    level = logging.DEBUG if exchange.route.startswith("/health") else logging.INFO
+    if _log.isEnabledFor(level):
+        fields = {
+            "method": exchange.method,
+            "route": exchange.route,
+            "path": _readable(exchange.path)[:_PATH_SHOWN],
+            "status": exchange.status,
+            "duration_ms": round(exchange.seconds * 1000, 3),
+        }
+        _add_unusual(exchange, fields)
+        _log.log(level, "request", extra=fields)
+        exchange.logged = True
+    for variable in (request_id, trace_id, origin):
+        variable.set("")
+
+
+def _add_unusual(exchange: Exchange, fields: dict[str, Any]) -> None:
+    """Add what most requests have nothing of: a wait for a thread, or for the client; a refusal."""
+    if exchange.queued >= _WORTH_TELLING:
+        fields["queue_ms"] = round(exchange.queued * 1000, 3)
+    if exchange.client_seconds >= _WORTH_TELLING:
+        fields["client_ms"] = round(exchange.client_seconds * 1000, 3)
+    if exchange.problem:
+        fields["problem"] = exchange.problem
+
+
+def _trace_of(parent: str) -> str:
+    """Return the trace id of a `traceparent`; empty where that is invalid."""
+    match = _TRACEPARENT.fullmatch(parent)
+    if match is None or (match["more"] and match["version"] == "00"):
+        return ""
+    return match["trace"]
+
+
+def _readable(path: str) -> str:
+    """Return the path as text: WSGI hands its bytes over as Latin-1 (PEP 3333)."""
+    return path.encode("latin-1").decode("utf-8", "replace")

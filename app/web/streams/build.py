@@ -1,0 +1,46 @@
+"""What is told for as long as somebody listens, in one process."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.domain.environments.service import Environments
+from app.domain.heartbeat import Presence
+from app.engine import Engine
+from app.storage import Database
+from app.web.admission.admission import Admission
+from app.web.streams.events import Events
+from app.web.streams.logs import LogStream
+from app.web.streams.status import StatusStream
+from app.web.streams.terminal import Terminals
+from app.web.streams.waiting import Waiting
+from app.web.websockets.lookout import Lookout
+
+
+@dataclass(frozen=True)
+class Streams:
+    """What lasts as long as its listener, by what it tells."""
+
+    events: Events
+    status: StatusStream
+    waiting: Waiting
+    logs: LogStream
+    terminals: Terminals
+
+
+def build(
+    database: Database,
+    engine: Engine,
+    presence: Presence,
+    environments: Environments,
+    admission: Admission,
+    stopping: Callable[[], bool],
+) -> Streams:
+    """Return the streams; `stopping` tells when what lasts has to end."""
+    lookout = Lookout()
+    return Streams(
+        events=Events(database, admission, stopping),
+        status=StatusStream(database, lookout),
+        waiting=Waiting(database, environments, admission, stopping),
+        logs=LogStream(database, lookout),
+        terminals=Terminals(database, engine, presence, lookout),
+    )

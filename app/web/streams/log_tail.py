@@ -1,0 +1,76 @@
+"""The end of a log as it grows: read once, for all in this process who watch it."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+
+from app.domain.authorization import Identity
+from app.domain.logs.cursors import Order, encode
+from app.storage import Database, LogEntry
+from app.web.api.schemas.logs import LogStreamLine
+from app.web.websockets.lookout import Look, Subject
+
+BATCH = 200
+"""Lines that one query returns at most."""
+
+# What is kept of a log for those who watch it, of each environment: whoever is further behind reads
+# from the database again. More costs memory, less costs slow viewers queries of their own.
+MOST_LINES = 1000
+MOST_CHARACTERS = 1024 * 1024
+
+
+@dataclass(frozen=True, eq=False)
+class Recent:
+    """The last lines by id, each as the message that shows it: all behind `begins_after`."""
+
+    begins_after: int
+    lines: tuple[tuple[int, str], ...] = ()
+
+    @property
+    def ends_at(self) -> int:
+        """The id of the last line."""
+        return self.lines[-1][0] if self.lines else self.begins_after
+
+    def followed_by(self, lines: list[tuple[int, str]]) -> "Recent":
+        """Return what is kept when these have come; itself when there are none."""
+        if not lines:
+            return self
+        kept = (*self.lines, *lines)
+        size = sum(len(message) for _, message in kept)
+        dropped = max(0, len(kept) - MOST_LINES)
+        size -= sum(len(message) for _, message in kept[:dropped])
+        # The newest line stays whatever its length.
+        while size > MOST_CHARACTERS and dropped < len(kept) - 1:
+            size -= len(kept[dropped][1])
+            dropped += 1
+        begins_after = kept[dropped - 1][0] if dropped else self.begins_after
+        return Recent(begins_after, kept[dropped:])
+
+
+class LogTail(Subject[Recent]):
+    """The log of an environment, from the first look on."""
+
+    def __init__(self, database: Database, environment_id: str) -> None:
+        self._database = database
+        self._environment_id = environment_id
+        self._recent: Recent | None = None
+
+    def look(self, whos: Collection[Identity]) -> Look[Recent]:
+        """See `Subject.look`."""
+        mine = LogEntry.environment_id == self._environment_id
+        with self._database.reading() as session:
+            if self._recent is None:
+                last = session.scalar(select(func.max(LogEntry.id)).where(mine))
+                self._recent = Recent(last or 0)
+                return Look(self._recent)
+            behind = mine & (LogEntry.id > self._recent.ends_at)
+            query = select(LogEntry).where(behind).order_by(LogEntry.id).limit(BATCH)
+            found = [(entry.id, shown(entry)) for entry in session.scalars(query)]
+        self._recent = self._recent.followed_by(found)
+        return Look(self._recent, more=len(found) == BATCH)
+
+
+def shown(entry: LogEntry) -> str:
+    """Return the message that shows a line."""
+    return LogStreamLine.of(entry, encode(Order.ASC, entry.id)).model_dump_json()

@@ -1,0 +1,90 @@
+"""The status of all environments that somebody sees, over one WebSocket.
+
+One message for each that is new or has changed, and one for each that is gone. Those who see the
+same, as the tabs of one person do, are looked at once. Of very many the newest are told of, so that
+nobody's list is most of what the process does.
+"""
+
+import json
+from collections.abc import Collection, Mapping
+from datetime import datetime
+
+from sqlalchemy import select
+
+from app.domain.authorization import Access, Action, Identity, may_in, readable_projects
+from app.storage import Database, Environment, EnvironmentStatus, Project
+from app.web.websockets.channel import Channel
+from app.web.websockets.lookout import Look, Lookout, Subject
+from app.web.websockets.sockets import Opening
+
+MOST = 1000
+"""Environments in a list: a look at so many takes some ten milliseconds."""
+
+Shown = Mapping[str, str]
+"""A message for each environment, by its id."""
+
+
+class StatusList:
+    """Tells what the environments of somebody do."""
+
+    def __init__(self, database: Database, lookout: Lookout) -> None:
+        self._database = database
+        self._lookout = lookout
+
+    def open(self, identity: Identity) -> Opening:
+        """Return what tells it. Raises: PermissionDeniedError."""
+        may_in(identity, Action.ENVIRONMENT_READ)
+        subject = _Statuses(self._database, identity)
+
+        def tell(channel: Channel) -> None:
+            told: Shown = {}
+            key = ("statuses", identity.user_id)
+            with self._lookout.watching(key, identity, subject) as view:
+                while (now := view.next(channel)) is not None:
+                    _tell(channel, told, now)
+                    told = now
+
+        return Opening(Access(identity, Action.ENVIRONMENT_READ), tell)
+
+
+def _tell(channel: Channel, before: Shown, now: Shown) -> None:
+    for id, message in now.items():
+        if before.get(id) != message:
+            channel.send(message)
+            channel.wait_for_room()
+    for id in before.keys() - now.keys():
+        channel.send(_message(id, None, None, None))
+        channel.wait_for_room()
+
+
+class _Statuses(Subject[Shown]):
+    """The environments of one person."""
+
+    def __init__(self, database: Database, identity: Identity) -> None:
+        self._database = database
+        self._identity = identity
+
+    def look(self, whos: Collection[Identity]) -> Look[Shown]:
+        """See `Subject.look`; which environments there are is what their rights say."""
+        seen = (
+            select(
+                Environment.id,
+                Environment.status,
+                Environment.error,
+                Environment.status_changed_at,
+            )
+            .join(Project, Environment.project_id == Project.id)
+            .where(readable_projects(self._identity))
+            .order_by(Environment.created_at.desc(), Environment.id.desc())
+            .limit(MOST)
+        )
+        with self._database.reading() as session:
+            rows = session.execute(seen).all()
+        return Look({row.id: _message(*row) for row in rows})
+
+
+def _message(
+    id: str, status: EnvironmentStatus | None, error: str | None, at: datetime | None
+) -> str:
+    when = None if at is None else at.isoformat()
+    return json.dumps({"id": id, "status": status, "error": error, "at": when})

@@ -1,0 +1,252 @@
+"""One thread that looks at what changes, for all in this process who watch it.
+
+However many viewers a thing has here, it is looked at once in a while, and once for all of them.
+What was seen is put before each viewer as a whole, in place of what was there before: a viewer
+who is slow misses what was between, holds up nobody, and costs no memory but that of one sight.
+
+A look that fails says nothing about what is looked at: a database that restarts must not end all
+that is open. So it is tried again for `GRACE` seconds, and only then ends what is watched by it.
+"""
+
+import logging
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from select import POLLIN
+from typing import Any, Generic, TypeVar
+
+from app.core.deadline import within
+from app.core.errors import VibeBoxError
+from app.core.isolation import OUTAGES, Loop, failed
+from app.web.websockets.bell import Bell
+from app.web.websockets.channel import Channel
+
+PAUSE = 0.5
+"""Seconds between two looks: how late a change is seen, at most. Less costs more queries."""
+
+GRACE = 60.0
+"""Seconds for which looks may fail before they end what is watched: as long as a database takes to
+restart or to fail over. More would leave open for longer what cannot be judged meanwhile."""
+
+# One look is one or two short queries: what takes longer must not hold up what others watch.
+_LOOK_SECONDS = 10.0
+
+Sight = TypeVar("Sight")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Look(Generic[Sight]):
+    """What was seen; `refused` tells why, of those who look on it no more.
+
+    Of two sights that are equal, the second is put before nobody. `more` asks for the next look
+    without a pause.
+    """
+
+    sight: Sight
+    refused: Mapping[Any, VibeBoxError] = field(default_factory=dict)
+    more: bool = False
+
+
+class Subject(ABC, Generic[Sight]):
+    """Something that is watched; only the lookout's thread uses it."""
+
+    @abstractmethod
+    def look(self, whos: Collection[Any]) -> Look[Sight]:
+        """Look for `whos`, whose right to see it is asked for again. Raises: errors of ours."""
+
+
+class View(Generic[Sight]):
+    """What a viewer sees, in the thread of the viewer.
+
+    With `seen` the viewer knows that already, and is told of what differs only.
+    """
+
+    def __init__(self, key: Hashable, who: Hashable, seen: Sight | None = None) -> None:
+        self.key = key
+        self.who = who
+        self.bell = Bell()
+        self._sight = seen
+        self._error: Exception | None = None
+
+    @property
+    def error(self) -> Exception | None:
+        """Why there is nothing more to see; None while there is."""
+        return self._error
+
+    def next(self, channel: Channel) -> Sight | None:
+        """Wait for a sight that is new, and return it: None when the channel closes instead.
+
+        What the peer says meanwhile is dropped. Raises: the error that a look ended in.
+        """
+        while channel.open:
+            ready = channel.turn(watched={self.bell.fileno(): POLLIN})
+            channel.received()
+            if ready and channel.open:
+                return self.take()
+        return None
+
+    def take(self) -> Sight | None:
+        """Return what is before the viewer, whose bell has rung. Raises: as `next`."""
+        self.bell.hush()
+        if self._error is not None:
+            raise self._error
+        return self._sight
+
+    def put(self, sight: Sight) -> None:
+        """Put a sight before the viewer; in the lookout's thread."""
+        if self._sight is None or sight != self._sight:
+            self._sight = sight
+            self.bell.ring()
+
+    def end(self, error: Exception) -> None:
+        """Tell the viewer why there is nothing more to see; in the lookout's thread."""
+        self._error = error
+        self.bell.ring()
+
+
+@dataclass
+class _Watched:
+    subject: Subject[Any]
+    views: list[View[Any]] = field(default_factory=list)
+    failing_since: float | None = None
+
+
+class Lookout:
+    """Looks at whatever has viewers; its thread, called `name`, lives as long as there are any."""
+
+    def __init__(
+        self,
+        pause: float = PAUSE,
+        *,
+        grace: float = GRACE,
+        name: str = "lookout",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._pause = pause
+        self._grace = grace
+        self._name = name
+        self._clock = clock
+        self._watched: dict[Hashable, _Watched] = {}
+        # Held for a moment only, never during a look.
+        self._change = threading.Condition()
+        self._running = False
+        self._news = False
+
+    @contextmanager
+    def watching(
+        self, key: Hashable, who: Hashable, subject: Subject[Sight]
+    ) -> Iterator[View[Sight]]:
+        """Watch what `key` names for the block, by `subject` where nobody does so far.
+
+        What is put before the viewer was looked at after the block was entered.
+        """
+        view = self.watch(key, who, subject)
+        try:
+            yield view
+        finally:
+            self.leave(view)
+
+    def watch(
+        self, key: Hashable, who: Hashable, subject: Subject[Sight], seen: Sight | None = None
+    ) -> View[Sight]:
+        """Watch as `watching` does, until `leave`."""
+        with self._change:
+            self._begin()
+            view: View[Sight] = View(key, who, seen)
+            watched = self._watched.get(key)
+            if watched is None:
+                watched = self._watched[key] = _Watched(subject)
+                self._news = True
+            watched.views.append(view)
+            self._change.notify()
+        return view
+
+    def hurry(self) -> None:
+        """Have the next look made at once."""
+        with self._change:
+            self._news = True
+            self._change.notify()
+
+    def leave(self, view: View[Any]) -> None:
+        """Watch no more; call it once for each view."""
+        with self._change:
+            self._leave(view)
+            view.bell.close()
+
+    def _begin(self) -> None:
+        """Have the thread run; raises RuntimeError where there can be none."""
+        if not self._running:
+            threading.Thread(target=self._run, name=self._name, daemon=True).start()
+            self._running = True
+
+    def _leave(self, view: View[Any]) -> None:
+        watched = self._watched.get(view.key)
+        if watched is None or view not in watched.views:
+            return
+        watched.views.remove(view)
+        if not watched.views:
+            del self._watched[view.key]
+            self._change.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._change:
+                if not self._watched:
+                    self._running = False
+                    return
+                self._news = False
+                round = [(one, list(one.views)) for one in self._watched.values()]
+            more = False
+            for watched, views in round:
+                try:
+                    more = self._look(watched, views) or more
+                except Exception:  # the others are looked at all the same
+                    failed(Loop.STREAMS)
+                    _log.exception("look not told")
+            if not more:
+                with self._change:
+                    # What is new is looked at at once; who joins others waits for their next look.
+                    self._change.wait_for(lambda: self._news or not self._watched, self._pause)
+
+    def _look(self, watched: _Watched, views: list[View[Any]]) -> bool:
+        """Look at one thing and tell its viewers; tell whether there is more to see at once."""
+        try:
+            with within(_LOOK_SECONDS):
+                seen = watched.subject.look({view.who for view in views})
+        except Exception as error:
+            if self._may_pass(watched, error):
+                return False
+            seen = Look(None, {view.who: error for view in views})  # type: ignore[misc]
+        else:
+            watched.failing_since = None
+        with self._change:
+            for view in views:
+                if view not in watched.views:
+                    continue  # it has left, and its bell is closed
+                if view.who in seen.refused:
+                    view.end(seen.refused[view.who])
+                    self._leave(view)
+                else:
+                    view.put(seen.sight)
+        return seen.more
+
+    def _may_pass(self, watched: _Watched, error: Exception) -> bool:
+        """Tell whether a failed look is to be tried again: what is looked at did not fail it."""
+        if isinstance(error, VibeBoxError) and error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            return False
+        now = self._clock()
+        if not isinstance(error, OUTAGES):
+            failed(Loop.STREAMS)
+        if watched.failing_since is None:
+            watched.failing_since = now
+            fields = {"subject": type(watched.subject).__name__, "why": str(error)}
+            _log.warning("look failed; trying again", extra=fields, exc_info=error)
+        if now - watched.failing_since < self._grace:
+            return True
+        _log.error("looks have failed for too long", exc_info=error)
+        return False

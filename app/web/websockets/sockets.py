@@ -1,0 +1,101 @@
+"""The WebSockets of this process: how many there may be, and the life of each."""
+
+import logging
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from time import monotonic
+
+from app.core import signals
+from app.core.errors import VibeBoxError
+from app.core.logging import request_id
+from app.domain.authorization import Access
+from app.web.admission.admission import Admission, Kind
+from app.web.admission.held import Held
+from app.web.websockets.bell import Bell
+from app.web.websockets.channel import Channel
+from app.web.websockets.closing import closing
+
+Talk = Callable[[Channel], None]
+"""What is said over a WebSocket: runs in its thread until it is over or the channel closes.
+
+An error of ours that it raises is told to the peer as the reason of the close.
+"""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a WebSocket is to be: the talk, and the access that it needs for as long as it lasts."""
+
+    access: Access
+    talk: Talk
+
+
+class Sockets:
+    """Admits WebSockets and runs them, until all of them have to close."""
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+        self._goodbye: Bell | None = None
+
+    def start(self) -> None:
+        """Tell how many sockets this process would take; call it once, after fork."""
+        self._goodbye = Bell()
+        signals.emit(signals.websockets_offered, number=self._admission.sockets)
+
+    def close_all(self) -> None:
+        """Have all sockets closed by their threads, and any that opens; for signal handlers too."""
+        if self._goodbye is not None:
+            self._goodbye.ring()
+
+    def close(self) -> None:
+        """Give back what `start` made; sockets that are open still are left to their fate."""
+        goodbye, self._goodbye = self._goodbye, None
+        if goodbye is not None:
+            goodbye.close()
+
+    def admit(self, access: Access) -> Held:
+        """Take a place; close it after use. Raises: TooManySocketsError, ShareExceededError."""
+        return self._admission.open(Kind.SOCKET, access)
+
+    def run(self, peer: socket.socket, kind: str, talk: Talk, held: Held, id: str) -> None:
+        """Talk over a connection whose handshake is done, to its end; nothing is raised.
+
+        `id` is that of the request; `peer` and `held` stay the caller's to close.
+        """
+        if self._goodbye is None:
+            raise RuntimeError("sockets are served after start() only")
+        request_id.set(id)
+        started = monotonic()
+        messages = {"in": 0, "out": 0}
+
+        def count(direction: str) -> None:
+            messages[direction] += 1
+            signals.emit(signals.websocket_message, direction=direction, kind=kind)
+
+        channel = Channel(peer, self._goodbye, count, held=held)
+        signals.emit(signals.websocket_opened, kind=kind)
+        try:
+            _converse(channel, talk, held)
+            channel.finish()
+        except Exception:
+            _log.exception("websocket failed", extra={"kind": kind})
+        finally:
+            signals.emit(signals.websocket_closed, kind=kind)
+            code, reason = channel.ending
+            fields = {"kind": kind, "code": int(code), "reason": reason, "messages": messages}
+            _log.info("websocket closed", extra={**fields, "seconds": round(monotonic() - started)})
+            request_id.set("")
+
+
+def _converse(channel: Channel, talk: Talk, held: Held) -> None:
+    """Talk, and tell the peer what went wrong."""
+    try:
+        talk(channel)
+    except Exception as error:
+        if not isinstance(error, VibeBoxError) or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            _log.exception("websocket failed")  # the peer is told a sentence only
+        channel.close(*closing(held.why(error)))

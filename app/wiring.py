@@ -1,0 +1,76 @@
+"""What the web workers, the agent and commands open: settings, database, the door to Docker.
+
+Imports happen inside: see `app.create_app`.
+"""
+
+from typing import TYPE_CHECKING
+
+from app.core.addresses import canonical_host
+from app.core.errors import SettingsError
+from app.core.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from app.engine import Engine
+    from app.storage import Database
+
+
+def load_settings() -> Settings:
+    """Return the settings of the environment, checked by who uses them. Raises: SettingsError."""
+    return read_settings(
+        {
+            "database_url": _check_database_url,
+            "secret_keys": _check_secret_keys,
+            "templates_file": _check_templates,
+        }
+    )
+
+
+def _check_database_url(text: str) -> None:
+    from app.storage.backend import backend_for
+
+    try:
+        backend = backend_for(text, connect_timeout=1, statement_timeout=1)
+    except SettingsError as error:
+        raise ValueError(error.mistakes[0]) from None
+    if backend.url.host:
+        canonical_host(backend.url.host)
+
+
+def _check_secret_keys(text: str) -> None:
+    from app.domain.secrets.values import split_keys
+
+    split_keys(text)
+
+
+def _check_templates(path: str) -> None:
+    from app.domain.environments import templates
+
+    templates.load(path)
+
+
+def open_database(settings: Settings, limit: int) -> "Database":
+    """Return the database, for at most `limit` connections; nothing is opened yet."""
+    from app.storage import Database
+
+    return Database(
+        settings.database_url,
+        connect_timeout=settings.db_connect_timeout,
+        statement_timeout=settings.db_statement_timeout,
+        pool_size=settings.db_pool_size,
+        max_overflow=limit - settings.db_pool_size,
+        pool_timeout=settings.db_pool_timeout,
+    )
+
+
+def open_engine(settings: Settings) -> "Engine":
+    """Return the door to Docker; nothing is asked of it yet."""
+    from app.engine import DockerEngine
+
+    return DockerEngine(
+        settings.docker_host,
+        query_timeout=settings.engine_query_timeout,
+        lifecycle_timeout=settings.engine_lifecycle_timeout,
+        exec_timeout=settings.engine_exec_timeout,
+        pull_timeout=settings.engine_pull_timeout,
+        publish_address=settings.publish_address,
+    )
