@@ -342,6 +342,26 @@ def test_who_has_just_come_gives_way_to_nobody(loop: Loop, monkeypatch: pytest.M
     assert loop.poller.make_room()
 
 
+@pytest.mark.parametrize("sent", [b"", GET[:20], POST, POST + b"12", GET])
+def test_event_of_a_connection_that_has_just_given_way_changes_nothing(
+    loop: Loop, sent: bytes
+) -> None:
+    """Both events come in one turn: of a new connection, and of the one that is closed for it."""
+    client = loop.client(sent)
+    (connection,) = loop.connections
+    if connection.state is State.QUEUED:
+        loop.answer()
+    loop.turn()
+    client.sendall(b"3")
+    events = loop.selector.select(1)
+    assert events
+    loop.poller.close(connection)
+    for key, _ in events:
+        key.data(key.fileobj)
+    loop.turn()
+    assert (connection.state, loop.closings, loop.dispatched) == (State.CLOSED, 1, [])
+
+
 def test_memory_is_bounded(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(polling, "MOST_BUFFERED", 310_000)
     for _ in range(5):

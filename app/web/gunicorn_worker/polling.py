@@ -175,6 +175,8 @@ class ConnectionPoller:
 
     def _on_event(self, connection: Connection, _fileobj: Any) -> None:
         """Do what is next; whatever goes wrong ends this connection and nothing else."""
+        if connection.state is State.CLOSED:
+            return  # it gave way to another one whose event came in the same turn
         try:
             if connection.state is State.SENDING:
                 self._send_on(connection)

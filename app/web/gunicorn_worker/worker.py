@@ -248,11 +248,13 @@ class Worker(ThreadWorker):
 
     def _spare_descriptors(self, error: OSError) -> None:
         """Take no more connections than there are, for a while: there are no descriptors left."""
+        now = perf_counter()
+        if now >= self._scarce_until:  # told once, however often it is tried meanwhile
+            extra = {"why": str(error), "connections": self.nr_conns}
+            _log.warning("accepting pauses: no connection can be had", extra=extra)
         self.worker_connections = max(1, self.nr_conns)
-        self._scarce_until = perf_counter() + _SCARCE_SECONDS
+        self._scarce_until = now + _SCARCE_SECONDS
         self.poll.make_room()
-        extra = {"why": str(error), "connections": self.nr_conns}
-        _log.warning("accepting pauses: no connection can be had", extra=extra)
 
     # --- requests ---------------------------------------------------------------------------------
 
