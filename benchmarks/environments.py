@@ -27,8 +27,8 @@ _IDLE_SHARE = 0.10
 
 def run() -> list[Bar]:
     """Measure, print the sections, and return how the bars were met; nothing without services."""
-    from tests.services.docker_engine import DockerEngine
-    from tests.services.postgresql import PostgreSQL
+    from tests.backends.docker_engine import DockerEngine
+    from tests.backends.postgresql import PostgreSQL
 
     missing = PostgreSQL.installed() or DockerEngine.installed()
     if missing:
@@ -40,10 +40,10 @@ def run() -> list[Bar]:
 
 @contextmanager
 def _service() -> Iterator[tuple[Any, Any, Any]]:
-    from tests.services.agent import Agent
-    from tests.services.docker_engine import DockerEngine
-    from tests.services.postgresql import PostgreSQL
-    from tests.services.web import WebServer
+    from tests.backends.agent import Agent
+    from tests.backends.docker_engine import DockerEngine
+    from tests.backends.postgresql import PostgreSQL
+    from tests.backends.web import WebServer
 
     with ExitStack() as stack:
         directory = stack.enter_context(place.temporary())
@@ -134,7 +134,7 @@ def _api(server: Any) -> Iterator[Any]:
 
 
 def _scrape(url: str) -> Any:
-    from tests.services import http
+    from tests.backends import http
 
     return http.get(f"{url}/health/metrics")
 

@@ -14,19 +14,19 @@ from typing import Protocol, TypeVar
 
 import pytest
 
-from tests.services import leaks
-from tests.services.alertmanager import Alertmanager
-from tests.services.docker_engine import DockerEngine
-from tests.services.fault_proxy import FaultProxy
-from tests.services.postgresql import PostgreSQL
-from tests.services.prometheus import Prometheus
-from tests.services.redis import Redis
-from tests.services.registry import Registry
-from tests.services.scratch import sweep
-from tests.services.web import ROOT, WebServer
+from tests.backends import leaks
+from tests.backends.alertmanager import Alertmanager
+from tests.backends.docker_engine import DockerEngine
+from tests.backends.fault_proxy import FaultProxy
+from tests.backends.postgresql import PostgreSQL
+from tests.backends.prometheus import Prometheus
+from tests.backends.redis import Redis
+from tests.backends.registry import Registry
+from tests.backends.scratch import sweep
+from tests.backends.web import ROOT, WebServer
 from tests.sizes import FULL
 
-pytest_plugins = ["tests.unit.application"]
+pytest_plugins = ["tests.support.application"]
 
 SERVICE_SETTINGS = (
     "DATABASE_URL",

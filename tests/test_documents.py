@@ -13,8 +13,8 @@ from app.core.setting_names import CLIENT_VARIABLES
 from app.core.settings import Settings, environment_name
 from app.domain.authorization import permissions_table
 from app.metrics.catalogue import reference_table
+from tests.backends.prometheus import Prometheus, promtool
 from tests.conftest import require
-from tests.services.prometheus import Prometheus, promtool
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

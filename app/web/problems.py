@@ -2,8 +2,8 @@
 
 Members: type, title, status, detail, request_id, and those that an error adds for programs, such as
 `errors` for invalid fields. Domain errors state their status themselves (`app.core.errors`); HTTP
-errors of Flask get the same shape; whatever nobody foresaw is a 500 whose cause is in the log, under
-the same request id, and nowhere else.
+errors of Flask get the same shape; whatever nobody foresaw is a 500 whose cause is in the log,
+under the same request id, and nowhere else.
 """
 
 import logging

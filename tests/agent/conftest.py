@@ -11,7 +11,7 @@ from app.domain.environments.containers import name_for
 from app.domain.environments.installation import InstallationId
 from app.engine import ContainerSpec
 from app.storage import Database, Environment, EnvironmentStatus, Project, User
-from tests.unit.fakes import IMAGE, FakeEngine
+from tests.support.fakes import IMAGE, FakeEngine
 
 MakeRecord = Callable[..., str]
 

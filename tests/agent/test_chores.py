@@ -49,7 +49,7 @@ from app.storage.cautious_clock import CautiousClock
 from tests.agent.conftest import MakeRecord
 from tests.agent.support import change, exits, stored
 from tests.agent_loops import run_through
-from tests.unit.fakes import IMAGE, Failure, FakeEngine
+from tests.support.fakes import IMAGE, Failure, FakeEngine
 
 DAY = timedelta(days=1)
 STOPPED, RUNNING = EnvironmentStatus.STOPPED, EnvironmentStatus.RUNNING

@@ -10,7 +10,7 @@ import pytest
 
 from app.metrics.directory import prepare
 from app.metrics.ledger import directory_identity
-from tests.services.web import ROOT
+from tests.backends.web import ROOT
 
 FAMILY = "vibebox_environment_exits_total"
 # A process of its own, for the metrics client joins the directory when it is imported. It counts,

@@ -10,8 +10,8 @@ from sqlalchemy import func, select
 
 from app.domain.heartbeat import Presence, is_alive
 from app.storage import Database, Process, schema, utc_now
-from tests.services.postgresql import PostgreSQL
-from tests.services.programs import wait_until
+from tests.backends.postgresql import PostgreSQL
+from tests.backends.programs import wait_until
 
 
 def test_who_is_seen_in_time_to_come_does_not_live(database: Database) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.services.agent import Agent
-from tests.services.programs import wait_until
-from tests.services.web import ROOT
+from tests.backends.agent import Agent
+from tests.backends.programs import wait_until
+from tests.backends.web import ROOT
 
 pytestmark = pytest.mark.integration
 

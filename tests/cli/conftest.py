@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.backends.web import WebServer
 from tests.cli.support import Person
-from tests.services.web import WebServer
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.services.programs import wait_until
+from tests.backends.programs import wait_until
 
 COMMAND = [sys.executable, "-m", "app.cli"]
 PASSWORD = "correct horse battery"

@@ -13,10 +13,10 @@ from threading import Thread
 
 import pytest
 
+from tests.backends.fault_proxy import FaultProxy
+from tests.backends.programs import free_port
+from tests.backends.web import WebServer
 from tests.cli.support import PASSWORD, Person
-from tests.services.fault_proxy import FaultProxy
-from tests.services.programs import free_port
-from tests.services.web import WebServer
 
 pytestmark = pytest.mark.end_to_end
 # Passwords are not what is tested here.

@@ -22,16 +22,16 @@ import pytest
 from app.cli.client.attachment import Typing, ending
 from app.cli.client.errors import ClientError
 from app.cli.client.raw_terminal import RawTerminal
+from tests.backends.docker_engine import DockerEngine
+from tests.backends.host_image import import_host_image, missing_programs
+from tests.backends.programs import wait_until
+from tests.backends.web import WebServer
 from tests.cli.support import COMMAND, PASSWORD, PATIENCE, Person
 from tests.conftest import require
 from tests.end_to_end.api import Api
 from tests.end_to_end.sockets import fill
-from tests.services.docker_engine import DockerEngine
-from tests.services.host_image import import_host_image, missing_programs
-from tests.services.programs import wait_until
-from tests.services.web import WebServer
 from tests.sizes import size
-from tests.websockets.support import Clock
+from tests.web.websockets.support import Clock
 
 end_to_end = [pytest.mark.end_to_end, pytest.mark.timeout(240)]
 SOCKETS = 3

@@ -14,15 +14,15 @@ import pytest
 import requests
 
 from app.domain.secrets.values import new_key
+from tests.backends.agent import Agent
+from tests.backends.code_server import package
+from tests.backends.docker_engine import DockerEngine
+from tests.backends.programs import wait_until
+from tests.backends.registry import Registry
+from tests.backends.web import WebServer
 from tests.cli.support import COMMAND, Person
 from tests.conftest import WebServerFactory
 from tests.engine.images import commit
-from tests.services.agent import Agent
-from tests.services.code_server import package
-from tests.services.docker_engine import DockerEngine
-from tests.services.programs import wait_until
-from tests.services.registry import Registry
-from tests.services.web import WebServer
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(240)]
 MIB = 2**20

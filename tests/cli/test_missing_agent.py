@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from app.cli.client.service import NO_AGENT
+from tests.backends.agent import Agent
+from tests.backends.docker_engine import DockerEngine
+from tests.backends.programs import wait_until
 from tests.cli.support import Person
 from tests.conftest import WebServerFactory
-from tests.services.agent import Agent
-from tests.services.docker_engine import DockerEngine
-from tests.services.programs import wait_until
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(240)]
 CHEAP = {"VIBEBOX_ARGON2_TIME_COST": "1", "VIBEBOX_ARGON2_MEMORY_KIB": "8"}

@@ -10,9 +10,9 @@ from typing import Any
 import docker
 import yaml
 
-from tests.services import http, stack_images
-from tests.services.docker_engine import DockerEngine
-from tests.services.programs import ServiceError, free_port, wait_until
+from tests.backends import http, stack_images
+from tests.backends.docker_engine import DockerEngine
+from tests.backends.programs import ServiceError, free_port, wait_until
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docker-compose.yml"

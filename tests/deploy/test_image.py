@@ -15,7 +15,7 @@ import pytest
 
 from app.core.settings import Settings, environment_name
 from app.wiring import load_settings
-from tests.services.programs import free_port
+from tests.backends.programs import free_port
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()

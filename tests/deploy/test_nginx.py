@@ -17,11 +17,11 @@ from websockets.typing import Origin
 from app.core.settings import Settings
 from app.storage import Database, LogEntry, LogStream
 from app.web.openapi import MAX_BODY_BYTES
+from tests.backends.nginx import Nginx
+from tests.backends.programs import wait_until
+from tests.backends.web import WebServer
 from tests.conftest import require
 from tests.end_to_end.api import Api
-from tests.services.nginx import Nginx
-from tests.services.programs import wait_until
-from tests.services.web import WebServer
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(180)]
 CONFIG = (Path(__file__).parents[2] / "deploy" / "nginx" / "vibebox.conf").read_text()

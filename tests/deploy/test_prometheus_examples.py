@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 from app.metrics.catalogue import reference_table
+from tests.backends import http
+from tests.backends.prometheus import Prometheus, promtool
 from tests.conftest import require
 from tests.deploy.manifests import the
-from tests.services import http
-from tests.services.prometheus import Prometheus, promtool
 
 pytestmark = pytest.mark.integration
 DIRECTORY = Path(__file__).parents[2] / "deploy" / "prometheus"

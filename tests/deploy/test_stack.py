@@ -7,15 +7,15 @@ from typing import NamedTuple
 import pytest
 import requests
 
+from tests.backends import http
+from tests.backends.docker_engine import DockerEngine
+from tests.backends.programs import wait_until
 from tests.conftest import require
 from tests.deploy import stack
 from tests.deploy.guide import commands, queries
 from tests.deploy.stack import Stack
 from tests.end_to_end.api import PASSWORD, Api
 from tests.monitoring.test_runbooks import commands as runbook_commands
-from tests.services import http
-from tests.services.docker_engine import DockerEngine
-from tests.services.programs import wait_until
 
 pytestmark = [pytest.mark.full, pytest.mark.end_to_end, pytest.mark.timeout(500)]
 REFUSED = 7

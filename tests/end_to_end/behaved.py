@@ -7,8 +7,8 @@ import time
 from collections import Counter
 from typing import Any
 
-from tests.services import http as plain
-from tests.services.web import WebServer
+from tests.backends import http as plain
+from tests.backends.web import WebServer
 
 
 class Probes:

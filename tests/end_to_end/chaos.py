@@ -11,11 +11,11 @@ from collections.abc import Callable
 import psutil
 import requests
 
+from tests.backends.agent import Agent
+from tests.backends.docker_engine import DockerEngine
+from tests.backends.postgresql import PostgreSQL
+from tests.backends.web import WebServer
 from tests.end_to_end.api import Api
-from tests.services.agent import Agent
-from tests.services.docker_engine import DockerEngine
-from tests.services.postgresql import PostgreSQL
-from tests.services.web import WebServer
 
 # What a user asks for, by the status that the environment had when it was last seen.
 _WISHES = {

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 
-from tests.services.web import ROOT
+from tests.backends.web import ROOT
 
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: (\d+)")
 

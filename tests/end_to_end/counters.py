@@ -6,8 +6,8 @@ import time
 
 import requests
 
-from tests.services import http
-from tests.services.web import WebServer
+from tests.backends import http
+from tests.backends.web import WebServer
 
 _PAUSE = 0.1
 

@@ -27,7 +27,7 @@ from typing import Any, Self
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.services.web import ROOT
+from tests.backends.web import ROOT
 
 PATIENCE = 150.0
 AT_ONCE = 8

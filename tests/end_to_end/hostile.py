@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from tests.backends.docker_engine import DockerEngine
+from tests.backends.host_image import import_host_image
+from tests.backends.programs import wait_until
 from tests.end_to_end.api import Api
 from tests.end_to_end.sockets import Screen, opened
-from tests.services.docker_engine import DockerEngine
-from tests.services.host_image import import_host_image
-from tests.services.programs import wait_until
 
 PATIENCE = 30.0
 """Generous: the machine is busy with what the hostile ones do within their limits."""

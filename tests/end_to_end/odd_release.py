@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from tests.services.web import ROOT
+from tests.backends.web import ROOT
 
 ROUTES = '''
 import time

@@ -15,8 +15,8 @@ from typing import Any
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from tests.end_to_end.families.coverage import STATEMENTS
-from tests.unit.routes import CONSOLE
-from tests.unit.routes import ROUTES as API
+from tests.support.routes import CONSOLE
+from tests.support.routes import ROUTES as API
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT")
 # Every route but the scrape, which takes the time of a hundred others.

@@ -9,8 +9,8 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from tests.backends.programs import wait_until
 from tests.end_to_end.api import Api
-from tests.services.programs import wait_until
 
 PATIENCE = 20.0
 WINDOW = 256 * 1024

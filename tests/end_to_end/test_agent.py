@@ -13,16 +13,16 @@ from typing import Any
 import pytest
 import requests
 
+from tests.backends import http
+from tests.backends.agent import Agent
+from tests.backends.docker_engine import DockerEngine
+from tests.backends.fault_proxy import FaultProxy
+from tests.backends.postgresql import PostgreSQL
+from tests.backends.programs import wait_until
+from tests.backends.web import WebServer
 from tests.conftest import WebServerFactory
 from tests.end_to_end.api import Api
 from tests.end_to_end.truth import counted_exits, query, recorded_exits, untruths
-from tests.services import http
-from tests.services.agent import Agent
-from tests.services.docker_engine import DockerEngine
-from tests.services.fault_proxy import FaultProxy
-from tests.services.postgresql import PostgreSQL
-from tests.services.programs import wait_until
-from tests.services.web import WebServer
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(240)]
 

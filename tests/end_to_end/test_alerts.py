@@ -5,17 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.backends import http
+from tests.backends.alertmanager import Alertmanager
+from tests.backends.docker_engine import DockerEngine
+from tests.backends.postgresql import PostgreSQL
+from tests.backends.prometheus import Prometheus
 from tests.conftest import require
 from tests.end_to_end.alerts import faults
 from tests.end_to_end.alerts.faults import FAULTS, Fault
 from tests.end_to_end.alerts.quiet import CASES, MINUTES
 from tests.end_to_end.alerts.stack import Stack
 from tests.end_to_end.alerts.watching import ordinary, run, stays_silent
-from tests.services import http
-from tests.services.alertmanager import Alertmanager
-from tests.services.docker_engine import DockerEngine
-from tests.services.postgresql import PostgreSQL
-from tests.services.prometheus import Prometheus
 from tests.sizes import size
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(1200)]

@@ -5,12 +5,12 @@ from collections import Counter
 import pytest
 import requests
 
+from tests.backends.programs import wait_until
+from tests.backends.redis import Redis
+from tests.backends.web import WebServer
 from tests.conftest import WebServerFactory
 from tests.end_to_end.api import PASSWORD, Api
 from tests.end_to_end.at_once import Request, send
-from tests.services.programs import wait_until
-from tests.services.redis import Redis
-from tests.services.web import WebServer
 
 pytestmark = pytest.mark.end_to_end
 

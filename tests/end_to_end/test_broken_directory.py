@@ -18,12 +18,12 @@ from typing import Self
 
 import pytest
 
+from tests.backends import http as plain
+from tests.backends import scratch
+from tests.backends.programs import ServiceError, wait_until
+from tests.backends.scratch import fill
+from tests.backends.web import WebServer
 from tests.conftest import WebServerFactory, require
-from tests.services import http as plain
-from tests.services import scratch
-from tests.services.programs import ServiceError, wait_until
-from tests.services.scratch import fill
-from tests.services.web import WebServer
 
 pytestmark = pytest.mark.end_to_end
 

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.backends.programs import wait_until
+from tests.backends.web import MIGRATE, ROOT, UNLIMITED
 from tests.conftest import WebServerFactory
 from tests.end_to_end import random_inputs
 from tests.end_to_end.counters import scrape_text, shown
 from tests.end_to_end.families.coverage import STATEMENTS
 from tests.end_to_end.random_inputs import series
-from tests.services.programs import wait_until
-from tests.services.web import MIGRATE, ROOT, UNLIMITED
 from tests.sizes import size
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]

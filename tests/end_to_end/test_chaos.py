@@ -6,16 +6,16 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.backends.agent import Agent
+from tests.backends.docker_engine import DockerEngine
+from tests.backends.postgresql import PostgreSQL
+from tests.backends.programs import wait_until
+from tests.backends.web import WebServer
 from tests.conftest import WebServerFactory
 from tests.end_to_end.api import Api
 from tests.end_to_end.chaos import Reaper, Users
 from tests.end_to_end.counters import Watch
 from tests.end_to_end.truth import counted_exits, lost_exits, query, recorded_exits, untruths
-from tests.services.agent import Agent
-from tests.services.docker_engine import DockerEngine
-from tests.services.postgresql import PostgreSQL
-from tests.services.programs import wait_until
-from tests.services.web import WebServer
 
 pytestmark = [pytest.mark.full, pytest.mark.end_to_end, pytest.mark.timeout(400)]
 

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from _pytest.mark.structures import ParameterSet
 
+from tests.backends import http, scratch
+from tests.backends.agent import Agent
+from tests.backends.docker_engine import DockerEngine
+from tests.backends.postgresql import PostgreSQL
+from tests.backends.programs import ServiceError, wait_until
+from tests.backends.web import WebServer
 from tests.conftest import require, shared
-from tests.services import http, scratch
-from tests.services.agent import Agent
-from tests.services.docker_engine import DockerEngine
-from tests.services.postgresql import PostgreSQL
-from tests.services.programs import ServiceError, wait_until
-from tests.services.web import WebServer
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 

@@ -12,12 +12,12 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
+from tests.backends.programs import wait_until
+from tests.backends.web import Sample, WebServer
 from tests.end_to_end import odd_release
 from tests.end_to_end.api import Api
 from tests.end_to_end.behaved import Behaved, Probes, percentile
 from tests.end_to_end.without_manners import Attack
-from tests.services.programs import wait_until
-from tests.services.web import Sample, WebServer
 from tests.sizes import size
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(size(180, 900))]

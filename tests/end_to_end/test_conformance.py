@@ -24,12 +24,12 @@ from pathlib import Path
 import pytest
 
 from app.domain.secrets.values import new_key
+from tests.backends import http as plain
+from tests.backends.docker_engine import DockerEngine
+from tests.backends.postgresql import PostgreSQL
+from tests.backends.web import ROOT, WebServer
 from tests.end_to_end.api import PASSWORD, Api
-from tests.services import http as plain
-from tests.services.docker_engine import DockerEngine
-from tests.services.postgresql import PostgreSQL
-from tests.services.web import ROOT, WebServer
-from tests.unit.routes import ROUTES
+from tests.support.routes import ROUTES
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(400)]
 

@@ -12,19 +12,19 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.backends import http
+from tests.backends.agent import Agent
+from tests.backends.browser import browser, missing_browser
+from tests.backends.code_server import package
+from tests.backends.docker_engine import DockerEngine
+from tests.backends.host_image import import_host_image, missing_programs
+from tests.backends.postgresql import PostgreSQL
+from tests.backends.programs import wait_until
+from tests.backends.prometheus import Prometheus
+from tests.backends.web import WebServer
 from tests.conftest import WebServerFactory, require
 from tests.end_to_end.api import PASSWORD, Api
 from tests.end_to_end.visit import MILLISECONDS, PATIENCE, Visit
-from tests.services import http
-from tests.services.agent import Agent
-from tests.services.browser import browser, missing_browser
-from tests.services.code_server import package
-from tests.services.docker_engine import DockerEngine
-from tests.services.host_image import import_host_image, missing_programs
-from tests.services.postgresql import PostgreSQL
-from tests.services.programs import wait_until
-from tests.services.prometheus import Prometheus
-from tests.services.web import WebServer
 from tests.sizes import FULL, size
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(600)]

@@ -6,10 +6,10 @@ from collections import Counter
 import pytest
 from playwright.sync_api import Page, Route, expect
 
+from tests.backends.browser import browser, missing_browser
+from tests.backends.web import WebServer
 from tests.conftest import WebServerFactory, require
 from tests.end_to_end.api import PASSWORD, Api
-from tests.services.browser import browser, missing_browser
-from tests.services.web import WebServer
 
 pytestmark = pytest.mark.end_to_end
 MILLISECONDS = 30_000

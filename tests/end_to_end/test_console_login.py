@@ -8,10 +8,10 @@ import pytest
 import requests
 from playwright.sync_api import Page, expect
 
+from tests.backends.browser import browser, missing_browser
+from tests.backends.web import WebServer
 from tests.conftest import WebServerFactory
 from tests.end_to_end.api import PASSWORD
-from tests.services.browser import browser, missing_browser
-from tests.services.web import WebServer
 
 pytestmark = pytest.mark.end_to_end
 MILLISECONDS = 30_000

@@ -13,17 +13,17 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.backends import http
+from tests.backends.docker_engine import DockerEngine
+from tests.backends.host_image import import_host_image, missing_programs
+from tests.backends.postgresql import PostgreSQL
+from tests.backends.programs import wait_until
+from tests.backends.web import WebServer
 from tests.conftest import WebServerFactory, require
 from tests.end_to_end import at_once
 from tests.end_to_end.api import Api
 from tests.end_to_end.crowd import Crowd, summary
 from tests.end_to_end.sockets import refused
-from tests.services import http
-from tests.services.docker_engine import DockerEngine
-from tests.services.host_image import import_host_image, missing_programs
-from tests.services.postgresql import PostgreSQL
-from tests.services.programs import wait_until
-from tests.services.web import WebServer
 
 pytestmark = [pytest.mark.full, pytest.mark.end_to_end, pytest.mark.timeout(600)]
 

@@ -16,14 +16,14 @@ from sqlalchemy import text
 
 from app.domain.secrets.values import new_key
 from app.storage import Database
+from tests.backends.agent import Agent
+from tests.backends.docker_engine import DockerEngine
+from tests.backends.postgresql import PostgreSQL
+from tests.backends.registry import Registry
+from tests.backends.web import WebServer
 from tests.conftest import WebServerFactory
 from tests.end_to_end.api import Api
 from tests.end_to_end.test_environments import containers
-from tests.services.agent import Agent
-from tests.services.docker_engine import DockerEngine
-from tests.services.postgresql import PostgreSQL
-from tests.services.registry import Registry
-from tests.services.web import WebServer
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 MIB = 2**20

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import requests
 
+from tests.backends.docker_engine import DockerEngine
+from tests.backends.postgresql import PostgreSQL
+from tests.backends.programs import wait_until
+from tests.backends.web import WebServer
 from tests.conftest import WebServerFactory
 from tests.end_to_end.api import Api
-from tests.services.docker_engine import DockerEngine
-from tests.services.postgresql import PostgreSQL
-from tests.services.programs import wait_until
-from tests.services.web import WebServer
 
 pytestmark = pytest.mark.end_to_end
 

@@ -10,13 +10,13 @@ import psutil
 import pytest
 
 from app._version import __version__
+from tests.backends.docker_engine import DockerEngine
+from tests.backends.postgresql import PostgreSQL
+from tests.backends.programs import wait_until
+from tests.backends.registry import Registry
 from tests.end_to_end.families import accounts, agents, coverage, environments, failures
 from tests.end_to_end.families.moves import STATEMENTS, series
 from tests.end_to_end.families.stack import WORKERS, Stack
-from tests.services.docker_engine import DockerEngine
-from tests.services.postgresql import PostgreSQL
-from tests.services.programs import wait_until
-from tests.services.registry import Registry
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 

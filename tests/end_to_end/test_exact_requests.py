@@ -7,13 +7,13 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.backends.docker_engine import DockerEngine
+from tests.backends.postgresql import PostgreSQL
+from tests.backends.programs import wait_until
+from tests.backends.web import Sample, WebServer
 from tests.conftest import WebServerFactory
 from tests.end_to_end.api import Api
 from tests.end_to_end.traffic import ANY, ASSET, ASSET_ROUTE, UNMATCHED, Kind, counted, send_all
-from tests.services.docker_engine import DockerEngine
-from tests.services.postgresql import PostgreSQL
-from tests.services.programs import wait_until
-from tests.services.web import Sample, WebServer
 from tests.sizes import size
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]

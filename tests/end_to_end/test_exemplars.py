@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from tests.backends import http
+from tests.backends.prometheus import Prometheus
+from tests.backends.web import WebServer
 from tests.conftest import WebServerFactory
-from tests.services import http
-from tests.services.prometheus import Prometheus
-from tests.services.web import WebServer
 from tests.sizes import size
 
 pytestmark = pytest.mark.end_to_end

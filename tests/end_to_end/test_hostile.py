@@ -5,15 +5,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.backends.agent import Agent
+from tests.backends.docker_engine import DockerEngine
+from tests.backends.host_image import missing_programs
+from tests.backends.postgresql import PostgreSQL
+from tests.backends.programs import wait_until
+from tests.backends.web import WebServer
 from tests.conftest import require
 from tests.end_to_end.api import Api
 from tests.end_to_end.hostile import Hostile, Normal, make_images
-from tests.services.agent import Agent
-from tests.services.docker_engine import DockerEngine
-from tests.services.host_image import missing_programs
-from tests.services.postgresql import PostgreSQL
-from tests.services.programs import wait_until
-from tests.services.web import WebServer
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.full, pytest.mark.timeout(1500)]
 

@@ -7,8 +7,8 @@ from contextlib import closing
 
 import pytest
 
+from tests.backends.web import WebServer
 from tests.end_to_end.api import Api
-from tests.services.web import WebServer
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(120)]
 EVIL = "evil.example"

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.backends.postgresql import PostgreSQL
+from tests.backends.programs import wait_until
+from tests.backends.web import Sample, WebServer
 from tests.end_to_end import closed_loop, odd_release
 from tests.end_to_end.without_manners import Attack
-from tests.services.postgresql import PostgreSQL
-from tests.services.programs import wait_until
-from tests.services.web import Sample, WebServer
 from tests.sizes import size
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(size(120, 600))]

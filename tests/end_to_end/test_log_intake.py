@@ -10,15 +10,15 @@ from sqlalchemy import func, select
 
 from app.agent.log_intake.batches import FAMILY
 from app.storage import Database, EventCount, LogEntry
+from tests.agent.log_intake.support import assert_usage_is_exact
+from tests.backends.agent import Agent
+from tests.backends.docker_engine import DockerEngine
+from tests.backends.postgresql import PostgreSQL
+from tests.backends.programs import wait_until
+from tests.backends.web import WebServer
 from tests.conftest import WebServerFactory
 from tests.end_to_end.api import Api
 from tests.engine.images import commit
-from tests.logs.support import assert_usage_is_exact
-from tests.services.agent import Agent
-from tests.services.docker_engine import DockerEngine
-from tests.services.postgresql import PostgreSQL
-from tests.services.programs import wait_until
-from tests.services.web import WebServer
 from tests.sizes import size
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]

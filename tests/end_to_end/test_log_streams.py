@@ -12,15 +12,15 @@ from websockets.sync.client import ClientConnection
 
 from app.agent.log_intake.batches import FAMILY
 from app.web.websockets.lookout import PAUSE
+from tests.backends.agent import Agent
+from tests.backends.docker_engine import DockerEngine
+from tests.backends.postgresql import PostgreSQL
+from tests.backends.programs import wait_until
+from tests.backends.web import WebServer
 from tests.conftest import WebServerFactory
 from tests.end_to_end.api import Api
 from tests.end_to_end.sockets import PATIENCE, fill, opened, refused
 from tests.engine.images import commit
-from tests.services.agent import Agent
-from tests.services.docker_engine import DockerEngine
-from tests.services.postgresql import PostgreSQL
-from tests.services.programs import wait_until
-from tests.services.web import WebServer
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 

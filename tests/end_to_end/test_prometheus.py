@@ -5,10 +5,10 @@ from functools import partial
 
 import pytest
 
+from tests.backends import http
+from tests.backends.prometheus import Prometheus, Vector, promtool
 from tests.conftest import WebServerFactory
 from tests.end_to_end.traffic import UNMATCHED, Kind, send_all
-from tests.services import http
-from tests.services.prometheus import Prometheus, Vector, promtool
 
 pytestmark = pytest.mark.end_to_end
 

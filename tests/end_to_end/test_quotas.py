@@ -6,11 +6,11 @@ from functools import partial
 
 import pytest
 
+from tests.backends.docker_engine import DockerEngine
+from tests.backends.web import WebServer
 from tests.conftest import WebServerFactory
 from tests.end_to_end.api import Api
 from tests.end_to_end.at_once import Request, send, together
-from tests.services.docker_engine import DockerEngine
-from tests.services.web import WebServer
 
 pytestmark = pytest.mark.end_to_end
 LIMITS = {

@@ -10,12 +10,12 @@ import pytest
 import requests
 from playwright.sync_api import Page, expect
 
+from tests.backends.alertmanager import Alertmanager
+from tests.backends.browser import browser, missing_browser
+from tests.backends.programs import wait_until
+from tests.backends.web import WebServer
 from tests.conftest import WebServerFactory, require
 from tests.end_to_end.api import PASSWORD, Api
-from tests.services.alertmanager import Alertmanager
-from tests.services.browser import browser, missing_browser
-from tests.services.programs import wait_until
-from tests.services.web import WebServer
 
 pytestmark = pytest.mark.end_to_end
 

@@ -12,11 +12,11 @@ import pytest
 
 from app.metrics.directory import layout
 from app.metrics.directory.membership import is_live
+from tests.backends import http
+from tests.backends.programs import wait_until
+from tests.backends.web import Sample, WebServer
 from tests.conftest import WebServerFactory
 from tests.end_to_end.counters import Watch, shown
-from tests.services import http
-from tests.services.programs import wait_until
-from tests.services.web import Sample, WebServer
 
 pytestmark = pytest.mark.end_to_end
 

@@ -14,13 +14,13 @@ import psutil
 import pytest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from tests.backends import http as plain
+from tests.backends.postgresql import PostgreSQL
+from tests.backends.programs import wait_until
+from tests.backends.web import ROOT, WebServer
 from tests.conftest import WebServerFactory
 from tests.end_to_end.api import Api
 from tests.end_to_end.counters import shown
-from tests.services import http as plain
-from tests.services.postgresql import PostgreSQL
-from tests.services.programs import wait_until
-from tests.services.web import ROOT, WebServer
 
 pytestmark = pytest.mark.end_to_end
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.backends.http import get as http_get
+from tests.backends.postgresql import PostgreSQL
+from tests.backends.programs import wait_until
+from tests.backends.web import ROOT, WebServer
 from tests.conftest import WebServerFactory
 from tests.end_to_end.api import Api
-from tests.services.http import get as http_get
-from tests.services.postgresql import PostgreSQL
-from tests.services.programs import wait_until
-from tests.services.web import ROOT, WebServer
 from tests.sizes import size
 
 pytestmark = pytest.mark.end_to_end

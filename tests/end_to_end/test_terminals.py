@@ -15,16 +15,16 @@ from websockets.sync.client import ClientConnection
 
 from app.web.streams.terminal import AHEAD
 from app.web.websockets.assembly import LARGEST_MESSAGE
+from tests.backends import http
+from tests.backends.agent import Agent
+from tests.backends.docker_engine import DockerEngine
+from tests.backends.host_image import import_host_image, missing_programs
+from tests.backends.postgresql import PostgreSQL
+from tests.backends.programs import wait_until
+from tests.backends.web import WebServer
 from tests.conftest import WebServerFactory, require
 from tests.end_to_end.api import Api
 from tests.end_to_end.sockets import PATIENCE, Paster, Screen, fill, opened, refused, said
-from tests.services import http
-from tests.services.agent import Agent
-from tests.services.docker_engine import DockerEngine
-from tests.services.host_image import import_host_image, missing_programs
-from tests.services.postgresql import PostgreSQL
-from tests.services.programs import wait_until
-from tests.services.web import WebServer
 from tests.sizes import size
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.services.docker_engine import DockerEngine
-from tests.services.programs import Program, free_port, tail
-from tests.services.web import ROOT
+from tests.backends.docker_engine import DockerEngine
+from tests.backends.programs import Program, free_port, tail
+from tests.backends.web import ROOT
 
 pytestmark = pytest.mark.end_to_end
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.backends import programs
+from tests.backends.programs import wait_until
+from tests.backends.web import WebServer
 from tests.conftest import WebServerFactory
 from tests.end_to_end.counters import Watch, shown
-from tests.services import programs
-from tests.services.programs import wait_until
-from tests.services.web import WebServer
-from tests.telemetry.directory.support import living
+from tests.metrics.directory.support import living
 
 pytestmark = pytest.mark.end_to_end
 

@@ -6,16 +6,16 @@ from typing import Any
 import pytest
 import requests
 
+from tests.backends.agent import Agent
+from tests.backends.code_server import PORT, import_code_server, missing_code_server, package
+from tests.backends.docker_engine import DockerEngine
+from tests.backends.host_image import missing_programs
+from tests.backends.postgresql import PostgreSQL
+from tests.backends.programs import wait_until
+from tests.backends.web import WebServer
 from tests.conftest import WebServerFactory, require
 from tests.end_to_end.api import Api
 from tests.end_to_end.sockets import PATIENCE, refused
-from tests.services.agent import Agent
-from tests.services.code_server import PORT, import_code_server, missing_code_server, package
-from tests.services.docker_engine import DockerEngine
-from tests.services.host_image import missing_programs
-from tests.services.postgresql import PostgreSQL
-from tests.services.programs import wait_until
-from tests.services.web import WebServer
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 

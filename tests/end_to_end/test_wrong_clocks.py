@@ -12,13 +12,13 @@ import psycopg2
 import pytest
 from sqlalchemy.engine import make_url
 
+from tests.backends import http, wrong_clock
+from tests.backends.agent import COMMAND, Agent
+from tests.backends.postgresql import PostgreSQL
+from tests.backends.programs import wait_until
+from tests.backends.web import ROOT, WebServer
 from tests.conftest import WebServerFactory, require
 from tests.end_to_end.api import Api
-from tests.services import http, wrong_clock
-from tests.services.agent import COMMAND, Agent
-from tests.services.postgresql import PostgreSQL
-from tests.services.programs import wait_until
-from tests.services.web import ROOT, WebServer
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.full, pytest.mark.timeout(900)]
 

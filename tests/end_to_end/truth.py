@@ -6,8 +6,8 @@ from typing import Any
 
 import psycopg2
 
-from tests.services.docker_engine import DockerEngine
-from tests.services.web import WebServer
+from tests.backends.docker_engine import DockerEngine
+from tests.backends.web import WebServer
 
 LABEL = "vibebox.environment"
 EXITS = "vibebox_environment_exits_total"

@@ -26,7 +26,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Self
 
-from tests.services.web import ROOT
+from tests.backends.web import ROOT
 
 HALF_HEADS = (
     b"GET /api/v1/environments HTTP/1.1\r\nHost: 127.0.0.1\r\nX-",

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import pytest
 
 from app.engine import ENVIRONMENT_LABEL, ContainerSpec, DockerEngine
+from tests.backends.docker_engine import DockerEngine as RealEngine
 from tests.engine.images import commit
-from tests.services.docker_engine import DockerEngine as RealEngine
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import uuid
 from functools import cache
 from typing import Any
 
-from tests.services.busybox import add_file, busybox_root
+from tests.backends.busybox import add_file, busybox_root
 
 Entry = tuple[str, bytes, dict[str, Any]]
 """A path, its kind as in tarfile, and what `add_file` takes beside."""

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 from app.engine import Stream
-from tests.services.programs import wait_until
+from tests.backends.programs import wait_until
 
 T = TypeVar("T")
 SOON = 20.0  # seconds; far above what is expected, since the machine may be busy

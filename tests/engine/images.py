@@ -5,7 +5,7 @@ import uuid
 from typing import Any
 
 from app.engine import ContainerState, DockerEngine
-from tests.services.docker_engine import DockerEngine as RealEngine
+from tests.backends.docker_engine import DockerEngine as RealEngine
 
 
 def commit(

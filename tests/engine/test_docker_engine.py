@@ -24,10 +24,10 @@ from app.core.errors import (
 )
 from app.engine import ENVIRONMENT_LABEL, ContainerSpec, DockerEngine, PortBinding
 from app.engine.hanging import MOST
+from tests.backends.docker_engine import DockerEngine as RealEngine
+from tests.backends.programs import free_port
 from tests.engine.images import commit, until_ended
 from tests.engine.leaks import without_leaks
-from tests.services.docker_engine import DockerEngine as RealEngine
-from tests.services.programs import free_port
 
 pytestmark = pytest.mark.integration
 

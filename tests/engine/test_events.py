@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from app.engine import ContainerEvent, ContainerSpec, DockerEngine
+from tests.backends.docker_engine import DockerEngine as RealEngine
 from tests.engine.conftest import Launch
 from tests.engine.following import following
-from tests.services.docker_engine import DockerEngine as RealEngine
 
 pytestmark = pytest.mark.integration
 

@@ -12,10 +12,10 @@ import pytest
 
 from app.core.errors import ContainerNotFoundError, EngineConflictError, EngineError
 from app.engine import ContainerSpec, ContainerStats, DockerEngine
+from tests.backends.docker_engine import DockerEngine as RealEngine
+from tests.backends.programs import wait_until
 from tests.engine.conftest import Launch
 from tests.engine.images import until_ended
-from tests.services.docker_engine import DockerEngine as RealEngine
-from tests.services.programs import wait_until
 
 pytestmark = pytest.mark.integration
 

@@ -16,10 +16,10 @@ import pytest
 
 from app.core.errors import ContainerNotFoundError
 from app.engine import ContainerSpec, DockerEngine, LogLine
+from tests.backends.docker_engine import DockerEngine as RealEngine
 from tests.engine.conftest import Launch
 from tests.engine.following import following
 from tests.engine.images import until_ended
-from tests.services.docker_engine import DockerEngine as RealEngine
 
 pytestmark = pytest.mark.integration
 

@@ -10,11 +10,11 @@ import pytest
 
 from app.core.errors import ImageMissingError, ImagePullError, PullCutError
 from app.engine import Cut, DockerEngine, PullProgress
+from tests.backends.docker_engine import DockerEngine as RealEngine
+from tests.backends.dripping_registry import DrippingRegistry
+from tests.backends.programs import free_port, wait_until
+from tests.backends.registry import Registry
 from tests.engine.leaks import without_leaks
-from tests.services.docker_engine import DockerEngine as RealEngine
-from tests.services.dripping_registry import DrippingRegistry
-from tests.services.programs import free_port, wait_until
-from tests.services.registry import Registry
 
 pytestmark = pytest.mark.integration
 

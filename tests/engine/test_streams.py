@@ -8,10 +8,10 @@ import pytest
 
 from app.core.errors import EngineTimeoutError, EngineUnreachableError
 from app.engine import DockerEngine, Stream
+from tests.backends.docker_engine import DockerEngine as RealEngine
+from tests.backends.fault_proxy import FaultProxy
 from tests.engine.following import Follower, following
 from tests.engine.leaks import without_leaks
-from tests.services.docker_engine import DockerEngine as RealEngine
-from tests.services.fault_proxy import FaultProxy
 
 pytestmark = pytest.mark.integration
 

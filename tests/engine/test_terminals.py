@@ -16,7 +16,7 @@ from app.core.errors import (
     ExecutableMissingError,
 )
 from app.engine import DockerEngine, TerminalStream
-from tests.services.docker_engine import DockerEngine as RealEngine
+from tests.backends.docker_engine import DockerEngine as RealEngine
 from tests.sizes import size
 
 pytestmark = pytest.mark.integration

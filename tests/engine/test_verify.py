@@ -8,10 +8,10 @@ import pytest
 from app.core.errors import EngineFullError, EngineTimeoutError
 from app.engine import ContainerSpec
 from app.engine import DockerEngine as Door
+from tests.backends.docker_engine import DockerEngine
+from tests.backends.programs import ServiceError
+from tests.backends.scratch import fill
 from tests.conftest import require
-from tests.services.docker_engine import DockerEngine
-from tests.services.programs import ServiceError
-from tests.services.scratch import fill
 
 pytestmark = pytest.mark.integration
 

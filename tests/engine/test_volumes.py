@@ -9,8 +9,8 @@ import pytest
 
 from app.core.errors import EngineConflictError, EngineError
 from app.engine import ENVIRONMENT_LABEL, INSTANCE_LABEL, ContainerSpec, DockerEngine, VolumeMount
+from tests.backends.docker_engine import DockerEngine as RealEngine
 from tests.engine.images import commit
-from tests.services.docker_engine import DockerEngine as RealEngine
 
 pytestmark = pytest.mark.integration
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from tests.services.prometheus import promtool
+from tests.backends.prometheus import promtool
 
 MONITORING = Path(__file__).parents[2] / "monitoring"
 PROMETHEUS = MONITORING / "prometheus"

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from tests.backends.prometheus import Prometheus
 from tests.conftest import require
 from tests.monitoring.mutations import matchers, mutants, without_matcher
 from tests.monitoring.promql import parse
 from tests.monitoring.rules import ALERTS, Rule, alert, cases_of, records_of, run
-from tests.services.prometheus import Prometheus
 from tests.sizes import size
 
 # Alerts on budgets compare records that an independent calculation holds (test_slo_burn_rates.py):

@@ -6,11 +6,11 @@ from collections.abc import Callable
 import pytest
 import yaml
 
+from tests.backends.alertmanager import Alertmanager, amtool
+from tests.backends.programs import wait_until
 from tests.conftest import require
 from tests.monitoring.routing import CONFIG, FILE, silent
 from tests.monitoring.rules import ALERTS
-from tests.services.alertmanager import Alertmanager, amtool
-from tests.services.programs import wait_until
 
 pytestmark = pytest.mark.integration
 

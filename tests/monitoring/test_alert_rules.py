@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.backends.prometheus import Prometheus
 from tests.conftest import require
 from tests.monitoring.rules import ALERTS, TESTS, alert, cases_of, records_of, run
-from tests.services.prometheus import Prometheus
 
 KINDS = ("fires on time", "silent just under", "silent without series", "two instances")
 WITHOUT_SERIES = {"ServiceDown": "fires without series"}

@@ -9,9 +9,9 @@ from click.testing import CliRunner
 from monitoring.rules.__main__ import main
 from monitoring.rules.rule import Links
 from monitoring.rules.writing import HEADER, files
+from tests.backends.prometheus import Prometheus, promtool
 from tests.conftest import require
 from tests.monitoring.rules import ALERTS, FILES, PROMETHEUS
-from tests.services.prometheus import Prometheus, promtool
 
 SEED = {
     "api-performance": 4,

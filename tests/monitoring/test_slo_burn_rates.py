@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from monitoring.rules.objectives import STEPS
+from tests.backends.prometheus import Prometheus
 from tests.conftest import require
 from tests.monitoring.rules import ALERTS, RECORDS, run
-from tests.services.prometheus import Prometheus
 from tests.sizes import size
 
 pytestmark = pytest.mark.integration

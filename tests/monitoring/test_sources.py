@@ -10,10 +10,10 @@ import pytest
 from monitoring.rules import sources
 from monitoring.rules.rule import Alert
 from monitoring.rules.sources import SOURCES, all_alerts, of_alert, of_series
+from tests.backends.prometheus import Prometheus
 from tests.conftest import require
 from tests.monitoring.promql import SERIES, parse, selectors
 from tests.monitoring.rules import ALERTS, cases_of, records_of, run
-from tests.services.prometheus import Prometheus
 
 README = Path(__file__).parents[2] / "monitoring" / "README.md"
 _PART = re.compile(r"(?P<first>[\d.]+)(?P<step>[+-][\d.]+)?(?:x(?P<times>\d+))?$")

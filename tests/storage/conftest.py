@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.storage import Database, schema
-from tests.services.postgresql import PostgreSQL
+from tests.backends.postgresql import PostgreSQL
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.integration)])

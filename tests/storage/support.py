@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app.storage import Database, Environment, Project, User, new_id
-from tests.services.postgresql import PostgreSQL
+from tests.backends.postgresql import PostgreSQL
 
 # More than any bounded wait here plus a slow machine, and much less than a hang.
 HANG = 20.0

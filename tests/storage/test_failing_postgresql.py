@@ -12,7 +12,7 @@ from sqlalchemy import event, select, text
 
 from app.core.errors import StorageUnavailableError
 from app.storage import Database, User, schema
-from tests.services.postgresql import PostgreSQL
+from tests.backends.postgresql import PostgreSQL
 from tests.storage.support import HANG, Stopwatch, all_connections_busy, answer, suspended, user
 
 pytestmark = pytest.mark.integration

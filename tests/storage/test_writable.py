@@ -20,10 +20,10 @@ from app.core.errors import (
     StorageRefusedError,
 )
 from app.storage import Database, schema, writing
+from tests.backends.postgresql import GUARDED, PostgreSQL
+from tests.backends.programs import ServiceError, wait_until
+from tests.backends.scratch import fill, mount_small, new_directory, remove_directory
 from tests.conftest import require
-from tests.services.postgresql import GUARDED, PostgreSQL
-from tests.services.programs import ServiceError, wait_until
-from tests.services.scratch import fill, mount_small, new_directory, remove_directory
 from tests.storage.support import answer, user
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import click
 
+from tests.backends.docker_engine import DockerEngine
+from tests.backends.postgresql import PostgreSQL
+from tests.backends.programs import ServiceError
 from tests.end_to_end.alerts.faults import FAULTS, Fault
 from tests.end_to_end.alerts.quiet import CASES, MINUTES, Quiet
 from tests.end_to_end.alerts.stack import Stack
 from tests.end_to_end.alerts.watching import Watch, ordinary, run, stays_silent
-from tests.services.docker_engine import DockerEngine
-from tests.services.postgresql import PostgreSQL
-from tests.services.programs import ServiceError
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})

@@ -15,15 +15,15 @@ from pathlib import Path
 import psycopg2
 from websockets.exceptions import InvalidStatus
 
+from tests.backends import scratch
+from tests.backends.agent import Agent
+from tests.backends.programs import wait_until
+from tests.backends.web import WebServer
 from tests.end_to_end.alerts.load import Caller, Load
 from tests.end_to_end.alerts.stack import ADA, Stack
 from tests.end_to_end.api import PASSWORD
 from tests.end_to_end.sockets import opened
 from tests.engine.images import commit
-from tests.services import scratch
-from tests.services.agent import Agent
-from tests.services.programs import wait_until
-from tests.services.web import WebServer
 
 ENVIRONMENTS = "vibebox_environments"
 HOST_ENVIRONMENTS = 2

@@ -5,7 +5,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
-from tests.services.programs import free_port
+from tests.backends.programs import free_port
 
 
 class Receiver:

@@ -10,19 +10,19 @@ from typing import Any, Self
 
 import yaml
 
+from tests.backends.agent import Agent
+from tests.backends.alertmanager import Alertmanager
+from tests.backends.docker_engine import DockerEngine
+from tests.backends.fault_proxy import FaultProxy
+from tests.backends.postgresql import PostgreSQL
+from tests.backends.programs import wait_until
+from tests.backends.prometheus import Prometheus
+from tests.backends.web import ROOT, WebServer
 from tests.end_to_end.alerts import scaling
 from tests.end_to_end.alerts.receiver import Receiver
 from tests.end_to_end.api import Api
 from tests.monitoring.routing import CONFIG
 from tests.monitoring.rules import FILES, PROMETHEUS
-from tests.services.agent import Agent
-from tests.services.alertmanager import Alertmanager
-from tests.services.docker_engine import DockerEngine
-from tests.services.fault_proxy import FaultProxy
-from tests.services.postgresql import PostgreSQL
-from tests.services.programs import wait_until
-from tests.services.prometheus import Prometheus
-from tests.services.web import ROOT, WebServer
 
 SCRAPE_SECONDS, LEAST_SCRAPE_SECONDS = 15, 1
 ADA = "ada@example.org"

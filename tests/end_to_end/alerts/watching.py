@@ -4,11 +4,11 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 
+from tests.backends.programs import ServiceError, wait_until
 from tests.end_to_end.alerts.faults import LATE, MACHINE, Fault
 from tests.end_to_end.alerts.load import Caller, Load
 from tests.end_to_end.alerts.stack import Stack
 from tests.monitoring.boards.stats import still_shown
-from tests.services.programs import ServiceError, wait_until
 
 POLL = 0.2
 

@@ -15,7 +15,7 @@ from tests.end_to_end.families.moves import (
     users,
 )
 from tests.end_to_end.families.stack import ALERTS_TOKEN, Stack, Step
-from tests.unit.routes import ALERT
+from tests.support.routes import ALERT
 
 ADA, EVE, GUEST = "ada@example.org", "eve@example.org", "guest@example.org"
 NOTHING: Moves = Moves()

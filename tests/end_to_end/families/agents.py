@@ -5,6 +5,8 @@ from collections import Counter
 from functools import partial
 from typing import Any
 
+from tests.backends.code_server import package
+from tests.backends.programs import wait_until
 from tests.end_to_end.counters import shown
 from tests.end_to_end.families.accounts import expect
 from tests.end_to_end.families.environments import FIRST_START, act
@@ -23,8 +25,6 @@ from tests.end_to_end.families.moves import (
     written,
 )
 from tests.end_to_end.families.stack import Stack, Step
-from tests.services.code_server import package
-from tests.services.programs import wait_until
 
 DIED = environments(running=-1, error=1)
 

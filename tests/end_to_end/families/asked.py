@@ -12,9 +12,9 @@ import psycopg2
 from requests import Response
 
 from app.storage import Base
+from tests.backends.docker_engine import DockerEngine
+from tests.backends.postgresql import PostgreSQL
 from tests.end_to_end.families.moves import STATEMENTS, Moves, series
-from tests.services.docker_engine import DockerEngine
-from tests.services.postgresql import PostgreSQL
 
 _ENTRY = re.compile(r"(?m)^\S+ \S+ \S+ \[\d+\] ")
 _STATEMENT = "LOG:  statement: "

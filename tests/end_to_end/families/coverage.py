@@ -15,18 +15,18 @@ _RUNTIME, _SATURATION = f"{_E2E}/test_runtime.py", f"{_E2E}/test_saturation.py"
 _LIMITS = f"{_RUNTIME}::test_saturation_limits_and_shared_memory"
 _KERNEL = f"{_RUNTIME}::test_cpu_and_memory_of_each_process_as_the_kernel_sees_them"
 _COLLECTIONS = (
-    "tests/telemetry/runtime/test_collector.py::test_collections_are_counted_by_generation"
+    "tests/metrics/runtime/test_collector.py::test_collections_are_counted_by_generation"
 )
 _QUEUE = f"{_SATURATION}::test_few_connections_leave_room_for_probes_and_show_the_queue"
-_POOL = "tests/unit/test_queries.py::test_taken_and_returned_connections"
-_OVERFLOW = "tests/unit/test_queries.py::test_overflow_is_active_and_goes_away"
-_REAL_GUNICORN = "tests/telemetry/runtime/test_exits.py::test_real_gunicorn"
+_POOL = "tests/metrics/test_queries.py::test_taken_and_returned_connections"
+_OVERFLOW = "tests/metrics/test_queries.py::test_overflow_is_active_and_goes_away"
+_REAL_GUNICORN = "tests/metrics/runtime/test_exits.py::test_real_gunicorn"
 _ATTEMPTS = f"{_E2E}/test_attempts.py::test_limits_hold_over_all_workers"
 _BROKEN = f"{_E2E}/test_broken_directory.py"
 _FULL = f"{_BROKEN}::test_disk_that_fills_up_hides_only_new_series"
-_TROUBLE = "tests/telemetry/directory/test_trouble.py"
-_FAILURES = "tests/unit/test_isolation.py::test_failure_is_counted_under_its_loop"
-_ROUNDS = "tests/agent/test_terms.py::test_each_task_tells_when_it_came_round"
+_TROUBLE = "tests/metrics/directory/test_trouble.py"
+_FAILURES = "tests/core/test_isolation.py::test_failure_is_counted_under_its_loop"
+_ROUNDS = "tests/agent/leader/test_terms.py::test_each_task_tells_when_it_came_round"
 _LEADING = f"{_E2E}/test_agent.py::test_another_agent_leads_when_the_leader_is_killed_or_frozen"
 
 _CLIENTS = f"{_E2E}/test_clients.py"
@@ -40,12 +40,12 @@ _TMUX = f"{_TERMINALS}::test_agent_keeps_sessions_true"
 _VSCODE = f"{_E2E}/test_vscode.py::test_vscode_server"
 _VIEWERS = f"{_E2E}/test_log_streams.py::test_each_viewer_gets_each_line_once"
 _FIRST = f"{_E2E}/test_first_account.py::test_first_account_is_made_once_by_the_printed_link"
-_REGISTRATIONS = "tests/unit/test_attempts.py::test_registrations_of_an_address_are_limited"
+_REGISTRATIONS = "tests/web/test_rate_limits.py::test_registrations_of_an_address_are_limited"
 _STATUS = f"{_E2E}/test_log_streams.py::test_status_is_told_at_the_beginning_and_at_each_change"
-_ADMISSION, _UNIT = "tests/admission/test_requests.py", "tests/unit"
-_QUOTAS, _NUMBERS = f"{_UNIT}/test_quotas.py", f"{_UNIT}/test_limits.py"
+_ADMISSION = "tests/web/admission/test_requests.py"
+_QUOTAS, _NUMBERS = "tests/domain/quotas/test_service.py", "tests/web/admission/test_limits.py"
 _SHARE = f"{_ADMISSION}::test_account_over_its_share_is_refused_everywhere"
-_HANDSHAKE = "tests/websockets/test_handshake.py"
+_HANDSHAKE = "tests/web/websockets/test_handshake.py"
 _UPLOADS = f"{_NUMBERS}::test_uploads_at_once"
 
 COVERED: Mapping[str, str] = {
@@ -132,17 +132,17 @@ ELSEWHERE: Mapping[tuple[str, str], Mapping[str, str]] = {
         "101": _SHELL,
         "408": _REFUSED,
         "429": _ATTEMPTS,
-        "502": f"{_UNIT}/test_request_metrics.py::test_error_counts_once_by_its_type",
+        "502": "tests/web/test_request_metrics.py::test_error_counts_once_by_its_type",
     },
     ("vibebox_registrations_total", "way"): {"first": _FIRST},
     ("vibebox_registrations_total", "outcome"): {"limited": _REGISTRATIONS},
     ("vibebox_limit_refusals_total", "limit"): {
         "requests": _SHARE,
         "server_requests": f"{_ADMISSION}::test_server_that_is_full_says_so",
-        "websockets": "tests/admission/test_places.py::test_refusals_say_whose_limit_it_is",
+        "websockets": "tests/core/test_places.py::test_refusals_say_whose_limit_it_is",
         "server_websockets": f"{_HANDSHAKE}::test_slots_come_back_and_too_many_are_refused",
-        "streams": f"{_UNIT}/test_environment_pulls.py::test_streams_are_bounded",
-        "server_streams": f"{_UNIT}/test_environment_pulls.py::test_streams_of_all_are_bounded",
+        "streams": "tests/agent/pulls/test_pulls.py::test_streams_are_bounded",
+        "server_streams": "tests/agent/pulls/test_pulls.py::test_streams_of_all_are_bounded",
         "uploads": _UPLOADS,
         "server_uploads": _UPLOADS,
         "attempts": _ATTEMPTS,
@@ -173,9 +173,9 @@ ELSEWHERE: Mapping[tuple[str, str], Mapping[str, str]] = {
         "::test_metrics_stay_readable_without_database_and_docker",
         "files": f"{_BROKEN}::test_bad_files_cost_only_themselves",
         "values": _FULL,
-        "format": "tests/telemetry/aggregation/test_bad_files.py"
+        "format": "tests/metrics/aggregation/test_bad_files.py"
         "::test_each_scrape_by_the_stock_collector_is_an_error",
-        "runtime": "tests/telemetry/runtime/test_publisher.py"
+        "runtime": "tests/metrics/runtime/test_publisher.py"
         "::test_failing_part_spares_the_others_and_is_told_once",
     },
     ("vibebox_websocket_messages_total", "direction"): {"in": _SHELL, "out": _VIEWERS},
@@ -192,7 +192,7 @@ ELSEWHERE: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("vibebox_environments_total", "status"): {
         **dict.fromkeys(
             ("starting", "stopping"),
-            "tests/unit/test_scrape.py::test_row_of_every_status_is_counted",
+            "tests/web/health/test_scrape.py::test_row_of_every_status_is_counted",
         )
     },
     ("vibebox_process_cpu_seconds_total", "mode"): dict.fromkeys(("user", "system"), _KERNEL),

@@ -1,5 +1,6 @@
 """What a user does with an environment; no agent runs meanwhile."""
 
+from tests.backends.programs import free_port
 from tests.end_to_end.families.accounts import expect
 from tests.end_to_end.families.moves import (
     auth,
@@ -11,7 +12,6 @@ from tests.end_to_end.families.moves import (
     token,
 )
 from tests.end_to_end.families.stack import Stack, Step
-from tests.services.programs import free_port
 
 # A first start looks for the image, makes volume and container, starts and inspects it, and waits
 # for the answer of an exec.

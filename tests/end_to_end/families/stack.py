@@ -13,6 +13,12 @@ import psycopg2.extensions
 import requests
 
 from app.domain.secrets.values import new_key
+from tests.backends.agent import Agent
+from tests.backends.docker_engine import DockerEngine
+from tests.backends.postgresql import PostgreSQL
+from tests.backends.programs import wait_until
+from tests.backends.registry import Registry
+from tests.backends.web import WebServer
 from tests.end_to_end.api import Api
 from tests.end_to_end.counters import scrape_text
 from tests.end_to_end.families.asked import Calls, Statements
@@ -27,13 +33,7 @@ from tests.end_to_end.families.moves import (
     read,
     series,
 )
-from tests.services.agent import Agent
-from tests.services.docker_engine import DockerEngine
-from tests.services.postgresql import PostgreSQL
-from tests.services.programs import wait_until
-from tests.services.registry import Registry
-from tests.services.web import WebServer
-from tests.unit.routes import ROUTES
+from tests.support.routes import ROUTES
 
 WORKERS = 4
 PATIENCE = 20.0

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from tests.backends.host_image import import_host_image
 from tests.end_to_end.api import Api
 from tests.end_to_end.families import accounts, agents, environments, failures
 from tests.end_to_end.families.accounts import expect
@@ -18,7 +19,6 @@ from tests.end_to_end.families.environments import act
 from tests.end_to_end.families.moves import Moves, answered, labels_of, moves
 from tests.end_to_end.families.stack import Stack, Step, rule_of
 from tests.end_to_end.sockets import Screen, opened
-from tests.services.host_image import import_host_image
 
 VISITOR = "visitor@example.org"
 _FAILURES = ("one more container", "measured use of a hung engine", "what nobody foresaw")

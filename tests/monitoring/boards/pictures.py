@@ -16,6 +16,11 @@ from pathlib import Path
 
 from monitoring.preview.__main__ import PLACE
 from monitoring.preview.site import build
+from tests.backends.code_server import package
+from tests.backends.docker_engine import DockerEngine
+from tests.backends.postgresql import PostgreSQL
+from tests.backends.prometheus import Prometheus
+from tests.backends.registry import Registry
 from tests.end_to_end.api import Api
 from tests.end_to_end.families import agents
 from tests.end_to_end.families.accounts import ADA
@@ -23,11 +28,6 @@ from tests.end_to_end.families.failures import trip_over_the_schema
 from tests.end_to_end.families.stack import Stack
 from tests.monitoring.boards import load
 from tests.monitoring.boards.test_alive import INTERVAL, prometheus_of
-from tests.services.code_server import package
-from tests.services.docker_engine import DockerEngine
-from tests.services.postgresql import PostgreSQL
-from tests.services.prometheus import Prometheus
-from tests.services.registry import Registry
 
 SECONDS = 150
 CALLERS = 3

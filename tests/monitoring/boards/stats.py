@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterator
 
 from monitoring.rules.sources import of_series, series_of
+from tests.backends.prometheus import Vector
 from tests.monitoring.boards.lint_boards import BOARDS, panels
 from tests.monitoring.boards.promql import substituted
 from tests.monitoring.boards.window import board
 from tests.monitoring.promql import PROMETHEUS_ITS_OWN
-from tests.services.prometheus import Vector
 
 Query = Callable[[str], Vector]
 

@@ -17,6 +17,11 @@ from functools import partial
 
 import pytest
 
+from tests.backends.docker_engine import DockerEngine
+from tests.backends.host_image import missing_programs
+from tests.backends.postgresql import PostgreSQL
+from tests.backends.prometheus import Prometheus, Vector
+from tests.backends.registry import Registry
 from tests.conftest import require
 from tests.end_to_end.families.moves import DOCKER, REQUESTS, Moves, moves
 from tests.end_to_end.families.stack import Stack
@@ -26,11 +31,6 @@ from tests.monitoring.boards.lint_boards import BOARDS, panels
 from tests.monitoring.boards.load import by, without
 from tests.monitoring.boards.promql import substituted, without_fallback
 from tests.monitoring.boards.window import Window, board, query_of
-from tests.services.docker_engine import DockerEngine
-from tests.services.host_image import missing_programs
-from tests.services.postgresql import PostgreSQL
-from tests.services.prometheus import Prometheus, Vector
-from tests.services.registry import Registry
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from tests.backends.prometheus import Prometheus, Vector
 from tests.monitoring.boards.lint_boards import DASHBOARDS, panels
 from tests.monitoring.boards.promql import substituted
-from tests.services.prometheus import Prometheus, Vector
 
 Json = dict[str, Any]
 

@@ -1,0 +1,127 @@
+"""Everything that a term starts is ended by its end."""
+
+import gc
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from app.agent.leader.leadership import Term
+from app.agent.leader.leading import Leader
+from app.agent.leader.leases import Leases
+from app.agent.pulls.build import build_pulls
+from app.agent.reconcile.event_history import Facts
+from app.agent.wiring import Parts
+from app.core import signals
+from app.core.isolation import ROUNDS
+from app.core.settings import Settings
+from app.domain.environments.build import build as build_environments
+from app.domain.environments.installation import InstallationId
+from app.domain.heartbeat import Presence
+from app.storage import Database, EnvironmentStatus
+from app.storage.cautious_clock import CautiousClock
+from tests.agent.conftest import MakeRecord
+from tests.backends.programs import wait_until
+from tests.support.fakes import FakeEngine
+
+TERMS = 20
+PARTS_OF_A_TERM = (
+    "app.agent.",
+    "app.core.items",
+    "app.domain.extensions.",
+    "app.domain.logs.",
+    "app.domain.sessions.",
+)
+
+
+@pytest.fixture
+def parts(database: Database, engine: FakeEngine) -> Parts:
+    settings = Settings(agent_sweep_interval=0.05)
+    presence = Presence(database)
+    return Parts(
+        settings=settings,
+        database=database,
+        engine=engine,
+        presence=presence,
+        environments=build_environments(settings, database, engine, presence),
+        instance=InstallationId(database),
+        facts=Facts(),
+        clock=CautiousClock(database),
+        pulls=build_pulls(settings, database, engine, presence),
+    )
+
+
+@dataclass(frozen=True)
+class Held:
+    """What the process holds."""
+
+    threads: frozenset[str]
+    descriptors: int
+    callbacks: int
+    receivers: int
+    objects: int
+
+
+def held(parts: Parts) -> Held:
+    parts.database.dispose()  # how many connections are kept depends on what met by chance
+    gc.collect()
+    mine = [
+        thing
+        for thing in gc.get_objects()
+        if (type(thing).__module__ or "").startswith(PARTS_OF_A_TERM)
+    ]
+    return Held(
+        threads=frozenset(thread.name for thread in threading.enumerate()),
+        descriptors=len(os.listdir("/proc/self/fd")),
+        callbacks=len(parts.presence.on_seen),
+        receivers=sum(len(signal.receivers) for signal in vars(signals)["_signals"].values()),
+        objects=len(mine),
+    )
+
+
+def serve(parts: Parts, leader: Leader, seconds: float) -> None:
+    """Lead for a while, in good order."""
+    leases = Leases(parts.database, "leader")
+    won = leases.win()
+    assert won is not None
+    term = Term(won, time.monotonic() + 60)
+    leader.begin(term)
+    time.sleep(seconds)
+    term.end()
+    leader.end(term)
+    leases.release(won)
+
+
+def test_each_task_tells_when_it_came_round(parts: Parts) -> None:
+    told: set[str] = set()
+
+    def hear(_sender: object, *, loop: str) -> None:
+        told.add(loop)
+
+    leader = Leader(parts)
+    with signals.loop_done.connected_to(hear):
+        serve(parts, leader, 0.3)
+    assert told == set(ROUNDS)
+
+
+def test_terms_leave_nothing_behind(
+    parts: Parts, record: MakeRecord, container: Callable[..., str]
+) -> None:
+    for number in range(3):
+        environment = record(
+            EnvironmentStatus.RUNNING,
+            container_id=f"box-{number}",
+            run_started="2026-01-01T00:00:01Z",
+        )
+        container(environment)
+    leader = Leader(parts)
+    serve(parts, leader, 0.3)  # what is made once, for all terms
+    before = held(parts)
+
+    for _ in range(TERMS):
+        serve(parts, leader, 0.1)
+
+    wait_until(lambda: held(parts) == before, 15, otherwise=lambda: f"{before}\n{held(parts)}")

@@ -1,0 +1,60 @@
+"""A database of each kind with an environment in it, and intakes that are closed at the end."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from app.agent.log_intake.batches import Fence
+from app.agent.log_intake.intake import LogIntake
+from app.domain.durable_counters import Counts
+from app.engine import Engine
+from app.storage import Database, schema
+from tests.agent.log_intake.support import DIRECTORY, no_fence
+from tests.storage.support import add_environment
+from tests.support.fakes import FakeEngine
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.integration)])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A database with the schema of this release."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path}/vibebox.db"
+    else:
+        url = request.getfixturevalue("postgresql").new_database()
+    database = Database(url)
+    schema.upgrade(database)
+    yield database
+    database.dispose()
+
+
+@pytest.fixture
+def environment(database: Database) -> str:
+    """The id of an environment."""
+    with database.writing() as session:
+        return add_environment(session).id
+
+
+@pytest.fixture
+def engine() -> FakeEngine:
+    return FakeEngine()
+
+
+class IntakeFactory(Protocol):
+    """Makes intakes that store in the database of the test."""
+
+    def __call__(self, engine: Engine, fence: Fence = no_fence) -> LogIntake: ...
+
+
+@pytest.fixture
+def make_intake(database: Database) -> Iterator[IntakeFactory]:
+    with ExitStack() as stack:
+
+        def make(engine: Engine, fence: Fence = no_fence) -> LogIntake:
+            intake = LogIntake(database, engine, Counts(DIRECTORY), fence)
+            stack.callback(intake.close, 20)
+            return intake
+
+        yield make

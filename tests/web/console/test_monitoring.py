@@ -1,0 +1,200 @@
+"""What the health strip learns from Prometheus, and what it says where that tells nothing."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.core.errors import StorageUnavailableError
+from app.web.console.monitoring import QUERIES, Monitoring, shown_alert
+from tests.backends.programs import free_port, wait_until
+from tests.backends.prometheus import Prometheus
+
+ANSWER = {"status": "success", "data": {"resultType": "vector", "result": []}}
+
+
+class StrangePeer(HTTPServer):
+    """Answers every query with `status` and `body`, after `seconds`; notes what was asked."""
+
+    def __init__(self) -> None:
+        self.status, self.body, self.seconds = 200, json.dumps(ANSWER), 0.0
+        self.asked: list[str] = []
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.01,))
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def close(self) -> None:
+        self.shutdown()
+        self._thread.join()
+        self.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        peer: Any = self.server
+        peer.asked.append(self.path)
+        time.sleep(peer.seconds)
+        self.send_response(peer.status)
+        self.send_header("Location", "/elsewhere")
+        self.end_headers()
+        self.wfile.write(peer.body.encode())
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def peer() -> Iterator[StrangePeer]:
+    with closing(StrangePeer()) as peer:
+        yield peer
+
+
+@pytest.fixture
+def monitoring() -> Iterator[Callable[..., Monitoring]]:
+    """A factory with the arguments of `Monitoring`."""
+    made: list[Monitoring] = []
+
+    def make(url: str | None, **named: Any) -> Monitoring:
+        made.append(Monitoring(url, **named))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def test_three_questions_and_no_answer_to_them(
+    peer: StrangePeer, monitoring: Callable[..., Monitoring]
+) -> None:
+    found = monitoring(f"{peer.url}/").read()
+
+    assert found == {
+        "request_rate": None,
+        "latency_seconds": None,
+        "alerts": [],
+        "alerts_reason": None,
+        "reason": None,
+    }
+    assert len(peer.asked) == len(QUERIES) == 3
+    assert all(path.startswith("/api/v1/query?query=") for path in peer.asked)
+
+
+def test_value_that_is_no_number_is_none(
+    peer: StrangePeer, monitoring: Callable[..., Monitoring]
+) -> None:
+    series = {"metric": {"alertname": "x"}, "value": [0, "NaN"]}
+    peer.body = json.dumps({"data": {"result": [series]}})
+    found = monitoring(peer.url).read()
+
+    assert found["latency_seconds"] is None
+    assert found["alerts"] == [shown_alert("x", "")]
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(500, ""), (302, ""), (200, "<html>"), (200, "[]"), (200, '{"data": {"result": [1]}}')],
+)
+def test_strange_answer_is_told(
+    peer: StrangePeer, monitoring: Callable[..., Monitoring], status: int, body: str
+) -> None:
+    peer.status, peer.body = status, body
+    found = monitoring(peer.url).read()
+
+    assert "does not speak as Prometheus" in found["reason"]
+    assert found["alerts_reason"] == found["reason"]
+    assert not any("elsewhere" in path for path in peer.asked)
+
+
+def test_silence_is_told_and_never_the_address(monitoring: Callable[..., Monitoring]) -> None:
+    found = monitoring(f"http://ada:geheim@127.0.0.1:{free_port()}").read()
+
+    assert found["reason"] == "Prometheus at VIBEBOX_PROMETHEUS_URL does not answer."
+
+
+def test_slow_answer_is_not_waited_for(
+    peer: StrangePeer, monitoring: Callable[..., Monitoring]
+) -> None:
+    peer.seconds = 0.6
+    slow = monitoring(peer.url, deadline=0.2)
+    started = time.monotonic()
+    reasons = [slow.read()["reason"] for _ in range(5)]
+    elapsed = time.monotonic() - started
+
+    assert all("does not answer" in reason for reason in reasons)
+    # Five readers wait for the one question that is under way, not for five.
+    assert len(peer.asked) < 5
+    assert elapsed < 5 * peer.seconds
+
+
+def test_received_alerts_stand_for_those_of_prometheus(
+    peer: StrangePeer, monitoring: Callable[..., Monitoring]
+) -> None:
+    fires = shown_alert("x", "info", "It is slow", "https://example.org/x")
+    found = monitoring(peer.url, received=lambda: [fires]).read()
+
+    assert (found["alerts"], found["alerts_reason"], found["reason"]) == ([fires], None, None)
+    assert len(peer.asked) == 2
+    assert not any("ALERTS" in path for path in peer.asked)
+
+
+def test_received_alerts_need_no_prometheus(monitoring: Callable[..., Monitoring]) -> None:
+    fires = shown_alert("x", "info")
+    found = monitoring(None, received=lambda: [fires]).read()
+
+    assert (found["alerts"], found["alerts_reason"]) == ([fires], None)
+    assert found["reason"] == "VIBEBOX_PROMETHEUS_URL is not set."
+
+
+def test_without_the_database_the_figures_stay(
+    peer: StrangePeer, monitoring: Callable[..., Monitoring]
+) -> None:
+    def received() -> list[dict[str, Any]]:
+        raise StorageUnavailableError
+
+    found = monitoring(peer.url, received=received).read()
+
+    assert (found["alerts"], found["reason"]) == ([], None)
+    assert found["alerts_reason"] == StorageUnavailableError.default_detail
+
+
+def test_both_reasons_are_said_where_neither_is_set(monitoring: Callable[..., Monitoring]) -> None:
+    reason = monitoring(None).read()["alerts_reason"]
+
+    assert "VIBEBOX_ALERTS_TOKEN" in reason and "VIBEBOX_PROMETHEUS_URL" in reason
+
+
+@pytest.mark.integration
+def test_alerts_of_a_real_prometheus(
+    prometheus: Callable[..., Prometheus], monitoring: Callable[..., Monitoring], tmp_path: Path
+) -> None:
+    ours = {"severity": "page", "job": "vibebox-backend"}
+    rule = {"alert": "AlwaysFiring", "expr": "vector(1)", "labels": ours}
+    other = {"alert": "OfAnotherService", "expr": "vector(1)", "labels": {"job": "other"}}
+    rates = [
+        {
+            "record": "vibebox_http_requests_total",
+            "expr": f"vector({many} * time())",
+            "labels": {"job": job},
+        }
+        for job, many in (("vibebox-backend", 1), ("other", 1000))
+    ]
+    rules = tmp_path / "rules.yml"
+    rules.write_text(json.dumps({"groups": [{"name": "x", "rules": [other, rule, *rates]}]}))
+    server = prometheus([], extra_config=f"rule_files: [{rules}]\n")
+    asked = monitoring(server.url, deadline=10)
+    wait_until(lambda: asked.read()["request_rate"] is not None and asked.read()["alerts"], 30)
+    found = asked.read()
+
+    assert found["alerts"] == [shown_alert("AlwaysFiring", "page")]
+    assert 0 < found["request_rate"] < 1.5, "over five minutes, of which most are missing"
+    assert (found["latency_seconds"], found["reason"]) == (None, None)
