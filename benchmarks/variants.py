@@ -63,7 +63,9 @@ def _telemetry_and_log() -> "Flask":
 
     app = _bare()
     exchanges = Exchanges(app)
-    request_log.init_app(app, exchanges)
+    app.before_request(request_log.identify)
+    app.after_request(request_log.return_id)
+    exchanges.on_finish.append(request_log.write_line)
     return _measured(app, exchanges)
 
 

@@ -120,6 +120,21 @@ def config(level: str = "info") -> dict[str, Any]:
     }
 
 
+def worker() -> str:
+    """Return the place of this process, as its lines name it."""
+    return _worker["worker"]
+
+
+def handler() -> "logging.StreamHandler[Any] | None":
+    """Return the handler that every line goes through; None where logging is set up otherwise."""
+    handlers = logging.getLogger().handlers
+    if len(handlers) != 1:
+        return None
+    (only,) = handlers
+    ours = type(only) is logging.StreamHandler and type(only.formatter) is JsonFormatter
+    return only if ours and not only.filters else None  # type: ignore[return-value]
+
+
 def configure(level: str = "info", worker: str = "master") -> None:
     """Send the logs of this process to standard output as JSON, under the worker's name."""
     _worker["worker"] = worker

@@ -1,7 +1,6 @@
 """Measures SQL statements and the connection pool through SQLAlchemy's events."""
 
 import re
-import threading
 import time
 from functools import lru_cache
 from typing import Any
@@ -13,6 +12,7 @@ from sqlalchemy.pool import QueuePool
 from app.metrics.catalogue import MODELS, db_pool_size, db_pool_utilization, db_query_duration
 from app.metrics.exemplars import of_request
 from app.metrics.family import OTHER
+from app.metrics.values import Value, store
 
 # Execution option of statements that probes and scrapes make: they are not measured.
 UNMEASURED = {"measured": False}
@@ -88,41 +88,52 @@ class _PoolMeter:
         self._size = pool.size() if isinstance(pool, QueuePool) else limit
         self._open: set[int] = set()
         self._active: set[int] = set()
-        self._lock = threading.Lock()
+        self._gauges: list[Value] = [
+            gauge._value
+            for gauge in (
+                db_pool_size.child("active"),
+                db_pool_size.child("idle"),
+                db_pool_size.child("overflow"),
+                db_pool_utilization.child(),
+            )
+        ]
         event.listen(pool, "connect", self._connected)
         event.listen(pool, "close", self._closed)
         event.listen(pool, "close_detached", self._closed)
         event.listen(pool, "checkout", self._taken)
         event.listen(pool, "checkin", self._returned)
         db_pool_size.child("max").set(limit)
-        self._publish()
+        with store.lock:
+            self._publish()
 
     def _connected(self, connection: Any, _record: Any) -> None:
-        with self._lock:
+        with store.lock:
             self._open.add(id(connection))
             self._publish()
 
     def _closed(self, connection: Any, _record: Any = None) -> None:
-        with self._lock:
+        with store.lock:
             self._open.discard(id(connection))
             self._active.discard(id(connection))
             self._publish()
 
     def _taken(self, connection: Any, _record: Any, _proxy: Any) -> None:
-        with self._lock:
+        with store.lock:
             self._active.add(id(connection))
             self._publish()
 
     def _returned(self, connection: Any, _record: Any) -> None:
         # None: the connection was found broken and is gone already.
         if connection is not None:
-            with self._lock:
+            with store.lock:
                 self._active.discard(id(connection))
                 self._publish()
 
     def _publish(self) -> None:
-        active, total = len(self._active), len(self._open)
-        db_pool_size.child("active").set(active)
-        db_pool_size.child("idle").set(max(0, total - active))
-        db_pool_size.child("overflow").set(max(0, total - self._size))
-        db_pool_utilization.child().set(active / self._limit)
+        """Set all gauges at once: the store's lock, which is held, guards what is counted too."""
+        number, total = len(self._active), len(self._open)
+        active, idle, overflow, utilization = self._gauges
+        active.put(number)
+        idle.put(max(0, total - number))
+        overflow.put(max(0, total - self._size))
+        utilization.put(number / self._limit)

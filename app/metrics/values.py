@@ -122,7 +122,8 @@ class Store:
     """
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        # Reentrant: a finalizer that the collector runs in the middle may count too.
+        self.lock = threading.RLock()
         self._files: dict[str, ValueFile] = {}
         self._memory: dict[str, ValueFile] = {}
         # Weak: what nobody can count with any more (after a reload of the code) need not be bound.
@@ -201,7 +202,7 @@ class Store:
 
     def after_fork(self) -> None:
         """Begin anew in a child: the parent's files are the parent's to write."""
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         if self._membership is not None:
             self._membership.forget()
             self._membership = None
@@ -360,6 +361,10 @@ class Value:
         with store.lock:
             self.file.doubles[self.index] = value
             self.file.doubles[self.index + 1] = timestamp or 0.0
+
+    def put(self, value: float) -> None:
+        """Set the value of a gauge; the caller holds the store's lock, for several at once."""
+        self.file.doubles[self.index] = value
 
     def get(self) -> float:
         with store.lock:

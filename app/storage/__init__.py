@@ -51,10 +51,7 @@ from app.storage.models import (
     utc_now,
 )
 
-ENVIRONMENT_STATUSES: tuple[EnvironmentStatus, ...] = tuple(EnvironmentStatus)
-
 __all__ = [
-    "ENVIRONMENT_STATUSES",
     "AgentReport",
     "Alert",
     "ApiKey",

@@ -27,6 +27,7 @@ from app.web.blueprints import API, PAGES
 from app.web.console import errors as console_errors
 from app.web.console.build import build as build_monitoring
 from app.web.exchange import Exchanges
+from app.web.health import routes as health
 from app.web.health.build import build_checks as build_health_checks
 from app.web.lifecycle import Lifecycle
 from app.web.rate_limits import Attempts, client_address
@@ -44,8 +45,10 @@ def build(settings: Settings) -> OpenAPI:
     app = openapi.new_app("app")
     exchanges = Exchanges(app)
     proxies.init_app(app, settings.trusted_proxies)
-    request_log.init_app(app, exchanges)
-    hosts.init_app(app, settings)
+    app.before_request(request_log.identify)
+    app.after_request(request_log.return_id)
+    exchanges.on_finish.append(request_log.write_line)
+    app.before_request(hosts.gate(settings))
     problems.init_app(app)
     console_errors.init_app(app)
 
@@ -53,6 +56,7 @@ def build(settings: Settings) -> OpenAPI:
     telemetry = Telemetry(settings, database)
     app.extensions[EXTENSION] = _services(app, settings, database, telemetry, exchanges)
 
+    app.register_api(health.api)
     for blueprint in API:
         app.register_api(blueprint)
     for part in PAGES:

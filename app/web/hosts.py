@@ -12,11 +12,11 @@ and Pod addresses, and what takes a token of the service alone. `X-Forwarded-Hos
 
 import logging
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Flask, request
+from flask import request
 
 from app.core.addresses import Address, address_of, host_of
 from app.core.errors import MisdirectedRequestError
@@ -35,20 +35,21 @@ _SHOWN = 100
 _log = logging.getLogger(__name__)
 
 
-def init_app(app: Flask, settings: Settings) -> None:
-    """Refuse what is for an unknown host, before anything else is looked at."""
+def gate(settings: Settings) -> Callable[[], None]:
+    """Return the before_request hook that refuses what is for an unknown host."""
     hosts = KnownHosts(
         settings.host,
         settings.hosts or frozenset(),
         only_told=settings.hosts is None and settings.trusted_proxies > 0,
     )
 
-    @app.before_request
     def refuse_unknown() -> None:
         if not hosts.serves(request.environ) and request.endpoint not in ANY_HOST:
             # Asked of another host, it is a request for none of our routes.
             request.url_rule = None
             raise MisdirectedRequestError(_named(request.environ))
+
+    return refuse_unknown
 
 
 class KnownHosts:

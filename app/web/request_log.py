@@ -8,15 +8,16 @@ The trace id of a caller's `traceparent` (W3C Trace Context, level 1) stands the
 import logging
 import re
 import uuid
-from typing import Any
 
-from flask import Flask, Response, request
+from flask import Response, request
 
+from app.core.log_lines import LogLines
 from app.core.logging import request_id, trace_id
 from app.domain.audit import origin
-from app.web.exchange import Exchange, Exchanges, current
+from app.web.exchange import Exchange, current
 
 HEADER = "X-Request-ID"
+_KEY = "HTTP_X_REQUEST_ID"
 _WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,128}")
 # Version 00 has these four fields, a later one may have more; ff and ids of zeros are invalid.
 _TRACEPARENT = re.compile(
@@ -28,41 +29,37 @@ _WORTH_TELLING = 0.001
 """Seconds of a wait that stand in a line."""
 # The name by which operators filter these lines, wherever this module lies.
 _log = logging.getLogger("app.access")
+_lines = LogLines(_log, "request")
 
 
-def init_app(app: Flask, exchanges: Exchanges) -> None:
-    """Give each request an id and, when it is finished, a log line."""
-    app.before_request(_identify)
-    app.after_request(_return_id)
-    exchanges.on_finish.append(_write_line)
-
-
-def _identify() -> None:
+def identify() -> None:
+    """Give the request its id: a before_request hook."""
     exchange = current()
-    headers = request.headers
-    offered = headers.get(HEADER, "")
+    environ = request.environ
+    offered = environ.get(_KEY, "")
     exchange.request_id = offered if _WELL_FORMED.fullmatch(offered) else uuid.uuid4().hex
     request_id.set(exchange.request_id)
     # A proxy may hand over anything; the audit log keeps this much.
     origin.set((request.remote_addr or "")[:64])
-    if parent := headers.get("traceparent"):
+    if parent := environ.get("HTTP_TRACEPARENT"):
         exchange.trace_id = _trace_of(parent)
         trace_id.set(exchange.trace_id)
 
 
-def _return_id(response: Response) -> Response:
+def return_id(response: Response) -> Response:
+    """Return the id with the response: an after_request hook."""
     response.headers[HEADER] = request_id.get()
     return response
 
 
-def _write_line(exchange: Exchange) -> None:
-    """Log the exchange; probes and scrapes at debug level, since they come every few seconds.
+def write_line(exchange: Exchange) -> None:
+    """Log the exchange when it is finished; probes and scrapes at debug level, since they come every few seconds.
 
     The query string is left out: it may carry a token.
     """
     level = logging.DEBUG if exchange.route.startswith("/health") else logging.INFO
     if _log.isEnabledFor(level):
-        fields = {
+        fields: dict[str, str | int | float] = {
             "method": exchange.method,
             "route": exchange.route,
             "path": _readable(exchange.path)[:_PATH_SHOWN],
@@ -70,13 +67,13 @@ def _write_line(exchange: Exchange) -> None:
             "duration_ms": round(exchange.seconds * 1000, 3),
         }
         _add_unusual(exchange, fields)
-        _log.log(level, "request", extra=fields)
+        _lines.write(level, fields)
         exchange.logged = True
     for variable in (request_id, trace_id, origin):
         variable.set("")
 
 
-def _add_unusual(exchange: Exchange, fields: dict[str, Any]) -> None:
+def _add_unusual(exchange: Exchange, fields: dict[str, str | int | float]) -> None:
     """Add what most requests have nothing of: a wait for a thread, or for the client; a refusal."""
     if exchange.queued >= _WORTH_TELLING:
         fields["queue_ms"] = round(exchange.queued * 1000, 3)

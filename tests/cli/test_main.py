@@ -11,7 +11,7 @@ from sqlalchemy import select
 from app._version import __version__
 from app.cli.documents import BEGIN, END, renewed
 from app.cli.main import main
-from app.cli.welcome import lines
+from app.web.welcome import lines
 from app.core.settings import Settings, example
 from app.domain.authorization import permissions_table
 from app.metrics.catalogue import reference_table

@@ -10,7 +10,7 @@ ROOT = Path(app.__file__).parent
 SHOWN_ONLY = {
     "cli/client/output.py": "the client's own host: ages that it prints",
     "cli/client/values.py": "the client's own host: what `8h` from now is",
-    "health/routes.py": "the time that a health route shows",
+    "web/health/routes.py": "the time that a health route shows",
     "storage/migrations/versions/0002_agent.py": "when a migration made a row: only shown",
     "storage/clock.py": "it is the clock, on SQLite",
     "storage/models/base.py": "defines it",
@@ -20,15 +20,15 @@ SHOWN_ONLY = {
     "storage/models/extensions.py": "when a row was made: only shown",
     "storage/models/service.py": "when a row was made: only shown",
     "storage/models/sessions.py": "when a row was made: only shown",
-    "environments/changes.py": "when a record was changed: only shown",
-    "environments/comparison.py": "when an end was noticed that nobody saw: only shown",
-    "environments/exits.py": "when an end was noticed that nobody saw: only shown",
-    "extensions/service.py": "when a row was made or changed: only shown",
-    "extensions/work.py": "when a row was changed: only shown",
-    "projects/service.py": "when a row was made: only shown",
-    "teams/service.py": "when a row was made: only shown",
-    "accounts/registration.py": "when a row was made: only shown",
-    "accounts/keys.py": "when a row was made: only shown",
+    "domain/environments/changes.py": "when a record was changed: only shown",
+    "agent/reconcile/diff.py": "when an end was noticed that nobody saw: only shown",
+    "domain/environments/exits.py": "when an end was noticed that nobody saw: only shown",
+    "domain/extensions/service.py": "when a row was made or changed: only shown",
+    "agent/extensions/work.py": "when a row was changed: only shown",
+    "domain/projects/service.py": "when a row was made: only shown",
+    "domain/teams/service.py": "when a row was made: only shown",
+    "domain/accounts/registration.py": "when a row was made: only shown",
+    "domain/accounts/keys.py": "when a row was made: only shown",
 }
 """Modules that may read their own host's clock, and why that decides nothing elsewhere."""
 

@@ -13,38 +13,24 @@ import app
 
 ROOT = Path(app.__file__).parent
 
-UNATTENDED = (
-    "agent",
-    "environments/pulls.py",
-    "environments/truth.py",
-    "extensions/installer.py",
-    "extensions/work.py",
-    "logs/intake.py",
-    "logs/reader.py",
-    "logs/retention.py",
-    "logs/writer.py",
-    "processes.py",
-    "sessions/on_start.py",
-    "sessions/truth.py",
-    "websockets/lookout.py",
-)
+UNATTENDED = ("agent", "domain/heartbeat.py", "web/websockets/lookout.py")
 """What runs without anybody waiting for it."""
 
 ASKS = {"reading", "writing", "execute", "scalar", "scalars", "attempt", "look", "store"}
 """Methods that wait for the database or Docker; beside them every method of `_engine`."""
 
 ALLOWED = {
-    ("agent/events.py", "_follow"): "the one stream of events; each event is isolated",
-    ("agent/sweep.py", "_remove"): "what one environment left, as one item",
-    ("environments/truth.py", "_look"): "the two names of one container",
-    ("logs/retention.py", "_delete"): "sums of one batch, in one transaction",
-    ("logs/writer.py", "_store"): "each reader's lines apart; guarded in `_store_apart`",
-    ("processes.py", "_run"): "no items: the one row of this process, again and again",
-    ("sessions/truth.py", "_look"): "the sessions of one container, which is the item",
-    ("sessions/truth.py", "_compare"): "the sessions of one container, which is the item",
-    ("websockets/lookout.py", "_run"): "guarded, and under a deadline each, in `_look`",
-    ("environments/pulls.py", "run_pending"): "taking is a statement; each pull has its thread",
-    ("environments/pulls.py", "_make_way"): "one of the pulls at most is ended or put back",
+    ("agent/reconcile/docker_events.py", "_follow"): "the one stream of events; each event is isolated",
+    ("agent/reconcile/sweep.py", "_remove"): "what one environment left, as one item",
+    ("agent/reconcile/reconciler.py", "_look"): "the two names of one container",
+    ("agent/log_intake/retention.py", "_delete"): "sums of one batch, in one transaction",
+    ("agent/log_intake/writer.py", "_store"): "each reader's lines apart; guarded in `_store_apart`",
+    ("domain/heartbeat.py", "_run"): "no items: the one row of this process, again and again",
+    ("agent/sessions/reconciler.py", "_look"): "the sessions of one container, which is the item",
+    ("agent/sessions/reconciler.py", "_compare"): "the sessions of one container, which is the item",
+    ("web/websockets/lookout.py", "_run"): "guarded, and under a deadline each, in `_look`",
+    ("agent/pulls/pulls.py", "run_pending"): "taking is a statement; each pull has its thread",
+    ("agent/pulls/pulls.py", "_make_way"): "one of the pulls at most is ended or put back",
 }
 """Loops that may, and why none of their items can hold up or break another's."""
 
@@ -121,12 +107,12 @@ def test_what_runs_unattended_is_all_there_is() -> None:
     """A module that starts a thread of its own runs unattended, or says why not."""
     attended = {
         "cli": "the client's own",
-        "deadline.py": "runs one thing at a time, for who waits for it",
-        "health/checks.py": "one thread for each check; none waits for another",
-        "isolation.py": "is the isolation",
-        "items.py": "is the isolation",
-        "telemetry": "measures its own process; a part that fails is counted and left out",
-        "worker": "serves requests",
+        "core/single_flight.py": "runs one thing at a time, for who waits for it",
+        "core/isolation.py": "is the isolation",
+        "core/items.py": "is the isolation",
+        "metrics": "measures its own process; a part that fails is counted and left out",
+        "web/gunicorn_worker": "serves requests",
+        "web/health/checks.py": "one thread for each check; none waits for another",
     }
     starting = {
         path.relative_to(ROOT).as_posix()
@@ -134,9 +120,5 @@ def test_what_runs_unattended_is_all_there_is() -> None:
         if "threading.Thread(" in path.read_text()
     }
     known = {path.relative_to(ROOT).as_posix() for path in files()}
-    unknown = {
-        name
-        for name in starting - known
-        if name not in attended and name.split("/")[0] not in attended
-    }
+    unknown = {name for name in starting - known if not name.startswith(tuple(attended))}
     assert unknown == set()

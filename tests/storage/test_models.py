@@ -10,7 +10,6 @@ from sqlalchemy.exc import IntegrityError, StatementError
 from sqlalchemy.orm import joinedload
 
 from app.storage import (
-    ENVIRONMENT_STATUSES,
     AuthToken,
     Base,
     Database,
@@ -67,7 +66,7 @@ def test_change_inside_a_json_column_is_stored(database: Database) -> None:
 def test_every_status_can_be_stored(database: Database) -> None:
     with database.writing() as session:
         add_environment(session)
-    for status in ENVIRONMENT_STATUSES:
+    for status in EnvironmentStatus:
         with database.writing() as session:
             session.execute(update(Environment).values(status=status))
             assert session.scalars(select(Environment.status)).one() is status
