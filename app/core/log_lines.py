@@ -38,9 +38,12 @@ class LogLines:
             return
         line = self._line(level, fields)
         try:
-            with handler.lock or handler.createLock():  # type: ignore[func-returns-value]
+            handler.acquire()
+            try:
                 handler.stream.write(line)
                 handler.flush()
+            finally:
+                handler.release()
         except Exception:
             # As logging does it: no line of a log ends a request.
             record = logging.makeLogRecord({"msg": self._event, "levelno": level})

@@ -53,7 +53,7 @@ def return_id(response: Response) -> Response:
 
 
 def write_line(exchange: Exchange) -> None:
-    """Log the exchange when it is finished; probes and scrapes at debug level, since they come every few seconds.
+    """Log the exchange when it is finished; probes and scrapes at debug level.
 
     The query string is left out: it may carry a token.
     """

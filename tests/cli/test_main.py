@@ -11,12 +11,12 @@ from sqlalchemy import select
 from app._version import __version__
 from app.cli.documents import BEGIN, END, renewed
 from app.cli.main import main
-from app.web.welcome import lines
 from app.core.settings import Settings, example
 from app.domain.authorization import permissions_table
 from app.metrics.catalogue import reference_table
 from app.storage import AuditEntry, Database, User
 from app.storage.revisions import expected_revision
+from app.web.welcome import lines
 
 COMMANDS = (
     "accounts",

@@ -137,7 +137,7 @@ def test_log_in_a_pipe_is_as_it_was_written(capsys: pytest.CaptureFixture[str]) 
 
 _PRINTS = f"""
 import click
-from app.cli import main
+from app.cli.main import main
 from app.core.errors import VibeBoxError
 
 @main.command()

@@ -20,14 +20,26 @@ ASKS = {"reading", "writing", "execute", "scalar", "scalars", "attempt", "look",
 """Methods that wait for the database or Docker; beside them every method of `_engine`."""
 
 ALLOWED = {
-    ("agent/reconcile/docker_events.py", "_follow"): "the one stream of events; each event is isolated",
+    ("agent/log_intake/batches.py", "_add"): "one batch, in one transaction; see the writer",
+    ("agent/log_intake/batches.py", "_move_cursors"): "one batch, in one transaction",
+    ("agent/log_intake/batches.py", "_raise_usage"): "one batch, in one transaction",
+    (
+        "agent/reconcile/docker_events.py",
+        "_follow",
+    ): "the one stream of events; each event is isolated",
     ("agent/reconcile/sweep.py", "_remove"): "what one environment left, as one item",
     ("agent/reconcile/reconciler.py", "_look"): "the two names of one container",
     ("agent/log_intake/retention.py", "_delete"): "sums of one batch, in one transaction",
-    ("agent/log_intake/writer.py", "_store"): "each reader's lines apart; guarded in `_store_apart`",
+    (
+        "agent/log_intake/writer.py",
+        "_store",
+    ): "each reader's lines apart; guarded in `_store_apart`",
     ("domain/heartbeat.py", "_run"): "no items: the one row of this process, again and again",
     ("agent/sessions/reconciler.py", "_look"): "the sessions of one container, which is the item",
-    ("agent/sessions/reconciler.py", "_compare"): "the sessions of one container, which is the item",
+    (
+        "agent/sessions/reconciler.py",
+        "_compare",
+    ): "the sessions of one container, which is the item",
     ("web/websockets/lookout.py", "_run"): "guarded, and under a deadline each, in `_look`",
     ("agent/pulls/pulls.py", "run_pending"): "taking is a statement; each pull has its thread",
     ("agent/pulls/pulls.py", "_make_way"): "one of the pulls at most is ended or put back",

@@ -1,0 +1,1 @@
+"""What may last in a process: how much of it, for whom, and for how long."""

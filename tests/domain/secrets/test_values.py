@@ -9,15 +9,17 @@ import pytest
 from click.testing import CliRunner, Result
 from cryptography.fernet import Fernet
 from flask_openapi3 import OpenAPI
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 from sqlalchemy import select, text
 
 from app.cli.main import main
+from app.core.errors import SettingsError
 from app.core.logging import JsonFormatter
 from app.core.settings import Settings
 from app.domain.secrets.rotation import BATCH
 from app.domain.secrets.values import SecretValues, new_key
 from app.storage import Database, Environment
+from app.wiring import load_settings
 from tests.support.application import User, parts
 from tests.support.checks import assert_problem
 from tests.support.fakes import IMAGE, FakeEngine
@@ -165,9 +167,12 @@ def test_secrets_are_in_no_log_line(keyed: User, engine: FakeEngine) -> None:
     ["short", f"{OLD},", f"{OLD},x", "ü"],
     ids=["short", "empty", "second", "not ascii"],
 )
-def test_malformed_key_is_a_mistake_that_does_not_show_it(keys: str) -> None:
-    with pytest.raises(ValidationError) as caught:
-        Settings(secret_keys=keys)
+def test_malformed_key_is_a_mistake_that_does_not_show_it(
+    keys: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIBEBOX_SECRET_KEYS", keys)
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
 
     assert "new-key" in str(caught.value) and OLD not in str(caught.value)
 

@@ -14,9 +14,7 @@ GAUGES = f"{_E2E}/test_every_family.py::test_gauges_of_the_processes"
 _RUNTIME, _SATURATION = f"{_E2E}/test_runtime.py", f"{_E2E}/test_saturation.py"
 _LIMITS = f"{_RUNTIME}::test_saturation_limits_and_shared_memory"
 _KERNEL = f"{_RUNTIME}::test_cpu_and_memory_of_each_process_as_the_kernel_sees_them"
-_COLLECTIONS = (
-    "tests/metrics/runtime/test_collector.py::test_collections_are_counted_by_generation"
-)
+_COLLECTIONS = "tests/metrics/runtime/test_collector.py::test_collections_are_counted_by_generation"
 _QUEUE = f"{_SATURATION}::test_few_connections_leave_room_for_probes_and_show_the_queue"
 _POOL = "tests/metrics/test_queries.py::test_taken_and_returned_connections"
 _OVERFLOW = "tests/metrics/test_queries.py::test_overflow_is_active_and_goes_away"

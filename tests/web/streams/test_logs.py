@@ -20,6 +20,10 @@ from app.web.streams.logs import LogStream
 from app.web.websockets.bell import Bell
 from app.web.websockets.channel import Channel
 from app.web.websockets.lookout import Lookout
+
+# Fixtures: a database of each kind, with an environment in it.
+from tests.agent.log_intake.conftest import database as database
+from tests.agent.log_intake.conftest import environment as environment
 from tests.agent.log_intake.support import lines, portion, store
 from tests.backends.programs import wait_until
 from tests.web.websockets.support import Peer

@@ -1,0 +1,132 @@
+"""Prepared lines are the bytes that the formatter makes, through the same handler."""
+
+import io
+import json
+import logging
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.core import log_lines
+from app.core import logging as ours
+from app.core.log_lines import LogLines
+
+NAME = "app.test.lines"
+FIELDS = {
+    "method": "GET",
+    "route": "/api/v1/environments/<id>",
+    "path": "/api/v1/environments/vbx_access_abcdefgh?token=secret ü \ud800",
+    "status": 200,
+    "duration_ms": 1.234,
+}
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """What goes to standard output, with logging as every process of the service has it."""
+    root, stream = logging.getLogger(), io.StringIO()
+    before = (root.handlers[:], root.level)
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(ours.JsonFormatter())
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)
+    monkeypatch.setattr(log_lines.time, "time_ns", lambda: 1_700_000_000_123_456_789)
+    monkeypatch.setattr(logging.time, "time", lambda: 1_700_000_000.1234567)
+    yield stream
+    root.handlers[:], root.level = before[0], before[1]
+
+
+def taken(stream: io.StringIO) -> str:
+    text = stream.getvalue()
+    stream.seek(0)
+    stream.truncate()
+    return text
+
+
+@pytest.mark.parametrize("level", [logging.INFO, logging.WARNING])
+def test_line_is_byte_for_byte_the_formatters(written: io.StringIO, level: int) -> None:
+    logger = logging.getLogger(NAME)
+    ours.request_id.set('a"b')
+    ours.trace_id.set("0af7651916cd43dd8448eb211c80319c")
+    try:
+        logger.log(level, "request", extra=FIELDS)
+        expected = taken(written)
+        LogLines(logger, "request").write(level, FIELDS)
+    finally:
+        ours.request_id.set("")
+        ours.trace_id.set("")
+    assert taken(written) == expected
+    assert "vbx_[redacted]" in expected and "secret" not in json.loads(expected)["path"]
+
+
+@given(
+    st.text(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=20)
+)
+def test_values_are_shown_as_the_formatter_shows_them(
+    text: str, number: int, seconds: float, id: str
+) -> None:
+    fields: dict[str, str | int | float] = {"path": text, "status": number, "ms": seconds}
+    record = logging.makeLogRecord(
+        {"name": NAME, "levelno": 20, "levelname": "INFO", "msg": "request", "created": 0.0}
+    )
+    record.__dict__.update(fields)
+    token = ours.request_id.set(id)
+    try:
+        expected = json.loads(ours.JsonFormatter().format(record))
+        line = json.loads(LogLines(logging.getLogger(NAME), "request")._line(20, fields))
+    finally:
+        ours.request_id.reset(token)
+    assert {**line, "time": ""} == {**expected, "time": ""}
+
+
+def test_level_is_asked_first(written: io.StringIO) -> None:
+    LogLines(logging.getLogger(NAME), "request").write(logging.DEBUG, FIELDS)
+    assert taken(written) == ""
+
+
+def test_where_logging_is_set_up_otherwise_it_is_an_ordinary_call(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.INFO, NAME):
+        LogLines(logging.getLogger(NAME), "request").write(logging.INFO, {"status": 200})
+    (record,) = caplog.records
+    assert (record.getMessage(), record.__dict__["status"]) == ("request", 200)
+
+
+def test_stream_that_fails_ends_nothing(
+    written: io.StringIO, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Full(io.StringIO):
+        def write(self, _text: str) -> int:
+            raise OSError(28, "No space left on device")
+
+    handler = logging.getLogger().handlers[0]
+    assert isinstance(handler, logging.StreamHandler)
+    monkeypatch.setattr(handler, "stream", Full())
+    LogLines(logging.getLogger(NAME), "request").write(logging.INFO, FIELDS)
+    assert "No space left" in capsys.readouterr().err
+
+
+def test_lines_of_threads_are_whole(written: io.StringIO) -> None:
+    lines = LogLines(logging.getLogger(NAME), "request")
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [
+            threading.Thread(
+                target=lambda: [lines.write(logging.INFO, FIELDS) for _ in range(200)]
+            )
+            for _ in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    found = taken(written).splitlines()
+    assert len(found) == 800 and len({json.loads(line)["time"] for line in found}) == 1
