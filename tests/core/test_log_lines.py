@@ -117,9 +117,7 @@ def test_lines_of_threads_are_whole(written: io.StringIO) -> None:
     sys.setswitchinterval(1e-6)
     try:
         threads = [
-            threading.Thread(
-                target=lambda: [lines.write(logging.INFO, FIELDS) for _ in range(200)]
-            )
+            threading.Thread(target=lambda: [lines.write(logging.INFO, FIELDS) for _ in range(200)])
             for _ in range(4)
         ]
         for thread in threads:

@@ -8,7 +8,6 @@ from app.core.errors import ContainerNotFoundError, EngineConflictError, Environ
 from app.domain.authorization import Action, Identity, environment_for
 from app.domain.environments import pull_rows, starts
 from app.domain.environments.containers import Containers
-from app.domain.environments.removal import Removal
 from app.domain.environments.settling import Settling
 from app.domain.environments.transitions import Passage, Transitions, audit_change, run_fields
 from app.engine import ContainerStats
@@ -220,3 +219,24 @@ class Operations:
 def is_over(environment: Environment, now: datetime) -> bool:
     """Tell whether the environment's time is over."""
     return environment.expires_at is not None and environment.expires_at <= now
+
+
+class Removal:
+    """Removes all there is of an environment: container, volume, record, in this order."""
+
+    def __init__(
+        self, transitions: Transitions, containers: Containers, settling: Settling
+    ) -> None:
+        self._transitions = transitions
+        self._containers = containers
+        self._settling = settling
+
+    def carry_out(self, passage: Passage) -> None:
+        """Remove the environment that is held. Raises: EngineUnreachableError and others."""
+        before = passage.environment
+        with self._settling.passing(passage):
+            if before.container_id is not None:
+                passage.seen = self._containers.look(before)
+            if self._containers.remove(before):
+                self._containers.remove_volume(before)
+            self._transitions.remove(passage, passage.exits(None))

@@ -3,8 +3,7 @@
 from app.core.settings import Settings
 from app.engine import Engine
 from app.storage import Database
-from app.web.health.agent import look_for_agent
-from app.web.health.checks import Check, Checks
+from app.web.health.checks import Check, Checks, look_for_agent
 from app.web.health.disk import look_at_disk
 from app.web.health.docker import DockerLook
 from app.web.lifecycle import Lifecycle

@@ -10,8 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.core import signals
-from app.core.errors import StorageError
+from app.core.errors import AgentMissingError, StorageError
 from app.core.single_flight import Run, SingleFlight
+from app.storage import Database
+from app.storage.lease import agent_leads
 
 _log = logging.getLogger(__name__)
 
@@ -146,3 +148,12 @@ class Checks:
                 _log.exception("refreshing the health checks failed")
             if self._stopped.wait(self._interval):
                 return
+
+
+def look_for_agent(database: Database, seconds: float) -> None:
+    """Return when an agent leads.
+
+    Raises: AgentMissingError; StorageUnavailableError where the database does not say in time.
+    """
+    if not agent_leads(database, seconds):
+        raise AgentMissingError
