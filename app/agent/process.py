@@ -15,7 +15,7 @@ from app.agent.leader.leadership import Leadership
 from app.agent.leader.leading import Leader
 from app.agent.leader.leases import Leases
 from app.agent.pulls.build import build_pulls
-from app.agent.reconcile.event_history import Facts
+from app.agent.reconcile.event_history import ContainerEventHistory
 from app.agent.wiring import Parts
 from app.core.errors import StorageUnavailableError
 from app.core.settings import Settings, retired_in_use
@@ -114,7 +114,7 @@ def _serve(settings: Settings, database: Database, stopping: threading.Event) ->
             presence=presence,
             environments=build_environments(settings, database, engine, presence),
             instance=InstallationId(database),
-            facts=Facts(),
+            event_history=ContainerEventHistory(),
             clock=CautiousClock(database),
             pulls=pulls,
         )

@@ -11,7 +11,7 @@ from app.agent.log_intake.retention import LogRetention
 from app.agent.pulls.pulls import Pulls
 from app.agent.reconcile.docker_events import EventFollower
 from app.agent.reconcile.drift import Drift
-from app.agent.reconcile.event_history import Facts
+from app.agent.reconcile.event_history import ContainerEventHistory
 from app.agent.reconcile.queue import Dirty
 from app.agent.reconcile.reconciler import Truth
 from app.agent.reconcile.sweep import Sweep
@@ -45,7 +45,7 @@ _EXTENSIONS_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Parts:
-    """What lives as long as the agent's process. `facts` is what events have told so far."""
+    """What lives as long as the agent's process. `event_history` is what events have told so far."""
 
     settings: Settings
     database: Database
@@ -53,7 +53,7 @@ class Parts:
     presence: Presence
     environments: Environments
     instance: InstallationId
-    facts: Facts
+    event_history: ContainerEventHistory
     clock: CautiousClock
     pulls: Pulls
 
@@ -89,7 +89,7 @@ def new_work(parts: Parts, term: Term, counts: Counts) -> Work:
     truth = Truth(
         database,
         engine,
-        parts.facts,
+        parts.event_history,
         instance=parts.instance,
         guard=term.fence,
         on_drift=drift.note,
@@ -106,7 +106,7 @@ def new_work(parts: Parts, term: Term, counts: Counts) -> Work:
     )
     follower = EventFollower(
         engine,
-        parts.facts,
+        parts.event_history,
         dirty,
         term,
         instance=parts.instance,

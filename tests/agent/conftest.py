@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.agent.reconcile.event_history import Facts
+from app.agent.reconcile.event_history import ContainerEventHistory
 from app.agent.reconcile.reconciler import Truth
 from app.domain.environments.containers import name_for
 from app.domain.environments.installation import InstallationId
@@ -58,13 +58,18 @@ def instance(database: Database) -> InstallationId:
 
 
 @pytest.fixture
-def facts() -> Facts:
-    return Facts()
+def event_history() -> ContainerEventHistory:
+    return ContainerEventHistory()
 
 
 @pytest.fixture
-def truth(database: Database, engine: FakeEngine, facts: Facts, instance: InstallationId) -> Truth:
-    return Truth(database, engine, facts, instance=instance)
+def truth(
+    database: Database,
+    engine: FakeEngine,
+    event_history: ContainerEventHistory,
+    instance: InstallationId,
+) -> Truth:
+    return Truth(database, engine, event_history, instance=instance)
 
 
 @pytest.fixture

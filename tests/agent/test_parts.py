@@ -7,7 +7,7 @@ import time
 import pytest
 
 from app.agent.quiet import Quiet
-from app.agent.reconcile.event_history import Ending, Facts
+from app.agent.reconcile.event_history import ContainerEventHistory, Ending
 from app.agent.reconcile.queue import Dirty
 from app.core.errors import EngineTimeoutError, EngineUnreachableError
 from app.core.isolation import Loop
@@ -62,7 +62,7 @@ def event(action: str, seconds: int, code: int | None = None) -> ContainerEvent:
 
 
 def test_facts_belong_to_the_run_in_which_they_happened() -> None:
-    facts = Facts()
+    event_history = ContainerEventHistory()
     for heard in (
         event("die", -5, 9),
         event("oom", 2),
@@ -71,11 +71,11 @@ def test_facts_belong_to_the_run_in_which_they_happened() -> None:
         event("kill", 11),
         event("die", 12, 143),
     ):
-        facts.hear(heard)
+        event_history.record(heard)
 
-    assert facts.of(FIRST, SECOND) == Ending(True, 137, oom=True)
-    assert facts.of(Run("c", SECOND)) == Ending(True, 143)
-    assert facts.of(Run("another", SECOND)) == Ending()
+    assert event_history.lookup(FIRST, SECOND) == Ending(True, 137, oom=True)
+    assert event_history.lookup(Run("c", SECOND)) == Ending(True, 143)
+    assert event_history.lookup(Run("another", SECOND)) == Ending()
 
 
 @pytest.mark.parametrize(
@@ -95,25 +95,25 @@ def test_facts_belong_to_the_run_in_which_they_happened() -> None:
 def test_memory_ends_a_run_only_where_it_ran_out_right_before(
     events: list[tuple[str, int]], oom: bool
 ) -> None:
-    facts = Facts()
+    event_history = ContainerEventHistory()
     for action, second in events:
-        facts.hear(event(action, second, 137 if action == "die" else None))
-    assert facts.of(FIRST).oom is oom
+        event_history.record(event(action, second, 137 if action == "die" else None))
+    assert event_history.lookup(FIRST).oom is oom
 
 
 def test_sudden_end_without_a_reason_is_fresh_for_a_moment() -> None:
     now = 100.0
-    facts = Facts(lambda: now)
-    facts.hear(event("die", 5, 137))
-    assert facts.of(FIRST).fresh
+    event_history = ContainerEventHistory(lambda: now)
+    event_history.record(event("die", 5, 137))
+    assert event_history.lookup(FIRST).fresh
     now += 1.5
-    assert not facts.of(FIRST).fresh
+    assert not event_history.lookup(FIRST).fresh
     for code, action in ((1, None), (137, "kill"), (137, "oom")):
-        facts = Facts(lambda: now)
+        event_history = ContainerEventHistory(lambda: now)
         if action is not None:
-            facts.hear(event(action, 5))
-        facts.hear(event("die", 5, code))
-        assert not facts.of(FIRST).fresh
+            event_history.record(event(action, 5))
+        event_history.record(event("die", 5, code))
+        assert not event_history.lookup(FIRST).fresh
 
 
 def test_what_lasts_is_logged_when_it_begins_and_when_it_ends(

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from app.agent.reconcile.event_history import Facts
+from app.agent.reconcile.event_history import ContainerEventHistory
 from app.domain.environments.containers import published
 from app.domain.environments.exits import Exit, Run, reason_of, recorded_run, run_of, seen_exit
 from app.engine import ContainerState
@@ -64,18 +64,20 @@ def compare(
     return mend
 
 
-def ended_runs(environment: Environment, state: ContainerState | None, facts: Facts) -> list[Exit]:
+def ended_runs(
+    environment: Environment, state: ContainerState | None, event_history: ContainerEventHistory
+) -> list[Exit]:
     """Return the ends of runs that Docker shows or that must have been, the older one first."""
     known, run = recorded_run(environment), run_of(state) if state else None
     found = []
     if known is not None and known != run:
         next_start = run.started if run and run.container_id == known.container_id else None
-        ending = facts.of(known, next_start)
+        ending = event_history.lookup(known, next_start)
         reason = reason_of(ending.code, requested=environment.end_requested, oom=ending.oom)
         found.append(Exit(known, reason, ending.code, utc_now()))
     if state is None or run is None or state.running or _predates(environment, state):
         return found
-    ending = facts.of(run)
+    ending = event_history.lookup(run)
     requested = environment.end_requested and run == known
     last = seen_exit(state, requested=requested, oom=ending.oom if ending.died else None)
     return found if last is None else [*found, last]

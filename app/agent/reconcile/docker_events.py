@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from app.agent.leader.leadership import Term
-from app.agent.reconcile.event_history import Facts
+from app.agent.reconcile.event_history import ContainerEventHistory
 from app.agent.reconcile.queue import Dirty
 from app.core.errors import EngineError
 from app.core.isolation import Isolation, Loop, failed
@@ -49,7 +49,7 @@ class EventFollower:
     def __init__(
         self,
         engine: Engine,
-        facts: Facts,
+        event_history: ContainerEventHistory,
         dirty: Dirty,
         term: Term,
         *,
@@ -58,7 +58,7 @@ class EventFollower:
         on_start: Callable[[str, str], None],
     ) -> None:
         self._engine = engine
-        self._facts = facts
+        self._event_history = event_history
         self._dirty = dirty
         self._term = term
         self._instance = instance
@@ -118,7 +118,7 @@ class EventFollower:
         ours = event.instance in (None, "", self._instance())
         if event.action not in _TELLING or environment_id is None or not ours:
             return
-        self._facts.hear(event)
+        self._event_history.record(event)
         self._dirty.mark(environment_id)
         if event.action == "start":
             self._on_start(environment_id, event.container)

@@ -58,7 +58,7 @@ class Ending:
     """It died by SIGKILL just now, and nobody has told why: an `oom` may be on its way."""
 
 
-class Facts:
+class ContainerEventHistory:
     """Hears events and answers for runs; safe to share between threads."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
@@ -66,7 +66,7 @@ class Facts:
         self._lock = threading.Lock()
         self._containers: OrderedDict[str, _Heard] = OrderedDict()
 
-    def hear(self, event: ContainerEvent) -> None:
+    def record(self, event: ContainerEvent) -> None:
         """Note an event; one that comes twice, after a reconnection, changes nothing."""
         with self._lock:
             heard = self._containers.setdefault(event.container, _Heard())
@@ -81,7 +81,7 @@ class Facts:
             while len(self._containers) > _CONTAINERS:
                 self._containers.popitem(last=False)
 
-    def of(self, run: Run, before: str | None = None) -> Ending:
+    def lookup(self, run: Run, before: str | None = None) -> Ending:
         """Return what was heard of the end of `run`; `before`: when the next run started."""
         start, end = _nanoseconds(run.started), _nanoseconds(before) if before else None
         with self._lock:

@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from app.agent.reconcile.diff import Mend, compare, ended_runs
-from app.agent.reconcile.event_history import Facts
+from app.agent.reconcile.event_history import ContainerEventHistory
 from app.core.errors import ContainerNotFoundError
 from app.domain.environments.containers import container_name
 from app.domain.environments.exits import Exit, as_kept, record_exits, run_of
@@ -53,7 +53,7 @@ class Truth:
         self,
         database: Database,
         engine: Engine,
-        facts: Facts,
+        event_history: ContainerEventHistory,
         *,
         instance: Callable[[], str],
         guard: Callable[[Session], None] = lambda session: None,
@@ -61,7 +61,7 @@ class Truth:
     ) -> None:
         self._database = database
         self._engine = engine
-        self._facts = facts
+        self._event_history = event_history
         self._instance = instance
         self._guard = guard
         self._on_drift = on_drift
@@ -82,7 +82,7 @@ class Truth:
         state = self._look(record.environment)
         if state is not None and (state.status == _REMOVING or self._ended_just_now(state)):
             return Verdict.PASSING
-        ended = self._as_kept(ended_runs(record.environment, state, self._facts))
+        ended = self._as_kept(ended_runs(record.environment, state, self._event_history))
         mend = compare(record.environment, state, ended, record.read_at)
         self._on_drift(environment_id, mend.differs(record.environment))
         if not mend.is_needed(record.environment) and all(run.is_written for run in ended):
@@ -122,7 +122,7 @@ class Truth:
     def _ended_just_now(self, state: ContainerState) -> bool:
         """Tell whether Docker may still tell why the container has ended."""
         run = run_of(state)
-        return run is not None and not state.running and self._facts.of(run).fresh
+        return run is not None and not state.running and self._event_history.lookup(run).fresh
 
     def _as_kept(self, ended: list[Exit]) -> list[Exit]:
         """Return the ends of runs as they were written first, whatever they look like now."""

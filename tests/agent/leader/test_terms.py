@@ -13,7 +13,7 @@ from app.agent.leader.leadership import Term
 from app.agent.leader.leading import Leader
 from app.agent.leader.leases import Leases
 from app.agent.pulls.build import build_pulls
-from app.agent.reconcile.event_history import Facts
+from app.agent.reconcile.event_history import ContainerEventHistory
 from app.agent.wiring import Parts
 from app.core import signals
 from app.core.isolation import ROUNDS
@@ -48,7 +48,7 @@ def parts(database: Database, engine: FakeEngine) -> Parts:
         presence=presence,
         environments=build_environments(settings, database, engine, presence),
         instance=InstallationId(database),
-        facts=Facts(),
+        event_history=ContainerEventHistory(),
         clock=CautiousClock(database),
         pulls=build_pulls(settings, database, engine, presence),
     )

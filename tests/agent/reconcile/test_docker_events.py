@@ -9,7 +9,7 @@ import pytest
 from app.agent.leader.leadership import Term
 from app.agent.leader.leases import Held
 from app.agent.reconcile.docker_events import EventFollower
-from app.agent.reconcile.event_history import Facts
+from app.agent.reconcile.event_history import ContainerEventHistory
 from app.agent.reconcile.queue import Dirty
 from app.core import signals
 from app.core.isolation import Loop
@@ -28,7 +28,7 @@ class Following:
         self.term = Term(Held("x", 1), time.monotonic() + 60)
         self.follower = EventFollower(
             engine,
-            Facts(),
+            ContainerEventHistory(),
             self.dirty,
             self.term,
             instance=lambda: "here",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import Session
 
-from app.agent.reconcile.event_history import Facts
+from app.agent.reconcile.event_history import ContainerEventHistory
 from app.agent.reconcile.reconciler import Truth, Verdict
 from app.core.errors import EngineUnreachableError, LeadershipLostError
 from app.domain.environments.exits import Exit, Run, record_exits
@@ -53,14 +53,20 @@ def end(engine: FakeEngine, container: str, code: int, oom: bool = False) -> Non
     engine.containers[container].oom_killed = oom
 
 
-def heard(facts: Facts, engine: FakeEngine, container: str, *actions: str, code: int = 0) -> None:
+def heard(
+    event_history: ContainerEventHistory,
+    engine: FakeEngine,
+    container: str,
+    *actions: str,
+    code: int = 0,
+) -> None:
     """Let the agent hear of events in the present run of the container."""
     started = engine.containers[container].started_at
     assert started is not None
     at = int(started.timestamp()) * 10**9
     for number, action in enumerate(actions, 1):
         exit_code = code if action == "die" else None
-        facts.hear(ContainerEvent(action, container, "", None, exit_code, at + number))
+        event_history.record(ContainerEvent(action, container, "", None, exit_code, at + number))
 
 
 @pytest.mark.parametrize(
@@ -102,15 +108,19 @@ def test_ended_container_is_told_with_its_reason(
 
 
 def test_child_that_ran_out_of_memory_long_ago_explains_no_later_end(
-    database: Database, engine: FakeEngine, truth: Truth, facts: Facts, running: MakeRunning
+    database: Database,
+    engine: FakeEngine,
+    truth: Truth,
+    event_history: ContainerEventHistory,
+    running: MakeRunning,
 ) -> None:
     environment, container = running()
-    heard(facts, engine, container, "oom")
+    heard(event_history, engine, container, "oom")
     started = engine.containers[container].started_at
     assert started is not None
     later = (int(started.timestamp()) + 3600) * 10**9
-    facts.hear(ContainerEvent("die", container, "", None, 137, later))
-    facts._clock = lambda: time.monotonic() + 2  # nothing more will be heard of it
+    event_history.record(ContainerEvent("die", container, "", None, 137, later))
+    event_history._clock = lambda: time.monotonic() + 2  # nothing more will be heard of it
     end(engine, container, 137, oom=True)
 
     truth.reconcile(environment)
@@ -134,14 +144,18 @@ def test_flag_of_an_earlier_run_explains_no_later_end(
 
 
 def test_end_that_may_still_be_explained_is_looked_at_again(
-    database: Database, engine: FakeEngine, truth: Truth, facts: Facts, running: MakeRunning
+    database: Database,
+    engine: FakeEngine,
+    truth: Truth,
+    event_history: ContainerEventHistory,
+    running: MakeRunning,
 ) -> None:
     environment, container = running()
-    heard(facts, engine, container, "die", code=137)
+    heard(event_history, engine, container, "die", code=137)
     end(engine, container, 137)
 
     assert truth.reconcile(environment) is Verdict.PASSING
-    heard(facts, engine, container, "die", "oom", code=137)
+    heard(event_history, engine, container, "die", "oom", code=137)
     assert truth.reconcile(environment) is Verdict.TRUE
     assert exits(database) == [("oom", 137)]
 
@@ -196,10 +210,14 @@ def test_request_that_was_not_carried_out_is_forgotten(
 
 
 def test_kill_after_a_child_ran_out_of_memory_is_a_kill(
-    database: Database, engine: FakeEngine, truth: Truth, facts: Facts, running: MakeRunning
+    database: Database,
+    engine: FakeEngine,
+    truth: Truth,
+    event_history: ContainerEventHistory,
+    running: MakeRunning,
 ) -> None:
     environment, container = running()
-    heard(facts, engine, container, "oom", "kill", "die", code=137)
+    heard(event_history, engine, container, "oom", "kill", "die", code=137)
     end(engine, container, 137, oom=True)
 
     truth.reconcile(environment)
@@ -239,12 +257,16 @@ def test_status_follows_the_container(
 
 
 def test_removed_container_is_an_exit_with_what_was_heard_of_it(
-    database: Database, engine: FakeEngine, truth: Truth, facts: Facts, running: MakeRunning
+    database: Database,
+    engine: FakeEngine,
+    truth: Truth,
+    event_history: ContainerEventHistory,
+    running: MakeRunning,
 ) -> None:
     unseen, container = running()
     del engine.containers[container]
     seen, other = running()
-    heard(facts, engine, other, "die", code=3)
+    heard(event_history, engine, other, "die", code=3)
     del engine.containers[other]
 
     for environment in (unseen, seen):
@@ -275,11 +297,15 @@ def test_removed_container_at_rest_changes_no_status(
 
 
 def test_restart_behind_our_back_ends_one_run_and_begins_another(
-    database: Database, engine: FakeEngine, truth: Truth, facts: Facts, running: MakeRunning
+    database: Database,
+    engine: FakeEngine,
+    truth: Truth,
+    event_history: ContainerEventHistory,
+    running: MakeRunning,
 ) -> None:
     environment, container = running()
     before = stored(database, environment).run_started
-    heard(facts, engine, container, "kill", "die", code=143)
+    heard(event_history, engine, container, "kill", "die", code=143)
     engine.restart(container, 1)
 
     truth.reconcile(environment)
@@ -297,7 +323,7 @@ def test_ends_from_before_runs_were_recorded_are_no_news(
     made = container(environment)
     end(engine, made, 137)
     change(database, environment, container_id=made)
-    truth = Truth(database, engine, Facts(), instance=InstallationId(database))
+    truth = Truth(database, engine, ContainerEventHistory(), instance=InstallationId(database))
 
     truth.reconcile(environment)
 
@@ -401,7 +427,7 @@ def test_who_may_not_write_writes_nothing_and_the_drift_stays(
     truth = Truth(
         database,
         engine,
-        Facts(),
+        ContainerEventHistory(),
         instance=instance,
         guard=lost,
         on_drift=lambda _, differs: drift.append(differs),
