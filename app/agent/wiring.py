@@ -12,7 +12,7 @@ from app.agent.pulls.pulls import Pulls
 from app.agent.reconcile.docker_events import EventFollower
 from app.agent.reconcile.drift import Drift
 from app.agent.reconcile.event_history import ContainerEventHistory
-from app.agent.reconcile.queue import Dirty
+from app.agent.reconcile.queue import WorkQueue
 from app.agent.reconcile.reconciler import Truth
 from app.agent.reconcile.sweep import Sweep
 from app.agent.reconcile.workers import Reconciler
@@ -62,7 +62,7 @@ class Parts:
 class Work:
     """What a leader does in one term."""
 
-    dirty: Dirty
+    queue: WorkQueue
     reconciler: Reconciler
     follower: EventFollower
     sweep: Sweep
@@ -84,7 +84,7 @@ def new_logs(parts: Parts, term: Term, counts: Counts) -> LogIntake:
 def new_work(parts: Parts, term: Term, counts: Counts) -> Work:
     """Return the work of a term; nothing of it runs yet."""
     database, engine = parts.database, parts.engine
-    dirty, drift, reports = Dirty(), Drift(), Reports(database, term)
+    queue, drift, reports = WorkQueue(), Drift(), Reports(database, term)
     logs = new_logs(parts, term, counts)
     truth = Truth(
         database,
@@ -97,7 +97,7 @@ def new_work(parts: Parts, term: Term, counts: Counts) -> Work:
     sweep = Sweep(
         database,
         engine,
-        dirty,
+        queue,
         drift,
         reports,
         term,
@@ -107,15 +107,15 @@ def new_work(parts: Parts, term: Term, counts: Counts) -> Work:
     follower = EventFollower(
         engine,
         parts.event_history,
-        dirty,
+        queue,
         term,
         instance=parts.instance,
         on_gap=sweep.after_gap,
         on_start=logs.follow,
     )
     return Work(
-        dirty=dirty,
-        reconciler=Reconciler(truth, dirty, term),
+        queue=queue,
+        reconciler=Reconciler(truth, queue, term),
         follower=follower,
         sweep=sweep,
         logs=logs,

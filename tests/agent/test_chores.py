@@ -13,7 +13,7 @@ from app.agent.housekeeping import Housekeeping
 from app.agent.leader.leadership import Term
 from app.agent.leader.leases import Leases
 from app.agent.reconcile.drift import Drift
-from app.agent.reconcile.queue import Dirty
+from app.agent.reconcile.queue import WorkQueue
 from app.agent.reconcile.sweep import Sweep
 from app.agent.reports import Reports
 from app.core import signals
@@ -269,8 +269,8 @@ def test_credentials_that_are_over_for_long_are_deleted(
 
 
 @pytest.fixture
-def dirty() -> Dirty:
-    return Dirty()
+def queue() -> WorkQueue:
+    return WorkQueue()
 
 
 @pytest.fixture
@@ -290,7 +290,7 @@ def followed() -> Followed:
 def sweep(
     database: Database,
     engine: FakeEngine,
-    dirty: Dirty,
+    queue: WorkQueue,
     drift: Drift,
     term: Term,
     instance: InstallationId,
@@ -299,7 +299,7 @@ def sweep(
     return Sweep(
         database,
         engine,
-        dirty,
+        queue,
         drift,
         Reports(database, term),
         term,
@@ -308,9 +308,9 @@ def sweep(
     )
 
 
-def marked(dirty: Dirty) -> set[str]:
+def marked(queue: WorkQueue) -> set[str]:
     """Return what is to be compared."""
-    return set(dirty._due)
+    return set(queue._due)
 
 
 def test_sweep_marks_what_may_differ_and_follows_what_runs(
@@ -318,7 +318,7 @@ def test_sweep_marks_what_may_differ_and_follows_what_runs(
     engine: FakeEngine,
     record: MakeRecord,
     container: MakeContainer,
-    dirty: Dirty,
+    queue: WorkQueue,
     sweep: Sweep,
     followed: Followed,
 ) -> None:
@@ -337,8 +337,8 @@ def test_sweep_marks_what_may_differ_and_follows_what_runs(
 
     sweep.run()
 
-    assert marked(dirty) == {gone, lost, appeared, ended, abandoned}
-    assert quiet not in marked(dirty)
+    assert marked(queue) == {gone, lost, appeared, ended, abandoned}
+    assert quiet not in marked(queue)
     assert (appeared, started) in followed
     # gone, appeared and ended differ
     assert reported(database) == {Report.DRIFT: 3, Report.SWEEP: 7}
@@ -408,7 +408,7 @@ def test_sweep_that_failed_looks_as_closely_again(
     engine: FakeEngine,
     record: MakeRecord,
     container: MakeContainer,
-    dirty: Dirty,
+    queue: WorkQueue,
     sweep: Sweep,
     database: Database,
 ) -> None:
@@ -423,4 +423,4 @@ def test_sweep_that_failed_looks_as_closely_again(
     engine.failures.clear()
 
     sweep.run()
-    assert marked(dirty) == {environment}
+    assert marked(queue) == {environment}

@@ -1,4 +1,4 @@
-"""The small parts of the agent: what is dirty, what differs, what was heard, what lasts."""
+"""The small parts of the agent: what is queue, what differs, what was heard, what lasts."""
 
 import logging
 import threading
@@ -8,7 +8,7 @@ import pytest
 
 from app.agent.quiet import Quiet
 from app.agent.reconcile.event_history import ContainerEventHistory, Ending
-from app.agent.reconcile.queue import Dirty
+from app.agent.reconcile.queue import WorkQueue
 from app.core.errors import EngineTimeoutError, EngineUnreachableError
 from app.core.isolation import Loop
 from app.domain.environments.exits import Run
@@ -20,39 +20,39 @@ STARTED_NS = 1767225600_123456789
 
 
 def test_what_is_dirty_is_taken_once_and_by_one_at_a_time() -> None:
-    dirty = Dirty()
-    dirty.mark("a")
-    dirty.mark("a")
-    assert dirty.take() == "a"
+    queue = WorkQueue()
+    queue.add("a")
+    queue.add("a")
+    assert queue.get() == "a"
 
-    dirty.mark("a")  # while it is held: not before it is done
-    dirty.mark("b")
-    assert dirty.take() == "b"
-    dirty.done("a")
-    assert dirty.take() == "a"
-    dirty.close()
-    assert dirty.take() is None
+    queue.add("a")  # while it is held: not before it is done
+    queue.add("b")
+    assert queue.get() == "b"
+    queue.done("a")
+    assert queue.get() == "a"
+    queue.close()
+    assert queue.get() is None
 
 
 def test_delayed_is_taken_later_unless_it_is_wanted_earlier() -> None:
-    dirty = Dirty()
-    dirty.mark("later", 30)
-    dirty.mark("soon", 0.05)
+    queue = WorkQueue()
+    queue.add("later", 30)
+    queue.add("soon", 0.05)
     started = time.monotonic()
-    assert dirty.take() == "soon"
+    assert queue.get() == "soon"
     assert time.monotonic() - started >= 0.05
 
-    dirty.mark("later")
-    dirty.mark("later", 30)
-    assert dirty.take() == "later"
+    queue.add("later")
+    queue.add("later", 30)
+    assert queue.get() == "later"
 
 
 def test_close_wakes_who_waits() -> None:
-    dirty = Dirty()
+    queue = WorkQueue()
     taken: list[str | None] = []
-    thread = threading.Thread(target=lambda: taken.append(dirty.take()))
+    thread = threading.Thread(target=lambda: taken.append(queue.get()))
     thread.start()
-    dirty.close()
+    queue.close()
     thread.join(5)
     assert taken == [None]
 

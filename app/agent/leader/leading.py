@@ -47,7 +47,7 @@ class Leader:
         for task in work.tasks:
             if task.wanted is not None:
                 task.wanted.set()
-        work.dirty.close()
+        work.queue.close()
         work.follower.close()
         work.logs.close()
         ends_at = time.monotonic() + _JOIN_SECONDS

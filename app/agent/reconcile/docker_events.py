@@ -8,7 +8,7 @@ from functools import partial
 
 from app.agent.leader.leadership import Term
 from app.agent.reconcile.event_history import ContainerEventHistory
-from app.agent.reconcile.queue import Dirty
+from app.agent.reconcile.queue import WorkQueue
 from app.core.errors import EngineError
 from app.core.isolation import Isolation, Loop, failed
 from app.engine import UNKNOWN, ContainerEvent, Engine, Stream
@@ -50,7 +50,7 @@ class EventFollower:
         self,
         engine: Engine,
         event_history: ContainerEventHistory,
-        dirty: Dirty,
+        queue: WorkQueue,
         term: Term,
         *,
         instance: Callable[[], str],
@@ -59,7 +59,7 @@ class EventFollower:
     ) -> None:
         self._engine = engine
         self._event_history = event_history
-        self._dirty = dirty
+        self._queue = queue
         self._term = term
         self._instance = instance
         self._on_gap = on_gap
@@ -119,7 +119,7 @@ class EventFollower:
         if event.action not in _TELLING or environment_id is None or not ours:
             return
         self._event_history.record(event)
-        self._dirty.mark(environment_id)
+        self._queue.add(environment_id)
         if event.action == "start":
             self._on_start(environment_id, event.container)
 

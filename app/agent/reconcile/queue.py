@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 
-class Dirty:
+class WorkQueue:
     """A set of environments with the time from which each is due.
 
     Whatever happens to one environment is looked at once for all of it, and never by two threads
@@ -18,14 +18,14 @@ class Dirty:
         self._changed = threading.Condition()
         self._closed = False
 
-    def mark(self, environment_id: str, delay: float = 0.0) -> None:
+    def add(self, environment_id: str, delay: float = 0.0) -> None:
         """Have the environment compared in `delay` seconds, or earlier where that is wanted."""
         due = time.monotonic() + delay
         with self._changed:
             self._due[environment_id] = min(due, self._due.get(environment_id, due))
             self._changed.notify_all()
 
-    def take(self, avoided: Callable[[str], bool] | None = None) -> str | None:
+    def get(self, avoided: Callable[[str], bool] | None = None) -> str | None:
         """Wait for one that is due, and hold it until `done`; None after `close`.
 
         Those that are `avoided` are left to others.

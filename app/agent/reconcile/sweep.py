@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from app.agent.leader.leadership import Term
 from app.agent.reconcile.drift import Drift
-from app.agent.reconcile.queue import Dirty
+from app.agent.reconcile.queue import WorkQueue
 from app.agent.reports import Reports
 from app.core.errors import EngineConflictError
 from app.core.isolation import Loop
@@ -66,7 +66,7 @@ class Sweep:
         self,
         database: Database,
         engine: Engine,
-        dirty: Dirty,
+        queue: WorkQueue,
         drift: Drift,
         reports: Reports,
         term: Term,
@@ -76,7 +76,7 @@ class Sweep:
     ) -> None:
         self._database = database
         self._engine = engine
-        self._dirty = dirty
+        self._queue = queue
         self._drift = drift
         self._reports = reports
         self._term = term
@@ -114,7 +114,7 @@ class Sweep:
         with self._database.reading() as session:
             found = list(session.scalars(select(Environment.id).where(abandoned())))
         for environment_id in found:
-            self._dirty.mark(environment_id)
+            self._queue.add(environment_id)
 
     def close(self, seconds: float) -> list[str]:
         """Remove nothing any more; return what is being removed all the same."""
@@ -153,7 +153,7 @@ class Sweep:
             self._follow(row.id, container.id)
         if row.status in PASSAGES:
             if row.is_abandoned:
-                self._dirty.mark(row.id)
+                self._queue.add(row.id)
             return
         differs = up is not row.status if up or row.status not in _AT_REST else False
         if differs:
@@ -161,7 +161,7 @@ class Sweep:
         known = row.container_id == (container.id if container else None)
         # The list does not say in which run a container is: who runs is always looked at.
         if differs or not known or up is not None or (closely and container is not None):
-            self._dirty.mark(row.id)
+            self._queue.add(row.id)
 
     def _remove_orphans(self, mine: Iterable[ContainerSummary], rows: dict[str, _Row]) -> None:
         """Begin to remove what has no record; the next sweep finds what is left of it."""

@@ -3,7 +3,7 @@
 import threading
 
 from app.agent.leader.leadership import Term
-from app.agent.reconcile.queue import Dirty
+from app.agent.reconcile.queue import WorkQueue
 from app.agent.reconcile.reconciler import Truth, Verdict
 from app.core.errors import LeadershipLostError
 from app.core.isolation import Isolation, Loop
@@ -18,11 +18,11 @@ _PASSING_SECONDS = 2.0
 
 
 class Reconciler:
-    """Takes what is dirty and reconciles it, until the term is over."""
+    """Takes what is queue and reconciles it, until the term is over."""
 
-    def __init__(self, truth: Truth, dirty: Dirty, term: Term) -> None:
+    def __init__(self, truth: Truth, queue: WorkQueue, term: Term) -> None:
         self._truth = truth
-        self._dirty = dirty
+        self._queue = queue
         self._term = term
         self._isolation = Isolation(Loop.RECONCILE, _SECONDS)
 
@@ -43,22 +43,22 @@ class Reconciler:
 
     def _run(self, well_only: bool) -> None:
         avoided = self._isolation.is_troubled if well_only else None
-        while (environment_id := self._dirty.take(avoided)) is not None:
+        while (environment_id := self._queue.get(avoided)) is not None:
             try:
                 self._reconcile(environment_id)
             except LeadershipLostError:
                 self._term.end()
                 return
             finally:
-                self._dirty.done(environment_id)
+                self._queue.done(environment_id)
 
     def _reconcile(self, environment_id: str) -> None:
         found: list[Verdict] = []
         if not self._isolation.attempt(
             environment_id, lambda: found.append(self._truth.reconcile(environment_id))
         ):
-            self._dirty.mark(environment_id, self._isolation.pause(environment_id))
+            self._queue.add(environment_id, self._isolation.pause(environment_id))
         elif found == [Verdict.CHANGED]:
-            self._dirty.mark(environment_id)
+            self._queue.add(environment_id)
         elif found == [Verdict.PASSING]:
-            self._dirty.mark(environment_id, _PASSING_SECONDS)
+            self._queue.add(environment_id, _PASSING_SECONDS)

@@ -10,7 +10,7 @@ from app.agent.leader.leadership import Term
 from app.agent.leader.leases import Held
 from app.agent.reconcile.docker_events import EventFollower
 from app.agent.reconcile.event_history import ContainerEventHistory
-from app.agent.reconcile.queue import Dirty
+from app.agent.reconcile.queue import WorkQueue
 from app.core import signals
 from app.core.isolation import Loop
 from app.engine import UNKNOWN, ContainerEvent
@@ -24,12 +24,12 @@ class Following:
     def __init__(self, engine: FakeEngine) -> None:
         self.gaps = 0
         self.started: list[str] = []
-        self.dirty = Dirty()
+        self.queue = WorkQueue()
         self.term = Term(Held("x", 1), time.monotonic() + 60)
         self.follower = EventFollower(
             engine,
             ContainerEventHistory(),
-            self.dirty,
+            self.queue,
             self.term,
             instance=lambda: "here",
             on_gap=self._note_gap,
