@@ -13,12 +13,12 @@ from app.agent.reconcile.docker_events import EventFollower
 from app.agent.reconcile.drift import Drift
 from app.agent.reconcile.event_history import ContainerEventHistory
 from app.agent.reconcile.queue import WorkQueue
-from app.agent.reconcile.reconciler import Truth
+from app.agent.reconcile.reconciler import Reconciler
 from app.agent.reconcile.sweep import Sweep
-from app.agent.reconcile.workers import Reconciler
+from app.agent.reconcile.workers import ReconcileWorkers
 from app.agent.reports import Reports
 from app.agent.sessions.on_start import SessionsOnStart
-from app.agent.sessions.reconciler import SessionTruth
+from app.agent.sessions.reconciler import SessionReconciler
 from app.agent.tasks import Task
 from app.core.isolation import Loop
 from app.core.settings import Settings
@@ -63,7 +63,7 @@ class Work:
     """What a leader does in one term."""
 
     queue: WorkQueue
-    reconciler: Reconciler
+    workers: ReconcileWorkers
     follower: EventFollower
     sweep: Sweep
     logs: LogIntake
@@ -86,7 +86,7 @@ def new_work(parts: Parts, term: Term, counts: Counts) -> Work:
     database, engine = parts.database, parts.engine
     queue, drift, reports = WorkQueue(), Drift(), Reports(database, term)
     logs = new_logs(parts, term, counts)
-    truth = Truth(
+    truth = Reconciler(
         database,
         engine,
         parts.event_history,
@@ -115,7 +115,7 @@ def new_work(parts: Parts, term: Term, counts: Counts) -> Work:
     )
     return Work(
         queue=queue,
-        reconciler=Reconciler(truth, queue, term),
+        workers=ReconcileWorkers(reconciler, queue, term),
         follower=follower,
         sweep=sweep,
         logs=logs,
@@ -154,7 +154,7 @@ def _session_tasks(parts: Parts, term: Term, counts: Counts) -> list[Task]:
     settings, database, engine = parts.settings, parts.database, parts.engine
     server = build_server(settings)
     idle = settings.session_idle_timeout
-    sessions = SessionTruth(
+    sessions = SessionReconciler(
         database, engine, parts.clock, idle, term.fence, server, on_lost=term.end
     )
     on_start = SessionsOnStart(database, engine, server, term.fence, on_lost=term.end)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.agent.reconcile.event_history import ContainerEventHistory
-from app.agent.reconcile.reconciler import Truth
+from app.agent.reconcile.reconciler import Reconciler
 from app.domain.environments.containers import name_for
 from app.domain.environments.installation import InstallationId
 from app.engine import ContainerSpec
@@ -63,13 +63,13 @@ def event_history() -> ContainerEventHistory:
 
 
 @pytest.fixture
-def truth(
+def reconciler(
     database: Database,
     engine: FakeEngine,
     event_history: ContainerEventHistory,
     instance: InstallationId,
-) -> Truth:
-    return Truth(database, engine, event_history, instance=instance)
+) -> Reconciler:
+    return Reconciler(database, engine, event_history, instance=instance)
 
 
 @pytest.fixture

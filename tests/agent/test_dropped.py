@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.agent.reconcile.reconciler import Truth, Verdict
+from app.agent.reconcile.reconciler import Reconciler, Verdict
 from app.core.errors import StorageUnavailableError
 from app.core.settings import Settings
 from app.domain.authorization import Action
@@ -65,19 +65,19 @@ def test_end_without_an_answer_drops_the_passage(
     record: MakeRecord,
     transitions: Transitions,
     presence: Presence,
-    truth: Truth,
+    reconciler: Reconciler,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     environment = record(STOPPED)
     passage = begin(transitions, environment)
     with silent(database, monkeypatch, late=False):
         transitions.end(passage, STOPPED)
-    assert truth.reconcile(environment) is Verdict.PASSING
+    assert reconciler.reconcile(environment) is Verdict.PASSING
 
     for call in presence.on_seen:
         call()
 
-    assert truth.reconcile(environment) is Verdict.TRUE
+    assert reconciler.reconcile(environment) is Verdict.TRUE
     assert stored(database, environment).status == STOPPED
 
 
@@ -86,7 +86,7 @@ def test_begin_that_was_late_is_dropped(
     record: MakeRecord,
     transitions: Transitions,
     presence: Presence,
-    truth: Truth,
+    reconciler: Reconciler,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     environment = record(STOPPED)
@@ -97,7 +97,7 @@ def test_begin_that_was_late_is_dropped(
     for call in presence.on_seen:
         call()
 
-    assert truth.reconcile(environment) is Verdict.TRUE
+    assert reconciler.reconcile(environment) is Verdict.TRUE
     assert stored(database, environment).status == STOPPED
 
 

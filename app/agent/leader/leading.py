@@ -36,7 +36,7 @@ class Leader:
         with deadline.within(_DATABASE_SECONDS):
             self._parts.instance()
         work = self._work = new_work(self._parts, term, counts)
-        self._threads = [work.follower.start(), *work.reconciler.start()]
+        self._threads = [work.follower.start(), *work.workers.start()]
         self._threads += [tasks.start(task, term) for task in work.tasks]
 
     def end(self, term: Term) -> None:

@@ -41,7 +41,7 @@ class _Record(NamedTuple):
     read_at: datetime  # by the database's clock
 
 
-class Truth:
+class Reconciler:
     """Reconciles environments with Docker.
 
     `guard` is called in each transaction that changes something, and raises where this process may

@@ -4,7 +4,7 @@ import threading
 
 from app.agent.leader.leadership import Term
 from app.agent.reconcile.queue import WorkQueue
-from app.agent.reconcile.reconciler import Truth, Verdict
+from app.agent.reconcile.reconciler import Reconciler, Verdict
 from app.core.errors import LeadershipLostError
 from app.core.isolation import Isolation, Loop
 
@@ -17,11 +17,11 @@ _SECONDS = 20.0
 _PASSING_SECONDS = 2.0
 
 
-class Reconciler:
+class ReconcileWorkers:
     """Takes what is queue and reconciles it, until the term is over."""
 
-    def __init__(self, truth: Truth, queue: WorkQueue, term: Term) -> None:
-        self._truth = truth
+    def __init__(self, reconciler: Reconciler, queue: WorkQueue, term: Term) -> None:
+        self._reconciler = truth
         self._queue = queue
         self._term = term
         self._isolation = Isolation(Loop.RECONCILE, _SECONDS)
@@ -55,7 +55,7 @@ class Reconciler:
     def _reconcile(self, environment_id: str) -> None:
         found: list[Verdict] = []
         if not self._isolation.attempt(
-            environment_id, lambda: found.append(self._truth.reconcile(environment_id))
+            environment_id, lambda: found.append(self._reconciler.reconcile(environment_id))
         ):
             self._queue.add(environment_id, self._isolation.pause(environment_id))
         elif found == [Verdict.CHANGED]:

@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 
 class SessionsOnStart:
-    """Serves each run of each environment once; see `SessionTruth` for `guard`."""
+    """Serves each run of each environment once; see `SessionReconciler` for `guard`."""
 
     def __init__(
         self,

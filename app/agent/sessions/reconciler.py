@@ -60,7 +60,7 @@ class _Container:
     """Each with whether the process that serves it lives."""
 
 
-class SessionTruth:
+class SessionReconciler:
     """Compares sessions with what runs in their containers.
 
     `guard` is called in each transaction that changes something, and raises where this process may

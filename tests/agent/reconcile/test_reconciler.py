@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from app.agent.reconcile.event_history import ContainerEventHistory
-from app.agent.reconcile.reconciler import Truth, Verdict
+from app.agent.reconcile.reconciler import Reconciler, Verdict
 from app.core.errors import EngineUnreachableError, LeadershipLostError
 from app.domain.environments.exits import Exit, Run, record_exits
 from app.domain.environments.installation import InstallationId
@@ -33,14 +33,14 @@ def running(
     record: MakeRecord,
     container: MakeContainer,
     engine: FakeEngine,
-    truth: Truth,
+    reconciler: Reconciler,
 ) -> MakeRunning:
     """A function that makes a record that runs, and its container."""
 
     def make(**columns: Any) -> tuple[str, str]:
         environment = record(RUNNING)
         made = container(environment)
-        truth.reconcile(environment)
+        reconciler.reconcile(environment)
         change(database, environment, **columns)
         return environment, made
 
@@ -86,7 +86,7 @@ def heard(
 def test_ended_container_is_told_with_its_reason(
     database: Database,
     engine: FakeEngine,
-    truth: Truth,
+    reconciler: Reconciler,
     running: MakeRunning,
     code: int,
     oom: bool,
@@ -97,8 +97,8 @@ def test_ended_container_is_told_with_its_reason(
     environment, container = running()
     end(engine, container, code, oom)
 
-    truth.reconcile(environment)
-    truth.reconcile(environment)
+    reconciler.reconcile(environment)
+    reconciler.reconcile(environment)
 
     found = stored(database, environment)
     assert (found.status, found.exit_reason, found.exit_code) == (status, reason, code)
@@ -110,7 +110,7 @@ def test_ended_container_is_told_with_its_reason(
 def test_child_that_ran_out_of_memory_long_ago_explains_no_later_end(
     database: Database,
     engine: FakeEngine,
-    truth: Truth,
+    reconciler: Reconciler,
     event_history: ContainerEventHistory,
     running: MakeRunning,
 ) -> None:
@@ -123,21 +123,21 @@ def test_child_that_ran_out_of_memory_long_ago_explains_no_later_end(
     event_history._clock = lambda: time.monotonic() + 2  # nothing more will be heard of it
     end(engine, container, 137, oom=True)
 
-    truth.reconcile(environment)
+    reconciler.reconcile(environment)
 
     assert exits(database) == [("killed", 137)]
 
 
 def test_flag_of_an_earlier_run_explains_no_later_end(
-    database: Database, engine: FakeEngine, truth: Truth, running: MakeRunning
+    database: Database, engine: FakeEngine, reconciler: Reconciler, running: MakeRunning
 ) -> None:
     """Docker keeps it through the next run; nobody heard of either end."""
     environment, container = running()
     for code in (1, 137):
         end(engine, container, code, oom=True)
-        truth.reconcile(environment)
+        reconciler.reconcile(environment)
         engine.start(container)
-        truth.reconcile(environment)
+        reconciler.reconcile(environment)
 
     assert exits(database) == [("error", 1), ("killed", 137)]
     assert stored(database, environment).exit_reason == "killed"
@@ -146,7 +146,7 @@ def test_flag_of_an_earlier_run_explains_no_later_end(
 def test_end_that_may_still_be_explained_is_looked_at_again(
     database: Database,
     engine: FakeEngine,
-    truth: Truth,
+    reconciler: Reconciler,
     event_history: ContainerEventHistory,
     running: MakeRunning,
 ) -> None:
@@ -154,15 +154,19 @@ def test_end_that_may_still_be_explained_is_looked_at_again(
     heard(event_history, engine, container, "die", code=137)
     end(engine, container, 137)
 
-    assert truth.reconcile(environment) is Verdict.PASSING
+    assert reconciler.reconcile(environment) is Verdict.PASSING
     heard(event_history, engine, container, "die", "oom", code=137)
-    assert truth.reconcile(environment) is Verdict.TRUE
+    assert reconciler.reconcile(environment) is Verdict.TRUE
     assert exits(database) == [("oom", 137)]
 
 
 @pytest.mark.parametrize("at_rest", [True, False], ids=["at rest", "running again"])
 def test_run_whose_end_is_written_keeps_its_reason(
-    database: Database, engine: FakeEngine, truth: Truth, running: MakeRunning, at_rest: bool
+    database: Database,
+    engine: FakeEngine,
+    reconciler: Reconciler,
+    running: MakeRunning,
+    at_rest: bool,
 ) -> None:
     environment, container = running()
     run = Run(container, stored(database, environment).run_started or "")
@@ -175,7 +179,7 @@ def test_run_whose_end_is_written_keeps_its_reason(
     if not at_rest:
         engine.start(container)
 
-    truth.reconcile(environment)
+    reconciler.reconcile(environment)
 
     found = stored(database, environment)
     assert (found.exit_reason, found.exit_code) == ("user", 143)
@@ -184,12 +188,12 @@ def test_run_whose_end_is_written_keeps_its_reason(
 
 
 def test_end_that_the_user_asked_for_is_theirs(
-    database: Database, engine: FakeEngine, truth: Truth, running: MakeRunning
+    database: Database, engine: FakeEngine, reconciler: Reconciler, running: MakeRunning
 ) -> None:
     environment, container = running(end_requested=True)
     end(engine, container, 137)
 
-    truth.reconcile(environment)
+    reconciler.reconcile(environment)
 
     found = stored(database, environment)
     assert (found.status, found.error, found.end_requested) == (STOPPED, None, False)
@@ -197,13 +201,13 @@ def test_end_that_the_user_asked_for_is_theirs(
 
 
 def test_request_that_was_not_carried_out_is_forgotten(
-    database: Database, truth: Truth, running: MakeRunning
+    database: Database, reconciler: Reconciler, running: MakeRunning
 ) -> None:
     lately, _ = running(end_requested=True)
     long_ago, _ = running(end_requested=True, status_changed_at=utc_now() - timedelta(seconds=300))
 
-    truth.reconcile(lately)
-    truth.reconcile(long_ago)
+    reconciler.reconcile(lately)
+    reconciler.reconcile(long_ago)
 
     assert stored(database, lately).end_requested
     assert not stored(database, long_ago).end_requested
@@ -212,7 +216,7 @@ def test_request_that_was_not_carried_out_is_forgotten(
 def test_kill_after_a_child_ran_out_of_memory_is_a_kill(
     database: Database,
     engine: FakeEngine,
-    truth: Truth,
+    reconciler: Reconciler,
     event_history: ContainerEventHistory,
     running: MakeRunning,
 ) -> None:
@@ -220,7 +224,7 @@ def test_kill_after_a_child_ran_out_of_memory_is_a_kill(
     heard(event_history, engine, container, "oom", "kill", "die", code=137)
     end(engine, container, 137, oom=True)
 
-    truth.reconcile(environment)
+    reconciler.reconcile(environment)
 
     assert exits(database) == [("killed", 137)]
 
@@ -240,7 +244,7 @@ def test_status_follows_the_container(
     record: MakeRecord,
     container: MakeContainer,
     engine: FakeEngine,
-    truth: Truth,
+    reconciler: Reconciler,
     status: EnvironmentStatus,
     engine_status: str,
     expected: EnvironmentStatus,
@@ -249,7 +253,7 @@ def test_status_follows_the_container(
     made = container(environment, started=engine_status != "created")
     engine.containers[made].status = engine_status
 
-    assert truth.reconcile(environment) is Verdict.TRUE
+    assert reconciler.reconcile(environment) is Verdict.TRUE
 
     found = stored(database, environment)
     assert (found.status, found.container_id, found.error) == (expected, made, None)
@@ -259,7 +263,7 @@ def test_status_follows_the_container(
 def test_removed_container_is_an_exit_with_what_was_heard_of_it(
     database: Database,
     engine: FakeEngine,
-    truth: Truth,
+    reconciler: Reconciler,
     event_history: ContainerEventHistory,
     running: MakeRunning,
 ) -> None:
@@ -270,7 +274,7 @@ def test_removed_container_is_an_exit_with_what_was_heard_of_it(
     del engine.containers[other]
 
     for environment in (unseen, seen):
-        truth.reconcile(environment)
+        reconciler.reconcile(environment)
 
     found = stored(database, unseen)
     assert (found.status, found.exit_reason, found.container_id) == (ERROR, "killed", None)
@@ -284,12 +288,12 @@ def test_removed_container_at_rest_changes_no_status(
     database: Database,
     engine: FakeEngine,
     record: MakeRecord,
-    truth: Truth,
+    reconciler: Reconciler,
     status: EnvironmentStatus,
 ) -> None:
     environment = record(status, container_id="gone", error="because")
 
-    truth.reconcile(environment)
+    reconciler.reconcile(environment)
 
     found = stored(database, environment)
     assert (found.status, found.container_id, found.error) == (status, None, "because")
@@ -299,7 +303,7 @@ def test_removed_container_at_rest_changes_no_status(
 def test_restart_behind_our_back_ends_one_run_and_begins_another(
     database: Database,
     engine: FakeEngine,
-    truth: Truth,
+    reconciler: Reconciler,
     event_history: ContainerEventHistory,
     running: MakeRunning,
 ) -> None:
@@ -308,7 +312,7 @@ def test_restart_behind_our_back_ends_one_run_and_begins_another(
     heard(event_history, engine, container, "kill", "die", code=143)
     engine.restart(container, 1)
 
-    truth.reconcile(environment)
+    reconciler.reconcile(environment)
 
     found = stored(database, environment)
     assert (found.status, found.exit_reason) == (RUNNING, "killed")
@@ -323,9 +327,9 @@ def test_ends_from_before_runs_were_recorded_are_no_news(
     made = container(environment)
     end(engine, made, 137)
     change(database, environment, container_id=made)
-    truth = Truth(database, engine, ContainerEventHistory(), instance=InstallationId(database))
+    truth = Reconciler(database, engine, ContainerEventHistory(), instance=InstallationId(database))
 
-    truth.reconcile(environment)
+    reconciler.reconcile(environment)
 
     found = stored(database, environment)
     assert (found.status, found.exit_reason) == (STOPPED, None)
@@ -334,7 +338,7 @@ def test_ends_from_before_runs_were_recorded_are_no_news(
 
 
 def test_live_passage_is_left_alone(
-    database: Database, record: MakeRecord, container: MakeContainer, truth: Truth
+    database: Database, record: MakeRecord, container: MakeContainer, reconciler: Reconciler
 ) -> None:
     presence = Presence(database)
     with database.writing() as session:
@@ -346,7 +350,7 @@ def test_live_passage_is_left_alone(
         session.add(ImagePull(environment_id=pulling, image=IMAGE))
 
     for environment in (held, pulling):
-        assert truth.reconcile(environment) is Verdict.PASSING
+        assert reconciler.reconcile(environment) is Verdict.PASSING
         assert stored(database, environment).status == STARTING
 
 
@@ -367,7 +371,7 @@ def test_abandoned_passage_is_healed(
     record: MakeRecord,
     container: MakeContainer,
     engine: FakeEngine,
-    truth: Truth,
+    reconciler: Reconciler,
     passage: EnvironmentStatus,
     state: str,
     expected: EnvironmentStatus,
@@ -384,7 +388,7 @@ def test_abandoned_passage_is_healed(
     elif state == "absent":
         del engine.containers[made]
 
-    truth.reconcile(environment)
+    reconciler.reconcile(environment)
 
     found = stored(database, environment)
     assert (found.status, found.held_by, found.exit_reason) == (expected, None, reason)
@@ -392,24 +396,24 @@ def test_abandoned_passage_is_healed(
 
 
 def test_container_of_another_vibebox_is_not_this_ones(
-    database: Database, record: MakeRecord, container: MakeContainer, truth: Truth
+    database: Database, record: MakeRecord, container: MakeContainer, reconciler: Reconciler
 ) -> None:
     environment = record(STOPPED)
     container(environment, instance="another")
 
-    truth.reconcile(environment)
+    reconciler.reconcile(environment)
 
     assert stored(database, environment).status == STOPPED
 
 
 def test_nothing_changes_while_docker_is_down(
-    database: Database, engine: FakeEngine, truth: Truth, running: MakeRunning
+    database: Database, engine: FakeEngine, reconciler: Reconciler, running: MakeRunning
 ) -> None:
     environment, _ = running()
     engine.failures["*"] = Failure.UNREACHABLE
 
     with pytest.raises(EngineUnreachableError):
-        truth.reconcile(environment)
+        reconciler.reconcile(environment)
 
     assert stored(database, environment).status == RUNNING
 
@@ -424,7 +428,7 @@ def test_who_may_not_write_writes_nothing_and_the_drift_stays(
     def lost(session: Session) -> None:
         raise LeadershipLostError
 
-    truth = Truth(
+    truth = Reconciler(
         database,
         engine,
         ContainerEventHistory(),
@@ -433,12 +437,12 @@ def test_who_may_not_write_writes_nothing_and_the_drift_stays(
         on_drift=lambda _, differs: drift.append(differs),
     )
     with pytest.raises(LeadershipLostError):
-        truth.reconcile(environment)
+        reconciler.reconcile(environment)
 
     assert drift == [True]
     assert stored(database, environment).status == RUNNING
     assert exits(database) == []
 
 
-def test_unknown_environment_is_nobodys(truth: Truth) -> None:
-    assert truth.reconcile("none") is Verdict.UNKNOWN
+def test_unknown_environment_is_nobodys(reconciler: Reconciler) -> None:
+    assert reconciler.reconcile("none") is Verdict.UNKNOWN

@@ -8,7 +8,7 @@ import pytest
 from flask_openapi3 import OpenAPI
 from sqlalchemy import select, update
 
-from app.agent.sessions.reconciler import SessionTruth
+from app.agent.sessions.reconciler import SessionReconciler
 from app.engine import ContainerSpec, ExecState, HostProcess
 from app.storage import (
     Database,
@@ -47,7 +47,9 @@ class House:
 
     def begin_anew(self) -> None:
         """Have a task that remembers no failure."""
-        self.truth = SessionTruth(self.database, self.engine, CautiousClock(self.database), IDLE)
+        self.truth = SessionReconciler(
+            self.database, self.engine, CautiousClock(self.database), IDLE
+        )
 
     def become(self, status: EnvironmentStatus, run: str = RUN) -> None:
         fields = {"status": status, "container_id": "box", "run_started": run}
@@ -98,7 +100,7 @@ class House:
 
     def after(self, session_id: str) -> tuple[str, int | None]:
         """Run the task once; return status and exit code."""
-        run_through(self.truth.run)
+        run_through(self.reconciler.run)
         with self.database.reading() as session:
             query = select(EnvironmentSession.status, EnvironmentSession.exit_code)
             found = session.execute(query.where(EnvironmentSession.id == session_id)).one()
