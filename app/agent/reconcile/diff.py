@@ -23,7 +23,7 @@ REMOVED = (
 _SENTENCES = {
     ExitReason.OOM: "The container ran out of its memory and ended {code}; raise the memory limit "
     "or use less, then start the environment again.",
-    ExitReason.ERROR: "The container's command ended {code}; its logs say why. Mend the cause and "
+    ExitReason.ERROR: "The container's command ended {code}; its logs say why. Patch the cause and "
     "start the environment again.",
     ExitReason.KILLED: "The container was killed outside VibeBox and ended {code}; start the "
     "environment again.",
@@ -31,7 +31,7 @@ _SENTENCES = {
 
 
 @dataclass
-class Mend:
+class Patch:
     """Changes that make a record true, and the exits that it has not told of."""
 
     status: EnvironmentStatus
@@ -48,20 +48,20 @@ class Mend:
         return self.differs(environment) or any(wrong)
 
 
-def compare(
+def diff(
     environment: Environment, state: ContainerState | None, ended: list[Exit], now: datetime
-) -> Mend:
+) -> Patch:
     """Return what makes the record true. It must not be in a passage that somebody still holds.
 
     state: the container as Docker shows it, None where it is gone. ended: what `ended_runs` found,
     each as its row tells it where there is one. now: by the clock of the database, as the times of
     the record.
     """
-    mend = _mend(environment, state, ended, now)
-    mend.exits = ended
+    patch = _patch(environment, state, ended, now)
+    patch.exits = ended
     for last in ended[-1:]:
-        mend.changes |= last.fields
-    return mend
+        patch.changes |= last.fields
+    return patch
 
 
 def ended_runs(
@@ -83,9 +83,9 @@ def ended_runs(
     return found if last is None else [*found, last]
 
 
-def _mend(
+def _patch(
     environment: Environment, state: ContainerState | None, ended: list[Exit], now: datetime
-) -> Mend:
+) -> Patch:
     if state is None:
         return _gone(environment, ended)
     run = run_of(state)
@@ -97,26 +97,26 @@ def _mend(
     if state.running:
         status = EnvironmentStatus.PAUSED if state.paused else EnvironmentStatus.RUNNING
         changes |= {"error": None, **_still_asked(environment, run, now)}
-        return Mend(status, changes)
+        return Patch(status, changes)
     if environment.status in _AT_REST and not (ended and ended[-1].run == run):
-        return Mend(environment.status, changes)
+        return Patch(environment.status, changes)
     if environment.status in _AT_REST and run == recorded_run(environment):
-        return Mend(environment.status, changes)
+        return Patch(environment.status, changes)
     if run is None:  # made and never started
         kept = environment.status if environment.status in _AT_REST else EnvironmentStatus.STOPPED
-        return Mend(kept, changes)
+        return Patch(kept, changes)
     return _at_rest(ended[-1], changes)
 
 
-def _at_rest(ended: Exit, changes: dict[str, Any]) -> Mend:
+def _at_rest(ended: Exit, changes: dict[str, Any]) -> Patch:
     if ended.reason in _NO_FAILURE:
-        return Mend(EnvironmentStatus.STOPPED, {**changes, "error": None, "end_requested": False})
+        return Patch(EnvironmentStatus.STOPPED, {**changes, "error": None, "end_requested": False})
     code = "without an exit code" if ended.code is None else f"with exit code {ended.code}"
     error = _SENTENCES[ended.reason].format(code=code)
-    return Mend(EnvironmentStatus.ERROR, {**changes, "error": error, "end_requested": False})
+    return Patch(EnvironmentStatus.ERROR, {**changes, "error": error, "end_requested": False})
 
 
-def _gone(environment: Environment, ended: list[Exit]) -> Mend:
+def _gone(environment: Environment, ended: list[Exit]) -> Patch:
     changes: dict[str, Any] = {
         "container_id": None,
         "run_started": None,
@@ -124,12 +124,12 @@ def _gone(environment: Environment, ended: list[Exit]) -> Mend:
         "end_requested": False,
     }
     if environment.status in _AT_REST:
-        return Mend(environment.status, changes)
+        return Patch(environment.status, changes)
     if environment.status in (EnvironmentStatus.RUNNING, EnvironmentStatus.PAUSED) and not (
         ended and ended[-1].reason is ExitReason.USER
     ):
-        return Mend(EnvironmentStatus.ERROR, {**changes, "error": REMOVED})
-    return Mend(EnvironmentStatus.STOPPED, {**changes, "error": None})
+        return Patch(EnvironmentStatus.ERROR, {**changes, "error": REMOVED})
+    return Patch(EnvironmentStatus.STOPPED, {**changes, "error": None})
 
 
 def _still_asked(environment: Environment, run: Run | None, now: datetime) -> dict[str, bool]:

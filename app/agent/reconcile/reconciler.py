@@ -13,7 +13,7 @@ from typing import NamedTuple
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from app.agent.reconcile.diff import Mend, compare, ended_runs
+from app.agent.reconcile.diff import Patch, diff, ended_runs
 from app.agent.reconcile.event_history import ContainerEventHistory
 from app.core.errors import ContainerNotFoundError
 from app.domain.environments.containers import container_name
@@ -67,7 +67,7 @@ class Reconciler:
         self._on_drift = on_drift
 
     def reconcile(self, environment_id: str) -> Verdict:
-        """Compare the record with Docker and mend it.
+        """Compare the record with Docker and patch it.
 
         Raises: EngineError, StorageError (nothing was changed, look again later), and what
         `guard` raises.
@@ -83,11 +83,11 @@ class Reconciler:
         if state is not None and (state.status == _REMOVING or self._ended_just_now(state)):
             return Verdict.PASSING
         ended = self._as_kept(ended_runs(record.environment, state, self._event_history))
-        mend = compare(record.environment, state, ended, record.read_at)
-        self._on_drift(environment_id, mend.differs(record.environment))
-        if not mend.is_needed(record.environment) and all(run.is_written for run in ended):
+        patch = diff(record.environment, state, ended, record.read_at)
+        self._on_drift(environment_id, patch.differs(record.environment))
+        if not patch.is_needed(record.environment) and all(run.is_written for run in ended):
             return Verdict.TRUE
-        if not self._write(record.environment, mend):
+        if not self._write(record.environment, patch):
             return Verdict.CHANGED
         self._on_drift(environment_id, False)
         return Verdict.TRUE
@@ -131,11 +131,11 @@ class Reconciler:
         with self._database.reading() as session:
             return [as_kept(session, run) for run in ended]
 
-    def _write(self, environment: Environment, mend: Mend) -> bool:
+    def _write(self, environment: Environment, patch: Patch) -> bool:
         """Write the changes if the record is still the one that was compared."""
-        changes = dict(mend.changes)
-        if mend.differs(environment):
-            changes |= {"status": mend.status, "status_changed_at": db_now(), "held_by": None}
+        changes = dict(patch.changes)
+        if patch.differs(environment):
+            changes |= {"status": patch.status, "status_changed_at": db_now(), "held_by": None}
         unchanged = (
             Environment.id == environment.id,
             Environment.status == environment.status,
@@ -148,14 +148,14 @@ class Reconciler:
             mended = update(Environment).where(*unchanged).values(**changes)
             if session.scalar(mended.returning(Environment.id)) is None:
                 return False
-            record_exits(session, environment.id, mend.exits)
+            record_exits(session, environment.id, patch.exits)
         _log.info(
             "record mended",
             extra={
                 "environment": environment.id,
                 "before": environment.status,
-                "after": mend.status,
-                "exits": [ended.reason for ended in mend.exits],
+                "after": patch.status,
+                "exits": [ended.reason for ended in patch.exits],
             },
         )
         return True

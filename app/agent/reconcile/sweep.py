@@ -130,7 +130,7 @@ class Sweep:
         for container in mine:
             by_environment[container.environment_id].append(container)
 
-        def compare(environment_id: str) -> None:
+        def diff(environment_id: str) -> None:
             row = rows[environment_id]
             self._compare(row, _container_of(row, by_environment[row.id]), closely)
 
