@@ -2,7 +2,7 @@
 
 Learnt from 20.10: it stops when the container ends, however far behind it is, and around a rotation
 of the file it sends a file again, leaves one out, or stands still until the next rotation. Plain
-reading does none of that. So what Docker follows is only a bell here, which says that there is
+reading does none of that. So what Docker follows is only a wakeup here, which says that there is
 something to read; lines come from reading alone, and what was given already is recognised by its
 time.
 """
@@ -29,7 +29,7 @@ _DISORDER_NS = _SECOND_NS
 # first; shorter reads more lines twice.
 _PAUSE_SECONDS = 0.25
 
-# A bell that is silent is hung anew, in case it is broken. Longer delays lines by as much then.
+# A wakeup that is silent is hung anew, in case it is broken. Longer delays lines by as much then.
 _BELL_SECONDS = 30.0
 
 # Lines to read from the end of the file: a reading must begin with what is known already, and the
@@ -164,16 +164,16 @@ class LogFollower:
             yield from self._new_of(first)
         rung = True
         while rung and not self._closed.is_set():
-            with self._held(self._open(tail=0, bell_seconds=_BELL_SECONDS)) as bell:
-                yield from self._catch_up()  # with what came before the bell was there
-                rung = self._wait(bell)
+            with self._held(self._open(tail=0, bell_seconds=_BELL_SECONDS)) as wakeup:
+                yield from self._catch_up()  # with what came before the wakeup was there
+                rung = self._wait(wakeup)
             yield from self._catch_up()
 
     @staticmethod
-    def _wait(bell: EngineStream[LogLine]) -> bool:
+    def _wait(wakeup: EngineStream[LogLine]) -> bool:
         """Wait until there may be something to read; False when the container has ended."""
         try:
-            return next(bell, None) is not None
+            return next(wakeup, None) is not None
         except SilenceElapsed:
             return True
 

@@ -37,7 +37,7 @@ HOSTILE = {
     "carriage return": ("harmless\rrm -rf", "harmless␍rm -rf"),
     "end of a line of DOS": ("a\r", "a"),
     "backspaces": ("a\b\b\bb", "a␈␈␈b"),
-    "bell": ("a\ab", "a␇b"),
+    "wakeup": ("a\ab", "a␇b"),
     "NUL and DEL": ("\0\x7f", "␀␡"),
     "turned around": ("a\u202eb\u2066c", "a\ufffdb\ufffdc"),
     "line separator": ("a\u2028b", "a\ufffdb"),

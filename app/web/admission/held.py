@@ -9,8 +9,8 @@ from typing import Self
 from app.core.errors import VibeBoxError
 from app.core.places import Place
 from app.domain.authorization import Access
-from app.web.websockets.bell import Bell
 from app.web.websockets.lookout import Lookout, View
+from app.web.websockets.wakeup import Wakeup
 
 # How long a look may take that is waited for.
 _LOOK_SECONDS = 2.0
@@ -23,7 +23,7 @@ GRACE_SECONDS = 5.0
 class Held:
     """Made by `Admission` only, for one thread, which closes it at the end.
 
-    Whoever holds one asks `error` or waits with `wait`, or watches `bell`, and ends what it is for
+    Whoever holds one asks `error` or waits with `wait`, or watches `wakeup`, and ends what it is for
     as soon as there is an error: `access` is not to be had any more, or nobody can tell.
     """
 
@@ -37,9 +37,9 @@ class Held:
         self._ended: Exception | None = None
 
     @property
-    def bell(self) -> Bell:
+    def wakeup(self) -> Wakeup:
         """Rings when there is an error; it is never hushed."""
-        return self._view.bell
+        return self._view.wakeup
 
     @property
     def error(self) -> Exception | None:
@@ -75,7 +75,7 @@ class Held:
     def wait(self, seconds: float) -> None:
         """Wait so long, or until it has to end. Raises: what ended it."""
         poller = select.poll()
-        poller.register(self.bell, select.POLLIN)
+        poller.register(self.wakeup, select.POLLIN)
         poller.poll(max(0.0, seconds) * 1000)
         self.check()
 

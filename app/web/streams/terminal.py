@@ -131,7 +131,7 @@ class TerminalTalk:
         first = stream.read()
         if first:
             channel.send(first)
-        output, looked = stream.fileno(), view.bell.fileno()
+        output, looked = stream.fileno(), view.wakeup.fileno()
         while channel.open and first != b"":
             # Whoever does not keep up makes the command wait, as any terminal does.
             wanted = select.POLLIN if channel.room and self._keeps_up else 0

@@ -3,7 +3,7 @@
 The protocol is `websockets`' sans-I/O one; reading, writing and waiting happen here, with `poll()`,
 so that a thread can watch its WebSocket and something else (a terminal) at the same time. A thread
 whose WebSocket is silent sleeps until the next sign of life is due: a worker that drains wakes all
-of them with one bell. Nothing grows without bound: see the constants.
+of them with one wakeup. Nothing grows without bound: see the constants.
 """
 
 import select
@@ -18,8 +18,8 @@ from websockets.frames import Close, CloseCode, Frame, Opcode
 from websockets.protocol import SERVER, Protocol, State
 
 from app.web.websockets.assembly import LARGEST_MESSAGE, QUIET, Assembly, Message
-from app.web.websockets.bell import Bell
 from app.web.websockets.closing import AWAY, closing
+from app.web.websockets.wakeup import Wakeup
 
 # Bytes that may wait for the peer. A larger bound costs memory for each slow reader.
 MOST_PENDING = 1024 * 1024
@@ -51,7 +51,7 @@ class Watched(typing.Protocol):
     """What the peer has to be allowed for as long as it stays: `app.web.admission.held.Held`."""
 
     @property
-    def bell(self) -> Bell:
+    def wakeup(self) -> Wakeup:
         """Rings when it is not any more."""
 
     @property
@@ -78,7 +78,7 @@ class Channel:
     def __init__(
         self,
         peer: socket.socket,
-        goodbye: Bell,
+        goodbye: Wakeup,
         count: Callable[[str], None] = _ignore,
         *,
         held: Watched | None = None,
@@ -172,8 +172,8 @@ class Channel:
         if not self.open or (full and self.room):
             return {}
         ready = self._poll(min(seconds, self._quiet()), {**(watched or {}), **bells}, read)
-        for bell in bells:
-            ready.pop(bell, 0)
+        for wakeup in bells:
+            ready.pop(wakeup, 0)
         events = ready.pop(self._peer.fileno(), 0)
         if events & _READABLE:
             self._read()
@@ -241,7 +241,7 @@ class Channel:
         if self._held is not None:
             if self._held.error is not None:
                 self.close(*closing(self._held.error))
-            bells[self._held.bell.fileno()] = _READABLE
+            bells[self._held.wakeup.fileno()] = _READABLE
         if not self._goodbye.rung:
             bells[self._goodbye.fileno()] = _READABLE
         elif not self._holds():

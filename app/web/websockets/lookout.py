@@ -22,8 +22,8 @@ from typing import Any, Generic, TypeVar
 from app.core.deadline import within
 from app.core.errors import VibeBoxError
 from app.core.isolation import OUTAGES, Loop, failed
-from app.web.websockets.bell import Bell
 from app.web.websockets.channel import Channel
+from app.web.websockets.wakeup import Wakeup
 
 PAUSE = 0.5
 """Seconds between two looks: how late a change is seen, at most. Less costs more queries."""
@@ -69,7 +69,7 @@ class View(Generic[Sight]):
     def __init__(self, key: Hashable, who: Hashable, seen: Sight | None = None) -> None:
         self.key = key
         self.who = who
-        self.bell = Bell()
+        self.wakeup = Wakeup()
         self._sight = seen
         self._error: Exception | None = None
 
@@ -84,15 +84,15 @@ class View(Generic[Sight]):
         What the peer says meanwhile is dropped. Raises: the error that a look ended in.
         """
         while channel.open:
-            ready = channel.turn(watched={self.bell.fileno(): POLLIN})
+            ready = channel.turn(watched={self.wakeup.fileno(): POLLIN})
             channel.received()
             if ready and channel.open:
                 return self.take()
         return None
 
     def take(self) -> Sight | None:
-        """Return what is before the viewer, whose bell has rung. Raises: as `next`."""
-        self.bell.hush()
+        """Return what is before the viewer, whose wakeup has rung. Raises: as `next`."""
+        self.wakeup.clear()
         if self._error is not None:
             raise self._error
         return self._sight
@@ -101,12 +101,12 @@ class View(Generic[Sight]):
         """Put a sight before the viewer; in the lookout's thread."""
         if self._sight is None or sight != self._sight:
             self._sight = sight
-            self.bell.ring()
+            self.wakeup.set()
 
     def end(self, error: Exception) -> None:
         """Tell the viewer why there is nothing more to see; in the lookout's thread."""
         self._error = error
-        self.bell.ring()
+        self.wakeup.set()
 
 
 @dataclass
@@ -176,7 +176,7 @@ class Lookout:
         """Watch no more; call it once for each view."""
         with self._change:
             self._leave(view)
-            view.bell.close()
+            view.wakeup.close()
 
     def _begin(self) -> None:
         """Have the thread run; raises RuntimeError where there can be none."""
@@ -227,7 +227,7 @@ class Lookout:
         with self._change:
             for view in views:
                 if view not in watched.views:
-                    continue  # it has left, and its bell is closed
+                    continue  # it has left, and its wakeup is closed
                 if view.who in seen.refused:
                     view.end(seen.refused[view.who])
                     self._leave(view)

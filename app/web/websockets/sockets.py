@@ -13,9 +13,9 @@ from app.core.logging import request_id
 from app.domain.authorization import Access
 from app.web.admission.admission import Admission, Kind
 from app.web.admission.held import Held
-from app.web.websockets.bell import Bell
 from app.web.websockets.channel import Channel
 from app.web.websockets.closing import closing
+from app.web.websockets.wakeup import Wakeup
 
 Talk = Callable[[Channel], None]
 """What is said over a WebSocket: runs in its thread until it is over or the channel closes.
@@ -39,17 +39,17 @@ class Sockets:
 
     def __init__(self, admission: Admission) -> None:
         self._admission = admission
-        self._goodbye: Bell | None = None
+        self._goodbye: Wakeup | None = None
 
     def start(self) -> None:
         """Tell how many sockets this process would take; call it once, after fork."""
-        self._goodbye = Bell()
+        self._goodbye = Wakeup()
         signals.emit(signals.websockets_offered, number=self._admission.sockets)
 
     def close_all(self) -> None:
         """Have all sockets closed by their threads, and any that opens; for signal handlers too."""
         if self._goodbye is not None:
-            self._goodbye.ring()
+            self._goodbye.set()
 
     def close(self) -> None:
         """Give back what `start` made; sockets that are open still are left to their fate."""

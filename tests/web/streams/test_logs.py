@@ -17,9 +17,9 @@ from app.storage import LogStream as LogKind
 from app.web.streams import log_tail as module
 from app.web.streams.log_tail import BATCH, Recent
 from app.web.streams.logs import LogStream
-from app.web.websockets.bell import Bell
 from app.web.websockets.channel import Channel
 from app.web.websockets.lookout import Lookout
+from app.web.websockets.wakeup import Wakeup
 
 # Fixtures: a database of each kind, with an environment in it.
 from tests.agent.log_intake.conftest import database as database
@@ -76,13 +76,13 @@ def viewer(
     """Show the log to a peer, in a thread as a worker would."""
     ours, theirs = socket.socketpair()
     talk = stream.open(identity, environment, cursor).talk
-    with ours, theirs, closing(Bell()) as goodbye:
+    with ours, theirs, closing(Wakeup()) as goodbye:
         thread = threading.Thread(target=talk, args=(Channel(ours, goodbye),))
         thread.start()
         try:
             yield Peer(theirs)
         finally:
-            goodbye.ring()
+            goodbye.set()
             thread.join(10)
             assert not thread.is_alive()
 
@@ -169,7 +169,7 @@ def test_end_is_heard_while_there_is_more_to_read(
 
     monkeypatch.setattr(LogStream, "_read", read)
     ours, theirs = socket.socketpair()
-    with ours, theirs, closing(Bell()) as goodbye:
+    with ours, theirs, closing(Wakeup()) as goodbye:
         talk = stream.open(identity, environment, encode(Order.ASC, 1)).talk
         peer, channel = Peer(theirs), Channel(ours, goodbye)
         reader = threading.Thread(target=peer.read, args=(lambda: peer.close is not None,))
@@ -182,7 +182,7 @@ def test_end_is_heard_while_there_is_more_to_read(
         for thread in (reader, writer):
             thread.start()
         wait_until(lambda: len(peer.frames) > 3 * BATCH, 10)
-        goodbye.ring()
+        goodbye.set()
         for thread in (writer, reader):
             thread.join(10)
             assert not thread.is_alive()

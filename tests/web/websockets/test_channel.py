@@ -11,8 +11,8 @@ from websockets.frames import Opcode
 
 from app.web.websockets import channel as module
 from app.web.websockets.assembly import LARGEST_MESSAGE
-from app.web.websockets.bell import Bell
 from app.web.websockets.channel import LONGEST_HOLD, MOST_PENDING, PING, STALLED, Channel
+from app.web.websockets.wakeup import Wakeup
 from tests.web.websockets.support import Clock, Peer
 
 BLOCK = b"x" * 16_384
@@ -23,11 +23,11 @@ class House:
 
     def __init__(self, ours: socket.socket, theirs: socket.socket) -> None:
         self.clock = Clock()
-        self.bell = Bell()
+        self.wakeup = Wakeup()
         self.counted: Counter[str] = Counter()
         self.connection = theirs
         self.peer = Peer(theirs)
-        self.channel = Channel(ours, self.bell, self._count, clock=self.clock)
+        self.channel = Channel(ours, self.wakeup, self._count, clock=self.clock)
 
     def _count(self, direction: str) -> None:
         self.counted[direction] += 1
@@ -62,7 +62,7 @@ def house() -> Iterator[House]:
     with ours, theirs:
         house = House(ours, theirs)
         yield house
-        house.bell.close()
+        house.wakeup.close()
 
 
 def test_messages_go_both_ways_and_are_counted(house: House) -> None:
@@ -245,7 +245,7 @@ def test_peer_that_vanishes_ends_the_channel(house: House) -> None:
 
 
 def test_draining_worker_says_so(house: House) -> None:
-    house.bell.ring()
+    house.wakeup.set()
     house.channel.turn(0)
     assert not house.channel.open
     with house.reading():
@@ -257,11 +257,11 @@ def test_draining_worker_says_so(house: House) -> None:
 
 def test_reload_waits_for_what_holds_the_channel(house: House) -> None:
     house.channel.hold = True
-    house.bell.ring()
+    house.wakeup.set()
     before = house.clock()
     house.channel.turn(0.1)
     assert house.channel.open
-    assert house.clock() - before >= 0.1, "the bell that rings all the time wakes nobody"
+    assert house.clock() - before >= 0.1, "the wakeup that rings all the time wakes nobody"
     house.peer.text("more")
     assert house.receive() == ["more"]
 
@@ -272,7 +272,7 @@ def test_reload_waits_for_what_holds_the_channel(house: House) -> None:
 
 def test_nothing_holds_a_channel_for_ever(house: House) -> None:
     house.channel.hold = True
-    house.bell.ring()
+    house.wakeup.set()
     house.channel.turn(0)
     house.clock.jump(LONGEST_HOLD + 0.1)
     house.channel.turn(0)

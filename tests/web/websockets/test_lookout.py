@@ -9,9 +9,9 @@ from contextlib import ExitStack, closing, contextmanager
 import pytest
 
 from app.core.errors import EnvironmentNotFoundError, StorageUnavailableError, VibeBoxError
-from app.web.websockets.bell import Bell
 from app.web.websockets.channel import Channel
 from app.web.websockets.lookout import Look, Lookout, Subject, View
+from app.web.websockets.wakeup import Wakeup
 from tests.backends.programs import wait_until
 from tests.web.websockets.support import Clock
 
@@ -54,9 +54,9 @@ class Seat:
 
 
 @pytest.fixture
-def goodbye() -> Iterator[Bell]:
-    with closing(Bell()) as bell:
-        yield bell
+def goodbye() -> Iterator[Wakeup]:
+    with closing(Wakeup()) as wakeup:
+        yield wakeup
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ Take = Callable[..., Seat]
 
 
 @pytest.fixture
-def take(lookout: Lookout, goodbye: Bell) -> Iterator[Take]:
+def take(lookout: Lookout, goodbye: Wakeup) -> Iterator[Take]:
     """Takes a seat; all are given up at the end, after which no thread is left."""
     with ExitStack() as stack:
 
@@ -80,7 +80,7 @@ def take(lookout: Lookout, goodbye: Bell) -> Iterator[Take]:
 
 @contextmanager
 def seat(
-    lookout: Lookout, goodbye: Bell, weather: Weather, who: str, place: str = "here"
+    lookout: Lookout, goodbye: Wakeup, weather: Weather, who: str, place: str = "here"
 ) -> Iterator[Seat]:
     ours, theirs = socket.socketpair()
     with ours, theirs, lookout.watching(place, who, weather) as view:
@@ -107,7 +107,7 @@ def test_nothing_new_wakes_nobody(take: Take) -> None:
     assert one.next() == "dry"
     looks = weather.looks
     while weather.looks < looks + 3:
-        assert one.channel.turn(PAUSE, {one.view.bell.fileno(): 1}) == {}
+        assert one.channel.turn(PAUSE, {one.view.wakeup.fileno(): 1}) == {}
 
 
 def test_slow_viewer_sees_the_last_and_delays_nobody(take: Take) -> None:
@@ -170,7 +170,7 @@ def test_failed_look_is_tried_again(take: Take, error: Exception) -> None:
 
 
 @pytest.mark.parametrize("error", FAILURES, ids=repr)
-def test_looks_that_fail_for_too_long_end_their_viewers(error: Exception, goodbye: Bell) -> None:
+def test_looks_that_fail_for_too_long_end_their_viewers(error: Exception, goodbye: Wakeup) -> None:
     """In all, and not only those that fail one after the other: a success begins anew."""
     clock = Clock()
     lookout, weather = Lookout(PAUSE, grace=60, clock=clock), Weather()
@@ -190,13 +190,13 @@ def test_looks_that_fail_for_too_long_end_their_viewers(error: Exception, goodby
             ada.next()
 
 
-def test_what_is_known_is_not_told(lookout: Lookout, goodbye: Bell) -> None:
+def test_what_is_known_is_not_told(lookout: Lookout, goodbye: Wakeup) -> None:
     weather = Weather()
     view = lookout.watch("here", "ada", weather, "dry")
     wait_until(lambda: weather.looks > 3, 10)
-    assert not view.bell.rung and view.error is None
+    assert not view.wakeup.rung and view.error is None
     weather.refused = {"ada": EnvironmentNotFoundError()}
-    wait_until(lambda: view.bell.rung, 10)
+    wait_until(lambda: view.wakeup.rung, 10)
     assert isinstance(view.error, EnvironmentNotFoundError)
     lookout.leave(view)
 
@@ -216,15 +216,15 @@ def _no_thread(_thread: threading.Thread) -> None:
     raise RuntimeError("can't start new thread")
 
 
-def test_draining_ends_the_wait(take: Take, goodbye: Bell) -> None:
+def test_draining_ends_the_wait(take: Take, goodbye: Wakeup) -> None:
     weather = Weather()
     one = take(weather)
     assert one.next() == "dry"
-    goodbye.ring()
+    goodbye.set()
     assert one.next() is None
 
 
-def test_thread_ends_with_the_last_viewer(lookout: Lookout, goodbye: Bell) -> None:
+def test_thread_ends_with_the_last_viewer(lookout: Lookout, goodbye: Wakeup) -> None:
     slowly = Lookout(60)
     for one in (lookout, slowly):
         with seat(one, goodbye, Weather(), "ada") as taken:
@@ -235,7 +235,7 @@ def test_thread_ends_with_the_last_viewer(lookout: Lookout, goodbye: Bell) -> No
         assert threads() == []
 
 
-def test_what_is_new_is_looked_at_without_a_pause(goodbye: Bell) -> None:
+def test_what_is_new_is_looked_at_without_a_pause(goodbye: Wakeup) -> None:
     slowly = Lookout(60)
     with seat(slowly, goodbye, Weather(), "ada") as here:
         assert here.next() == "dry"

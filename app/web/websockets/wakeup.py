@@ -1,13 +1,13 @@
-"""A bell that threads can wait for with `poll()`, together with their sockets."""
+"""A wakeup that threads can wait for with `poll()`, together with their sockets."""
 
 import os
 
 
-class Bell:
+class Wakeup:
     """A descriptor that is readable from `ring` on until `hush`, for any number of waiters.
 
     Nobody has to look at intervals whether something has come. `ring` may be called in a signal
-    handler. Ring no bell that is closed: its descriptor may be another's by then.
+    handler. Ring no wakeup that is closed: its descriptor may be another's by then.
     """
 
     def __init__(self) -> None:
@@ -18,12 +18,12 @@ class Bell:
         """Return the descriptor, which becomes readable."""
         return self._descriptor
 
-    def ring(self) -> None:
+    def set(self) -> None:
         """Wake up who waits, and who comes later."""
         self.rung = True
         os.eventfd_write(self._descriptor, 1)
 
-    def hush(self) -> None:
+    def clear(self) -> None:
         """Be as before; what was rung for since has to be looked at after this, not before."""
         self.rung = False
         try:
