@@ -214,7 +214,7 @@ class Settings(BaseModel):
     )
 
     # Database pool of each worker. A request holds at most one connection, so `threads` + 3
-    # (the readiness check, the scrape, the lookout) means that no request ever waits for one.
+    # (the readiness check, the scrape, the hub) means that no request ever waits for one.
     db_pool_size: int = _own(5, "Connections to the database that a worker keeps open.", ge=1)
     db_pool_max: int | None = _own(
         None, "Connections that a worker may open at most (default: its threads + 3).", ge=1

@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
 from app.agent.log_intake.batches import FAMILY
-from app.web.websockets.lookout import PAUSE
+from app.web.websockets.polling_hub import PAUSE
 from tests.backends.agent import Agent
 from tests.backends.docker_engine import DockerEngine
 from tests.backends.postgresql import PostgreSQL

@@ -26,7 +26,7 @@ from app.storage import Database
 from app.web.admission.held import LEAST_RATE, Held
 from app.web.admission.rates import Rate
 from app.web.admission.watch import PAUSE, AccessLooks
-from app.web.websockets.lookout import Lookout
+from app.web.websockets.polling_hub import PollingHub
 
 UPLOADS = 2
 """Uploads at once: each holds its body in memory, and a database driver makes copies of it."""
@@ -80,8 +80,8 @@ class Admission:
         self.changes = changes
         self.sockets = room.sockets
         self._looks = AccessLooks(database)
-        # Beside the lookout of what is shown: a slow look at a log must not keep anything open.
-        self._lookout = Lookout(PAUSE, name="access-watch")
+        # Beside the hub of what is shown: a slow look at a log must not keep anything open.
+        self._hub = PollingHub(PAUSE, name="access-watch")
         self._requests = Places(room.requests, Limit.REQUESTS, ServerBusyError)
         streams = Places(room.streams, Limit.STREAMS, TooManyStreamsError)
         sockets = Places(
@@ -160,8 +160,8 @@ class Admission:
 
     def _hold(self, place: Place, access: Access) -> Held:
         try:
-            view = self._lookout.watch("access", access, self._looks, True)
+            view = self._hub.watch("access", access, self._looks, True)
         except BaseException:
             place.close()
             raise
-        return Held(access, view, self._lookout, place)
+        return Held(access, view, self._hub, place)

@@ -9,7 +9,7 @@ from typing import Self
 from app.core.errors import VibeBoxError
 from app.core.places import Place
 from app.domain.authorization import Access
-from app.web.websockets.lookout import Lookout, View
+from app.web.websockets.polling_hub import PollingHub, View
 from app.web.websockets.wakeup import Wakeup
 
 # How long a look may take that is waited for.
@@ -27,10 +27,10 @@ class Held:
     as soon as there is an error: `access` is not to be had any more, or nobody can tell.
     """
 
-    def __init__(self, access: Access, view: View[bool], lookout: Lookout, place: Place) -> None:
+    def __init__(self, access: Access, view: View[bool], hub: PollingHub, place: Place) -> None:
         self.access = access
         self._view = view
-        self._lookout: Lookout | None = lookout
+        self._hub: PollingHub | None = hub
         self._place = place
         self._since = monotonic()
         self._came = 0.0
@@ -84,17 +84,17 @@ class Held:
 
         Whose account is deleted finds their environment gone first; that is not what happened.
         """
-        if self._lookout is not None and isinstance(error, VibeBoxError) and error.status < 500:
-            self._lookout.hurry()
+        if self._hub is not None and isinstance(error, VibeBoxError) and error.status < 500:
+            self._hub.hurry()
             with suppress(Exception):
                 self.wait(_LOOK_SECONDS)
         return self.error or error
 
     def close(self) -> None:
         """Give the place back and watch no more; closing again changes nothing."""
-        lookout, self._lookout = self._lookout, None
-        if lookout is not None:
-            lookout.leave(self._view)
+        hub, self._hub = self._hub, None
+        if hub is not None:
+            hub.leave(self._view)
         self._place.close()
 
     def __enter__(self) -> Self:

@@ -12,7 +12,7 @@ from app.core.errors import VibeBoxError
 from app.domain.accounts.validity import Credential, ended
 from app.domain.authorization import Access, refusals
 from app.storage import Database
-from app.web.websockets.lookout import Look, Subject
+from app.web.websockets.polling_hub import Observation, Source
 
 PAUSE = 1.0
 """Seconds between two looks. What is revoked ends within this, the look, and a second in which the
@@ -22,14 +22,14 @@ _SECONDS = 5.0
 """How long a look may take: a database that hangs counts as one that does not answer."""
 
 
-class AccessLooks(Subject[bool]):
+class AccessLooks(Source[bool]):
     """All that is open in this process, by what it needs."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def look(self, whos: Collection[Access]) -> Look[bool]:
-        """See `Subject.look`: two or three statements, however much is open."""
+    def look(self, whos: Collection[Access]) -> Observation[bool]:
+        """See `Source.look`: two or three statements, however much is open."""
         of = {one: Credential.of(one.identity) for one in whos}
         with within(_SECONDS), self._database.reading() as session:
             refused = refusals(session, whos)
@@ -38,4 +38,4 @@ class AccessLooks(Subject[bool]):
         told: dict[Access, VibeBoxError] = refused | {
             one: over[credential] for one, credential in of.items() if credential in over
         }
-        return Look(True, told)
+        return Observation(True, told)

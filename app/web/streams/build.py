@@ -13,7 +13,7 @@ from app.web.streams.logs import LogStream
 from app.web.streams.status import StatusStream
 from app.web.streams.terminal import Terminals
 from app.web.streams.waiting import Waiting
-from app.web.websockets.lookout import Lookout
+from app.web.websockets.polling_hub import PollingHub
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ def build(
     stopping: Callable[[], bool],
 ) -> Streams:
     """Return the streams; `stopping` tells when what lasts has to end."""
-    lookout = Lookout()
+    hub = PollingHub()
     return Streams(
         events=Events(database, admission, stopping),
-        status=StatusStream(database, lookout),
+        status=StatusStream(database, hub),
         waiting=Waiting(database, environments, admission, stopping),
-        logs=LogStream(database, lookout),
-        terminals=Terminals(database, engine, presence, lookout),
+        logs=LogStream(database, hub),
+        terminals=Terminals(database, engine, presence, hub),
     )

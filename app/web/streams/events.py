@@ -21,7 +21,7 @@ from app.web.admission.admission import Admission, Kind
 from app.web.admission.held import Held
 from app.web.streams.waiting import POLL_SECONDS
 from app.web.websockets.closing import AWAY, GOING_AWAY, closing
-from app.web.websockets.lookout import GRACE
+from app.web.websockets.polling_hub import GRACE
 
 HEARTBEAT_SECONDS = 10.0
 LONGEST_SECONDS = 600.0

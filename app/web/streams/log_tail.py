@@ -9,7 +9,7 @@ from app.domain.authorization import Identity
 from app.domain.logs.cursors import Order, encode
 from app.storage import Database, LogEntry
 from app.web.api.schemas.logs import LogStreamLine
-from app.web.websockets.lookout import Look, Subject
+from app.web.websockets.polling_hub import Observation, Source
 
 BATCH = 200
 """Lines that one query returns at most."""
@@ -48,7 +48,7 @@ class Recent:
         return Recent(begins_after, kept[dropped:])
 
 
-class LogTail(Subject[Recent]):
+class LogTail(Source[Recent]):
     """The log of an environment, from the first look on."""
 
     def __init__(self, database: Database, environment_id: str) -> None:
@@ -56,19 +56,19 @@ class LogTail(Subject[Recent]):
         self._environment_id = environment_id
         self._recent: Recent | None = None
 
-    def look(self, whos: Collection[Identity]) -> Look[Recent]:
-        """See `Subject.look`."""
+    def look(self, whos: Collection[Identity]) -> Observation[Recent]:
+        """See `Source.look`."""
         mine = LogEntry.environment_id == self._environment_id
         with self._database.reading() as session:
             if self._recent is None:
                 last = session.scalar(select(func.max(LogEntry.id)).where(mine))
                 self._recent = Recent(last or 0)
-                return Look(self._recent)
+                return Observation(self._recent)
             behind = mine & (LogEntry.id > self._recent.ends_at)
             query = select(LogEntry).where(behind).order_by(LogEntry.id).limit(BATCH)
             found = [(entry.id, shown(entry)) for entry in session.scalars(query)]
         self._recent = self._recent.followed_by(found)
-        return Look(self._recent, more=len(found) == BATCH)
+        return Observation(self._recent, more=len(found) == BATCH)
 
 
 def shown(entry: LogEntry) -> str:

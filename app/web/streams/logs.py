@@ -15,7 +15,7 @@ from app.domain.logs.cursors import Order, decode
 from app.storage import Database, LogEntry
 from app.web.streams.log_tail import BATCH, LogTail, shown
 from app.web.websockets.channel import Channel
-from app.web.websockets.lookout import Lookout
+from app.web.websockets.polling_hub import PollingHub
 from app.web.websockets.sockets import Opening
 
 HISTORY = 100
@@ -25,9 +25,9 @@ HISTORY = 100
 class LogStream:
     """Shows logs as they grow; `app.domain.authorization` decides whose."""
 
-    def __init__(self, database: Database, lookout: Lookout) -> None:
+    def __init__(self, database: Database, hub: PollingHub) -> None:
         self._database = database
-        self._lookout = lookout
+        self._hub = hub
 
     def open(self, identity: Identity, environment_id: str, cursor: str | None) -> Opening:
         """Return what shows the log, from behind `cursor` or its last lines on.
@@ -40,7 +40,7 @@ class LogStream:
         def show(channel: Channel) -> None:
             tail = LogTail(self._database, environment_id)
             # Watched before the rest is read: a line that comes meanwhile is seen by one of both.
-            with self._lookout.watching(("log", environment_id), identity, tail) as view:
+            with self._hub.watching(("log", environment_id), identity, tail) as view:
                 last = _send(channel, _lines(first), after or 0)
                 last = self._catch_up(channel, identity, environment_id, last)
                 while (recent := view.next(channel)) is not None:

@@ -10,13 +10,13 @@ from app.core.errors import SessionConflictError
 from app.domain.sessions.records import ENDED, is_to_end
 from app.domain.sessions.rows import living
 from app.storage import Database, EnvironmentSession, SessionStatus, db_now
-from app.web.websockets.lookout import Look, Subject
+from app.web.websockets.polling_hub import Observation, Source
 
 SECONDS = 5.0
 """How often it is looked whether sessions go on, and noted that they are used."""
 
 
-class SessionLooks(Subject[bool]):
+class SessionLooks(Source[bool]):
     """The sessions that have a terminal in this process, by id.
 
     Who watches one that has ended is refused with SessionConflictError.
@@ -32,10 +32,10 @@ class SessionLooks(Subject[bool]):
         """Remember that a session is used; from any thread, at each message."""
         self._used.add(session_id)
 
-    def look(self, whos: Collection[str]) -> Look[bool]:
-        """See `Subject.look`; most looks find that it is too soon."""
+    def look(self, whos: Collection[str]) -> Observation[bool]:
+        """See `Source.look`; most looks find that it is too soon."""
         if self._clock() < self._due:
-            return Look(True)
+            return Observation(True)
         used = set(self._used)
         transaction = self._database.writing() if used else self._database.reading()
         with transaction as session:
@@ -45,7 +45,9 @@ class SessionLooks(Subject[bool]):
         # Only now: what a failed look would have noted is noted by the next one.
         self._used -= used
         self._due = self._clock() + SECONDS
-        return Look(True, {id: SessionConflictError(ENDED) for id in whos if id not in alive})
+        return Observation(
+            True, {id: SessionConflictError(ENDED) for id in whos if id not in alive}
+        )
 
 
 def _note(session: Session, used: set[str]) -> None:

@@ -11,17 +11,17 @@ from app.domain.authorization import Access, Action, Identity, environment_for
 from app.storage import Database, Environment
 from app.web.streams.status_list import StatusList
 from app.web.websockets.channel import Channel
-from app.web.websockets.lookout import Look, Lookout, Subject
+from app.web.websockets.polling_hub import Observation, PollingHub, Source
 from app.web.websockets.sockets import Opening
 
 
 class StatusStream:
     """Tells what an environment does: at the beginning, and whenever that changes."""
 
-    def __init__(self, database: Database, lookout: Lookout) -> None:
+    def __init__(self, database: Database, hub: PollingHub) -> None:
         self._database = database
-        self._lookout = lookout
-        self._list = StatusList(database, lookout)
+        self._hub = hub
+        self._list = StatusList(database, hub)
 
     def open(self, identity: Identity, environment_id: str) -> Opening:
         """Return what tells it. Raises: EnvironmentNotFoundError, PermissionDeniedError."""
@@ -30,9 +30,9 @@ class StatusStream:
         def tell(channel: Channel) -> None:
             told = first
             channel.send(told)
-            subject = _Status(self._database, environment_id)
+            source = _Status(self._database, environment_id)
             key = ("status", environment_id)
-            with self._lookout.watching(key, identity, subject) as view:
+            with self._hub.watching(key, identity, source) as view:
                 while (now := view.next(channel)) is not None:
                     if now != told:
                         channel.send(now)
@@ -51,20 +51,20 @@ class StatusStream:
             )
 
 
-class _Status(Subject[str]):
+class _Status(Source[str]):
     """One environment, as all its viewers see it."""
 
     def __init__(self, database: Database, environment_id: str) -> None:
         self._database = database
         self._environment_id = environment_id
 
-    def look(self, whos: Collection[Identity]) -> Look[str]:
-        """See `Subject.look`."""
+    def look(self, whos: Collection[Identity]) -> Observation[str]:
+        """See `Source.look`."""
         with self._database.reading() as session:
             environment = session.get(Environment, self._environment_id)
             if environment is None:
                 raise EnvironmentNotFoundError
-            return Look(_shown(environment))
+            return Observation(_shown(environment))
 
 
 def _shown(environment: Environment) -> str:

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from app.domain.authorization import Access, Action, Identity, may_in, readable_projects
 from app.storage import Database, Environment, EnvironmentStatus, Project
 from app.web.websockets.channel import Channel
-from app.web.websockets.lookout import Look, Lookout, Subject
+from app.web.websockets.polling_hub import Observation, PollingHub, Source
 from app.web.websockets.sockets import Opening
 
 MOST = 1000
@@ -27,19 +27,19 @@ Shown = Mapping[str, str]
 class StatusList:
     """Tells what the environments of somebody do."""
 
-    def __init__(self, database: Database, lookout: Lookout) -> None:
+    def __init__(self, database: Database, hub: PollingHub) -> None:
         self._database = database
-        self._lookout = lookout
+        self._hub = hub
 
     def open(self, identity: Identity) -> Opening:
         """Return what tells it. Raises: PermissionDeniedError."""
         may_in(identity, Action.ENVIRONMENT_READ)
-        subject = _Statuses(self._database, identity)
+        source = _Statuses(self._database, identity)
 
         def tell(channel: Channel) -> None:
             told: Shown = {}
             key = ("statuses", identity.user_id)
-            with self._lookout.watching(key, identity, subject) as view:
+            with self._hub.watching(key, identity, source) as view:
                 while (now := view.next(channel)) is not None:
                     _tell(channel, told, now)
                     told = now
@@ -57,15 +57,15 @@ def _tell(channel: Channel, before: Shown, now: Shown) -> None:
         channel.wait_for_room()
 
 
-class _Statuses(Subject[Shown]):
+class _Statuses(Source[Shown]):
     """The environments of one person."""
 
     def __init__(self, database: Database, identity: Identity) -> None:
         self._database = database
         self._identity = identity
 
-    def look(self, whos: Collection[Identity]) -> Look[Shown]:
-        """See `Subject.look`; which environments there are is what their rights say."""
+    def look(self, whos: Collection[Identity]) -> Observation[Shown]:
+        """See `Source.look`; which environments there are is what their rights say."""
         seen = (
             select(
                 Environment.id,
@@ -80,7 +80,7 @@ class _Statuses(Subject[Shown]):
         )
         with self._database.reading() as session:
             rows = session.execute(seen).all()
-        return Look({row.id: _message(*row) for row in rows})
+        return Observation({row.id: _message(*row) for row in rows})
 
 
 def _message(

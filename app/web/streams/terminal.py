@@ -24,7 +24,7 @@ from app.web.streams.terminal_messages import Resize, Shown, parse
 from app.web.websockets.assembly import Message
 from app.web.websockets.channel import Channel
 from app.web.websockets.closing import closing
-from app.web.websockets.lookout import Lookout, View
+from app.web.websockets.polling_hub import PollingHub, View
 from app.web.websockets.sockets import Opening
 
 UNSUPPORTED_DATA = 1003
@@ -48,11 +48,11 @@ class Terminals:
     """Opens terminals of sessions; `app.domain.authorization` decides whose."""
 
     def __init__(
-        self, database: Database, engine: Engine, presence: Presence, lookout: Lookout
+        self, database: Database, engine: Engine, presence: Presence, hub: PollingHub
     ) -> None:
         self._engine = engine
         self._records = SessionRecords(database, presence)
-        self._watching = lookout, SessionLooks(database)
+        self._watching = hub, SessionLooks(database)
 
     def open(
         self,
@@ -81,14 +81,14 @@ class TerminalTalk:
         self,
         records: SessionRecords,
         engine: Engine,
-        watching: tuple[Lookout, SessionLooks],
+        watching: tuple[PollingHub, SessionLooks],
         found: EnvironmentSession,
         size: tuple[int, int],
         acknowledge: bool = False,
     ) -> None:
         self._records = records
         self._engine = engine
-        self._lookout, self._looks = watching
+        self._hub, self._looks = watching
         self._session = found
         self._is_shell = found.type is SessionType.SHELL
         self._pids: Collection[int] = ()
@@ -119,7 +119,7 @@ class TerminalTalk:
         try:
             self._pids = {stream.pid} if stream.pid else set()
             self._records.note_exec(self._session, claimed.terminal_id, stream)
-            with self._lookout.watching("sessions", self._session.id, self._looks) as view:
+            with self._hub.watching("sessions", self._session.id, self._looks) as view:
                 ended = self._pump(channel, stream, view)
             if ended:
                 self._say_goodbye(channel, stream.exec_id)

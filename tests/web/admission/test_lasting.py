@@ -137,7 +137,7 @@ class World:
 
     def held(self) -> int:
         """Return how many accesses are watched."""
-        watched = parts(self.app).admission._lookout._watched
+        watched = parts(self.app).admission._hub._watched
         return sum(len(one.views) for one in watched.values())
 
     def until_held(self, number: int = 1) -> None:

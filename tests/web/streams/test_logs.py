@@ -18,7 +18,7 @@ from app.web.streams import log_tail as module
 from app.web.streams.log_tail import BATCH, Recent
 from app.web.streams.logs import LogStream
 from app.web.websockets.channel import Channel
-from app.web.websockets.lookout import Lookout
+from app.web.websockets.polling_hub import PollingHub
 from app.web.websockets.wakeup import Wakeup
 
 # Fixtures: a database of each kind, with an environment in it.
@@ -44,7 +44,7 @@ def identity(database: Database, environment: str) -> Identity:
 
 @pytest.fixture
 def stream(database: Database) -> LogStream:
-    return LogStream(database, Lookout(0.02))
+    return LogStream(database, PollingHub(0.02))
 
 
 class Log:

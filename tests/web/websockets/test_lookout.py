@@ -10,7 +10,7 @@ import pytest
 
 from app.core.errors import EnvironmentNotFoundError, StorageUnavailableError, VibeBoxError
 from app.web.websockets.channel import Channel
-from app.web.websockets.lookout import Look, Lookout, Subject, View
+from app.web.websockets.polling_hub import Observation, PollingHub, Source, View
 from app.web.websockets.wakeup import Wakeup
 from tests.backends.programs import wait_until
 from tests.web.websockets.support import Clock
@@ -18,7 +18,7 @@ from tests.web.websockets.support import Clock
 PAUSE = 0.01
 
 
-class Weather(Subject[str]):
+class Weather(Source[str]):
     """What is seen is what the test says; `error` breaks every look."""
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Weather(Subject[str]):
         self.go_on = threading.Event()
         self.go_on.set()
 
-    def look(self, whos: Collection[str]) -> Look[str]:
+    def look(self, whos: Collection[str]) -> Observation[str]:
         now = self.now
         self.begun.set()
         assert self.go_on.wait(10)
@@ -39,7 +39,7 @@ class Weather(Subject[str]):
         self.whos = whos
         if self.error is not None:
             raise self.error
-        return Look(now, self.refused)
+        return Observation(now, self.refused)
 
 
 class Seat:
@@ -60,35 +60,35 @@ def goodbye() -> Iterator[Wakeup]:
 
 
 @pytest.fixture
-def lookout() -> Lookout:
-    return Lookout(PAUSE)
+def hub() -> PollingHub:
+    return PollingHub(PAUSE)
 
 
 Take = Callable[..., Seat]
 
 
 @pytest.fixture
-def take(lookout: Lookout, goodbye: Wakeup) -> Iterator[Take]:
+def take(hub: PollingHub, goodbye: Wakeup) -> Iterator[Take]:
     """Takes a seat; all are given up at the end, after which no thread is left."""
     with ExitStack() as stack:
 
         def take(weather: Weather, who: str = "ada") -> Seat:
-            return stack.enter_context(seat(lookout, goodbye, weather, who))
+            return stack.enter_context(seat(hub, goodbye, weather, who))
 
         yield take
 
 
 @contextmanager
 def seat(
-    lookout: Lookout, goodbye: Wakeup, weather: Weather, who: str, place: str = "here"
+    hub: PollingHub, goodbye: Wakeup, weather: Weather, who: str, place: str = "here"
 ) -> Iterator[Seat]:
     ours, theirs = socket.socketpair()
-    with ours, theirs, lookout.watching(place, who, weather) as view:
+    with ours, theirs, hub.watching(place, who, weather) as view:
         yield Seat(view, Channel(ours, goodbye))
 
 
 def threads() -> list[str]:
-    return [one.name for one in threading.enumerate() if one.name == "lookout"]
+    return [one.name for one in threading.enumerate() if one.name == "hub"]
 
 
 def test_all_see_what_is_new_and_one_looks(take: Take) -> None:
@@ -98,7 +98,7 @@ def test_all_see_what_is_new_and_one_looks(take: Take) -> None:
     assert set(weather.whos) == {"ada", "bob"}, "asked for each person, not for each seat"
     weather.now = "wet"
     assert [one.next() for one in seats] == ["wet"] * 3
-    assert threads() == ["lookout"]
+    assert threads() == ["hub"]
 
 
 def test_nothing_new_wakes_nobody(take: Take) -> None:
@@ -173,8 +173,8 @@ def test_failed_look_is_tried_again(take: Take, error: Exception) -> None:
 def test_looks_that_fail_for_too_long_end_their_viewers(error: Exception, goodbye: Wakeup) -> None:
     """In all, and not only those that fail one after the other: a success begins anew."""
     clock = Clock()
-    lookout, weather = Lookout(PAUSE, grace=60, clock=clock), Weather()
-    with seat(lookout, goodbye, weather, "ada") as ada:
+    hub, weather = PollingHub(PAUSE, grace=60, clock=clock), Weather()
+    with seat(hub, goodbye, weather, "ada") as ada:
         assert ada.next() == "dry"
         for _ in range(2):
             weather.error, looks = error, weather.looks
@@ -190,15 +190,15 @@ def test_looks_that_fail_for_too_long_end_their_viewers(error: Exception, goodby
             ada.next()
 
 
-def test_what_is_known_is_not_told(lookout: Lookout, goodbye: Wakeup) -> None:
+def test_what_is_known_is_not_told(hub: PollingHub, goodbye: Wakeup) -> None:
     weather = Weather()
-    view = lookout.watch("here", "ada", weather, "dry")
+    view = hub.watch("here", "ada", weather, "dry")
     wait_until(lambda: weather.looks > 3, 10)
     assert not view.wakeup.rung and view.error is None
     weather.refused = {"ada": EnvironmentNotFoundError()}
     wait_until(lambda: view.wakeup.rung, 10)
     assert isinstance(view.error, EnvironmentNotFoundError)
-    lookout.leave(view)
+    hub.leave(view)
 
 
 def test_failure_to_begin_leaves_nothing_behind(
@@ -224,9 +224,9 @@ def test_draining_ends_the_wait(take: Take, goodbye: Wakeup) -> None:
     assert one.next() is None
 
 
-def test_thread_ends_with_the_last_viewer(lookout: Lookout, goodbye: Wakeup) -> None:
-    slowly = Lookout(60)
-    for one in (lookout, slowly):
+def test_thread_ends_with_the_last_viewer(hub: PollingHub, goodbye: Wakeup) -> None:
+    slowly = PollingHub(60)
+    for one in (hub, slowly):
         with seat(one, goodbye, Weather(), "ada") as taken:
             assert taken.next() == "dry"
         ends_at = time.monotonic() + 10
@@ -236,7 +236,7 @@ def test_thread_ends_with_the_last_viewer(lookout: Lookout, goodbye: Wakeup) -> 
 
 
 def test_what_is_new_is_looked_at_without_a_pause(goodbye: Wakeup) -> None:
-    slowly = Lookout(60)
+    slowly = PollingHub(60)
     with seat(slowly, goodbye, Weather(), "ada") as here:
         assert here.next() == "dry"
         with seat(slowly, goodbye, Weather(), "ada", "there") as there:

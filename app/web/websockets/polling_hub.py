@@ -35,38 +35,38 @@ restart or to fail over. More would leave open for longer what cannot be judged 
 # One look is one or two short queries: what takes longer must not hold up what others watch.
 _LOOK_SECONDS = 10.0
 
-Sight = TypeVar("Sight")
+Value = TypeVar("Value")
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Look(Generic[Sight]):
+class Observation(Generic[Value]):
     """What was seen; `refused` tells why, of those who look on it no more.
 
     Of two sights that are equal, the second is put before nobody. `more` asks for the next look
     without a pause.
     """
 
-    sight: Sight
+    value: Value
     refused: Mapping[Any, VibeBoxError] = field(default_factory=dict)
     more: bool = False
 
 
-class Subject(ABC, Generic[Sight]):
-    """Something that is watched; only the lookout's thread uses it."""
+class Source(ABC, Generic[Value]):
+    """Something that is watched; only the hub's thread uses it."""
 
     @abstractmethod
-    def look(self, whos: Collection[Any]) -> Look[Sight]:
+    def look(self, whos: Collection[Any]) -> Observation[Value]:
         """Look for `whos`, whose right to see it is asked for again. Raises: errors of ours."""
 
 
-class View(Generic[Sight]):
+class View(Generic[Value]):
     """What a viewer sees, in the thread of the viewer.
 
     With `seen` the viewer knows that already, and is told of what differs only.
     """
 
-    def __init__(self, key: Hashable, who: Hashable, seen: Sight | None = None) -> None:
+    def __init__(self, key: Hashable, who: Hashable, seen: Value | None = None) -> None:
         self.key = key
         self.who = who
         self.wakeup = Wakeup()
@@ -78,7 +78,7 @@ class View(Generic[Sight]):
         """Why there is nothing more to see; None while there is."""
         return self._error
 
-    def next(self, channel: Channel) -> Sight | None:
+    def next(self, channel: Channel) -> Value | None:
         """Wait for a sight that is new, and return it: None when the channel closes instead.
 
         What the peer says meanwhile is dropped. Raises: the error that a look ended in.
@@ -90,33 +90,33 @@ class View(Generic[Sight]):
                 return self.take()
         return None
 
-    def take(self) -> Sight | None:
+    def take(self) -> Value | None:
         """Return what is before the viewer, whose wakeup has rung. Raises: as `next`."""
         self.wakeup.clear()
         if self._error is not None:
             raise self._error
         return self._sight
 
-    def put(self, sight: Sight) -> None:
-        """Put a sight before the viewer; in the lookout's thread."""
+    def put(self, value: Value) -> None:
+        """Put a sight before the viewer; in the hub's thread."""
         if self._sight is None or sight != self._sight:
             self._sight = sight
             self.wakeup.set()
 
     def end(self, error: Exception) -> None:
-        """Tell the viewer why there is nothing more to see; in the lookout's thread."""
+        """Tell the viewer why there is nothing more to see; in the hub's thread."""
         self._error = error
         self.wakeup.set()
 
 
 @dataclass
 class _Watched:
-    subject: Subject[Any]
+    source: Source[Any]
     views: list[View[Any]] = field(default_factory=list)
     failing_since: float | None = None
 
 
-class Lookout:
+class PollingHub:
     """Looks at whatever has viewers; its thread, called `name`, lives as long as there are any."""
 
     def __init__(
@@ -124,7 +124,7 @@ class Lookout:
         pause: float = PAUSE,
         *,
         grace: float = GRACE,
-        name: str = "lookout",
+        name: str = "hub",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pause = pause
@@ -139,28 +139,28 @@ class Lookout:
 
     @contextmanager
     def watching(
-        self, key: Hashable, who: Hashable, subject: Subject[Sight]
-    ) -> Iterator[View[Sight]]:
-        """Watch what `key` names for the block, by `subject` where nobody does so far.
+        self, key: Hashable, who: Hashable, source: Source[Value]
+    ) -> Iterator[View[Value]]:
+        """Watch what `key` names for the block, by `source` where nobody does so far.
 
         What is put before the viewer was looked at after the block was entered.
         """
-        view = self.watch(key, who, subject)
+        view = self.watch(key, who, source)
         try:
             yield view
         finally:
             self.leave(view)
 
     def watch(
-        self, key: Hashable, who: Hashable, subject: Subject[Sight], seen: Sight | None = None
-    ) -> View[Sight]:
+        self, key: Hashable, who: Hashable, source: Source[Value], seen: Value | None = None
+    ) -> View[Value]:
         """Watch as `watching` does, until `leave`."""
         with self._change:
             self._begin()
-            view: View[Sight] = View(key, who, seen)
+            view: View[Value] = View(key, who, seen)
             watched = self._watched.get(key)
             if watched is None:
-                watched = self._watched[key] = _Watched(subject)
+                watched = self._watched[key] = _Watched(source)
                 self._news = True
             watched.views.append(view)
             self._change.notify()
@@ -217,11 +217,11 @@ class Lookout:
         """Look at one thing and tell its viewers; tell whether there is more to see at once."""
         try:
             with within(_LOOK_SECONDS):
-                seen = watched.subject.look({view.who for view in views})
+                seen = watched.source.look({view.who for view in views})
         except Exception as error:
             if self._may_pass(watched, error):
                 return False
-            seen = Look(None, {view.who: error for view in views})  # type: ignore[misc]
+            seen = Observation(None, {view.who: error for view in views})  # type: ignore[misc]
         else:
             watched.failing_since = None
         with self._change:
@@ -232,7 +232,7 @@ class Lookout:
                     view.end(seen.refused[view.who])
                     self._leave(view)
                 else:
-                    view.put(seen.sight)
+                    view.put(seen.value)
         return seen.more
 
     def _may_pass(self, watched: _Watched, error: Exception) -> bool:
@@ -244,7 +244,7 @@ class Lookout:
             failed(Loop.STREAMS)
         if watched.failing_since is None:
             watched.failing_since = now
-            fields = {"subject": type(watched.subject).__name__, "why": str(error)}
+            fields = {"source": type(watched.source).__name__, "why": str(error)}
             _log.warning("look failed; trying again", extra=fields, exc_info=error)
         if now - watched.failing_since < self._grace:
             return True
