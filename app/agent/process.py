@@ -21,7 +21,7 @@ from app.core.errors import StorageUnavailableError
 from app.core.settings import Settings, retired_in_use
 from app.domain.environments.build import build as build_environments
 from app.domain.environments.installation import InstallationId
-from app.domain.heartbeat import Presence, is_alive
+from app.domain.heartbeat import Heartbeat, is_alive
 from app.metrics.engine_calls import measured
 from app.metrics.instruments import measure_process
 from app.metrics.runtime.runtime import Runtime
@@ -104,28 +104,28 @@ def _await_schema(database: Database, stopping: threading.Event) -> bool:
 
 def _serve(settings: Settings, database: Database, stopping: threading.Event) -> None:
     engine = measured(open_engine(settings))
-    presence = Presence(database, place=_place())
-    pulls = build_pulls(settings, database, engine, presence)
+    presence = Heartbeat(database, place=_place())
+    pulls = build_pulls(settings, database, engine, heartbeat)
     leader = Leader(
         Parts(
             settings=settings,
             database=database,
             engine=engine,
-            presence=presence,
-            environments=build_environments(settings, database, engine, presence),
+            heartbeat=heartbeat,
+            environments=build_environments(settings, database, engine, heartbeat),
             instance=InstallationId(database),
             event_history=ContainerEventHistory(),
             clock=CautiousClock(database),
             pulls=pulls,
         )
     )
-    leadership = Leadership(Leases(database, presence.id), leader.begin, leader.end)
-    presence.start()
+    leadership = Leadership(Leases(database, heartbeat.id), leader.begin, leader.end)
+    heartbeat.start()
     leadership.start()
     _log.info("agent started")
     stopping.wait()
     leadership.close()
     pulls.close()
-    presence.close()
+    heartbeat.close()
     engine.close()
     _log.info("agent ended")

@@ -25,7 +25,7 @@ from app.core.settings import Settings
 from app.domain.durable_counters import Counts
 from app.domain.environments.installation import InstallationId
 from app.domain.environments.service import Environments
-from app.domain.heartbeat import Presence
+from app.domain.heartbeat import Heartbeat
 from app.domain.sessions.build import build_server
 from app.engine import Engine
 from app.storage import Database
@@ -50,7 +50,7 @@ class Parts:
     settings: Settings
     database: Database
     engine: Engine
-    presence: Presence
+    heartbeat: Heartbeat
     environments: Environments
     instance: InstallationId
     event_history: ContainerEventHistory

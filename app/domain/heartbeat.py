@@ -30,7 +30,7 @@ _CLOCK_EVERY = 12
 _log = logging.getLogger(__name__)
 
 
-class Presence:
+class Heartbeat:
     """This process among those that live; make it after fork.
 
     Attributes: id; on_seen (called in the thread of the presence whenever the database answered).
@@ -110,6 +110,6 @@ def is_alive() -> ColumnElement[bool]:
     return (Process.seen_at > db_now(-STALE)) & (Process.seen_at <= db_now(STALE))
 
 
-def living() -> ScalarSelect[str]:
+def alive() -> ScalarSelect[str]:
     """Return the ids of the processes that live, for use in a query."""
     return select(Process.id).where(is_alive()).scalar_subquery()

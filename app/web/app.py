@@ -12,7 +12,7 @@ from app.domain.alerts.build import build as build_alerts
 from app.domain.audit.service import AuditLog
 from app.domain.environments.build import build as build_environments
 from app.domain.extensions.service import Extensions
-from app.domain.heartbeat import Presence
+from app.domain.heartbeat import Heartbeat
 from app.domain.logs.service import Logs
 from app.domain.projects.build import build as build_projects
 from app.domain.quotas.build import build as build_quotas
@@ -76,11 +76,11 @@ def _services(
     """Return what a worker holds."""
     engine = telemetry.measure_engine(open_engine(settings))
     lifecycle = Lifecycle()
-    presence = Presence(database)
+    presence = Heartbeat(database)
     check_room = build_quota_checks(settings).check_account
     accounts = build_accounts(settings, database, check_room, cpu_cores(), client_address)
     admission = build_admission(settings, database)
-    environments = build_environments(settings, database, engine, presence)
+    environments = build_environments(settings, database, engine, heartbeat)
     alerts = build_alerts(settings, database)
     return Components(
         settings=settings,
@@ -89,7 +89,7 @@ def _services(
         database=database,
         engine=engine,
         telemetry=telemetry,
-        presence=presence,
+        heartbeat=heartbeat,
         checks=build_health_checks(settings, database, engine, lifecycle),
         accounts=accounts.accounts,
         own=accounts.own,
@@ -104,13 +104,13 @@ def _services(
         audit_log=AuditLog(database),
         environments=environments,
         logs=Logs(database),
-        sessions=build_sessions(settings, database, engine, presence),
+        sessions=build_sessions(settings, database, engine, heartbeat),
         extensions=Extensions(database, settings.extension_limit_mb),
         tickets=Tickets(database),
         admission=admission,
         sockets=Sockets(admission),
         streams=build_streams(
-            database, engine, presence, environments, admission, lifecycle.draining
+            database, engine, heartbeat, environments, admission, lifecycle.draining
         ),
         alerts=alerts,
         monitoring=build_monitoring(settings, alerts),

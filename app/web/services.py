@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from app.domain.audit.service import AuditLog
     from app.domain.environments.service import Environments
     from app.domain.extensions.service import Extensions
-    from app.domain.heartbeat import Presence
+    from app.domain.heartbeat import Heartbeat
     from app.domain.logs.service import Logs
     from app.domain.projects.service import Projects
     from app.domain.quotas.service import Quotas
@@ -49,7 +49,7 @@ class Components:
     database: "Database"
     engine: "Engine"
     telemetry: "Telemetry"
-    presence: "Presence"
+    heartbeat: "Heartbeat"
     checks: "Checks"
     accounts: "Accounts"
     own: "Own"
@@ -76,13 +76,13 @@ class Components:
     def start(self) -> None:
         """Start what runs beside the requests; call it after fork."""
         self.checks.start()
-        self.presence.start()
+        self.heartbeat.start()
         self.sockets.start()
 
     def close(self) -> None:
         """End the threads and give back the connections."""
         self.checks.close()
-        self.presence.close()
+        self.heartbeat.close()
         self.sockets.close()
         self.monitoring.close()
         self.telemetry.close()

@@ -24,7 +24,7 @@ from app.domain.environments.build import build
 from app.domain.environments.exits import Exit, Run, record_exits
 from app.domain.environments.installation import InstallationId
 from app.domain.environments.service import Environments
-from app.domain.heartbeat import Presence
+from app.domain.heartbeat import Heartbeat
 from app.engine import ENVIRONMENT_LABEL, INSTANCE_LABEL
 from app.storage import (
     AgentReport,
@@ -129,7 +129,7 @@ def test_commit_without_an_answer_ends_the_term(
 
 @pytest.fixture
 def environments(database: Database, engine: FakeEngine) -> Environments:
-    return build(Settings(stop_grace=1), database, engine, Presence(database))
+    return build(Settings(stop_grace=1), database, engine, Heartbeat(database))
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ def test_expired_environment_is_deleted_with_its_container(
 def living(database: Database) -> str:
     """Return a process that lives."""
     with database.writing() as session:
-        return Presence(database).ensure(session)
+        return Heartbeat(database).ensure(session)
 
 
 def test_environment_that_got_more_time_stays(

@@ -11,7 +11,7 @@ from app.core.errors import StorageUnavailableError
 from app.core.settings import Settings
 from app.domain.authorization import Action
 from app.domain.environments.transitions import Passage, Transitions
-from app.domain.heartbeat import Presence
+from app.domain.heartbeat import Heartbeat
 from app.domain.quotas.build import build_checks
 from app.storage import Database, EnvironmentStatus
 from tests.agent.conftest import MakeRecord
@@ -21,13 +21,13 @@ STOPPED, STARTING = EnvironmentStatus.STOPPED, EnvironmentStatus.STARTING
 
 
 @pytest.fixture
-def presence(database: Database) -> Presence:
-    return Presence(database)
+def presence(database: Database) -> Heartbeat:
+    return Heartbeat(database)
 
 
 @pytest.fixture
-def transitions(database: Database, presence: Presence) -> Transitions:
-    return Transitions(database, presence, build_checks(Settings()))
+def transitions(database: Database, heartbeat: Heartbeat) -> Transitions:
+    return Transitions(database, heartbeat, build_checks(Settings()))
 
 
 def begin(transitions: Transitions, environment: str) -> Passage:
@@ -64,7 +64,7 @@ def test_end_without_an_answer_drops_the_passage(
     database: Database,
     record: MakeRecord,
     transitions: Transitions,
-    presence: Presence,
+    heartbeat: Heartbeat,
     reconciler: Reconciler,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -74,7 +74,7 @@ def test_end_without_an_answer_drops_the_passage(
         transitions.end(passage, STOPPED)
     assert reconciler.reconcile(environment) is Verdict.PASSING
 
-    for call in presence.on_seen:
+    for call in heartbeat.on_seen:
         call()
 
     assert reconciler.reconcile(environment) is Verdict.TRUE
@@ -85,7 +85,7 @@ def test_begin_that_was_late_is_dropped(
     database: Database,
     record: MakeRecord,
     transitions: Transitions,
-    presence: Presence,
+    heartbeat: Heartbeat,
     reconciler: Reconciler,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -94,7 +94,7 @@ def test_begin_that_was_late_is_dropped(
         begin(transitions, environment)
     assert stored(database, environment).status == STARTING
 
-    for call in presence.on_seen:
+    for call in heartbeat.on_seen:
         call()
 
     assert reconciler.reconcile(environment) is Verdict.TRUE
@@ -105,7 +105,7 @@ def test_next_passage_is_not_dropped_with_the_last(
     database: Database,
     record: MakeRecord,
     transitions: Transitions,
-    presence: Presence,
+    heartbeat: Heartbeat,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     environment = record(STOPPED)
@@ -114,8 +114,8 @@ def test_next_passage_is_not_dropped_with_the_last(
         transitions.end(passage, STOPPED)
     begin(transitions, environment)
 
-    for call in presence.on_seen:
+    for call in heartbeat.on_seen:
         call()
 
     found = stored(database, environment)
-    assert (found.status, found.held_by) == (STARTING, presence.id)
+    assert (found.status, found.held_by) == (STARTING, heartbeat.id)

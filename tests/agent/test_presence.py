@@ -8,7 +8,7 @@ import psycopg2
 import pytest
 from sqlalchemy import func, select
 
-from app.domain.heartbeat import Presence, is_alive
+from app.domain.heartbeat import Heartbeat, is_alive
 from app.storage import Database, Process, schema, utc_now
 from tests.backends.postgresql import PostgreSQL
 from tests.backends.programs import wait_until
@@ -29,19 +29,19 @@ def test_two_threads_sign_on_at_once(postgresql: PostgreSQL) -> None:
     url = postgresql.new_database()
     database = Database(url)
     schema.upgrade(database)
-    presence = Presence(database)
+    presence = Heartbeat(database)
     failures: list[Exception] = []
 
     def sign_on() -> None:
         try:
             with database.writing() as session:
-                presence.ensure(session)
+                heartbeat.ensure(session)
         except Exception as error:
             failures.append(error)
 
     second = threading.Thread(target=sign_on)
     with database.writing() as session:
-        presence.ensure(session)
+        heartbeat.ensure(session)
         session.flush()
         second.start()
         wait_until(lambda: waiting(url) > 0, 10)  # it did not see what is not committed yet

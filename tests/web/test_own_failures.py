@@ -18,7 +18,7 @@ from app.agent.process import _place, trouble
 from app.core import descriptors
 from app.core.disk import allocate
 from app.core.errors import EngineUnreachableError, StorageBusyError
-from app.domain.heartbeat import Presence
+from app.domain.heartbeat import Heartbeat
 from app.engine.translation import translate
 from app.metrics.directory import trouble_with
 from app.metrics.visibility import Visibility
@@ -102,8 +102,8 @@ def test_check_that_cannot_be_made(
 
 def test_agents_that_live_and_do_not_lead(database: Database) -> None:
     assert "is seen" in str(trouble(database))
-    presence = Presence(database, place=_place())
+    presence = Heartbeat(database, place=_place())
     with database.writing() as session:
-        presence.ensure(session)
+        heartbeat.ensure(session)
 
     assert "none leads" in str(trouble(database))

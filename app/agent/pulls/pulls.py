@@ -33,7 +33,7 @@ from app.domain.environments.containers import Containers
 from app.domain.environments.settling import Settling
 from app.domain.environments.starts import GivenUpError
 from app.domain.environments.transitions import OPEN_PULLS, Passage, held
-from app.domain.heartbeat import Presence, living
+from app.domain.heartbeat import Heartbeat, alive
 from app.domain.quotas.checks import NOBODY
 from app.engine import PullProgress
 from app.storage import (
@@ -73,10 +73,10 @@ class Pulls:
     """
 
     def __init__(
-        self, database: Database, presence: Presence, containers: Containers, settling: Settling
+        self, database: Database, heartbeat: Heartbeat, containers: Containers, settling: Settling
     ) -> None:
         self._database = database
-        self._presence = presence
+        self._heartbeat = presence
         self._containers = containers
         self._settling = settling
         self._starts = starts.Starts(containers, settling)
@@ -201,7 +201,7 @@ class Pulls:
                 environment = session.scalars(
                     update(Environment)
                     .where(Environment.id == environment_id, _held_by_nobody())
-                    .values(held_by=self._presence.ensure(session), status_changed_at=moment)
+                    .values(held_by=self._heartbeat.ensure(session), status_changed_at=moment)
                     .returning(Environment)
                 ).one_or_none()
                 pull = session.scalars(
@@ -323,5 +323,5 @@ def _held_by_nobody() -> ColumnElement[bool]:
     """Return the condition that an environment starts and no living process holds it."""
     return and_(
         Environment.status == EnvironmentStatus.STARTING,
-        or_(Environment.held_by.is_(None), Environment.held_by.not_in(living())),
+        or_(Environment.held_by.is_(None), Environment.held_by.not_in(alive())),
     )

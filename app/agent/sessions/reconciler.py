@@ -19,7 +19,7 @@ from app.core.errors import ContainerNotFoundError, EngineConflictError, Executa
 from app.core.isolation import Isolation, Loop
 from app.core.items import Items
 from app.domain.environments.transitions import PASSAGES
-from app.domain.heartbeat import living as living_processes
+from app.domain.heartbeat import alive as living_processes
 from app.domain.sessions import programs, vscode
 from app.domain.sessions.records import ask_end_in, end_in
 from app.domain.sessions.rows import UP, living

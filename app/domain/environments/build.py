@@ -11,7 +11,7 @@ from app.domain.environments.records import Records
 from app.domain.environments.service import Environments, Limits
 from app.domain.environments.settling import Settling
 from app.domain.environments.transitions import Transitions
-from app.domain.heartbeat import Presence
+from app.domain.heartbeat import Heartbeat
 from app.domain.quotas.build import build_checks
 from app.domain.secrets.values import SecretValues
 from app.engine import Engine
@@ -22,12 +22,12 @@ def build(
     settings: Settings,
     database: Database,
     engine: Engine,
-    presence: Presence,
+    heartbeat: Heartbeat,
 ) -> Environments:
     """Return the service of environments."""
     containers = build_containers(settings, database, engine)
     quotas = build_checks(settings)
-    transitions = Transitions(database, presence, quotas)
+    transitions = Transitions(database, heartbeat, quotas)
     settling = Settling(transitions, containers)
     secret_values = SecretValues(settings.secret_keys)
     ports = host_ports(settings)

@@ -18,7 +18,7 @@ from app.core.errors import EnvironmentConflictError, EnvironmentNotFoundError, 
 from app.domain import audit
 from app.domain.authorization import Action, Identity, environment_for
 from app.domain.environments.exits import Exit, ended_by_change, record_exits, recorded_run, run_of
-from app.domain.heartbeat import Presence, living
+from app.domain.heartbeat import Heartbeat, alive
 from app.domain.quotas.checks import Checks
 from app.domain.sessions import rows as session_rows
 from app.engine import ContainerState
@@ -65,12 +65,12 @@ class Passage:
 class Transitions:
     """Begins and ends passages, in the name of this process."""
 
-    def __init__(self, database: Database, presence: Presence, quotas: Checks) -> None:
+    def __init__(self, database: Database, heartbeat: Heartbeat, quotas: Checks) -> None:
         self._database = database
         self._quotas = quotas
-        self._presence = presence
+        self._heartbeat = presence
         self._dropped: set[tuple[str, datetime]] = set()
-        presence.on_seen.append(self._release)
+        heartbeat.on_seen.append(self._release)
 
     def begin(
         self,
@@ -191,7 +191,7 @@ class Transitions:
                     .where(
                         Environment.id == environment_id,
                         Environment.status_changed_at == since,
-                        Environment.held_by == self._presence.id,
+                        Environment.held_by == self._heartbeat.id,
                     )
                     .values(held_by=None)
                 )
@@ -217,7 +217,7 @@ class Transitions:
             .values(
                 status=through,
                 status_changed_at=db_now(),
-                held_by=self._presence.ensure(session),
+                held_by=self._heartbeat.ensure(session),
                 **wish,
             )
             .returning(Environment.status_changed_at)
@@ -273,7 +273,7 @@ def abandoned() -> ColumnElement[bool]:
     pull = exists().where(
         ImagePull.environment_id == Environment.id, ImagePull.status.in_(OPEN_PULLS)
     )
-    held_by_nobody = or_(Environment.held_by.is_(None), Environment.held_by.not_in(living()))
+    held_by_nobody = or_(Environment.held_by.is_(None), Environment.held_by.not_in(alive()))
     return and_(Environment.status.in_(PASSAGES), held_by_nobody, ~pull)
 
 

@@ -1,16 +1,16 @@
 """The services of sessions, from the settings."""
 
 from app.core.settings import Settings
-from app.domain.heartbeat import Presence
+from app.domain.heartbeat import Heartbeat
 from app.domain.sessions.service import Sessions
 from app.domain.sessions.vscode import Server
 from app.engine import Engine
 from app.storage import Database
 
 
-def build(settings: Settings, database: Database, engine: Engine, presence: Presence) -> Sessions:
+def build(settings: Settings, database: Database, engine: Engine, heartbeat: Heartbeat) -> Sessions:
     """Return the service of sessions."""
-    return Sessions(database, engine, presence, build_server(settings))
+    return Sessions(database, engine, heartbeat, build_server(settings))
 
 
 def build_server(settings: Settings) -> Server:

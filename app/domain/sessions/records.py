@@ -15,7 +15,7 @@ from app.core.errors import (
     StorageError,
 )
 from app.domain.authorization import Action, Identity, environment_for
-from app.domain.heartbeat import Presence
+from app.domain.heartbeat import Heartbeat
 from app.domain.paging import Page
 from app.domain.sessions.rows import ended, living
 from app.engine import TerminalStream
@@ -71,11 +71,11 @@ def end_in(session: Session, session_id: str, exit_code: int | None = None) -> N
 class SessionRecords:
     """Reads and changes rows; every change is a compare-and-swap."""
 
-    def __init__(self, database: Database, presence: Presence) -> None:
+    def __init__(self, database: Database, heartbeat: Heartbeat) -> None:
         self._database = database
-        self._presence = presence
+        self._heartbeat = presence
         self._left: set[tuple[str, str]] = set()
-        presence.on_seen.append(self._leave_left)
+        heartbeat.on_seen.append(self._leave_left)
 
     def get(
         self, identity: Identity, session_id: str, action: Action = Action.ENVIRONMENT_READ
@@ -129,7 +129,7 @@ class SessionRecords:
         changes: dict[str, Any] = {"last_active_at": db_now(), "status": SessionStatus.ACTIVE}
         folder = select(Environment.volume_path).where(Environment.id == found.environment_id)
         with self._database.writing() as session:
-            holder = self._presence.ensure(session)
+            holder = self._heartbeat.ensure(session)
             if found.type is SessionType.SHELL:
                 free.append(EnvironmentSession.status == SessionStatus.STARTING)
                 changes["held_by"] = holder

@@ -5,7 +5,7 @@ import logging
 from app.core.errors import SessionConflictError, SessionNotEndedError
 from app.core.isolation import reason
 from app.domain.authorization import Action, Identity, environment_for
-from app.domain.heartbeat import Presence
+from app.domain.heartbeat import Heartbeat
 from app.domain.paging import Page
 from app.domain.sessions import programs, vscode
 from app.domain.sessions.marked import NotEndedError
@@ -24,12 +24,12 @@ class Sessions:
         self,
         database: Database,
         engine: Engine,
-        presence: Presence,
+        heartbeat: Heartbeat,
         server: vscode.Server,
     ) -> None:
         self._database = database
         self._engine = engine
-        self._records = SessionRecords(database, presence)
+        self._records = SessionRecords(database, heartbeat)
         self._starting = Starting(database, engine, server)
 
     def create(

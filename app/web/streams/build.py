@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.domain.environments.service import Environments
-from app.domain.heartbeat import Presence
+from app.domain.heartbeat import Heartbeat
 from app.engine import Engine
 from app.storage import Database
 from app.web.admission.admission import Admission
@@ -30,7 +30,7 @@ class Streams:
 def build(
     database: Database,
     engine: Engine,
-    presence: Presence,
+    heartbeat: Heartbeat,
     environments: Environments,
     admission: Admission,
     stopping: Callable[[], bool],
@@ -42,5 +42,5 @@ def build(
         status=StatusStream(database, hub),
         waiting=Waiting(database, environments, admission, stopping),
         logs=LogStream(database, hub),
-        terminals=Terminals(database, engine, presence, hub),
+        terminals=Terminals(database, engine, heartbeat, hub),
     )

@@ -12,7 +12,7 @@ from websockets.frames import CloseCode
 from app.core.errors import EngineError, SessionConflictError
 from app.core.isolation import reason
 from app.domain.authorization import Access, Action, Identity
-from app.domain.heartbeat import Presence
+from app.domain.heartbeat import Heartbeat
 from app.domain.sessions import programs
 from app.domain.sessions.marked import NotEndedError
 from app.domain.sessions.records import Claimed, SessionRecords
@@ -48,10 +48,10 @@ class Terminals:
     """Opens terminals of sessions; `app.domain.authorization` decides whose."""
 
     def __init__(
-        self, database: Database, engine: Engine, presence: Presence, hub: PollingHub
+        self, database: Database, engine: Engine, heartbeat: Heartbeat, hub: PollingHub
     ) -> None:
         self._engine = engine
-        self._records = SessionRecords(database, presence)
+        self._records = SessionRecords(database, heartbeat)
         self._watching = hub, SessionLooks(database)
 
     def open(

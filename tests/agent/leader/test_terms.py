@@ -20,7 +20,7 @@ from app.core.isolation import ROUNDS
 from app.core.settings import Settings
 from app.domain.environments.build import build as build_environments
 from app.domain.environments.installation import InstallationId
-from app.domain.heartbeat import Presence
+from app.domain.heartbeat import Heartbeat
 from app.storage import Database, EnvironmentStatus
 from app.storage.cautious_clock import CautiousClock
 from tests.agent.conftest import MakeRecord
@@ -40,17 +40,17 @@ PARTS_OF_A_TERM = (
 @pytest.fixture
 def parts(database: Database, engine: FakeEngine) -> Parts:
     settings = Settings(agent_sweep_interval=0.05)
-    presence = Presence(database)
+    presence = Heartbeat(database)
     return Parts(
         settings=settings,
         database=database,
         engine=engine,
-        presence=presence,
-        environments=build_environments(settings, database, engine, presence),
+        heartbeat=heartbeat,
+        environments=build_environments(settings, database, engine, heartbeat),
         instance=InstallationId(database),
         event_history=ContainerEventHistory(),
         clock=CautiousClock(database),
-        pulls=build_pulls(settings, database, engine, presence),
+        pulls=build_pulls(settings, database, engine, heartbeat),
     )
 
 
@@ -76,7 +76,7 @@ def held(parts: Parts) -> Held:
     return Held(
         threads=frozenset(thread.name for thread in threading.enumerate()),
         descriptors=len(os.listdir("/proc/self/fd")),
-        callbacks=len(parts.presence.on_seen),
+        callbacks=len(parts.heartbeat.on_seen),
         receivers=sum(len(signal.receivers) for signal in vars(signals)["_signals"].values()),
         objects=len(mine),
     )

@@ -39,7 +39,7 @@ REMOTE = "remote:1"
 def agent(app: OpenAPI, engine: FakeEngine) -> Iterator[Pulls]:
     """What the leading agent drives."""
     whole = parts(app)
-    pulls = build_pulls(whole.settings, whole.database, whole.engine, whole.presence)
+    pulls = build_pulls(whole.settings, whole.database, whole.engine, whole.heartbeat)
     yield pulls
     pulls.close()
 
@@ -367,7 +367,7 @@ def test_pull_of_a_living_agent_is_left_alone(
     app: OpenAPI, user: User, engine: FakeEngine, waiting: str, agent: Pulls
 ) -> None:
     with parts(app).database.writing() as session:
-        holder = parts(app).presence.ensure(session)
+        holder = parts(app).heartbeat.ensure(session)
         session.execute(update(Environment).values(held_by=holder))
         session.execute(update(ImagePull).values(status=PullStatus.PULLING))
 
@@ -600,7 +600,7 @@ def test_pull_outlives_a_lost_agent_without_a_second_start(
     with parts(app).database.writing() as session:
         session.execute(update(Environment).values(held_by="a-process-that-died"))
     whole = parts(app)
-    other = build_pulls(whole.settings, whole.database, whole.engine, whole.presence)
+    other = build_pulls(whole.settings, whole.database, whole.engine, whole.heartbeat)
     other.run_pending()
     go_on.set()
     drive(other)

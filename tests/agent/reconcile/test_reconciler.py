@@ -13,7 +13,7 @@ from app.agent.reconcile.reconciler import Reconciler, Verdict
 from app.core.errors import EngineUnreachableError, LeadershipLostError
 from app.domain.environments.exits import Exit, Run, record_exits
 from app.domain.environments.installation import InstallationId
-from app.domain.heartbeat import Presence
+from app.domain.heartbeat import Heartbeat
 from app.engine import ContainerEvent
 from app.storage import Database, EnvironmentStatus, ExitReason, ImagePull, utc_now
 from tests.agent.conftest import MakeRecord
@@ -340,9 +340,9 @@ def test_ends_from_before_runs_were_recorded_are_no_news(
 def test_live_passage_is_left_alone(
     database: Database, record: MakeRecord, container: MakeContainer, reconciler: Reconciler
 ) -> None:
-    presence = Presence(database)
+    presence = Heartbeat(database)
     with database.writing() as session:
-        holder = presence.ensure(session)
+        holder = heartbeat.ensure(session)
     held = record(STARTING, held_by=holder)
     container(held)
     pulling = record(STARTING)

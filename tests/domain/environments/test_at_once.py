@@ -13,7 +13,7 @@ from app.core.errors import PortReservedError
 from app.core.settings import Settings
 from app.domain.authorization import Identity
 from app.domain.environments import ports
-from app.domain.heartbeat import Presence
+from app.domain.heartbeat import Heartbeat
 from app.storage import (
     Database,
     Environment,
@@ -107,7 +107,7 @@ def test_of_many_that_reserve_at_once_one_gets_each_port(
 def test_two_agents_carry_out_each_pull_once(database: Database, environments: list[str]) -> None:
     engine = FakeEngine(registry={REMOTE})
     agents = [
-        build_pulls(Settings(), database, engine, Presence(database, f"agent-{number}"))
+        build_pulls(Settings(), database, engine, Heartbeat(database, f"agent-{number}"))
         for number in range(2)
     ]
 

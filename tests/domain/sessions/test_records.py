@@ -8,7 +8,7 @@ from flask_openapi3 import OpenAPI
 from sqlalchemy import select, update
 
 from app.core.errors import SessionConflictError, StorageUnavailableError
-from app.domain.heartbeat import Presence
+from app.domain.heartbeat import Heartbeat
 from app.domain.sessions.records import SessionRecords, ask_end_in
 from app.storage import (
     Database,
@@ -27,8 +27,8 @@ class House:
 
     def __init__(self, database: Database, environment: str) -> None:
         self.database, self.environment = database, environment
-        self.presence = Presence(database)
-        self.records = SessionRecords(database, self.presence)
+        self.presence = Heartbeat(database)
+        self.records = SessionRecords(database, self.heartbeat)
         fields = {"status": EnvironmentStatus.RUNNING, "container_id": "box"}
         with database.writing() as session:
             session.execute(update(Environment).values(**fields, volume_path="/work"))
@@ -73,7 +73,7 @@ def test_terminal_is_taken_with_the_folder_and_closed(house: House, kind: Sessio
     found = house.add(kind)
     claimed = house.records.claim(found)
     assert claimed.folder == "/work"
-    assert house.holders() == [house.presence.id]
+    assert house.holders() == [house.heartbeat.id]
 
     house.records.close(found, claimed.terminal_id)
     assert house.holders() == []
@@ -94,10 +94,10 @@ def test_terminal_is_left_once_the_database_answers(
             house.records.close(found, claimed.terminal_id)
         else:
             house.records.leave(found.id, claimed.terminal_id)
-    assert house.holders() == [house.presence.id]
+    assert house.holders() == [house.heartbeat.id]
 
     for _ in range(2):
-        house.presence._call_back()
+        house.heartbeat._call_back()
     assert house.holders() == [None]
     with house.database.reading() as session:
         assert session.get_one(EnvironmentSession, found.id).held_by is None

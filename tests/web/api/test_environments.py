@@ -241,7 +241,7 @@ def test_status_decides_what_is_allowed(
         with subtests.test(f"{action} while {status}"):
             identity = user.new_environment(f"e{number}")
             with parts(app).database.writing() as session:
-                holder = parts(app).presence.ensure(session)
+                holder = parts(app).heartbeat.ensure(session)
                 values = {"status": status, "id": identity, "holder": holder}
                 session.execute(text(_SET), values)
 
