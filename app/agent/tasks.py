@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from app.agent.leader.leadership import Term
-from app.agent.quiet import Quiet
+from app.agent.outage_log import OutageLog
 from app.core import signals
 from app.core.errors import LeadershipLostError
 from app.core.isolation import Loop
@@ -37,7 +37,7 @@ def start(task: Task, term: Term) -> threading.Thread:
 
 
 def _run(task: Task, term: Term) -> None:
-    quiet = Quiet(task.loop, _log)
+    quiet = OutageLog(task.loop, _log)
     # Who sets `wanted` at the end of the term wakes the thread.
     wake = task.wanted or term.over
     while not term.over.is_set():

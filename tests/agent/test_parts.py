@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from app.agent.quiet import Quiet
+from app.agent.outage_log import OutageLog
 from app.agent.reconcile.event_history import ContainerEventHistory, Ending
 from app.agent.reconcile.queue import WorkQueue
 from app.core.errors import EngineTimeoutError, EngineUnreachableError
@@ -120,7 +120,7 @@ def test_what_lasts_is_logged_when_it_begins_and_when_it_ends(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    quiet = Quiet(Loop.SWEEP, logging.getLogger("test"))
+    quiet = OutageLog(Loop.SWEEP, logging.getLogger("test"))
     for error in (
         EngineUnreachableError(),
         EngineUnreachableError(),
@@ -136,7 +136,7 @@ def test_what_lasts_is_logged_when_it_begins_and_when_it_ends(
 
 
 def test_bug_is_logged_each_time(caplog: pytest.LogCaptureFixture) -> None:
-    quiet = Quiet(Loop.SWEEP, logging.getLogger("test"))
+    quiet = OutageLog(Loop.SWEEP, logging.getLogger("test"))
     for _ in range(2):
         with quiet.attempt():
             raise RuntimeError("bug")

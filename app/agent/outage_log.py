@@ -8,7 +8,7 @@ from app.core.errors import EngineError, LeadershipLostError, StorageError
 from app.core.isolation import OUTAGES, Loop, failed, reason
 
 
-class Quiet:
+class OutageLog:
     """The troubles of one loop as a whole."""
 
     def __init__(self, loop: Loop, log: logging.Logger) -> None:
