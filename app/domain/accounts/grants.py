@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from app.domain.accounts import seen
+from app.domain.accounts import last_used
 from app.domain.accounts.logins import Device, end_login, open_login, renew_login
 from app.domain.accounts.tokens import (
     console_digest,
@@ -111,7 +111,7 @@ class Grants:
             return None
         user_id, login_id = found.user_id, found.grant_id
         if found.used_at is None:
-            seen.note_account(session, user_id)
+            last_used.touch_account(session, user_id)
             known = digest(secret) if secret and tell else None
             life = self._lives[TokenKind.REFRESH]
             if not renew_login(session, login_id, user_id, kind, device, moment, life, known):

@@ -19,7 +19,7 @@ from app.core.errors import (
     Limit,
 )
 from app.domain import audit
-from app.domain.accounts import refused, seen
+from app.domain.accounts import last_used, refused
 from app.domain.accounts.tokens import beginning, digest, new_api_key
 from app.domain.authorization import Action, Identity, Scope, may_in
 from app.domain.quotas.numbers import refuse_more
@@ -115,7 +115,7 @@ class ApiKeys:
         """Return whose key this is, and what it is good for. Raises: InvalidTokenError."""
         with self._database.reading() as session:
             found = session.execute(
-                select(ApiKey, User, or_(seen.key_is_stale(), seen.account_is_stale()))
+                select(ApiKey, User, or_(last_used.key_is_stale(), last_used.account_is_stale()))
                 .join(User, ApiKey.user_id == User.id)
                 .where(
                     ApiKey.digest == digest(secret),
@@ -130,7 +130,7 @@ class ApiKeys:
             raise InvalidTokenError
         key, user, stale = found
         if stale:
-            seen.note(self._database, user.id, key.id)
+            last_used.touch(self._database, user.id, key.id)
         return Identity(
             user.id,
             user.email,

@@ -15,7 +15,7 @@ from app.core.errors import (
     TooManyAttemptsError,
 )
 from app.domain import audit
-from app.domain.accounts import refused, seen
+from app.domain.accounts import last_used, refused
 from app.domain.accounts.grants import Grants, TokenPair
 from app.domain.accounts.keys import ApiKeys
 from app.domain.accounts.logins import Device, end_login
@@ -152,7 +152,7 @@ class Accounts:
             return self._api_keys.authenticate(token)
         with self._database.reading() as session:
             found = session.execute(
-                select(User, AuthToken.grant_id, seen.account_is_stale())
+                select(User, AuthToken.grant_id, last_used.account_is_stale())
                 .join(User, AuthToken.user_id == User.id)
                 .where(
                     AuthToken.digest == digest(token),
@@ -167,7 +167,7 @@ class Accounts:
             raise InvalidTokenError
         user, grant_id, stale = found
         if stale:
-            seen.note(self._database, user.id, login_id=grant_id)
+            last_used.touch(self._database, user.id, login_id=grant_id)
         return Identity(user.id, user.email, user.is_operator, grant_id=grant_id)
 
     def account(self, identity: Identity) -> Account:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from werkzeug.test import TestResponse
 
 from app.core.errors import StorageUnavailableError
-from app.domain.accounts import seen
+from app.domain.accounts import last_used
 from app.storage import ApiKey, Database, utc_now
 from app.storage import User as Account
 from tests.support.application import User, parts
@@ -148,7 +148,7 @@ def test_last_use_is_noted_once_a_minute(app: OpenAPI, user: User) -> None:
     key.get(ME)
     assert first is not None and stored(app, ApiKey.last_used_at) == first
 
-    long_ago = utc_now() - seen.KEY_INTERVAL - timedelta(seconds=1)
+    long_ago = utc_now() - last_used.KEY_INTERVAL - timedelta(seconds=1)
     with parts(app).database.writing() as session:
         session.execute(update(ApiKey).values(last_used_at=long_ago))
     key.get(ME)
@@ -166,7 +166,7 @@ def test_every_authentication_renews_the_account(app: OpenAPI, user: User, means
         return response
 
     calls = {"token": lambda: user.get(ME), "api_key": lambda: key.get(ME), "refresh": refresh}
-    recent = utc_now() - seen.ACCOUNT_INTERVAL + timedelta(minutes=1)
+    recent = utc_now() - last_used.ACCOUNT_INTERVAL + timedelta(minutes=1)
     long_ago = utc_now() - timedelta(days=2)
     for before, renewed in ((recent, False), (long_ago, True)):
         with parts(app).database.writing() as session:

@@ -25,13 +25,13 @@ def key_is_stale() -> ColumnElement[bool]:
     return _stale(ApiKey.last_used_at, KEY_INTERVAL)
 
 
-def note_account(session: Session, user_id: str) -> None:
+def touch_account(session: Session, user_id: str) -> None:
     """Note in the caller's transaction that the account has authenticated."""
     used = {User.last_authenticated_at: db_now()}
     session.execute(update(User).where(User.id == user_id, account_is_stale()).values(used))
 
 
-def note(
+def touch(
     database: Database, user_id: str, key_id: str | None = None, login_id: str | None = None
 ) -> None:
     """Note the use of a credential, in a transaction of its own.
