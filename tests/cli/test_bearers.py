@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from app.cli.client.bearers import LoginBearer
+from app.cli.client.credentials import LoginBearer
 from app.cli.client.errors import AwayError, ProblemError
 from app.cli.client.store import Login, Store
 from app.cli.client.transport import Transport

@@ -7,7 +7,7 @@ import click
 import pytest
 
 from app.cli.client.options import normal_url
-from app.cli.client.values import Duration, Memory, Moment, Port, Variable
+from app.cli.client.param_types import Duration, Memory, Moment, Port, Variable
 
 
 def tcp(container: int, host: int | None = None) -> dict[str, Any]:

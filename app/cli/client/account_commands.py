@@ -22,7 +22,7 @@ _WARNED_OF = "VIBEBOX_TOKEN is set, and the other commands use it instead of thi
 @connected
 def login(api: "Api", email: str | None, register: bool, password_stdin: bool) -> None:
     """Log in, and keep the login for the other commands."""
-    from app.cli.client.bearers import login_of
+    from app.cli.client.credentials import login_of
 
     if password_stdin:
         if email is None:
@@ -50,7 +50,7 @@ def login(api: "Api", email: str | None, register: bool, password_stdin: bool) -
 @connected
 def logout(api: "Api") -> None:
     """End the login, here and at the service."""
-    from app.cli.client.bearers import LoginBearer
+    from app.cli.client.credentials import LoginBearer
 
     if not isinstance(api.bearer, LoginBearer):
         raise click.UsageError("VIBEBOX_TOKEN is set; `vibebox token revoke` ends an API key.")

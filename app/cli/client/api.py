@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any, Self
 from urllib.parse import quote
 
-from app.cli.client.bearers import Bearer, KeyBearer, LoginBearer
+from app.cli.client.credentials import Bearer, KeyBearer, LoginBearer
 from app.cli.client.errors import ProblemError
 from app.cli.client.store import Store
 from app.cli.client.transport import OPERATION_SECONDS, READ_SECONDS, Transport

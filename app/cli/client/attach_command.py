@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.cli.client import naming, output
+from app.cli.client import lookup, output
 from app.cli.client.errors import RefusedError
 from app.cli.client.options import connected
 
@@ -34,7 +34,7 @@ class _Key(click.ParamType[bytes]):
 
 
 @click.command()
-@naming.environment
+@lookup.environment
 @click.option("--session", metavar="ID", help="A session that there is, or the beginning of it.")
 @click.option(
     "--type",
@@ -62,7 +62,7 @@ def attach(
         )
     if session is not None and kind is not None:
         raise click.UsageError("Name a session or a type, not both.")
-    found = naming.find(api, environment)
+    found = lookup.find(api, environment)
     chosen = _named(api, found, session) if session else _of_kind(api, found, kind or KINDS[0])
     sys.exit(_attached(api, chosen, detach_key))
 

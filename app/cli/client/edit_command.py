@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.cli.client import naming
+from app.cli.client import lookup
 from app.cli.client.environment_commands import secret_values
 from app.cli.client.options import as_json, connected
+from app.cli.client.param_types import Duration, Memory, Port, Variable, ahead
 from app.cli.client.running_commands import PULLS, report
-from app.cli.client.values import Duration, Memory, Port, Variable, ahead
 
 if TYPE_CHECKING:
     from app.cli.client.api import Api
@@ -18,7 +18,7 @@ _PAIRS = (("ports", "no_ports"), ("expires", "no_expiry"), ("volume", "no_volume
 
 
 @click.command()
-@naming.environment
+@lookup.environment
 @click.option("--name", "new_name", help="Another name.")
 @click.option("--image", help="Docker image.")
 @click.option("--cpus", type=float, help="CPUs; at once, also while it runs.")
@@ -71,7 +71,7 @@ def edit(api: "Api", environment: str, as_json: bool, **options: Any) -> None:
             raise click.UsageError(f"Say --{other.replace('_', '-')}, or what is to be there.")
     if not any(options.values()):
         raise click.UsageError("Name what to change; `vibebox edit --help` lists what can be.")
-    found = naming.find(api, environment)
+    found = lookup.find(api, environment)
     changed = api.patch(one(found["id"]), _changes(found, **options))
     report(changed, as_json, f"{changed['name']} is changed.")
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.cli.client import naming, output, service
+from app.cli.client import lookup, output, service
 from app.cli.client.options import as_json, connected
+from app.cli.client.param_types import Duration, Memory, Port, Variable, ahead
 from app.cli.client.running_commands import PULLS, report, started
-from app.cli.client.values import Duration, Memory, Port, Variable, ahead
 
 if TYPE_CHECKING:
     from app.cli.client.api import Api
@@ -90,7 +90,7 @@ def _body(
         "memory_limit_mb": memory,
         "ports": list(ports),
         "env": dict(env),
-        "project_id": naming.project_id(api, project) if project else None,
+        "project_id": lookup.project_id(api, project) if project else None,
         "expires_at": ahead(expires) if expires is not None else None,
         "secrets": secret_values(secrets),
     }
@@ -121,12 +121,12 @@ def secret_values(names: tuple[str, ...]) -> dict[str, str]:
 @connected
 def ls(api: "Api", project: str | None, status: str | None, as_json: bool) -> None:
     """List the environments that you see, newest first."""
-    project_id = naming.project_id(api, project) if project else None
+    project_id = lookup.project_id(api, project) if project else None
     listed = api.all("/environments", project_id=project_id, status=status)
     if as_json:
         output.document(listed)
         return
-    projects = naming.project_names(api)
+    projects = lookup.project_names(api)
     rows = [
         (
             item["name"],
@@ -147,12 +147,12 @@ def ls(api: "Api", project: str | None, status: str | None, as_json: bool) -> No
 
 
 @click.command()
-@naming.environment
+@lookup.environment
 @as_json
 @connected
 def show(api: "Api", environment: str, as_json: bool) -> None:
     """Show all of an environment."""
-    found = naming.find(api, environment)
+    found = lookup.find(api, environment)
     if as_json:
         output.document(found)
         return
@@ -185,14 +185,14 @@ def show(api: "Api", environment: str, as_json: bool) -> None:
 
 
 @click.command()
-@naming.environment
+@lookup.environment
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @connected
 def rm(api: "Api", environment: str, yes: bool) -> None:
     """Delete an environment with its container and its volume."""
     from app.cli.client.api import one
 
-    found = naming.find(api, environment)
+    found = lookup.find(api, environment)
     if not yes:
         if not sys.stdin.isatty():
             raise click.UsageError("There is no terminal to ask whether you are sure; add --yes.")

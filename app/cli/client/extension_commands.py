@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.cli.client import naming, output
+from app.cli.client import lookup, output
 from app.cli.client.errors import RefusedError
 from app.cli.client.options import as_json, connected, open_api, url_of
 
@@ -22,8 +22,8 @@ _UNDER_WAY = ("pending", "installing", "uninstalling")
 def _completed(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """Return the environment's extensions that begin so; none where anything at all goes wrong."""
     try:
-        with open_api(url_of(context), naming.COMPLETION_SECONDS, hasty=True) as api:
-            environment = naming.find(api, str(context.params["environment"]))
+        with open_api(url_of(context), lookup.COMPLETION_SECONDS, hasty=True) as api:
+            environment = lookup.find(api, str(context.params["environment"]))
             names = {item["name"] for item in api.all(_of(environment))["items"]}
     except Exception:
         # It would be printed over what somebody is typing.
@@ -37,14 +37,14 @@ def ext() -> None:
 
 
 @ext.command()
-@naming.environment
+@lookup.environment
 @click.argument("extension", metavar="PUBLISHER.NAME[@VERSION]|FILE.vsix")
 @click.option("--no-wait", is_flag=True, help="Do not wait until it is installed.")
 @as_json
 @connected
 def install(api: "Api", environment: str, extension: str, no_wait: bool, as_json: bool) -> None:
     """Install an extension: of the gallery, or from a file; every new container gets it too."""
-    found = naming.find(api, environment)
+    found = lookup.find(api, environment)
     path = _of(found)
     if extension.lower().endswith(_PACKAGE):
         made = api.post(f"{path}/upload", _content(extension))
@@ -66,12 +66,12 @@ def install(api: "Api", environment: str, extension: str, no_wait: bool, as_json
 
 
 @ext.command("ls")
-@naming.environment
+@lookup.environment
 @as_json
 @connected
 def list_extensions(api: "Api", environment: str, as_json: bool) -> None:
     """List the extensions that an environment is to have."""
-    found = naming.find(api, environment)
+    found = lookup.find(api, environment)
     listed = api.all(_of(found))
     if as_json:
         output.document(listed)
@@ -93,13 +93,13 @@ def list_extensions(api: "Api", environment: str, as_json: bool) -> None:
 
 
 @ext.command("rm")
-@naming.environment
+@lookup.environment
 @click.argument("extension", metavar="PUBLISHER.NAME", shell_complete=_completed)
 @as_json
 @connected
 def remove(api: "Api", environment: str, extension: str, as_json: bool) -> None:
     """Remove an extension from an environment."""
-    found = naming.find(api, environment)
+    found = lookup.find(api, environment)
     path = _of(found)
     wanted = extension.lower()
     known = [item for item in api.all(path)["items"] if wanted in (item["name"], item["id"])]

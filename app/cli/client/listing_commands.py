@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.cli.client import naming, output
+from app.cli.client import lookup, output
 from app.cli.client.options import as_json, connected
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def templates(api: "Api", as_json: bool) -> None:
 @connected
 def quota(api: "Api", team: str | None, as_json: bool) -> None:
     """Show what you may have, and what is used of it."""
-    found = api.get("/quota", team_id=naming.team_id(api, team) if team else None)
+    found = api.get("/quota", team_id=lookup.team_id(api, team) if team else None)
     if as_json:
         output.document(found)
         return

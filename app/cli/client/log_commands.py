@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app.cli import screen
-from app.cli.client import naming
+from app.cli.client import lookup
 from app.cli.client.errors import ClientError
 from app.cli.client.options import connected
-from app.cli.client.patience import PAUSE_SECONDS, Patience
-from app.cli.client.values import Moment
+from app.cli.client.param_types import Moment
+from app.cli.client.retry import PAUSE_SECONDS, Patience
 
 if TYPE_CHECKING:
     from app.cli.client.api import Api
@@ -24,7 +24,7 @@ Lines = list[dict[str, Any]]
 
 
 @click.command()
-@naming.environment
+@lookup.environment
 @click.option("-f", "--follow", is_flag=True, help="Go on with new lines until Ctrl-C.")
 @click.option("--since", type=Moment(), help="Only lines since then: 10m, or a time (RFC 3339).")
 @click.option("--stream", type=click.Choice(("stdout", "stderr")), help="Only one of the two.")
@@ -52,7 +52,7 @@ def logs(
     """
     from app.cli.client.api import one
 
-    log = Log(api, f"{one(naming.find(api, environment)['id'])}/logs", search)
+    log = Log(api, f"{one(lookup.find(api, environment)['id'])}/logs", search)
     printer = Printer(timestamps=timestamps, raw=raw, as_json=as_json)
     printer.print(log.last(tail) if tail is not None else log.rest())
     patience = Patience(api.url)

@@ -14,7 +14,7 @@ import click
 
 from app.cli.client import output, service
 from app.cli.client.errors import ClientError, ProblemError
-from app.cli.client.patience import PAUSE_SECONDS, Patience
+from app.cli.client.retry import PAUSE_SECONDS, Patience
 
 if TYPE_CHECKING:
     from click._termui_impl import ProgressBar

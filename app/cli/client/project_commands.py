@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.cli.client import naming, output
+from app.cli.client import lookup, output
 from app.cli.client.options import as_json, connected
 from app.cli.client.team_commands import confirm, yes
 
@@ -48,7 +48,7 @@ def list_projects(api: "Api", as_json: bool) -> None:
 @connected
 def create_project(api: "Api", name: str, team: str | None, as_json: bool) -> None:
     """Make the project NAME."""
-    owner = {"team_id": naming.team_id(api, team)} if team else {}
+    owner = {"team_id": lookup.team_id(api, team)} if team else {}
     made = api.post("/projects", {"name": name, **owner})
     if as_json:
         output.document(made)
@@ -62,7 +62,7 @@ def create_project(api: "Api", name: str, team: str | None, as_json: bool) -> No
 @connected
 def rename_project(api: "Api", project: str, name: str) -> None:
     """Give a project another name."""
-    changed = api.patch(f"/projects/{naming.project_id(api, project)}", {"name": name})
+    changed = api.patch(f"/projects/{lookup.project_id(api, project)}", {"name": name})
     output.note(f"The project {project} is called {changed['name']} now.")
 
 
@@ -72,7 +72,7 @@ def rename_project(api: "Api", project: str, name: str) -> None:
 @connected
 def remove_project(api: "Api", project: str, yes: bool) -> None:
     """Delete a project that holds no environments."""
-    found = naming.project_id(api, project)
+    found = lookup.project_id(api, project)
     confirm(f"Delete the project {project}?", yes)
     api.delete(f"/projects/{found}")
     output.note(f"The project {project} is deleted.")

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.cli.client import naming, output, service
+from app.cli.client import lookup, output, service
 from app.cli.client.errors import RefusedError
 from app.cli.client.options import as_json, connected
 
@@ -16,7 +16,7 @@ _DONE = {"start": "running", "stop": "stopped", "pause": "paused", "unpause": "r
 
 
 @click.command()
-@naming.environment
+@lookup.environment
 @click.option("--pull", type=click.Choice(PULLS), help="Instead of the environment's own.")
 @as_json
 @connected
@@ -25,7 +25,7 @@ def start(api: "Api", environment: str, pull: str | None, as_json: bool) -> None
 
     Where its image is pulled first, its progress is shown. Ctrl-C ends the waiting, not the start.
     """
-    found = naming.find(api, environment)
+    found = lookup.find(api, environment)
     if found["status"] == _DONE["start"]:
         report(found, as_json, f"{found['name']} is running already.")
     else:
@@ -76,7 +76,7 @@ def report(environment: dict[str, Any], as_json: bool, sentence: str | None = No
 def _act(api: "Api", wanted: str, action: str, as_json: bool) -> None:
     from app.cli.client.api import one
 
-    found = naming.find(api, wanted)
+    found = lookup.find(api, wanted)
     if found["status"] == _DONE.get(action):
         report(found, as_json, f"{found['name']} is {found['status']} already.")
         return
@@ -84,7 +84,7 @@ def _act(api: "Api", wanted: str, action: str, as_json: bool) -> None:
 
 
 @click.command()
-@naming.environment
+@lookup.environment
 @as_json
 @connected
 def stop(api: "Api", environment: str, as_json: bool) -> None:
@@ -93,7 +93,7 @@ def stop(api: "Api", environment: str, as_json: bool) -> None:
 
 
 @click.command()
-@naming.environment
+@lookup.environment
 @as_json
 @connected
 def restart(api: "Api", environment: str, as_json: bool) -> None:
@@ -102,7 +102,7 @@ def restart(api: "Api", environment: str, as_json: bool) -> None:
 
 
 @click.command()
-@naming.environment
+@lookup.environment
 @as_json
 @connected
 def pause(api: "Api", environment: str, as_json: bool) -> None:
@@ -111,7 +111,7 @@ def pause(api: "Api", environment: str, as_json: bool) -> None:
 
 
 @click.command()
-@naming.environment
+@lookup.environment
 @as_json
 @connected
 def unpause(api: "Api", environment: str, as_json: bool) -> None:
@@ -120,14 +120,14 @@ def unpause(api: "Api", environment: str, as_json: bool) -> None:
 
 
 @click.command()
-@naming.environment
+@lookup.environment
 @as_json
 @connected
 def stats(api: "Api", environment: str, as_json: bool) -> None:
     """Show what a running environment uses; takes about a second."""
     from app.cli.client.api import one
 
-    found = naming.find(api, environment)
+    found = lookup.find(api, environment)
     used = api.get(f"{one(found['id'])}/stats")
     if as_json:
         output.document(used)

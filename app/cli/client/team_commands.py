@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.cli.client import naming, output
+from app.cli.client import lookup, output
 from app.cli.client.errors import RefusedError
 from app.cli.client.options import as_json, connected
 
@@ -68,7 +68,7 @@ def create_team(api: "Api", name: str, as_json: bool) -> None:
 @connected
 def rename_team(api: "Api", team: str, name: str) -> None:
     """Give a team another name."""
-    changed = api.patch(f"/teams/{naming.team_id(api, team)}", {"name": name})
+    changed = api.patch(f"/teams/{lookup.team_id(api, team)}", {"name": name})
     output.note(f"The team {team} is called {changed['name']} now.")
 
 
@@ -78,7 +78,7 @@ def rename_team(api: "Api", team: str, name: str) -> None:
 @connected
 def remove_team(api: "Api", team: str, yes: bool) -> None:
     """Delete a team that has no projects."""
-    found = naming.team_id(api, team)
+    found = lookup.team_id(api, team)
     confirm(f"Delete the team {team}?", yes)
     api.delete(f"/teams/{found}")
     output.note(f"The team {team} is deleted.")
@@ -90,7 +90,7 @@ def remove_team(api: "Api", team: str, yes: bool) -> None:
 @connected
 def leave_team(api: "Api", team: str, yes: bool) -> None:
     """Be in a team no more."""
-    found = naming.team_id(api, team)
+    found = lookup.team_id(api, team)
     confirm(f"Leave {team}? You see its projects no more.", yes)
     api.delete(f"/teams/{found}/members/{api.get('/auth/me')['id']}")
     output.note(f"You have left {team}.")
@@ -107,7 +107,7 @@ def members() -> None:
 @connected
 def list_members(api: "Api", team: str, as_json: bool) -> None:
     """List the members of a team."""
-    listed = api.all(f"/teams/{naming.team_id(api, team)}/members", key="user_id")
+    listed = api.all(f"/teams/{lookup.team_id(api, team)}/members", key="user_id")
     if as_json:
         output.document(listed)
         return
@@ -126,7 +126,7 @@ def list_members(api: "Api", team: str, as_json: bool) -> None:
 @connected
 def add_member(api: "Api", team: str, email: str, role: str) -> None:
     """Add an account to a team, by its e-mail address."""
-    path = f"/teams/{naming.team_id(api, team)}/members"
+    path = f"/teams/{lookup.team_id(api, team)}/members"
     added = api.post(path, {"email": email, "role": role})
     output.note(f"{added['email']} is {added['role']} of {team} now.")
 
@@ -138,7 +138,7 @@ def add_member(api: "Api", team: str, email: str, role: str) -> None:
 @connected
 def change_role(api: "Api", team: str, email: str, role: str) -> None:
     """Change what a member is in a team."""
-    path = f"/teams/{naming.team_id(api, team)}/members"
+    path = f"/teams/{lookup.team_id(api, team)}/members"
     changed = api.put(f"{path}/{_member(api, path, email)}", {"role": role})
     output.note(f"{changed['email']} is {changed['role']} of {team} now.")
 
@@ -150,7 +150,7 @@ def change_role(api: "Api", team: str, email: str, role: str) -> None:
 @connected
 def remove_member(api: "Api", team: str, email: str, yes: bool) -> None:
     """Take a member out of a team; what they have open of it is closed."""
-    path = f"/teams/{naming.team_id(api, team)}/members"
+    path = f"/teams/{lookup.team_id(api, team)}/members"
     found = _member(api, path, email)
     confirm(f"Remove {email} from {team}?", yes)
     api.delete(f"{path}/{found}")

@@ -9,7 +9,7 @@ import click
 from app.cli.client import output
 from app.cli.client.errors import RefusedError
 from app.cli.client.options import as_json, connected, open_api, url
-from app.cli.client.values import Duration, ahead
+from app.cli.client.param_types import Duration, ahead
 
 if TYPE_CHECKING:
     from app.cli.client.api import Api

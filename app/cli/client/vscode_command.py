@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.cli.client import naming, output
+from app.cli.client import lookup, output
 from app.cli.client.options import as_json, connected
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ _KIND = "vscode_server"
 
 
 @click.command()
-@naming.environment
+@lookup.environment
 @as_json
 @connected
 def vscode(api: "Api", environment: str, as_json: bool) -> None:
@@ -22,7 +22,7 @@ def vscode(api: "Api", environment: str, as_json: bool) -> None:
 
     One that is not there yet is started.
     """
-    found = naming.find(api, environment)
+    found = lookup.find(api, environment)
     session = _living(api, found) or _started(api, found)
     connection = api.get(f"/sessions/{session['id']}/connection")
     if as_json:
