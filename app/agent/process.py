@@ -104,7 +104,7 @@ def _await_schema(database: Database, stopping: threading.Event) -> bool:
 
 def _serve(settings: Settings, database: Database, stopping: threading.Event) -> None:
     engine = measured(open_engine(settings))
-    presence = Heartbeat(database, place=_place())
+    heartbeat = Heartbeat(database, place=_place())
     pulls = build_pulls(settings, database, engine, heartbeat)
     leader = Leader(
         Parts(

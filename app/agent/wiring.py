@@ -45,7 +45,7 @@ _EXTENSIONS_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Parts:
-    """What lives as long as the agent's process. `event_history` is what events have told so far."""
+    """What lives as long as the agent's process; `event_history` is what events told so far."""
 
     settings: Settings
     database: Database
@@ -86,7 +86,7 @@ def new_work(parts: Parts, term: Term, counts: Counts) -> Work:
     database, engine = parts.database, parts.engine
     queue, drift, reports = WorkQueue(), Drift(), Reports(database, term)
     logs = new_logs(parts, term, counts)
-    truth = Reconciler(
+    reconciler = Reconciler(
         database,
         engine,
         parts.event_history,

@@ -76,7 +76,7 @@ def _services(
     """Return what a worker holds."""
     engine = telemetry.measure_engine(open_engine(settings))
     lifecycle = Lifecycle()
-    presence = Heartbeat(database)
+    heartbeat = Heartbeat(database)
     check_room = build_quota_checks(settings).check_account
     accounts = build_accounts(settings, database, check_room, cpu_cores(), client_address)
     admission = build_admission(settings, database)

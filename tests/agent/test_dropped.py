@@ -21,7 +21,7 @@ STOPPED, STARTING = EnvironmentStatus.STOPPED, EnvironmentStatus.STARTING
 
 
 @pytest.fixture
-def presence(database: Database) -> Heartbeat:
+def heartbeat(database: Database) -> Heartbeat:
     return Heartbeat(database)
 
 

@@ -1,4 +1,4 @@
-"""The small parts of the agent: what is queue, what differs, what was heard, what lasts."""
+"""The small parts of the agent: what is queued, what differs, what was heard, what lasts."""
 
 import logging
 import threading

@@ -29,7 +29,7 @@ def test_two_threads_sign_on_at_once(postgresql: PostgreSQL) -> None:
     url = postgresql.new_database()
     database = Database(url)
     schema.upgrade(database)
-    presence = Heartbeat(database)
+    heartbeat = Heartbeat(database)
     failures: list[Exception] = []
 
     def sign_on() -> None:

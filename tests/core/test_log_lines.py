@@ -11,12 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core import log_lines
 from app.core import logging as ours
 from app.core.log_lines import LogLines
 
 NAME = "app.test.lines"
-FIELDS = {
+FIELDS: dict[str, str | int | float] = {
     "method": "GET",
     "route": "/api/v1/environments/<id>",
     "path": "/api/v1/environments/vbx_access_abcdefgh?token=secret ü \ud800",
@@ -34,8 +33,8 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     handler.setFormatter(ours.JsonFormatter())
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
-    monkeypatch.setattr(log_lines.time, "time_ns", lambda: 1_700_000_000_123_456_789)
-    monkeypatch.setattr(logging.time, "time", lambda: 1_700_000_000.1234567)
+    monkeypatch.setattr("time.time_ns", lambda: 1_700_000_000_123_456_789)
+    monkeypatch.setattr("time.time", lambda: 1_700_000_000.1234567)
     yield stream
     root.handlers[:], root.level = before[0], before[1]
 
@@ -113,13 +112,15 @@ def test_stream_that_fails_ends_nothing(
 
 def test_lines_of_threads_are_whole(written: io.StringIO) -> None:
     lines = LogLines(logging.getLogger(NAME), "request")
+
+    def write() -> None:
+        for _ in range(200):
+            lines.write(logging.INFO, FIELDS)
+
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
-        threads = [
-            threading.Thread(target=lambda: [lines.write(logging.INFO, FIELDS) for _ in range(200)])
-            for _ in range(4)
-        ]
+        threads = [threading.Thread(target=write) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:

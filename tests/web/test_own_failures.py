@@ -102,7 +102,7 @@ def test_check_that_cannot_be_made(
 
 def test_agents_that_live_and_do_not_lead(database: Database) -> None:
     assert "is seen" in str(trouble(database))
-    presence = Heartbeat(database, place=_place())
+    heartbeat = Heartbeat(database, place=_place())
     with database.writing() as session:
         heartbeat.ensure(session)
 

@@ -76,7 +76,7 @@ class Pulls:
         self, database: Database, heartbeat: Heartbeat, containers: Containers, settling: Settling
     ) -> None:
         self._database = database
-        self._heartbeat = presence
+        self._heartbeat = heartbeat
         self._containers = containers
         self._settling = settling
         self._starts = starts.Starts(containers, settling)

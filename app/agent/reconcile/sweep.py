@@ -134,7 +134,7 @@ class Sweep:
             row = rows[environment_id]
             self._compare(row, _container_of(row, by_environment[row.id]), closely)
 
-        self._records.go_through(rows, compare, self._term.over.is_set)
+        self._records.go_through(rows, diff, self._term.over.is_set)
         self._drift.report_sweep(self._reports, len(rows))
         self._remove_orphans(mine, rows)
 

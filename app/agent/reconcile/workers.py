@@ -18,10 +18,10 @@ _PASSING_SECONDS = 2.0
 
 
 class ReconcileWorkers:
-    """Takes what is queue and reconciles it, until the term is over."""
+    """Takes what is queued and reconciles it, until the term is over."""
 
     def __init__(self, reconciler: Reconciler, queue: WorkQueue, term: Term) -> None:
-        self._reconciler = truth
+        self._reconciler = reconciler
         self._queue = queue
         self._term = term
         self._isolation = Isolation(Loop.RECONCILE, _SECONDS)

@@ -40,7 +40,7 @@ def touch(
     """
     try:
         with database.writing() as session:
-            note_account(session, user_id)
+            touch_account(session, user_id)
             if login_id is not None:
                 used = {Login.last_used_at: db_now()}
                 session.execute(update(Login).where(Login.id == login_id).values(used))

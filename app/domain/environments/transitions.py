@@ -68,7 +68,7 @@ class Transitions:
     def __init__(self, database: Database, heartbeat: Heartbeat, quotas: Checks) -> None:
         self._database = database
         self._quotas = quotas
-        self._heartbeat = presence
+        self._heartbeat = heartbeat
         self._dropped: set[tuple[str, datetime]] = set()
         heartbeat.on_seen.append(self._release)
 

@@ -73,7 +73,7 @@ class SessionRecords:
 
     def __init__(self, database: Database, heartbeat: Heartbeat) -> None:
         self._database = database
-        self._heartbeat = presence
+        self._heartbeat = heartbeat
         self._left: set[tuple[str, str]] = set()
         heartbeat.on_seen.append(self._leave_left)
 

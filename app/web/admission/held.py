@@ -23,8 +23,8 @@ GRACE_SECONDS = 5.0
 class Held:
     """Made by `Admission` only, for one thread, which closes it at the end.
 
-    Whoever holds one asks `error` or waits with `wait`, or watches `wakeup`, and ends what it is for
-    as soon as there is an error: `access` is not to be had any more, or nobody can tell.
+    Whoever holds one asks `error` or waits with `wait`, or watches `wakeup`, and ends what it is
+    for as soon as there is an error: `access` is not to be had any more, or nobody can tell.
     """
 
     def __init__(self, access: Access, view: View[bool], hub: PollingHub, place: Place) -> None:

@@ -99,8 +99,8 @@ class View(Generic[Value]):
 
     def put(self, value: Value) -> None:
         """Put a sight before the viewer; in the hub's thread."""
-        if self._sight is None or sight != self._sight:
-            self._sight = sight
+        if self._sight is None or value != self._sight:
+            self._sight = value
             self.wakeup.set()
 
     def end(self, error: Exception) -> None:

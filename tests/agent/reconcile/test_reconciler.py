@@ -327,7 +327,9 @@ def test_ends_from_before_runs_were_recorded_are_no_news(
     made = container(environment)
     end(engine, made, 137)
     change(database, environment, container_id=made)
-    truth = Reconciler(database, engine, ContainerEventHistory(), instance=InstallationId(database))
+    reconciler = Reconciler(
+        database, engine, ContainerEventHistory(), instance=InstallationId(database)
+    )
 
     reconciler.reconcile(environment)
 
@@ -340,7 +342,7 @@ def test_ends_from_before_runs_were_recorded_are_no_news(
 def test_live_passage_is_left_alone(
     database: Database, record: MakeRecord, container: MakeContainer, reconciler: Reconciler
 ) -> None:
-    presence = Heartbeat(database)
+    heartbeat = Heartbeat(database)
     with database.writing() as session:
         holder = heartbeat.ensure(session)
     held = record(STARTING, held_by=holder)
@@ -428,7 +430,7 @@ def test_who_may_not_write_writes_nothing_and_the_drift_stays(
     def lost(session: Session) -> None:
         raise LeadershipLostError
 
-    truth = Reconciler(
+    reconciler = Reconciler(
         database,
         engine,
         ContainerEventHistory(),

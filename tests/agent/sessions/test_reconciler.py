@@ -47,7 +47,7 @@ class House:
 
     def begin_anew(self) -> None:
         """Have a task that remembers no failure."""
-        self.truth = SessionReconciler(
+        self.reconciler = SessionReconciler(
             self.database, self.engine, CautiousClock(self.database), IDLE
         )
 

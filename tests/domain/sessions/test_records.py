@@ -27,7 +27,7 @@ class House:
 
     def __init__(self, database: Database, environment: str) -> None:
         self.database, self.environment = database, environment
-        self.presence = Heartbeat(database)
+        self.heartbeat = Heartbeat(database)
         self.records = SessionRecords(database, self.heartbeat)
         fields = {"status": EnvironmentStatus.RUNNING, "container_id": "box"}
         with database.writing() as session:

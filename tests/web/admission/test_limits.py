@@ -307,7 +307,7 @@ def test_list_of_very_many_is_looked_at_soon(app: OpenAPI, user: User) -> None:
         )
     identity = parts(app).accounts.authenticate(user.tokens["access_token"])
     begun = time.process_time()
-    seen = _Statuses(database, identity).look([identity]).sight
+    seen = _Statuses(database, identity).look([identity]).value
     assert len(seen) == MOST and first not in seen
     assert time.process_time() - begun < 0.2
 
