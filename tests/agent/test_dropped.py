@@ -10,7 +10,7 @@ from app.agent.reconcile.reconciler import Reconciler, Verdict
 from app.core.errors import StorageUnavailableError
 from app.core.settings import Settings
 from app.domain.authorization import Action
-from app.domain.environments.transitions import Passage, Transitions
+from app.domain.environments.transitions import Transition, Transitions
 from app.domain.heartbeat import Heartbeat
 from app.domain.quotas.build import build_checks
 from app.storage import Database, EnvironmentStatus
@@ -30,7 +30,7 @@ def transitions(database: Database, heartbeat: Heartbeat) -> Transitions:
     return Transitions(database, heartbeat, build_checks(Settings()))
 
 
-def begin(transitions: Transitions, environment: str) -> Passage:
+def begin(transitions: Transitions, environment: str) -> Transition:
     return transitions.begin(
         None,
         environment,
@@ -69,9 +69,9 @@ def test_end_without_an_answer_drops_the_passage(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     environment = record(STOPPED)
-    passage = begin(transitions, environment)
+    transition = begin(transitions, environment)
     with silent(database, monkeypatch, late=False):
-        transitions.end(passage, STOPPED)
+        transitions.end(transition, STOPPED)
     assert reconciler.reconcile(environment) is Verdict.PASSING
 
     for call in heartbeat.on_seen:
@@ -109,9 +109,9 @@ def test_next_passage_is_not_dropped_with_the_last(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     environment = record(STOPPED)
-    passage = begin(transitions, environment)
+    transition = begin(transitions, environment)
     with silent(database, monkeypatch, late=True):  # ended, as it happens
-        transitions.end(passage, STOPPED)
+        transitions.end(transition, STOPPED)
     begin(transitions, environment)
 
     for call in heartbeat.on_seen:

@@ -3,7 +3,7 @@
 from app.agent.pulls.pulls import Pulls
 from app.core.settings import Settings
 from app.domain.environments.build import build_containers
-from app.domain.environments.settling import Settling
+from app.domain.environments.guard import TransitionGuard
 from app.domain.environments.transitions import Transitions
 from app.domain.heartbeat import Heartbeat
 from app.domain.quotas.build import build_checks
@@ -17,4 +17,4 @@ def build_pulls(
     """Return what pulls images for starts that wait for them; the leading agent drives it."""
     containers = build_containers(settings, database, engine)
     transitions = Transitions(database, heartbeat, build_checks(settings))
-    return Pulls(database, heartbeat, containers, Settling(transitions, containers))
+    return Pulls(database, heartbeat, containers, TransitionGuard(transitions, containers))

@@ -30,9 +30,9 @@ from app.core.isolation import Loop, failed, reason
 from app.core.places import Places
 from app.domain.environments import starts
 from app.domain.environments.containers import Containers
-from app.domain.environments.settling import Settling
+from app.domain.environments.guard import TransitionGuard
 from app.domain.environments.starts import GivenUpError
-from app.domain.environments.transitions import OPEN_PULLS, Passage, held
+from app.domain.environments.transitions import OPEN_PULLS, Transition, held
 from app.domain.heartbeat import Heartbeat, alive
 from app.domain.quotas.checks import NOBODY
 from app.engine import PullProgress
@@ -73,13 +73,17 @@ class Pulls:
     """
 
     def __init__(
-        self, database: Database, heartbeat: Heartbeat, containers: Containers, settling: Settling
+        self,
+        database: Database,
+        heartbeat: Heartbeat,
+        containers: Containers,
+        guard: TransitionGuard,
     ) -> None:
         self._database = database
         self._heartbeat = heartbeat
         self._containers = containers
-        self._settling = settling
-        self._starts = starts.Starts(containers, settling)
+        self._guard = guard
+        self._starts = starts.Starts(containers, guard)
         # What is refused waits for its turn, so that nobody sees these errors.
         self._places = Places(AT_ONCE, Limit.REQUESTS, ServerBusyError, spare=SPARE)
         self._turns = Turns()
@@ -138,7 +142,7 @@ class Pulls:
             # What its thread still writes changes nothing: the passage began at another moment.
             left = session.scalar(
                 update(Environment)
-                .where(held(taken.passage))
+                .where(held(taken.transition))
                 .values(held_by=None, status_changed_at=db_now())
                 .returning(Environment.id)
             )
@@ -216,9 +220,9 @@ class Pulls:
                 session.expunge_all()
         except _LostError:
             return None
-        passage = Passage(environment, EnvironmentStatus.STARTING, moment, pull_id)
+        transition = Transition(environment, EnvironmentStatus.STARTING, moment, pull_id)
         waited = (moment - pull.requested_at).total_seconds()
-        return TakenPull(pull_id, pull.image, time.monotonic() - waited, passage)
+        return TakenPull(pull_id, pull.image, time.monotonic() - waited, transition)
 
     def _carry_out(self, taken: TakenPull, running: Running) -> None:
         try:
@@ -227,7 +231,7 @@ class Pulls:
                 running.leave()  # from here on it is a start like any other
                 self._start(taken, before, attempt)
         except GivenUpError:
-            _log.info("pull given up", extra={"environment": taken.passage.environment.id})
+            _log.info("pull given up", extra={"environment": taken.transition.environment.id})
         except VibeBoxError as error:
             _tell(taken, error)
         except Exception:
@@ -250,7 +254,7 @@ class Pulls:
             raise
         except Exception as error:
             known = error if isinstance(error, VibeBoxError) else VibeBoxError()
-            self._settling.fail(taken.passage, known.detail)
+            self._guard.fail(taken.transition, known.detail)
             raise
         report.finish()
         return before
@@ -272,15 +276,15 @@ class Pulls:
 
     def _start(self, taken: TakenPull, before: str | None, attempt: starts.Attempt) -> None:
         """Go on as a request does whose image was there."""
-        passage = taken.passage
-        environment = passage.environment
-        with self._settling.passing(passage), self._noted(taken, PullStatus.DONE):
-            passage.seen = self._containers.look(environment)
-            if passage.seen is not None and self._containers.image(taken.image) != before:
+        transition = taken.transition
+        environment = transition.environment
+        with self._guard.during(transition), self._noted(taken, PullStatus.DONE):
+            transition.seen = self._containers.look(environment)
+            if transition.seen is not None and self._containers.image(taken.image) != before:
                 self._containers.remove(environment)
                 environment.container_id = None
             seen = self._containers.look(environment)
-            self._starts.launch(passage, self._containers.ensure(environment, seen), attempt)
+            self._starts.launch(transition, self._containers.ensure(environment, seen), attempt)
 
     @contextmanager
     def _noted(self, taken: TakenPull, status: PullStatus) -> Iterator[None]:
@@ -297,7 +301,7 @@ class Pulls:
                     .where(
                         ImagePull.id == taken.id,
                         ImagePull.status.in_((PullStatus.PULLING, PullStatus.DONE)),
-                        ImagePull.started_at == taken.passage.since,
+                        ImagePull.started_at == taken.transition.since,
                     )
                     .values(status=status, error=slug, finished_at=db_now())
                 )
@@ -311,7 +315,7 @@ def _tell(taken: TakenPull, error: VibeBoxError) -> None:
         logging.WARNING if ours else logging.INFO,
         "pulled start failed",
         extra={
-            "environment": taken.passage.environment.id,
+            "environment": taken.transition.environment.id,
             "image": taken.image,
             "problem": error.slug,
             "why": reason(error),

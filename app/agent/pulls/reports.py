@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, and_, update
 
 from app.core.errors import StorageError
 from app.domain.environments.starts import GivenUpError
-from app.domain.environments.transitions import Passage
+from app.domain.environments.transitions import Transition
 from app.engine import PullProgress
 from app.storage import Database, ImagePull, PullStatus, db_now
 
@@ -25,7 +25,7 @@ class TakenPull:
     id: str
     image: str
     requested_at: float
-    passage: Passage
+    transition: Transition
 
     def seconds(self) -> float:
         """Return how long ago the start was accepted."""
@@ -36,7 +36,7 @@ class TakenPull:
         return and_(
             ImagePull.id == self.id,
             ImagePull.status == PullStatus.PULLING,
-            ImagePull.started_at == self.passage.since,
+            ImagePull.started_at == self.transition.since,
         )
 
 

@@ -18,7 +18,7 @@ from app.agent.reconcile.event_history import ContainerEventHistory
 from app.core.errors import ContainerNotFoundError
 from app.domain.environments.containers import container_name
 from app.domain.environments.exits import Exit, as_kept, record_exits, run_of
-from app.domain.environments.transitions import PASSAGES, abandoned
+from app.domain.environments.transitions import TRANSITIONAL, abandoned
 from app.engine import ContainerState, Engine
 from app.storage import Database, Environment, db_now
 
@@ -76,7 +76,7 @@ class Reconciler:
         if record is None:
             self._on_drift(environment_id, False)
             return Verdict.UNKNOWN
-        if record.environment.status in PASSAGES and not record.is_abandoned:
+        if record.environment.status in TRANSITIONAL and not record.is_abandoned:
             self._on_drift(environment_id, False)
             return Verdict.PASSING
         state = self._look(record.environment)

@@ -21,7 +21,7 @@ from app.core.errors import EngineConflictError
 from app.core.isolation import Loop
 from app.core.items import Items
 from app.domain.environments.containers import name_for
-from app.domain.environments.transitions import PASSAGES, abandoned
+from app.domain.environments.transitions import TRANSITIONAL, abandoned
 from app.engine import ContainerSummary, Engine, VolumeSummary
 from app.storage import Database, Environment, EnvironmentStatus
 
@@ -151,7 +151,7 @@ class Sweep:
         # Of one that has ended, the last lines may not be taken in yet.
         if container is not None and (up is not None or closely):
             self._follow(row.id, container.id)
-        if row.status in PASSAGES:
+        if row.status in TRANSITIONAL:
             if row.is_abandoned:
                 self._queue.add(row.id)
             return

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from app.core.errors import ContainerNotFoundError, EngineConflictError, ExecutableMissingError
 from app.core.isolation import Isolation, Loop
 from app.core.items import Items
-from app.domain.environments.transitions import PASSAGES
+from app.domain.environments.transitions import TRANSITIONAL
 from app.domain.heartbeat import alive as living_processes
 from app.domain.sessions import programs, vscode
 from app.domain.sessions.records import ask_end_in, end_in
@@ -128,7 +128,7 @@ class SessionReconciler:
     def _look(self, container: str, what: _Container) -> None:
         going_on: list[EnvironmentSession] = []
         for found, environment in what.pairs:
-            if environment.status in PASSAGES:
+            if environment.status in TRANSITIONAL:
                 continue  # whoever changes it ends its sessions, or leaves them as they are
             run = (environment.container_id, environment.run_started)
             if environment.status not in UP or run != (found.container_id, found.run_started):

@@ -4,12 +4,12 @@ from app.core.settings import Settings
 from app.domain.environments import templates
 from app.domain.environments.changes import Changes
 from app.domain.environments.containers import Containers
+from app.domain.environments.guard import TransitionGuard
 from app.domain.environments.host_ports import host_ports
 from app.domain.environments.installation import InstallationId
 from app.domain.environments.operations import Operations
 from app.domain.environments.records import Records
 from app.domain.environments.service import Environments, Limits
-from app.domain.environments.settling import Settling
 from app.domain.environments.transitions import Transitions
 from app.domain.heartbeat import Heartbeat
 from app.domain.quotas.build import build_checks
@@ -28,13 +28,13 @@ def build(
     containers = build_containers(settings, database, engine)
     quotas = build_checks(settings)
     transitions = Transitions(database, heartbeat, quotas)
-    settling = Settling(transitions, containers)
+    guard = TransitionGuard(transitions, containers)
     secret_values = SecretValues(settings.secret_keys)
     ports = host_ports(settings)
     return Environments(
         Records(database, secret_values, quotas, ports),
-        Changes(database, transitions, containers, settling, secret_values, quotas, ports),
-        Operations(database, transitions, containers, settling),
+        Changes(database, transitions, containers, guard, secret_values, quotas, ports),
+        Operations(database, transitions, containers, guard),
         templates.load(settings.templates_file),
         Limits(settings.default_cpu_limit, settings.default_memory_limit_mb),
     )

@@ -14,10 +14,10 @@ from app.domain.authorization import Action, Identity, environment_for
 from app.domain.environments import ports
 from app.domain.environments.containers import Containers
 from app.domain.environments.expiry import refuse_expiry
+from app.domain.environments.guard import TransitionGuard
 from app.domain.environments.host_ports import HostPorts
 from app.domain.environments.records import refuse_ambiguous, unique_name
-from app.domain.environments.settling import Settling
-from app.domain.environments.transitions import Passage, Transitions, held, run_fields
+from app.domain.environments.transitions import Transition, Transitions, held, run_fields
 from app.domain.quotas.checks import Checks
 from app.domain.secrets.values import SecretValues
 from app.storage import Database, Environment, EnvironmentStatus, Project, utc_now
@@ -35,7 +35,7 @@ class _Way:
     """How a change reaches the container; after `harmless` errors that is as it was."""
 
     allowed: tuple[EnvironmentStatus, ...]
-    carry_out: Callable[[Passage, Mapping[str, Any]], dict[str, Any]]
+    carry_out: Callable[[Transition, Mapping[str, Any]], dict[str, Any]]
     harmless: tuple[type[EngineError], ...] = ()
 
 
@@ -47,7 +47,7 @@ class Changes:
         database: Database,
         transitions: Transitions,
         containers: Containers,
-        settling: Settling,
+        guard: TransitionGuard,
         secret_values: SecretValues,
         quotas: Checks,
         host_ports: HostPorts,
@@ -57,7 +57,7 @@ class Changes:
         self._quotas = quotas
         self._transitions = transitions
         self._containers = containers
-        self._settling = settling
+        self._guard = guard
         self._secret_values = secret_values
 
     def apply(self, identity: Identity, environment_id: str, fields: Mapping[str, Any]) -> None:
@@ -82,7 +82,7 @@ class Changes:
     ) -> None:
         # First what can be refused without having looked.
         secrets = self._encrypted(fields.get("secrets") or {})
-        passage = self._transitions.begin(
+        transition = self._transitions.begin(
             identity,
             environment_id,
             way.allowed,
@@ -91,15 +91,15 @@ class Changes:
             audited="environment.change",
             fields=fields,
         )
-        with self._settling.passing(passage, harmless=way.harmless), unique_name():
+        with self._guard.during(transition, harmless=way.harmless), unique_name():
             # Before the container is touched: a refusal must not cost the user's files in it.
-            self._refuse(identity, passage.environment, fields, secrets)
-            changes = way.carry_out(passage, fields)
-            self._finish(identity, passage, {**fields, **changes}, secrets)
+            self._refuse(identity, transition.environment, fields, secrets)
+            changes = way.carry_out(transition, fields)
+            self._finish(identity, transition, {**fields, **changes}, secrets)
 
-    def _limit(self, passage: Passage, fields: Mapping[str, Any]) -> dict[str, Any]:
+    def _limit(self, transition: Transition, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Set the limits of the container there is."""
-        environment = passage.environment
+        environment = transition.environment
         before = {name: getattr(environment, name) for name in _LIMITS}
         wanted = {name: fields.get(name, value) for name, value in before.items()}
         state = self._containers.look(environment)
@@ -108,29 +108,29 @@ class Changes:
                 "The container is gone; look at the environment again in a moment."
             )
         # Recorded first, so that of many changes at once each sees what those before it take.
-        self._record_limits(passage, wanted)
+        self._record_limits(transition, wanted)
         if state is not None:
             try:
                 self._containers.limit(state.id, **wanted)
             except Exception:
-                self._record_limits(passage, before)
+                self._record_limits(transition, before)
                 raise
         return {}
 
-    def _record_limits(self, passage: Passage, limits: Mapping[str, Any]) -> None:
+    def _record_limits(self, transition: Transition, limits: Mapping[str, Any]) -> None:
         """Record the limits if the owner's quota allows them. Raises: QuotaExceededError."""
         with self._database.writing() as session:
             self._quotas.check_change(
-                session, passage.environment, limits["cpu_limit"], limits["memory_limit_mb"]
+                session, transition.environment, limits["cpu_limit"], limits["memory_limit_mb"]
             )
-            session.execute(update(Environment).where(held(passage)).values(**limits))
+            session.execute(update(Environment).where(held(transition)).values(**limits))
 
-    def _discard(self, passage: Passage, fields: Mapping[str, Any]) -> dict[str, Any]:
+    def _discard(self, transition: Transition, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Remove the container: the next start makes one with the new fields."""
-        self._refuse_quota(passage, fields)
-        passage.seen = self._containers.look(passage.environment)
-        self._containers.remove(passage.environment)
-        return run_fields(passage, None)
+        self._refuse_quota(transition, fields)
+        transition.seen = self._containers.look(transition.environment)
+        self._containers.remove(transition.environment)
+        return run_fields(transition, None)
 
     def _refuse(
         self,
@@ -152,29 +152,29 @@ class Changes:
             if "ports" in fields:
                 ports.refuse_reserved(session, identity, environment.id, fields["ports"])
 
-    def _refuse_quota(self, passage: Passage, fields: Mapping[str, Any]) -> None:
+    def _refuse_quota(self, transition: Transition, fields: Mapping[str, Any]) -> None:
         """Refuse limits that the quota does not allow, before Docker hears of them."""
         cpu, memory = fields.get("cpu_limit"), fields.get("memory_limit_mb")
         if cpu is not None or memory is not None:
             with self._database.writing() as session:
-                self._quotas.check_change(session, passage.environment, cpu, memory)
+                self._quotas.check_change(session, transition.environment, cpu, memory)
 
     def _finish(
         self,
         identity: Identity,
-        passage: Passage,
+        transition: Transition,
         fields: Mapping[str, Any],
         secrets: Mapping[str, str | None],
     ) -> None:
-        before = passage.environment
+        before = transition.environment
         changes = dict(fields)
-        exits = passage.exits(None) if "container_id" in fields else ()
+        exits = transition.exits(None) if "container_id" in fields else ()
         with self._database.writing() as session:
             if "secrets" in fields:
                 # Read again: a rotation of the keys may have renewed them meanwhile.
                 changes["secrets"] = merged(_secrets(session, before.id), secrets)
             ended = self._transitions.end_in(
-                session, passage, before.status, exits, error=before.error, **changes
+                session, transition, before.status, exits, error=before.error, **changes
             )
             if ended and "ports" in fields:
                 ports.reserve(session, identity, before.id, fields["ports"])

@@ -8,8 +8,8 @@ from app.core.errors import ContainerNotFoundError, EngineConflictError, Environ
 from app.domain.authorization import Action, Identity, environment_for
 from app.domain.environments import pull_rows, starts
 from app.domain.environments.containers import Containers
-from app.domain.environments.settling import Settling
-from app.domain.environments.transitions import Passage, Transitions, audit_change, run_fields
+from app.domain.environments.guard import TransitionGuard
+from app.domain.environments.transitions import Transition, Transitions, audit_change, run_fields
 from app.engine import ContainerStats
 from app.storage import Database, Environment, EnvironmentStatus, PullPolicy
 
@@ -27,14 +27,14 @@ class Operations:
         database: Database,
         transitions: Transitions,
         containers: Containers,
-        settling: Settling,
+        guard: TransitionGuard,
     ) -> None:
         self._database = database
         self._transitions = transitions
         self._containers = containers
-        self._settling = settling
-        self._starts = starts.Starts(containers, settling)
-        self._removal = Removal(transitions, containers, settling)
+        self._guard = guard
+        self._starts = starts.Starts(containers, guard)
+        self._removal = Removal(transitions, containers, guard)
 
     def start(
         self, identity: Identity, environment_id: str, policy: PullPolicy | None = None
@@ -45,75 +45,75 @@ class Operations:
         Raises: as `Environments.start`.
         """
         accepted = perf_counter()
-        passage = self._begin(
+        transition = self._begin(
             identity, environment_id, _AT_REST, EnvironmentStatus.STARTING, "start", ends=True
         )
         with (
             starts.told(lambda: perf_counter() - accepted) as attempt,
-            self._settling.passing(passage),
+            self._guard.during(transition),
         ):
-            environment = passage.environment
-            passage.seen = self._containers.look(environment)
+            environment = transition.environment
+            transition.seen = self._containers.look(environment)
             container = self._containers.prepare(
-                environment, passage.seen, policy or environment.pull
+                environment, transition.seen, policy or environment.pull
             )
             if container is None:
                 attempt.outcome = None  # its end is told by the agent
-                return pull_rows.queue(self._database, passage, identity.user_id)
-            self._starts.launch(passage, container, attempt)
+                return pull_rows.queue(self._database, transition, identity.user_id)
+            self._starts.launch(transition, container, attempt)
         return None
 
     def restart(self, identity: Identity, environment_id: str) -> None:
         """Stop and start the container. Raises: as `Environments.restart`."""
-        passage = self._begin(
+        transition = self._begin(
             identity, environment_id, _UP, EnvironmentStatus.STARTING, "restart", ends=True
         )
-        with self._settling.passing(passage):
-            passage.seen = self._containers.look(passage.environment)
-            container = self._containers.ensure(passage.environment, passage.seen)
-            self._starts.launch(passage, container, starts.Attempt(), again=True)
+        with self._guard.during(transition):
+            transition.seen = self._containers.look(transition.environment)
+            container = self._containers.ensure(transition.environment, transition.seen)
+            self._starts.launch(transition, container, starts.Attempt(), again=True)
 
     def stop(self, identity: Identity, environment_id: str) -> None:
         """Stop the container; it stays, with its files. Ends a start that waits for its image."""
         if self._cancel(identity, environment_id, Action.ENVIRONMENT_OPERATE):
             return
-        passage = self._begin(
+        transition = self._begin(
             identity, environment_id, _UP, EnvironmentStatus.STOPPING, "stop", ends=True
         )
-        with self._settling.passing(passage):
-            passage.seen = after = self._containers.look(passage.environment)
+        with self._guard.during(transition):
+            transition.seen = after = self._containers.look(transition.environment)
             if after is not None:
                 after = self._containers.stop(after.id)
             self._transitions.end(
-                passage,
+                transition,
                 EnvironmentStatus.STOPPED,
-                passage.exits(after),
+                transition.exits(after),
                 error=None,
                 published_ports=[],
-                **run_fields(passage, after),
+                **run_fields(transition, after),
             )
 
     def pause(self, identity: Identity, environment_id: str) -> None:
         """Freeze the container's processes. Raises: as `Environments.pause`."""
-        passage = self._begin(
+        transition = self._begin(
             identity,
             environment_id,
             (EnvironmentStatus.RUNNING,),
             EnvironmentStatus.STOPPING,
             "pause",
         )
-        self._freeze(passage, self._containers.pause, frozen=True)
+        self._freeze(transition, self._containers.pause, frozen=True)
 
     def unpause(self, identity: Identity, environment_id: str) -> None:
         """Let the container's processes go on. Raises: as `Environments.unpause`."""
-        passage = self._begin(
+        transition = self._begin(
             identity,
             environment_id,
             (EnvironmentStatus.PAUSED,),
             EnvironmentStatus.STARTING,
             "unpause",
         )
-        self._freeze(passage, self._containers.unpause, frozen=False)
+        self._freeze(transition, self._containers.unpause, frozen=False)
 
     def delete(self, identity: Identity, environment_id: str) -> None:
         """Remove container, volume and record; ends a start that waits for its image.
@@ -121,12 +121,12 @@ class Operations:
         Raises: as `Environments.delete`.
         """
         try:
-            passage = self._begin_removal(identity, environment_id, "environment.delete")
+            transition = self._begin_removal(identity, environment_id, "environment.delete")
         except EnvironmentConflictError:
             if not self._cancel(identity, environment_id, Action.ENVIRONMENT_DELETE):
                 raise
-            passage = self._begin_removal(identity, environment_id, "environment.delete")
-        self._removal.carry_out(passage)
+            transition = self._begin_removal(identity, environment_id, "environment.delete")
+        self._removal.carry_out(transition)
 
     def expire(self, environment_id: str, now: datetime) -> None:
         """Delete the environment as VibeBox itself, if its time is over at `now`.
@@ -137,12 +137,12 @@ class Operations:
             environment = session.get(Environment, environment_id, with_for_update=True)
             if environment is not None and is_over(environment, now):
                 pull_rows.cancel(session, environment)
-        passage = self._begin_removal(None, environment_id, "environment.expire")
-        before = passage.environment
+        transition = self._begin_removal(None, environment_id, "environment.expire")
+        before = transition.environment
         if is_over(before, now):
-            self._removal.carry_out(passage)
+            self._removal.carry_out(transition)
         else:  # somebody gave it more time meanwhile
-            self._transitions.end(passage, before.status, end_requested=before.end_requested)
+            self._transitions.end(transition, before.status, end_requested=before.end_requested)
 
     def stats(self, identity: Identity, environment_id: str) -> ContainerStats:
         """Measure what the container uses. Raises: as `Environments.stats`."""
@@ -162,7 +162,7 @@ class Operations:
 
     def _begin_removal(
         self, identity: Identity | None, environment_id: str, audited: str
-    ) -> Passage:
+    ) -> Transition:
         return self._transitions.begin(
             identity,
             environment_id,
@@ -182,7 +182,7 @@ class Operations:
         verb: str,
         *,
         ends: bool | None = None,
-    ) -> Passage:
+    ) -> Transition:
         return self._transitions.begin(
             identity,
             environment_id,
@@ -193,17 +193,17 @@ class Operations:
             ends=ends,
         )
 
-    def _freeze(self, passage: Passage, call: Callable[[str], None], *, frozen: bool) -> None:
+    def _freeze(self, transition: Transition, call: Callable[[str], None], *, frozen: bool) -> None:
         """Carry out a pause or its end; what is so already is fine."""
         harmless = (EngineConflictError, ContainerNotFoundError)
-        with self._settling.passing(passage, harmless):
-            passage.seen = state = self._containers.look(passage.environment)
+        with self._guard.during(transition, harmless):
+            transition.seen = state = self._containers.look(transition.environment)
             if state is None or not state.running:
                 raise EnvironmentConflictError(_GONE)
             if state.paused is not frozen:
                 call(state.id)
                 state = self._containers.inspect(state.id)
-            self._settling.settle(passage, state)
+            self._guard.complete(transition, state)
 
     def _cancel(self, identity: Identity, environment_id: str, action: Action) -> bool:
         """End a start that waits for its image; False where the environment has none."""
@@ -225,18 +225,18 @@ class Removal:
     """Removes all there is of an environment: container, volume, record, in this order."""
 
     def __init__(
-        self, transitions: Transitions, containers: Containers, settling: Settling
+        self, transitions: Transitions, containers: Containers, guard: TransitionGuard
     ) -> None:
         self._transitions = transitions
         self._containers = containers
-        self._settling = settling
+        self._guard = guard
 
-    def carry_out(self, passage: Passage) -> None:
+    def carry_out(self, transition: Transition) -> None:
         """Remove the environment that is held. Raises: EngineUnreachableError and others."""
-        before = passage.environment
-        with self._settling.passing(passage):
+        before = transition.environment
+        with self._guard.during(transition):
             if before.container_id is not None:
-                passage.seen = self._containers.look(before)
+                transition.seen = self._containers.look(before)
             if self._containers.remove(before):
                 self._containers.remove_volume(before)
-            self._transitions.remove(passage, passage.exits(None))
+            self._transitions.remove(transition, transition.exits(None))

@@ -6,7 +6,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
 
-from app.domain.environments.transitions import OPEN_PULLS, Passage, held
+from app.domain.environments.transitions import OPEN_PULLS, Transition, held
 from app.storage import (
     Database,
     Environment,
@@ -20,15 +20,18 @@ CANCELLED = "cancelled"
 """`ImagePull.error` of a pull that somebody stopped; else it is the slug of the start's problem."""
 
 
-def queue(database: Database, passage: Passage, user_id: str) -> str | None:
+def queue(database: Database, transition: Transition, user_id: str) -> str | None:
     """Leave the passage to the agent, which pulls the image first, as this account's.
 
     Returns: the id of the pull; None where the passage was taken over meanwhile.
     """
-    environment = passage.environment
+    environment = transition.environment
     with database.writing() as session:
         left = session.scalar(
-            update(Environment).where(held(passage)).values(held_by=None).returning(Environment.id)
+            update(Environment)
+            .where(held(transition))
+            .values(held_by=None)
+            .returning(Environment.id)
         )
         if left is None:
             return None
@@ -36,7 +39,7 @@ def queue(database: Database, passage: Passage, user_id: str) -> str | None:
             environment_id=environment.id,
             image=environment.image,
             requested_by=user_id,
-            requested_at=passage.since,
+            requested_at=transition.since,
         )
         session.add(pull)
         session.flush()

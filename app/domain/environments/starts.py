@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from app.core import signals
 from app.core.errors import EngineConflictError, EngineError, VibeBoxError
 from app.domain.environments.containers import Containers
-from app.domain.environments.settling import Settling
-from app.domain.environments.transitions import Passage
+from app.domain.environments.guard import TransitionGuard
+from app.domain.environments.transitions import Transition
 from app.engine import ContainerState
 
 SUCCESS, USER_ERROR, FAILURE = "success", "user_error", "failure"
@@ -56,23 +56,23 @@ def _outcome(error: VibeBoxError) -> str:
 class Starts:
     """Launches containers and settles what became of them."""
 
-    def __init__(self, containers: Containers, settling: Settling) -> None:
+    def __init__(self, containers: Containers, guard: TransitionGuard) -> None:
         self._containers = containers
-        self._settling = settling
+        self._guard = guard
 
     def launch(
-        self, passage: Passage, container: str, attempt: Attempt, *, again: bool = False
+        self, transition: Transition, container: str, attempt: Attempt, *, again: bool = False
     ) -> None:
         """Start the container, wait until it answers, and end the passage with the truth.
 
         `again` stops it first.
         """
-        passage.environment.container_id = container
+        transition.environment.container_id = container
         launch = self._containers.restart if again else self._containers.start
-        state = launch(passage.environment, container)
+        state = launch(transition.environment, container)
         if state.running:
             state = self._await_answer(container, state, attempt)
-        if self._settling.settle(passage, state):
+        if self._guard.complete(transition, state):
             attempt.outcome = USER_ERROR
 
     def _await_answer(

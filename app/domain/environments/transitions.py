@@ -32,11 +32,11 @@ from app.storage import (
     db_now,
 )
 
-PASSAGES = (EnvironmentStatus.STARTING, EnvironmentStatus.STOPPING)
+TRANSITIONAL = (EnvironmentStatus.STARTING, EnvironmentStatus.STOPPING)
 OPEN_PULLS = (PullStatus.PENDING, PullStatus.PULLING)
 
 
-class Passage:
+class Transition:
     """An environment that one caller holds; `environment` is its row as it was before.
 
     `seen` is its container as the caller found it, before it changed anything; `known` the run
@@ -83,7 +83,7 @@ class Transitions:
         audited: str,
         ends: bool | None = None,
         fields: Collection[str] = (),
-    ) -> Passage:
+    ) -> Transition:
         """Take the environment from one of the `allowed` statuses into the passage `through`.
 
         `identity` None is VibeBox itself. `audited` names the change in the audit log, `fields`
@@ -93,7 +93,7 @@ class Transitions:
         Raises: EnvironmentNotFoundError, PermissionDeniedError, QuotaExceededError, or
         EnvironmentConflictError where it is in another status, or where somebody else was quicker.
         """
-        passage: Passage | None = None
+        transition: Transition | None = None
         try:
             with self._database.writing() as session:
                 # Locked, so that what is read here is what the update finds.
@@ -108,21 +108,21 @@ class Transitions:
                 session.flush()
                 session.expunge(environment)
                 since = self._take(session, environment, allowed, through, ends=ends)
-                passage = Passage(environment, through, since)
+                transition = Transition(environment, through, since)
                 if through is EnvironmentStatus.STARTING:
                     self._quotas.check_start(session, identity, environment)
         except StorageError:
-            if passage is not None:
-                self.drop(passage)
+            if transition is not None:
+                self.drop(transition)
             raise
-        if environment.status in PASSAGES:
+        if environment.status in TRANSITIONAL:
             environment.status = EnvironmentStatus.ERROR
             environment.error = "An earlier change was cut off before its end."
-        return passage
+        return transition
 
     def end(
         self,
-        passage: Passage,
+        transition: Transition,
         status: EnvironmentStatus,
         exits: Iterable[Exit] = (),
         **changes: Any,
@@ -131,13 +131,13 @@ class Transitions:
 
         Does nothing where the passage was taken over meanwhile.
         """
-        with self._dropping(passage), self._database.writing() as session:
-            self.end_in(session, passage, status, exits, **changes)
+        with self._dropping(transition), self._database.writing() as session:
+            self.end_in(session, transition, status, exits, **changes)
 
     def end_in(
         self,
         session: Session,
-        passage: Passage,
+        transition: Transition,
         status: EnvironmentStatus,
         exits: Iterable[Exit] = (),
         **changes: Any,
@@ -147,31 +147,31 @@ class Transitions:
         told = ended[-1].fields if ended else {}
         left = session.scalar(
             update(Environment)
-            .where(held(passage))
+            .where(held(transition))
             .values(status=status, status_changed_at=db_now(), held_by=None, **{**told, **changes})
             .returning(Environment.id)
         )
         if left is not None:
             record_exits(session, left, ended)
-            if status not in PASSAGES:
+            if status not in TRANSITIONAL:
                 session_rows.end_stale(session, left)
         return left is not None
 
-    def remove(self, passage: Passage, exits: Iterable[Exit]) -> None:
+    def remove(self, transition: Transition, exits: Iterable[Exit]) -> None:
         """End the passage with the record itself, as `end` does."""
-        with self._dropping(passage), self._database.writing() as session:
+        with self._dropping(transition), self._database.writing() as session:
             gone = session.scalar(
-                delete(Environment).where(held(passage)).returning(Environment.id)
+                delete(Environment).where(held(transition)).returning(Environment.id)
             )
             if gone is not None:
                 record_exits(session, gone, list(exits))
 
-    def drop(self, passage: Passage) -> None:
+    def drop(self, transition: Transition) -> None:
         """Hold the passage no longer, though its end could not be recorded: others heal it."""
-        self._dropped.add((passage.environment.id, passage.since))
+        self._dropped.add((transition.environment.id, transition.since))
 
     @contextmanager
-    def _dropping(self, passage: Passage) -> Iterator[None]:
+    def _dropping(self, transition: Transition) -> Iterator[None]:
         """Drop the passage where the database fails: nobody knows what it has stored.
 
         This process lives on, and as its holder would keep the agent from healing it.
@@ -179,7 +179,7 @@ class Transitions:
         try:
             yield
         except StorageError:
-            self.drop(passage)
+            self.drop(transition)
             raise
 
     def _release(self) -> None:
@@ -227,14 +227,14 @@ class Transitions:
         return since
 
 
-def run_fields(passage: Passage, state: ContainerState | None) -> dict[str, Any]:
+def run_fields(transition: Transition, state: ContainerState | None) -> dict[str, Any]:
     """Return the columns that say which run the container is in, at the end of a passage.
 
     An end that was asked for and has not come (Docker took too long) may still come.
     """
     if state is None:
         return {"container_id": None, "run_started": None, "end_requested": False}
-    goes_on = state.running and run_of(state) == passage.known
+    goes_on = state.running and run_of(state) == transition.known
     return {
         "container_id": state.id,
         "run_started": state.started or None,
@@ -274,15 +274,15 @@ def abandoned() -> ColumnElement[bool]:
         ImagePull.environment_id == Environment.id, ImagePull.status.in_(OPEN_PULLS)
     )
     held_by_nobody = or_(Environment.held_by.is_(None), Environment.held_by.not_in(alive()))
-    return and_(Environment.status.in_(PASSAGES), held_by_nobody, ~pull)
+    return and_(Environment.status.in_(TRANSITIONAL), held_by_nobody, ~pull)
 
 
-def held(passage: Passage) -> ColumnElement[bool]:
+def held(transition: Transition) -> ColumnElement[bool]:
     """Return the condition that the passage is still the caller's."""
     return and_(
-        Environment.id == passage.environment.id,
-        Environment.status == passage.through,
-        Environment.status_changed_at == passage.since,
+        Environment.id == transition.environment.id,
+        Environment.status == transition.through,
+        Environment.status_changed_at == transition.since,
     )
 
 

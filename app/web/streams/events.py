@@ -15,7 +15,7 @@ from typing import Any, Self
 from app.core.errors import StorageError, VibeBoxError
 from app.domain.authorization import Access, Action, Identity, environment_for
 from app.domain.environments import pull_rows
-from app.domain.environments.transitions import OPEN_PULLS, PASSAGES
+from app.domain.environments.transitions import OPEN_PULLS, TRANSITIONAL
 from app.storage import Database, EnvironmentStatus, ImagePull
 from app.web.admission.admission import Admission, Kind
 from app.web.admission.held import Held
@@ -41,7 +41,7 @@ class _Look:
 
     @property
     def over(self) -> bool:
-        return self.status not in PASSAGES
+        return self.status not in TRANSITIONAL
 
 
 @dataclass(frozen=True)

@@ -374,17 +374,17 @@ def test_abandoned_passage_is_healed(
     container: MakeContainer,
     engine: FakeEngine,
     reconciler: Reconciler,
-    passage: EnvironmentStatus,
+    transition: EnvironmentStatus,
     state: str,
     expected: EnvironmentStatus,
     reason: str | None,
 ) -> None:
-    if passage is STOPPING:
+    if transition is STOPPING:
         environment, made = running()
     else:
         environment = record(STOPPED)
         made = container(environment, started=state == "running")
-    change(database, environment, status=passage, held_by="dead", end_requested=True)
+    change(database, environment, status=transition, held_by="dead", end_requested=True)
     if state == "exited":
         end(engine, made, 143)
     elif state == "absent":

@@ -239,11 +239,11 @@ DEAD = "a-process-that-died"
 def abandon(app: OpenAPI) -> Abandon:
     """A function that leaves an environment in a passage, as a killed process does."""
 
-    def leave(identity: str, passage: EnvironmentStatus, hours: int = 1) -> None:
+    def leave(identity: str, transition: EnvironmentStatus, hours: int = 1) -> None:
         with parts(app).database.writing() as session:
             since = utc_now() - timedelta(hours=hours)
             session.execute(
-                update(Environment).values(status=passage, status_changed_at=since, held_by=DEAD)
+                update(Environment).values(status=transition, status_changed_at=since, held_by=DEAD)
             )
 
     return leave
@@ -255,11 +255,11 @@ def test_abandoned_passage_is_taken_over(
     environment: str,
     abandon: Abandon,
     subtests: pytest.Subtests,
-    passage: EnvironmentStatus,
+    transition: EnvironmentStatus,
 ) -> None:
     for action, expected in (("start", RUNNING), ("stop", STOPPED), ("restart", RUNNING)):
         with subtests.test(action):
-            abandon(environment, passage)
+            abandon(environment, transition)
 
             assert body(user.post(one(environment, action)))["status"] == expected
             assert status(user, environment) == (expected, None)

@@ -19,7 +19,7 @@ from app.core.errors import (
     VibeBoxError,
 )
 from app.domain.environments.containers import Containers, published
-from app.domain.environments.transitions import Passage, Transitions, run_fields
+from app.domain.environments.transitions import Transition, Transitions, run_fields
 from app.engine import ContainerState
 from app.storage import EnvironmentStatus
 
@@ -36,7 +36,7 @@ _REFUSALS = (
 _log = logging.getLogger(__name__)
 
 
-class Settling:
+class TransitionGuard:
     """Ends passages with the truth."""
 
     def __init__(self, transitions: Transitions, containers: Containers) -> None:
@@ -44,8 +44,8 @@ class Settling:
         self._containers = containers
 
     @contextmanager
-    def passing(
-        self, passage: Passage, harmless: tuple[type[EngineError], ...] = ()
+    def during(
+        self, transition: Transition, harmless: tuple[type[EngineError], ...] = ()
     ) -> Iterator[None]:
         """Leave no passage behind; after `harmless` errors too everything is as it was."""
         unchanged: tuple[type[VibeBoxError], ...] = (*_REFUSALS, *harmless)
@@ -53,29 +53,29 @@ class Settling:
             yield
         except StorageError:
             # What Docker did is done; the agent records it.
-            self._transitions.drop(passage)
+            self._transitions.drop(transition)
             raise
         except unchanged as error:
-            self._restore(passage, error)
+            self._restore(transition, error)
             raise
         except EngineTimeoutError as error:
-            self._look_again(passage, error)
+            self._look_again(transition, error)
             raise
         except EngineError as error:
-            self.fail(passage, error.detail)
+            self.fail(transition, error.detail)
             raise
         except Exception:
-            self.fail(passage, VibeBoxError.default_detail)
+            self.fail(transition, VibeBoxError.default_detail)
             raise
 
-    def settle(self, passage: Passage, state: ContainerState) -> bool:
+    def complete(self, transition: Transition, state: ContainerState) -> bool:
         """End the passage with what Docker says of the container; tell whether that is an error."""
         error = None
         if state.paused:
             status = EnvironmentStatus.PAUSED
         elif state.running:
             status = EnvironmentStatus.RUNNING
-        elif passage.through is EnvironmentStatus.STOPPING:
+        elif transition.through is EnvironmentStatus.STOPPING:
             status = EnvironmentStatus.STOPPED
         else:
             status = EnvironmentStatus.ERROR
@@ -84,44 +84,46 @@ class Settling:
                 "choose an image whose command keeps running."
             )
         self._transitions.end(
-            passage,
+            transition,
             status,
-            passage.exits(state),
+            transition.exits(state),
             error=error,
             published_ports=published(state),
-            **run_fields(passage, state),
+            **run_fields(transition, state),
         )
         return error is not None
 
-    def fail(self, passage: Passage, detail: str) -> None:
+    def fail(self, transition: Transition, detail: str) -> None:
         """End the passage in an error that says so."""
-        self._give_up(passage, EnvironmentStatus.ERROR, detail)
+        self._give_up(transition, EnvironmentStatus.ERROR, detail)
 
-    def _restore(self, passage: Passage, error: VibeBoxError) -> None:
-        if passage.pull is not None:
+    def _restore(self, transition: Transition, error: VibeBoxError) -> None:
+        if transition.pull is not None:
             # Nobody waits for the answer: the record has to say why.
-            self.fail(passage, error.detail)
+            self.fail(transition, error.detail)
         else:
-            before = passage.environment
-            self._give_up(passage, before.status, before.error)
+            before = transition.environment
+            self._give_up(transition, before.status, before.error)
 
-    def _give_up(self, passage: Passage, status: EnvironmentStatus, error: str | None) -> None:
+    def _give_up(
+        self, transition: Transition, status: EnvironmentStatus, error: str | None
+    ) -> None:
         """End the passage after a failure, which must not hide behind one of the database."""
-        changes: dict[str, Any] = {"container_id": passage.environment.container_id}
+        changes: dict[str, Any] = {"container_id": transition.environment.container_id}
         if status is EnvironmentStatus.ERROR:
             changes["published_ports"] = []
         try:
-            self._transitions.end(passage, status, error=error, **changes)
+            self._transitions.end(transition, status, error=error, **changes)
         except VibeBoxError:
-            _log.exception("passage left behind", extra={"environment": passage.environment.id})
+            _log.exception("passage left behind", extra={"environment": transition.environment.id})
 
-    def _look_again(self, passage: Passage, error: EngineTimeoutError) -> None:
+    def _look_again(self, transition: Transition, error: EngineTimeoutError) -> None:
         """Record the truth after a call that may or may not have been carried out."""
         try:
-            state = self._containers.look(passage.environment)
+            state = self._containers.look(transition.environment)
         except EngineError:
             state = None
         if state is None:
-            self.fail(passage, error.detail)
+            self.fail(transition, error.detail)
         else:
-            self.settle(passage, state)
+            self.complete(transition, state)
