@@ -12,7 +12,7 @@ from app.core.deadline import within
 from app.core.errors import ContainerNotFoundError, EngineError
 from app.engine.client import EngineClient, connect
 from app.engine.hanging import HangingCommands
-from app.engine.streams import Pulse
+from app.engine.streams import LivenessProbe
 from app.engine.translation import is_version_refused, translated
 
 # Names become part of a path of the engine's API: what could leave its place in it is refused.
@@ -50,7 +50,7 @@ class EngineCalls:
         self._pull_timeout = pull_timeout
         self._publish_address = publish_address
         self._clients: dict[int, EngineClient] = {}
-        self._pulse = Pulse(self.ping, stream_silence)
+        self._probe = LivenessProbe(self.ping, stream_silence)
         self._hanging = HangingCommands()
 
     def close(self) -> None:

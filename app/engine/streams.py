@@ -34,7 +34,7 @@ class Decoder(Protocol[T]):
     def feed(self, data: bytes) -> list[T]: ...
 
 
-class Pulse:
+class LivenessProbe:
     """Whether the engine still answers: one probe serves all streams that ask within `silence`."""
 
     def __init__(self, ping: Callable[[float], None], silence: float) -> None:
@@ -42,7 +42,7 @@ class Pulse:
         self._ping = ping
         self._felt_at = time.monotonic()
 
-    def feel(self) -> None:
+    def check(self) -> None:
         """Return when the engine has answered lately. Raises what `ping` raises."""
         if time.monotonic() - self._felt_at >= self.silence:
             self._ping(min(_PROBE_SECONDS, self.silence))
@@ -59,20 +59,20 @@ class StreamVigil:
     After `most` seconds, if given, SilenceElapsed ends it all the same.
     """
 
-    def __init__(self, pulse: Pulse, most: float | None = None) -> None:
-        self._pulse = pulse
+    def __init__(self, probe: LivenessProbe, most: float | None = None) -> None:
+        self._probe = probe
         self._missed = 0
         self._ends_at = None if most is None else time.monotonic() + most
 
     @property
     def patience(self) -> float:
         """See `Vigil`."""
-        return _BETWEEN_PROBES if self._missed else self._pulse.silence
+        return _BETWEEN_PROBES if self._missed else self._probe.silence
 
     def check(self) -> None:
         """See `Vigil`. Raises the error of the last of several missed probes."""
         try:
-            self._pulse.feel()
+            self._probe.check()
         except (EngineTimeoutError, EngineUnreachableError):
             self._missed += 1
             if self._missed >= _PROBES:

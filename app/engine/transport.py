@@ -47,7 +47,7 @@ class NotConnectedError(HTTPError):
     """No connection to the engine came about: nothing was sent, so nothing was changed."""
 
 
-class Vigil(Protocol):
+class IdlePolicy(Protocol):
     """Decides how long a followed stream may say nothing."""
 
     @property
@@ -65,22 +65,22 @@ class DeadlineSocket(socket.socket):
     takes the place of the deadline.
     """
 
-    _vigil: Vigil | None = None
+    _idle_policy: IdlePolicy | None = None
 
-    def follow(self, vigil: Vigil) -> None:
+    def follow(self, idle_policy: IdlePolicy) -> None:
         """Wait from now on for as long as `vigil` lets it."""
-        self._vigil = vigil
+        self._idle_policy = idle_policy
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         """Receive like any socket, for as long as the call has left. All reads end up here."""
         # A time-out must not leave here while somebody follows: the file object that wraps the
         # socket refuses to be read after one.
-        while (vigil := self._vigil) is not None:
-            self.settimeout(vigil.patience)
+        while (idle_policy := self._idle_policy) is not None:
+            self.settimeout(idle_policy.patience)
             try:
                 return super().recv_into(*args, **kwargs)
             except TimeoutError:
-                vigil.check()
+                idle_policy.check()
         self.settimeout(required())
         return super().recv_into(*args, **kwargs)
 

@@ -40,8 +40,8 @@ class Streams(EngineCalls):
             # between would be lost, were it not asked for by its time.
             since = _moment(_now_of(client) if since_ns is None else since_ns)
             parameters = {"filters": _EVENTS_OF_ENVIRONMENTS, "since": since}
-            vigil = StreamVigil(self._pulse)
-            return _stream(client.follow("/events", parameters), EventDecoder(), vigil)
+            idle_policy = StreamVigil(self._probe)
+            return _stream(client.follow("/events", parameters), EventDecoder(), idle_policy)
 
     def _open_log(
         self,
@@ -61,15 +61,15 @@ class Streams(EngineCalls):
             parameters["follow"] = "1"
         path = f"/containers/{container}/logs"
         with self._call(self._query_timeout) as client:
-            vigil = StreamVigil(self._pulse, bell_seconds)
-            return _stream(client.follow(path, parameters, connecting), LogDecoder(), vigil)
+            idle_policy = StreamVigil(self._probe, bell_seconds)
+            return _stream(client.follow(path, parameters, connecting), LogDecoder(), idle_policy)
 
 
 def _stream(
-    answer: tuple[DeadlineSocket, HTTPResponse], decoder: Decoder[T], vigil: StreamVigil
+    answer: tuple[DeadlineSocket, HTTPResponse], decoder: Decoder[T], idle_policy: StreamVigil
 ) -> EngineStream[T]:
     connection, response = answer
-    connection.follow(vigil)
+    connection.follow(idle_policy)
     return EngineStream(connection, response, decoder)
 
 
