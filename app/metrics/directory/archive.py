@@ -92,7 +92,7 @@ class _Absorber:
 
     def _clear_leftovers(self) -> frozenset[str]:
         """Return the absorbed members whose files could not all be deleted."""
-        for path in self._listing.aside:
+        for path in self._listing.temporary:
             disk.remove(path)
         for generation in {*self._listing.archives, *self._listing.archive_sides}:
             if generation != self._manifest.generation:
@@ -113,8 +113,8 @@ class _Absorber:
     def _dead(self) -> list[str]:
         dead = (
             name
-            for name, belongings in self._listing.members.items()
-            if name not in self._manifest.absorbed and not is_live(belongings.marker)
+            for name, member_files in self._listing.members.items()
+            if name not in self._manifest.absorbed and not is_live(member_files.marker)
         )
         return [name for name, _ in zip(dead, range(BATCH), strict=False)]
 

@@ -23,20 +23,20 @@ def write(path: Path, content: bytes) -> None:
     nobody in the directory and empties it.
     Raises: OSError, the disk being full among them; then nothing has changed.
     """
-    aside = path.with_name(path.name + layout.ASIDE)
+    temporary = path.with_name(path.name + layout.TEMPORARY)
     try:
-        _write_aside(aside, content)
+        _write_aside(temporary, content)
         step(f"rename {aside.name}")
-        aside.rename(path)
+        temporary.rename(path)
     except OSError:
         with suppress(OSError):
-            aside.unlink()
+            temporary.unlink()
         raise
 
 
-def _write_aside(aside: Path, content: bytes) -> None:
+def _write_aside(temporary: Path, content: bytes) -> None:
     step(f"create {aside.name}")
-    with aside.open("wb") as file:
+    with temporary.open("wb") as file:
         step(f"allocate {aside.name}")
         # All of the space or none, before the first byte: somebody may map this file.
         os.posix_fallocate(file.fileno(), 0, len(content))

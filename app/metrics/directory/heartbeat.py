@@ -14,7 +14,7 @@ from pathlib import Path
 from struct import Struct
 
 from app.metrics.directory import disk, layout
-from app.metrics.directory.layout import Belongings
+from app.metrics.directory.layout import MemberFiles
 from app.metrics.directory.membership import is_hidden
 
 KIND = "heartbeat"
@@ -54,11 +54,11 @@ class Heartbeat:
         self._bytes[: _NUMBERS.size] = _NUMBERS.pack(time.monotonic(), hidden)
 
 
-def state_of(belongings: Belongings) -> State:
+def state_of(member_files: MemberFiles) -> State:
     """Return the state of a member that lives."""
-    content = _content(belongings.sides)
+    content = _content(member_files.sides)
     if len(content) < _NUMBERS.size:
-        return State.HIDDEN if is_hidden(belongings.marker) else State.SHOWN
+        return State.HIDDEN if is_hidden(member_files.marker) else State.SHOWN
     beat_at, hidden = _NUMBERS.unpack_from(content)
     # 0: it has not begun to publish, or never does.
     if beat_at and time.monotonic() - beat_at > SILENT_SECONDS:

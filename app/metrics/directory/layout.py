@@ -28,7 +28,7 @@ GATE = "gate.lock"
 OWNER = "member_server.lock"
 MANIFEST = "manifest.json"
 IDENTITY = "identity.txt"
-ASIDE = ".tmp"
+TEMPORARY = ".tmp"
 BAD = ".bad"
 
 _VALUES = re.compile(r"(?P<prefix>counter|histogram|summary|gauge_[a-z]+)_(?P<member>[^_]+)\.db")
@@ -50,7 +50,7 @@ class ValueFile:
 
 
 @dataclass
-class Belongings:
+class MemberFiles:
     """What one member has in the directory."""
 
     values: list[ValueFile] = field(default_factory=list)
@@ -67,12 +67,12 @@ class Belongings:
 class Listing:
     """The directory's files, sorted by whose they are."""
 
-    members: defaultdict[str, Belongings] = field(default_factory=lambda: defaultdict(Belongings))
+    members: defaultdict[str, MemberFiles] = field(default_factory=lambda: defaultdict(MemberFiles))
     archives: defaultdict[int, list[ValueFile]] = field(default_factory=lambda: defaultdict(list))
     archive_sides: defaultdict[int, list[Path]] = field(default_factory=lambda: defaultdict(list))
-    aside: list[Path] = field(default_factory=list)
+    temporary: list[Path] = field(default_factory=list)
     bad: list[Path] = field(default_factory=list)
-    strangers: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
 
 
 def values_path(directory: Path, prefix: str, owner: str) -> Path:
@@ -98,15 +98,15 @@ def scan(directory: Path) -> Listing:
     listing = Listing()
     for name in sorted(os.listdir(directory)):
         if not _sort_in(listing, directory / name):
-            listing.strangers.append(name)
+            listing.foreign.append(name)
     return listing
 
 
 def _sort_in(listing: Listing, path: Path) -> bool:
     if path.name in (DOOR, GATE, OWNER, MANIFEST, IDENTITY):
         return True
-    if path.suffix in (ASIDE, BAD) and _is_ours(path.stem):
-        (listing.aside if path.suffix == ASIDE else listing.bad).append(path)
+    if path.suffix in (TEMPORARY, BAD) and _is_ours(path.stem):
+        (listing.temporary if path.suffix == TEMPORARY else listing.bad).append(path)
         return True
     if match := _VALUES.fullmatch(path.name):
         _sort_values(listing, ValueFile(path, match["prefix"]), match["member"])

@@ -49,17 +49,19 @@ def _take(directory: Path) -> Snapshot:
     files, sides = list(archive), list(listing.archive_sides.get(current.generation, []))
     live_files = dead = 0
     states: Counter[State] = Counter()
-    for name, belongings in listing.members.items():
+    for name, member_files in listing.members.items():
         if name in current.absorbed:
             continue
-        state = state_of(belongings) if is_live(belongings.marker) else None
+        state = state_of(member_files) if is_live(member_files.marker) else None
         if state is None:
             dead += 1
         else:
             states[state] += 1
         is_present = state not in (None, State.SILENT)
-        counting = [file.path for file in belongings.values if is_present or not file.is_live_gauge]
+        counting = [
+            file.path for file in member_files.values if is_present or not file.is_live_gauge
+        ]
         live_files += len(counting) if state else 0
         files += counting
-        sides += belongings.sides
+        sides += member_files.sides
     return Snapshot(files, archive, sides, live_files, states.total(), dead, states)

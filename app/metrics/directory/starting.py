@@ -107,9 +107,9 @@ def _check(directory: Path) -> None:
             f"PROMETHEUS_MULTIPROC_DIR={directory} cannot be written by this user: "
             "change its owner or name another directory."
         )
-    strangers = layout.scan(directory).strangers
-    if strangers:
-        shown = ", ".join(strangers[:3]) + (", …" if len(strangers) > 3 else "")
+    foreign = layout.scan(directory).foreign
+    if foreign:
+        shown = ", ".join(foreign[:3]) + (", …" if len(foreign) > 3 else "")
         raise MetricsDirectoryError(
             f"PROMETHEUS_MULTIPROC_DIR={directory} holds other things ({shown}): "
             "name a directory of its own, since VibeBox deletes files in it."
@@ -121,7 +121,7 @@ def _clean(directory: Path, listing: Listing) -> None:
 
     The manifest goes last: until then it keeps what is left of absorbed members from counting.
     """
-    paths = listing.aside + listing.bad
+    paths = listing.temporary + listing.bad
     paths += [path for member in listing.members.values() for path in member.paths()]
     paths += [file.path for files in listing.archives.values() for file in files]
     paths += [path for sides in listing.archive_sides.values() for path in sides]

@@ -116,11 +116,11 @@ def test_a_file_replaced_under_its_name_is_read_anew(tmp_path: Path, route: str)
 def test_a_file_replaced_by_one_that_differs_in_one_key_is_read_anew(tmp_path: Path) -> None:
     aggregator = Aggregator()
     for odd in range(40):
-        with Writer(tmp_path.parent / "counter_1.db") as aside:
+        with Writer(tmp_path.parent / "counter_1.db") as temporary:
             for number in range(40):
                 route = f"/{odd == number:d}{number:02d}"
-                aside.set(key("c", "c_total", {"route": route}), float(number))
-        os.replace(aside.path, tmp_path / "counter_1.db")
+                temporary.set(key("c", "c_total", {"route": route}), float(number))
+        os.replace(temporary.path, tmp_path / "counter_1.db")
         assert f'"/1{odd:02d}"}} {odd}.0'.encode() in _same(aggregator, tmp_path)
 
 
