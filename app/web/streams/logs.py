@@ -59,7 +59,9 @@ class LogStream:
             last = _send(channel, _lines(entries), last)
             if len(entries) < BATCH:
                 break
-            channel.turn(0)  # who reads as fast as we do gives no other chance to hear of an end
+            channel.run_once(
+                0
+            )  # who reads as fast as we do gives no other chance to hear of an end
         return last
 
     def _read(

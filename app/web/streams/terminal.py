@@ -139,7 +139,7 @@ class TerminalTalk:
             watched = {looked: select.POLLIN} | ({output: wanted} if wanted else {})
             channel.hold = bool(self._input) or self._paste.goes_on
             pause = Paste.QUIET if channel.hold else inf
-            ready = channel.turn(pause, watched, read=len(self._input) < WINDOW)
+            ready = channel.run_once(pause, watched, read=len(self._input) < WINDOW)
             readable = ready.get(output, 0) & _READABLE
             if readable and channel.room and self._keeps_up and self._forward(channel, stream):
                 return True

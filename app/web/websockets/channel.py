@@ -33,7 +33,7 @@ STALLED = 20.0
 
 # How long a peer may take to answer our close: below the two seconds within which a draining worker
 # has closed every socket.
-FAREWELL = 1.0
+CLOSE_TIMEOUT = 1.0
 
 # Seconds by which `hold` puts off the end of a channel whose worker drains: below the patience that
 # the worker has for its requests (VIBEBOX_GRACEFUL_TIMEOUT).
@@ -78,7 +78,7 @@ class Channel:
     def __init__(
         self,
         peer: socket.socket,
-        goodbye: Wakeup,
+        shutdown_signal: Wakeup,
         count: Callable[[str], None] = _ignore,
         *,
         held: Watched | None = None,
@@ -88,7 +88,7 @@ class Channel:
         _give_up_on_silence(peer)
         self.hold = False
         self._peer = peer
-        self._goodbye = goodbye
+        self._shutdown_signal = shutdown_signal
         self._held = held
         self._count = count
         self._clock = clock
@@ -156,7 +156,7 @@ class Channel:
             self._protocol.send_close(code, reason.encode()[:123].decode(errors="ignore"))
             self._queue()
 
-    def turn(
+    def run_once(
         self, seconds: float = inf, watched: Mapping[int, int] | None = None, *, read: bool = True
     ) -> dict[int, int]:
         """Wait for something to happen, for `seconds` at most, and do what is due.
@@ -183,13 +183,13 @@ class Channel:
     def wait_for_room(self) -> None:
         """Take turns until the peer keeps up, or the channel closes because it does not."""
         while self.open and not self.room:
-            self.turn()
+            self.run_once()
             self._inbox.clear()
 
     def finish(self) -> None:
         """Close in good order, for as long as a farewell may take."""
         self.close(CloseCode.NORMAL_CLOSURE)
-        ends_at = self._clock() + FAREWELL
+        ends_at = self._clock() + CLOSE_TIMEOUT
         while not self.over and self._clock() < ends_at:
             self._flush()
             events = self._poll(ends_at - self._clock(), {}, True)
@@ -242,8 +242,8 @@ class Channel:
             if self._held.error is not None:
                 self.close(*closing(self._held.error))
             bells[self._held.wakeup.fileno()] = _READABLE
-        if not self._goodbye.rung:
-            bells[self._goodbye.fileno()] = _READABLE
+        if not self._shutdown_signal.rung:
+            bells[self._shutdown_signal.fileno()] = _READABLE
         elif not self._holds():
             self.close(CloseCode.GOING_AWAY, AWAY)
         return bells

@@ -84,7 +84,7 @@ class View(Generic[Value]):
         What the peer says meanwhile is dropped. Raises: the error that a look ended in.
         """
         while channel.open:
-            ready = channel.turn(watched={self.wakeup.fileno(): POLLIN})
+            ready = channel.run_once(watched={self.wakeup.fileno(): POLLIN})
             channel.received()
             if ready and channel.open:
                 return self.take()

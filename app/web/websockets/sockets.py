@@ -39,23 +39,23 @@ class Sockets:
 
     def __init__(self, admission: Admission) -> None:
         self._admission = admission
-        self._goodbye: Wakeup | None = None
+        self._shutdown_signal: Wakeup | None = None
 
     def start(self) -> None:
         """Tell how many sockets this process would take; call it once, after fork."""
-        self._goodbye = Wakeup()
+        self._shutdown_signal = Wakeup()
         signals.emit(signals.websockets_offered, number=self._admission.sockets)
 
     def close_all(self) -> None:
         """Have all sockets closed by their threads, and any that opens; for signal handlers too."""
-        if self._goodbye is not None:
-            self._goodbye.set()
+        if self._shutdown_signal is not None:
+            self._shutdown_signal.set()
 
     def close(self) -> None:
         """Give back what `start` made; sockets that are open still are left to their fate."""
-        goodbye, self._goodbye = self._goodbye, None
-        if goodbye is not None:
-            goodbye.close()
+        shutdown_signal, self._shutdown_signal = self._shutdown_signal, None
+        if shutdown_signal is not None:
+            shutdown_signal.close()
 
     def admit(self, access: Access) -> Held:
         """Take a place; close it after use. Raises: TooManySocketsError, ShareExceededError."""
@@ -66,7 +66,7 @@ class Sockets:
 
         `id` is that of the request; `peer` and `held` stay the caller's to close.
         """
-        if self._goodbye is None:
+        if self._shutdown_signal is None:
             raise RuntimeError("sockets are served after start() only")
         request_id.set(id)
         started = monotonic()
@@ -76,10 +76,10 @@ class Sockets:
             messages[direction] += 1
             signals.emit(signals.websocket_message, direction=direction, kind=kind)
 
-        channel = Channel(peer, self._goodbye, count, held=held)
+        channel = Channel(peer, self._shutdown_signal, count, held=held)
         signals.emit(signals.websocket_opened, kind=kind)
         try:
-            _converse(channel, talk, held)
+            _run_handler(channel, talk, held)
             channel.finish()
         except Exception:
             _log.exception("websocket failed", extra={"kind": kind})
@@ -91,7 +91,7 @@ class Sockets:
             request_id.set("")
 
 
-def _converse(channel: Channel, talk: Talk, held: Held) -> None:
+def _run_handler(channel: Channel, talk: Talk, held: Held) -> None:
     """Talk, and tell the peer what went wrong."""
     try:
         talk(channel)

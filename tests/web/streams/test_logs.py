@@ -76,13 +76,13 @@ def viewer(
     """Show the log to a peer, in a thread as a worker would."""
     ours, theirs = socket.socketpair()
     talk = stream.open(identity, environment, cursor).talk
-    with ours, theirs, closing(Wakeup()) as goodbye:
-        thread = threading.Thread(target=talk, args=(Channel(ours, goodbye),))
+    with ours, theirs, closing(Wakeup()) as shutdown_signal:
+        thread = threading.Thread(target=talk, args=(Channel(ours, shutdown_signal),))
         thread.start()
         try:
             yield Peer(theirs)
         finally:
-            goodbye.set()
+            shutdown_signal.set()
             thread.join(10)
             assert not thread.is_alive()
 
@@ -169,9 +169,9 @@ def test_end_is_heard_while_there_is_more_to_read(
 
     monkeypatch.setattr(LogStream, "_read", read)
     ours, theirs = socket.socketpair()
-    with ours, theirs, closing(Wakeup()) as goodbye:
+    with ours, theirs, closing(Wakeup()) as shutdown_signal:
         talk = stream.open(identity, environment, encode(Order.ASC, 1)).talk
-        peer, channel = Peer(theirs), Channel(ours, goodbye)
+        peer, channel = Peer(theirs), Channel(ours, shutdown_signal)
         reader = threading.Thread(target=peer.read, args=(lambda: peer.close is not None,))
 
         def write() -> None:
@@ -182,7 +182,7 @@ def test_end_is_heard_while_there_is_more_to_read(
         for thread in (reader, writer):
             thread.start()
         wait_until(lambda: len(peer.frames) > 3 * BATCH, 10)
-        goodbye.set()
+        shutdown_signal.set()
         for thread in (writer, reader):
             thread.join(10)
             assert not thread.is_alive()

@@ -38,7 +38,7 @@ class House:
         for _ in range(50):
             if len(messages) >= number or not self.channel.open:
                 break
-            self.channel.turn(0.1)
+            self.channel.run_once(0.1)
             messages += self.channel.received()
         return messages
 
@@ -92,7 +92,7 @@ def test_fragments_are_one_message(house: House) -> None:
 def test_ping_of_the_peer_is_answered_and_is_no_message(house: House) -> None:
     house.peer.protocol.send_ping(b"there?")
     house.peer.flush()
-    house.channel.turn()
+    house.channel.run_once()
 
     house.peer.read(lambda: bool(house.peer.frames))
     assert [(frame.opcode, bytes(frame.data)) for frame in house.peer.frames] == [
@@ -180,7 +180,7 @@ def test_turn_ends_when_there_is_room_again(house: House) -> None:
         while house.connection.recv(65536):
             pass
     before = house.clock()
-    house.channel.turn(30)
+    house.channel.run_once(30)
 
     assert house.channel.room
     assert house.clock() - before < 15, "what waits for room is not woken by anything else"
@@ -189,28 +189,28 @@ def test_turn_ends_when_there_is_room_again(house: House) -> None:
 def test_reader_that_takes_nothing_is_cut_off(house: House) -> None:
     while house.channel.room:
         house.channel.send(BLOCK)
-    house.channel.turn(0)
+    house.channel.run_once(0)
     assert house.channel.open
     house.clock.jump(STALLED + 1)
-    house.channel.turn(0)
+    house.channel.run_once(0)
 
     assert house.channel.ending == (1008, "too slow")
 
 
 def test_silent_peer_is_asked_and_then_given_up(house: House) -> None:
     house.clock.jump(PING + 1)
-    house.channel.turn(0)
-    house.channel.turn(0)
+    house.channel.run_once(0)
+    house.channel.run_once(0)
     house.peer.read(lambda: bool(house.peer.frames))
     assert [frame.opcode for frame in house.peer.frames] == [Opcode.PING], "asked once"
 
-    house.channel.turn(0)  # the answer is taken in
+    house.channel.run_once(0)  # the answer is taken in
     house.clock.jump(PING + 1)
-    house.channel.turn(0)
+    house.channel.run_once(0)
     assert house.channel.open, "a peer that answers lives"
 
     house.clock.jump(PING + 1)
-    house.channel.turn(0)
+    house.channel.run_once(0)
     assert not house.channel.open and house.channel.over
 
 
@@ -218,7 +218,7 @@ def test_silence_of_a_peer_that_is_not_read_proves_nothing(house: House) -> None
     for _ in range(4):
         house.peer.text("waits")
         house.clock.jump(PING + 1)
-        house.channel.turn(0, read=False)
+        house.channel.run_once(0, read=False)
     assert house.channel.open
     house.peer.read(lambda: len(house.peer.frames) > 2)
     assert {frame.opcode for frame in house.peer.frames} == {Opcode.PING}, "the kernel is told"
@@ -228,7 +228,7 @@ def test_silence_of_a_peer_that_is_not_read_proves_nothing(house: House) -> None
 def test_peer_that_closes_gets_its_answer(house: House) -> None:
     house.peer.protocol.send_close(1001, "bye")
     house.peer.flush()
-    house.channel.turn()
+    house.channel.run_once()
     assert not house.channel.open
     house.channel.finish()
     house.peer.read(lambda: False)
@@ -238,7 +238,7 @@ def test_peer_that_closes_gets_its_answer(house: House) -> None:
 
 def test_peer_that_vanishes_ends_the_channel(house: House) -> None:
     house.connection.close()
-    house.channel.turn()
+    house.channel.run_once()
     house.channel.finish()
 
     assert house.channel.over and house.channel.ending[0] == 1006
@@ -246,7 +246,7 @@ def test_peer_that_vanishes_ends_the_channel(house: House) -> None:
 
 def test_draining_worker_says_so(house: House) -> None:
     house.wakeup.set()
-    house.channel.turn(0)
+    house.channel.run_once(0)
     assert not house.channel.open
     with house.reading():
         pass
@@ -259,23 +259,23 @@ def test_reload_waits_for_what_holds_the_channel(house: House) -> None:
     house.channel.hold = True
     house.wakeup.set()
     before = house.clock()
-    house.channel.turn(0.1)
+    house.channel.run_once(0.1)
     assert house.channel.open
     assert house.clock() - before >= 0.1, "the wakeup that rings all the time wakes nobody"
     house.peer.text("more")
     assert house.receive() == ["more"]
 
     house.channel.hold = False
-    house.channel.turn(0)
+    house.channel.run_once(0)
     assert house.channel.ending[0] == 1001
 
 
 def test_nothing_holds_a_channel_for_ever(house: House) -> None:
     house.channel.hold = True
     house.wakeup.set()
-    house.channel.turn(0)
+    house.channel.run_once(0)
     house.clock.jump(LONGEST_HOLD + 0.1)
-    house.channel.turn(0)
+    house.channel.run_once(0)
     assert house.channel.ending[0] == 1001
 
 
@@ -303,13 +303,13 @@ def test_reason_is_cut_to_what_a_frame_holds(house: House) -> None:
 def test_other_descriptors_are_watched(house: House) -> None:
     left, right = socket.socketpair()
     with left, right:
-        assert house.channel.turn(0, {left.fileno(): 1}) == {}
+        assert house.channel.run_once(0, {left.fileno(): 1}) == {}
         right.send(b"x")
-        assert set(house.channel.turn(0.5, {left.fileno(): 1})) == {left.fileno()}
+        assert set(house.channel.run_once(0.5, {left.fileno(): 1})) == {left.fileno()}
 
 
 def test_messages_wait_while_they_are_not_read(house: House) -> None:
     house.peer.text("later")
-    house.channel.turn(0.05, read=False)
+    house.channel.run_once(0.05, read=False)
     assert house.channel.received() == []
     assert house.receive() == ["later"]

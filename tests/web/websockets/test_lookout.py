@@ -54,7 +54,7 @@ class Seat:
 
 
 @pytest.fixture
-def goodbye() -> Iterator[Wakeup]:
+def shutdown_signal() -> Iterator[Wakeup]:
     with closing(Wakeup()) as wakeup:
         yield wakeup
 
@@ -68,23 +68,23 @@ Take = Callable[..., Seat]
 
 
 @pytest.fixture
-def take(hub: PollingHub, goodbye: Wakeup) -> Iterator[Take]:
+def take(hub: PollingHub, shutdown_signal: Wakeup) -> Iterator[Take]:
     """Takes a seat; all are given up at the end, after which no thread is left."""
     with ExitStack() as stack:
 
         def take(weather: Weather, who: str = "ada") -> Seat:
-            return stack.enter_context(seat(hub, goodbye, weather, who))
+            return stack.enter_context(seat(hub, shutdown_signal, weather, who))
 
         yield take
 
 
 @contextmanager
 def seat(
-    hub: PollingHub, goodbye: Wakeup, weather: Weather, who: str, place: str = "here"
+    hub: PollingHub, shutdown_signal: Wakeup, weather: Weather, who: str, place: str = "here"
 ) -> Iterator[Seat]:
     ours, theirs = socket.socketpair()
     with ours, theirs, hub.watching(place, who, weather) as view:
-        yield Seat(view, Channel(ours, goodbye))
+        yield Seat(view, Channel(ours, shutdown_signal))
 
 
 def threads() -> list[str]:
@@ -107,7 +107,7 @@ def test_nothing_new_wakes_nobody(take: Take) -> None:
     assert one.next() == "dry"
     looks = weather.looks
     while weather.looks < looks + 3:
-        assert one.channel.turn(PAUSE, {one.view.wakeup.fileno(): 1}) == {}
+        assert one.channel.run_once(PAUSE, {one.view.wakeup.fileno(): 1}) == {}
 
 
 def test_slow_viewer_sees_the_last_and_delays_nobody(take: Take) -> None:
@@ -170,11 +170,13 @@ def test_failed_look_is_tried_again(take: Take, error: Exception) -> None:
 
 
 @pytest.mark.parametrize("error", FAILURES, ids=repr)
-def test_looks_that_fail_for_too_long_end_their_viewers(error: Exception, goodbye: Wakeup) -> None:
+def test_looks_that_fail_for_too_long_end_their_viewers(
+    error: Exception, shutdown_signal: Wakeup
+) -> None:
     """In all, and not only those that fail one after the other: a success begins anew."""
     clock = Clock()
     hub, weather = PollingHub(PAUSE, grace=60, clock=clock), Weather()
-    with seat(hub, goodbye, weather, "ada") as ada:
+    with seat(hub, shutdown_signal, weather, "ada") as ada:
         assert ada.next() == "dry"
         for _ in range(2):
             weather.error, looks = error, weather.looks
@@ -190,7 +192,7 @@ def test_looks_that_fail_for_too_long_end_their_viewers(error: Exception, goodby
             ada.next()
 
 
-def test_what_is_known_is_not_told(hub: PollingHub, goodbye: Wakeup) -> None:
+def test_what_is_known_is_not_told(hub: PollingHub, shutdown_signal: Wakeup) -> None:
     weather = Weather()
     view = hub.watch("here", "ada", weather, "dry")
     wait_until(lambda: weather.looks > 3, 10)
@@ -216,18 +218,18 @@ def _no_thread(_thread: threading.Thread) -> None:
     raise RuntimeError("can't start new thread")
 
 
-def test_draining_ends_the_wait(take: Take, goodbye: Wakeup) -> None:
+def test_draining_ends_the_wait(take: Take, shutdown_signal: Wakeup) -> None:
     weather = Weather()
     one = take(weather)
     assert one.next() == "dry"
-    goodbye.set()
+    shutdown_signal.set()
     assert one.next() is None
 
 
-def test_thread_ends_with_the_last_viewer(hub: PollingHub, goodbye: Wakeup) -> None:
+def test_thread_ends_with_the_last_viewer(hub: PollingHub, shutdown_signal: Wakeup) -> None:
     slowly = PollingHub(60)
     for one in (hub, slowly):
-        with seat(one, goodbye, Weather(), "ada") as taken:
+        with seat(one, shutdown_signal, Weather(), "ada") as taken:
             assert taken.next() == "dry"
         ends_at = time.monotonic() + 10
         while threads() and time.monotonic() < ends_at:
@@ -235,9 +237,9 @@ def test_thread_ends_with_the_last_viewer(hub: PollingHub, goodbye: Wakeup) -> N
         assert threads() == []
 
 
-def test_what_is_new_is_looked_at_without_a_pause(goodbye: Wakeup) -> None:
+def test_what_is_new_is_looked_at_without_a_pause(shutdown_signal: Wakeup) -> None:
     slowly = PollingHub(60)
-    with seat(slowly, goodbye, Weather(), "ada") as here:
+    with seat(slowly, shutdown_signal, Weather(), "ada") as here:
         assert here.next() == "dry"
-        with seat(slowly, goodbye, Weather(), "ada", "there") as there:
+        with seat(slowly, shutdown_signal, Weather(), "ada", "there") as there:
             assert there.next() == "dry"
