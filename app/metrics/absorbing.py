@@ -5,7 +5,7 @@ from pathlib import Path
 
 from app.metrics.catalogue import collect_errors
 from app.metrics.directory import MetricsDirectoryBusyError, absorb
-from app.metrics.directory.door import WAIT
+from app.metrics.directory.locks import WAIT
 
 COLLECTOR = "files"
 _log = logging.getLogger(__name__)

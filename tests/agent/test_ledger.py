@@ -19,13 +19,13 @@ PROGRAM = """
 import json, os, sys
 counted, numbers, dies = json.load(sys.stdin)
 from app.metrics.catalogue import create_expected, environment_exits
-from app.metrics.ledger import make_up
+from app.metrics.ledger import backfill
 from app.metrics.values import store
 create_expected()
 for reason, amount in counted.items():
     environment_exits.child(reason).inc(amount)
 family = "vibebox_environment_exits_total"
-missing = make_up({(family, reason): number for reason, number in numbers.items()})
+missing = backfill({(family, reason): number for reason, number in numbers.items()})
 print(json.dumps({value: amount for (_, value), amount in missing.items()}), flush=True)
 if not dies:
     store.leave()

@@ -12,7 +12,7 @@ from app.agent.wiring import Parts, Work, new_work
 from app.core import deadline
 from app.core.errors import VibeBoxError
 from app.domain.durable_counters import Counts
-from app.metrics.ledger import directory_identity, make_up
+from app.metrics.ledger import backfill, directory_identity
 from app.storage import new_id
 
 # Longer than most calls take; what still hangs then can change nothing any more (see `fence`).
@@ -64,7 +64,7 @@ class Leader:
         with deadline.within(_DATABASE_SECONDS), self._parts.database.reading() as session:
             numbers = counts.all(session)
         try:
-            missing = make_up(numbers)
+            missing = backfill(numbers)
         except (OSError, VibeBoxError) as error:
             _log.warning("counters are not made up", extra={"why": str(error)})
             return

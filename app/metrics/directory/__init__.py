@@ -9,8 +9,8 @@ PROMETHEUS_MULTIPROC_DIR is final, and the client library reads that variable wh
 """
 
 from app.metrics.directory.archive import Absorption, absorb
-from app.metrics.directory.door import MetricsDirectoryBusyError
 from app.metrics.directory.heartbeat import Heartbeat, State
+from app.metrics.directory.locks import MetricsDirectoryBusyError
 from app.metrics.directory.membership import Membership
 from app.metrics.directory.ownership import MetricsDirectoryInUseError, Ownership
 from app.metrics.directory.reading import Snapshot, snapshot

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from app.metrics.directory import door, layout, manifest
+from app.metrics.directory import layout, manifest
 from app.metrics.directory.heartbeat import State, state_of
 from app.metrics.directory.membership import is_live
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from app.core.errors import MetricsDirectoryError
 from app.metrics.directory import disk, door, layout
 from app.metrics.directory.archive import absorb
-from app.metrics.directory.door import MetricsDirectoryBusyError
 from app.metrics.directory.layout import Listing
+from app.metrics.directory.locks import MetricsDirectoryBusyError
 from app.metrics.directory.membership import is_live
 from app.metrics.directory.ownership import Ownership, is_owned
 

@@ -5,7 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from app.core.disk import allocate
-from app.metrics.directory.door import MetricsDirectoryBusyError
+from app.metrics.directory.locks import MetricsDirectoryBusyError
 
 ROOM = 1 << 19
 """Bytes that one more process needs for its files."""

@@ -9,7 +9,7 @@ import pytest
 from app.core import disk
 from app.metrics.directory import Heartbeat, Membership, State, Trouble, snapshot, trouble_with
 from app.metrics.directory import heartbeat as module
-from app.metrics.directory.door import MetricsDirectoryBusyError
+from app.metrics.directory.locks import MetricsDirectoryBusyError
 from app.metrics.directory.trouble import meaning
 from tests.metrics.directory.support import key, names, write
 
