@@ -24,7 +24,7 @@ from app.metrics.catalogue import (
 )
 from app.metrics.exemplars import of_request
 
-# Families whose truth is in the database (see `ledger`); each has one label.
+# Families whose truth is in the database (see `backfill`); each has one label.
 LEDGER = {
     family.name: family for family in (environment_exits, extension_installations, log_entries)
 }

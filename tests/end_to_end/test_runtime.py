@@ -136,7 +136,7 @@ def strike(server: WebServer, number: int) -> None:
 def value_files(server: WebServer) -> tuple[Counter[str], int]:
     """Return how many files of values each owner has, the archive too, and how many members."""
     listing = layout.scan(Path(server.env["PROMETHEUS_MULTIPROC_DIR"]))
-    assert not listing.aside and not listing.bad and len(listing.archives) == 1
+    assert not listing.temporary and not listing.bad and len(listing.archives) == 1
     files: Counter[str] = Counter()
     for name, member in listing.members.items():
         assert is_live(member.marker), name

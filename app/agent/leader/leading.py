@@ -12,7 +12,7 @@ from app.agent.wiring import Parts, Work, new_work
 from app.core import deadline
 from app.core.errors import VibeBoxError
 from app.domain.durable_counters import Counts
-from app.metrics.ledger import backfill, directory_identity
+from app.metrics.backfill import backfill, directory_identity
 from app.storage import new_id
 
 # Longer than most calls take; what still hangs then can change nothing any more (see `fence`).

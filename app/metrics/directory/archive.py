@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.metrics.directory import codec, disk, door, layout, manifest
+from app.metrics.directory import codec, disk, layout, locks, manifest
 from app.metrics.directory.codec import Entry, ValueFileUnreadableError
 from app.metrics.directory.exemplar_records import KIND
 from app.metrics.directory.layout import Listing, ValueFile
@@ -44,7 +44,7 @@ class Absorption:
     bad_files: int = 0
 
 
-def absorb(directory: Path, wait: float = door.WAIT) -> Absorption:
+def absorb(directory: Path, wait: float = locks.WAIT) -> Absorption:
     """Absorb all members that are dead; anybody may, at any time.
 
     Raises: MetricsDirectoryBusyError after `wait` seconds; OSError (the disk is full, the directory
@@ -52,7 +52,7 @@ def absorb(directory: Path, wait: float = door.WAIT) -> Absorption:
     """
     members = bad_files = 0
     while True:
-        with door.exclusive(directory, wait):
+        with locks.exclusive(directory, wait):
             done = _Absorber(directory).run()
         members += done.members
         bad_files += done.bad_files

@@ -26,7 +26,7 @@ def write(path: Path, content: bytes) -> None:
     temporary = path.with_name(path.name + layout.TEMPORARY)
     try:
         _write_aside(temporary, content)
-        step(f"rename {aside.name}")
+        step(f"rename {temporary.name}")
         temporary.rename(path)
     except OSError:
         with suppress(OSError):
@@ -35,12 +35,12 @@ def write(path: Path, content: bytes) -> None:
 
 
 def _write_aside(temporary: Path, content: bytes) -> None:
-    step(f"create {aside.name}")
+    step(f"create {temporary.name}")
     with temporary.open("wb") as file:
-        step(f"allocate {aside.name}")
+        step(f"allocate {temporary.name}")
         # All of the space or none, before the first byte: somebody may map this file.
         os.posix_fallocate(file.fileno(), 0, len(content))
-        step(f"write {aside.name}")
+        step(f"write {temporary.name}")
         file.write(content)
 
 

@@ -38,9 +38,9 @@ class MetricsDirectoryBusyError(MetricsDirectoryError):
 def shared(directory: Path, wait: float = WAIT) -> Iterator[None]:
     """Keep what is in the directory where it is. Raises: MetricsDirectoryBusyError, OSError."""
     deadline = time.monotonic() + wait
-    with _opened(directory / layout.GATE) as gate, _opened(directory / layout.DOOR) as door:
+    with _opened(directory / layout.GATE) as gate, _opened(directory / layout.DOOR) as locks:
         _lock(gate, fcntl.LOCK_SH, deadline, directory)
-        _lock(door, fcntl.LOCK_SH, deadline, directory)
+        _lock(locks, fcntl.LOCK_SH, deadline, directory)
         fcntl.flock(gate, fcntl.LOCK_UN)
         yield
 
@@ -49,9 +49,9 @@ def shared(directory: Path, wait: float = WAIT) -> Iterator[None]:
 def exclusive(directory: Path, wait: float = WAIT) -> Iterator[None]:
     """Be alone in the directory. Raises: MetricsDirectoryBusyError, OSError."""
     deadline = time.monotonic() + wait
-    with _opened(directory / layout.GATE) as gate, _opened(directory / layout.DOOR) as door:
+    with _opened(directory / layout.GATE) as gate, _opened(directory / layout.DOOR) as locks:
         _lock(gate, fcntl.LOCK_EX, deadline, directory)
-        _lock(door, fcntl.LOCK_EX, deadline, directory)
+        _lock(locks, fcntl.LOCK_EX, deadline, directory)
         yield
 
 

@@ -13,7 +13,7 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 
-from app.metrics.directory import disk, door, layout
+from app.metrics.directory import disk, layout, locks
 
 _JOINING_WAIT = 30.0
 """Seconds to wait for the door. A process that does not get in cannot count: better late."""
@@ -36,7 +36,7 @@ class Membership:
         self.name = uuid.uuid4().hex
         self._path = layout.marker_path(directory, self.name)
         # Under the door's lock, since a marker that is made but not yet locked looks dead.
-        with door.exclusive(directory, wait):
+        with locks.exclusive(directory, wait):
             disk.step(f"create {self._path.name}")
             flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
             self._descriptor: int | None = os.open(self._path, flags, 0o666)

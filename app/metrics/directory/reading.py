@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from app.metrics.directory import layout, manifest
+from app.metrics.directory import layout, locks, manifest
 from app.metrics.directory.heartbeat import State, state_of
 from app.metrics.directory.membership import is_live
 
@@ -32,13 +32,13 @@ class Snapshot:
 
 
 @contextmanager
-def snapshot(directory: Path, wait: float = door.WAIT) -> Iterator[Snapshot]:
+def snapshot(directory: Path, wait: float = locks.WAIT) -> Iterator[Snapshot]:
     """Hold the directory still: read the files inside the block, and be quick.
 
     A member that dies meanwhile keeps its files. Values of the living go on changing.
     Raises: MetricsDirectoryBusyError after `wait` seconds; OSError.
     """
-    with door.shared(directory, wait):
+    with locks.shared(directory, wait):
         yield _take(directory)
 
 

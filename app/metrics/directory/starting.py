@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from app.core.errors import MetricsDirectoryError
-from app.metrics.directory import disk, door, layout
+from app.metrics.directory import disk, layout, locks
 from app.metrics.directory.archive import absorb
 from app.metrics.directory.layout import Listing
 from app.metrics.directory.locks import MetricsDirectoryBusyError
@@ -60,7 +60,7 @@ def refuse_second(directory: Path) -> None:
 
 
 def _put_in_order(directory: Path, owned: bool) -> int:
-    with _told(directory), door.exclusive(directory):
+    with _told(directory), locks.exclusive(directory):
         listing = layout.scan(directory)
         live = sum(is_live(member.marker) for member in listing.members.values())
         live += owned and not live

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.metrics.directory import Membership, MetricsDirectoryBusyError, disk, door, snapshot
+from app.metrics.directory import Membership, MetricsDirectoryBusyError, disk, locks, snapshot
 from tests.metrics.directory.support import ended_by, fork, living, names, run_to_step
 
 
@@ -112,12 +112,12 @@ def test_marker_of_somebody_else_counts_as_live(
 
 
 def test_wait_at_the_door_is_bounded(directory: Path) -> None:
-    with door.exclusive(directory):
+    with locks.exclusive(directory):
         with pytest.raises(MetricsDirectoryBusyError, match=r"held by another process"):
             with snapshot(directory, wait=0.01):
                 pass
         with pytest.raises(MetricsDirectoryBusyError):
-            with door.exclusive(directory, wait=0.01):
+            with locks.exclusive(directory, wait=0.01):
                 pass
     with snapshot(directory), snapshot(directory):
         pass

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from app.metrics.backfill import directory_identity
 from app.metrics.directory import prepare
-from app.metrics.ledger import directory_identity
 from tests.backends.web import ROOT
 
 FAMILY = "vibebox_environment_exits_total"
@@ -19,7 +19,7 @@ PROGRAM = """
 import json, os, sys
 counted, numbers, dies = json.load(sys.stdin)
 from app.metrics.catalogue import create_expected, environment_exits
-from app.metrics.ledger import backfill
+from app.metrics.backfill import backfill
 from app.metrics.values import store
 create_expected()
 for reason, amount in counted.items():

@@ -12,7 +12,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from app.metrics.absorbing import absorb_dead
-from app.metrics.directory import codec, disk, door, layout, snapshot
+from app.metrics.directory import codec, disk, layout, locks, snapshot
 from app.metrics.events import LEDGER
 from app.metrics.values import store
 
@@ -26,7 +26,7 @@ def directory_identity(directory: Path) -> str:
     Raises: MetricsDirectoryBusyError, OSError.
     """
     path = directory / layout.IDENTITY
-    with door.exclusive(directory):
+    with locks.exclusive(directory):
         try:
             found = disk.read(path).decode("ascii", "replace").strip()
         except FileNotFoundError:
@@ -38,7 +38,7 @@ def directory_identity(directory: Path) -> str:
         return made
 
 
-def make_up(numbers: Numbers) -> dict[tuple[str, str], int]:
+def backfill(numbers: Numbers) -> dict[tuple[str, str], int]:
     """Count what `numbers`, by family and value, say is missing in the directory; return that.
 
     Only one process may count these families meanwhile: call it before the work of a term begins.
