@@ -12,6 +12,7 @@ from benchmarks.table import Bar, print_bars
 SECTIONS = (
     "request_cost",
     "request_instructions",
+    "service_cost",
     "throughput",
     "scrape_time",
     "processes_seen",
@@ -32,8 +33,7 @@ _PACKAGES = (
 def main(sections: tuple[str, ...]) -> None:
     """Measure VibeBox's telemetry beside its peers and print one table.
 
-    SECTION: request_cost, request_instructions, throughput, scrape_time or processes_seen; all of
-    them if none is named.
+    SECTION: one or more of the names above; all of them if none is named.
     docs/benchmarks.md tells how to read the table.
     """
     # The scrapes name a directory each; what this process itself counts belongs into none of them.

@@ -26,7 +26,7 @@ def init_engine(engine: Engine, limit: int) -> None:
     event.listen(engine, "before_cursor_execute", _before)
     event.listen(engine, "after_cursor_execute", _after)
     event.listen(engine, "handle_error", _failed)
-    _PoolMeter(engine.pool, limit)
+    PoolMeter(engine.pool, limit)
 
 
 @lru_cache(maxsize=1024)
@@ -76,7 +76,7 @@ def _observe(connection: Connection, statement: str) -> None:
         db_query_duration.child(*classify(statement)).observe(seconds, of_request())
 
 
-class _PoolMeter:
+class PoolMeter:
     """Keeps the pool's gauges of this process.
 
     Counted from the pool's events: its own figures are in between two truths while a connection
