@@ -9,7 +9,7 @@ ROOT = Path(app.__file__).parent
 
 SHOWN_ONLY = {
     "cli/client/output.py": "the client's own host: ages that it prints",
-    "cli/client/values.py": "the client's own host: what `8h` from now is",
+    "cli/client/param_types.py": "the client's own host: what `8h` from now is",
     "web/health/routes.py": "the time that a health route shows",
     "storage/migrations/versions/0002_agent.py": "when a migration made a row: only shown",
     "storage/clock.py": "it is the clock, on SQLite",

@@ -13,7 +13,7 @@ import app
 
 ROOT = Path(app.__file__).parent
 
-UNATTENDED = ("agent", "domain/heartbeat.py", "web/websockets/hub.py")
+UNATTENDED = ("agent", "domain/heartbeat.py", "web/websockets/polling_hub.py")
 """What runs without anybody waiting for it."""
 
 ASKS = {"reading", "writing", "execute", "scalar", "scalars", "attempt", "look", "store"}
@@ -40,7 +40,7 @@ ALLOWED = {
         "agent/sessions/reconciler.py",
         "_compare",
     ): "the sessions of one container, which is the item",
-    ("web/websockets/hub.py", "_run"): "guarded, and under a deadline each, in `_look`",
+    ("web/websockets/polling_hub.py", "_run"): "guarded, and under a deadline each, in `_look`",
     ("agent/pulls/pulls.py", "run_pending"): "taking is a statement; each pull has its thread",
     ("agent/pulls/pulls.py", "_make_way"): "one of the pulls at most is ended or put back",
 }

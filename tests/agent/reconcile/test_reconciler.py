@@ -357,7 +357,7 @@ def test_live_passage_is_left_alone(
 
 
 @pytest.mark.parametrize(
-    ("passage", "state", "expected", "reason"),
+    ("transition", "state", "expected", "reason"),
     [
         (STARTING, "running", RUNNING, None),
         (STARTING, "absent", STOPPED, None),

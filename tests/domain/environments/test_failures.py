@@ -237,7 +237,7 @@ DEAD = "a-process-that-died"
 
 @pytest.fixture
 def abandon(app: OpenAPI) -> Abandon:
-    """A function that leaves an environment in a passage, as a killed process does."""
+    """A function that leaves an environment in a transition, as a killed process does."""
 
     def leave(identity: str, transition: EnvironmentStatus, hours: int = 1) -> None:
         with parts(app).database.writing() as session:
@@ -249,7 +249,7 @@ def abandon(app: OpenAPI) -> Abandon:
     return leave
 
 
-@pytest.mark.parametrize("passage", [EnvironmentStatus.STARTING, EnvironmentStatus.STOPPING])
+@pytest.mark.parametrize("transition", [EnvironmentStatus.STARTING, EnvironmentStatus.STOPPING])
 def test_abandoned_passage_is_taken_over(
     user: User,
     environment: str,

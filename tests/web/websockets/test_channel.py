@@ -282,7 +282,7 @@ def test_nothing_holds_a_channel_for_ever(house: House) -> None:
 def test_farewell_to_a_peer_that_reads_nothing_is_short(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "FAREWELL", 0.2)
+    monkeypatch.setattr(module, "CLOSE_TIMEOUT", 0.2)
     while house.channel.room:
         house.channel.send(BLOCK)
     before = house.clock()
