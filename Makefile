@@ -16,7 +16,7 @@ UNIT := not integration and not end_to_end
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
 .DEFAULT_GOAL := help
-.PHONY: help run up demo down logs prepare test test-full test-unit test-services check format generate lock benchmark console-assets clean
+.PHONY: help run up demo down logs prepare quick smoke test test-full test-unit test-services check format generate lock benchmark console-assets clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -45,6 +45,16 @@ logs: ## Follow the logs of all services of `make up`; Ctrl-C stops it
 test: $(VENV)/.installed-dev ## Run every test; parts whose service is not installed are left out and named
 	$(BIN)/pytest --numprocesses auto -m "$(UNIT)" $(ARGS)
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not ($(UNIT))" $(ARGS)
+
+quick: $(VENV)/.installed-dev ## The checks, and the unit tests of what changed since BASE (default: main); under a minute
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports >/dev/null
+	@tests=$$($(BIN)/python scripts/changed-tests $(or $(BASE),main)); \
+	    [ -z "$$tests" ] || $(BIN)/pytest -q --numprocesses auto -m "$(UNIT)" $(ARGS) $$tests
+
+smoke: $(VENV)/.installed-dev ## One stack of the real services: counts through a death, a pull, a terminal, a scrape
+	$(BIN)/pytest -q -m smoke $(ARGS) tests/end_to_end/test_smoke.py
 
 test-unit: $(VENV)/.installed-dev ## Run the tests that need no service, on all cores
 	$(BIN)/pytest --numprocesses auto -m "$(UNIT)" $(ARGS)
