@@ -91,7 +91,7 @@ def new_work(parts: Parts, term: Term, counts: Counts) -> Work:
         engine,
         parts.event_history,
         instance=parts.instance,
-        guard=term.fence,
+        fence=term.fence,
         on_drift=drift.note,
     )
     sweep = Sweep(

@@ -11,6 +11,7 @@ from app.domain.environments.containers import name_for
 from app.domain.environments.installation import InstallationId
 from app.engine import ContainerSpec
 from app.storage import Database, Environment, EnvironmentStatus, Project, User
+from app.storage.fence import unfenced
 from tests.support.fakes import IMAGE, FakeEngine
 
 MakeRecord = Callable[..., str]
@@ -69,7 +70,7 @@ def reconciler(
     event_history: ContainerEventHistory,
     instance: InstallationId,
 ) -> Reconciler:
-    return Reconciler(database, engine, event_history, instance=instance)
+    return Reconciler(database, engine, event_history, instance=instance, fence=unfenced)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The promise in one stack: exact counts through a death, a start with a pull, a terminal, a scrape.
+"""The promise in one stack: counts through a death, a start with a pull, a terminal, a scrape.
 
 `make smoke`. Everything in here is held in detail by tests of its own.
 """

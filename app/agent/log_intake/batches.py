@@ -19,12 +19,10 @@ from app.agent.log_intake.positions import Position, Positions
 from app.core.errors import StorageError
 from app.domain.durable_counters import Counts
 from app.storage import Database, Environment, LogCursor, LogEntry, LogStream, LogUsage
+from app.storage.fence import Fence
 
 FAMILY = "vibebox_log_entries_total"
 """The metric that counts stored lines, by stream."""
-
-Fence = Callable[[Session], None]
-"""Raises, in the transaction of a batch, when its process may not store any more."""
 
 
 class FencedError(Exception):

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from app.agent.log_intake.batches import Batches, Fence
+from app.agent.log_intake.batches import Batches
 from app.agent.log_intake.buffer import Buffer
 from app.agent.log_intake.lines import Line
 from app.agent.log_intake.positions import Position
@@ -17,6 +17,7 @@ from app.agent.log_intake.writer import Item, Writer
 from app.domain.durable_counters import Counts
 from app.engine import Engine
 from app.storage import Database
+from app.storage.fence import Fence
 
 # What is stored in one transaction at most, and how long a line may wait for others. Larger batches
 # are hardly faster; a longer wait shows lines later.

@@ -11,7 +11,6 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from sqlalchemy import select, update
-from sqlalchemy.orm import Session
 
 from app.agent.reconcile.diff import Patch, diff, ended_runs
 from app.agent.reconcile.event_history import ContainerEventHistory
@@ -21,6 +20,7 @@ from app.domain.environments.exits import Exit, as_kept, record_exits, run_of
 from app.domain.environments.transitions import TRANSITIONAL, abandoned
 from app.engine import ContainerState, Engine
 from app.storage import Database, Environment, db_now
+from app.storage.fence import Fence
 
 _log = logging.getLogger(__name__)
 _REMOVING = "removing"
@@ -44,7 +44,7 @@ class _Record(NamedTuple):
 class Reconciler:
     """Reconciles environments with Docker.
 
-    `guard` is called in each transaction that changes something, and raises where this process may
+    `fence` is called in each transaction that changes something, and raises where this process may
     no longer do so (see `app.agent.leader.leadership`). `on_drift` hears of each comparison: the
     environment's id, and whether its recorded status differs from Docker's at that moment.
     """
@@ -56,21 +56,21 @@ class Reconciler:
         event_history: ContainerEventHistory,
         *,
         instance: Callable[[], str],
-        guard: Callable[[Session], None] = lambda session: None,
+        fence: Fence,
         on_drift: Callable[[str, bool], None] = lambda environment_id, differs: None,
     ) -> None:
         self._database = database
         self._engine = engine
         self._event_history = event_history
         self._instance = instance
-        self._guard = guard
+        self._fence = fence
         self._on_drift = on_drift
 
     def reconcile(self, environment_id: str) -> Verdict:
         """Compare the record with Docker and patch it.
 
         Raises: EngineError, StorageError (nothing was changed, look again later), and what
-        `guard` raises.
+        `fence` raises.
         """
         record = self._read(environment_id)
         if record is None:
@@ -144,7 +144,7 @@ class Reconciler:
             Environment.run_started.is_not_distinct_from(environment.run_started),
         )
         with self._database.writing() as session:
-            self._guard(session)
+            self._fence(session)
             mended = update(Environment).where(*unchanged).values(**changes)
             if session.scalar(mended.returning(Environment.id)) is None:
                 return False

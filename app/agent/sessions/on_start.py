@@ -9,7 +9,6 @@ import logging
 from collections.abc import Callable
 
 from sqlalchemy import or_, select, update
-from sqlalchemy.orm import Session
 
 from app.core.errors import (
     ContainerNotFoundError,
@@ -24,6 +23,7 @@ from app.domain.sessions.starting import Starting
 from app.domain.sessions.vscode import Server
 from app.engine import Engine
 from app.storage import Database, Environment, EnvironmentStatus, SessionType
+from app.storage.fence import Fence
 
 AT_ONCE = 4
 # For what is asked and recorded beside the start of a server.
@@ -32,22 +32,22 @@ _log = logging.getLogger(__name__)
 
 
 class SessionsOnStart:
-    """Serves each run of each environment once; see `SessionReconciler` for `guard`."""
+    """Serves each run of each environment once; see `SessionReconciler` for `fence`."""
 
     def __init__(
         self,
         database: Database,
         engine: Engine,
         server: Server,
-        guard: Callable[[Session], None] = lambda session: None,
+        fence: Fence,
         on_lost: Callable[[], None] = lambda: None,
     ) -> None:
-        """Prepare; `on_lost` is called where `guard` says that another agent leads."""
+        """Prepare; `on_lost` is called where `fence` says that another agent leads."""
         self._database = database
         self._engine = engine
         self._server = server
-        self._guard = guard
-        self._starting = Starting(database, engine, server, guard)
+        self._fence = fence
+        self._starting = Starting(database, engine, server, fence)
         seconds = server.seconds + _SPARE_SECONDS
         self._environments = Items(
             Loop.SESSIONS_ON_START, seconds=seconds, at_once=AT_ONCE, on_lost=on_lost
@@ -100,7 +100,7 @@ class SessionsOnStart:
     def _take(self, environment: Environment) -> bool:
         """Record that the run is served; tell whether it is the environment's run still."""
         with self._database.writing() as session:
-            self._guard(session)
+            self._fence(session)
             taken = session.scalar(
                 update(Environment)
                 .where(

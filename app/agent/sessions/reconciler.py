@@ -13,7 +13,6 @@ from datetime import timedelta
 from functools import partial
 
 from sqlalchemy import delete, select, update
-from sqlalchemy.orm import Session
 
 from app.core.errors import ContainerNotFoundError, EngineConflictError, ExecutableMissingError
 from app.core.isolation import Isolation, Loop
@@ -35,6 +34,7 @@ from app.storage import (
     db_now,
 )
 from app.storage.cautious_clock import CautiousClock
+from app.storage.fence import Fence
 
 # Whoever starts a server or tmux awaits its answer; later than that, and this much, nobody does.
 _SPARE_SECONDS = 30.0
@@ -63,7 +63,7 @@ class _Container:
 class SessionReconciler:
     """Compares sessions with what runs in their containers.
 
-    `guard` is called in each transaction that changes something, and raises where this process may
+    `fence` is called in each transaction that changes something, and raises where this process may
     no longer do so; `on_lost` is called then. Raises: StorageError.
     """
 
@@ -73,7 +73,7 @@ class SessionReconciler:
         engine: Engine,
         clock: CautiousClock,
         idle_seconds: float,
-        guard: Callable[[Session], None] = lambda session: None,
+        fence: Fence,
         server: vscode.Server | None = None,
         on_lost: Callable[[], None] = lambda: None,
     ) -> None:
@@ -82,7 +82,7 @@ class SessionReconciler:
         self._clock = clock
         self._idle = timedelta(seconds=idle_seconds)
         self._coarse = min(_COARSE, self._idle / 8)
-        self._guard = guard
+        self._fence = fence
         starting = (server or vscode.Server()).seconds + _SPARE_SECONDS
         self._starting = timedelta(seconds=starting)
         self._activity: dict[str, str] = {}
@@ -151,7 +151,7 @@ class SessionReconciler:
         ids = [terminal.id for terminal in left]
         programs.end_terminals(self._engine, container, ids, pids)
         with self._database.writing() as session:
-            self._guard(session)
+            self._fence(session)
             session.execute(delete(Terminal).where(Terminal.id.in_(sorted(ids))))
         _log.info("terminals closed", extra={"container": container, "terminals": len(ids)})
 
@@ -239,7 +239,7 @@ class SessionReconciler:
     def _note_use(self, found: EnvironmentSession, ago: timedelta) -> None:
         """Note that the session was used so long ago, where that is news."""
         with self._database.writing() as session:
-            self._guard(session)
+            self._fence(session)
             used = session.scalar(
                 update(EnvironmentSession)
                 .where(
@@ -260,7 +260,7 @@ class SessionReconciler:
             self._end_for_sure(found, terminals)
         elif found.last_active_at < now - self._idle and found.status is SessionStatus.ACTIVE:
             with self._database.writing() as session:
-                self._guard(session)
+                self._fence(session)
                 session.execute(
                     update(EnvironmentSession)
                     .where(
@@ -283,7 +283,7 @@ class SessionReconciler:
         """
         if found.end_requested_at is None:
             with self._database.writing() as session:
-                self._guard(session)
+                self._fence(session)
                 ask_end_in(session, found.id)
         pids = {terminal.pid for terminal, _ in terminals if terminal.pid}
         programs.end(self._engine, found, pids)
@@ -291,6 +291,6 @@ class SessionReconciler:
 
     def _end(self, found: EnvironmentSession, code: int | None = None) -> None:
         with self._database.writing() as session:
-            self._guard(session)
+            self._fence(session)
             end_in(session, found.id, code)
         _log.info("session ended", extra={"session": found.id, "exit_code": code})

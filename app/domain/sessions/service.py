@@ -13,6 +13,7 @@ from app.domain.sessions.records import ENDED, SessionRecords, ask_end_in
 from app.domain.sessions.starting import Starting, audit_session
 from app.engine import Engine
 from app.storage import Database, EnvironmentSession, SessionStatus, SessionType
+from app.storage.fence import unfenced
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ class Sessions:
         self._database = database
         self._engine = engine
         self._records = SessionRecords(database, heartbeat)
-        self._starting = Starting(database, engine, server)
+        self._starting = Starting(database, engine, server, unfenced)
 
     def create(
         self, identity: Identity, environment_id: str, kind: SessionType

@@ -1,7 +1,6 @@
 """How a session comes into being, for whoever asks: a user, or the agent after a start."""
 
 import logging
-from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import select, update
@@ -35,6 +34,7 @@ from app.storage import (
     new_id,
     now,
 )
+from app.storage.fence import Fence
 
 _SECOND_SERVER = "The environment has a VS Code server already; use that session, or end it first."
 # Containers that are known to have a shell; to ask again after so many costs little.
@@ -43,19 +43,19 @@ _log = logging.getLogger(__name__)
 
 
 class Starting:
-    """Starts sessions; `guard` is called in each transaction, and raises where it must not be."""
+    """Starts sessions; `fence` is called in each transaction, and raises where it must not be."""
 
     def __init__(
         self,
         database: Database,
         engine: Engine,
         server: vscode.Server,
-        guard: Callable[[Session], None] = lambda session: None,
+        fence: Fence,
     ) -> None:
         self._database = database
         self._engine = engine
         self._server = server
-        self._guard = guard
+        self._fence = fence
         self._with_shell: set[str] = set()
 
     def start(
@@ -117,7 +117,7 @@ class Starting:
     def _record(self, identity: Identity | None, made: EnvironmentSession) -> None:
         """Store the row, unless the container has changed since it was read."""
         with self._database.writing() as session:
-            self._guard(session)
+            self._fence(session)
             found = _locked(session, identity, made.environment_id)
             running(found)
             if (found.container_id, found.run_started) != (made.container_id, made.run_started):
@@ -137,7 +137,7 @@ class Starting:
     def _activate(self, made: EnvironmentSession) -> None:
         active = {"status": SessionStatus.ACTIVE, "last_active_at": db_now()}
         with self._database.writing() as session:
-            self._guard(session)
+            self._fence(session)
             taken = session.scalar(
                 update(EnvironmentSession)
                 .where(EnvironmentSession.id == made.id, living())

@@ -7,12 +7,12 @@ from typing import Protocol
 
 import pytest
 
-from app.agent.log_intake.batches import Fence
 from app.agent.log_intake.intake import LogIntake
 from app.domain.durable_counters import Counts
 from app.engine import Engine
 from app.storage import Database, schema
-from tests.agent.log_intake.support import DIRECTORY, no_fence
+from app.storage.fence import Fence, unfenced
+from tests.agent.log_intake.support import DIRECTORY
 from tests.storage.support import add_environment
 from tests.support.fakes import FakeEngine
 
@@ -45,14 +45,14 @@ def engine() -> FakeEngine:
 class IntakeFactory(Protocol):
     """Makes intakes that store in the database of the test."""
 
-    def __call__(self, engine: Engine, fence: Fence = no_fence) -> LogIntake: ...
+    def __call__(self, engine: Engine, fence: Fence = unfenced) -> LogIntake: ...
 
 
 @pytest.fixture
 def make_intake(database: Database) -> Iterator[IntakeFactory]:
     with ExitStack() as stack:
 
-        def make(engine: Engine, fence: Fence = no_fence) -> LogIntake:
+        def make(engine: Engine, fence: Fence = unfenced) -> LogIntake:
             intake = LogIntake(database, engine, Counts(DIRECTORY), fence)
             stack.callback(intake.close, 20)
             return intake

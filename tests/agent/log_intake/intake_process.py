@@ -15,8 +15,8 @@ from app.domain.durable_counters import Counts
 from app.engine import DockerEngine
 from app.metrics import events
 from app.storage import Database
+from app.storage.fence import unfenced
 from app.wiring import load_settings
-from tests.agent.log_intake.support import no_fence
 
 DIRECTORY = "of-the-intake-process"
 DEATH = "DIES_BEFORE_TELLING"
@@ -52,7 +52,7 @@ def main() -> None:
     database = Database(settings.database_url)
     engine = DockerEngine(settings.docker_host)
     counts = MortalCounts(DIRECTORY, int(os.environ.get(DEATH, 0)))
-    intake = LogIntake(database, engine, counts, no_fence)
+    intake = LogIntake(database, engine, counts, unfenced)
     while not stopping.wait(_INTERVAL):
         try:
             containers = engine.list_containers()

@@ -13,6 +13,7 @@ from app.core.errors import StorageUnavailableError
 from app.domain.durable_counters import Counts
 from app.engine import ContainerSpec, LogLine
 from app.storage import Database, LogCursor, LogEntry, LogUsage
+from app.storage.fence import unfenced
 from tests.support.fakes import IMAGE, FakeEngine
 
 DIRECTORY = "directory"
@@ -38,10 +39,6 @@ class AnswerLost(Database):
             raise StorageUnavailableError
 
 
-def no_fence(_session: Session) -> None:
-    """Let everybody store."""
-
-
 def lines(*texts: str, stream: str = "stdout", at_ns: int = 1000) -> list[Line]:
     """Return lines a nanosecond apart."""
     return [line_of(stream, at_ns + index, text.encode()) for index, text in enumerate(texts)]
@@ -63,7 +60,7 @@ def portion(
 
 def store(database: Database, *portions: Portion) -> None:
     """Store the portions as the intake does."""
-    outcome = Batches(database, Counts(DIRECTORY), no_fence).store(portions)
+    outcome = Batches(database, Counts(DIRECTORY), unfenced).store(portions)
     assert outcome.refused == []
 
 

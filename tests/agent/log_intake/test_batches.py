@@ -11,6 +11,7 @@ from app.core import signals
 from app.core.errors import StorageUnavailableError
 from app.domain.durable_counters import Counts
 from app.storage import Database, Environment
+from app.storage.fence import unfenced
 from tests.agent.log_intake.support import (
     DIRECTORY,
     AnswerLost,
@@ -18,7 +19,6 @@ from tests.agent.log_intake.support import (
     counted,
     cursors,
     lines,
-    no_fence,
     portion,
     store,
     stored,
@@ -26,7 +26,7 @@ from tests.agent.log_intake.support import (
 
 
 def batches(database: Database) -> Batches:
-    return Batches(database, Counts(DIRECTORY), no_fence)
+    return Batches(database, Counts(DIRECTORY), unfenced)
 
 
 def test_lines_cursors_usage_and_counts_move_together(database: Database, environment: str) -> None:
@@ -58,7 +58,7 @@ def test_batch_sent_again_is_stored_once_and_told_once(
 
     with signals.counted.connected_to(listen):
         with pytest.raises(StorageUnavailableError):
-            Batches(AnswerLost(database), Counts(DIRECTORY), no_fence).store([sent])
+            Batches(AnswerLost(database), Counts(DIRECTORY), unfenced).store([sent])
         assert told == []
         outcome = batches(database).store([sent])
 
@@ -121,7 +121,7 @@ def test_metric_is_left_to_the_next_leader_who_may_have_begun(
     def listen(_sender: object, **arguments: object) -> None:
         told.append(arguments)
 
-    uncertain = Batches(database, Counts(DIRECTORY), no_fence, lambda: False)
+    uncertain = Batches(database, Counts(DIRECTORY), unfenced, lambda: False)
     with signals.counted.connected_to(listen), pytest.raises(FencedError):
         uncertain.store([portion(environment, lines("a"))])
 

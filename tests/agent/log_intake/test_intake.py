@@ -13,13 +13,13 @@ from app.agent.log_intake.intake import LogIntake
 from app.domain.durable_counters import Counts
 from app.engine import LogLine
 from app.storage import Database, Environment
+from app.storage.fence import unfenced
 from tests.agent.log_intake.conftest import IntakeFactory
 from tests.agent.log_intake.support import (
     DIRECTORY,
     AnswerLost,
     assert_usage_is_exact,
     counted,
-    no_fence,
     record,
     running_container,
     stored,
@@ -199,7 +199,7 @@ def test_commit_without_an_answer_is_not_repeated(
     database: Database, engine: FakeEngine, environment: str, container: str
 ) -> None:
     forgetful = AnswerLost(database)
-    intake = LogIntake(forgetful, engine, Counts(DIRECTORY), no_fence)
+    intake = LogIntake(forgetful, engine, Counts(DIRECTORY), unfenced)
     try:
         engine.log_lines[container] += [record(b"one", 1), record(b"two", 2)]
         intake.follow(environment, container)

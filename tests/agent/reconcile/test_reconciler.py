@@ -16,6 +16,7 @@ from app.domain.environments.installation import InstallationId
 from app.domain.heartbeat import Heartbeat
 from app.engine import ContainerEvent
 from app.storage import Database, EnvironmentStatus, ExitReason, ImagePull, utc_now
+from app.storage.fence import unfenced
 from tests.agent.conftest import MakeRecord
 from tests.agent.support import change, exits, stored
 from tests.support.fakes import IMAGE, Failure, FakeEngine
@@ -328,7 +329,7 @@ def test_ends_from_before_runs_were_recorded_are_no_news(
     end(engine, made, 137)
     change(database, environment, container_id=made)
     reconciler = Reconciler(
-        database, engine, ContainerEventHistory(), instance=InstallationId(database)
+        database, engine, ContainerEventHistory(), instance=InstallationId(database), fence=unfenced
     )
 
     reconciler.reconcile(environment)
@@ -435,7 +436,7 @@ def test_who_may_not_write_writes_nothing_and_the_drift_stays(
         engine,
         ContainerEventHistory(),
         instance=instance,
-        guard=lost,
+        fence=lost,
         on_drift=lambda _, differs: drift.append(differs),
     )
     with pytest.raises(LeadershipLostError):

@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 from app.agent.sessions.on_start import SessionsOnStart
 from app.domain.sessions.vscode import Server
 from app.storage import Database, Environment, EnvironmentSession, EnvironmentStatus
+from app.storage.fence import unfenced
 from tests.agent_loops import run_through
 from tests.support.application import User, parts
 from tests.support.fakes import Failure, FakeEngine
@@ -27,7 +28,7 @@ class House:
 
     def begin_anew(self) -> None:
         """Have a task that remembers no failure."""
-        self.task = SessionsOnStart(self.database, self.engine, Server())
+        self.task = SessionsOnStart(self.database, self.engine, Server(), unfenced)
 
     def become(self, **fields: Any) -> None:
         running = {

@@ -23,6 +23,7 @@ from app.storage import (
     utc_now,
 )
 from app.storage.cautious_clock import CautiousClock
+from app.storage.fence import unfenced
 from tests.agent_loops import run_through
 from tests.support.application import User, parts
 from tests.support.fakes import IMAGE, Failure, FakeContainer, FakeEngine
@@ -48,7 +49,7 @@ class House:
     def begin_anew(self) -> None:
         """Have a task that remembers no failure."""
         self.reconciler = SessionReconciler(
-            self.database, self.engine, CautiousClock(self.database), IDLE
+            self.database, self.engine, CautiousClock(self.database), IDLE, unfenced
         )
 
     def become(self, status: EnvironmentStatus, run: str = RUN) -> None:
