@@ -1,8 +1,8 @@
 """Which processes of the service live, as the database knows it.
 
-Who holds an environment in passage (starting, stopping) is recorded with it. A process that is not
-seen for `STALE` seconds is dead, or cut off from the database, which comes to the same: its end of
-the passage will change nothing (see `app.domain.environments.transitions`), and the agent heals it.
+Who holds an environment in transition (starting, stopping) is recorded with it. A process that is
+not seen for `STALE` seconds is dead, or cut off from the database, which comes to the same: its end
+of the transition will change nothing (see `environments.transitions`), and the agent heals it.
 The clock is the database's: those of the hosts may differ.
 """
 
@@ -96,7 +96,7 @@ class Heartbeat:
     def _see(self, session: Session) -> None:
         seen = update(Process).where(Process.id == self.id).values(seen_at=db_now())
         if session.execute(seen.returning(Process.id)).first() is None:
-            # A request that begins the first passage may do so at the same moment.
+            # A request that begins the first transition may do so at the same moment.
             moment = now(session)
             row = {"id": self.id, "place": self._place, "started_at": moment, "seen_at": moment}
             insert_missing(session, Process, [row])

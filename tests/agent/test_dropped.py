@@ -1,4 +1,4 @@
-"""A passage whose end the database did not take: its holder lives on, and holds it no longer."""
+"""A transition whose end the database did not take: its holder lives on, and holds it no longer."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

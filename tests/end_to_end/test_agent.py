@@ -234,7 +234,7 @@ def test_passage_of_a_killed_worker_is_healed(
 
     wait_until(lambda: http.answers(f"{server.url}/health/live"), 30)
     wait_until(lambda: shown(api, environment)["status"] == "running", 60, 0.2)
-    print(f"abandoned passage healed after {time.monotonic() - started:.1f} s (about 25)")
+    print(f"abandoned transition healed after {time.monotonic() - started:.1f} s (about 25)")
     assert api.act(environment, "stop").json()["status"] == "stopped"
 
 

@@ -2,7 +2,7 @@
 
 The leading agent drives this. A pull belongs to the process that holds its environment; when that
 process dies, the next one to look takes it up again. What a process that was thought dead still
-writes changes nothing: `started_at` of the pull and the moment of the passage say whose it is.
+writes changes nothing: `started_at` of the pull and the moment of the transition say whose it is.
 """
 
 import logging
@@ -139,7 +139,7 @@ class Pulls:
     def _put_back(self, taken: TakenPull, running: Running, waiting: set[str]) -> None:
         """Have a pull wait for its turn again, behind the other accounts."""
         with self._database.writing() as session:
-            # What its thread still writes changes nothing: the passage began at another moment.
+            # What its thread still writes changes nothing: the transition began at another moment.
             left = session.scalar(
                 update(Environment)
                 .where(held(taken.transition))
@@ -197,7 +197,7 @@ class Pulls:
         thread.start()
 
     def _take(self, pull_id: str, environment_id: str) -> TakenPull | None:
-        """Make the pull and its passage this process's; None where somebody was quicker."""
+        """Make the pull and its transition this process's; None where somebody was quicker."""
         try:
             with self._database.writing() as session:
                 moment = now(session)
@@ -243,7 +243,7 @@ class Pulls:
     def _fetch(self, taken: TakenPull, running: Running) -> str | None:
         """Pull the image; return the id of the one that the host held before.
 
-        A failure ends the passage. Raises: GivenUpError, and what the pull raises.
+        A failure ends the transition. Raises: GivenUpError, and what the pull raises.
         """
         report = PullReport(self._database, taken, self._closing)
         try:
@@ -288,7 +288,7 @@ class Pulls:
 
     @contextmanager
     def _noted(self, taken: TakenPull, status: PullStatus) -> Iterator[None]:
-        """Record which problem it was before the passage ends: who waits for that reads it then."""
+        """Record which problem it was before the transition ends, whose end others wait for."""
         try:
             yield
         except GivenUpError:

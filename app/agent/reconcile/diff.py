@@ -51,7 +51,7 @@ class Patch:
 def diff(
     environment: Environment, state: ContainerState | None, ended: list[Exit], now: datetime
 ) -> Patch:
-    """Return what makes the record true. It must not be in a passage that somebody still holds.
+    """Return what makes the record true. It must not be in a transition that somebody still holds.
 
     state: the container as Docker shows it, None where it is gone. ended: what `ended_runs` found,
     each as its row tells it where there is one. now: by the clock of the database, as the times of
@@ -135,7 +135,7 @@ def _gone(environment: Environment, ended: list[Exit]) -> Patch:
 def _still_asked(environment: Environment, run: Run | None, now: datetime) -> dict[str, bool]:
     """Forget a request to end that was not carried out in all the time that Docker had for it.
 
-    An abandoned passage is older than that; so is, later, the end of a passage that timed out.
+    An abandoned transition is older than that; so is, later, the end of one that timed out.
     """
     if not environment.end_requested:
         return {}

@@ -1,7 +1,7 @@
 """Makes records true: compares one with its container, and mends it by compare-and-swap.
 
-A live passage is left alone: who holds it will end it. One that nobody will end is healed to what
-Docker says. Nothing here changes a container.
+A live transition is left alone: who holds it will end it. One that nobody will end is healed to
+what Docker says. Nothing here changes a container.
 """
 
 import logging

@@ -110,7 +110,7 @@ class Sweep:
             raise
 
     def heal_abandoned(self) -> None:
-        """Have the passages that nobody will end looked at. Raises: StorageError."""
+        """Have the transitions that nobody will end looked at. Raises: StorageError."""
         with self._database.reading() as session:
             found = list(session.scalars(select(Environment.id).where(abandoned())))
         for environment_id in found:

@@ -1,4 +1,4 @@
-"""How a passage ends, whatever goes wrong in it: the record says what is known afterwards."""
+"""How a transition ends, whatever goes wrong in it: the record says what is known afterwards."""
 
 import logging
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 
 class TransitionGuard:
-    """Ends passages with the truth."""
+    """Ends transitions with the truth."""
 
     def __init__(self, transitions: Transitions, containers: Containers) -> None:
         self._transitions = transitions
@@ -47,7 +47,7 @@ class TransitionGuard:
     def during(
         self, transition: Transition, harmless: tuple[type[EngineError], ...] = ()
     ) -> Iterator[None]:
-        """Leave no passage behind; after `harmless` errors too everything is as it was."""
+        """Leave no transition behind; after `harmless` errors too everything is as it was."""
         unchanged: tuple[type[VibeBoxError], ...] = (*_REFUSALS, *harmless)
         try:
             yield
@@ -69,7 +69,7 @@ class TransitionGuard:
             raise
 
     def complete(self, transition: Transition, state: ContainerState) -> bool:
-        """End the passage with what Docker says of the container; tell whether that is an error."""
+        """End it with what Docker says of the container; tell whether that is an error."""
         error = None
         if state.paused:
             status = EnvironmentStatus.PAUSED
@@ -94,7 +94,7 @@ class TransitionGuard:
         return error is not None
 
     def fail(self, transition: Transition, detail: str) -> None:
-        """End the passage in an error that says so."""
+        """End the transition in an error that says so."""
         self._give_up(transition, EnvironmentStatus.ERROR, detail)
 
     def _restore(self, transition: Transition, error: VibeBoxError) -> None:
@@ -108,14 +108,16 @@ class TransitionGuard:
     def _give_up(
         self, transition: Transition, status: EnvironmentStatus, error: str | None
     ) -> None:
-        """End the passage after a failure, which must not hide behind one of the database."""
+        """End the transition after a failure, which must not hide behind one of the database."""
         changes: dict[str, Any] = {"container_id": transition.environment.container_id}
         if status is EnvironmentStatus.ERROR:
             changes["published_ports"] = []
         try:
             self._transitions.end(transition, status, error=error, **changes)
         except VibeBoxError:
-            _log.exception("passage left behind", extra={"environment": transition.environment.id})
+            _log.exception(
+                "transition left behind", extra={"environment": transition.environment.id}
+            )
 
     def _look_again(self, transition: Transition, error: EngineTimeoutError) -> None:
         """Record the truth after a call that may or may not have been carried out."""

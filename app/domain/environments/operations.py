@@ -20,7 +20,7 @@ _GONE = "The container is not running any more; look at the environment again in
 
 
 class Operations:
-    """Carries out what a user asks of a container, each as one passage."""
+    """Carries out what a user asks of a container, each as one transition."""
 
     def __init__(
         self,

@@ -21,9 +21,9 @@ CANCELLED = "cancelled"
 
 
 def queue(database: Database, transition: Transition, user_id: str) -> str | None:
-    """Leave the passage to the agent, which pulls the image first, as this account's.
+    """Leave the transition to the agent, which pulls the image first, as this account's.
 
-    Returns: the id of the pull; None where the passage was taken over meanwhile.
+    Returns: the id of the pull; None where the transition was taken over meanwhile.
     """
     environment = transition.environment
     with database.writing() as session:

@@ -63,7 +63,7 @@ class Starts:
     def launch(
         self, transition: Transition, container: str, attempt: Attempt, *, again: bool = False
     ) -> None:
-        """Start the container, wait until it answers, and end the passage with the truth.
+        """Start the container, wait until it answers, and end the transition with the truth.
 
         `again` stops it first.
         """

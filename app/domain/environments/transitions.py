@@ -1,9 +1,9 @@
 """Changes of an environment's status, by compare-and-swap in the database.
 
 Of two that want to change it at once, one wins; the other gets a conflict. A change that calls
-Docker holds the environment in a status of passage (starting, stopping) meanwhile, and no database
-connection. A process that dies there leaves the passage behind; once the process is known to be
-dead (see `app.domain.heartbeat`), the agent heals it, or the next change takes it over.
+Docker holds the environment in a status of transition (starting, stopping) meanwhile, and no
+database connection. A process that dies there leaves the transition behind; once the process is
+known to be dead (see `app.domain.heartbeat`), the agent heals it, or the next change takes it over.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -63,7 +63,7 @@ class Transition:
 
 
 class Transitions:
-    """Begins and ends passages, in the name of this process."""
+    """Begins and ends transitions, in the name of this process."""
 
     def __init__(self, database: Database, heartbeat: Heartbeat, quotas: Checks) -> None:
         self._database = database
@@ -84,7 +84,7 @@ class Transitions:
         ends: bool | None = None,
         fields: Collection[str] = (),
     ) -> Transition:
-        """Take the environment from one of the `allowed` statuses into the passage `through`.
+        """Take the environment from one of the `allowed` statuses into the transition `through`.
 
         `identity` None is VibeBox itself. `audited` names the change in the audit log, `fields`
         what it changes; `ends` says that a container that ends from now on does so because the user
@@ -127,9 +127,9 @@ class Transitions:
         exits: Iterable[Exit] = (),
         **changes: Any,
     ) -> None:
-        """Leave the passage for `status`, changing other columns with it; write the rows of exits.
+        """Leave it for `status`, changing other columns with it; write the rows of exits.
 
-        Does nothing where the passage was taken over meanwhile.
+        Does nothing where the transition was taken over meanwhile.
         """
         with self._dropping(transition), self._database.writing() as session:
             self.end_in(session, transition, status, exits, **changes)
@@ -142,7 +142,7 @@ class Transitions:
         exits: Iterable[Exit] = (),
         **changes: Any,
     ) -> bool:
-        """Do as `end` in the caller's transaction; tell whether the passage was still held."""
+        """Do as `end` in the caller's transaction; tell whether the transition was still held."""
         ended = list(exits)
         told = ended[-1].fields if ended else {}
         left = session.scalar(
@@ -158,7 +158,7 @@ class Transitions:
         return left is not None
 
     def remove(self, transition: Transition, exits: Iterable[Exit]) -> None:
-        """End the passage with the record itself, as `end` does."""
+        """End the transition with the record itself, as `end` does."""
         with self._dropping(transition), self._database.writing() as session:
             gone = session.scalar(
                 delete(Environment).where(held(transition)).returning(Environment.id)
@@ -167,12 +167,12 @@ class Transitions:
                 record_exits(session, gone, list(exits))
 
     def drop(self, transition: Transition) -> None:
-        """Hold the passage no longer, though its end could not be recorded: others heal it."""
+        """Hold the transition no longer, though its end could not be recorded: others heal it."""
         self._dropped.add((transition.environment.id, transition.since))
 
     @contextmanager
     def _dropping(self, transition: Transition) -> Iterator[None]:
-        """Drop the passage where the database fails: nobody knows what it has stored.
+        """Drop the transition where the database fails: nobody knows what it has stored.
 
         This process lives on, and as its holder would keep the agent from healing it.
         """
@@ -183,7 +183,7 @@ class Transitions:
             raise
 
     def _release(self) -> None:
-        """Give the dropped passages up in the database; called whenever it has answered."""
+        """Give the dropped transitions up in the database; called whenever it has answered."""
         for environment_id, since in list(self._dropped):
             with self._database.writing() as session:
                 session.execute(
@@ -228,7 +228,7 @@ class Transitions:
 
 
 def run_fields(transition: Transition, state: ContainerState | None) -> dict[str, Any]:
-    """Return the columns that say which run the container is in, at the end of a passage.
+    """Return the columns that say which run the container is in, at the end of a transition.
 
     An end that was asked for and has not come (Docker took too long) may still come.
     """
@@ -266,7 +266,7 @@ def audit_change(
 
 
 def abandoned() -> ColumnElement[bool]:
-    """Return the condition that an environment is in a passage that nobody will end.
+    """Return the condition that an environment is in a transition that nobody will end.
 
     Its holder is dead, or there is none and no pull that the agent goes on with.
     """
@@ -278,7 +278,7 @@ def abandoned() -> ColumnElement[bool]:
 
 
 def held(transition: Transition) -> ColumnElement[bool]:
-    """Return the condition that the passage is still the caller's."""
+    """Return the condition that the transition is still the caller's."""
     return and_(
         Environment.id == transition.environment.id,
         Environment.status == transition.through,

@@ -85,7 +85,7 @@ class Environment(Seen, Base):
         choice(EnvironmentStatus, "status"), default=EnvironmentStatus.STOPPED, index=True
     )
     status_changed_at: Mapped[datetime] = mapped_column(default=utc_now)
-    # The process that holds a passage (starting, stopping); see `Process`.
+    # The process that holds a transition (starting, stopping); see `Process`.
     held_by: Mapped[str | None] = mapped_column(String(36))
     error: Mapped[str | None] = mapped_column(Text)
 

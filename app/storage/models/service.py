@@ -20,7 +20,7 @@ class Installation(Base):
 
 
 class Process(Base):
-    """A process that may hold passages, and when it was last known to live."""
+    """A process that may hold transitions, and when it was last known to live."""
 
     __tablename__ = "processes"
 

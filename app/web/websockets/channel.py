@@ -166,13 +166,13 @@ class Channel:
         turn ends as soon as there is room again, for nothing else may happen then.
         """
         full = not self.room
-        bells = self._heed()
+        wakeups = self._heed()
         self._keep_alive(read)
         self._flush()
         if not self.open or (full and self.room):
             return {}
-        ready = self._poll(min(seconds, self._quiet()), {**(watched or {}), **bells}, read)
-        for wakeup in bells:
+        ready = self._poll(min(seconds, self._quiet()), {**(watched or {}), **wakeups}, read)
+        for wakeup in wakeups:
             ready.pop(wakeup, 0)
         events = ready.pop(self._peer.fileno(), 0)
         if events & _READABLE:
@@ -236,17 +236,17 @@ class Channel:
             self._inbox.append(message)
 
     def _heed(self) -> dict[int, int]:
-        """Close where the peer may not stay, or the process ends; return the bells to listen to."""
-        bells = {}
+        """Close where the peer may not stay, or the process ends; return what to listen to."""
+        wakeups = {}
         if self._held is not None:
             if self._held.error is not None:
                 self.close(*closing(self._held.error))
-            bells[self._held.wakeup.fileno()] = _READABLE
+            wakeups[self._held.wakeup.fileno()] = _READABLE
         if not self._shutdown_signal.rung:
-            bells[self._shutdown_signal.fileno()] = _READABLE
+            wakeups[self._shutdown_signal.fileno()] = _READABLE
         elif not self._holds():
             self.close(CloseCode.GOING_AWAY, AWAY)
-        return bells
+        return wakeups
 
     def _holds(self) -> bool:
         """Tell whether a channel that is to end goes on for now."""
