@@ -25,6 +25,7 @@ from app.web.api.schemas.accounts import (
     Deletion,
     NewPassword,
 )
+from app.web.api.schemas.pages import paged, shown
 from app.web.authentication import authenticate, identity
 from app.web.openapi import BEARER, Answer, body_problems, problems
 from app.web.services import components
@@ -48,8 +49,7 @@ def index(query: AccountQuery) -> Answer:
     page = components().administration.list(
         identity(), search=query.search, limit=query.limit, offset=query.offset
     )
-    items = [_view(account) for account in page.items]
-    return jsonify(items=items, total=page.total, limit=query.limit, offset=query.offset)
+    return paged(page, _view, query)
 
 
 @api.get(
@@ -103,4 +103,4 @@ def remove(path: AccountPath, query: Deletion) -> Answer:
 
 
 def _view(account: Any) -> dict[str, Any]:
-    return AccountView.model_validate(account).model_dump(mode="json")
+    return shown(AccountView, account)

@@ -16,6 +16,7 @@ from app.core.errors import (
     TooManyAttemptsError,
 )
 from app.web.api.schemas.alerts import AlertPage, AlertQuery, AlertView, ReceiptView, Webhook
+from app.web.api.schemas.pages import paged
 from app.web.authentication import authenticate, bearer_token, identity
 from app.web.openapi import BEARER, Answer, allow_body, body_problems, problems
 from app.web.services import components
@@ -78,8 +79,7 @@ def index(query: AlertQuery) -> Answer:
     page = components().alerts.list(
         identity(), ended=query.ended, limit=query.limit, offset=query.offset
     )
-    items = [AlertView.of(alert).model_dump(mode="json") for alert in page.items]
-    return jsonify(items=items, total=page.total, limit=query.limit, offset=query.offset)
+    return paged(page, lambda alert: AlertView.of(alert).model_dump(mode="json"), query)
 
 
 def _authenticate_alertmanager() -> None:

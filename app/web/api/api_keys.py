@@ -16,6 +16,7 @@ from app.core.errors import (
     StorageUnavailableError,
 )
 from app.web.api.schemas.auth import ApiKeyList, ApiKeyPath, ApiKeyView, CreatedApiKey, NewApiKey
+from app.web.api.schemas.pages import shown
 from app.web.authentication import authenticate, identity
 from app.web.openapi import BEARER, Answer, body_problems, problems
 from app.web.services import components
@@ -71,4 +72,4 @@ def revoke(path: ApiKeyPath) -> Answer:
 
 
 def _view(key: Any) -> dict[str, Any]:
-    return ApiKeyView.model_validate(key).model_dump(mode="json")
+    return shown(ApiKeyView, key)

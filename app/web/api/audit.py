@@ -13,6 +13,7 @@ from app.core.errors import (
 from app.domain.audit.service import Filters
 from app.web.api.lasting import takes_long
 from app.web.api.schemas.audit import AuditPage, AuditQuery, AuditView
+from app.web.api.schemas.pages import shown
 from app.web.authentication import authenticate, identity
 from app.web.openapi import BEARER, Answer, problems
 from app.web.services import components
@@ -45,5 +46,5 @@ api.before_request(authenticate)
 def index(query: AuditQuery) -> Answer:
     filters = Filters(**query.model_dump(exclude={"limit", "cursor"}))
     found = components().audit_log.list(identity(), filters, limit=query.limit, cursor=query.cursor)
-    items = [AuditView.model_validate(entry).model_dump(mode="json") for entry in found.items]
+    items = [shown(AuditView, entry) for entry in found.items]
     return jsonify(items=items, cursor=found.cursor)

@@ -1,6 +1,7 @@
 """/api/v1/auth: registration, logins, tokens, and one's own account."""
 
 from dataclasses import asdict
+from functools import partial
 
 from flask import jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
@@ -23,7 +24,6 @@ from app.core.errors import (
 )
 from app.domain.accounts.service import TokenPair
 from app.domain.authorization import may_anywhere
-from app.domain.paging import PageQuery
 from app.web.api.schemas.auth import (
     CallerView,
     Credentials,
@@ -37,6 +37,7 @@ from app.web.api.schemas.auth import (
     Tokens,
     UserView,
 )
+from app.web.api.schemas.pages import PageQuery, paged, shown
 from app.web.authentication import authenticate, device, identity
 from app.web.openapi import BEARER, Answer, body_problems, problems
 from app.web.services import components
@@ -92,7 +93,7 @@ def register(body: Registration) -> Answer:
         components().registration.refuse_closed()
         components().attempts.registration()
     account = components().registration.register(body.email, body.password, body.invitation)
-    return jsonify(UserView.model_validate(account).model_dump(mode="json")), 201
+    return jsonify(shown(UserView, account)), 201
 
 
 @api.post(
@@ -165,8 +166,7 @@ def change_password(body: PasswordChange) -> Answer:
 )
 def logins(query: PageQuery) -> Answer:
     page = components().own.logins(identity(), limit=query.limit, offset=query.offset)
-    items = [LoginView.model_validate(one).model_dump(mode="json") for one in page.items]
-    return jsonify(items=items, total=page.total, limit=query.limit, offset=query.offset)
+    return paged(page, partial(shown, LoginView), query)
 
 
 @api.delete(

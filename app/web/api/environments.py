@@ -26,6 +26,7 @@ from app.web.api.schemas.environments import (
     EnvironmentQuery,
     NewEnvironment,
 )
+from app.web.api.schemas.pages import paged
 from app.web.authentication import identity
 from app.web.openapi import Answer, problems
 from app.web.services import components
@@ -75,12 +76,7 @@ def index(query: EnvironmentQuery) -> Answer:
         limit=query.limit,
         offset=query.offset,
     )
-    return jsonify(
-        items=[view(environment) for environment in page.items],
-        total=page.total,
-        limit=query.limit,
-        offset=query.offset,
-    )
+    return paged(page, view, query)
 
 
 @api.get(

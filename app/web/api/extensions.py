@@ -24,6 +24,7 @@ from app.web.api.schemas.extensions import (
     NewExtension,
     Package,
 )
+from app.web.api.schemas.pages import paged, shown
 from app.web.authentication import authenticate, identity
 from app.web.exchange import current
 from app.web.openapi import BEARER, SLOW_BODY, Answer, problems
@@ -79,12 +80,7 @@ def index(path: EnvironmentPath, query: ExtensionQuery) -> Answer:
     page = components().extensions.list(
         identity(), path.environment_id, query.state, limit=query.limit, offset=query.offset
     )
-    return jsonify(
-        items=[_view(found) for found in page.items],
-        total=page.total,
-        limit=query.limit,
-        offset=query.offset,
-    )
+    return paged(page, _view, query)
 
 
 @api.get(
@@ -128,4 +124,4 @@ def _accepted(found: Any) -> Answer:
 
 
 def _view(found: Any) -> dict[str, Any]:
-    return ExtensionView.model_validate(found).model_dump(mode="json")
+    return shown(ExtensionView, found)

@@ -1,5 +1,7 @@
 """/api/v1/invitations, for operators: HTTP only; the rules are in `invitations`."""
 
+from functools import partial
+
 from flask import jsonify
 from flask_openapi3 import APIBlueprint, Tag
 
@@ -12,7 +14,6 @@ from app.core.errors import (
     RegistrationClosedError,
     StorageUnavailableError,
 )
-from app.domain.paging import PageQuery
 from app.web.api.schemas.accounts import (
     CreatedInvitation,
     InvitationPage,
@@ -20,6 +21,7 @@ from app.web.api.schemas.accounts import (
     InvitationView,
     NewInvitation,
 )
+from app.web.api.schemas.pages import PageQuery, paged, shown
 from app.web.authentication import authenticate, identity
 from app.web.openapi import BEARER, Answer, body_problems, problems
 from app.web.services import components
@@ -59,8 +61,7 @@ def create(body: NewInvitation) -> Answer:
 )
 def index(query: PageQuery) -> Answer:
     page = components().invitations.list(identity(), limit=query.limit, offset=query.offset)
-    items = [InvitationView.model_validate(one).model_dump(mode="json") for one in page.items]
-    return jsonify(items=items, total=page.total, limit=query.limit, offset=query.offset)
+    return paged(page, partial(shown, InvitationView), query)
 
 
 @api.delete(

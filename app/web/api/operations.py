@@ -16,6 +16,7 @@ from app.web.api.environments_blueprint import ENGINE, LAUNCH, ONE, api, view
 from app.web.api.lasting import takes_long
 from app.web.api.schemas.environment_views import EnvironmentView, StartingView, StatsView
 from app.web.api.schemas.environments import EnvironmentPath, EventsQuery, StartOptions, StartQuery
+from app.web.api.schemas.pages import shown
 from app.web.authentication import identity
 from app.web.exchange import current
 from app.web.openapi import Answer, problems
@@ -112,7 +113,7 @@ def unpause(path: EnvironmentPath) -> Answer:
 @takes_long
 def stats(path: EnvironmentPath) -> Answer:
     found = components().environments.stats(identity(), path.environment_id)
-    return jsonify(StatsView.model_validate(found).model_dump(mode="json"))
+    return jsonify(shown(StatsView, found))
 
 
 @api.get(

@@ -17,6 +17,7 @@ from app.core.errors import (
     TeamNotFoundError,
 )
 from app.domain.authorization import ON_PROJECTS, may
+from app.web.api.schemas.pages import paged
 from app.web.api.schemas.projects import (
     NewProject,
     ProjectChanges,
@@ -67,8 +68,7 @@ def index(query: ProjectQuery) -> Answer:
     page = components().projects.list(
         identity(), team_id=query.team_id, limit=query.limit, offset=query.offset
     )
-    items = [_view(project) for project in page.items]
-    return jsonify(items=items, total=page.total, limit=query.limit, offset=query.offset)
+    return paged(page, _view, query)
 
 
 @api.get("/<project_id>", summary="One project", responses={200: ProjectView, **problems(*_ONE)})

@@ -17,6 +17,7 @@ from app.core.errors import (
     UserNotFoundError,
 )
 from app.domain.quotas.service import OwnLimits
+from app.web.api.schemas.pages import shown
 from app.web.api.schemas.quotas import NewQuota, QuotaQuery, QuotaView, TeamPath, UserPath
 from app.web.authentication import authenticate, identity
 from app.web.openapi import BEARER, Answer, problems
@@ -71,4 +72,4 @@ def set_for_team(path: TeamPath, body: NewQuota) -> Answer:
 
 
 def _view(quota: Any) -> dict[str, Any]:
-    return QuotaView.model_validate(quota).model_dump(mode="json")
+    return shown(QuotaView, quota)

@@ -20,6 +20,7 @@ from app.core.errors import (
 from app.web.api.environments_blueprint import BODY, COMMANDS, COMMON
 from app.web.api.lasting import takes_long
 from app.web.api.schemas.environments import EnvironmentPath
+from app.web.api.schemas.pages import paged, shown
 from app.web.api.schemas.sessions import (
     ConnectionView,
     NewSession,
@@ -78,12 +79,7 @@ def index(path: EnvironmentPath, query: SessionQuery) -> Answer:
     page = components().sessions.list(
         identity(), path.environment_id, query.status, limit=query.limit, offset=query.offset
     )
-    return jsonify(
-        items=[_view(found) for found in page.items],
-        total=page.total,
-        limit=query.limit,
-        offset=query.offset,
-    )
+    return paged(page, _view, query)
 
 
 @api.get(
@@ -134,4 +130,4 @@ def remove(path: SessionPath) -> Answer:
 
 
 def _view(found: Any) -> dict[str, Any]:
-    return SessionView.model_validate(found).model_dump(mode="json")
+    return shown(SessionView, found)

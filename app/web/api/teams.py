@@ -18,7 +18,7 @@ from app.core.errors import (
     UserNotFoundError,
 )
 from app.domain.authorization import ON_TEAMS, may
-from app.domain.paging import PageQuery
+from app.web.api.schemas.pages import PageQuery, paged, shown
 from app.web.api.schemas.teams import (
     MemberPage,
     MemberPath,
@@ -63,8 +63,7 @@ def create(body: NewTeam) -> Answer:
 @api.get("", summary="List your teams", responses={200: TeamPage, **problems(*_COMMON)})
 def index(query: PageQuery) -> Answer:
     page = components().teams.list(identity(), limit=query.limit, offset=query.offset)
-    items = [_view(team) for team in page.items]
-    return jsonify(items=items, total=page.total, limit=query.limit, offset=query.offset)
+    return paged(page, _view, query)
 
 
 @api.get("/<team_id>", summary="One team", responses={200: TeamView, **problems(*_ONE)})
@@ -100,8 +99,7 @@ def members(path: TeamPath, query: PageQuery) -> Answer:
     page = components().teams.members(
         identity(), path.team_id, limit=query.limit, offset=query.offset
     )
-    items = [_member(member) for member in page.items]
-    return jsonify(items=items, total=page.total, limit=query.limit, offset=query.offset)
+    return paged(page, _member, query)
 
 
 @api.post(
@@ -147,4 +145,4 @@ def _view(team: Any) -> dict[str, Any]:
 
 
 def _member(member: Any) -> dict[str, Any]:
-    return MemberView.model_validate(member).model_dump(mode="json")
+    return shown(MemberView, member)

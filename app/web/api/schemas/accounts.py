@@ -6,8 +6,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.domain.fields import NO_NUL, Moment
-from app.domain.paging import PageQuery
 from app.web.api.schemas.auth import Body, Email, Password
+from app.web.api.schemas.pages import PageQuery, PageView
 
 
 class AccountView(BaseModel):
@@ -24,13 +24,8 @@ class AccountView(BaseModel):
     environments: int = Field(description="Environments in its own projects.", examples=[3])
 
 
-class AccountPage(BaseModel):
+class AccountPage(PageView[AccountView]):
     """Accounts, newest first."""
-
-    items: list[AccountView]
-    total: int
-    limit: int
-    offset: int
 
 
 class AccountQuery(PageQuery):
@@ -102,13 +97,8 @@ class InvitationView(BaseModel):
     used_by: str | None
 
 
-class InvitationPage(BaseModel):
+class InvitationPage(PageView[InvitationView]):
     """Invitations, newest first."""
-
-    items: list[InvitationView]
-    total: int
-    limit: int
-    offset: int
 
 
 class InvitationPath(BaseModel):

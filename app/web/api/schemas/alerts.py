@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.domain.alerts.service import Notice
 from app.domain.fields import NO_NUL, Moment
-from app.domain.paging import PageQuery
+from app.web.api.schemas.pages import PageQuery, PageView
 
 ONCE = 1000
 """How many alerts of one notification are taken in; the rest is counted as truncated."""
@@ -149,13 +149,8 @@ class AlertView(BaseModel):
         )
 
 
-class AlertPage(BaseModel):
+class AlertPage(PageView[AlertView]):
     """A page of alerts, newest first; `total` counts all that match."""
-
-    items: list[AlertView]
-    total: int
-    limit: int
-    offset: int
 
 
 def web_address(text: str) -> str | None:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.core.sentences import described
 from app.domain.authorization import May, Scope
 from app.domain.fields import NO_NUL, Moment
+from app.web.api.schemas.pages import PageView
 
 # No control characters, of which PostgreSQL cannot store NUL, and no spaces. Written out, since
 # \s means something else to us than to the regular expressions of JSON Schema.
@@ -69,13 +70,8 @@ class LoginView(BaseModel):
     current: bool = Field(description="Whether it is the one that asks.")
 
 
-class LoginPage(BaseModel):
+class LoginPage(PageView[LoginView]):
     """Logins that have not ended, last used first."""
-
-    items: list[LoginView]
-    total: int
-    limit: int
-    offset: int
 
 
 class LoginPath(BaseModel):

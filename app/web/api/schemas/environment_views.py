@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, computed_field
 from app.domain.authorization import May
 from app.domain.fields import DEFAULT_VOLUME_PATH, Name, Port
 from app.storage import EnvironmentStatus, ExitReason, PullPolicy
+from app.web.api.schemas.pages import PageView
 
 
 class PullProgressView(BaseModel):
@@ -79,10 +80,5 @@ class StatsView(BaseModel):
         return round(100 * self.memory_bytes / limit, 2) if limit else 0.0
 
 
-class EnvironmentPage(BaseModel):
+class EnvironmentPage(PageView[EnvironmentView]):
     """A page of environments, newest first; `total` counts all that match."""
-
-    items: list[EnvironmentView]
-    total: int
-    limit: int
-    offset: int

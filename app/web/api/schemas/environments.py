@@ -21,8 +21,8 @@ from app.domain.fields import (
     Variables,
     VolumePath,
 )
-from app.domain.paging import PageQuery
 from app.storage import EnvironmentStatus, PullPolicy
+from app.web.api.schemas.pages import PageQuery
 
 Expiry = Annotated[
     Moment,

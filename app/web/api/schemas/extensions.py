@@ -10,6 +10,7 @@ from app.domain.extensions.packages import REFERENCE
 from app.domain.fields import NO_NUL
 from app.storage import ExtensionState
 from app.web.api.schemas.environments import EnvironmentPath
+from app.web.api.schemas.pages import PageView
 
 
 class NewExtension(BaseModel):
@@ -67,10 +68,5 @@ class ExtensionView(BaseModel):
     changed_at: datetime
 
 
-class ExtensionPageView(BaseModel):
+class ExtensionPageView(PageView[ExtensionView]):
     """A page of extensions, oldest first; `total` counts all that match."""
-
-    items: list[ExtensionView]
-    total: int
-    limit: int
-    offset: int

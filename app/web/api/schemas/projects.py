@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.domain.authorization import May
 from app.domain.fields import LABEL, NO_NUL
-from app.domain.paging import PageQuery
+from app.web.api.schemas.pages import PageQuery, PageView
 
 Id = Annotated[str, Field(max_length=64, pattern=NO_NUL)]
 Name = Annotated[
@@ -50,13 +50,8 @@ class ProjectView(BaseModel):
     created_at: datetime
 
 
-class ProjectPage(BaseModel):
+class ProjectPage(PageView[ProjectView]):
     """A page of projects, newest first; `total` counts all that match."""
-
-    items: list[ProjectView]
-    total: int
-    limit: int
-    offset: int
 
 
 class ProjectPath(BaseModel):

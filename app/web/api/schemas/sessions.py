@@ -5,8 +5,8 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.domain.fields import NO_NUL
-from app.domain.paging import PageQuery
 from app.storage import SessionStatus, SessionType
+from app.web.api.schemas.pages import PageQuery, PageView
 from app.web.api.schemas.tickets import TicketQuery
 from app.web.streams.terminal_messages import LARGEST
 
@@ -73,10 +73,5 @@ class ConnectionView(BaseModel):
     password: str = Field(description="What its page asks for.")
 
 
-class SessionPageView(BaseModel):
+class SessionPageView(PageView[SessionView]):
     """A page of sessions, newest first; `total` counts all that match."""
-
-    items: list[SessionView]
-    total: int
-    limit: int
-    offset: int

@@ -9,6 +9,7 @@ from app.domain.authorization import May
 from app.domain.fields import LABEL, NO_NUL
 from app.storage import TeamRole
 from app.web.api.schemas.auth import Email
+from app.web.api.schemas.pages import PageView
 
 Id = Annotated[str, Field(max_length=64, pattern=NO_NUL)]
 Name = Annotated[
@@ -41,13 +42,8 @@ class TeamView(BaseModel):
     created_at: datetime
 
 
-class TeamPage(BaseModel):
+class TeamPage(PageView[TeamView]):
     """A page of teams, newest first; `total` counts all that match."""
-
-    items: list[TeamView]
-    total: int
-    limit: int
-    offset: int
 
 
 class NewMember(BaseModel):
@@ -78,13 +74,8 @@ class MemberView(BaseModel):
     created_at: datetime
 
 
-class MemberPage(BaseModel):
+class MemberPage(PageView[MemberView]):
     """A page of members, by address; `total` counts all."""
-
-    items: list[MemberView]
-    total: int
-    limit: int
-    offset: int
 
 
 class TeamPath(BaseModel):
