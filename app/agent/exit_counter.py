@@ -11,9 +11,8 @@ from sqlalchemy import select
 from app.agent.leader.leadership import Term
 from app.core.errors import StorageError
 from app.domain.durable_counters import Counts
-from app.storage import ContainerExit, Database
+from app.storage import ContainerExit, Database, DurableCounter
 
-FAMILY = "vibebox_environment_exits_total"
 # A transaction for more would hold the lease's row for longer.
 _BATCH = 500
 
@@ -43,7 +42,7 @@ class ExitCounter:
                 self._term.end()
                 return
             for reason, amount in counted.items():
-                self._counts.tell(FAMILY, reason, amount)
+                self._counts.tell(DurableCounter.ENVIRONMENT_EXITS, reason, amount)
 
     def _has_uncounted(self) -> bool:
         query = select(ContainerExit.container_id).where(~ContainerExit.counted).limit(1)
@@ -63,5 +62,5 @@ class ExitCounter:
                 row.counted = True
             counted = Counter(str(row.reason) for row in rows)
             for reason, amount in sorted(counted.items()):
-                self._counts.add(session, FAMILY, reason, amount)
+                self._counts.add(session, DurableCounter.ENVIRONMENT_EXITS, reason, amount)
             return counted

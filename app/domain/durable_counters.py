@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from app.core import signals
-from app.storage import EventCount
+from app.storage import DurableCounter, EventCount
 
 
 class Counts:
@@ -20,9 +20,9 @@ class Counts:
     def __init__(self, directory: str) -> None:
         self._directory = directory
 
-    def add(self, session: Session, family: str, value: str, amount: int) -> None:
-        """Raise the number in the caller's transaction; `value` is the family's one label."""
-        key = {"directory": self._directory, "family": family, "value": value}
+    def add(self, session: Session, counter: DurableCounter, value: str, amount: int) -> None:
+        """Raise the number in the caller's transaction; `value` is its one label."""
+        key = {"directory": self._directory, "family": counter, "value": value}
         raised = session.execute(
             update(EventCount)
             .filter_by(**key)
@@ -33,11 +33,11 @@ class Counts:
             session.add(EventCount(**key, count=amount))
             session.flush()
 
-    def tell(self, family: str, value: str, amount: int) -> None:
+    def tell(self, counter: DurableCounter, value: str, amount: int) -> None:
         """Let the metric follow; call it right after the transaction is committed."""
-        signals.emit(signals.counted, family=family, value=value, amount=amount)
+        signals.emit(signals.counted, counter=counter, value=value, amount=amount)
 
     def all(self, session: Session) -> dict[tuple[str, str], int]:
-        """Return every number, by family and value."""
+        """Return every number, by counter and value."""
         rows = session.scalars(select(EventCount).where(EventCount.directory == self._directory))
         return {(row.family, row.value): row.count for row in rows}

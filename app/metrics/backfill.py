@@ -13,11 +13,13 @@ from uuid import uuid4
 
 from app.metrics.absorbing import absorb_dead
 from app.metrics.directory import codec, disk, layout, locks, snapshot
-from app.metrics.events import LEDGER
+from app.metrics.events import DURABLE
 from app.metrics.values import store
+from app.storage import DurableCounter
 
 Numbers = Mapping[tuple[str, str], int]
 _LONGEST = 36
+_COUNTERS = {family.name: counter for counter, family in DURABLE.items()}
 
 
 def directory_identity(directory: Path) -> str:
@@ -39,7 +41,7 @@ def directory_identity(directory: Path) -> str:
 
 
 def backfill(numbers: Numbers) -> dict[tuple[str, str], int]:
-    """Count what `numbers`, by family and value, say is missing in the directory; return that.
+    """Count what `numbers`, by counter and value, say is missing in the directory; return that.
 
     Only one process may count these families meanwhile: call it before the work of a term begins.
     Raises: MetricsDirectoryBusyError, OSError, ValueFileUnreadableError.
@@ -53,10 +55,10 @@ def backfill(numbers: Numbers) -> dict[tuple[str, str], int]:
     missing = {
         (family, value): number - shown[family, value]
         for (family, value), number in numbers.items()
-        if family in LEDGER and number > shown[family, value]
+        if family in DURABLE and number > shown[family, value]
     }
     for (family, value), amount in missing.items():
-        LEDGER[family].child(value).inc(amount)
+        DURABLE[DurableCounter(family)].child(value).inc(amount)
     return missing
 
 
@@ -68,7 +70,7 @@ def _shown(directory: Path) -> defaultdict[tuple[str, str], int]:
             if path.name.startswith("counter_"):
                 for entry in codec.read(path):
                     _, sample, labels, _ = json.loads(entry.key)
-                    if sample in LEDGER and len(labels) == 1:
+                    if sample in _COUNTERS and len(labels) == 1:
                         (value,) = labels.values()
-                        sums[sample, value] += entry.value
+                        sums[_COUNTERS[sample], value] += entry.value
     return defaultdict(int, {key: round(number) for key, number in sums.items()})

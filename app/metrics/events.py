@@ -23,10 +23,13 @@ from app.metrics.catalogue import (
     websocket_messages,
 )
 from app.metrics.exemplars import of_request
+from app.storage import DurableCounter
 
-# Families whose truth is in the database (see `backfill`); each has one label.
-LEDGER = {
-    family.name: family for family in (environment_exits, extension_installations, log_entries)
+# Families whose numbers the database holds (see `backfill`); each has one label.
+DURABLE = {
+    DurableCounter.ENVIRONMENT_EXITS: environment_exits,
+    DurableCounter.EXTENSION_INSTALLATIONS: extension_installations,
+    DurableCounter.LOG_ENTRIES: log_entries,
 }
 
 
@@ -73,8 +76,8 @@ def _loop_done(_sender: Any, *, loop: str) -> None:
     agent_task_success.child(loop).set(time.time())
 
 
-def _counted(_sender: Any, *, family: str, value: str, amount: int) -> None:
-    LEDGER[family].child(value).inc(amount)
+def _counted(_sender: Any, *, counter: DurableCounter, value: str, amount: int) -> None:
+    DURABLE[counter].child(value).inc(amount)
 
 
 def _limit_refused(_sender: Any, *, limit: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from app.agent.exit_counter import FAMILY, ExitCounter
+from app.agent.exit_counter import ExitCounter
 from app.agent.housekeeping import Housekeeping
 from app.agent.leader.leadership import Term
 from app.agent.leader.leases import Leases
@@ -35,6 +35,7 @@ from app.storage import (
     ClockReading,
     ContainerExit,
     Database,
+    DurableCounter,
     EnvironmentStatus,
     ExitReason,
     ImagePull,
@@ -50,6 +51,8 @@ from tests.agent.conftest import MakeRecord
 from tests.agent.support import change, exits, stored
 from tests.agent_loops import run_through
 from tests.support.fakes import IMAGE, Failure, FakeEngine
+
+COUNTER = DurableCounter.ENVIRONMENT_EXITS
 
 DAY = timedelta(days=1)
 STOPPED, RUNNING = EnvironmentStatus.STOPPED, EnvironmentStatus.RUNNING
@@ -68,8 +71,8 @@ def told() -> Iterator[dict[str, int]]:
     """What the metrics were told of exits."""
     heard: dict[str, int] = {}
 
-    def hear(_sender: object, *, family: str, value: str, amount: int) -> None:
-        assert family == FAMILY
+    def hear(_sender: object, *, counter: str, value: str, amount: int) -> None:
+        assert counter == COUNTER
         heard[value] = heard.get(value, 0) + amount
 
     with signals.counted.connected_to(hear):
@@ -95,7 +98,10 @@ def test_each_exit_is_counted_once(database: Database, term: Term, told: dict[st
 
     assert told == {"user": 2, "oom": 1}
     with database.reading() as session:
-        assert counts.all(session) == {(FAMILY, "user"): 2, (FAMILY, "oom"): 1}
+        assert counts.all(session) == {
+            (COUNTER, "user"): 2,
+            (COUNTER, "oom"): 1,
+        }
 
 
 def test_who_may_be_replaced_stores_and_tells_nobody(

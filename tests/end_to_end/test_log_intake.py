@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from app.agent.log_intake.batches import FAMILY
-from app.storage import Database, EventCount, LogEntry
+from app.storage import Database, DurableCounter, EventCount, LogEntry
 from tests.agent.log_intake.support import assert_usage_is_exact
 from tests.backends.agent import Agent
 from tests.backends.docker_engine import DockerEngine
@@ -20,6 +19,8 @@ from tests.conftest import WebServerFactory
 from tests.end_to_end.api import Api
 from tests.engine.images import commit
 from tests.sizes import size
+
+COUNTER = DurableCounter.LOG_ENTRIES
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 
@@ -67,7 +68,7 @@ def stored(database: Database) -> int:
 
 def counted(database: Database) -> dict[str, int]:
     """Return the numbers of the only metrics directory."""
-    query = select(EventCount.value, EventCount.count).where(EventCount.family == FAMILY)
+    query = select(EventCount.value, EventCount.count).where(EventCount.family == COUNTER)
     with database.reading() as session:
         return {value: count for value, count in session.execute(query)}
 
@@ -139,4 +140,4 @@ def test_each_line_is_stored_and_counted_once(
     assert counted(database) == {"stdout": TOTAL // 2, "stderr": TOTAL // 2}
     assert_usage_is_exact(database)
     for stream in ("stdout", "stderr"):
-        assert server.metric(FAMILY, stream=stream) == TOTAL // 2
+        assert server.metric(COUNTER, stream=stream) == TOTAL // 2

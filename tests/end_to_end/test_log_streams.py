@@ -10,7 +10,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
-from app.agent.log_intake.batches import FAMILY
+from app.storage import DurableCounter
 from app.web.websockets.polling_hub import PAUSE
 from tests.backends.agent import Agent
 from tests.backends.docker_engine import DockerEngine
@@ -21,6 +21,8 @@ from tests.conftest import WebServerFactory
 from tests.end_to_end.api import Api
 from tests.end_to_end.sockets import PATIENCE, fill, opened, refused
 from tests.engine.images import commit
+
+COUNTER = DurableCounter.LOG_ENTRIES
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 
@@ -101,7 +103,10 @@ def test_each_viewer_gets_each_line_once(server: WebServer, docker_engine: Docke
             api.login("ada@example.org")
             environment = api.create("one", image)
             assert api.act(environment, "start").status_code == 200
-            wait_until(lambda: server.metric(FAMILY, stream="stdout") == FIRST, PATIENCE)
+            wait_until(
+                lambda: server.metric(COUNTER, stream="stdout") == FIRST,
+                PATIENCE,
+            )
             stream = f"/environments/{environment}/logs/stream"
             with ExitStack() as stack:
                 viewers = fill(api, stream, VIEWERS, stack)
@@ -130,7 +135,7 @@ def test_each_viewer_gets_each_line_once(server: WebServer, docker_engine: Docke
             sent = VIEWERS * (100 + LINES - FIRST) + 20
             out = "vibebox_websocket_messages_total"
             assert server.metric(out, kind="logs", direction="out") == sent
-            assert server.metric(FAMILY) == LINES, "by lines, not by viewers"
+            assert server.metric(COUNTER) == LINES, "by lines, not by viewers"
             operations = "vibebox_docker_operations_total"
             assert server.metric(operations, operation="logs") == 1, "one stream of Docker's"
     finally:

@@ -14,6 +14,7 @@ from app.agent.extensions.commands import Ended
 from app.domain.durable_counters import Counts
 from app.storage import (
     Database,
+    DurableCounter,
     Environment,
     EnvironmentStatus,
     Extension,
@@ -21,8 +22,6 @@ from app.storage import (
     ExtensionState,
     utc_now,
 )
-
-FAMILY = "vibebox_extension_installations_total"
 
 
 class Work:
@@ -93,11 +92,11 @@ class Work:
                 .where(Extension.id == found.id, Extension.state == ExtensionState.INSTALLING)
                 .values(_after(state, ended))
             )
-            self._counts.add(session, FAMILY, outcome(ended), 1)
+            self._counts.add(session, DurableCounter.EXTENSION_INSTALLATIONS, outcome(ended), 1)
 
     def tell(self, ended: Ended) -> None:
         """Let the metric follow what `installed` has stored."""
-        self._counts.tell(FAMILY, outcome(ended), 1)
+        self._counts.tell(DurableCounter.EXTENSION_INSTALLATIONS, outcome(ended), 1)
 
     def removed(self, found: Extension, ended: Ended) -> None:
         """Delete the row of what is removed, and say why the other is not."""

@@ -18,11 +18,16 @@ from app.agent.log_intake.lines import Line
 from app.agent.log_intake.positions import Position, Positions
 from app.core.errors import StorageError
 from app.domain.durable_counters import Counts
-from app.storage import Database, Environment, LogCursor, LogEntry, LogStream, LogUsage
+from app.storage import (
+    Database,
+    DurableCounter,
+    Environment,
+    LogCursor,
+    LogEntry,
+    LogStream,
+    LogUsage,
+)
 from app.storage.fence import Fence
-
-FAMILY = "vibebox_log_entries_total"
-"""The metric that counts stored lines, by stream."""
 
 
 class FencedError(Exception):
@@ -115,11 +120,11 @@ class Batches:
             _move_cursors(session, portion)
         _raise_usage(session, portions)
         for stream, amount in _by_stream(portions):
-            self._counts.add(session, FAMILY, stream, amount)
+            self._counts.add(session, DurableCounter.LOG_ENTRIES, stream, amount)
 
     def _tell(self, portions: Sequence[Portion]) -> None:
         for stream, amount in _by_stream(portions):
-            self._counts.tell(FAMILY, stream, amount)
+            self._counts.tell(DurableCounter.LOG_ENTRIES, stream, amount)
 
 
 def _lock_environments(session: Session, ids: Iterable[str]) -> set[str]:

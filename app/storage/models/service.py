@@ -77,6 +77,15 @@ class AgentReport(Base):
     at: Mapped[datetime]
 
 
+class DurableCounter(StrEnum):
+    """Events that are counted where they are stored; the value is what the rows have held since
+    the first release."""
+
+    ENVIRONMENT_EXITS = "vibebox_environment_exits_total"
+    EXTENSION_INSTALLATIONS = "vibebox_extension_installations_total"
+    LOG_ENTRIES = "vibebox_log_entries_total"
+
+
 class EventCount(Base):
     """How often something happened, counted in the transaction that records it.
 

@@ -17,6 +17,7 @@ from app.core.errors import (
     StorageUnavailableError,
     UserNotFoundError,
 )
+from app.web.api.answers import paged, shown
 from app.web.api.schemas.accounts import (
     AccountPage,
     AccountPath,
@@ -25,7 +26,6 @@ from app.web.api.schemas.accounts import (
     Deletion,
     NewPassword,
 )
-from app.web.api.schemas.pages import paged, shown
 from app.web.authentication import authenticate, identity
 from app.web.openapi import BEARER, Answer, body_problems, problems
 from app.web.services import components

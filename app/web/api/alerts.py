@@ -15,8 +15,8 @@ from app.core.errors import (
     StorageUnavailableError,
     TooManyAttemptsError,
 )
+from app.web.api.answers import paged
 from app.web.api.schemas.alerts import AlertPage, AlertQuery, AlertView, ReceiptView, Webhook
-from app.web.api.schemas.pages import paged
 from app.web.authentication import authenticate, bearer_token, identity
 from app.web.openapi import BEARER, Answer, allow_body, body_problems, problems
 from app.web.services import components

@@ -15,8 +15,8 @@ from app.core.errors import (
     PermissionDeniedError,
     StorageUnavailableError,
 )
+from app.web.api.answers import shown
 from app.web.api.schemas.auth import ApiKeyList, ApiKeyPath, ApiKeyView, CreatedApiKey, NewApiKey
-from app.web.api.schemas.pages import shown
 from app.web.authentication import authenticate, identity
 from app.web.openapi import BEARER, Answer, body_problems, problems
 from app.web.services import components

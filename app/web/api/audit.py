@@ -11,9 +11,9 @@ from app.core.errors import (
     StorageUnavailableError,
 )
 from app.domain.audit.service import Filters
+from app.web.api.answers import shown
 from app.web.api.lasting import takes_long
 from app.web.api.schemas.audit import AuditPage, AuditQuery, AuditView
-from app.web.api.schemas.pages import shown
 from app.web.authentication import authenticate, identity
 from app.web.openapi import BEARER, Answer, problems
 from app.web.services import components

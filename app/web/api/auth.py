@@ -24,6 +24,7 @@ from app.core.errors import (
 )
 from app.domain.accounts.service import TokenPair
 from app.domain.authorization import may_anywhere
+from app.web.api.answers import paged, shown
 from app.web.api.schemas.auth import (
     CallerView,
     Credentials,
@@ -37,7 +38,7 @@ from app.web.api.schemas.auth import (
     Tokens,
     UserView,
 )
-from app.web.api.schemas.pages import PageQuery, paged, shown
+from app.web.api.schemas.pages import PageQuery
 from app.web.authentication import authenticate, device, identity
 from app.web.openapi import BEARER, Answer, body_problems, problems
 from app.web.services import components

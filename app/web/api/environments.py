@@ -15,6 +15,7 @@ from app.core.errors import (
     TemplateNotFoundError,
 )
 from app.web.api import operations
+from app.web.api.answers import paged
 
 # Imported for the routes that it adds to the blueprint.
 from app.web.api.environments_blueprint import BODY, COMMON, ENGINE, ONE, api, view
@@ -26,7 +27,6 @@ from app.web.api.schemas.environments import (
     EnvironmentQuery,
     NewEnvironment,
 )
-from app.web.api.schemas.pages import paged
 from app.web.authentication import identity
 from app.web.openapi import Answer, problems
 from app.web.services import components

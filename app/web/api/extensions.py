@@ -13,6 +13,7 @@ from app.core.errors import (
     LimitReachedError,
 )
 from app.domain.authorization import Access, Action
+from app.web.api.answers import paged, shown
 from app.web.api.environments_blueprint import BODY, COMMON
 from app.web.api.lasting import takes_long
 from app.web.api.schemas.environments import EnvironmentPath
@@ -24,7 +25,6 @@ from app.web.api.schemas.extensions import (
     NewExtension,
     Package,
 )
-from app.web.api.schemas.pages import paged, shown
 from app.web.authentication import authenticate, identity
 from app.web.exchange import current
 from app.web.openapi import BEARER, SLOW_BODY, Answer, problems

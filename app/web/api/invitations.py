@@ -14,6 +14,7 @@ from app.core.errors import (
     RegistrationClosedError,
     StorageUnavailableError,
 )
+from app.web.api.answers import paged, shown
 from app.web.api.schemas.accounts import (
     CreatedInvitation,
     InvitationPage,
@@ -21,7 +22,7 @@ from app.web.api.schemas.accounts import (
     InvitationView,
     NewInvitation,
 )
-from app.web.api.schemas.pages import PageQuery, paged, shown
+from app.web.api.schemas.pages import PageQuery
 from app.web.authentication import authenticate, identity
 from app.web.openapi import BEARER, Answer, body_problems, problems
 from app.web.services import components

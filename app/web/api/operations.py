@@ -12,11 +12,11 @@ from app.core.errors import (
     MalformedBodyError,
     TooManyStreamsError,
 )
+from app.web.api.answers import shown
 from app.web.api.environments_blueprint import ENGINE, LAUNCH, ONE, api, view
 from app.web.api.lasting import takes_long
 from app.web.api.schemas.environment_views import EnvironmentView, StartingView, StatsView
 from app.web.api.schemas.environments import EnvironmentPath, EventsQuery, StartOptions, StartQuery
-from app.web.api.schemas.pages import shown
 from app.web.authentication import identity
 from app.web.exchange import current
 from app.web.openapi import Answer, problems

@@ -17,7 +17,7 @@ from app.core.errors import (
     TeamNotFoundError,
 )
 from app.domain.authorization import ON_PROJECTS, may
-from app.web.api.schemas.pages import paged
+from app.web.api.answers import paged
 from app.web.api.schemas.projects import (
     NewProject,
     ProjectChanges,

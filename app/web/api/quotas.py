@@ -17,7 +17,7 @@ from app.core.errors import (
     UserNotFoundError,
 )
 from app.domain.quotas.service import OwnLimits
-from app.web.api.schemas.pages import shown
+from app.web.api.answers import shown
 from app.web.api.schemas.quotas import NewQuota, QuotaQuery, QuotaView, TeamPath, UserPath
 from app.web.authentication import authenticate, identity
 from app.web.openapi import BEARER, Answer, problems

@@ -17,10 +17,10 @@ from app.core.errors import (
     SessionNotFoundError,
     SessionStartError,
 )
+from app.web.api.answers import paged, shown
 from app.web.api.environments_blueprint import BODY, COMMANDS, COMMON
 from app.web.api.lasting import takes_long
 from app.web.api.schemas.environments import EnvironmentPath
-from app.web.api.schemas.pages import paged, shown
 from app.web.api.schemas.sessions import (
     ConnectionView,
     NewSession,

@@ -18,7 +18,8 @@ from app.core.errors import (
     UserNotFoundError,
 )
 from app.domain.authorization import ON_TEAMS, may
-from app.web.api.schemas.pages import PageQuery, paged, shown
+from app.web.api.answers import paged, shown
+from app.web.api.schemas.pages import PageQuery
 from app.web.api.schemas.teams import (
     MemberPage,
     MemberPath,

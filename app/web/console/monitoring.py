@@ -12,18 +12,12 @@ import requests
 
 from app.core.errors import VibeBoxError
 from app.core.single_flight import DeadlineExceededError, SingleFlight
+from app.metrics.promql import FIRING, LATENCY, REQUEST_RATE
 
 DEADLINE = 2.0
 """Seconds that all three questions may take together."""
 
-# One Prometheus watches many services: job is ours, as in monitoring/prometheus.
-_OURS = 'job="vibebox-backend"'
-QUERIES = {
-    "request_rate": f"sum(rate(vibebox_http_requests_total{{{_OURS}}}[5m]))",
-    "latency_seconds": "histogram_quantile(0.95, sum by (le) "
-    f"(rate(vibebox_http_request_duration_seconds_bucket{{{_OURS}}}[5m])))",
-    "alerts": f'ALERTS{{alertstate="firing",{_OURS}}}',
-}
+QUERIES = {"request_rate": REQUEST_RATE, "latency_seconds": LATENCY, "alerts": FIRING}
 Received = Callable[[], Sequence[dict[str, Any]]]
 """Returns the alerts that were received and fire, or raises VibeBoxError."""
 _UNSET = "VIBEBOX_PROMETHEUS_URL is not set."

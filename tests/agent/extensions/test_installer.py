@@ -12,12 +12,13 @@ from sqlalchemy.orm import Session
 
 from app.agent.extensions.commands import Commands
 from app.agent.extensions.installer import Installer
-from app.agent.extensions.work import FAMILY, Work
+from app.agent.extensions.work import Work
 from app.core import signals
 from app.core.errors import VibeBoxError
 from app.domain.durable_counters import Counts
 from app.storage import (
     Database,
+    DurableCounter,
     Environment,
     EnvironmentStatus,
     Extension,
@@ -100,8 +101,8 @@ class House:
 def house(app: OpenAPI, user: User, engine: FakeEngine) -> Iterator[House]:
     house = House(parts(app).database, engine, user.new_environment())
 
-    def hear(_sender: object, *, family: str, value: str, amount: int) -> None:
-        assert family == FAMILY
+    def hear(_sender: object, *, counter: str, value: str, amount: int) -> None:
+        assert counter == DurableCounter.EXTENSION_INSTALLATIONS
         house.told[value] += amount
 
     with signals.counted.connected_to(hear):

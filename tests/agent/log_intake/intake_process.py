@@ -14,7 +14,7 @@ from app.core.errors import EngineError
 from app.domain.durable_counters import Counts
 from app.engine import DockerEngine
 from app.metrics import events
-from app.storage import Database
+from app.storage import Database, DurableCounter
 from app.storage.fence import unfenced
 from app.wiring import load_settings
 
@@ -30,12 +30,12 @@ class MortalCounts(Counts):
         super().__init__(directory)
         self._batches = batches
 
-    def tell(self, family: str, value: str, amount: int) -> None:
+    def tell(self, counter: DurableCounter, value: str, amount: int) -> None:
         """Die, or let the metric follow."""
         self._batches -= 1
         if self._batches == 0:
             _die()
-        super().tell(family, value, amount)
+        super().tell(counter, value, amount)
 
 
 def _die() -> NoReturn:

@@ -6,15 +6,17 @@ from contextlib import contextmanager
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.agent.log_intake.batches import FAMILY, Batches, Portion
+from app.agent.log_intake.batches import Batches, Portion
 from app.agent.log_intake.lines import Line, line_of
 from app.agent.log_intake.positions import Position, Positions, after
 from app.core.errors import StorageUnavailableError
 from app.domain.durable_counters import Counts
 from app.engine import ContainerSpec, LogLine
-from app.storage import Database, LogCursor, LogEntry, LogUsage
+from app.storage import Database, DurableCounter, LogCursor, LogEntry, LogUsage
 from app.storage.fence import unfenced
 from tests.support.fakes import IMAGE, FakeEngine
+
+COUNTER = DurableCounter.LOG_ENTRIES
 
 DIRECTORY = "directory"
 
@@ -86,7 +88,7 @@ def counted(database: Database, directory: str = DIRECTORY) -> dict[str, int]:
     """Return the numbers of the table of counts, by stream."""
     with database.reading() as session:
         everything = Counts(directory).all(session)
-    return {value: count for (family, value), count in everything.items() if family == FAMILY}
+    return {value: count for (family, value), count in everything.items() if family == COUNTER}
 
 
 def assert_usage_is_exact(database: Database) -> None:

@@ -6,11 +6,11 @@ import pytest
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
-from app.agent.log_intake.batches import FAMILY, Batches, FencedError
+from app.agent.log_intake.batches import Batches, FencedError
 from app.core import signals
 from app.core.errors import StorageUnavailableError
 from app.domain.durable_counters import Counts
-from app.storage import Database, Environment
+from app.storage import Database, DurableCounter, Environment
 from app.storage.fence import unfenced
 from tests.agent.log_intake.support import (
     DIRECTORY,
@@ -24,6 +24,8 @@ from tests.agent.log_intake.support import (
     stored,
 )
 
+COUNTER = DurableCounter.LOG_ENTRIES
+
 
 def batches(database: Database) -> Batches:
     return Batches(database, Counts(DIRECTORY), unfenced)
@@ -33,8 +35,8 @@ def test_lines_cursors_usage_and_counts_move_together(database: Database, enviro
     first = portion(environment, lines("a", "b") + lines("x", stream="stderr"))
     told: list[tuple[str, str, int]] = []
 
-    def listen(_sender: object, *, family: str, value: str, amount: int) -> None:
-        told.append((family, value, amount))
+    def listen(_sender: object, *, counter: str, value: str, amount: int) -> None:
+        told.append((counter, value, amount))
 
     with signals.counted.connected_to(listen):
         store(database, first, portion(environment, lines("other"), container="second"))
@@ -43,7 +45,11 @@ def test_lines_cursors_usage_and_counts_move_together(database: Database, enviro
     assert stored(database) == ["a", "b", "x", "other", "c"]
     assert batches(database).positions("container") == {"stdout": (1001, 2), "stderr": (1000, 1)}
     assert counted(database) == {"stdout": 4, "stderr": 1}
-    assert told == [(FAMILY, "stderr", 1), (FAMILY, "stdout", 3), (FAMILY, "stdout", 1)]
+    assert told == [
+        (COUNTER, "stderr", 1),
+        (COUNTER, "stdout", 3),
+        (COUNTER, "stdout", 1),
+    ]
     assert_usage_is_exact(database)
 
 

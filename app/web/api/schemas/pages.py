@@ -1,12 +1,8 @@
-"""Pages of a list: the query that asks for one, and the answer, which is the same for all lists."""
+"""Pages of a list: the query that asks for one, and the answer, as all lists have them."""
 
-from collections.abc import Callable
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
-from flask import Response, jsonify
 from pydantic import BaseModel, Field
-
-from app.domain.paging import Item, Page
 
 View = TypeVar("View", bound=BaseModel)
 
@@ -27,21 +23,3 @@ class PageView(BaseModel, Generic[View]):
     total: int
     limit: int
     offset: int
-
-
-class Asked(Protocol):
-    """A query with the bounds of a page."""
-
-    limit: int
-    offset: int
-
-
-def shown(view: type[BaseModel], item: Any) -> dict[str, Any]:
-    """Return what an answer shows of an item, as `view` describes it."""
-    return view.model_validate(item).model_dump(mode="json")
-
-
-def paged(page: Page[Item], show: Callable[[Item], dict[str, Any]], query: Asked) -> Response:
-    """Return the answer with a page, each item as `show` makes it."""
-    items = [show(item) for item in page.items]
-    return jsonify(items=items, total=page.total, limit=query.limit, offset=query.offset)

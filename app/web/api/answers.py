@@ -1,0 +1,27 @@
+"""Answers that many routes have alike: an item as its view shows it, and a page of them."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from flask import Response, jsonify
+from pydantic import BaseModel
+
+from app.domain.paging import Item, Page
+
+
+class Asked(Protocol):
+    """A query with the bounds of a page."""
+
+    limit: int
+    offset: int
+
+
+def shown(view: type[BaseModel], item: Any) -> dict[str, Any]:
+    """Return what an answer shows of an item, as `view` describes it."""
+    return view.model_validate(item).model_dump(mode="json")
+
+
+def paged(page: Page[Item], show: Callable[[Item], dict[str, Any]], query: Asked) -> Response:
+    """Return the answer with a page, each item as `show` makes it."""
+    items = [show(item) for item in page.items]
+    return jsonify(items=items, total=page.total, limit=query.limit, offset=query.offset)
