@@ -119,6 +119,9 @@ class Person:
         self.login.tokens = answer.json()
 
     def close(self) -> None:
+        # A team may have 500 members.
+        path = f"/teams/{self.world.team}/members/{self.id}"
+        assert self.world.admin.call("DELETE", path).status_code in (204, 404)
         for api in {self.login, self.api}:
             api.__exit__()
 
