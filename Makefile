@@ -50,8 +50,9 @@ quick: $(VENV)/.installed-dev ## The checks, and the unit tests of what changed 
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports >/dev/null
-	@tests=$$($(BIN)/python scripts/changed-tests $(or $(BASE),main)); \
-	    [ -z "$$tests" ] || $(BIN)/pytest -q --numprocesses auto -m "$(UNIT)" $(ARGS) $$tests
+	@tests=$$($(BIN)/python scripts/changed-tests $(or $(BASE),main)) || exit 1; \
+	    [ -z "$$tests" ] || $(BIN)/pytest -q --numprocesses auto -m "$(UNIT)" $(ARGS) $$tests \
+	    || [ $$? -eq 5 ]  # all that changed need services
 
 smoke: $(VENV)/.installed-dev ## One stack of the real services: counts through a death, a pull, a terminal, a scrape
 	$(BIN)/pytest -q -m smoke $(ARGS) tests/end_to_end/test_smoke.py

@@ -56,8 +56,7 @@ class LogLines:
         if trace := ours.trace_id.get():
             pieces.append(f', "trace_id": {encode_basestring_ascii(trace)}')
         for name, value in fields.items():
-            shown = _text(value) if isinstance(value, str) else repr(value)
-            pieces.append(f', "{name}": {shown}')
+            pieces.append(f', "{name}": {_json(value)}')
         pieces.append("}\n")
         return "".join(pieces)
 
@@ -83,6 +82,14 @@ class LogLines:
             )
             self._beginning = (wanted, beginning)
         return beginning
+
+
+def _json(value: str | int | float) -> str:
+    kind = type(value)
+    if kind is str:
+        return _text(value)
+    # What is more than a plain number (a bool, an IntEnum) is the encoder's to write.
+    return repr(value) if kind is int or kind is float else ours.encode(value)
 
 
 @lru_cache(_MOST_TEXTS)

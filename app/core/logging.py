@@ -57,7 +57,7 @@ def redact(text: str) -> str:
 
 
 # ASCII only, so that text which is no valid Unicode can be written too.
-_encode = json.JSONEncoder(default=lambda value: redact(str(value))).encode
+encode = json.JSONEncoder(default=lambda value: redact(str(value))).encode
 
 
 def _clean(value: Any, name: str) -> Any:
@@ -92,7 +92,7 @@ class JsonFormatter(logging.Formatter):
                 entry[key] = _clean(value, key)
         if record.exc_info:
             entry["exception"] = redact("".join(traceback.format_exception(*record.exc_info)))
-        return _encode(entry)
+        return encode(entry)
 
 
 def config(level: str = "info") -> dict[str, Any]:

@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 class Heartbeat:
     """This process among those that live; make it after fork.
 
-    Attributes: id; on_seen (called in the thread of the presence whenever the database answered).
+    Attributes: id; on_seen (called in the thread of the heartbeat whenever the database answered).
     """
 
     def __init__(self, database: Database, place: str = "web") -> None:
@@ -49,7 +49,7 @@ class Heartbeat:
 
     def start(self) -> None:
         """Tell every few seconds that the process lives."""
-        self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
@@ -81,10 +81,10 @@ class Heartbeat:
                 self._call_back()
             except StorageError:
                 # The health check tells of the database; here it means to try again.
-                _log.debug("presence not renewed")
+                _log.debug("heartbeat not renewed")
             except Exception:
                 failed(Loop.PRESENCE)
-                _log.exception("presence not renewed")
+                _log.exception("heartbeat not renewed")
             if self._stopped.wait(_INTERVAL_SECONDS):
                 return
 

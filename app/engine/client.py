@@ -25,7 +25,7 @@ _PREFERRED_VERSION = (1, 44)
 class EngineClient(APIClient):
     """An `APIClient` for one engine; no I/O until the first request.
 
-    Use it inside of `limit` only: each request gets what is left of the deadline.
+    Use it inside of `deadline.within` only: each request gets what is left of the deadline.
     """
 
     def __init__(self, host: str, version: str) -> None:

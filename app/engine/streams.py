@@ -53,7 +53,7 @@ class SilenceElapsed(Exception):
     """A stream was silent for as long as its reader cared to wait."""
 
 
-class StreamVigil:
+class StreamIdlePolicy:
     """Lets one stream be silent for as long as the engine's pulse can be felt.
 
     After `most` seconds, if given, SilenceElapsed ends it all the same.
@@ -66,11 +66,11 @@ class StreamVigil:
 
     @property
     def patience(self) -> float:
-        """See `Vigil`."""
+        """See `IdlePolicy`."""
         return _BETWEEN_PROBES if self._missed else self._probe.silence
 
     def check(self) -> None:
-        """See `Vigil`. Raises the error of the last of several missed probes."""
+        """See `IdlePolicy`. Raises the error of the last of several missed probes."""
         try:
             self._probe.check()
         except (EngineTimeoutError, EngineUnreachableError):

@@ -61,14 +61,14 @@ class IdlePolicy(Protocol):
 class DeadlineSocket(socket.socket):
     """A socket that never waits for the peer past the deadline of the call it serves.
 
-    A call whose answer is followed ends long before the answer does: from `follow` on a vigil
-    takes the place of the deadline.
+    A call whose answer is followed ends long before the answer does: from `follow` on an idle
+    policy takes the place of the deadline.
     """
 
     _idle_policy: IdlePolicy | None = None
 
     def follow(self, idle_policy: IdlePolicy) -> None:
-        """Wait from now on for as long as `vigil` lets it."""
+        """Wait from now on for as long as `idle_policy` lets it."""
         self._idle_policy = idle_policy
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:

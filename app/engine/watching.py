@@ -13,7 +13,7 @@ from app.engine.client import EngineClient
 from app.engine.events import EventDecoder
 from app.engine.log_following import LogFollower
 from app.engine.log_lines import LogDecoder
-from app.engine.streams import Decoder, EngineStream, StreamVigil
+from app.engine.streams import Decoder, EngineStream, StreamIdlePolicy
 from app.engine.transport import DeadlineSocket
 from app.engine.values import ENVIRONMENT_LABEL, ContainerEvent, LogLine
 
@@ -40,7 +40,7 @@ class Streams(EngineCalls):
             # between would be lost, were it not asked for by its time.
             since = _moment(_now_of(client) if since_ns is None else since_ns)
             parameters = {"filters": _EVENTS_OF_ENVIRONMENTS, "since": since}
-            idle_policy = StreamVigil(self._probe)
+            idle_policy = StreamIdlePolicy(self._probe)
             return _stream(client.follow("/events", parameters), EventDecoder(), idle_policy)
 
     def _open_log(
@@ -61,12 +61,12 @@ class Streams(EngineCalls):
             parameters["follow"] = "1"
         path = f"/containers/{container}/logs"
         with self._call(self._query_timeout) as client:
-            idle_policy = StreamVigil(self._probe, bell_seconds)
+            idle_policy = StreamIdlePolicy(self._probe, bell_seconds)
             return _stream(client.follow(path, parameters, connecting), LogDecoder(), idle_policy)
 
 
 def _stream(
-    answer: tuple[DeadlineSocket, HTTPResponse], decoder: Decoder[T], idle_policy: StreamVigil
+    answer: tuple[DeadlineSocket, HTTPResponse], decoder: Decoder[T], idle_policy: StreamIdlePolicy
 ) -> EngineStream[T]:
     connection, response = answer
     connection.follow(idle_policy)

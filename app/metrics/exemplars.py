@@ -16,7 +16,7 @@ from app.metrics.directory.exemplar_records import KIND, LABELS, SIZE, Exemplar,
 __all__ = ["KIND", "LABELS", "Exemplar", "ExemplarFile", "of_request", "read"]
 
 _INITIAL_RECORDS = 64
-_access_log = logging.getLogger("app.web.request_log")
+_access_log = logging.getLogger("app.access")
 
 
 class ExemplarFile:

@@ -1,11 +1,13 @@
 """The file of exemplars: what is put is read, what is torn is left out."""
 
+import logging
 import multiprocessing
 from pathlib import Path
 
 import pytest
 
-from app.metrics.exemplars import Exemplar, ExemplarFile, read
+from app.core.logging import request_id
+from app.metrics.exemplars import Exemplar, ExemplarFile, of_request, read
 
 ONE = Exemplar("request_id", "a-b_c.1", 0.25, 1_700_000_000.5)
 OTHER = Exemplar("trace_id", "0af7651916cd43dd8448eb211c80319c", 3.0, 1_700_000_001.0)
@@ -95,3 +97,17 @@ def test_reader_beside_a_writer_never_sees_a_mixture(path: Path) -> None:
         writer.close()
     whole = {(found.id, found.value) for found in seen if found is not None}
     assert whole == {("l" * 118, 1.0), ("s", 2.0)}
+
+
+def test_without_the_line_of_the_request_there_is_no_exemplar() -> None:
+    logger = logging.getLogger("app.access")
+    token = request_id.set("a1")
+    before = logger.level
+    try:
+        logger.setLevel(logging.INFO)
+        assert of_request() == {"request_id": "a1"}
+        logger.setLevel(logging.WARNING)
+        assert of_request() is None
+    finally:
+        logger.setLevel(before)
+        request_id.reset(token)

@@ -23,7 +23,7 @@ REMOVED = (
 _SENTENCES = {
     ExitReason.OOM: "The container ran out of its memory and ended {code}; raise the memory limit "
     "or use less, then start the environment again.",
-    ExitReason.ERROR: "The container's command ended {code}; its logs say why. Patch the cause and "
+    ExitReason.ERROR: "The container's command ended {code}; its logs say why. Mend the cause and "
     "start the environment again.",
     ExitReason.KILLED: "The container was killed outside VibeBox and ended {code}; start the "
     "environment again.",

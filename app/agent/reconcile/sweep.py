@@ -130,11 +130,11 @@ class Sweep:
         for container in mine:
             by_environment[container.environment_id].append(container)
 
-        def diff(environment_id: str) -> None:
+        def compare(environment_id: str) -> None:
             row = rows[environment_id]
             self._compare(row, _container_of(row, by_environment[row.id]), closely)
 
-        self._records.go_through(rows, diff, self._term.over.is_set)
+        self._records.go_through(rows, compare, self._term.over.is_set)
         self._drift.report_sweep(self._reports, len(rows))
         self._remove_orphans(mine, rows)
 

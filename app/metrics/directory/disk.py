@@ -25,7 +25,7 @@ def write(path: Path, content: bytes) -> None:
     """
     temporary = path.with_name(path.name + layout.TEMPORARY)
     try:
-        _write_aside(temporary, content)
+        _write_temporary(temporary, content)
         step(f"rename {temporary.name}")
         temporary.rename(path)
     except OSError:
@@ -34,7 +34,7 @@ def write(path: Path, content: bytes) -> None:
         raise
 
 
-def _write_aside(temporary: Path, content: bytes) -> None:
+def _write_temporary(temporary: Path, content: bytes) -> None:
     step(f"create {temporary.name}")
     with temporary.open("wb") as file:
         step(f"allocate {temporary.name}")

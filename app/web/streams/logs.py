@@ -59,9 +59,8 @@ class LogStream:
             last = _send(channel, _lines(entries), last)
             if len(entries) < BATCH:
                 break
-            channel.run_once(
-                0
-            )  # who reads as fast as we do gives no other chance to hear of an end
+            # Who reads as fast as we do gives no other chance to hear of an end.
+            channel.run_once(0)
         return last
 
     def _read(

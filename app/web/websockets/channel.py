@@ -68,9 +68,9 @@ def _give_up_on_silence(peer: socket.socket) -> None:
 class Channel:
     """The server's end of an open WebSocket.
 
-    Call `turn` again and again while it is `open`, and `finish` at the end. `goodbye` is rung when
-    the process is about to end; while `hold` is set the channel goes on nevertheless, for
-    `LONGEST_HOLD` seconds at most. What is `held` tells when the peer may not have it any more.
+    Call `run_once` again and again while it is `open`, and `finish` at the end. `shutdown_signal`
+    is set when the process is about to end; while `hold` is set the channel goes on nevertheless,
+    for `LONGEST_HOLD` seconds at most. What is `held` tells when the peer may not have it any more.
     `count` hears the direction ("in", "out") of each message. The socket stays the caller's to
     close.
     """
@@ -242,7 +242,7 @@ class Channel:
             if self._held.error is not None:
                 self.close(*closing(self._held.error))
             wakeups[self._held.wakeup.fileno()] = _READABLE
-        if not self._shutdown_signal.rung:
+        if not self._shutdown_signal.is_set:
             wakeups[self._shutdown_signal.fileno()] = _READABLE
         elif not self._holds():
             self.close(CloseCode.GOING_AWAY, AWAY)

@@ -340,7 +340,9 @@ def _looking_at_teams(stack: Stack, seconds: str, clients: int) -> Iterator[None
 def _reading(stack: Stack, table: str, first: str) -> Iterator[None]:
     """Have the database do something first whenever the table is read."""
     rename = f"ALTER TABLE {table} RENAME TO {table}_themselves"
-    view = f"CREATE VIEW {table} AS SELECT t.* FROM (SELECT {first}) p, {table}_themselves t"
+    # The outer join, which OFFSET keeps one, has it done also where the table is empty.
+    rows = f"SELECT t.* FROM (SELECT {first}) p LEFT JOIN {table}_themselves t ON true OFFSET 0"
+    view = f"CREATE VIEW {table} AS SELECT r.* FROM ({rows}) r WHERE r.id IS NOT NULL"
     back = (f"DROP VIEW {table}", f"ALTER TABLE {table}_themselves RENAME TO {table}")
     _execute(stack.database_url, rename, view)
     try:

@@ -9,7 +9,7 @@ const PING_MILLISECONDS = 20_000;
 const DOUBT_MILLISECONDS = 1_500;
 const FRESH_MILLISECONDS = 2_000;
 const PIECE = 16 * 1024;
-// As much as the service holds for a command that does not read (app/sessions/terminal.py).
+// As much as the service holds for a command that does not read (app/web/streams/terminal.py).
 const WINDOW = 256 * 1024;
 const SHOWN_AFTER = 128 * 1024;
 /** More than anybody types at once. */

@@ -1,5 +1,5 @@
 // The terminal's library writes <style> elements and style attributes, which our policy
-// (style-src 'self', app/console/headers.py) refuses. The style sheet interfaces are allowed, since
+// (style-src 'self', app/web/console/headers.py) refuses. The style sheet interfaces are allowed, since
 // only a script that may run anyway can use them: so what it writes is handed to those.
 
 function adopted() {

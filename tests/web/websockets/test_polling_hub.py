@@ -196,9 +196,9 @@ def test_what_is_known_is_not_told(hub: PollingHub, shutdown_signal: Wakeup) -> 
     weather = Weather()
     view = hub.watch("here", "ada", weather, "dry")
     wait_until(lambda: weather.looks > 3, 10)
-    assert not view.wakeup.rung and view.error is None
+    assert not view.wakeup.is_set and view.error is None
     weather.refused = {"ada": EnvironmentNotFoundError()}
-    wait_until(lambda: view.wakeup.rung, 10)
+    wait_until(lambda: view.wakeup.is_set, 10)
     assert isinstance(view.error, EnvironmentNotFoundError)
     hub.leave(view)
 
