@@ -192,23 +192,49 @@ def connections_idle(stack: Stack) -> Iterator[None]:
     limits = resource.prlimit(master, resource.RLIMIT_NOFILE)
     resource.prlimit(master, resource.RLIMIT_NOFILE, (256, limits[1]))
     _replace_workers(stack)
-    address = ("127.0.0.1", stack.server.port)
-
-    def crowded() -> bool:
-        places = stack.server.metric("vibebox_client_connections_limit")
-        if stack.server.metric("vibebox_client_connections") > 0.9 * places:
-            return True
-        for _ in range(10):
-            idle.enter_context(closing(socket.create_connection(address, 10)))
-        return False
-
+    places = partial(stack.server.metric, "vibebox_client_connections_limit")
+    # Each worker tells it within a second of its start.
+    wait_until(lambda: 0 < places() < 256 * len(stack.server.worker_pids()), 30, 0.5)
+    time.sleep(2)
+    crowd = _Crowd(stack.server.port, round(0.9 * places()))
     try:
-        with ExitStack() as idle:
-            wait_until(crowded, 30, 0.1)
+        with closing(crowd), Load(crowd.refresh, pause=0.2):
             yield
     finally:
         resource.prlimit(master, resource.RLIMIT_NOFILE, limits)
         _replace_workers(stack)
+
+
+class _Crowd:
+    """So many connections on which nothing is said; those that are closed are opened again."""
+
+    def __init__(self, port: int, number: int) -> None:
+        self._address = ("127.0.0.1", port)
+        self._number = number
+        self._open: list[socket.socket] = []
+
+    def refresh(self) -> None:
+        """Be as many again. Raises: OSError."""
+        ended = [one for one in self._open if _has_ended(one)]
+        for one in ended:
+            self._open.remove(one)
+            one.close()
+        while len(self._open) < self._number:
+            self._open.append(socket.create_connection(self._address, 10))
+
+    def close(self) -> None:
+        """Leave."""
+        for one in self._open:
+            one.close()
+
+
+def _has_ended(peer: socket.socket) -> bool:
+    try:
+        return peer.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
 
 
 def _replace_workers(stack: Stack) -> None:
