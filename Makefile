@@ -11,6 +11,8 @@ PIP := $(BIN)/pip --disable-pip-version-check install --quiet --no-compile --con
 # The tests that need no service and share nothing run on all cores; the others two files at a time,
 # since each process brings services of its own. The longest files come first (tests/conftest.py).
 UNIT := not integration and not end_to_end
+# What the one stack of `make smoke` shows is held in detail by other tests.
+SERVICES := not ($(UNIT)) and not smoke
 
 # Compose 2 where it is there, else 1.29.
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
@@ -44,7 +46,7 @@ logs: ## Follow the logs of all services of `make up`; Ctrl-C stops it
 
 test: $(VENV)/.installed-dev ## Run every test; parts whose service is not installed are left out and named
 	$(BIN)/pytest --numprocesses auto -m "$(UNIT)" $(ARGS)
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not ($(UNIT))" $(ARGS)
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "$(SERVICES)" $(ARGS)
 
 quick: $(VENV)/.installed-dev ## The checks, and the unit tests of what changed since BASE (default: main); under a minute
 	$(BIN)/ruff check

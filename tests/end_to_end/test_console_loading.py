@@ -44,6 +44,7 @@ def test_page_is_loaded_again_until_all_of_it_has_come(web_server: WebServerFact
         expect(page.locator("#trouble")).to_be_empty()
 
 
+@pytest.mark.full
 def test_page_that_never_comes_says_so_and_stops(web_server: WebServerFactory) -> None:
     require("Chromium", missing_browser())
     server = web_server({})

@@ -25,7 +25,7 @@
       ? "Not all of this page came; it is loaded again."
       : "Not all of this page came. Load it again when the service can be reached.";
     document.querySelector("#trouble").append(told);
-    if (again) setTimeout(() => location.reload(), 500 * 2 ** count);
+    if (again) setTimeout(() => location.reload(), 250 * 2 ** count);
   }
 
   addEventListener("error", failed, true);
