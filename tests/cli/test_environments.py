@@ -171,10 +171,14 @@ def test_start_that_fails_says_why(ada: Person, docker_engine: DockerEngine) -> 
     ada.good("create", "failing", "--image", failing)
     ada.good("create", "missing", "--image", "none:1", "--pull", "never")
 
-    # On a busy machine its command may begin only after the look at it, and is running then.
-    tried = (ada.run("start", "failing") for _ in range(5))
-    failed = next(done for done in tried if done.returncode != 0)
-    assert failed.returncode == 1 and "`vibebox logs failing`" in failed.stderr
+    # Where its command begins only after the look at it, as on a busy machine, it is running then.
+    for _ in range(8):
+        done = ada.run("start", "failing")
+        if done.returncode != 0:
+            assert done.returncode == 1 and "`vibebox logs failing`" in done.stderr
+            break
+        assert "failing is running" in done.stdout
+        ada.run("stop", "failing")
     assert "--pull missing" in ada.refused(1, "start", "missing")
 
 

@@ -151,7 +151,8 @@ def test_of_simultaneous_starts_one_wins(
         with ThreadPoolExecutor(4) as pool:
             answers = Counter(pool.map(start, range(4)))
 
-        assert answers == {200: 1, 409: 3}
+        # Where all four meet the same worker, the last is beyond the account's share of it.
+        assert answers[200] == 1 and answers[409] + answers[429] == 3 and answers[409] >= 1
         assert len(containers(docker_engine, environment)) == 1
 
 
