@@ -189,10 +189,15 @@ class Exchanges:
         exchange.end()
 
 
+def exchange_of(environ: "WSGIEnvironment") -> Exchange:
+    """Return the exchange of a request, by its environment."""
+    exchange: Exchange = environ[_KEY]
+    return exchange
+
+
 def current() -> Exchange:
     """Return the exchange of the request being handled."""
-    exchange: Exchange = request.environ[_KEY]
-    return exchange
+    return exchange_of(request.environ)
 
 
 def _served(environ: "WSGIEnvironment") -> "ServedRequest | None":

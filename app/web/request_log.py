@@ -6,15 +6,15 @@ The trace id of a caller's `traceparent` (W3C Trace Context, level 1) stands the
 """
 
 import logging
+import os
 import re
-import uuid
 
 from flask import Response, request
 
 from app.core.log_lines import LogLines
 from app.core.logging import request_id, trace_id
 from app.domain.audit import origin
-from app.web.exchange import Exchange, current
+from app.web.exchange import Exchange, exchange_of
 
 HEADER = "X-Request-ID"
 _KEY = "HTTP_X_REQUEST_ID"
@@ -34,13 +34,14 @@ _lines = LogLines(_log, "request")
 
 def identify() -> None:
     """Give the request its id: a before_request hook."""
-    exchange = current()
     environ = request.environ
+    exchange = exchange_of(environ)
     offered = environ.get(_KEY, "")
-    exchange.request_id = offered if _WELL_FORMED.fullmatch(offered) else uuid.uuid4().hex
+    well_formed = offered and _WELL_FORMED.fullmatch(offered)
+    exchange.request_id = offered if well_formed else os.urandom(16).hex()
     request_id.set(exchange.request_id)
     # A proxy may hand over anything; the audit log keeps this much.
-    origin.set((request.remote_addr or "")[:64])
+    origin.set(environ.get("REMOTE_ADDR", "")[:64])
     if parent := environ.get("HTTP_TRACEPARENT"):
         exchange.trace_id = _trace_of(parent)
         trace_id.set(exchange.trace_id)
