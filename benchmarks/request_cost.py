@@ -49,19 +49,22 @@ def run() -> list[Bar]:
 def _measure() -> Times:
     """Return the rounds of each variant that could be built."""
     with place.temporary() as directory, ExitStack() as stack:
-        children = {name: stack.enter_context(_child(directory, name)) for name in VARIANTS}
-        measured: Times = {name: [] for name, child in children.items() if _round(child)}
+        children = {
+            name: stack.enter_context(child("benchmarks.child", directory, name))
+            for name in VARIANTS
+        }
+        measured: Times = {name: [] for name, one in children.items() if round_of(one)}
         for _ in range(ROUNDS):
             for name, rounds in measured.items():
-                rounds.append(_round(children[name]))
+                rounds.append(round_of(children[name]))
         return measured
 
 
 @contextmanager
-def _child(directory: Path, name: str) -> Iterator["subprocess.Popen[str]"]:
+def child(module: str, directory: Path, name: str) -> Iterator["subprocess.Popen[str]"]:
     """Start the process of a variant, and end it with the block."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.child", name],
+        [sys.executable, "-m", module, name],
         cwd=place.ROOT,
         # One order of all dictionaries in all children.
         env={**place.environment(directory / name), "PYTHONHASHSEED": "0"},
@@ -74,7 +77,7 @@ def _child(directory: Path, name: str) -> Iterator["subprocess.Popen[str]"]:
         _, _ = process.communicate(timeout=_ENDS_WITHIN)
 
 
-def _round(child: "subprocess.Popen[str]") -> float:
+def round_of(child: "subprocess.Popen[str]") -> float:
     """Let the child run a round; 0 when it has ended, since it could not be built."""
     assert child.stdin is not None and child.stdout is not None
     try:

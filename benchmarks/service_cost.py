@@ -5,13 +5,10 @@ what is measured runs without a server. The second of each pair is the same with
 """
 
 import statistics
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from contextlib import ExitStack
 
 from benchmarks import place
+from benchmarks.request_cost import child, round_of
 from benchmarks.service_child import CALLS, VARIANTS
 from benchmarks.table import Bar, Section, progress
 
@@ -19,7 +16,6 @@ ROUNDS = 31
 _MOST_OF_A_LINE = 15.0
 _MOST_OF_A_TRANSACTION = 0.04
 _MOST_OF_A_LIST = 0.12
-_ENDS_WITHIN = 10.0
 
 Times = dict[str, list[float]]
 
@@ -63,30 +59,12 @@ def _added(rounds: list[float], without: list[float]) -> tuple[float, float]:
 
 def _measure() -> Times:
     with place.temporary() as directory, ExitStack() as stack:
-        children = {name: stack.enter_context(_child(directory, name)) for name in VARIANTS}
+        children = {
+            name: stack.enter_context(child("benchmarks.service_child", directory, name))
+            for name in VARIANTS
+        }
         measured: Times = {name: [] for name in children}
         for _ in range(ROUNDS):
-            for name, child in children.items():
-                measured[name].append(_round(child))
+            for name, one in children.items():
+                measured[name].append(round_of(one))
         return measured
-
-
-@contextmanager
-def _child(directory: Path, name: str) -> Iterator["subprocess.Popen[str]"]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.service_child", name],
-        cwd=place.ROOT,
-        env={**place.environment(directory / name), "PYTHONHASHSEED": "0"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        yield process
-        _, _ = process.communicate(timeout=_ENDS_WITHIN)
-
-
-def _round(child: "subprocess.Popen[str]") -> float:
-    assert child.stdin is not None and child.stdout is not None
-    print(file=child.stdin, flush=True)
-    return float(child.stdout.readline())
