@@ -37,19 +37,19 @@ def start(task: Task, term: Term) -> threading.Thread:
 
 
 def _run(task: Task, term: Term) -> None:
-    quiet = OutageLog(task.loop, _log)
+    outages = OutageLog(task.loop, _log)
     # Who sets `wanted` at the end of the term wakes the thread.
     wake = task.wanted or term.over
     while not term.over.is_set():
         if task.wanted is not None:
             task.wanted.clear()
         try:
-            with quiet.attempt():
+            with outages.attempt():
                 task.work()
                 signals.emit(signals.loop_done, loop=task.loop)
         except LeadershipLostError:
             term.end()
             return
         # What waits for Docker or the database should not wait much longer than they are down.
-        wait = min(task.interval, _AFTER_TROUBLE) if quiet.troubled else task.interval
+        wait = min(task.interval, _AFTER_TROUBLE) if outages.troubled else task.interval
         wake.wait(wait)

@@ -120,7 +120,7 @@ def test_what_lasts_is_logged_when_it_begins_and_when_it_ends(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    quiet = OutageLog(Loop.SWEEP, logging.getLogger("test"))
+    outages = OutageLog(Loop.SWEEP, logging.getLogger("test"))
     for error in (
         EngineUnreachableError(),
         EngineUnreachableError(),
@@ -128,7 +128,7 @@ def test_what_lasts_is_logged_when_it_begins_and_when_it_ends(
         None,
         None,
     ):
-        with quiet.attempt():
+        with outages.attempt():
             if error is not None:
                 raise error
     events = [record.message for record in caplog.records if record.name == "test"]
@@ -136,8 +136,8 @@ def test_what_lasts_is_logged_when_it_begins_and_when_it_ends(
 
 
 def test_bug_is_logged_each_time(caplog: pytest.LogCaptureFixture) -> None:
-    quiet = OutageLog(Loop.SWEEP, logging.getLogger("test"))
+    outages = OutageLog(Loop.SWEEP, logging.getLogger("test"))
     for _ in range(2):
-        with quiet.attempt():
+        with outages.attempt():
             raise RuntimeError("bug")
     assert [record.message for record in caplog.records] == ["work failed"] * 2
