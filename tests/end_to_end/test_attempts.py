@@ -28,7 +28,7 @@ def server(web_server: WebServerFactory, redis: Redis) -> WebServer:
             "VIBEBOX_ARGON2_MEMORY_KIB": "8",
         },
         workers=4,
-        threads=32,  # room for all ten passwords of one address in one worker
+        threads=64,  # room for all ten passwords, and as many again, in one worker
     )
 
 

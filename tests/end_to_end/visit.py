@@ -76,6 +76,8 @@ class Visit:
     def sign_in(self, url: str, email: str, password: str = PASSWORD) -> None:
         """Sign in with an account that there is."""
         self.page.goto(f"{url}/sign-in")
+        # Not before the scripts are there: a page of which one did not come is loaded again.
+        expect(self.page.get_by_role("button", name="Sign in")).to_be_enabled()
         self.page.get_by_label("E-mail address").fill(email)
         self.page.get_by_label("Password").fill(password)
         self.page.get_by_role("button", name="Sign in").click()
