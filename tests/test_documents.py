@@ -1,10 +1,12 @@
 """What the documents say is true of the code."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from app import create_app
 from app.cli.documents import BEGIN, END
@@ -69,10 +71,22 @@ def test_readme_names_make_targets_that_exist() -> None:
     assert {"run", "test"} <= named <= set(targets)
 
 
-def test_readme_names_the_health_routes() -> None:
+def test_health_routes_are_asked_by_the_readme_and_described_for_operators() -> None:
     app = create_app(Settings(database_url="sqlite:///no-such-directory/never-opened.db"))
     routes = {rule.rule for rule in app.url_map.iter_rules() if rule.rule.startswith("/health")}
-    assert set(re.findall(r"GET (/health[a-z/]*)", README)) == routes
+    assert set(re.findall(r"^\$ curl -s \$BASE(/health[a-z/]*)", README, re.MULTILINE)) == routes
+    operations = (ROOT / "docs" / "operations.md").read_text()
+    assert set(re.findall(r"`GET (/health[a-z/]*)`", operations)) == routes
+
+
+def test_readme_names_grafana_and_its_dashboards() -> None:
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    (published,) = compose["services"]["grafana"]["ports"]
+    (port,) = re.findall(r"GRAFANA_PORT:-(\d+)\}", published)
+    assert f"Grafana is at <http://localhost:{port}>" in README
+    boards = (ROOT / "monitoring" / "grafana" / "dashboards").glob("*.json")
+    titles = {json.loads(board.read_text())["title"] for board in boards}
+    assert set(re.findall(r"^\| (VibeBox - [^|]*) \|", README, re.MULTILINE)) == titles
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name)
@@ -81,9 +95,23 @@ def test_local_links_resolve(path: Path) -> None:
     assert broken == []
 
 
-def test_readme_names_paths_that_exist() -> None:
-    named = re.findall(r"\b((?:app|tests|monitoring|benchmarks|docs)/[\w./-]*\w/?)", README)
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_paths_that_are_named_exist(page: str) -> None:
+    text = (ROOT / page).read_text()
+    named = re.findall(r"\b((?:app|tests|monitoring|benchmarks|docs)/[\w./-]*\w/?)", text)
     assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_modules_that_the_architecture_names_exist() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    named = set(re.findall(r"`((?:\w+/)+\w+\.py)`", text))
+    assert named
+    assert [path for path in named if not (_from_app(path) or (ROOT / path).exists())] == []
+
+
+def _from_app(path: str) -> list[Path]:
+    """Return the files below app/ whose path ends so."""
+    return list((ROOT / "app").rglob(path))
 
 
 def test_every_decision_is_listed_and_has_its_three_parts() -> None:

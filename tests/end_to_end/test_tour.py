@@ -1,4 +1,4 @@
-"""What the README shows is typed as it stands, in its order, and must answer as it says."""
+"""What README and docs/usage.md show is typed as it stands, and must answer as they say."""
 
 import os
 import re
@@ -17,9 +17,12 @@ from tests.backends.web import ROOT
 
 pytestmark = pytest.mark.end_to_end
 
-README = (ROOT / "README.md").read_text()
-SECTIONS = ("The first five minutes", "Command line", "Errors and logs")
-# The address that the README names; the test's service has a port of its own.
+SECTIONS = (
+    ("README.md", "The first five minutes"),
+    ("docs/usage.md", "Command line"),
+    ("docs/usage.md", "Errors"),
+)
+# The address that the documents name; the test's service has a port of its own.
 ADDRESS = "http://127.0.0.1:3000"
 START_TIMEOUT = 30.0
 TOUR_TIMEOUT = 90.0
@@ -43,7 +46,7 @@ _VARIES = (
 
 @dataclass(frozen=True)
 class Step:
-    """A command, and the lines that the README shows below it."""
+    """A command, and the lines that are shown below it."""
 
     command: str
     shown: list[str]
@@ -51,8 +54,9 @@ class Step:
 
 def steps() -> Iterator[Step]:
     """Yield what the sections tell people to type, in order."""
-    for section in SECTIONS:
-        text = re.search(rf"^## {section}\n(.*?)(?=^## )", README, re.MULTILINE | re.DOTALL)
+    for document, section in SECTIONS:
+        whole = (ROOT / document).read_text()
+        text = re.search(rf"^## {section}\n(.*?)(?=^## |\Z)", whole, re.MULTILINE | re.DOTALL)
         assert text, section
         for block in re.findall(r"^```\n(\$ .*?)^```$", text[1], re.MULTILINE | re.DOTALL):
             for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
@@ -106,7 +110,7 @@ def _checks(url: str) -> set[str]:
     return {check["status"] for check in answer.get("checks", {}).values()}
 
 
-def test_readme_is_typed_as_it_stands(tmp_path: Path, vibebox: dict[str, str]) -> None:
+def test_documents_are_typed_as_they_stand(tmp_path: Path, vibebox: dict[str, str]) -> None:
     tour = list(steps())
     url = vibebox["VIBEBOX_URL"]
     script = "".join(f"echo '{MARK}'\n{step.command.replace(ADDRESS, url)}\n" for step in tour)
