@@ -95,6 +95,23 @@ def test_local_links_resolve(path: Path) -> None:
     assert broken == []
 
 
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name)
+def test_links_to_a_part_of_a_page_find_its_heading(path: Path) -> None:
+    links = re.findall(r"\]\(([\w./-]*)#([\w-]+)\)", path.read_text())
+    broken = [
+        f"{page}#{part}"
+        for page, part in links
+        if part not in _headings(path.parent / page if page else path)
+    ]
+    assert broken == []
+
+
+def _headings(page: Path) -> set[str]:
+    """Return the anchors of a page, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-") for title in titles}
+
+
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
 def test_paths_that_are_named_exist(page: str) -> None:
     text = (ROOT / page).read_text()

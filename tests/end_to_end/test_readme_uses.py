@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -118,9 +119,9 @@ def agent_is_up(url: str) -> bool:
     return bool(http.get(f"{url}/health/ready").json()["checks"]["agent"]["status"] == "up")
 
 
-def configuration() -> dict[str, list[dict[str, str]]]:
+def configuration() -> dict[str, list[dict[str, Any]]]:
     (text,) = re.findall(r"^```yaml\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-    found: dict[str, list[dict[str, str]]] = yaml.safe_load(text)
+    found: dict[str, list[dict[str, Any]]] = yaml.safe_load(text)
     return found
 
 
