@@ -84,6 +84,7 @@ generate: $(VENV)/.installed-dev ## Write the files that are generated from the 
 	$(BIN)/vibebox settings --write .env.example
 	$(BIN)/vibebox metrics --write monitoring/README.md
 	$(BIN)/vibebox permissions --write docs/permissions.md
+	$(BIN)/python scripts/log_events.py
 	$(BIN)/python -m monitoring.grafana.generator
 	$(BIN)/python -m monitoring.rules
 

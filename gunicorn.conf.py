@@ -4,9 +4,7 @@ import sys
 
 # On HUP gunicorn runs this file again in a master that has our modules loaded, and its workers
 # inherit them: without this a reload would go on with the old code and the old schema revision.
-# What holds this process's own values in the metrics directory stays: there is one of it.
 for _name in [name for name in sys.modules if name.partition(".")[0] == "app"]:
-    if _name != "app.metrics.values":
-        del sys.modules[_name]
+    del sys.modules[_name]
 
 from app.web.server import *  # noqa: F403

@@ -8,10 +8,10 @@ replaced: their scrapes take turns. The stock client keeps the files of every pr
 import statistics
 from pathlib import Path
 
-from app.metrics.directory import absorb
 from benchmarks import place
 from benchmarks.series import Member, Ours, Stock, allocated
 from benchmarks.table import Bar, Section, milliseconds, progress, size, times
+from prefork_metrics.directory import absorb
 
 SEEN = (1, 4, 16, 64, 256, 1_000)
 LIVE = 4

@@ -14,9 +14,10 @@ from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import CollectorRegistry
 
-from app.metrics.directory import Membership, layout
-from app.metrics.exposition import Exposition
-from app.metrics.values import ValueFile
+from app.metrics.catalogue import registry
+from prefork_metrics.directory import Membership, layout
+from prefork_metrics.exposition import Exposition
+from prefork_metrics.values import ValueFile
 
 BOUNDS = (*(f"{2.0**exponent}" for exponent in range(-10, 2)), "+Inf")
 _ROUTES = 25
@@ -71,7 +72,7 @@ class Ours:
 
     def __init__(self, directory: Path, lines: int) -> None:
         self._directory, self._lines = directory, lines
-        self._exposition = Exposition([])
+        self._exposition = Exposition(registry)
 
     def seconds(self) -> float:
         """Return the time of one scrape."""

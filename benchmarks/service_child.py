@@ -68,12 +68,13 @@ def _database() -> "Database":
 def _transaction(measured: bool) -> Call:
     from sqlalchemy import select
 
-    from app.metrics.queries import PoolMeter
+    from app.metrics.catalogue import registry
     from app.storage import User
+    from prefork_metrics.sqlalchemy import PoolMeter
 
     database = _database()
     if measured:
-        PoolMeter(database.engine.pool, 10)
+        PoolMeter(database.engine.pool, registry, 10)
 
     def call() -> None:
         with database.reading() as session:
@@ -87,11 +88,11 @@ def _line(measured: bool) -> Call:
     from flask import Flask
 
     from app.web import request_log
-    from app.web.exchange import Exchanges
+    from prefork_metrics.flask import observe
 
     app = Flask("benchmark")
     app.add_url_rule("/items/<item>", view_func=lambda item: {"item": item})
-    exchanges = Exchanges(app)
+    exchanges = observe(app)
     if measured:
         app.before_request(request_log.identify)
         app.after_request(request_log.return_id)
@@ -124,18 +125,20 @@ def _list(measured: bool) -> Call:
 
 def _without_telemetry() -> None:
     """Leave out what measures: hooks of requests and statements, ids, lines."""
-    from app.web import request_log, request_metrics, telemetry
+    from app.web import request_log, telemetry
+    from prefork_metrics.requests import RequestMetrics
 
     def nothing(*_arguments: Any, **_named: Any) -> None:
         return None
 
-    for module, name in (
+    for owner, name in (
         (telemetry, "measure_process"),
-        (request_metrics, "init_app"),
+        (RequestMetrics, "watch"),
+        (RequestMetrics, "create_expected"),
         (request_log, "identify"),
         (request_log, "write_line"),
     ):
-        setattr(module, name, nothing)
+        setattr(owner, name, nothing)
     request_log.return_id = lambda response: response
 
 

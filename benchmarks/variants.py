@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from flask import Flask, Response
 
-    from app.web.exchange import Exchanges
+    from prefork_metrics.exchange import Exchanges
 
 PATH = "/items/7"
 
@@ -51,18 +51,18 @@ def _empty_hooks() -> "Flask":
 
 
 def _telemetry() -> "Flask":
-    from app.web.exchange import Exchanges
+    from prefork_metrics.flask import observe
 
     app = _bare()
-    return _measured(app, Exchanges(app))
+    return _measured(app, observe(app))
 
 
 def _telemetry_and_log() -> "Flask":
     from app.web import request_log
-    from app.web.exchange import Exchanges
+    from prefork_metrics.flask import observe
 
     app = _bare()
-    exchanges = Exchanges(app)
+    exchanges = observe(app)
     app.before_request(request_log.identify)
     app.after_request(request_log.return_id)
     exchanges.on_finish.append(request_log.write_line)

@@ -127,8 +127,8 @@ def test_modules_that_the_architecture_names_exist() -> None:
 
 
 def _from_app(path: str) -> list[Path]:
-    """Return the files below app/ whose path ends so."""
-    return list((ROOT / "app").rglob(path))
+    """Return the files below app/ and the library whose path ends so."""
+    return [*(ROOT / "app").rglob(path), *(ROOT / "prefork_metrics").rglob(path)]
 
 
 def test_every_decision_is_listed_and_has_its_three_parts() -> None:

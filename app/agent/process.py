@@ -22,14 +22,15 @@ from app.core.settings import Settings, retired_in_use
 from app.domain.environments.build import build as build_environments
 from app.domain.environments.installation import InstallationId
 from app.domain.heartbeat import Heartbeat, is_alive
+from app.metrics.catalogue import registry
 from app.metrics.engine_calls import measured
 from app.metrics.instruments import measure_process
-from app.metrics.runtime.runtime import Runtime
-from app.metrics.values import store
 from app.storage import Database, Process, schema
 from app.storage.cautious_clock import CautiousClock
 from app.storage.lease import agent_leads
 from app.wiring import open_database, open_engine
+from prefork_metrics.runtime.runtime import Runtime
+from prefork_metrics.values import store
 
 SLOT = "agent"
 # One for each thread that a leader has, and some for the logs of many containers.
@@ -53,7 +54,7 @@ def run(settings: Settings) -> None:
         signal.signal(number, lambda *_: stopping.set())
     limit = max(_CONNECTIONS, settings.db_pool_size)
     database = open_database(settings, limit)
-    runtime = Runtime("agent", SLOT)
+    runtime = Runtime(registry, "agent", SLOT)
     try:
         measure_process(database, limit)
         runtime.start()

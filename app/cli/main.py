@@ -17,6 +17,7 @@ from app.cli.migrations import downgrade, migrate
 from app.cli.operators import operators
 from app.cli.secrets import secrets
 from app.core.errors import SettingsError, StorageError, VibeBoxError
+from prefork_metrics.errors import PreforkMetricsError
 
 if TYPE_CHECKING:
     from app.core.settings import Settings
@@ -58,7 +59,7 @@ class _Commands(click.Group):
         except SettingsError as error:
             mistakes = map(screen.lines, error.mistakes)
             click.echo("\n  ".join(["Settings are not valid:", *mistakes]), err=True)
-        except VibeBoxError as error:
+        except (VibeBoxError, PreforkMetricsError) as error:
             told = error.reason if isinstance(error, StorageError) else error
             click.echo(screen.lines(f"{error.title}: {told}"), err=True)
         except BrokenPipeError:
@@ -162,7 +163,7 @@ def agent(check: bool) -> None:
             click.echo(trouble, err=True)
         sys.exit(0 if trouble is None else 1)
     from app.core.logging import configure
-    from app.metrics.directory import prepare
+    from prefork_metrics.directory import prepare
 
     configure(settings.log_level, "agent")
     # Absolute, as every process of the service has it, and before the metrics client is imported,

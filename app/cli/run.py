@@ -16,9 +16,9 @@ from app.core.errors import EngineError
 from app.core.listening import refuse_taken
 from app.core.settings import Settings
 from app.engine import DockerEngine
-from app.metrics.directory import refuse_second
 from app.storage import Database, schema
 from app.wiring import load_settings
+from prefork_metrics.directory import refuse_second
 
 _PING_SECONDS = 2.0
 

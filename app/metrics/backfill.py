@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from uuid import uuid4
 
-from app.metrics.absorbing import absorb_dead
-from app.metrics.directory import codec, disk, layout, locks, snapshot
+from app.metrics.catalogue import registry
 from app.metrics.events import DURABLE
-from app.metrics.values import store
 from app.storage import DurableCounter
+from prefork_metrics.absorbing import absorb_dead
+from prefork_metrics.directory import codec, disk, layout, locks, snapshot
+from prefork_metrics.values import store
 
 Numbers = Mapping[tuple[str, str], int]
 _LONGEST = 36
@@ -50,7 +51,7 @@ def backfill(numbers: Numbers) -> dict[tuple[str, str], int]:
     if directory is None or not store.shared:
         # What this process counts is not there to be read: it will be, at a later term.
         return {}
-    absorb_dead(Path(directory))
+    absorb_dead(registry, Path(directory))
     shown = _shown(Path(directory))
     missing = {
         (family, value): number - shown[family, value]

@@ -28,7 +28,6 @@ from app.metrics.catalogue import (
     sessions_total,
     users,
 )
-from app.metrics.queries import UNMEASURED
 from app.storage import (
     AgentReport,
     Database,
@@ -41,6 +40,7 @@ from app.storage import (
     db_now,
 )
 from app.storage.lease import NAME, holds
+from prefork_metrics.sqlalchemy import UNMEASURED
 
 _BRIEF_SECONDS = 0.1
 _DAY = timedelta(days=1)

@@ -1,16 +1,15 @@
 """What the service itself asks a Prometheus that watches it."""
 
-from app.metrics.catalogue import http_request_duration, http_requests
+from app.metrics.catalogue import REQUESTS
 
 # One Prometheus watches many services: job is ours, as in monitoring/prometheus.
 _OURS = 'job="vibebox-backend"'
 
-REQUEST_RATE = f"sum(rate({http_requests.name}{{{_OURS}}}[5m]))"
+REQUEST_RATE = f"sum(rate({REQUESTS.requests.name}{{{_OURS}}}[5m]))"
 """Requests a second, of the past five minutes."""
 
 LATENCY = (
-    "histogram_quantile(0.95, sum by (le) "
-    f"(rate({http_request_duration.name}_bucket{{{_OURS}}}[5m])))"
+    f"histogram_quantile(0.95, sum by (le) (rate({REQUESTS.duration.name}_bucket{{{_OURS}}}[5m])))"
 )
 """Seconds within which 95 of 100 requests were answered."""
 

@@ -8,8 +8,8 @@ import errno
 import os
 from pathlib import Path
 
-from app.core.disk import allocate
 from app.storage.sqlite_errors import of_file, unopened
+from prefork_metrics.directory.room import allocate
 
 ROOM = 1 << 18
 """Bytes that the disk must have for another while of changes."""

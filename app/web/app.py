@@ -19,14 +19,12 @@ from app.domain.quotas.build import build as build_quotas
 from app.domain.quotas.build import build_checks as build_quota_checks
 from app.domain.sessions.build import build as build_sessions
 from app.domain.teams.build import build as build_teams
-from app.metrics.runtime.limits import cpu_cores
 from app.storage import Database
 from app.web import hosts, openapi, problems, proxies, request_log
 from app.web.admission.build import build as build_admission
 from app.web.blueprints import API, PAGES
 from app.web.console import errors as console_errors
 from app.web.console.build import build as build_monitoring
-from app.web.exchange import Exchanges
 from app.web.health import routes as health
 from app.web.health.build import build_checks as build_health_checks
 from app.web.lifecycle import Lifecycle
@@ -38,12 +36,15 @@ from app.web.telemetry import Telemetry
 from app.web.websockets.sockets import Sockets
 from app.web.websockets.tickets import Tickets
 from app.wiring import open_database, open_engine
+from prefork_metrics.exchange import Exchanges
+from prefork_metrics.flask import observe
+from prefork_metrics.runtime.limits import cpu_cores
 
 
 def build(settings: Settings) -> OpenAPI:
     """Return the application of `app.create_app`."""
     app = openapi.new_app("app")
-    exchanges = Exchanges(app)
+    exchanges = observe(app)
     proxies.init_app(app, settings.trusted_proxies)
     app.before_request(request_log.identify)
     app.after_request(request_log.return_id)

@@ -9,9 +9,9 @@ from http import HTTPStatus
 
 from app.core.errors import VibeBoxError
 from app.core.logging import request_id
-from app.web.exchange import Exchanges
 from app.web.problems import problem
 from app.web.request_log import HEADER
+from prefork_metrics.exchange import Exchanges
 
 _HEAD = "HEAD"
 
@@ -35,7 +35,7 @@ class Refusals:
         try:
             response = _response(error, id, head=method == _HEAD)
             if seen_as is None:
-                self._exchanges.note(method, path, error, id)
+                self._exchanges.note(method, path, error.status, error.slug, id)
         finally:
             request_id.set("")
         return response

@@ -14,7 +14,7 @@ from flask import Response, request
 from app.core.log_lines import LogLines
 from app.core.logging import request_id, trace_id
 from app.domain.audit import origin
-from app.web.exchange import Exchange, exchange_of
+from prefork_metrics.exchange import Exchange, exchange_of
 
 HEADER = "X-Request-ID"
 _KEY = "HTTP_X_REQUEST_ID"

@@ -7,20 +7,22 @@ raises in the master would end the whole server: so each hook that may fail runs
 
 import functools
 import importlib
-import itertools
 import logging
 import os
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from app.core.errors import SettingsError, VibeBoxError
 from app.core.logging import config as logging_config
 from app.core.logging import configure as configure_logging
 from app.core.settings import retired_in_use
 from app.wiring import load_settings
+from prefork_metrics.gunicorn import install
+from prefork_metrics.registry import Registry
+from prefork_metrics.runtime.saturation import ServerReadings
 
 REFUSED = 2  # exit code of a start that the operator has to correct
 
@@ -31,12 +33,8 @@ except SettingsError as error:
     print("VibeBox cannot start:", *error.mistakes, sep=between, file=sys.stderr)
     sys.exit(REFUSED)
 
-# Every process of the service must see the same absolute path, and the metrics client reads it
-# from the environment when a worker imports it.
+# Every process of the service must see the same absolute path.
 _directory = Path(_settings.prometheus_multiproc_dir).absolute()
-os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(_directory)
-# Through which a binary upgrade tells the next master of the lock that it inherits.
-_OWNERSHIP = "_VIBEBOX_METRICS_DIRECTORY_LOCK"
 _log = logging.getLogger("app.server")
 
 bind = (
@@ -77,8 +75,7 @@ def _never_raise(hook: Callable[..., None]) -> Callable[..., None]:
 
 
 def on_starting(server: Any) -> None:
-    """Check the database's schema and prepare the metrics directory, or refuse in one sentence."""
-    from app.metrics.directory import prepare_for_server
+    """Check the address and the database's schema, or refuse in one sentence."""
     from app.web.gunicorn_worker.balance import Loads
 
     server.started = time.monotonic()
@@ -88,15 +85,15 @@ def on_starting(server: Any) -> None:
     try:
         _refuse_taken_address(server)
         _check_schema()
-        # On a binary upgrade (USR2) the old server lives in the directory; it is left as it is.
-        server.ownership, live = prepare_for_server(
-            _directory, bind, inherited=os.environ.pop(_OWNERSHIP, None)
-        )
-    except (VibeBoxError, OSError) as error:
-        print(f"VibeBox cannot start: {error}", file=sys.stderr)
-        sys.exit(REFUSED)
+    except VibeBoxError as error:
+        _refuse(error)
     _import_application()
-    _log.info("starting", extra={"metrics_directory": str(_directory), "live_members": live})
+    _log.info("starting", extra={"metrics_directory": str(_directory)})
+
+
+def _refuse(error: Exception) -> NoReturn:
+    print(f"VibeBox cannot start: {error}", file=sys.stderr)
+    sys.exit(REFUSED)
 
 
 def _refuse_taken_address(server: Any) -> None:
@@ -135,8 +132,7 @@ def _check_schema() -> None:
 
 @_never_raise
 def when_ready(server: Any) -> None:
-    """Say where things are, and begin to measure the master itself."""
-    _measure_master(server)
+    """Say where things are."""
     addresses = [str(listener) for listener in server.LISTENERS]
     _log.info("listening", extra={"addresses": addresses, "workers": server.num_workers})
     from app.web.gunicorn_worker.descriptors import scarce
@@ -164,16 +160,6 @@ def _tell_who_may_register(address: str) -> None:
         print(*told, sep="\n", flush=True)
 
 
-def _measure_master(server: Any) -> None:
-    from app.metrics.runtime.exits import ExitClassifier
-    from app.metrics.runtime.runtime import MASTER, Runtime
-
-    server.exits = ExitClassifier()
-    server.exits.on_starting()
-    server.runtime = Runtime("web", MASTER)
-    server.runtime.start()
-
-
 @_never_raise
 def pre_exec(server: Any) -> None:
     """Start the next master of a binary upgrade (USR2) by the very command of this one.
@@ -182,36 +168,24 @@ def pre_exec(server: Any) -> None:
     first on the path, where its `http` hides the library's.
     """
     server.START_CTX["args"] = [sys.executable, *sys.orig_argv[1:]]
-    if hasattr(server, "ownership"):  # else the master began with release 0.1.0
-        server.cfg.env_orig[_OWNERSHIP] = server.ownership.hand_down()
 
 
 @_never_raise
 def on_reload(server: Any) -> None:
-    """Tell workers of the old code from those of the new, which is loaded before they fork."""
-    server.exits.on_reload(server)
+    """Load the new code, before workers of it are forked."""
     _import_application()
 
 
 @_never_raise
 def pre_fork(server: Any, worker: Any) -> None:
-    """Give the worker the lowest free place, so that names are few and are used again."""
-    taken = {getattr(other, "place", None) for other in server.WORKERS.values()}
-    worker.place = next(
-        f"web-{number}" for number in itertools.count() if f"web-{number}" not in taken
-    )
+    """Give the worker its share of the load, by its place."""
     worker.load = server.loads.of(int(worker.place.removeprefix("web-")))
-    server.exits.pre_fork(worker)
 
 
 @_never_raise
 def post_fork(server: Any, worker: Any) -> None:
-    """Name the process in its logs; the metrics directory it joins in its own name."""
+    """Name the process in its logs."""
     configure_logging(_settings.log_level, worker.place)
-    # The second one is of a master that began with release 0.1.0.
-    for held in (getattr(server, "ownership", None), getattr(server, "membership", None)):
-        if held is not None:
-            held.forget()
     worker.server_started = server.started
 
 
@@ -232,53 +206,39 @@ def post_worker_init(worker: Any) -> None:
     )
     components.start()
     worker.when_stopping(components.sockets.close_all)
-    from app.metrics.runtime.runtime import Runtime
-    from app.metrics.runtime.saturation import ServerReadings
-
-    readings = ServerReadings(
-        threads=components.telemetry.scrapes.without(worker.busy_threads),
-        queued=worker.queued_requests,
-        oldest=worker.oldest_request,
-        connections=worker.connections,
-    )
-    worker.runtime = Runtime("web", worker.place, server=readings, sockets=worker.sockets)
-    worker.runtime.start()
 
 
 @_never_raise
 def worker_exit(server: Any, worker: Any) -> None:
-    """Give back what the worker holds; gunicorn calls this in the worker.
-
-    Its place in the metrics directory is not among that: threads may still be counting, and the
-    kernel gives the place back when the last of them has ended.
-    """
+    """Give back what the worker holds; gunicorn calls this in the worker."""
     if worker.pid != os.getpid():
         return  # the master, cleaning up after a worker that is gone already
-    server.exits.worker_exit(worker)
-    if getattr(worker, "runtime", None) is not None:
-        worker.runtime.close()
     if getattr(worker, "wsgi", None) is not None:
         worker.wsgi.extensions["vibebox"].close()
 
 
 @_never_raise
 def child_exit(server: Any, worker: Any) -> None:
-    """Count why the worker ended and absorb what it counted; runs in the master."""
-    from app.metrics.absorbing import absorb_dead
-
-    try:
-        worker.load.leave()
-        server.exits.child_exit(worker)
-    finally:  # a reason that cannot be told must not keep counts from the archive
-        absorb_dead(_directory)
+    """Give back the worker's share of the load; runs in the master."""
+    worker.load.leave()
 
 
-@_never_raise
-def on_exit(server: Any) -> None:
-    """Leave the metrics directory, after the last word on the master itself."""
-    try:
-        server.runtime.close()
-        server.exits.on_exit()
-    finally:
-        if hasattr(server, "ownership"):
-            server.ownership.forget()
+def _registry() -> Registry:
+    from app.metrics.catalogue import registry
+
+    return registry
+
+
+def _readings(worker: Any) -> ServerReadings:
+    """Return what our worker tells of itself."""
+    from prefork_metrics.runtime.scrapes import scrapes
+
+    return ServerReadings(
+        threads=scrapes.without(worker.busy_threads),
+        queued=worker.queued_requests,
+        oldest=worker.oldest_request,
+        connections=worker.connections,
+    )
+
+
+install(globals(), directory=_directory, registry=_registry, readings=_readings, refuse=_refuse)

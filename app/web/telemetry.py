@@ -6,14 +6,21 @@ from flask import Flask
 
 from app.core.settings import Settings
 from app.engine import Engine
+from app.metrics.catalogue import health_check_up, registry
 from app.metrics.engine_calls import measured
-from app.metrics.exposition import Exposition
 from app.metrics.instruments import measure_process
 from app.metrics.inventory import Inventory
-from app.metrics.runtime.saturation import Scrapes
 from app.storage import Database
-from app.web import request_metrics
-from app.web.exchange import Exchanges
+from prefork_metrics.exchange import Exchange, Exchanges
+from prefork_metrics.exemplars import Pairs
+from prefork_metrics.exposition import Exposition
+from prefork_metrics.flask import expected
+from prefork_metrics.requests import RequestMetrics
+from prefork_metrics.runtime.scrapes import scrapes
+
+SCRAPE_PATH = "/health/metrics"
+# Probes and scrapes have threads of their own: that they wait for none says nothing of the rest.
+_WITHOUT_QUEUE = "/health"
 
 
 class Telemetry:
@@ -21,9 +28,12 @@ class Telemetry:
 
     def __init__(self, settings: Settings, database: Database) -> None:
         measure_process(database, settings.pool_limit)
-        self.scrapes = Scrapes()
+        self.scrapes = scrapes
         self._inventory = Inventory(database, settings.scrape_timeout)
-        self.exposition = Exposition([self._inventory])
+        self.exposition = Exposition(registry, [self._inventory], always=[health_check_up])
+        self._requests = RequestMetrics(
+            registry, scrape_path=SCRAPE_PATH, without_queue=_WITHOUT_QUEUE, exemplar=_leads_to
+        )
 
     def measure_engine(self, engine: Engine) -> Engine:
         """Return the Docker door, with each call counted."""
@@ -35,9 +45,24 @@ class Telemetry:
         exchanges: Exchanges,
         documented: Mapping[tuple[str, str], Iterable[int]],
     ) -> None:
-        """Count the requests of `app`, whose blueprints are registered already."""
-        request_metrics.init_app(app, exchanges, documented)
+        """Count the exchanges of `app`, whose blueprints are registered already.
+
+        documented: maps (method, rule) to its statuses.
+        """
+        self._requests.watch(exchanges)
+        self._requests.create_expected(
+            expected(app, lambda method, rule: documented.get((method, rule), (200,)))
+        )
 
     def close(self) -> None:
         """End the threads of telemetry."""
         self._inventory.close()
+
+
+def _leads_to(exchange: Exchange) -> Pairs | None:
+    """Return what leads from a bucket to the log line of a request; None where there is none."""
+    if not exchange.logged:
+        return None
+    if exchange.trace_id:
+        return (("trace_id", exchange.trace_id),)
+    return (("request_id", exchange.request_id),)

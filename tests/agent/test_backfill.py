@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.metrics.backfill import directory_identity
-from app.metrics.directory import prepare
+from prefork_metrics.directory import prepare
 from tests.backends.web import ROOT
 
 FAMILY = "vibebox_environment_exits_total"
@@ -20,7 +20,7 @@ import json, os, sys
 counted, numbers, dies = json.load(sys.stdin)
 from app.metrics.catalogue import create_expected, environment_exits
 from app.metrics.backfill import backfill
-from app.metrics.values import store
+from prefork_metrics.values import store
 create_expected()
 for reason, amount in counted.items():
     environment_exits.child(reason).inc(amount)

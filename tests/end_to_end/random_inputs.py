@@ -169,13 +169,13 @@ def answer_everything_once() -> None:
     The counters of the answers are there already.
     """
     # Imported when the directory is known to the metrics client, as the application is.
-    from app.metrics.catalogue import db_query_duration, http_request_duration, http_requests
+    from app.metrics.catalogue import DATABASE, REQUESTS
 
-    for method, route, status in list(http_requests._children):
+    for method, route, status in list(REQUESTS.requests._children):
         if status != "101":  # a handshake is not timed
-            http_request_duration.child(method, route, status)
+            REQUESTS.duration.child(method, route, status)
     for model, operations in STATEMENTS.items():
-        db_query_duration.create(operations, [model])
+        DATABASE.statement_duration.create(operations, [model])
 
 
 def series(lines: list[str]) -> set[str]:

@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app.metrics.directory import layout
-from app.metrics.directory.membership import is_live
+from prefork_metrics.directory import layout
+from prefork_metrics.directory.membership import is_live
 from tests.backends import http
 from tests.backends.programs import wait_until
 from tests.backends.web import Sample, WebServer
@@ -82,11 +82,15 @@ def test_cpu_and_memory_of_each_process_as_the_kernel_sees_them(server: WebServe
 
     cpu = by_worker(metrics, CPU)
     memory = by_worker(metrics, "vibebox_process_resident_memory_bytes")
+    virtual = by_worker(metrics, "vibebox_process_virtual_memory_bytes")
+    blocks = by_worker(metrics, "vibebox_python_allocated_blocks")
     # The scrape itself takes CPU and memory in one of them: the truth is between the two looks.
     for slot in SLOTS:
         (least, small), (most, large) = before[slot], after[slot]
         assert 0.98 * least - TOLERANCE <= cpu[slot] <= 1.02 * most + TOLERANCE, slot
         assert 0.98 * min(small, large) <= memory[slot] <= 1.02 * max(small, large), slot
+        assert memory[slot] < virtual[slot] < 100 * memory[slot], slot
+        assert 10_000 < blocks[slot] < memory[slot] / 8, slot
 
 
 def test_saturation_limits_and_shared_memory(server: WebServer) -> None:

@@ -15,7 +15,7 @@ from tests.backends.programs import wait_until
 from tests.backends.web import WebServer
 from tests.conftest import WebServerFactory
 from tests.end_to_end.counters import Watch, shown
-from tests.metrics.directory.support import living
+from tests.prefork_metrics.directory.support import living
 
 pytestmark = pytest.mark.end_to_end
 

@@ -13,14 +13,16 @@ from flask_openapi3 import OpenAPI
 
 from app.engine import OPERATIONS, Operation
 from app.metrics import catalogue
-from app.metrics.family import Computed, Family
 from app.storage import Base, EnvironmentStatus
 from app.web.openapi import documented_statuses
-from app.web.request_metrics import error_type
+from prefork_metrics.family import Computed, Family
+from prefork_metrics.requests import error_type
+from prefork_metrics.standard.database import POOL_STATES
+from prefork_metrics.standard.requests import METHODS
 from tests.support.checks import read, series
 
-FAMILIES = {family.name: family for family in catalogue.FAMILIES}
-WRITTEN = [family for family in catalogue.FAMILIES if isinstance(family, Family)]
+FAMILIES = {family.name: family for family in catalogue.registry.families}
+WRITTEN = [family for family in catalogue.registry.families if isinstance(family, Family)]
 # Fixed by existing dashboards; a lint-clean alias stands beside each.
 GAUGES_CALLED_TOTAL = {
     "vibebox_environments_total": "vibebox_environments",
@@ -74,7 +76,7 @@ def test_labels_are_snake_case_and_no_identity(name: str) -> None:
 def test_gauge_leaves_nothing_of_a_dead_process(name: str) -> None:
     family = FAMILIES[name]
 
-    assert isinstance(family, Computed) or family._metric._multiprocess_mode in MODES
+    assert isinstance(family, Computed) or family.metric._multiprocess_mode in MODES
 
 
 @pytest.mark.parametrize(
@@ -87,7 +89,7 @@ def test_gauge_leaves_nothing_of_a_dead_process(name: str) -> None:
     ],
 )
 def test_buckets_reach_past_every_threshold(name: str, least: float, most: float) -> None:
-    bounds = FAMILIES[name]._metric._upper_bounds  # type: ignore[union-attr]
+    bounds = FAMILIES[name].metric._upper_bounds  # type: ignore[union-attr]
 
     assert (bounds[0], bounds[-2]) == (least, most)
     assert bounds == sorted(bounds)
@@ -96,11 +98,12 @@ def test_buckets_reach_past_every_threshold(name: str, least: float, most: float
 def test_enumerations_follow_their_source() -> None:
     assert set(catalogue.DOCKER_OPERATIONS) == set(get_args(Operation)) == set(OPERATIONS.values())
     assert set(catalogue.ENVIRONMENT_STATUSES) == set(EnvironmentStatus)
-    assert set(catalogue.MODELS) == {*Base.metadata.tables, "other"}
+    assert set(catalogue.registry.models) == set(Base.metadata.tables)
 
 
 def test_no_other_module_creates_a_metric() -> None:
-    registered = {metric.name for metric in catalogue.registry.collect()}
+    assert all(family.metric for family in WRITTEN)  # each is made when it is first asked for
+    registered = {metric.name for metric in catalogue.registry.client.collect()}
 
     assert registered == {family.name.removesuffix("_total") for family in WRITTEN}
 
@@ -119,7 +122,7 @@ def test_expected_children_exist_from_the_start(subtests: pytest.Subtests) -> No
         "vibebox_docker_operations_total": set(product(catalogue.DOCKER_OPERATIONS, outcomes)),
         "vibebox_auth_attempts_total": set(product(catalogue.AUTHENTICATION_METHODS, outcomes)),
         "vibebox_metrics_collect_errors_total": {("inventory",), ("files",)},
-        "vibebox_db_connection_pool_size": {(state,) for state in catalogue.POOL_STATES},
+        "vibebox_db_connection_pool_size": {(state,) for state in POOL_STATES},
         "vibebox_db_connection_pool_utilization": {()},
         "vibebox_active_connections": {()},
     }
@@ -139,7 +142,7 @@ def test_each_documented_status_of_each_route_exists_from_the_start(app: OpenAPI
             assert (method, rule, str(status)) in requests
             if status >= 400:
                 assert (error_type(status, False), rule, str(status)) in errors
-    for method in (*catalogue.METHODS, "OTHER"):
+    for method in (*METHODS, "OTHER"):
         assert {(method, "unmatched", "404"), (method, "unmatched", "405")} <= set(requests)
 
 
@@ -191,11 +194,11 @@ def test_random_paths_and_methods_add_no_series(client: FlaskClient) -> None:
         path = chance.choice(["/", "/health/", "/api/v1/", "/api/v1/environments/"]) + word()
         # A path of a route is none of the random ones: without a login it answers 401.
         path += "/" if path.count("/") == 4 else ""
-        method = chance.choice([*catalogue.METHODS, "".join(chance.choices("ABCXYZ", k=5))])
+        method = chance.choice([*METHODS, "".join(chance.choices("ABCXYZ", k=5))])
         asked = {"PATH_INFO": path, "QUERY_STRING": f"token={quote(word())}"}
         client.open("/", method=method, environ_overrides=asked)
 
-    for method in (*catalogue.METHODS, "BREW"):
+    for method in (*METHODS, "BREW"):
         for path in ("/nowhere", "/health", "/api/v1//environments", "/api/v1//environments/x"):
             client.open(path, method=method)
     before = series()

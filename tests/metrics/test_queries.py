@@ -7,8 +7,9 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import OperationalError, TimeoutError
 
-from app.metrics.queries import UNMEASURED, classify, init_engine
+from app.metrics.catalogue import registry
 from app.storage import Database, User, utc_now
+from prefork_metrics.sqlalchemy import UNMEASURED, classify, measure
 from tests.support.checks import moved, read
 
 QUERIES = "vibebox_db_query_duration_seconds_count"
@@ -40,12 +41,12 @@ UTILIZATION = "vibebox_db_connection_pool_utilization"
     ],
 )
 def test_classification(statement: str, classes: tuple[str, str]) -> None:
-    assert classify(statement) == classes
+    assert classify(statement, frozenset(registry.models)) == classes
 
 
 @pytest.fixture
 def measured(database: Database) -> Database:
-    init_engine(database.engine, 4)
+    measure(database.engine, registry, 4)
     return database
 
 
@@ -108,7 +109,7 @@ def pool(tmp_path: Path) -> Iterator[Engine]:
     engine = create_engine(
         f"sqlite:///{tmp_path}/pool.db", pool_size=2, max_overflow=2, pool_timeout=0.01
     )
-    init_engine(engine, 4)
+    measure(engine, registry, 4)
     yield engine
     engine.dispose()
 

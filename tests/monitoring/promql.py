@@ -5,7 +5,7 @@ from typing import Any
 
 import promql_parser as promql
 
-from app.metrics.catalogue import FAMILIES
+from app.metrics.catalogue import registry
 from tests.monitoring import syntax
 from tests.monitoring.rules import RECORDS
 from tests.monitoring.syntax import Node
@@ -49,7 +49,7 @@ def series() -> dict[str, dict[str, Any]]:
     """
     target = dict.fromkeys(TARGET_LABELS)
     known: dict[str, dict[str, Any]] = {name: dict(target) for name in PROMETHEUS_ITS_OWN}
-    for family in FAMILIES:
+    for family in registry.families:
         labels = {**family.labels, **target}
         if family.kind == "histogram":
             known |= {f"{family.name}_{part}": dict(labels) for part in _PARTS}
@@ -64,12 +64,15 @@ def series() -> dict[str, dict[str, Any]]:
 
 
 SERIES = series()
-COUNTERS = {family.name for family in FAMILIES if family.kind == "counter"} | {
-    f"{family.name}_{part}" for family in FAMILIES if family.kind == "histogram" for part in _PARTS
+COUNTERS = {family.name for family in registry.families if family.kind == "counter"} | {
+    f"{family.name}_{part}"
+    for family in registry.families
+    if family.kind == "histogram"
+    for part in _PARTS
 }
 BUCKETS: dict[str, list[float]] = {
-    f"{family.name}_bucket": family._metric._upper_bounds  # type: ignore[union-attr]
-    for family in FAMILIES
+    f"{family.name}_bucket": family.metric._upper_bounds  # type: ignore[union-attr]
+    for family in registry.families
     if family.kind == "histogram"
 }
 

@@ -10,8 +10,9 @@ from flask import Flask, Response, request, send_file
 from flask.typing import ResponseReturnValue
 from werkzeug.test import create_environ
 
-from app.web.exchange import SOCKET, Exchange, Exchanges, current
 from app.web.gunicorn_worker.served import ServedRequest
+from prefork_metrics.exchange import SOCKET, Exchange
+from prefork_metrics.flask import current, observe
 
 
 class House:
@@ -19,7 +20,7 @@ class House:
 
     def __init__(self) -> None:
         self.app = Flask("house", static_folder=None)
-        self.exchanges = Exchanges(self.app)
+        self.exchanges = observe(self.app)
         self.started: list[Exchange] = []
         self.finished: list[Exchange] = []
         self.exchanges.on_start.append(self.started.append)
@@ -243,7 +244,7 @@ def test_failure_outside_of_flask_ends_the_exchange_that_never_started() -> None
     def broken(_environ: Any, _start: Any) -> Iterable[bytes]:
         raise RuntimeError("before Flask")
 
-    house.exchanges._wsgi_app = broken
+    house.exchanges._application = broken
 
     with pytest.raises(RuntimeError, match="before Flask"):
         house.call("/plain")
@@ -260,7 +261,7 @@ def test_body_whose_closing_fails_ends_its_exchange(house: House) -> None:
         def close(self) -> None:
             raise OSError("will not close")
 
-    house.exchanges._wsgi_app = lambda _environ, _start: Stubborn()
+    house.exchanges._application = lambda _environ, _start: Stubborn()
 
     with pytest.raises(OSError, match="will not close"):
         house.serve("/plain")

@@ -122,5 +122,5 @@ def test_start_is_refused_in_one_sentence_or_goes_on(
                 (line,) = lines
                 assert line.startswith("VibeBox cannot start: ") and words in line
     assert (taken / "notes.txt").read_text() == "precious"
-    # The master counts too, from when the application is loaded.
-    assert {file.suffix for file in metrics.iterdir()} == {".db", ".lock", ".side"}
+    # Nothing is counted before the server is ready.
+    assert {file.suffix for file in metrics.iterdir()} == {".lock"}

@@ -13,7 +13,7 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from app.metrics.exposition import Encoding
+from prefork_metrics.exposition import Encoding
 from tests.support.application import User
 from tests.support.routes import EVERYWHERE, Route
 

@@ -16,13 +16,14 @@ from urllib3.exceptions import ProtocolError
 
 from app.agent.process import _place, trouble
 from app.core import descriptors
-from app.core.disk import allocate
 from app.core.errors import EngineUnreachableError, StorageBusyError
 from app.domain.heartbeat import Heartbeat
 from app.engine.translation import translate
-from app.metrics.directory import trouble_with
-from app.metrics.visibility import Visibility
+from app.metrics.catalogue import registry
 from app.storage import Database
+from prefork_metrics.directory import trouble_with
+from prefork_metrics.directory.room import allocate
+from prefork_metrics.visibility import Visibility
 from tests.support.application import parts
 
 MakeApp = Callable[..., OpenAPI]
@@ -54,7 +55,7 @@ def test_disk_and_directory_are_well(tmp_path: Path) -> None:
 
 
 def test_scrape_blames_no_directory(tmp_path: Path) -> None:
-    visibility = Visibility()
+    visibility = Visibility(registry)
     with pytest.raises(OSError, match="files"), visibility.looking(tmp_path):
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
     trouble = list(visibility.families())[1]

@@ -26,9 +26,9 @@ from app.web.api.schemas.extensions import (
     Package,
 )
 from app.web.authentication import authenticate, identity
-from app.web.exchange import current
 from app.web.openapi import BEARER, SLOW_BODY, Answer, problems
 from app.web.services import components
+from prefork_metrics.flask import current
 
 api = APIBlueprint(
     "extensions",

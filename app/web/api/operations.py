@@ -18,10 +18,10 @@ from app.web.api.lasting import takes_long
 from app.web.api.schemas.environment_views import EnvironmentView, StartingView, StatsView
 from app.web.api.schemas.environments import EnvironmentPath, EventsQuery, StartOptions, StartQuery
 from app.web.authentication import identity
-from app.web.exchange import current
 from app.web.openapi import Answer, problems
 from app.web.problems import refuse_malformed_body
 from app.web.services import components
+from prefork_metrics.flask import current
 
 _STOP = (*ONE, *ENGINE, EnvironmentConflictError, EngineConflictError)
 # `itemSchema` is what OpenAPI 3.2 calls the schema of one event.

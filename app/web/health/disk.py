@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from app.core.errors import MetricsDirectoryError
-from app.metrics.directory import trouble_with
+from prefork_metrics.directory import trouble_with
 
 
 def look_at_disk() -> None:

@@ -3,7 +3,7 @@
 gunicorn sends the response's head with its first piece of body, an empty one. When it asks for the
 next piece the handshake is done: the WebSocket gets a thread of its own, and the request's is free
 again (see `app.web.gunicorn_worker.threads`). The exchange is over for everybody else when the head
-is sent: see `app.web.exchange`.
+is sent: see `prefork_metrics.exchange`.
 """
 
 import socket
@@ -21,10 +21,10 @@ from websockets.typing import Subprotocol
 from app.core.errors import HandshakeInvalidError, UpgradeRequiredError
 from app.core.logging import request_id
 from app.web.admission.held import Held
-from app.web.exchange import SOCKET
 from app.web.services import components
 from app.web.websockets.assembly import QUIET
 from app.web.websockets.sockets import Opening, Sockets, Talk
+from prefork_metrics.exchange import SOCKET
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment

@@ -14,15 +14,16 @@ GAUGES = f"{_E2E}/test_every_family.py::test_gauges_of_the_processes"
 _RUNTIME, _SATURATION = f"{_E2E}/test_runtime.py", f"{_E2E}/test_saturation.py"
 _LIMITS = f"{_RUNTIME}::test_saturation_limits_and_shared_memory"
 _KERNEL = f"{_RUNTIME}::test_cpu_and_memory_of_each_process_as_the_kernel_sees_them"
-_COLLECTIONS = "tests/metrics/runtime/test_collector.py::test_collections_are_counted_by_generation"
+_COLLECTOR = "tests/prefork_metrics/runtime/test_collector.py::"
+_COLLECTIONS = f"{_COLLECTOR}test_collections_are_counted_by_generation"
 _QUEUE = f"{_SATURATION}::test_few_connections_leave_room_for_probes_and_show_the_queue"
 _POOL = "tests/metrics/test_queries.py::test_taken_and_returned_connections"
 _OVERFLOW = "tests/metrics/test_queries.py::test_overflow_is_active_and_goes_away"
-_REAL_GUNICORN = "tests/metrics/runtime/test_exits.py::test_real_gunicorn"
+_REAL_GUNICORN = "tests/prefork_metrics/runtime/test_exits.py::test_real_gunicorn"
 _ATTEMPTS = f"{_E2E}/test_attempts.py::test_limits_hold_over_all_workers"
 _BROKEN = f"{_E2E}/test_broken_directory.py"
 _FULL = f"{_BROKEN}::test_disk_that_fills_up_hides_only_new_series"
-_TROUBLE = "tests/metrics/directory/test_trouble.py"
+_TROUBLE = "tests/prefork_metrics/directory/test_trouble.py"
 _FAILURES = "tests/core/test_isolation.py::test_failure_is_counted_under_its_loop"
 _ROUNDS = "tests/agent/leader/test_terms.py::test_each_task_tells_when_it_came_round"
 _LEADING = f"{_E2E}/test_agent.py::test_another_agent_leads_when_the_leader_is_killed_or_frozen"
@@ -84,6 +85,12 @@ COVERED: Mapping[str, str] = {
     "vibebox_process_start_time_seconds": GAUGES,
     "vibebox_python_gc_collections_total": _COLLECTIONS,
     "vibebox_python_gc_collected_objects_total": _COLLECTIONS,
+    "vibebox_python_gc_uncollectable_objects_total": _COLLECTOR
+    + "test_uncollectable_objects_are_counted",
+    "vibebox_python_gc_objects": _COLLECTOR
+    + "test_objects_are_counted_by_generation_and_those_that_stay",
+    "vibebox_python_allocated_blocks": _KERNEL,
+    "vibebox_process_virtual_memory_bytes": _KERNEL,
     "vibebox_python_gc_duration_seconds": _COLLECTIONS,
     "vibebox_scheduling_lag_seconds": f"{_SATURATION}::test_a_held_interpreter_shows_as_lag",
     "vibebox_worker_threads": f"{_SATURATION}::test_probes_and_scrapes_are_not_starved",
@@ -171,9 +178,9 @@ ELSEWHERE: Mapping[tuple[str, str], Mapping[str, str]] = {
         "::test_metrics_stay_readable_without_database_and_docker",
         "files": f"{_BROKEN}::test_bad_files_cost_only_themselves",
         "values": _FULL,
-        "format": "tests/metrics/aggregation/test_bad_files.py"
+        "format": "tests/prefork_metrics/aggregation/test_bad_files.py"
         "::test_each_scrape_by_the_stock_collector_is_an_error",
-        "runtime": "tests/metrics/runtime/test_publisher.py"
+        "runtime": "tests/prefork_metrics/runtime/test_publisher.py"
         "::test_failing_part_spares_the_others_and_is_told_once",
     },
     ("vibebox_websocket_messages_total", "direction"): {"in": _SHELL, "out": _VIEWERS},
@@ -232,6 +239,9 @@ ELSEWHERE: Mapping[tuple[str, str], Mapping[str, str]] = {
 """Values that another test moves, by family and label; see `SAME` for families that share them."""
 
 SAME: Mapping[str, str] = {
+    "vibebox_process_virtual_memory_bytes": "vibebox_process_cpu_seconds_total",
+    "vibebox_python_gc_objects": "vibebox_python_gc_collections_total",
+    "vibebox_python_gc_uncollectable_objects_total": "vibebox_python_gc_collections_total",
     "vibebox_http_request_duration_seconds": "vibebox_http_requests_total",
     "vibebox_api_errors_total": "vibebox_http_requests_total",
     "vibebox_environments": "vibebox_environments_total",

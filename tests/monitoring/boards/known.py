@@ -8,7 +8,7 @@ from typing import Any, Literal
 import yaml
 
 from app.metrics import catalogue
-from app.metrics.family import OTHER
+from prefork_metrics.family import OTHER
 
 ROOT = Path(__file__).parents[3]
 RULES = ROOT / "monitoring" / "prometheus"
@@ -31,7 +31,7 @@ def samples() -> dict[str, Sample]:
     """Return everything that a query may select, by name."""
     found = {name: Sample("gauge", {}) for name in _OF_A_SCRAPE}
     found["ALERTS"] = Sample("alerts", dict.fromkeys(("alertname", "alertstate", "severity")))
-    for family in catalogue.FAMILIES:
+    for family in catalogue.registry.families:
         labels = {
             label: None if values is None else frozenset({*map(str, values), OTHER})
             for label, values in family.labels.items()

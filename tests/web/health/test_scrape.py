@@ -14,10 +14,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
 from app.core.single_flight import DeadlineExceededError
-from app.metrics.catalogue import collect_duration, create_expected
-from app.metrics.exposition import Exposition
+from app.metrics.catalogue import create_expected, health_check_up, registry
 from app.metrics.inventory import Inventory
 from app.storage import Database
+from prefork_metrics.exposition import Exposition
 from tests.backends.programs import wait_until
 from tests.support.application import User, parts
 from tests.support.checks import moved
@@ -103,7 +103,7 @@ class Failing:
     name = "files"
 
     def collect(self) -> Iterator[Metric]:
-        yield collect_duration.samples([(("half",), 1.0)])
+        yield registry.scrape.collect_duration.samples([(("half",), 1.0)])
         raise RuntimeError("secret-bug-text")
 
 
@@ -121,7 +121,7 @@ def test_failing_part_leaves_the_rest_and_is_counted(
     collectors: list[Fine | Failing], caplog: pytest.LogCaptureFixture
 ) -> None:
     with moved(ERRORS) as errors:
-        body, _ = Exposition(collectors).render("")
+        body, _ = Exposition(registry, collectors, always=[health_check_up]).render("")
 
     assert errors == {("files",): 1}
     assert b"vibebox_fine" in body
@@ -240,7 +240,7 @@ def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_values_of_all_processes_are_added(shared: Path) -> None:
-    exposition = Exposition([])
+    exposition = Exposition(registry, always=[health_check_up])
 
     for _ in range(2):  # the first one absorbs the dead
         body, _ = exposition.render("")
@@ -248,7 +248,7 @@ def test_values_of_all_processes_are_added(shared: Path) -> None:
 
 
 def test_files_are_counted_by_state(shared: Path) -> None:
-    shown = samples(Exposition([]).render("")[0].decode())
+    shown = samples(Exposition(registry, always=[health_check_up]).render("")[0].decode())
 
     assert shown["vibebox_metrics_files", "live"] == 0
     assert shown["vibebox_metrics_files", "dead"] == 1  # the archive
@@ -263,7 +263,7 @@ def test_bad_file_is_left_out_and_counted(shared: Path, content: bytes) -> None:
     (shared / "counter_9.db").write_bytes(content)
 
     with moved(ERRORS) as errors:
-        body, _ = Exposition([]).render("")
+        body, _ = Exposition(registry, always=[health_check_up]).render("")
 
     assert samples(body.decode())["vibebox_x_total",] == 15
     assert errors == {("files",): 1}
@@ -271,6 +271,11 @@ def test_bad_file_is_left_out_and_counted(shared: Path, content: bytes) -> None:
 
 def test_without_a_directory_the_process_shows_its_own() -> None:
     create_expected()
-    shown = {name for name, *_ in samples(Exposition([]).render("")[0].decode())}
+    shown = {
+        name
+        for name, *_ in samples(
+            Exposition(registry, always=[health_check_up]).render("")[0].decode()
+        )
+    }
 
     assert {"vibebox_active_connections", "vibebox_auth_attempts_total"} <= shown

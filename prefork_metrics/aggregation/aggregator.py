@@ -1,0 +1,130 @@
+"""The aggregator: files in, text out."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+
+from prometheus_client.openmetrics.exposition import UNDERSCORES
+
+from prefork_metrics.aggregation.endings import endings
+from prefork_metrics.aggregation.keys import BadFileError, Keys
+from prefork_metrics.aggregation.layout import Layout
+from prefork_metrics.aggregation.page import Page
+from prefork_metrics.aggregation.source import Source
+from prefork_metrics.directory.removed import Before
+
+_Read = list[tuple[Source, tuple[float, ...]]]
+_Errors = list[tuple[Path, str]]
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A scrape's text. Other families may be put between `families` and `end`.
+
+    Attributes: families; end (`# EOF` in OpenMetrics, else empty); errors (each file that was left
+    out, and why; the message `empty` can also mean that the file was being created just then).
+    """
+
+    families: bytes
+    end: bytes
+    errors: _Errors
+
+    @property
+    def body(self) -> bytes:
+        return self.families + self.end
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What VibeBox's own directory has more than the client library's.
+
+    Attributes: archive (those of the files whose timestamps are rests, see directory.merging);
+    exemplars (their files); removed (of each file what is not shown, see directory.removed).
+    """
+
+    archive: Collection[Path] = ()
+    exemplars: Sequence[Path] = ()
+    removed: Mapping[Path, Before] = field(default_factory=dict)
+
+
+class Aggregator:
+    """Renders the files of many processes; keep it for the life of the process.
+
+    It holds each key once, some 16 bytes per entry of each file, and the text of each format used.
+    Attributes: layouts (how many were worked out), keys (`keys.parsed`: how many were parsed).
+    """
+
+    def __init__(self, names: Mapping[Path, str] | None = None) -> None:
+        """Begin; `names` are those of files whose paths do not say what they are called."""
+        self._names = names or {}
+        self.keys = Keys()
+        self.layouts = 0
+        self._lock = Lock()
+        self._buffer = bytearray()
+        self._sources: dict[Path, Source] = {}
+        self._layout = Layout(())
+        self._laid_out: list[tuple[Source, int]] = []
+        self._exact = False
+        self._pages: dict[tuple[bool, str], Page] = {}
+
+    def render(
+        self,
+        files: Sequence[Path],
+        openmetrics: bool,
+        escaping: str = UNDERSCORES,
+        beside: Beside | None = None,
+    ) -> Rendered:
+        """Return what the client's collector and encoder would say of `files`, in a stable order.
+
+        files: in an order that stays (sorted, say): a new one costs a new layout, and in it the
+        floats are added. escaping: one of the client's schemes, as negotiated.
+        beside: given for a directory of ours; then fractions are added exactly, which differs from
+        the client's collector in the last digits, and OpenMetrics has exemplars.
+        A file that cannot be used is left out and told in the result; nothing is raised for it.
+        """
+        with self._lock:
+            read, errors = self._read(files, beside or Beside())
+            sources = [source for source, _ in read]
+            self._lay_out(sources, exact=beside is not None)
+            samples = self._layout.samples([values for _, values in read])
+            page = self._pages.get((openmetrics, escaping))
+            if page is None:
+                page = self._pages[openmetrics, escaping] = Page(openmetrics, escaping)
+            after = {}
+            if openmetrics and beside:
+                after = endings(self._layout, sources, beside.exemplars)
+            return Rendered(page.render(self._layout, samples, after), page.end, errors)
+
+    def _read(self, files: Sequence[Path], beside: Beside) -> tuple[_Read, _Errors]:
+        read: _Read = []
+        errors: _Errors = []
+        before, self._sources = self._sources, {}
+        for path in files:
+            try:
+                source = before.get(path) or Source(
+                    path, self.keys, path in beside.archive, self._names.get(path)
+                )
+                source.leave_out(beside.removed.get(path))
+                read.append((source, source.read(self._buffer)))
+                self._sources[path] = source
+            except BadFileError as error:
+                errors.append((path, str(error)))
+            except FileNotFoundError:
+                # A process that ends in good order deletes its live gauges: no error.
+                if not path.name.startswith("gauge_live"):
+                    errors.append((path, "vanished"))
+            except OSError as error:
+                errors.append((path, error.strerror or type(error).__name__))
+        return read, errors
+
+    def _lay_out(self, sources: list[Source], exact: bool) -> None:
+        wanted = [(source, source.version) for source in sources]
+        if wanted == self._laid_out and exact == self._exact:
+            return
+        if {source for source, _ in self._laid_out} - set(sources):
+            self.keys.keep(key for source in sources for key in source.all_keys)
+        self._layout = Layout(sources, exact)
+        self._exact = exact
+        self._laid_out = wanted
+        self.layouts += 1

@@ -1,0 +1,129 @@
+"""Series that were removed: what is not shown of what the living have counted.
+
+The file format has no way to take an entry back, and a process that counts never looks whether it
+should not. So at a removal the archive drops the series, and beside the archive stands what each
+living member had counted until then. A scrape takes that off. While a member has counted nothing
+since, the series is not shown at all; when the member has ended, what it counted since goes into
+the archive, and its note goes. Both lie under the name of a generation: they come and go with the
+manifest, whoever is killed in between (see `archive`).
+
+A total (counter, histogram, summary) that is counted again begins at 0; a gauge is what it is set
+to. An Info or an Enum shows again when it is set again.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+from prefork_metrics.directory import disk
+from prefork_metrics.directory.codec import Entry
+
+KIND = "removed"
+
+Before = Mapping[str, tuple[float, float]]
+"""By key: value and time of an entry when its series was removed."""
+
+Match = Callable[[str, Mapping[str, str]], bool]
+"""Tells by the name of a family and the labels of a series whether it is to be removed."""
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What is not shown, of each living member, and of states until when."""
+
+    members: Mapping[str, Before] = field(default_factory=dict)
+    states: Mapping[str, float] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.members or self.states)
+
+    def of(self, member: str) -> Before:
+        """Return what is not shown of a member."""
+        return self.members.get(member, {})
+
+    def encoded(self) -> bytes:
+        """Return the content of the file that says so."""
+        return json.dumps({"members": self.members, "states": self.states}).encode()
+
+
+NOTHING = Removed()
+
+
+def read(sides: Iterable[Path]) -> Removed:
+    """Return what stands beside the archive, `sides` being what lies there.
+
+    A file that cannot be read costs no more than that removed series show again.
+    """
+    for path in sides:
+        if path.name.startswith(f"{KIND}_"):
+            with suppress(OSError):
+                status = path.stat()
+                return _read(path, status.st_ino, status.st_mtime_ns)
+    return NOTHING
+
+
+@lru_cache(maxsize=2)
+def _read(path: Path, _inode: int, _modified: int) -> Removed:
+    # Never changed once it is there: a scrape need not parse it each time.
+    try:
+        fields = json.loads(disk.read(path))
+        members = {
+            str(member): {str(key): (float(one), float(two)) for key, (one, two) in before.items()}
+            for member, before in fields["members"].items()
+        }
+        states = {str(key): float(time) for key, time in fields["states"].items()}
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return NOTHING
+    return Removed(members, states)
+
+
+def matches(key: str, match: Match) -> bool:
+    """Tell whether an entry belongs to a series that is to be removed."""
+    family, labels = _series(key)
+    return match(family, dict(labels))
+
+
+def groups(before: Before) -> Iterator[list[str]]:
+    """Yield the keys that make one series: of a histogram all buckets, sum and count."""
+    by_series: dict[tuple[str, tuple[tuple[str, str], ...]], list[str]] = {}
+    for key in before:
+        by_series.setdefault(_series(key), []).append(key)
+    yield from by_series.values()
+
+
+def since(entries: list[Entry], before: Before, *, totals: bool) -> list[Entry]:
+    """Return what a member has counted since, where `before` says what it had counted.
+
+    totals: the entries are added up; what was before is then an entry of its own, below zero.
+    """
+    if not before:
+        return entries
+    by_key = {entry.key: entry for entry in entries}
+    hidden = {
+        key
+        for group in groups(before)
+        if all(_is_unchanged(by_key.get(key), before[key]) for key in group)
+        for key in group
+    }
+    kept = [entry for entry in entries if entry.key not in hidden]
+    if totals:
+        kept += [
+            Entry(key, -value, 0.0)
+            for key, (value, _) in before.items()
+            if key in by_key and key not in hidden
+        ]
+    return kept
+
+
+def _is_unchanged(entry: Entry | None, before: tuple[float, float]) -> bool:
+    return entry is None or (entry.value, entry.timestamp) == before
+
+
+@lru_cache(maxsize=4096)
+def _series(key: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """Return the family of a key, and its labels without that of a bucket."""
+    family, _, labels, _ = json.loads(key)
+    return family, tuple(sorted((name, text) for name, text in labels.items() if name != "le"))
