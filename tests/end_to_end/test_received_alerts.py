@@ -55,6 +55,7 @@ def strip(api: Api) -> dict[str, Any]:
 def sign_in(page: Page, url: str) -> None:
     page.set_default_timeout(PATIENCE * 1000)
     page.goto(url)
+    expect(page.get_by_role("button", name="Sign in")).to_be_enabled()
     page.get_by_label("E-mail address").fill(EMAIL)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
@@ -139,12 +140,14 @@ def test_flood_of_alerts_is_not_lost(
         teller.post_all(flood(9000))
         wait_until(lambda: answers(server, 413) >= 2, PATIENCE)
         # Of the first ones Alertmanager may tell before it has all of them.
-        assert api.call("GET", "/alerts").json()["total"] < 1000
+        early = api.call("GET", "/alerts").json()["total"]
+        assert early < 1000
 
         # More than 1,000 alerts, and more than other bodies may have, are taken in.
         teller.post_all(flood(1000))
         wait_until(lambda: api.call("GET", "/alerts").json()["total"] >= 1000, PATIENCE)
-        assert api.call("GET", "/alerts").json()["total"] == 1000
+        # The first 1,000 of what Alertmanager tells at once, which need not hold the early ones.
+        assert 1000 <= api.call("GET", "/alerts").json()["total"] <= 1000 + early
         told = [line for line in server.log_lines() if line["event"] == "alerts truncated"]
         assert told[0]["truncated"] == 100
         assert answers(server, 422) == 0

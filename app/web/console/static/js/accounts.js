@@ -88,6 +88,7 @@ export function mountAccounts(here) {
   const list = one("[data-accounts]", root);
   const search = one("[data-search]", list).elements.search;
   let waiting = null;
+  let asked = 0;
 
   function menu(account, self) {
     const offered = Object.entries(choices(here, account, refresh)).filter(([name]) => name === "Limits" || account.id !== self.id);
@@ -98,9 +99,12 @@ export function mountAccounts(here) {
     return cell("", make("div", { class: "row wrap" }, ...buttons));
   }
   async function refresh() {
+    asked += 1;
+    const mine = asked;
     const query = search.value.trim() ? `?search=${encodeURIComponent(search.value.trim())}` : "";
     const [self, accounts] = await Promise.all([me(), all(api, `/accounts${query}`)]);
-    if (signal.aborted) return;
+    // An answer to what was asked before this one may come after it.
+    if (signal.aborted || mine !== asked) return;
     say(one("[data-none]", list), accounts.length ? "" : "No account has that in its address.");
     drawTable(one("[data-rows]", list), accounts, (account) => [
       cell("", account.id === self.id ? `${account.email} (you)` : account.email), cell("State", state(account)),

@@ -47,13 +47,17 @@ export function mountEnvironments(here) {
   });
   let offset = 0;
   let starting = false;
+  let asked = 0;
 
   async function refresh() {
+    asked += 1;
+    const mine = asked;
     const of = filter.value ? `&project_id=${encodeURIComponent(filter.value)}` : "";
     const page = await attempt(() => api("GET", `/environments?limit=${PAGE}&offset=${offset}${of}`), (error) => {
       say(one("#none", root), `Not up to date: ${error.message}`);
     });
-    if (!page || signal.aborted) return;
+    // An answer to what was asked before this one may come after it.
+    if (!page || signal.aborted || mine !== asked) return;
     starting = page.items.some((item) => item.status === "starting");
     rows.draw(page.items);
     say(one("#none", root), page.total ? "" : "You have no environments yet.");
