@@ -18,7 +18,7 @@ SERVICES := not ($(UNIT)) and not smoke
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
 .DEFAULT_GOAL := help
-.PHONY: help run up demo down logs prepare quick smoke test test-full test-unit test-services check format generate lock benchmark console-assets clean
+.PHONY: help run up demo down logs prepare quick smoke test test-full test-unit test-services dist image check format generate lock benchmark console-assets clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -87,6 +87,9 @@ generate: $(VENV)/.installed-dev ## Write the files that are generated from the 
 	$(BIN)/python -m monitoring.grafana.generator
 	$(BIN)/python -m monitoring.rules
 
+dist: $(VENV)/.installed-dev ## Build the wheels of this commit into dist/, and list what is in them
+	@$(BIN)/python scripts/build-dist
+
 console-assets: ## Copy what the console takes from npm into app/web/console/static/vendor (needs node)
 	scripts/console-assets
 
@@ -100,7 +103,7 @@ benchmark: $(VENV)/.installed-benchmark ## Measure telemetry beside bare Flask, 
 	$(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## Remove the environment, caches and build results; keep var/ (database)
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 # An environment made by another Python than the one that is right would stay: so it is looked at first.
 $(VENV)/bin/python:
