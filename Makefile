@@ -17,6 +17,12 @@ SERVICES := not ($(UNIT)) and not smoke
 # Compose 2 where it is there, else 1.29.
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
+# What the labels of the image say. Its time is that of its commit, so that it stays the same image when
+# it is built again; changes that are not committed are told by the revision.
+up demo image: export IMAGE_VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' app/_version.py)
+up demo image: export IMAGE_REVISION = $(shell git rev-parse HEAD)$(shell git diff --quiet HEAD || echo -dirty)
+up demo image: export IMAGE_CREATED = $(shell git log -1 --format=%cI)
+
 .DEFAULT_GOAL := help
 .PHONY: help run up demo down logs prepare quick smoke test test-full test-unit test-services dist image check format generate lock benchmark console-assets clean
 
@@ -89,6 +95,11 @@ generate: $(VENV)/.installed-dev ## Write the files that are generated from the 
 
 dist: $(VENV)/.installed-dev ## Build the wheels of this commit into dist/, and list what is in them
 	@$(BIN)/python scripts/build-dist
+
+image: ## Build the Docker image of this commit, with its labels (IMAGE_SOURCE=URL names a public source)
+	docker build --tag vibebox --tag "vibebox:$$IMAGE_VERSION" --build-arg VERSION="$$IMAGE_VERSION" \
+	    --build-arg REVISION="$$IMAGE_REVISION" --build-arg CREATED="$$IMAGE_CREATED" \
+	    $(if $(IMAGE_SOURCE),--label org.opencontainers.image.source="$(IMAGE_SOURCE)") .
 
 console-assets: ## Copy what the console takes from npm into app/web/console/static/vendor (needs node)
 	scripts/console-assets

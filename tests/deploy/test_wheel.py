@@ -1,5 +1,6 @@
 """The wheels of `make dist`: what is in them, and that they run where nothing else of ours is."""
 
+import json
 import os
 import re
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from email.parser import HeaderParser
+from importlib.metadata import distributions
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -59,11 +61,11 @@ def programs(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) 
     """The `bin` of an environment in which pip has installed the wheels and what they require."""
     environment = tmp_path_factory.mktemp("elsewhere") / "venv"
     # Without a pip of its own, which takes seconds to install: this Python's installs into it.
-    command = [sys.executable, "-m", "venv", "--without-pip", environment]
-    subprocess.run(command, check=True, timeout=60)
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", environment]
-    install = ["install", "--quiet", "--no-compile", "--constraint", ROOT / "constraints.txt"]
-    subprocess.run([*pip, *install, *wheels.values()], check=True, timeout=180)
+    make = [sys.executable, "-m", "venv", "--without-pip", str(environment)]
+    subprocess.run(make, check=True, timeout=60)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(environment)]
+    pip += ["install", "--quiet", "--no-compile", f"--constraint={ROOT / 'constraints.txt'}"]
+    subprocess.run([*pip, *map(str, wheels.values())], check=True, timeout=180)
     return environment / "bin"
 
 
@@ -225,3 +227,19 @@ def test_writes_the_monitoring(programs: Path, tmp_path: Path) -> None:
     subprocess.run([programs / "vibebox", "monitoring", "write", target], check=True, timeout=60)
     written = sorted(path.relative_to(target) for path in target.rglob("*") if path.is_file())
     assert written == shipped.monitoring_files(ROOT / "monitoring")
+
+
+def test_list_of_parts_is_what_is_installed(programs: Path, tmp_path: Path) -> None:
+    """The image has such a list of its own environment, made by the same script."""
+    file = tmp_path / "sbom.cdx.json"
+    write = [sys.executable, "scripts/image-sbom", str(programs.parent), str(file)]
+    subprocess.run(write, cwd=ROOT, check=True, timeout=60)
+    sbom = json.loads(file.read_text())
+    (packages,) = programs.parent.glob("lib/python*/site-packages")
+    there = {one.name: one.version for one in distributions(path=[str(packages)])}
+    whole = sbom["metadata"]["component"]
+    parts = {part["name"]: part["version"] for part in sbom["components"]}
+    assert {**parts, whole["name"]: whole["version"]} == there
+    assert whole["version"] == __version__
+    (direct,) = (one["dependsOn"] for one in sbom["dependencies"] if one["ref"] == whole["bom-ref"])
+    assert any(one.startswith("gunicorn==") for one in direct)
