@@ -230,10 +230,13 @@ def test_writes_the_monitoring(programs: Path, tmp_path: Path) -> None:
 
 
 def test_list_of_parts_is_what_is_installed(programs: Path, tmp_path: Path) -> None:
-    """The image has such a list of its own environment, made by the same script."""
+    """The image has such a list of its own environment, made by the same script.
+
+    There it is validated by CycloneDX' schema, which takes seconds.
+    """
     file = tmp_path / "sbom.cdx.json"
     write = [sys.executable, "scripts/image-sbom", str(programs.parent), str(file)]
-    subprocess.run(write, cwd=ROOT, check=True, timeout=60)
+    subprocess.run([*write, "--no-validate"], cwd=ROOT, check=True, timeout=60)
     sbom = json.loads(file.read_text())
     (packages,) = programs.parent.glob("lib/python*/site-packages")
     there = {one.name: one.version for one in distributions(path=[str(packages)])}
