@@ -13,10 +13,18 @@ WORKDIR /build
 COPY setup.cfg pyproject.toml constraints.txt README.md ./
 COPY app/__init__.py app/_version.py app/
 RUN /opt/vibebox/bin/pip install -c constraints.txt '.[redis]'
+RUN python -m venv /opt/sbom && /opt/sbom/bin/pip install -c constraints.txt cyclonedx-bom
 
+# setup.py takes the other files into the package.
+COPY setup.py Procfile gunicorn.conf.py ./
+COPY monitoring monitoring
 COPY app app
 RUN /opt/vibebox/bin/pip install --no-deps --force-reinstall . \
     && /opt/vibebox/bin/pip uninstall --yes pip setuptools
+
+# The list of the Python packages in the image; what writes it is not among them.
+COPY scripts/image-sbom ./
+RUN /opt/sbom/bin/python image-sbom /opt/vibebox sbom.cdx.json
 
 # --- the image -------------------------------------------------------------------------------------
 FROM python:3.11-slim-bookworm
@@ -29,6 +37,7 @@ RUN groupadd --gid 10001 vibebox \
     && install -d -m 0750 -o vibebox -g vibebox /var/lib/vibebox /run/vibebox
 
 COPY --from=builder /opt/vibebox /opt/vibebox
+COPY --from=builder /build/sbom.cdx.json /usr/share/doc/vibebox/sbom.cdx.json
 WORKDIR /srv/vibebox
 COPY gunicorn.conf.py Procfile ./
 
@@ -53,3 +62,14 @@ HEALTHCHECK --interval=15s --timeout=3s --start-period=20s --retries=3 \
 # (docker stop --time, docker run --stop-timeout); its default is 10 seconds.
 STOPSIGNAL SIGTERM
 CMD ["gunicorn", "-c", "gunicorn.conf.py", "app.wsgi:app"]
+
+# What this is, by build arguments (`make image`, `make up`); last, since they change most often. Where
+# the source can be read only who publishes the image knows: make image IMAGE_SOURCE=https://…
+ARG VERSION=""
+ARG REVISION=""
+ARG CREATED=""
+LABEL org.opencontainers.image.title="VibeBox" \
+    org.opencontainers.image.description="Development environments in Docker containers, with observability you can trust" \
+    org.opencontainers.image.version="$VERSION" \
+    org.opencontainers.image.revision="$REVISION" \
+    org.opencontainers.image.created="$CREATED"

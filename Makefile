@@ -17,8 +17,14 @@ SERVICES := not ($(UNIT)) and not smoke
 # Compose 2 where it is there, else 1.29.
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
+# What the labels of the image say. Its time is that of its commit, so that it stays the same image when
+# it is built again; changes that are not committed are told by the revision.
+up demo image: export IMAGE_VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' app/_version.py)
+up demo image: export IMAGE_REVISION = $(shell git rev-parse HEAD)$(shell git diff --quiet HEAD || echo -dirty)
+up demo image: export IMAGE_CREATED = $(shell git log -1 --format=%cI)
+
 .DEFAULT_GOAL := help
-.PHONY: help run up demo down logs prepare quick smoke test test-full test-unit test-services check format generate lock benchmark console-assets clean
+.PHONY: help run up demo down logs prepare quick smoke test test-full test-unit test-services dist image check format generate lock benchmark console-assets clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -88,6 +94,14 @@ generate: $(VENV)/.installed-dev ## Write the files that are generated from the 
 	$(BIN)/python -m monitoring.grafana.generator
 	$(BIN)/python -m monitoring.rules
 
+dist: $(VENV)/.installed-dev ## Build the wheels of this commit into dist/, and list what is in them
+	@$(BIN)/python scripts/build-dist
+
+image: ## Build the Docker image of this commit, with its labels (IMAGE_SOURCE=URL names a public source)
+	docker build --tag vibebox --tag "vibebox:$$IMAGE_VERSION" --build-arg VERSION="$$IMAGE_VERSION" \
+	    --build-arg REVISION="$$IMAGE_REVISION" --build-arg CREATED="$$IMAGE_CREATED" \
+	    $(if $(IMAGE_SOURCE),--label org.opencontainers.image.source="$(IMAGE_SOURCE)") .
+
 console-assets: ## Copy what the console takes from npm into app/web/console/static/vendor (needs node)
 	scripts/console-assets
 
@@ -101,7 +115,7 @@ benchmark: $(VENV)/.installed-benchmark ## Measure telemetry beside bare Flask, 
 	$(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## Remove the environment, caches and build results; keep var/ (database)
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 # An environment made by another Python than the one that is right would stay: so it is looked at first.
 $(VENV)/bin/python:

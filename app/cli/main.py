@@ -14,6 +14,7 @@ from app.cli.client.commands import COMMANDS
 from app.cli.client.errors import INTERRUPTED
 from app.cli.documents import renewed
 from app.cli.migrations import downgrade, migrate
+from app.cli.monitoring import monitoring
 from app.cli.operators import operators
 from app.cli.secrets import secrets
 from app.core.errors import SettingsError, StorageError, VibeBoxError
@@ -189,7 +190,7 @@ def _agent_trouble(settings: "Settings") -> str | None:
 
 @main.command()
 def run() -> None:
-    """Migrate, then run the processes of the Procfile until Ctrl-C or SIGTERM."""
+    """Migrate, then run the web server and the agent here until Ctrl-C or SIGTERM."""
     from app.cli.run import start
 
     sys.exit(start(Path.cwd()))
@@ -197,3 +198,4 @@ def run() -> None:
 
 main.add_command(accounts)
 main.add_command(operators)
+main.add_command(monitoring)

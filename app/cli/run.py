@@ -1,17 +1,21 @@
 """`vibebox run`: the service on one machine, for who wants to see it run.
 
 It migrates the database, then starts the long-running processes of the Procfile and stops them
-together: on a checkout, and in the Docker image, whose first process it may be.
+together: of a checkout, of an installed wheel in any directory, and in the Docker image, whose
+first process it may be. The Procfile and gunicorn's configuration are VibeBox's own; of the working
+directory it reads .env, and there lies what relative settings name: the database, the metrics.
 """
 
 import os
+import shlex
 import sys
+from itertools import chain
 from pathlib import Path
 
 import click
 from dotenv import dotenv_values
 
-from app.cli import processes
+from app.cli import processes, shipped
 from app.core.errors import EngineError
 from app.core.listening import refuse_taken
 from app.core.settings import Settings
@@ -21,17 +25,18 @@ from app.wiring import load_settings
 from prefork_metrics.directory import refuse_second
 
 _PING_SECONDS = 2.0
+# Neither `-m` nor a script adds a directory to the path of modules.
+_PYTHON = (sys.executable, "-P", "-m")
 
 
-def start(root: Path) -> int:
-    """Run the service of the checkout at `root` until it is stopped; return the exit code.
+def start(directory: Path) -> int:
+    """Run the service with `directory` as its working directory, until it is stopped.
 
+    Returns: the exit code.
     Raises: SettingsError, CannotListenError, or what the database has to say.
     """
-    procfile = root / "Procfile"
-    if not procfile.is_file():
-        raise click.UsageError(f"There is no Procfile in {root}; run this in VibeBox's directory.")
-    _read_env_file(root / ".env")
+    commands = _commands(shipped.root())
+    _read_env_file(directory / ".env")
     settings = load_settings()
     refuse_taken(settings.host, settings.port)
     refuse_second(Path(settings.prometheus_multiproc_dir))
@@ -45,8 +50,23 @@ def start(root: Path) -> int:
         environment["VIBEBOX_DOCKER_REQUIRED"] = "false"
     binaries = Path(sys.executable).parent
     environment["PATH"] = f"{binaries}{os.pathsep}{environment.get('PATH', '')}"
-    commands = processes.long_running(procfile).values()
     return processes.run(commands, environment, settings.graceful_timeout)
+
+
+def _commands(files: Path) -> list[str]:
+    """Return the commands of the Procfile, so that they do the same in any working directory."""
+    procfile = files / shipped.PROCFILE
+    if not procfile.is_file():
+        raise click.UsageError(f"There is no {procfile}: install VibeBox anew.")
+    configuration = shipped.SERVER_CONFIGURATION
+    instead = {
+        "gunicorn": [*_PYTHON, "app.web.serve"],
+        "vibebox": [*_PYTHON, "app.cli"],
+        configuration: [str(files / configuration)],
+    }
+    told = processes.long_running(procfile).values()
+    lines = [[instead.get(word, [word]) for word in shlex.split(command)] for command in told]
+    return [shlex.join(chain.from_iterable(line)) for line in lines]
 
 
 def _read_env_file(file: Path) -> None:

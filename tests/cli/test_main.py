@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 from sqlalchemy import select
 
 from app._version import __version__
+from app.cli import shipped
 from app.cli.documents import BEGIN, END, renewed
 from app.cli.main import main
 from app.core.settings import Settings, example
@@ -26,6 +27,7 @@ COMMANDS = (
     "metrics",
     "permissions",
     "operators",
+    "monitoring",
     "run",
 )
 
@@ -222,15 +224,17 @@ def test_file_that_cannot_be_written_is_refused(
     assert_refused(run(runner, command, "--write", str(tmp_path / "none" / "file")))
 
 
-def test_run_needs_a_checkout(
+def test_run_without_its_own_files_is_refused_whatever_lies_here(
     runner: CliRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "Procfile").write_text("web: touch started\n")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(shipped, "PACKAGE", tmp_path / "site-packages" / "app")
     result = run(runner, "run")
 
     assert_refused(result)
-    assert "There is no Procfile" in result.stderr
-    assert "Internal error" not in result.stderr
+    assert "site-packages/Procfile: install VibeBox anew." in result.stderr
+    assert not (tmp_path / "started").exists()
 
 
 def test_unknown_command_is_refused(runner: CliRunner) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import docker
 import yaml
 
+from app._version import __version__
 from tests.backends import http, stack_images
 from tests.backends.docker_engine import DockerEngine
 from tests.backends.programs import ServiceError, free_port, wait_until
@@ -68,6 +69,7 @@ class Stack:
             "SECRETS_DIR": str(directory / "secrets"),
             # The engine builds, not BuildKit, which would ask a registry for the base.
             "COMPOSE_DOCKER_CLI_BUILD": "0",
+            "IMAGE_VERSION": __version__,
             **{name: str(port) for name, port in self._ports.items()},
         }
         self._compose = ["docker-compose", "--file", str(FILE), "--project-name", "vibebox"]

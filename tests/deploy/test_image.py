@@ -8,11 +8,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib.metadata import metadata
 from pathlib import Path
 
 import pytest
+import yaml
 
+from app._version import __version__
 from app.core.settings import Settings, environment_name
 from app.wiring import load_settings
 from tests.backends.programs import free_port
@@ -75,6 +79,57 @@ def test_copies_only_what_exists_and_is_not_ignored() -> None:
             for source in arguments.split()[:-1]:
                 assert (ROOT / source).exists()
                 assert f"!{source.partition('/')[0]}" in ignore
+
+
+def test_labels_say_what_it_is_by_build_arguments_that_may_be_left_out() -> None:
+    labels = dict(pair.split("=", 1) for pair in shlex.split(arguments_of("LABEL")))
+    named = {name.removeprefix("org.opencontainers.image."): text for name, text in labels.items()}
+    given = {name: value[1:] for name, value in named.items() if value.startswith("$")}
+    assert given == {"version": "VERSION", "revision": "REVISION", "created": "CREATED"}
+    assert {named["title"], named["description"]} == {
+        "VibeBox",
+        metadata("vibebox")["Summary"],
+    }
+    declared = {text for keyword, text in last_stage() if keyword == "ARG"}
+    assert declared == {f'{argument}=""' for argument in given.values()}
+
+
+def test_make_passes_every_build_argument_with_the_version_of_the_package(tmp_path: Path) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    docker.chmod(0o755)
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path)}
+    ran = subprocess.run(
+        ["make", "--silent", "image", "IMAGE_SOURCE=https://code.example/vibebox"],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    told = ran.stdout.splitlines()
+    declared = {text.split("=")[0] for keyword, text in last_stage() if keyword == "ARG"}
+    passed = dict(one.split("=", 1) for one in told if one.split("=")[0] in declared)
+    assert passed["VERSION"] == __version__
+    assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?", passed["REVISION"])
+    assert datetime.fromisoformat(passed["CREATED"]).tzinfo is not None
+    assert {
+        f"vibebox:{__version__}",
+        "org.opencontainers.image.source=https://code.example/vibebox",
+    } <= (set(told))
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    assert set(compose["x-vibebox"]["build"]["args"]) == declared == set(passed)
+
+
+def test_image_carries_the_list_of_its_parts_and_not_what_writes_it() -> None:
+    copied = {
+        text.split()[-1]: text.split()[1]
+        for key, text in last_stage()
+        if key == "COPY" and "--from" in text
+    }
+    assert copied["/usr/share/doc/vibebox/sbom.cdx.json"] == "/build/sbom.cdx.json"
+    assert set(copied.values()) == {"/opt/vibebox", "/build/sbom.cdx.json"}
 
 
 def test_environment_of_the_image_is_valid(monkeypatch: pytest.MonkeyPatch) -> None:

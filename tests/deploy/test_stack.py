@@ -1,12 +1,14 @@
 """The whole stack, by Compose: VibeBox from the shipped Dockerfile, among its real neighbours."""
 
+import json
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import requests
 
+from app._version import __version__
 from tests.backends import http
 from tests.backends.docker_engine import DockerEngine
 from tests.backends.programs import wait_until
@@ -74,6 +76,22 @@ def running(
         yield started
     finally:
         started.stop()
+
+
+def test_image_says_what_it_is_and_what_it_is_made_of(
+    running: Stack, docker_engine: DockerEngine
+) -> None:
+    client: Any = docker_engine.client()
+    image = client.inspect_image("vibebox")["Config"]
+    docker_engine.close_clients()
+    assert image["User"] == "10001:10001"
+    assert image["Labels"]["org.opencontainers.image.version"] == __version__
+    show = "docker exec vibebox-backend cat /usr/share/doc/vibebox/sbom.cdx.json"
+    sbom = json.loads(running.run_block(show))
+    assert sbom["metadata"]["component"]["version"] == __version__
+    names = {part["name"].lower() for part in sbom["components"]}
+    assert {"flask", "gunicorn", "redis"} <= names
+    assert not {"cyclonedx-bom", "pip", "setuptools"} & names
 
 
 def log_in_wrongly(url: str) -> int:
