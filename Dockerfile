@@ -1,5 +1,5 @@
 # The image of every VibeBox process. Its default command is the web server; `vibebox migrate`
-# prepares the database. See README.md, "Docker image".
+# prepares the database. See docs/operations.md, "Docker image".
 
 # --- builder: makes a virtual environment; nothing else of this stage is kept ----------------------
 FROM python:3.11-slim-bookworm AS builder
@@ -12,7 +12,8 @@ WORKDIR /build
 # Dependencies first, from the lock file and an empty package: a change of the code keeps this layer.
 COPY setup.cfg pyproject.toml constraints.txt README.md ./
 COPY app/__init__.py app/_version.py app/
-RUN /opt/vibebox/bin/pip install -c constraints.txt '.[redis]'
+COPY prefork_metrics prefork_metrics
+RUN /opt/vibebox/bin/pip install -c constraints.txt ./prefork_metrics '.[redis]'
 RUN python -m venv /opt/sbom && /opt/sbom/bin/pip install -c constraints.txt cyclonedx-bom
 
 # setup.py takes the other files into the package.

@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # What an installation depends on: it is done again only when one of these changed.
-SOURCES := setup.cfg pyproject.toml constraints.txt
+SOURCES := setup.cfg pyproject.toml prefork_metrics/pyproject.toml constraints.txt
 # Not compiled: Python does that for what it imports, and most is never imported.
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet --no-compile --constraint constraints.txt
 
@@ -107,8 +107,8 @@ console-assets: ## Copy what the console takes from npm into app/web/console/sta
 
 lock: ## Write constraints.txt anew from the ranges of setup.cfg
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
-	build/lock/bin/pip --disable-pip-version-check install --quiet '.[test,dev]'
-	build/lock/bin/pip --disable-pip-version-check freeze --all --exclude vibebox --exclude pip --exclude setuptools > constraints.txt
+	build/lock/bin/pip --disable-pip-version-check install --quiet ./prefork_metrics '.[test,dev]'
+	build/lock/bin/pip --disable-pip-version-check freeze --all --exclude vibebox --exclude prefork-metrics --exclude pip --exclude setuptools > constraints.txt
 	rm -rf build/lock
 
 benchmark: $(VENV)/.installed-benchmark ## Measure telemetry beside bare Flask, the stock client and other exporters
@@ -127,15 +127,15 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed: $(SOURCES) | $(VENV)/bin/python
 	@echo "Installing VibeBox into $(VENV) …"
-	@$(PIP) --editable .
+	@$(PIP) --editable ./prefork_metrics --editable .
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@echo "Installing what tests and checks need …"
-	@$(PIP) --editable '.[test,dev]'
+	@$(PIP) --editable ./prefork_metrics --editable '.[test,dev]'
 	@touch $@
 
 $(VENV)/.installed-benchmark: $(VENV)/.installed
 	@echo "Installing what ours is measured beside …"
-	@$(PIP) --editable '.[benchmark]'
+	@$(PIP) --editable ./prefork_metrics --editable '.[benchmark]'
 	@touch $@

@@ -70,7 +70,7 @@ class Files:
         """Return the text of all families. Raises: MetricsDirectoryBusyError, OSError."""
         directory = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
         if not directory:
-            return encoding.text(self._registry.client.collect())
+            return encoding.text(self._registry.collect())
         with visibility.looking(Path(directory)):
             current, text = self._of_directory(Path(directory), encoding)
             visibility.saw(current)

@@ -18,6 +18,7 @@ from prometheus_client import (
     Info,
     Summary,
 )
+from prometheus_client.core import Metric
 
 from prefork_metrics import client as metrics_client
 from prefork_metrics.family import (
@@ -49,9 +50,10 @@ def of_process() -> "Registry | None":
 class Registry:
     """Declares families under a prefix; keep one for a service, and one prefix for each.
 
-    Attributes: prefix; client (the client library's registry that holds the metrics); families (in
-    the order of their declaration); roles (values of the label `role`, one for each kind of
-    process); collectors (names of parts of a scrape that are the service's own); models (tables
+    Attributes: prefix; client (the client library's registry that holds these families: one of its
+    own by default, beside which a process without a directory shows the client library's default
+    one); families (in the order of their declaration); roles (values of the label `role`, one for
+    each kind of process); collectors (names of parts of a scrape that are the service's own); models (tables
     that statements are told apart by); scrape, process, server, requests, database (the library's
     families, declared when they are first asked for).
     """
@@ -60,18 +62,24 @@ class Registry:
         self,
         prefix: str = "app",
         *,
-        client: CollectorRegistry = REGISTRY,
+        client: CollectorRegistry | None = None,
         roles: Iterable[str] = ("web",),
         collectors: Iterable[str] = (),
         models: Iterable[str] = (),
     ) -> None:
         self.prefix = prefix
-        self.client = client
+        self.client = client or CollectorRegistry(auto_describe=False)
+        self._beside = () if client else (REGISTRY,)
         self.roles = tuple(roles)
         self.collectors = tuple(collectors)
         self.models = tuple(models)
         self.families: list[Family[Any] | Computed] = []
         self.scrape = ScrapeFamilies(self)
+
+    def collect(self) -> Iterable[Metric]:
+        """Return what this process alone has, where there is no directory."""
+        for registry in (self.client, *self._beside):
+            yield from registry.collect()
 
     @cached_property
     def process(self) -> ProcessFamilies:

@@ -16,11 +16,11 @@ _MADE_BY_PIP = {"INSTALLER", "RECORD", "REQUESTED", "direct_url.json"}
 
 
 def needed_by(name: str, extras: frozenset[str]) -> list[Distribution]:
-    """Return what `name` needs with its extras, itself left out.
+    """Return what `name` needs with its extras; it and what is built beside it are left out.
 
     Raises: PackageNotFoundError where one is not installed.
     """
-    needed = set(_closure(name, extras, set())) - {canonicalize_name(name)}
+    needed = set(_closure(name, extras, set())) - {canonicalize_name(name), "prefork-metrics"}
     return [distribution(one) for one in sorted(needed)]
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from email.message import Message
 from email.parser import HeaderParser
 from importlib.metadata import distributions
 from pathlib import Path
@@ -20,12 +21,13 @@ from app._version import __version__
 from app.cli import shipped
 from tests.backends import http
 from tests.backends.programs import Program, family, free_port, tail, wait_until
+from tests.deploy.built import ROOT, build, environment
 from tests.end_to_end.api import PASSWORD, Api
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(240)]
 
-ROOT = Path(__file__).parents[2]
 VIBEBOX = f"vibebox-{__version__}-py3-none-any.whl"
+LIBRARY = f"prefork_metrics-{__version__}-py3-none-any.whl"
 START_TIMEOUT = 60.0
 REQUESTS = 60
 STRANGER = "raise SystemExit(__file__ + ' of the working directory is imported')\n"
@@ -43,13 +45,6 @@ STRANGERS = (
 """What lies where VibeBox is started: also what it would import if that were there."""
 
 
-def build(target: Path) -> dict[str, Path]:
-    """Build the wheels as `make dist` does; return them by their names."""
-    command = [sys.executable, "scripts/build-dist", str(target)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=120)
-    return {wheel.name: wheel for wheel in target.iterdir()}
-
-
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The wheels of this checkout."""
@@ -59,14 +54,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="module")
 def programs(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The `bin` of an environment in which pip has installed the wheels and what they require."""
-    environment = tmp_path_factory.mktemp("elsewhere") / "venv"
-    # Without a pip of its own, which takes seconds to install: this Python's installs into it.
-    make = [sys.executable, "-m", "venv", "--without-pip", str(environment)]
-    subprocess.run(make, check=True, timeout=60)
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(environment)]
-    pip += ["install", "--quiet", "--no-compile", f"--constraint={ROOT / 'constraints.txt'}"]
-    subprocess.run([*pip, *map(str, wheels.values())], check=True, timeout=180)
-    return environment / "bin"
+    return environment(tmp_path_factory.mktemp("elsewhere"), *wheels.values())
 
 
 def test_wheel_holds_the_package_and_what_ships_with_it_only(wheels: dict[str, Path]) -> None:
@@ -83,14 +71,36 @@ def test_wheel_holds_the_package_and_what_ships_with_it_only(wheels: dict[str, P
     assert {name for name in names if ".dist-info/" not in name} == expected
 
 
+def test_library_is_a_distribution_of_its_own(wheels: dict[str, Path]) -> None:
+    assert set(wheels) == {VIBEBOX, LIBRARY}
+    with ZipFile(wheels[LIBRARY]) as wheel:
+        names = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    listed = subprocess.run(
+        ["git", "ls-files", "prefork_metrics"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert names == {name for name in listed if name.endswith((".py", "py.typed"))}
+    needed = metadata_of(wheels[LIBRARY]).get_all("Requires-Dist") or []
+    assert [name for name in needed if "extra ==" not in name] == ["prometheus-client<1,>=0.24"]
+    assert any(
+        name.startswith("prefork-metrics")
+        for name in metadata_of(wheels[VIBEBOX]).get_all("Requires-Dist") or []
+    )
+
+
+def metadata_of(path: Path) -> Message:
+    """Return the metadata of a wheel."""
+    with ZipFile(path) as wheel:
+        (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+        return HeaderParser().parsestr(wheel.read(name).decode())
+
+
 def test_metadata_is_complete(wheels: dict[str, Path]) -> None:
-    with ZipFile(wheels[VIBEBOX]) as wheel:
-        text = wheel.read(f"vibebox-{__version__}.dist-info/METADATA").decode()
-    metadata = HeaderParser().parsestr(text)
-    assert metadata["Version"] == __version__
-    assert {"Summary", "Keywords", "Classifier", "Requires-Python", "Description-Content-Type"} <= {
-        *metadata.keys()
-    }
+    for wheel in wheels.values():
+        metadata = metadata_of(wheel)
+        assert metadata["Version"] == __version__
+        described = {"Summary", "Keywords", "Classifier", "Requires-Python"}
+        assert {*described, "Description-Content-Type"} <= {*metadata.keys()}
+    metadata = metadata_of(wheels[VIBEBOX])
     assert {"redis"} <= set(metadata.get_all("Provides-Extra") or ())
 
 
