@@ -53,9 +53,9 @@ class Registry:
     Attributes: prefix; client (the client library's registry that holds these families: one of its
     own by default, beside which a process without a directory shows the client library's default
     one); families (in the order of their declaration); roles (values of the label `role`, one for
-    each kind of process); collectors (names of parts of a scrape that are the service's own); models (tables
-    that statements are told apart by); scrape, process, server, requests, database (the library's
-    families, declared when they are first asked for).
+    each kind of process); collectors (names of parts of a scrape that are the service's own);
+    models (tables that statements are told apart by); scrape, process, server, requests, database
+    (the library's families, declared when they are first asked for).
     """
 
     def __init__(

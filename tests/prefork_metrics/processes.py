@@ -14,6 +14,11 @@ pairs = Counter("pairs", "Help.", ["x", "y"])
 gauge = Gauge("level", "Help.", ["x"], multiprocess_mode="max")
 histogram = Histogram("seconds", "Help.", ["x"], buckets=[0.5])
 summary = Summary("sizes", "Help.", ["x"])
+modes = {
+    mode: Gauge(f"of_{mode}", "Help.", ["x"], multiprocess_mode=mode)
+    for one in ("all", "min", "max", "sum", "mostrecent")
+    for mode in (one, f"live{one}")
+}
 info = Info("build", "Help.", ["x"])
 enum = Enum("mode", "Help.", ["x"], states=["off", "on"])
 for line in sys.stdin:
