@@ -25,6 +25,7 @@ from tests.backends.registry import Registry
 from tests.backends.scratch import sweep
 from tests.backends.web import ROOT, WebServer
 from tests.sizes import FULL
+from tests.support.remembered import forget_unused
 
 pytest_plugins = ["tests.support.application"]
 
@@ -65,12 +66,14 @@ def require(name: str, missing: str | None) -> None:
     pytest.skip(f"left out: {reason}")
 
 
-def pytest_sessionstart() -> None:
+def pytest_sessionstart(session: pytest.Session) -> None:
     """Clear away what a killed test run left behind; let Ctrl-C be sent to what the tests start.
 
     A run in a shell's background ignores it, and so would every child.
     """
     sweep()
+    if not hasattr(session.config, "workerinput"):
+        forget_unused()
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
