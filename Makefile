@@ -9,7 +9,8 @@ SOURCES := setup.cfg pyproject.toml constraints.txt
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet --no-compile --constraint constraints.txt
 
 # The tests that need no service and share nothing run on all cores; the others two files at a time,
-# since each process brings services of its own. The longest files come first (tests/conftest.py).
+# since each process brings services of its own. The longest files come first, and a file that grew
+# by half fails the gate (tests/support/ledger.py).
 UNIT := not integration and not end_to_end
 # What the one stack of `make smoke` shows is held in detail by other tests.
 SERVICES := not ($(UNIT)) and not smoke
@@ -18,7 +19,7 @@ SERVICES := not ($(UNIT)) and not smoke
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
 .DEFAULT_GOAL := help
-.PHONY: help run up demo down logs prepare quick smoke test test-full test-unit test-services check format generate lock benchmark console-assets clean
+.PHONY: help run up demo down logs prepare quick smoke test test-full ledger test-unit test-services check format generate lock benchmark console-assets clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -45,8 +46,11 @@ logs: ## Follow the logs of all services of `make up`; Ctrl-C stops it
 	@trap : INT; $(COMPOSE) --profile demo logs --follow --tail 100 || [ $$? -eq 130 ]
 
 test: $(VENV)/.installed-dev ## Run every test; parts whose service is not installed are left out and named
-	$(BIN)/pytest --numprocesses auto -m "$(UNIT)" $(ARGS)
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "$(SERVICES)" $(ARGS)
+	$(BIN)/pytest --ledger unit --numprocesses auto -m "$(UNIT)" $(ARGS)
+	$(BIN)/pytest --ledger services --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "$(SERVICES)" $(ARGS)
+
+ledger: ## Run every test, and write down how long each file takes (tests/seconds.json)
+	LEDGER=write $(MAKE) test
 
 quick: $(VENV)/.installed-dev ## The checks, and the unit tests of what changed since BASE (default: main); under a minute
 	$(BIN)/ruff check

@@ -27,7 +27,7 @@ from tests.backends.web import ROOT, WebServer
 from tests.sizes import FULL
 from tests.support.remembered import forget_unused
 
-pytest_plugins = ["tests.support.application"]
+pytest_plugins = ["tests.support.application", "tests.support.ledger"]
 
 SERVICE_SETTINGS = (
     "DATABASE_URL",
@@ -79,20 +79,10 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is only done in full; begin with the files that may take longest.
-
-    Else one of those would be left to run alone. How long they may take stands at each test
-    already: its time-out.
-    """
+    """Leave out what is only done in full."""
     left_out = [item for item in items if item.get_closest_marker("full") and not FULL]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
-    longest: dict[Path, float] = {}
-    for item in items:
-        mark = item.get_closest_marker("timeout")
-        seconds = float(mark.args[0]) if mark and mark.args else 0.0
-        longest[item.path] = max(longest.get(item.path, 0.0), seconds)
-    items.sort(key=lambda item: -longest[item.path])
 
 
 def pytest_collection_finish() -> None:
