@@ -28,7 +28,7 @@ CONFIG = (Path(__file__).parents[2] / "deploy" / "nginx" / "vibebox.conf").read_
 NAME = "vibebox.example.org"
 TOKEN = "a token for the scrape"
 LIMIT = 5
-THREADS = 8
+THREADS = 4
 PROBLEM = "application/problem+json"
 
 
