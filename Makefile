@@ -8,12 +8,18 @@ SOURCES := setup.cfg pyproject.toml constraints.txt
 # Not compiled: Python does that for what it imports, and most is never imported.
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet --no-compile --constraint constraints.txt
 
-# The tests that need no service and share nothing run on all cores; the others two files at a time,
-# since each process brings services of its own. The longest files come first, and a file that grew
+# The tests that need no service and share nothing use all cores, and one process more, since some
+# wait for a clock. The others wait most of the time: twice as many processes as cores, each with
+# services of its own, take whole files of them. The longest files come first, and a file that grew
 # by half fails the gate (tests/support/ledger.py).
 UNIT := not integration and not end_to_end
+CORES := $(shell nproc 2>/dev/null || echo 2)
+UNIT_PROCESSES ?= $(shell expr $(CORES) + 1)
+SERVICES_PROCESSES ?= $(shell expr 2 '*' $(CORES))
 # What the one stack of `make smoke` shows is held in detail by other tests.
 SERVICES := not ($(UNIT)) and not smoke
+TEST_UNIT := $(BIN)/pytest --numprocesses $(UNIT_PROCESSES) -m "$(UNIT)"
+TEST_SERVICES := $(BIN)/pytest --numprocesses $(SERVICES_PROCESSES) --dist loadfile --no-loadscope-reorder -m "$(SERVICES)"
 
 # Compose 2 where it is there, else 1.29.
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
@@ -46,8 +52,8 @@ logs: ## Follow the logs of all services of `make up`; Ctrl-C stops it
 	@trap : INT; $(COMPOSE) --profile demo logs --follow --tail 100 || [ $$? -eq 130 ]
 
 test: $(VENV)/.installed-dev ## Run every test; parts whose service is not installed are left out and named
-	$(BIN)/pytest --ledger unit --numprocesses auto -m "$(UNIT)" $(ARGS)
-	$(BIN)/pytest --ledger services --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "$(SERVICES)" $(ARGS)
+	$(TEST_UNIT) --ledger unit $(ARGS)
+	$(TEST_SERVICES) --ledger services $(ARGS)
 
 ledger: ## Run every test, and write down how long each file takes (tests/seconds.json)
 	LEDGER=write $(MAKE) test
@@ -64,7 +70,7 @@ smoke: $(VENV)/.installed-dev ## One stack of the real services: counts through 
 	$(BIN)/pytest -q -m smoke $(ARGS) tests/end_to_end/test_smoke.py
 
 test-unit: $(VENV)/.installed-dev ## Run the tests that need no service, on all cores
-	$(BIN)/pytest --numprocesses auto -m "$(UNIT)" $(ARGS)
+	$(TEST_UNIT) $(ARGS)
 
 test-full: ## Run every test, and the long ones at their full size (see tests/sizes.py)
 	FULL=true $(MAKE) test
