@@ -25,7 +25,7 @@ TEST_SERVICES := $(BIN)/pytest --numprocesses $(SERVICES_PROCESSES) --dist loadf
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
 .DEFAULT_GOAL := help
-.PHONY: help run up demo down logs prepare quick smoke test test-full ledger test-unit test-services check format generate lock benchmark console-assets clean
+.PHONY: help run up demo down logs prepare quick smoke test test-full ledger coverage test-unit test-services check format generate lock benchmark console-assets clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -68,6 +68,13 @@ quick: $(VENV)/.installed-dev ## The checks, and the unit tests of what changed 
 
 smoke: $(VENV)/.installed-dev ## One stack of the real services: counts through a death, a pull, a terminal, a scrape
 	$(BIN)/pytest -q -m smoke $(ARGS) tests/end_to_end/test_smoke.py
+
+coverage: $(VENV)/.installed-coverage ## Run every test, and print how much of app/ they take, by branches, over all processes
+	rm -rf build/coverage && mkdir -p build/coverage
+	$(BIN)/coverage run -m $(patsubst $(BIN)/%,%,$(TEST_UNIT)) $(ARGS)
+	$(BIN)/coverage run -m $(patsubst $(BIN)/%,%,$(TEST_SERVICES)) $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --skip-covered
 
 test-unit: $(VENV)/.installed-dev ## Run the tests that need no service, on all cores
 	$(TEST_UNIT) $(ARGS)
@@ -128,6 +135,11 @@ $(VENV)/.installed: $(SOURCES) | $(VENV)/bin/python
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@echo "Installing what tests and checks need …"
 	@$(PIP) --editable '.[test,dev]'
+	@touch $@
+
+$(VENV)/.installed-coverage: $(VENV)/.installed-dev
+	@echo "Installing what measures coverage …"
+	@$(PIP) 'coverage >=7.10, <8'
 	@touch $@
 
 $(VENV)/.installed-benchmark: $(VENV)/.installed

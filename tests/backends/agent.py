@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.backends.programs import Program, tail, wait_until
-from tests.backends.web import ROOT, WebServer
+from tests.backends.web import MEASURED_SECONDS, MEASURING, ROOT, WebServer
 
 COMMAND = [sys.executable, "-m", "app.cli", "agent"]
 HURRIED = [sys.executable, "-m", "tests.backends.hurried_agent"]
@@ -93,5 +93,7 @@ class Agent:
 
     def close(self) -> None:
         """Leave no process behind."""
+        if MEASURING:
+            self._program.stop(MEASURED_SECONDS)
         self._program.kill()
         print(f"--- {self.log} ends:\n{tail(self.log, 60)}")

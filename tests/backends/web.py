@@ -32,6 +32,10 @@ UNLIMITED = {
     "VIBEBOX_RATE_LIMIT_CHANGES": "1000000 per minute",
 }
 """Tests ask for more than anybody; those of the limits set their own."""
+MEASURING = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+"""What `make coverage` has every process know; empty in all other runs."""
+MEASURED_SECONDS = 5.0
+"""What a process has to write down what it covered, where that is measured."""
 READY_TIMEOUT = 30.0
 STOP_TIMEOUT = 40.0
 """More than the service's own graceful time-out (30 s)."""
@@ -71,6 +75,7 @@ class WebServer:
             "DOCKER_HOST": f"unix://{directory}/no-docker.sock",
             "PROMETHEUS_MULTIPROC_DIR": str(directory / "metrics"),
             **UNLIMITED,
+            **MEASURING,
             **(env or {}),
         }
         self._migrate_first = migrate
@@ -195,6 +200,8 @@ class WebServer:
 
     def close(self) -> None:
         """Leave no process behind. A server that still runs is stopped at once."""
+        if MEASURING:
+            self._server.stop(MEASURED_SECONDS)
         self._server.kill()
 
     def __enter__(self) -> "WebServer":
