@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # What an installation depends on: it is done again only when one of these changed.
 SOURCES := setup.cfg pyproject.toml constraints.txt
+# Some environments forbid it, and each of a hundred processes would compile everything anew.
+export PYTHONDONTWRITEBYTECODE :=
 # Not compiled: Python does that for what it imports, and most is never imported.
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet --no-compile --constraint constraints.txt
 
