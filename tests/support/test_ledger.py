@@ -77,7 +77,7 @@ def run_both(
     return subprocess.run(
         [sys.executable, "-m", "pytest", *OPTIONS, *place],
         cwd=ledger.FILE.parents[1],
-        env={**os.environ, "FULL": "", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **env},
+        env={**os.environ, "FULL": "", "LEDGER": "", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **env},
         capture_output=True,
         text=True,
         check=False,
