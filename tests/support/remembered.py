@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -35,6 +35,14 @@ class Spent:
         """Return what was spent since the last call."""
         seconds, cls.seconds = cls.seconds, 0.0
         return seconds
+
+
+@contextlib.contextmanager
+def spent_once() -> Iterator[None]:
+    """Have what the block takes counted among that."""
+    begun = time.monotonic()
+    yield
+    Spent.seconds += time.monotonic() - begun
 
 
 @cache

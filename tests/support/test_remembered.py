@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import remembered
-from tests.support.remembered import Completed, Spent, completed
+from tests.support.remembered import Completed, Spent, completed, spent_once
 
 
 @pytest.fixture(autouse=True)
@@ -97,6 +97,9 @@ def test_only_what_is_kept_is_spent_once() -> None:
     completed("it", slow, always)
     completed("other", slow, lambda _: False)
     assert Spent.take() == 0
+    with spent_once():
+        time.sleep(0.05)
+    assert Spent.take() >= 0.05
 
 
 def test_what_nobody_asks_for_is_forgotten(place: Path) -> None:

@@ -22,7 +22,7 @@ from grafana_foundation_sdk.cog.plugins import register_default_plugins
 
 from tests.conftest import require
 from tests.monitoring.boards.lint_boards import BOARDS, DASHBOARDS, panels
-from tests.support.remembered import PLACE, completed, version_of
+from tests.support.remembered import PLACE, completed, spent_once, version_of
 from tests.test_console_assets import missing_npm
 
 with warnings.catch_warnings():
@@ -67,7 +67,7 @@ def types() -> Path:
     place = PLACE / f"types-{sha256(LOCK.read_bytes()).hexdigest()[:16]}"
     if not place.exists():
         place.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=place.parent) as work:
+        with spent_once(), TemporaryDirectory(dir=place.parent) as work:
             for file in ("package.json", LOCK.name):
                 shutil.copy(SCHEMA / file, work)
             command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
