@@ -5,14 +5,23 @@ VENV := .venv
 BIN := $(VENV)/bin
 # What an installation depends on: it is done again only when one of these changed.
 SOURCES := setup.cfg pyproject.toml prefork_metrics/pyproject.toml constraints.txt
+# Some environments forbid it, and each of a hundred processes would compile everything anew.
+export PYTHONDONTWRITEBYTECODE :=
 # Not compiled: Python does that for what it imports, and most is never imported.
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet --no-compile --constraint constraints.txt
 
-# The tests that need no service and share nothing run on all cores; the others two files at a time,
-# since each process brings services of its own. The longest files come first (tests/conftest.py).
+# The tests that need no service and share nothing use all cores, and one process more, since some
+# wait for a clock. The others wait most of the time: twice as many processes as cores, each with
+# services of its own, take whole files of them. The longest files come first, and a file that grew
+# by half fails the gate (tests/support/ledger.py).
 UNIT := not integration and not end_to_end
+CORES := $(shell nproc 2>/dev/null || echo 2)
+UNIT_PROCESSES ?= $(shell expr $(CORES) + 1)
+SERVICES_PROCESSES ?= $(shell expr 2 '*' $(CORES))
 # What the one stack of `make smoke` shows is held in detail by other tests.
 SERVICES := not ($(UNIT)) and not smoke
+TEST_UNIT := $(BIN)/pytest --numprocesses $(UNIT_PROCESSES) -m "$(UNIT)"
+TEST_SERVICES := $(BIN)/pytest --numprocesses $(SERVICES_PROCESSES) --dist loadfile --no-loadscope-reorder -m "$(SERVICES)"
 
 # Compose 2 where it is there, else 1.29.
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
@@ -24,7 +33,7 @@ up demo image: export IMAGE_REVISION = $(shell git rev-parse HEAD)$(shell git di
 up demo image: export IMAGE_CREATED = $(shell git log -1 --format=%cI)
 
 .DEFAULT_GOAL := help
-.PHONY: help run up demo down logs prepare quick smoke test test-full test-unit test-services dist image check format generate lock benchmark console-assets clean
+.PHONY: help run up demo down logs prepare quick smoke test test-full ledger coverage test-unit test-services dist image check format generate lock benchmark console-assets clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -51,8 +60,11 @@ logs: ## Follow the logs of all services of `make up`; Ctrl-C stops it
 	@trap : INT; $(COMPOSE) --profile demo logs --follow --tail 100 || [ $$? -eq 130 ]
 
 test: $(VENV)/.installed-dev ## Run every test; parts whose service is not installed are left out and named
-	$(BIN)/pytest --numprocesses auto -m "$(UNIT)" $(ARGS)
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "$(SERVICES)" $(ARGS)
+	$(TEST_UNIT) --ledger unit $(ARGS)
+	$(TEST_SERVICES) --ledger services $(ARGS)
+
+ledger: ## Run every test, and write down how long each file takes (tests/seconds.json)
+	LEDGER=write $(MAKE) test
 
 quick: $(VENV)/.installed-dev ## The checks, and the unit tests of what changed since BASE (default: main); under a minute
 	$(BIN)/ruff check
@@ -65,8 +77,15 @@ quick: $(VENV)/.installed-dev ## The checks, and the unit tests of what changed 
 smoke: $(VENV)/.installed-dev ## One stack of the real services: counts through a death, a pull, a terminal, a scrape
 	$(BIN)/pytest -q -m smoke $(ARGS) tests/end_to_end/test_smoke.py
 
+coverage: $(VENV)/.installed-coverage ## Run every test, and print how much of app/ they take, by branches, over all processes
+	rm -rf build/coverage && mkdir -p build/coverage
+	$(BIN)/coverage run -m $(patsubst $(BIN)/%,%,$(TEST_UNIT)) $(ARGS)
+	$(BIN)/coverage run -m $(patsubst $(BIN)/%,%,$(TEST_SERVICES)) $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --skip-covered
+
 test-unit: $(VENV)/.installed-dev ## Run the tests that need no service, on all cores
-	$(BIN)/pytest --numprocesses auto -m "$(UNIT)" $(ARGS)
+	$(TEST_UNIT) $(ARGS)
 
 test-full: ## Run every test, and the long ones at their full size (see tests/sizes.py)
 	FULL=true $(MAKE) test
@@ -133,6 +152,11 @@ $(VENV)/.installed: $(SOURCES) | $(VENV)/bin/python
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@echo "Installing what tests and checks need …"
 	@$(PIP) --editable ./prefork_metrics --editable '.[test,dev]'
+	@touch $@
+
+$(VENV)/.installed-coverage: $(VENV)/.installed-dev
+	@echo "Installing what measures coverage …"
+	@$(PIP) 'coverage >=7.10, <8'
 	@touch $@
 
 $(VENV)/.installed-benchmark: $(VENV)/.installed

@@ -25,8 +25,9 @@ from tests.backends.registry import Registry
 from tests.backends.scratch import sweep
 from tests.backends.web import ROOT, WebServer
 from tests.sizes import FULL
+from tests.support.remembered import forget_unused
 
-pytest_plugins = ["tests.support.application"]
+pytest_plugins = ["tests.support.application", "tests.support.ledger"]
 
 SERVICE_SETTINGS = (
     "DATABASE_URL",
@@ -65,31 +66,23 @@ def require(name: str, missing: str | None) -> None:
     pytest.skip(f"left out: {reason}")
 
 
-def pytest_sessionstart() -> None:
+def pytest_sessionstart(session: pytest.Session) -> None:
     """Clear away what a killed test run left behind; let Ctrl-C be sent to what the tests start.
 
     A run in a shell's background ignores it, and so would every child.
     """
     sweep()
+    if not hasattr(session.config, "workerinput"):
+        forget_unused()
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is only done in full; begin with the files that may take longest.
-
-    Else one of those would be left to run alone. How long they may take stands at each test
-    already: its time-out.
-    """
+    """Leave out what is only done in full."""
     left_out = [item for item in items if item.get_closest_marker("full") and not FULL]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
-    longest: dict[Path, float] = {}
-    for item in items:
-        mark = item.get_closest_marker("timeout")
-        seconds = float(mark.args[0]) if mark and mark.args else 0.0
-        longest[item.path] = max(longest.get(item.path, 0.0), seconds)
-    items.sort(key=lambda item: -longest[item.path])
 
 
 def pytest_collection_finish() -> None:

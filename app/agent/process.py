@@ -8,12 +8,14 @@ import logging
 import signal
 import socket
 import threading
+from datetime import timedelta
 
 from sqlalchemy import exists, select
 
 from app.agent.leader.leadership import Leadership
 from app.agent.leader.leading import Leader
 from app.agent.leader.leases import Leases
+from app.agent.pace import USUAL, Pace
 from app.agent.pulls.build import build_pulls
 from app.agent.reconcile.event_history import ContainerEventHistory
 from app.agent.wiring import Parts
@@ -42,7 +44,7 @@ _CHECK_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 
 
-def run(settings: Settings) -> None:
+def run(settings: Settings, pace: Pace = USUAL) -> None:
     """Run until SIGTERM or SIGINT.
 
     Raises: SchemaRevisionError (the operator has to correct that).
@@ -59,7 +61,7 @@ def run(settings: Settings) -> None:
         measure_process(database, limit)
         runtime.start()
         if _await_schema(database, stopping):
-            _serve(settings, database, stopping)
+            _serve(settings, database, stopping, pace)
     finally:
         database.dispose()
         runtime.close()
@@ -103,7 +105,7 @@ def _await_schema(database: Database, stopping: threading.Event) -> bool:
     return False
 
 
-def _serve(settings: Settings, database: Database, stopping: threading.Event) -> None:
+def _serve(settings: Settings, database: Database, stopping: threading.Event, pace: Pace) -> None:
     engine = measured(open_engine(settings))
     heartbeat = Heartbeat(database, place=_place())
     pulls = build_pulls(settings, database, engine, heartbeat)
@@ -118,9 +120,11 @@ def _serve(settings: Settings, database: Database, stopping: threading.Event) ->
             event_history=ContainerEventHistory(),
             clock=CautiousClock(database),
             pulls=pulls,
+            pace=pace,
         )
     )
-    leadership = Leadership(Leases(database, heartbeat.id), leader.begin, leader.end)
+    leases = Leases(database, heartbeat.id, timedelta(seconds=pace.lease))
+    leadership = Leadership(leases, leader.begin, leader.end, pace)
     heartbeat.start()
     leadership.start()
     _log.info("agent started")

@@ -8,6 +8,7 @@ from app.agent.housekeeping import Housekeeping
 from app.agent.leader.leadership import Term
 from app.agent.log_intake.intake import LogIntake
 from app.agent.log_intake.retention import LogRetention
+from app.agent.pace import USUAL, Pace
 from app.agent.pulls.pulls import Pulls
 from app.agent.reconcile.docker_events import EventFollower
 from app.agent.reconcile.drift import Drift
@@ -31,17 +32,6 @@ from app.engine import Engine
 from app.storage import Database
 from app.storage.cautious_clock import CautiousClock
 
-_ABANDONED_SECONDS = 5.0
-_EXPIRED_SECONDS = 5.0
-_COUNTING_SECONDS = 0.5
-_DRIFT_SECONDS = 0.5
-_PULLS_SECONDS = 0.5
-_OLD_SECONDS = 300.0
-_RETENTION_SECONDS = 60.0
-_SESSIONS_SECONDS = 10.0
-_ON_START_SECONDS = 1.0
-_EXTENSIONS_SECONDS = 1.0
-
 
 @dataclass(frozen=True)
 class Parts:
@@ -56,6 +46,7 @@ class Parts:
     event_history: ContainerEventHistory
     clock: CautiousClock
     pulls: Pulls
+    pace: Pace = USUAL
 
 
 @dataclass(frozen=True)
@@ -121,14 +112,13 @@ def new_work(parts: Parts, term: Term, counts: Counts) -> Work:
         logs=logs,
         tasks=[
             *_tasks(parts, term, counts, sweep),
-            Task(Loop.DRIFT, _DRIFT_SECONDS, lambda: drift.report_news(reports)),
+            Task(Loop.DRIFT, parts.pace.drift, lambda: drift.report_news(reports)),
         ],
     )
 
 
 def _tasks(parts: Parts, term: Term, counts: Counts, sweep: Sweep) -> list[Task]:
-    settings = parts.settings
-    clock = parts.clock
+    settings, clock, pace = parts.settings, parts.clock, parts.pace
     chores = Housekeeping(
         parts.database, parts.environments, term, clock, settings.audit_retention_days
     )
@@ -138,13 +128,13 @@ def _tasks(parts: Parts, term: Term, counts: Counts, sweep: Sweep) -> list[Task]
     exits = ExitCounter(parts.database, counts, term)
     return [
         Task(Loop.SWEEP, settings.agent_sweep_interval, sweep.run, sweep.wanted, close=sweep.close),
-        Task(Loop.ABANDONED, _ABANDONED_SECONDS, sweep.heal_abandoned),
-        Task(Loop.EXITS, _COUNTING_SECONDS, exits.run),
-        Task(Loop.EXPIRED, _EXPIRED_SECONDS, chores.end_expired, close=chores.close),
-        Task(Loop.HOUSEKEEPING, _OLD_SECONDS, chores.delete_old),
-        Task(Loop.LOG_RETENTION, _RETENTION_SECONDS, lambda: retention.run(term.over.is_set)),
+        Task(Loop.ABANDONED, pace.abandoned, sweep.heal_abandoned),
+        Task(Loop.EXITS, pace.counting, exits.run),
+        Task(Loop.EXPIRED, pace.expired, chores.end_expired, close=chores.close),
+        Task(Loop.HOUSEKEEPING, pace.old, chores.delete_old),
+        Task(Loop.LOG_RETENTION, pace.retention, lambda: retention.run(term.over.is_set)),
         # A pull outlives the term: the environment is held by this process, which lives on.
-        Task(Loop.PULLS, _PULLS_SECONDS, parts.pulls.run_pending),
+        Task(Loop.PULLS, pace.pulls, parts.pulls.run_pending),
         *_session_tasks(parts, term, counts),
     ]
 
@@ -159,14 +149,14 @@ def _session_tasks(parts: Parts, term: Term, counts: Counts) -> list[Task]:
     )
     on_start = SessionsOnStart(database, engine, server, term.fence, on_lost=term.end)
     extensions = build_installer(settings, database, engine, counts, term)
-    looking = min(_SESSIONS_SECONDS, idle / 4)
+    looking = min(parts.pace.sessions, idle / 4)
     tasks = [
         Task(Loop.SESSIONS, looking, sessions.run, close=sessions.close),
-        Task(Loop.EXTENSIONS, _EXTENSIONS_SECONDS, extensions.run, close=extensions.close),
+        Task(Loop.EXTENSIONS, parts.pace.extensions, extensions.run, close=extensions.close),
     ]
     if settings.sessions_on_start:
         serving = Task(
-            Loop.SESSIONS_ON_START, _ON_START_SECONDS, on_start.run, close=on_start.close
+            Loop.SESSIONS_ON_START, parts.pace.on_start, on_start.run, close=on_start.close
         )
         tasks.append(serving)
     return tasks

@@ -163,6 +163,14 @@ def agent(check: bool) -> None:
         if (trouble := _agent_trouble(settings)) is not None:
             click.echo(trouble, err=True)
         sys.exit(0 if trouble is None else 1)
+    prepare_agent(settings)
+    from app.agent.process import run
+
+    run(settings)
+
+
+def prepare_agent(settings: "Settings") -> None:
+    """Do what comes before the import of the agent's process: logs, and the metrics directory."""
     from app.core.logging import configure
     from prefork_metrics.directory import prepare
 
@@ -172,9 +180,6 @@ def agent(check: bool) -> None:
     directory = Path(settings.prometheus_multiproc_dir).absolute()
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
     prepare(directory)
-    from app.agent.process import run
-
-    run(settings)
 
 
 def _agent_trouble(settings: "Settings") -> str | None:

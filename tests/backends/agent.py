@@ -2,14 +2,15 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tests.backends.programs import Program, tail, wait_until
-from tests.backends.web import ROOT, WebServer
+from tests.backends.web import MEASURED_SECONDS, MEASURING, ROOT, WebServer
 
 COMMAND = [sys.executable, "-m", "app.cli", "agent"]
+HURRIED = [sys.executable, "-m", "tests.backends.hurried_agent"]
 READY_TIMEOUT = 30.0
 STOP_TIMEOUT = 20.0
 
@@ -17,15 +18,21 @@ STOP_TIMEOUT = 20.0
 class Agent:
     """One agent process; `env` is that of a `WebServer`, with which it shares everything."""
 
-    def __init__(self, env: Mapping[str, str], log: Path) -> None:
+    def __init__(self, env: Mapping[str, str], log: Path, command: Sequence[str] = COMMAND) -> None:
         self.log = log
         self.env = dict(env)
-        self._program = Program(COMMAND, log, name="agent", env=self.env, cwd=ROOT)
+        self._program = Program(command, log, name="agent", env=self.env, cwd=ROOT)
 
     @classmethod
-    def beside(cls, server: WebServer, name: str = "agent", **settings: str) -> "Agent":
+    def beside(
+        cls,
+        server: WebServer,
+        name: str = "agent",
+        command: Sequence[str] = COMMAND,
+        **settings: str,
+    ) -> "Agent":
         """Return an agent with the environment of `server`, but for `settings`."""
-        return cls({**server.env, **settings}, server.log.with_name(f"{name}.log"))
+        return cls({**server.env, **settings}, server.log.with_name(f"{name}.log"), command)
 
     def start(self, leading: bool = True) -> "Agent":
         """Start the process, and wait until it leads."""
@@ -86,5 +93,7 @@ class Agent:
 
     def close(self) -> None:
         """Leave no process behind."""
+        if MEASURING:
+            self._program.stop(MEASURED_SECONDS)
         self._program.kill()
         print(f"--- {self.log} ends:\n{tail(self.log, 60)}")

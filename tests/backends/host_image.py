@@ -6,7 +6,9 @@ import shutil
 import subprocess
 import tarfile
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import docker
 
@@ -18,6 +20,7 @@ _TERMINALS = ("screen", "tmux", "tmux-256color", "xterm-256color")
 _TERMINFO = (Path("/lib/terminfo"), Path("/usr/share/terminfo"))
 _LIBRARY = re.compile(r"(/\S+)")
 _LOCALE = Path("/usr/lib/locale/C.utf8")
+_CHANGES = ['CMD ["sleep", "100000"]', "ENV PATH=/usr/local/bin:/bin", "ENV LANG=C.UTF-8"]
 
 
 def missing_programs() -> str | None:
@@ -29,18 +32,28 @@ def missing_programs() -> str | None:
 def import_host_image(
     client: docker.APIClient, tag: str = TAG, programs: Sequence[str] = PROGRAMS
 ) -> str:
-    """Import the image into an engine, beside busybox's applets, and return its tag."""
-    repository, _, version = tag.rpartition(":")
-    client.import_image_from_data(
-        _root_file_system(programs),
-        repository=repository,
-        tag=version,
-        changes=['CMD ["sleep", "100000"]', "ENV PATH=/usr/local/bin:/bin", "ENV LANG=C.UTF-8"],
-    )
-    return tag
+    """Have the image in an engine, beside busybox's applets, and return its tag.
+
+    The tag says what is inside: an engine that holds it is not given it again.
+    """
+    files = _files(programs)
+    named = f"{tag}-{_digest(files)}"
+    raw: Any = client
+    if not raw.images(named):
+        repository, _, version = named.rpartition(":")
+        raw.import_image_from_data(
+            _root_file_system(files), repository=repository, tag=version, changes=_CHANGES
+        )
+    return named
 
 
-def _root_file_system(programs: Sequence[str]) -> bytes:
+def _digest(files: dict[str, Path]) -> str:
+    """Return what changes with each file."""
+    stats = [(name, path.stat().st_size, path.stat().st_mtime_ns) for name, path in files.items()]
+    return sha256(repr(sorted(stats)).encode()).hexdigest()[:16]
+
+
+def _files(programs: Sequence[str]) -> dict[str, Path]:
     files: dict[str, Path] = {}
     for name in programs:
         program = Path(shutil.which(name) or name).resolve()
@@ -55,6 +68,10 @@ def _root_file_system(programs: Sequence[str]) -> bytes:
     for file in _LOCALE.rglob("*"):
         if file.is_file():
             files[str(file).lstrip("/")] = file
+    return files
+
+
+def _root_file_system(files: dict[str, Path]) -> bytes:
     buffer = io.BytesIO(busybox_root())
     with tarfile.open(fileobj=buffer, mode="a") as archive:
         for name, path in files.items():

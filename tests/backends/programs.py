@@ -66,18 +66,29 @@ def free_port() -> int:
     raise ServiceError("no free port found on 127.0.0.1")
 
 
+_LONGEST_PAUSE = 0.5
+"""Seconds between two looks, however long a look takes."""
+
+
 def wait_until(
     condition: Callable[[], bool],
     timeout: float,
     interval: float = 0.02,
     otherwise: Callable[[], str] | None = None,
 ) -> None:
-    """Poll until `condition` holds; raise ServiceError with the text of `otherwise` if not."""
+    """Poll until `condition` holds; raise ServiceError with the text of `otherwise` if not.
+
+    Asked at least so seldom that what is waited for has most of the machine to itself.
+    """
     deadline = time.monotonic() + timeout
-    while not condition():
-        if time.monotonic() > deadline:
+    while True:
+        begun = time.monotonic()
+        if condition():
+            return
+        now = time.monotonic()
+        if now > deadline:
             raise ServiceError(otherwise() if otherwise else f"still waiting after {timeout:g} s")
-        time.sleep(interval)
+        time.sleep(max(interval, min(2 * (now - begun), _LONGEST_PAUSE)))
 
 
 def family(pid: int) -> list[psutil.Process]:

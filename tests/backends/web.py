@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -31,6 +32,10 @@ UNLIMITED = {
     "VIBEBOX_RATE_LIMIT_CHANGES": "1000000 per minute",
 }
 """Tests ask for more than anybody; those of the limits set their own."""
+MEASURING = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+"""What `make coverage` has every process know; empty in all other runs."""
+MEASURED_SECONDS = 5.0
+"""What a process has to write down what it covered, where that is measured."""
 READY_TIMEOUT = 30.0
 STOP_TIMEOUT = 40.0
 """More than the service's own graceful time-out (30 s)."""
@@ -70,6 +75,7 @@ class WebServer:
             "DOCKER_HOST": f"unix://{directory}/no-docker.sock",
             "PROMETHEUS_MULTIPROC_DIR": str(directory / "metrics"),
             **UNLIMITED,
+            **MEASURING,
             **(env or {}),
         }
         self._migrate_first = migrate
@@ -133,6 +139,12 @@ class WebServer:
         """Wait until the master ends of its own accord and return its exit code."""
         return self._server.wait(timeout)
 
+    def heal(self) -> None:
+        """Make the server run and answer again, whatever a test did to it."""
+        self.resume()
+        if not self.running:
+            self.start()
+
     def terminate(self, timeout: float = STOP_TIMEOUT) -> int | None:
         """Ask the server to stop, insist after `timeout`, and return its exit code."""
         return self._server.stop(timeout)
@@ -153,30 +165,43 @@ class WebServer:
         """Return what the server wrote, line by line; {"text": line} for what is not JSON."""
         return [_parsed(line) for line in self.log.read_text(errors="replace").splitlines()]
 
-    def metrics(self) -> dict[Sample, float]:
-        """Scrape /health/metrics and return each sample by its name and labels."""
+    def _scrape(self) -> str:
         response = http.get(f"{self.url}/health/metrics")
         response.raise_for_status()
+        return response.text
+
+    def metrics(self) -> dict[Sample, float]:
+        """Scrape /health/metrics and return each sample by its name and labels."""
         return {
             (sample.name, frozenset(sample.labels.items())): sample.value
-            for metric in text_string_to_metric_families(response.text)
+            for metric in text_string_to_metric_families(self._scrape())
             for sample in metric.samples
         }
 
     def metric(self, name: str, **labels: str) -> float:
-        """Return the sum of the samples with that name and those labels; 0 when there are none."""
+        """Return the sum of the samples with that name and those labels; 0 when there are none.
+
+        Only its lines are read: the client library's parser takes longer than the scrape, which
+        tests ask for again and again.
+        """
         wanted = labels.items()
+        lines = re.findall(
+            rf"^{re.escape(name)}(?:\{{.*\}})? [^ \n]+", self._scrape(), re.MULTILINE
+        )
         return sum(
             (
-                value
-                for (found, has), value in self.metrics().items()
-                if found == name and wanted <= has
+                sample.value
+                for metric in text_string_to_metric_families("\n".join(lines))
+                for sample in metric.samples
+                if wanted <= sample.labels.items()
             ),
             0.0,
         )
 
     def close(self) -> None:
         """Leave no process behind. A server that still runs is stopped at once."""
+        if MEASURING:
+            self._server.stop(MEASURED_SECONDS)
         self._server.kill()
 
     def __enter__(self) -> "WebServer":

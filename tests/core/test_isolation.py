@@ -171,12 +171,15 @@ class Rounds:
         self.items = Items(LOOP, seconds=5, at_once=at_once, clock=clock)
         self.gates: dict[str, threading.Event] = {}
         self.begun: list[str] = []
+        self._at_work: set[str] = set()
 
     def work(self, item: str) -> None:
         self.begun.append(item)
+        self._at_work.add(item)
         gate = self.gates.get(item)
         if gate is not None:
             gate.wait(30)
+        self._at_work.discard(item)
 
     def hang(self, *items: str) -> None:
         self.gates.update({item: threading.Event() for item in items})
@@ -185,8 +188,8 @@ class Rounds:
         """Do a round; return what was begun."""
         before = len(self.begun)
         self.items.begin(items, self.work)
-        hanging = [item for item, gate in self.gates.items() if not gate.is_set()]
-        wait_until(lambda: self.items.busy <= len(set(self.begun) & set(hanging)), 10)
+        hanging = {item for item, gate in self.gates.items() if not gate.is_set()}
+        wait_until(lambda: self.items.busy <= len(self._at_work & hanging), 10)
         return self.begun[before:]
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from app.core.trial import Trial
+from tests.backends.programs import wait_until
 
 
 class Attempt:
@@ -67,6 +68,8 @@ def test_a_later_one_may_wait_as_long_as_there_is_patience(trial: Trial, attempt
     trial.verify(5)
     trial.every = 0.0
     attempt.go_on.clear()
+    trial.verify(0.001)
+    wait_until(lambda: attempt.number == 2, 10)
     for _ in range(10):
         trial.verify(0.001)
     assert attempt.number == 2

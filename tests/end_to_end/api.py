@@ -1,5 +1,6 @@
 """A client of the public API, as a developer's script would be."""
 
+import uuid
 from typing import Any, Self
 
 import requests
@@ -44,6 +45,18 @@ class Api:
         if response.ok:
             self.tokens = response.json()
         return response
+
+    def sign_up(self) -> None:
+        """Be somebody whom no other test knows, and be logged in."""
+        email = f"{uuid.uuid4().hex[:12]}@example.org"
+        assert self.register(email).status_code == 201
+        assert self.login(email).ok
+
+    def delete_environments(self) -> None:
+        """Leave none behind, and so no session: on a server that other tests use too."""
+        for environment in self.call("GET", "/environments?limit=100").json()["items"]:
+            response = self.call("DELETE", f"/environments/{environment['id']}")
+            assert response.status_code in (204, 404), response.text
 
     def create(self, name: str, image: str, **fields: Any) -> str:
         """Create an environment and return its id."""

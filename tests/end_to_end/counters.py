@@ -47,6 +47,22 @@ def counters(text: str) -> dict[str, float]:
     return found
 
 
+class Since:
+    """What a server that was there before has counted since now."""
+
+    def __init__(self, server: WebServer) -> None:
+        self._server = server
+        self._before = server.metrics()
+
+    def metric(self, name: str, **labels: str) -> float:
+        """Return by how much the sum of the samples with that name and those labels has moved."""
+        wanted = labels.items()
+        before = (
+            value for (found, has), value in self._before.items() if found == name and wanted <= has
+        )
+        return self._server.metric(name, **labels) - sum(before)
+
+
 class Watch:
     """Scrapes in a thread for as long as the block, and notes every counter that falls or goes.
 

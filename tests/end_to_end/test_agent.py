@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 import requests
 
+from app.domain.heartbeat import STALE
 from tests.backends import http
-from tests.backends.agent import Agent
+from tests.backends.agent import COMMAND, HURRIED, Agent
 from tests.backends.docker_engine import DockerEngine
 from tests.backends.fault_proxy import FaultProxy
 from tests.backends.postgresql import PostgreSQL
@@ -23,6 +24,7 @@ from tests.backends.web import WebServer
 from tests.conftest import WebServerFactory
 from tests.end_to_end.api import Api
 from tests.end_to_end.truth import counted_exits, query, recorded_exits, untruths
+from tests.sizes import FULL, size
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(240)]
 
@@ -49,7 +51,7 @@ def make_agent(server: WebServer) -> Iterator[Callable[..., Agent]]:
     made: list[Agent] = []
 
     def make(name: str = "agent", **settings: str) -> Agent:
-        made.append(Agent.beside(server, name, **settings))
+        made.append(Agent.beside(server, name, size(HURRIED, COMMAND), **settings))
         return made[-1]
 
     yield make
@@ -233,9 +235,21 @@ def test_passage_of_a_killed_worker_is_healed(
     docker_engine.resume()
 
     wait_until(lambda: http.answers(f"{server.url}/health/live"), 30)
+    if not FULL:
+        age_the_dead(server, environment)
     wait_until(lambda: shown(api, environment)["status"] == "running", 60, 0.2)
     print(f"abandoned transition healed after {time.monotonic() - started:.1f} s (about 25)")
     assert api.act(environment, "stop").json()["status"] == "stopped"
+
+
+def age_the_dead(server: WebServer, environment: str) -> None:
+    """Let who held the environment have been silent for as long as a dead process is."""
+    (holder,) = query(
+        server,
+        f"UPDATE processes SET seen_at = seen_at - interval '{STALE.total_seconds():g} seconds' "
+        f"WHERE id = (SELECT held_by FROM environments WHERE id = '{environment}') RETURNING id",
+    )
+    assert holder
 
 
 def try_to_stop(server: WebServer, api: Api, environment: str) -> None:

@@ -21,7 +21,7 @@ from tests.backends.docker_engine import DockerEngine
 from tests.backends.postgresql import PostgreSQL
 from tests.backends.registry import Registry
 from tests.backends.web import WebServer
-from tests.conftest import WebServerFactory
+from tests.conftest import WebServerFactory, shared
 from tests.end_to_end.api import Api
 from tests.end_to_end.test_environments import containers
 
@@ -30,26 +30,27 @@ MIB = 2**20
 SECRET = "hunter2-never-seen"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server(
-    web_server: WebServerFactory, docker_engine: DockerEngine, postgresql: PostgreSQL
-) -> WebServer:
-    return web_server(
-        {
-            "DOCKER_HOST": docker_engine.host,
-            "DATABASE_URL": postgresql.new_database(),
-            "VIBEBOX_STOP_GRACE": "0",
-            "VIBEBOX_SECRET_KEYS": new_key(),
-        }
-    )
+    tmp_path_factory: pytest.TempPathFactory, docker_engine: DockerEngine, postgresql: PostgreSQL
+) -> Iterator[WebServer]:
+    env = {
+        "DOCKER_HOST": docker_engine.host,
+        "DATABASE_URL": postgresql.new_database(),
+        "VIBEBOX_STOP_GRACE": "0",
+        "VIBEBOX_SECRET_KEYS": new_key(),
+    }
+    with WebServer(tmp_path_factory.mktemp("features"), env) as server, shared(server):
+        yield server
 
 
 @pytest.fixture
 def api(server: WebServer, docker_engine: DockerEngine) -> Iterator[Api]:
+    """Somebody new, who leaves no environment behind."""
     with Api(server.url) as api:
-        api.register("ada@example.org")
-        api.login("ada@example.org")
+        api.sign_up()
         yield api
+        api.delete_environments()
     docker_engine.clear()
 
 

@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,7 +14,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from tests.backends import http
 from tests.backends.prometheus import Prometheus
 from tests.backends.web import WebServer
-from tests.conftest import WebServerFactory
+from tests.conftest import shared
 from tests.sizes import size
 
 pytestmark = pytest.mark.end_to_end
@@ -57,11 +57,17 @@ def send(server: WebServer, requests: int) -> None:
         list(pool.map(some, range(8)))
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
+    directory = tmp_path_factory.mktemp("exemplars")
+    with WebServer(directory, workers=WORKERS) as server, shared(server):
+        yield server
+
+
 @pytest.mark.timeout(400)
 def test_every_exemplar_in_prometheus_leads_to_a_log_line(
-    web_server: WebServerFactory, prometheus: Callable[..., Prometheus]
+    server: WebServer, prometheus: Callable[..., Prometheus]
 ) -> None:
-    server = web_server(workers=WORKERS)
     send(server, 400)
     traced = http.get(
         f"{server.url}/nowhere", headers={"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
@@ -110,8 +116,7 @@ def check_logged(server: WebServer, labels: list[dict[str, Any]]) -> None:
         assert id in ids[label]
 
 
-def test_exemplars_of_all_workers_reach_every_scrape(web_server: WebServerFactory) -> None:
-    server = web_server(workers=WORKERS)
+def test_exemplars_of_all_workers_reach_every_scrape(server: WebServer) -> None:
     send(server, 400)
 
     seen = [exemplars(server) for _ in range(12)]

@@ -4,7 +4,8 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -15,8 +16,8 @@ from prefork_metrics.directory.membership import is_live
 from tests.backends import http
 from tests.backends.programs import wait_until
 from tests.backends.web import Sample, WebServer
-from tests.conftest import WebServerFactory
-from tests.end_to_end.counters import Watch, shown
+from tests.conftest import shared
+from tests.end_to_end.counters import Since, Watch, shown
 
 pytestmark = pytest.mark.end_to_end
 
@@ -31,11 +32,25 @@ START = "vibebox_process_start_time_seconds"
 TOLERANCE = 2 / os.sysconf("SC_CLK_TCK")
 
 
-@pytest.fixture
-def server(web_server: WebServerFactory) -> WebServer:
-    server = web_server(workers=WORKERS, threads=THREADS)
-    wait_until(lambda: server.metric("vibebox_workers") == WORKERS, 15)
-    return server
+@contextmanager
+def running(directory: Path) -> Iterator[WebServer]:
+    with WebServer(directory, None, WORKERS, THREADS) as server, shared(server):
+        wait_until(lambda: server.metric("vibebox_workers") == WORKERS, 15)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
+    """A server whose first workers live."""
+    with running(tmp_path_factory.mktemp("runtime")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def struck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
+    """A server that loses workers, and has all of them again at the end of each test."""
+    with running(tmp_path_factory.mktemp("struck")) as server:
+        yield server
 
 
 def by_worker(metrics: dict[Sample, float], name: str) -> dict[str, float]:
@@ -154,7 +169,12 @@ def value_files(server: WebServer) -> tuple[Counter[str], int]:
 
 @pytest.mark.timeout(400)
 @pytest.mark.full
-def test_a_hundred_replaced_workers_leave_nothing_behind(server: WebServer) -> None:
+def test_a_hundred_replaced_workers_leave_nothing_behind(tmp_path: Path) -> None:
+    with running(tmp_path) as server:
+        _replace_a_hundred(server)
+
+
+def _replace_a_hundred(server: WebServer) -> None:
     load(server, 1)
     started = time.monotonic()
     with Watch(server) as watch:
@@ -202,11 +222,15 @@ def test_a_hundred_replaced_workers_leave_nothing_behind(server: WebServer) -> N
     ids=["crashed", "killed", "reloaded", "shutdown"],
 )
 def test_exits_by_reason(
-    server: WebServer, act: Callable[[WebServer], None], reason: str, times: int
+    struck: WebServer, act: Callable[[WebServer], None], reason: str, times: int
 ) -> None:
-    assert server.metric(EXITS) == 0
-    act(server)
+    since = Since(struck)
+    act(struck)
 
-    server.wait_live()  # until new workers have booted, requests wait for them
-    wait_until(lambda: server.metric(EXITS, reason=reason) == times, 30)
-    assert server.metric(EXITS) == times
+    struck.wait_live()  # until new workers have booted, requests wait for them
+    wait_until(lambda: since.metric(EXITS, reason=reason) == times, 30)
+    assert since.metric(EXITS) == times
+    if reason == "shutdown":
+        struck.signal(signal.SIGTTIN)
+    struck.wait_for_workers(lambda pids: len(pids) == WORKERS)
+    wait_until(lambda: struck.metric("vibebox_workers") == WORKERS, 30)

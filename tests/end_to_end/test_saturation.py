@@ -94,11 +94,13 @@ def test_probes_and_scrapes_are_not_starved(
     with every_thread_held(server, postgresql, token):
         # Fresh to a second: one scrape after that shows it.
         wait_until(lambda: shown(server, BUSY) == WORKERS * THREADS, 3, interval=0.5)
+        # Now: on a busy machine the probes may take longer than those who wait have patience.
+        queued = HELD - WORKERS * THREADS
+        wait_until(partial(shown_as, server, "vibebox_worker_queue_depth", queued), 3, interval=0.5)
         times = {
             path: probe_times(server.port, path) for path in ("/health/live", "/health/metrics")
         }
         assert shown(server, BUSY) == WORKERS * THREADS
-        assert shown(server, "vibebox_worker_queue_depth") == HELD - WORKERS * THREADS
         assert (shown(server, "vibebox_http_oldest_request_seconds") or 0) > 0.1
 
     for path, found in times.items():

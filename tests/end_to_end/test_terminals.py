@@ -22,8 +22,9 @@ from tests.backends.host_image import import_host_image, missing_programs
 from tests.backends.postgresql import PostgreSQL
 from tests.backends.programs import wait_until
 from tests.backends.web import WebServer
-from tests.conftest import WebServerFactory, require
+from tests.conftest import require, shared
 from tests.end_to_end.api import Api
+from tests.end_to_end.counters import Since
 from tests.end_to_end.sockets import PATIENCE, Paster, Screen, fill, opened, refused, said
 from tests.sizes import size
 
@@ -39,9 +40,9 @@ CONNECTIONS = "vibebox_websocket_connections"
 MESSAGES = "vibebox_websocket_messages_total"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server(
-    web_server: WebServerFactory, docker_engine: DockerEngine, postgresql: PostgreSQL
+    tmp_path_factory: pytest.TempPathFactory, docker_engine: DockerEngine, postgresql: PostgreSQL
 ) -> Iterator[WebServer]:
     require("tmux", missing_programs())
     env = {
@@ -52,16 +53,19 @@ def server(
         "VIBEBOX_SESSIONS_ON_START": "false",
         "VIBEBOX_WEBSOCKETS": str(SOCKETS),
     }
-    yield web_server(env, workers=2, threads=THREADS)
-    docker_engine.clear()
+    directory = tmp_path_factory.mktemp("terminals")
+    with WebServer(directory, env, workers=2, threads=THREADS) as server, shared(server):
+        yield server
 
 
 @pytest.fixture
-def api(server: WebServer) -> Iterator[Api]:
+def api(server: WebServer, docker_engine: DockerEngine) -> Iterator[Api]:
+    """Somebody new, who leaves no environment behind."""
     with Api(server.url) as api:
-        api.register("ada@example.org")
-        api.login("ada@example.org")
+        api.sign_up()
         yield api
+        api.delete_environments()
+    docker_engine.clear()
 
 
 @pytest.fixture
@@ -111,10 +115,11 @@ def wait_closed(server: WebServer) -> None:
 
 
 def test_shell(server: WebServer, api: Api, image: str, docker_engine: DockerEngine) -> None:
+    since = Since(server)
     environment = started(api, image)
     session = new_session(api, environment, "shell")
     assert status_of(api, session) == "starting"
-    assert server.metric("vibebox_sessions_total", type="shell", status="starting") == 1
+    assert since.metric("vibebox_sessions_total", type="shell", status="starting") == 1
 
     with opened(api, f"{terminal(session)}?cols=100&rows=30") as socket:
         screen = Screen(socket)
@@ -125,7 +130,7 @@ def test_shell(server: WebServer, api: Api, image: str, docker_engine: DockerEng
         screen.type("stty size\n")
         screen.wait("43 132")
         assert status_of(api, session) == "active"
-        assert server.metric("vibebox_sessions", type="shell", status="active") == 1
+        assert since.metric("vibebox_sessions", type="shell", status="active") == 1
         assert server.metric(CONNECTIONS) == 1
         assert server.metric("vibebox_active_connections") == 0
         assert refused(api, terminal(session))[1]["type"] == "urn:vibebox:problem:session-conflict"
@@ -136,14 +141,14 @@ def test_shell(server: WebServer, api: Api, image: str, docker_engine: DockerEng
 
     assert api.call("GET", f"/sessions/{session}").json()["exit_code"] == 7
     wait_until(lambda: "1000" not in processes(docker_engine, environment).split(), PATIENCE)
-    assert server.metric("vibebox_sessions_total", type="shell", status="terminated") == 1
-    assert server.metric(MESSAGES, direction="in", kind="terminal") == 4
-    assert server.metric(MESSAGES, direction="out", kind="terminal") >= screen.messages
+    assert since.metric("vibebox_sessions_total", type="shell", status="terminated") == 1
+    assert since.metric(MESSAGES, direction="in", kind="terminal") == 4
+    assert since.metric(MESSAGES, direction="out", kind="terminal") >= screen.messages
     answered = "vibebox_http_requests_total"
-    assert server.metric(answered, route=TERMINAL, status_code="101") == 1
-    assert server.metric(answered, route=TERMINAL, status_code="409") == 1
+    assert since.metric(answered, route=TERMINAL, status_code="101") == 1
+    assert since.metric(answered, route=TERMINAL, status_code="409") == 1
     timed = "vibebox_http_request_duration_seconds_count"
-    assert server.metric(timed, route=TERMINAL, status_code="101") == 0
+    assert since.metric(timed, route=TERMINAL, status_code="101") == 0
 
 
 def test_shell_ends_with_its_terminal(

@@ -18,6 +18,9 @@ from app.storage import Database, schema
 from app.web.services import EXTENSION, Components
 from tests.support.checks import PASSWORD
 from tests.support.fakes import IMAGE, FakeEngine
+from tests.support.routing import compile_once
+
+compile_once()
 
 MakeApp = Callable[..., OpenAPI]
 UNLIMITED = "1000000 per minute"

@@ -14,16 +14,12 @@ from typing import TypeVar
 from sqlalchemy.orm import Session
 
 from app.agent.leader.leases import Held, Leases, fence, is_held
+from app.agent.pace import USUAL, Pace
 from app.core import deadline
 from app.core.errors import LeadershipLostError, StorageError
-from app.storage.lease import TTL
 
-_RENEW_SECONDS = 2.0
-_CONTEND_SECONDS = 0.5
 # A database that hangs must not keep us from noticing that the lease runs out.
 _DATABASE_SECONDS = 3.0
-# Our clock and that of the database may run apart by about as much, within one lease.
-_MARGIN_SECONDS = 1.0
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
@@ -67,9 +63,14 @@ class Leadership:
     """
 
     def __init__(
-        self, leases: Leases, begin: Callable[[Term], None], end: Callable[[Term], None]
+        self,
+        leases: Leases,
+        begin: Callable[[Term], None],
+        end: Callable[[Term], None],
+        pace: Pace = USUAL,
     ) -> None:
         self._leases = leases
+        self._pace = pace
         self._begin = begin
         self._end = end
         self._closing = threading.Event()
@@ -93,7 +94,7 @@ class Leadership:
         while not self._closing.is_set():
             term = self._contend()
             if term is None:
-                self._closing.wait(_CONTEND_SECONDS)
+                self._closing.wait(self._pace.contend)
                 continue
             self._term = term
             self._serve(term)
@@ -115,17 +116,20 @@ class Leadership:
     def _contend(self) -> Term | None:
         started = time.monotonic()
         held = self._asking(self._leases.win)
-        return Term(held, _certain_until(started)) if held else None
+        return Term(held, self._certain_until(started)) if held else None
 
     def _keep(self, term: Term) -> None:
         """Return when the lease is lost, given up, or to be given up."""
-        while not self._closing.is_set() and not term.over.wait(_RENEW_SECONDS):
+        while not self._closing.is_set() and not term.over.wait(self._pace.renew):
             started = time.monotonic()
             kept = self._asking(lambda: self._leases.renew(term.held))
             if kept:
-                term.certain_until = _certain_until(started)
+                term.certain_until = self._certain_until(started)
             elif kept is False or not term.is_certain:
                 return
+
+    def _certain_until(self, started: float) -> float:
+        return started + self._pace.lease - self._pace.margin
 
     def _asking(self, ask: Callable[[], T]) -> T | None:
         """Return the database's answer; None where there is none."""
@@ -144,10 +148,6 @@ class Leadership:
             _log.info("leadership: the database answers again")
         self._silent = False
         return answer
-
-
-def _certain_until(started: float) -> float:
-    return started + TTL.total_seconds() - _MARGIN_SECONDS
 
 
 def _why(error: StorageError) -> str:

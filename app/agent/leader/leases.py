@@ -5,7 +5,7 @@ the same transaction: it locks the row, so that nobody who was replaced can comm
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import ColumnElement, select, text, update
 from sqlalchemy.orm import Session
@@ -30,9 +30,10 @@ class Held:
 class Leases:
     """The one lease, for the process `holder`. Every method may raise StorageUnavailableError."""
 
-    def __init__(self, database: Database, holder: str) -> None:
+    def __init__(self, database: Database, holder: str, lasting: timedelta = TTL) -> None:
         self._database = database
         self._holder = holder
+        self._lasting = lasting
 
     def win(self) -> Held | None:
         """Take the lease if nobody holds it now."""
@@ -42,14 +43,16 @@ class Leases:
             epoch = session.scalar(
                 update(Lease)
                 .where(Lease.name == NAME, ~holds())
-                .values(holder=self._holder, epoch=Lease.epoch + 1, expires_at=db_now(TTL))
+                .values(
+                    holder=self._holder, epoch=Lease.epoch + 1, expires_at=db_now(self._lasting)
+                )
                 .returning(Lease.epoch)
             )
         return None if epoch is None else Held(self._holder, epoch)
 
     def renew(self, held: Held) -> bool:
         """Hold the lease for longer; False where somebody else has it."""
-        return self._move(held, db_now(TTL))
+        return self._move(held, db_now(self._lasting))
 
     def release(self, held: Held) -> None:
         """Let the next one have it at once."""

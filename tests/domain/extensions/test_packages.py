@@ -9,6 +9,7 @@ import time
 import tracemalloc
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -107,7 +108,7 @@ def zip64(number: int) -> bytes:
         (crowd(20_001), "more than 20000 files"),
         (crowd(65_535), "more than 20000 files"),
         (crowd(700_000), "no zip archive|more than 20000|no extension/package.json"),
-        (zip64(66_000), "no zip archive"),
+        (partial(zip64, 66_000), "no zip archive"),
         (crowd(20_000), "no extension/package.json"),
         (crowd(3, b"a/../../etc/passwd"), "outside of it"),
         (crowd(3, b"/etc/passwd"), "outside of it"),
@@ -121,8 +122,9 @@ def zip64(number: int) -> bytes:
         "more than there are", "beyond", "many ends",
     ],
 )  # fmt: skip
-def test_bounded_work(content: bytes, reason: str) -> None:
+def test_bounded_work(content: bytes | Callable[[], bytes], reason: str) -> None:
     """700,000 empty entries took 6.7 s of CPU and 300 MiB."""
+    content = content if isinstance(content, bytes) else content()
     tracemalloc.start()
     begun = time.process_time()
     try:

@@ -4,7 +4,6 @@ TypeScript is strict about values and keys; the SDK forgets a key that Grafana d
 """
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -23,6 +22,7 @@ from grafana_foundation_sdk.cog.plugins import register_default_plugins
 
 from tests.conftest import require
 from tests.monitoring.boards.lint_boards import BOARDS, DASHBOARDS, panels
+from tests.support.remembered import PLACE, completed, spent_once, version_of
 from tests.test_console_assets import missing_npm
 
 with warnings.catch_warnings():
@@ -64,11 +64,10 @@ def broken() -> Iterator[tuple[str, Json]]:
 def types() -> Path:
     """A directory with Grafana's types and the compiler; made once for each lock file."""
     require("npm", missing_npm())
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    place = caches / "vibebox-tests" / f"types-{sha256(LOCK.read_bytes()).hexdigest()[:16]}"
+    place = PLACE / f"types-{sha256(LOCK.read_bytes()).hexdigest()[:16]}"
     if not place.exists():
         place.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=place.parent) as work:
+        with spent_once(), TemporaryDirectory(dir=place.parent) as work:
             for file in ("package.json", LOCK.name):
                 shutil.copy(SCHEMA / file, work)
             command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
@@ -79,24 +78,37 @@ def types() -> Path:
     return place
 
 
+def _typed(board: Json) -> str:
+    """Return the dashboard as a value of Grafana's type."""
+    text = json.dumps(board, indent=1)
+    return (
+        f"import type {{ Dashboard }} from './strict';\nexport const board: Dashboard = {text};\n"
+    )
+
+
 @pytest.mark.integration
 @pytest.mark.timeout(300)
 def test_dashboards_are_what_grafana_s_types_describe(types: Path, tmp_path: Path) -> None:
     mistakes = dict(broken())
-    (tmp_path / "node_modules").symlink_to(types)
-    shutil.copy(SCHEMA / "strict.ts", tmp_path)
     boards = {name: _read(name) for name in BOARDS} | mistakes
-    for name, board in boards.items():
-        (tmp_path / f"{name}.ts").write_text(
-            "import type { Dashboard } from './strict';\n"
-            f"export const board: Dashboard = {json.dumps(board, indent=1)};\n"
+    files = {f"{name}.ts": _typed(board) for name, board in boards.items()}
+    strict = (SCHEMA / "strict.ts").read_text()
+
+    def compile_all() -> subprocess.CompletedProcess[str]:
+        (tmp_path / "node_modules").symlink_to(types)
+        for name, text in {**files, "strict.ts": strict}.items():
+            (tmp_path / name).write_text(text)
+        return subprocess.run(
+            ["node", "node_modules/typescript/bin/tsc", *TSC.split(), *files],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
         )
 
-    compiler = ["node", "node_modules/typescript/bin/tsc", *TSC.split()]
-    files = [f"{name}.ts" for name in boards]
-    result = subprocess.run(
-        [*compiler, *files], cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False
-    )
+    inputs = ["tsc", TSC, version_of("node"), LOCK.read_text(), strict, files]
+    result = completed(inputs, compile_all, lambda done: "error TS" in done.stdout)
 
     wrong = set(re.findall(r"^([\w-]+)\.ts\(", result.stdout, re.MULTILINE))
     assert wrong == set(mistakes), result.stdout
