@@ -87,7 +87,9 @@ class Ledger:
         self._complaints: list[str] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Add one phase of a test."""
+        """Add one phase of a test; that of a subtest is a part of it."""
+        if isinstance(report, pytest.SubtestReport):
+            return
         name = report.nodeid.partition("::")[0]
         once = sum(float(str(it)) for key, it in report.user_properties if str(key) == _ONCE)
         self._took[name] = self._took.get(name, 0.0) + report.duration - once

@@ -62,6 +62,11 @@ from tests.support import ledger
 ledger.FILE = Path(__file__).with_name("seconds.json")
 ledger.LEAST_SECONDS = ledger.NOTED_SECONDS = 0.2
 """
+PARTS = """
+import time
+def test_b(subtests):
+    with subtests.test("a part"): time.sleep(0.15)
+"""
 OPTIONS = "-v -p no:cacheprovider -p tests.support.ledger --ledger unit".split()
 
 
@@ -70,7 +75,7 @@ def run_both(
 ) -> subprocess.CompletedProcess[str]:
     """Run a slow and a quick file of tests with a ledger of their own."""
     (directory / "test_a.py").write_text("import time\ndef test_a(): time.sleep(0.7)\n")
-    (directory / "test_b.py").write_text("def test_b(): pass\n")
+    (directory / "test_b.py").write_text(PARTS)
     (directory / "conftest.py").write_text(INNER)
     (directory / "seconds.json").write_text(json.dumps({"unit": seconds}))
     place = ["-c", os.devnull, f"--rootdir={directory}", str(directory)]
