@@ -74,7 +74,7 @@ class Workers:
 
 def _beside(workers: Workers, start: Workers) -> tuple[float, float]:
     """Return the time of a scrape, and how many times that at the start."""
-    workers.seconds()  # the first one after a replacement lays the page out anew
+    workers.seconds()  # the first one after a replacement makes the plan anew
     mine, theirs = [], []
     for _ in range(ROUNDS):
         mine.append(workers.seconds())

@@ -7,11 +7,11 @@ from threading import Lock
 
 from prometheus_client.openmetrics.exposition import UNDERSCORES
 
-from prefork_metrics.aggregation.endings import endings
+from prefork_metrics.aggregation.exemplar_suffixes import exemplar_suffixes
 from prefork_metrics.aggregation.keys import BadFileError, Keys
-from prefork_metrics.aggregation.layout import Layout
-from prefork_metrics.aggregation.page import Page
+from prefork_metrics.aggregation.merge_plan import MergePlan
 from prefork_metrics.aggregation.source import Source
+from prefork_metrics.aggregation.text_cache import TextCache
 from prefork_metrics.directory.removed import Before
 
 _Read = list[tuple[Source, tuple[float, ...]]]
@@ -52,21 +52,21 @@ class Aggregator:
     """Renders the files of many processes; keep it for the life of the process.
 
     It holds each key once, some 16 bytes per entry of each file, and the text of each format used.
-    Attributes: layouts (how many were worked out), keys (`keys.parsed`: how many were parsed).
+    Attributes: plans (how many were worked out), keys (`keys.parsed`: how many were parsed).
     """
 
     def __init__(self, names: Mapping[Path, str] | None = None) -> None:
         """Begin; `names` are those of files whose paths do not say what they are called."""
         self._names = names or {}
         self.keys = Keys()
-        self.layouts = 0
+        self.plans = 0
         self._lock = Lock()
         self._buffer = bytearray()
         self._sources: dict[Path, Source] = {}
-        self._layout = Layout(())
-        self._laid_out: list[tuple[Source, int]] = []
+        self._plan = MergePlan(())
+        self._planned: list[tuple[Source, int]] = []
         self._exact = False
-        self._pages: dict[tuple[bool, str], Page] = {}
+        self._texts: dict[tuple[bool, str], TextCache] = {}
 
     def render(
         self,
@@ -77,7 +77,7 @@ class Aggregator:
     ) -> Rendered:
         """Return what the client's collector and encoder would say of `files`, in a stable order.
 
-        files: in an order that stays (sorted, say): a new one costs a new layout, and in it the
+        files: in an order that stays (sorted, say): a new one costs a new plan, and in it the
         floats are added. escaping: one of the client's schemes, as negotiated.
         beside: given for a directory of ours; then fractions are added exactly, which differs from
         the client's collector in the last digits, and OpenMetrics has exemplars.
@@ -86,15 +86,15 @@ class Aggregator:
         with self._lock:
             read, errors = self._read(files, beside or Beside())
             sources = [source for source, _ in read]
-            self._lay_out(sources, exact=beside is not None)
-            samples = self._layout.samples([values for _, values in read])
-            page = self._pages.get((openmetrics, escaping))
-            if page is None:
-                page = self._pages[openmetrics, escaping] = Page(openmetrics, escaping)
+            self._replan(sources, exact=beside is not None)
+            samples = self._plan.samples([values for _, values in read])
+            text = self._texts.get((openmetrics, escaping))
+            if text is None:
+                text = self._texts[openmetrics, escaping] = TextCache(openmetrics, escaping)
             after = {}
             if openmetrics and beside:
-                after = endings(self._layout, sources, beside.exemplars)
-            return Rendered(page.render(self._layout, samples, after), page.end, errors)
+                after = exemplar_suffixes(self._plan, sources, beside.exemplars)
+            return Rendered(text.render(self._plan, samples, after), text.end, errors)
 
     def _read(self, files: Sequence[Path], beside: Beside) -> tuple[_Read, _Errors]:
         read: _Read = []
@@ -118,13 +118,13 @@ class Aggregator:
                 errors.append((path, error.strerror or type(error).__name__))
         return read, errors
 
-    def _lay_out(self, sources: list[Source], exact: bool) -> None:
+    def _replan(self, sources: list[Source], exact: bool) -> None:
         wanted = [(source, source.version) for source in sources]
-        if wanted == self._laid_out and exact == self._exact:
+        if wanted == self._planned and exact == self._exact:
             return
-        if {source for source, _ in self._laid_out} - set(sources):
+        if {source for source, _ in self._planned} - set(sources):
             self.keys.keep(key for source in sources for key in source.all_keys)
-        self._layout = Layout(sources, exact)
+        self._plan = MergePlan(sources, exact)
         self._exact = exact
-        self._laid_out = wanted
-        self.layouts += 1
+        self._planned = wanted
+        self.plans += 1

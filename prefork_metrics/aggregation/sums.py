@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 
 from prefork_metrics.aggregation.keys import Key
+from prefork_metrics.aggregation.merge_steps import Slots, Values
 from prefork_metrics.aggregation.source import Source
-from prefork_metrics.aggregation.steps import Slots, Values
 
 _Pick = Callable[[Values], Sequence[float]]
 

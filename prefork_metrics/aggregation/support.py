@@ -13,7 +13,7 @@ from enum import Enum
 from pathlib import Path
 
 from prefork_metrics.aggregation.aggregator import Aggregator
-from prefork_metrics.aggregation.page import Metrics
+from prefork_metrics.aggregation.text_cache import Metrics
 
 _log = logging.getLogger(__name__)
 

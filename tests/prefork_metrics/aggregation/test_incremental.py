@@ -37,7 +37,7 @@ def test_unchanged_keys_are_parsed_and_laid_out_once(tmp_path: Path, file: Write
         assert b'{route="/"} %d.0' % (value + 1) in _same(aggregator, tmp_path)
         # Two keys in three files; the second format shares both.
         aggregator.render(sorted(tmp_path.iterdir()), openmetrics=True)
-        assert (aggregator.keys.parsed, aggregator.layouts) == (2, 1)
+        assert (aggregator.keys.parsed, aggregator.plans) == (2, 1)
 
 
 def test_only_values_that_changed_are_written_anew(
@@ -52,7 +52,7 @@ def test_only_values_that_changed_are_written_anew(
         written.append(value)
         return str(floatToGoString(value))
 
-    monkeypatch.setattr("prefork_metrics.aggregation.page.floatToGoString", note)
+    monkeypatch.setattr("prefork_metrics.aggregation.text_cache.floatToGoString", note)
     file.set(key("c", "c_total", {"route": "/"}), 7e9)
     _same(aggregator, tmp_path)
     _same(aggregator, tmp_path)
@@ -64,7 +64,7 @@ def test_a_key_that_appears_is_the_only_one_parsed(tmp_path: Path, file: Writer)
     for number in range(100):
         file.set(key("c", "c_total", {"route": f"/{number}"}), float(number))
         assert f'route="/{number}"'.encode() in _same(aggregator, tmp_path)
-        assert (aggregator.keys.parsed, aggregator.layouts) == (number + 2, number + 1)
+        assert (aggregator.keys.parsed, aggregator.plans) == (number + 2, number + 1)
 
 
 def test_a_file_that_outgrows_its_first_size_is_read_on(tmp_path: Path, file: Writer) -> None:

@@ -1,6 +1,6 @@
 """The text of the scrape, in which only the values that changed are written anew.
 
-The client library's own encoder writes the lines, once per layout, with each sample's number for a
+The client library's own encoder writes the lines, once per plan, with each sample's number for a
 value: so escaping, HELP and TYPE are its business in every format, and what precedes the number
 is the line's beginning for good.
 """
@@ -18,7 +18,7 @@ from prometheus_client.samples import Sample
 from prometheus_client.utils import floatToGoString
 
 from prefork_metrics.aggregation.families import Outline
-from prefork_metrics.aggregation.layout import Layout
+from prefork_metrics.aggregation.merge_plan import MergePlan
 
 # A line: what precedes the value, and the number of the sample in its family; None for a comment.
 Line = tuple[str, int | None]
@@ -37,33 +37,33 @@ class Metrics:
         return self._metrics
 
 
-class Page:
+class TextCache:
     """The text in one format. Attributes: end (what closes the text: `# EOF` in OpenMetrics)."""
 
     def __init__(self, openmetrics: bool, escaping: str) -> None:
         encoder = generate_openmetrics if openmetrics else generate_latest
         self._encode: Encode = partial(encoder, escaping=escaping)
         self.end = self._encode(Metrics())
-        self._layout: Layout | None = None
+        self._plan: MergePlan | None = None
         self._encoded: dict[str, tuple[Outline, list[Line]]] = {}
         # By sample: the value in the text, the line, and what precedes the value in it.
         self._written: list[Any] = []
-        self._endings: Mapping[int, str] = {}
+        self._suffixes: Mapping[int, str] = {}
         self._places: list[int] = []
         self._starts: list[str] = []
         self._lines: list[str] = []
 
-    def render(self, layout: Layout, samples: list[Any], endings: Mapping[int, str]) -> bytes:
+    def render(self, plan: MergePlan, samples: list[Any], suffixes: Mapping[int, str]) -> bytes:
         """Return the text with these values, without the `end`.
 
-        endings: what follows the value on the lines of some samples (exemplars).
+        suffixes: what follows the value on the lines of some samples (exemplars).
         """
-        if layout is not self._layout:
-            self._lay_out(layout)
+        if plan is not self._plan:
+            self._replan(plan)
         changed = list(compress(count(), map(ne, samples, self._written)))
         # 0.0 == -0.0, so among those that can be either, a change of sign goes unseen.
-        changed += [number for number in layout.signed if samples[number] == 0.0]
-        changed += _differing(endings, self._endings)
+        changed += [number for number in plan.signed if samples[number] == 0.0]
+        changed += _differing(suffixes, self._suffixes)
         lines, places, starts = self._lines, self._places, self._starts
         for number in changed:
             value = samples[number]
@@ -72,28 +72,28 @@ class Page:
                 continue
             # Most numbers need none of the care that the client library takes.
             text = repr(value) if 0.0 <= value < 1e6 else floatToGoString(value)
-            lines[places[number]] = f"{starts[number]}{text}{endings.get(number, '')}\n"
-        self._written, self._endings = samples, endings
+            lines[places[number]] = f"{starts[number]}{text}{suffixes.get(number, '')}\n"
+        self._written, self._suffixes = samples, suffixes
         return "".join(lines).encode()
 
-    def _lay_out(self, layout: Layout) -> None:
+    def _replan(self, plan: MergePlan) -> None:
         self._lines = []
-        number_of_samples = sum(len(outline.samples) for outline in layout.outlines)
+        number_of_samples = sum(len(outline.samples) for outline in plan.outlines)
         self._places = [0] * number_of_samples
         self._starts = [""] * number_of_samples
         self._written = [None] * number_of_samples
-        self._endings = {}
+        self._suffixes = {}
         before = 0
-        for outline in layout.outlines:
+        for outline in plan.outlines:
             for start, number in self._lines_of(outline):
                 if number is not None:
                     self._places[before + number] = len(self._lines)
                     self._starts[before + number] = start
                 self._lines.append(start if number is None else "")
             before += len(outline.samples)
-        current = {outline.name for outline in layout.outlines}
+        current = {outline.name for outline in plan.outlines}
         self._encoded = {name: self._encoded[name] for name in current}
-        self._layout = layout
+        self._plan = plan
 
     def _lines_of(self, outline: Outline) -> list[Line]:
         known = self._encoded.get(outline.name)

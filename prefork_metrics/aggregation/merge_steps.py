@@ -12,7 +12,7 @@ Slots = list[Any]
 Values = Sequence[float]
 
 
-class Step:
+class MergeStep:
     """Some values of a file, all merged by one operation.
 
     operation: a key of OPERATIONS; paired: a timestamp follows each value; places: which of the

@@ -12,12 +12,12 @@ from itertools import accumulate
 
 from prefork_metrics.aggregation.families import Family, Order
 from prefork_metrics.aggregation.keys import Key
+from prefork_metrics.aggregation.merge_steps import MergeStep, Slots
 from prefork_metrics.aggregation.source import Source
-from prefork_metrics.aggregation.steps import Slots, Step
 from prefork_metrics.aggregation.sums import ExactSums
 
 
-class Layout:
+class MergePlan:
     """The way from the files' values to the samples; `outlines` and `signed` as in Order."""
 
     def __init__(self, sources: Sequence[Source], exact: bool = False) -> None:
@@ -73,12 +73,12 @@ class Layout:
             }
         return known
 
-    def _plan(self, source: Source) -> Iterator[Step]:
+    def _plan(self, source: Source) -> Iterator[MergeStep]:
         paired = source.paired
         slots = self._slots(source)
         operations = {self._families[name].operation for name in source.families}
         if len(operations) == 1:
-            yield Step(operations.pop(), paired, range(len(slots)), slots)
+            yield MergeStep(operations.pop(), paired, range(len(slots)), slots)
             return
         # Only where files disagree about a family.
         for operation in sorted(operations):
@@ -87,7 +87,7 @@ class Layout:
                 for place, key in enumerate(source.keys)
                 if self._families[key.family].operation == operation
             ]
-            yield Step(operation, paired, places, [slots[place] for place in places])
+            yield MergeStep(operation, paired, places, [slots[place] for place in places])
 
     def _slots(self, source: Source) -> list[int]:
         """Return the slot of each value of the source; new samples get new slots."""

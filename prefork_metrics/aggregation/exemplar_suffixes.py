@@ -7,7 +7,7 @@ from pathlib import Path
 from prometheus_client.utils import floatToGoString
 
 from prefork_metrics import exemplars
-from prefork_metrics.aggregation.layout import Layout
+from prefork_metrics.aggregation.merge_plan import MergePlan
 from prefork_metrics.aggregation.source import Source
 from prefork_metrics.directory.exemplar_records import FILES
 from prefork_metrics.exemplars import Exemplar, Place
@@ -15,7 +15,9 @@ from prefork_metrics.exemplars import Exemplar, Place
 _log = logging.getLogger(__name__)
 
 
-def endings(layout: Layout, sources: Iterable[Source], files: Iterable[Path]) -> dict[int, str]:
+def exemplar_suffixes(
+    plan: MergePlan, sources: Iterable[Source], files: Iterable[Path]
+) -> dict[int, str]:
     """Return what follows the value of a sample, by the sample's number; of `files` as many as
     can be read."""
     values = {
@@ -28,14 +30,14 @@ def endings(layout: Layout, sources: Iterable[Source], files: Iterable[Path]) ->
         kind, _, member = path.stem.partition("_")
         if kind == exemplars.KIND:
             of_member = {of: values[member, of] for of in FILES if (member, of) in values}
-            for number, exemplar in _numbered(layout, of_member, path):
+            for number, exemplar in _numbered(plan, of_member, path):
                 if exemplar.follows(newest.get(number)):
                     newest[number] = exemplar
     return {number: _text(exemplar) for number, exemplar in newest.items()}
 
 
 def _numbered(
-    layout: Layout, sources: Mapping[str, Source], path: Path
+    plan: MergePlan, sources: Mapping[str, Source], path: Path
 ) -> Iterator[tuple[int, Exemplar]]:
     found: Mapping[Place, Exemplar] = {}
     try:
@@ -47,7 +49,7 @@ def _numbered(
         _log.info("exemplars not read", extra={"file": path.name, "why": error.strerror})
     for (kind, position), exemplar in found.items():
         if kind in sources:
-            number = layout.exemplar_numbers(sources[kind]).get(position)
+            number = plan.exemplar_numbers(sources[kind]).get(position)
             if number is not None:
                 yield number, exemplar
 
