@@ -1,4 +1,4 @@
-"""What the web workers, the agent and commands open: settings, database, the door to Docker.
+"""What the web workers, the agent and commands open: settings, database, the gateway to Docker.
 
 Imports happen inside: see `app.create_app`.
 """
@@ -63,7 +63,7 @@ def open_database(settings: Settings, limit: int) -> "Database":
 
 
 def open_engine(settings: Settings) -> "Engine":
-    """Return the door to Docker; nothing is asked of it yet."""
+    """Return the gateway to Docker; nothing is asked of it yet."""
     from app.engine import DockerEngine
 
     return DockerEngine(

@@ -356,7 +356,7 @@ class Store:
         try:
             if self._membership is None:
                 directory.mkdir(exist_ok=True)
-                # Without the lock: no request waits while this waits for the door.
+                # Without the lock: no request waits while this waits for the other.
                 self._membership = Membership(directory, _RETURN_WAIT)
             with self.lock:
                 self._move_in(directory)

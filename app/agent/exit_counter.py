@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from app.agent.leader.leadership import Term
 from app.core.errors import StorageError
-from app.domain.durable_counters import Counts
+from app.domain.durable_counters import DurableCounters
 from app.storage import ContainerExit, Database, DurableCounter
 
 # A transaction for more would hold the lease's row for longer.
@@ -20,7 +20,7 @@ _BATCH = 500
 class ExitCounter:
     """Counts what is not counted yet; for one thread of the leader."""
 
-    def __init__(self, database: Database, counts: Counts, term: Term) -> None:
+    def __init__(self, database: Database, counts: DurableCounters, term: Term) -> None:
         self._database = database
         self._counts = counts
         self._term = term

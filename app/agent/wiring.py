@@ -23,7 +23,7 @@ from app.agent.sessions.reconciler import SessionReconciler
 from app.agent.tasks import Task
 from app.core.isolation import Loop
 from app.core.settings import Settings
-from app.domain.durable_counters import Counts
+from app.domain.durable_counters import DurableCounters
 from app.domain.environments.installation import InstallationId
 from app.domain.environments.service import Environments
 from app.domain.heartbeat import Heartbeat
@@ -61,7 +61,7 @@ class Work:
     tasks: list[Task]
 
 
-def new_logs(parts: Parts, term: Term, counts: Counts) -> LogIntake:
+def new_logs(parts: Parts, term: Term, counts: DurableCounters) -> LogIntake:
     """Return what takes in the logs in this term."""
 
     def is_certain() -> bool:
@@ -72,7 +72,7 @@ def new_logs(parts: Parts, term: Term, counts: Counts) -> LogIntake:
     return LogIntake(parts.database, parts.engine, counts, term.fence, is_certain)
 
 
-def new_work(parts: Parts, term: Term, counts: Counts) -> Work:
+def new_work(parts: Parts, term: Term, counts: DurableCounters) -> Work:
     """Return the work of a term; nothing of it runs yet."""
     database, engine = parts.database, parts.engine
     queue, drift, reports = WorkQueue(), Drift(), Reports(database, term)
@@ -117,7 +117,7 @@ def new_work(parts: Parts, term: Term, counts: Counts) -> Work:
     )
 
 
-def _tasks(parts: Parts, term: Term, counts: Counts, sweep: Sweep) -> list[Task]:
+def _tasks(parts: Parts, term: Term, counts: DurableCounters, sweep: Sweep) -> list[Task]:
     settings, clock, pace = parts.settings, parts.clock, parts.pace
     chores = Housekeeping(
         parts.database, parts.environments, term, clock, settings.audit_retention_days
@@ -139,7 +139,7 @@ def _tasks(parts: Parts, term: Term, counts: Counts, sweep: Sweep) -> list[Task]
     ]
 
 
-def _session_tasks(parts: Parts, term: Term, counts: Counts) -> list[Task]:
+def _session_tasks(parts: Parts, term: Term, counts: DurableCounters) -> list[Task]:
     """Return the tasks that run something in containers."""
     settings, database, engine = parts.settings, parts.database, parts.engine
     server = build_server(settings)

@@ -2,7 +2,7 @@
 
 A counter in memory that follows a commit loses the event when the process dies in between. So the
 number is kept in the database too, raised by the very transaction that stores the event; the metric
-follows by `signals.counted`, and the next leading agent makes up what a killed one still owed it.
+follows by `signals.counted`, and the next leading agent backfills what a killed one did not count.
 One process counts at a time (the leading agent). The numbers are kept by metrics directory, whose
 counters begin at 0 when it is emptied.
 """
@@ -14,7 +14,7 @@ from app.core import signals
 from app.storage import DurableCounter, EventCount
 
 
-class Counts:
+class DurableCounters:
     """The numbers of one metrics directory; `directory` is its identity."""
 
     def __init__(self, directory: str) -> None:

@@ -1,4 +1,4 @@
-"""The one door to Docker: deadlines, error translation, nothing of HTTP or of the domain.
+"""The one gateway to Docker: deadlines, error translation, nothing of HTTP or of the domain.
 
 Use `Engine` in annotations and `DockerEngine` where the app is wired; everything else in this
 package is its own business.

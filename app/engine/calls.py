@@ -1,4 +1,4 @@
-"""What all operations of the door share: deadlines, the client of this process, translation."""
+"""What all operations of the gateway share: deadlines, the client of this process, translation."""
 
 import os
 import re
@@ -23,7 +23,7 @@ _PROBE = "vibebox-probe"
 
 
 class EngineCalls:
-    """Base of the door's parts; each adds the operations of one noun.
+    """Base of the gateway's parts; each adds the operations of one noun.
 
     Makes no connection before the first call, then one client for each process. Safe to share
     between threads, and to carry through a fork. Each deadline covers the whole call: a longer

@@ -1,4 +1,4 @@
-"""`DockerEngine`: the one door to a real Docker Engine, with what containers can be told.
+"""`DockerEngine`: the one gateway to a real Docker Engine, with what containers can be told.
 
 Every call runs inside `_call`: deadline, client of this process, errors translated. A call that
 times out may still be carried out later, so callers look again before they conclude anything.

@@ -1,4 +1,4 @@
-"""Docker's events, reduced to what may be known outside of the door.
+"""Docker's events, reduced to what may be known outside of the gateway.
 
 An event carries the labels of the container's image, which its owner chose: they may take the place
 of Docker's own attributes, and be of any size. One that cannot be read is UNKNOWN, and the stream

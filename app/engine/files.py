@@ -1,4 +1,4 @@
-"""The door's operation on files in containers."""
+"""The gateway's operation on files in containers."""
 
 import io
 import tarfile

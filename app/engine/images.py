@@ -1,4 +1,4 @@
-"""The door's operations on images."""
+"""The gateway's operations on images."""
 
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator

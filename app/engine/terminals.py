@@ -1,4 +1,4 @@
-"""The door's terminals: commands with a tty, over a connection that is theirs alone.
+"""The gateway's terminals: commands with a tty, over a connection that is theirs alone.
 
 Docker turns the connection of such an exec into a plain stream of bytes both ways (it "hijacks"
 it), and offers no way to end the command: whoever starts one sees to that, with another exec.

@@ -1,4 +1,4 @@
-"""The `Engine` protocol: the operations of the one door to Docker, and how they are labelled.
+"""The `Engine` protocol: the operations of the one gateway to Docker, and how they are labelled.
 
 Nothing here knows the docker SDK, so that services, fakes and telemetry can use it without one.
 """
@@ -118,7 +118,7 @@ class TerminalStream(Protocol):
 
 
 class Engine(Protocol):
-    """The operations of the one door to Docker; each method is one logical call.
+    """The operations of the one gateway to Docker; each method is one logical call.
 
     Every method may raise EngineUnreachableError, EngineTimeoutError (the call may still be
     carried out later) and EngineError; further errors are listed with the method. A container is

@@ -1,4 +1,4 @@
-"""Plain values that the door to Docker takes and gives, and the labels that say what is ours.
+"""Plain values that the gateway to Docker takes and gives, and the labels that say what is ours.
 
 Nothing here knows the docker SDK, so that services, fakes and telemetry can use it without one.
 """

@@ -1,4 +1,4 @@
-"""The door's operations on named volumes."""
+"""The gateway's operations on named volumes."""
 
 from collections.abc import Mapping
 from http import HTTPStatus

@@ -1,4 +1,4 @@
-"""The door's streams: events, and what containers print."""
+"""The gateway's streams: events, and what containers print."""
 
 import json
 from collections.abc import Callable

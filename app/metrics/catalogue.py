@@ -69,8 +69,8 @@ docker_operations = registry.counter(
     "docker_operations_total",
     "Calls of Docker Engine.",
     {"operation": DOCKER_OPERATIONS, "status": OUTCOMES},
-    "each call through the Docker door; a missing container, a conflict and a command's non-zero "
-    "exit are answers, not failures",
+    "each call through the Docker gateway; a missing container, a conflict and a command's exit "
+    "code other than 0 are answers, not failures",
 )
 docker_operation_duration = registry.histogram(
     "docker_operation_duration_seconds",

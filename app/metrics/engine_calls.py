@@ -1,4 +1,4 @@
-"""Measures Docker by wrapping the one door to it.
+"""Measures Docker by wrapping the one gateway to it.
 
 A stream counts when it is established: how long it lives says nothing about Docker.
 """

@@ -20,7 +20,7 @@ from app.core import deadline
 from app.core.errors import StorageBusyError
 from app.storage import revisions
 from app.storage.backend import Backend, backend_for
-from app.storage.pool import Pool, without_queueing
+from app.storage.pool import Pool, no_wait
 from app.storage.revisions import SchemaState
 from app.storage.writing import WriteTrial
 
@@ -209,7 +209,7 @@ class Database:
         a dead database.
         """
         try:
-            with without_queueing():
+            with no_wait():
                 pooled = self.engine.raw_connection()
         except PoolTimeoutError:
             with closing(self._backend.connect()) as extra:

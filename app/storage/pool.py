@@ -1,4 +1,4 @@
-"""The connection pool: SQLAlchemy's queue, from which a caller may also ask without queueing."""
+"""The connection pool: SQLAlchemy's queue, with checkouts that do not wait."""
 
 import threading
 from collections.abc import Iterator
@@ -7,27 +7,27 @@ from contextlib import contextmanager
 from sqlalchemy.pool import QueuePool
 
 
-class _Manners(threading.local):
-    """Whether the thread is willing to queue for a connection."""
+class _Checkout(threading.local):
+    """Whether a checkout of the thread waits for a connection."""
 
-    queues: bool = True
+    waits: bool = True
 
 
-_manners = _Manners()
+_checkout = _Checkout()
 
 
 @contextmanager
-def without_queueing() -> Iterator[None]:
+def no_wait() -> Iterator[None]:
     """Make a checkout of this thread fail at once when every slot is taken.
 
     Asking the pool for its size first would race with other threads, and losing that race costs the
     full time-out: only the pool itself can decide and take the slot in one step.
     """
-    _manners.queues = False
+    _checkout.waits = False
     try:
         yield
     finally:
-        _manners.queues = True
+        _checkout.waits = True
 
 
 class Pool(QueuePool):
@@ -39,8 +39,8 @@ class Pool(QueuePool):
 
     @property
     def _timeout(self) -> float:
-        return self._patience if _manners.queues else 0.0
+        return self._longest_wait if _checkout.waits else 0.0
 
     @_timeout.setter
     def _timeout(self, seconds: float) -> None:
-        self._patience = seconds
+        self._longest_wait = seconds

@@ -36,7 +36,7 @@ class Telemetry:
         )
 
     def measure_engine(self, engine: Engine) -> Engine:
-        """Return the Docker door, with each call counted."""
+        """Return the Docker gateway, with each call counted."""
         return measured(engine)
 
     def measure_requests(

@@ -11,7 +11,7 @@ The order of the steps is what makes it safe against a kill at any instant, with
 4. The files of the dead and the old generation are deleted. Nobody reads them any more: where a
    kill or an error keeps one, 1 deletes it the next time, and until then its owner stays named.
 
-Readers hold the door's lock shared, so that no file goes while they read.
+Readers hold the lock shared, so that no file goes while they read.
 """
 
 from collections import defaultdict
@@ -72,7 +72,7 @@ def absorb(directory: Path, wait: float = locks.WAIT) -> Absorption:
 
 
 class _Absorber:
-    """One go, by somebody who holds the door's lock alone."""
+    """One go, by somebody who holds the lock alone."""
 
     def __init__(self, directory: Path, match: Match | None = None) -> None:
         """`match`: what is removed on the way."""

@@ -9,7 +9,7 @@
     member_server.lock      see `ownership`: named so that older releases know it as a marker
     manifest.json           the commit record: the generation, and the members that it holds
     identity.txt            which directory this is: made anew when it has been emptied
-    door.lock  gate.lock    see `door`
+    door.lock  gate.lock    see `locks`
     *.tmp                   being written aside; nobody's after a kill
     *.bad                   a file that could not be read, kept for whoever wants to know why
 
@@ -23,8 +23,9 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-DOOR = "door.lock"
-GATE = "gate.lock"
+# On disk they are called as they were in earlier releases, beside which ours may run.
+READ_WRITE_LOCK = "door.lock"
+WRITER_PREFERENCE_LOCK = "gate.lock"
 OWNER = "member_server.lock"
 MANIFEST = "manifest.json"
 IDENTITY = "identity.txt"
@@ -103,7 +104,7 @@ def scan(directory: Path) -> Listing:
 
 
 def _sort_in(listing: Listing, path: Path) -> bool:
-    if path.name in (DOOR, GATE, OWNER, MANIFEST, IDENTITY):
+    if path.name in (READ_WRITE_LOCK, WRITER_PREFERENCE_LOCK, OWNER, MANIFEST, IDENTITY):
         return True
     if path.suffix in (TEMPORARY, BAD) and _is_ours(path.stem):
         (listing.temporary if path.suffix == TEMPORARY else listing.bad).append(path)

@@ -1,9 +1,9 @@
 """Who may change what is counted where, and when.
 
-Whoever reads the values holds the door's lock shared; whoever joins, absorbs or cleans holds it
-alone. The kernel lets new readers past a writer that waits, so that scrapes without a pause would
-keep it out for ever: hence the gate. A writer holds the gate while it waits for the door, and a
-reader passes the gate to get to the door.
+A readers-writer lock: whoever reads the values holds it shared; whoever joins, absorbs, removes or
+cleans holds it alone. The kernel lets new readers past a writer that waits, so that scrapes without
+a pause would keep it out for ever: hence a second lock, by which writers are preferred. A writer
+holds that one while it waits for the first, and a reader passes it on its way there.
 
 Every wait is bounded: a process that is frozen with the lock in its hand (a paused container) must
 not take the others with it.
@@ -31,10 +31,13 @@ _LONGEST_PAUSE = 0.005
 def shared(directory: Path, wait: float = WAIT) -> Iterator[None]:
     """Keep what is in the directory where it is. Raises: MetricsDirectoryBusyError, OSError."""
     deadline = time.monotonic() + wait
-    with _opened(directory / layout.GATE) as gate, _opened(directory / layout.DOOR) as locks:
-        _lock(gate, fcntl.LOCK_SH, deadline, directory)
-        _lock(locks, fcntl.LOCK_SH, deadline, directory)
-        fcntl.flock(gate, fcntl.LOCK_UN)
+    with (
+        _opened(directory / layout.WRITER_PREFERENCE_LOCK) as preference,
+        _opened(directory / layout.READ_WRITE_LOCK) as lock,
+    ):
+        _lock(preference, fcntl.LOCK_SH, deadline, directory)
+        _lock(lock, fcntl.LOCK_SH, deadline, directory)
+        fcntl.flock(preference, fcntl.LOCK_UN)
         yield
 
 
@@ -42,9 +45,12 @@ def shared(directory: Path, wait: float = WAIT) -> Iterator[None]:
 def exclusive(directory: Path, wait: float = WAIT) -> Iterator[None]:
     """Be alone in the directory. Raises: MetricsDirectoryBusyError, OSError."""
     deadline = time.monotonic() + wait
-    with _opened(directory / layout.GATE) as gate, _opened(directory / layout.DOOR) as locks:
-        _lock(gate, fcntl.LOCK_EX, deadline, directory)
-        _lock(locks, fcntl.LOCK_EX, deadline, directory)
+    with (
+        _opened(directory / layout.WRITER_PREFERENCE_LOCK) as preference,
+        _opened(directory / layout.READ_WRITE_LOCK) as lock,
+    ):
+        _lock(preference, fcntl.LOCK_EX, deadline, directory)
+        _lock(lock, fcntl.LOCK_EX, deadline, directory)
         yield
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from prefork_metrics.directory import disk, layout, locks
 
 _JOINING_WAIT = 30.0
-"""Seconds to wait for the door. A process that does not get in cannot count: better late."""
+"""Seconds to wait for the lock. A process that does not get in cannot count: better late."""
 
 
 _MODE = 0o644
@@ -35,7 +35,7 @@ class Membership:
         """Join. Raises: MetricsDirectoryBusyError after `wait` seconds; OSError."""
         self.name = uuid.uuid4().hex
         self._path = layout.marker_path(directory, self.name)
-        # Under the door's lock, since a marker that is made but not yet locked looks dead.
+        # Under the directory's lock, since a marker that is made but not yet locked looks dead.
         with locks.exclusive(directory, wait):
             disk.step(f"create {self._path.name}")
             flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
@@ -91,7 +91,10 @@ def is_hidden(marker: Path | None) -> bool:
 
 
 def is_live(marker: Path | None) -> bool:
-    """Tell whether somebody holds the marker; hold the door's lock meanwhile. Raises: OSError."""
+    """Tell whether somebody holds the marker. Hold the directory's lock meanwhile.
+
+    Raises: OSError.
+    """
     if marker is None:
         return False
     try:

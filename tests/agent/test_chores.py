@@ -19,7 +19,7 @@ from app.agent.reports import Reports
 from app.core import signals
 from app.core.errors import EngineUnreachableError, LeadershipLostError, StorageUnavailableError
 from app.core.settings import Settings
-from app.domain.durable_counters import Counts
+from app.domain.durable_counters import DurableCounters
 from app.domain.environments.build import build
 from app.domain.environments.exits import Exit, Run, record_exits
 from app.domain.environments.installation import InstallationId
@@ -90,7 +90,7 @@ def end_runs(database: Database, *reasons: ExitReason, at: datetime | None = Non
 
 
 def test_each_exit_is_counted_once(database: Database, term: Term, told: dict[str, int]) -> None:
-    counts = Counts("directory")
+    counts = DurableCounters("directory")
     counter = ExitCounter(database, counts, term)
     for _ in range(2):
         end_runs(database, ExitReason.USER, ExitReason.USER, ExitReason.OOM)
@@ -110,12 +110,12 @@ def test_who_may_be_replaced_stores_and_tells_nobody(
     end_runs(database, ExitReason.USER)
     term.certain_until = time.monotonic() - 1
 
-    ExitCounter(database, Counts("directory"), term).run()
+    ExitCounter(database, DurableCounters("directory"), term).run()
 
     assert told == {}
     assert term.over.is_set()
     with pytest.raises(LeadershipLostError):
-        ExitCounter(database, Counts("directory"), term)._mark()
+        ExitCounter(database, DurableCounters("directory"), term)._mark()
 
 
 def test_commit_without_an_answer_ends_the_term(
@@ -126,9 +126,9 @@ def test_commit_without_an_answer_ends_the_term(
     def fail(*_: Any) -> None:
         raise StorageUnavailableError
 
-    monkeypatch.setattr(Counts, "add", fail)
+    monkeypatch.setattr(DurableCounters, "add", fail)
     with pytest.raises(StorageUnavailableError):
-        ExitCounter(database, Counts("directory"), term).run()
+        ExitCounter(database, DurableCounters("directory"), term).run()
 
     assert term.over.is_set() and told == {}
 

@@ -1,4 +1,4 @@
-"""A door to the real Docker Engine, and a container behind it."""
+"""A gateway to the real Docker Engine, and a container behind it."""
 
 import uuid
 from collections.abc import Iterator
@@ -13,10 +13,10 @@ from tests.engine.images import commit
 
 
 @pytest.fixture
-def door(docker_engine: RealEngine) -> Iterator[DockerEngine]:
-    door = DockerEngine(docker_engine.host, query_timeout=30)
-    yield door
-    door.close()
+def gateway(docker_engine: RealEngine) -> Iterator[DockerEngine]:
+    gateway = DockerEngine(docker_engine.host, query_timeout=30)
+    yield gateway
+    gateway.close()
 
 
 @pytest.fixture
@@ -44,9 +44,9 @@ def spec(docker_engine: RealEngine, raw: Any) -> Iterator[ContainerSpec]:
 
 
 @pytest.fixture
-def running(door: DockerEngine, spec: ContainerSpec) -> str:
-    container = door.create(spec)
-    door.start(container)
+def running(gateway: DockerEngine, spec: ContainerSpec) -> str:
+    container = gateway.create(spec)
+    gateway.start(container)
     return container
 
 
@@ -58,7 +58,7 @@ class Launch(Protocol):
 
 @pytest.fixture
 def launch(
-    door: DockerEngine, spec: ContainerSpec, docker_engine: RealEngine, raw: Any
+    gateway: DockerEngine, spec: ContainerSpec, docker_engine: RealEngine, raw: Any
 ) -> Iterator[Launch]:
     """A factory of containers; `changes` are to the spec. They and their images go at the end."""
     containers, tags = [], []
@@ -67,14 +67,14 @@ def launch(
         tags.append(commit(raw, docker_engine, script))
         name = f"{spec.name}-{len(tags)}"
         containers.append(
-            door.create(replace(spec, **{"image": tags[-1], "name": name, **changes}))
+            gateway.create(replace(spec, **{"image": tags[-1], "name": name, **changes}))
         )
-        door.start(containers[-1])
+        gateway.start(containers[-1])
         return containers[-1]
 
     yield make
     docker_engine.heal()
     for container in containers:
-        door.remove(container)
+        gateway.remove(container)
     for tag in tags:
         raw.remove_image(tag, force=True)

@@ -21,10 +21,10 @@ def commit(
     return f"{repository}:1"
 
 
-def until_ended(door: DockerEngine, container: str) -> ContainerState:
+def until_ended(gateway: DockerEngine, container: str) -> ContainerState:
     """Return the state of a container that ends of its own accord, once it has."""
     ends_at = time.monotonic() + 30
-    while (state := door.inspect(container)).running:
+    while (state := gateway.inspect(container)).running:
         assert time.monotonic() < ends_at
         time.sleep(0.05)
     return state

@@ -80,31 +80,31 @@ def fake(tmp_path: Path) -> Iterator[FakeEngine]:
 
 
 @pytest.fixture
-def door(fake: FakeEngine) -> Iterator[DockerEngine]:
-    door = _door(fake.host)
-    yield door
-    door.close()
+def gateway(fake: FakeEngine) -> Iterator[DockerEngine]:
+    gateway = _door(fake.host)
+    yield gateway
+    gateway.close()
 
 
 @pytest.fixture
-def met(door: DockerEngine) -> DockerEngine:
-    """A door that has negotiated already."""
-    door.ping()
-    return door
+def met(gateway: DockerEngine) -> DockerEngine:
+    """A gateway that has negotiated already."""
+    gateway.ping()
+    return gateway
 
 
 @pytest.fixture
 def hasty(fake: FakeEngine) -> Iterator[DockerEngine]:
-    """A door that has negotiated already, and waits for nothing longer than DEADLINE."""
-    door = _door(fake.host, DEADLINE)
+    """A gateway that has negotiated already, and waits for nothing longer than DEADLINE."""
+    gateway = _door(fake.host, DEADLINE)
     for attempt in range(50):  # the machine may be busy
         try:
-            door.ping()
+            gateway.ping()
             break
         except EngineTimeoutError:
             assert attempt < 49
-    yield door
-    door.close()
+    yield gateway
+    gateway.close()
 
 
 def test_every_operation_has_a_call_here() -> None:
@@ -193,13 +193,13 @@ def test_ping_wants_the_right_answer(met: DockerEngine, fake: FakeEngine, failur
     ids=lambda f: f.name,
 )
 def test_failed_negotiation_is_tried_again(
-    door: DockerEngine, fake: FakeEngine, failure: Failure
+    gateway: DockerEngine, fake: FakeEngine, failure: Failure
 ) -> None:
     fake.failure = failure
     with pytest.raises(EngineError):
-        door.ping()
+        gateway.ping()
     fake.failure = Failure.NONE
-    door.ping()
+    gateway.ping()
 
 
 def test_exec_that_never_speaks_ends_at_its_own_deadline(
@@ -216,11 +216,11 @@ def test_garbled_exec_result_is_an_engine_error(met: DockerEngine, fake: FakeEng
 
 
 def test_ping_takes_a_deadline_of_its_own(fake: FakeEngine) -> None:
-    door = _door(fake.host, deadline=60)
+    gateway = _door(fake.host, deadline=60)
     fake.failure = Failure.HUNG
     begun = time.monotonic()
     with pytest.raises(EngineTimeoutError):
-        door.ping(timeout=0.1)
+        gateway.ping(timeout=0.1)
     assert time.monotonic() - begun < SOON
 
 
@@ -261,14 +261,14 @@ def test_full_backlog_is_unreachable(tmp_path: Path) -> None:
 def test_tcp_engine_keeps_the_deadline_too(tmp_path: Path) -> None:
     with without_leaks():
         fake = FakeEngine(tmp_path, tcp=True)
-        door = _door(fake.host)
+        gateway = _door(fake.host)
         try:
-            door.ping()
+            gateway.ping()
             fake.failure = Failure.TRICKLING
             with pytest.raises(EngineTimeoutError):
-                door.ping(timeout=DEADLINE)
+                gateway.ping(timeout=DEADLINE)
         finally:
-            door.close()
+            gateway.close()
             fake.close()
 
 
@@ -286,9 +286,9 @@ def test_tcp_engine_that_refuses_is_unreachable() -> None:
      "https://host:2376"],
 )  # fmt: skip
 def test_unusable_host_is_said_clearly_and_only_when_used(host: str) -> None:
-    door = DockerEngine(host)
+    gateway = DockerEngine(host)
     with pytest.raises(EngineUnreachableError, match="DOCKER_HOST is not an address"):
-        door.ping()
+        gateway.ping()
 
 
 @pytest.mark.parametrize(
@@ -298,17 +298,17 @@ def test_unusable_host_is_said_clearly_and_only_when_used(host: str) -> None:
     ids=["engine-20", "engine-24", "engine-29", "engine-of-the-future"],
 )  # fmt: skip
 def test_version_is_one_that_both_sides_speak(
-    door: DockerEngine, fake: FakeEngine, newest: str, oldest: str, spoken: str
+    gateway: DockerEngine, fake: FakeEngine, newest: str, oldest: str, spoken: str
 ) -> None:
     fake.newest_version, fake.oldest_version = newest, oldest
-    door.ping()
+    gateway.ping()
     assert fake.asked == ["/version", f"/v{spoken}/_ping"]
 
 
-def test_too_old_engine_is_refused(door: DockerEngine, fake: FakeEngine) -> None:
+def test_too_old_engine_is_refused(gateway: DockerEngine, fake: FakeEngine) -> None:
     fake.newest_version = "1.40"
     with pytest.raises(EngineError, match=r"20\.10"):
-        door.ping()
+        gateway.ping()
 
 
 def test_version_is_negotiated_again_after_the_engine_was_replaced(
@@ -354,7 +354,7 @@ def test_image_reference_is_accepted(met: DockerEngine, image: str) -> None:
 
 
 def test_remove_waits_for_a_removal_under_way(fake: FakeEngine) -> None:
-    door = _door(fake.host)
+    gateway = _door(fake.host)
     fake.answers["/containers/c"] = (
         409,
         {"message": "removal of container c is already in progress"},
@@ -363,8 +363,8 @@ def test_remove_waits_for_a_removal_under_way(fake: FakeEngine) -> None:
     with pytest.raises(EngineTimeoutError):
         _door(fake.host, deadline=0.3).remove("c")
     assert fake.asked.count("/v1.41/containers/c") > 1
-    door.remove("gone")
-    door.close()
+    gateway.remove("gone")
+    gateway.close()
 
 
 def test_remove_passes_other_conflicts_on(met: DockerEngine, fake: FakeEngine) -> None:

@@ -39,10 +39,10 @@ def image(registry: Registry, docker_engine: RealEngine, raw: Any) -> Iterator[s
         raw.remove_image(pulled, force=True)
 
 
-def test_progress_rises_to_the_whole(door: DockerEngine, image: str) -> None:
+def test_progress_rises_to_the_whole(gateway: DockerEngine, image: str) -> None:
     steps: list[PullProgress] = []
-    door.pull(image, steps.append)
-    assert door.inspect_image(image)
+    gateway.pull(image, steps.append)
+    assert gateway.inspect_image(image)
     done = [step.bytes_done for step in steps]
     assert done == sorted(done)
     assert any(0 < step.bytes_done < step.bytes_total for step in steps)
@@ -52,75 +52,75 @@ def test_progress_rises_to_the_whole(door: DockerEngine, image: str) -> None:
     assert sum(layer.total for layer in last.layers) == last.bytes_total
 
 
-def test_without_a_tag_it_is_the_latest(door: DockerEngine, image: str) -> None:
-    door.pull(image.removesuffix(":latest"))
-    assert door.inspect_image(image)
+def test_without_a_tag_it_is_the_latest(gateway: DockerEngine, image: str) -> None:
+    gateway.pull(image.removesuffix(":latest"))
+    assert gateway.inspect_image(image)
 
 
-def test_digest_is_pulled(door: DockerEngine, image: str, raw: Any) -> None:
-    door.pull(image)
+def test_digest_is_pulled(gateway: DockerEngine, image: str, raw: Any) -> None:
+    gateway.pull(image)
     (digest,) = raw.inspect_image(image)["RepoDigests"]
     raw.remove_image(image, force=True)
-    door.pull(digest)
-    assert door.inspect_image(digest)
+    gateway.pull(digest)
+    assert gateway.inspect_image(digest)
     raw.remove_image(digest, force=True)
 
 
-def test_image_that_is_there_is_pulled_again(door: DockerEngine, image: str) -> None:
-    door.pull(image)
-    door.pull(image)
+def test_image_that_is_there_is_pulled_again(gateway: DockerEngine, image: str) -> None:
+    gateway.pull(image)
+    gateway.pull(image)
 
 
 def test_unknown_image_or_tag_is_said_clearly(
-    door: DockerEngine, image: str, registry: Registry
+    gateway: DockerEngine, image: str, registry: Registry
 ) -> None:
     unknown = image.replace(":latest", ":nosuch")
     for name in (unknown, f"{registry.address}/nosuch:1", f"{registry.address}/UPPER:1"):
         with pytest.raises(ImagePullError, match=name) as caught:
-            door.pull(name)
+            gateway.pull(name)
         assert "manifest" not in caught.value.detail
     with pytest.raises(ImageMissingError):
-        door.inspect_image(unknown)
+        gateway.inspect_image(unknown)
 
 
-def test_absent_registry_is_the_matter_of_who_names_it(door: DockerEngine) -> None:
+def test_absent_registry_is_the_matter_of_who_names_it(gateway: DockerEngine) -> None:
     name = f"127.0.0.1:{free_port()}/nosuch:1"
     with pytest.raises(ImagePullError, match="does not answer") as caught:
-        door.pull(name)
+        gateway.pull(name)
     assert name in caught.value.detail
 
 
 def test_suspended_registry_holds_nobody_past_the_deadline(
     docker_engine: RealEngine, registry: Registry, image: str
 ) -> None:
-    door = DockerEngine(docker_engine.host, query_timeout=30, pull_timeout=0.5)
-    door.ping()
+    gateway = DockerEngine(docker_engine.host, query_timeout=30, pull_timeout=0.5)
+    gateway.ping()
     registry.suspend()
     with without_leaks():
         begun = time.monotonic()
         with pytest.raises(ImagePullError, match="does not answer"):
-            door.pull(image)
+            gateway.pull(image)
         assert time.monotonic() - begun < 10
-    door.close()
+    gateway.close()
 
 
-def test_what_progress_raises_ends_the_pull(door: DockerEngine, image: str) -> None:
+def test_what_progress_raises_ends_the_pull(gateway: DockerEngine, image: str) -> None:
     def refuse(progress: PullProgress) -> None:
         raise OSError("a disk of the caller's")
 
-    door.ping()
+    gateway.ping()
     with without_leaks(), pytest.raises(OSError, match="of the caller's"):
-        door.pull(image, refuse)
-    door.pull(image)
+        gateway.pull(image, refuse)
+    gateway.pull(image)
 
 
 @pytest.mark.parametrize("moment", ["before", "while it asks", "while it drips"])
 def test_pull_is_cut_at_once(
-    door: DockerEngine, registry: Registry, image: str, moment: str
+    gateway: DockerEngine, registry: Registry, image: str, moment: str
 ) -> None:
     """Nothing is heard of a layer that drips, so that whoever waits for progress waits for long."""
     cut = Cut()
-    door.ping()
+    gateway.ping()
     with DrippingRegistry() as slow, without_leaks():
         if moment == "while it asks":
             registry.suspend()
@@ -131,7 +131,7 @@ def test_pull_is_cut_at_once(
 
         def pull() -> None:
             with pytest.raises(PullCutError):
-                door.pull(wanted, None, cut)
+                gateway.pull(wanted, None, cut)
             ended.set()
 
         thread = threading.Thread(target=pull)
@@ -148,17 +148,17 @@ def test_pull_is_cut_at_once(
 
 
 def test_dripping_image_keeps_others_waiting_until_it_is_cut(
-    door: DockerEngine, image: str
+    gateway: DockerEngine, image: str
 ) -> None:
     """What `app.agent.pulls.turns` is there for: Docker downloads three layers at once."""
     cut, ended = Cut(), threading.Event()
 
     def drip(registry: DrippingRegistry) -> None:
         with pytest.raises(PullCutError):
-            door.pull(registry.image, None, cut)
+            gateway.pull(registry.image, None, cut)
 
     def pull() -> None:
-        door.pull(image)
+        gateway.pull(image)
         ended.set()
 
     with DrippingRegistry() as slow:

@@ -36,8 +36,8 @@ def images(raw: Any) -> Iterator[list[str]]:
             raw.remove_image(tag, force=True)
 
 
-def launch(door: DockerEngine, spec: ContainerSpec) -> None:
-    door.start(door.create(spec))
+def launch(gateway: DockerEngine, spec: ContainerSpec) -> None:
+    gateway.start(gateway.create(spec))
 
 
 @pytest.mark.parametrize(
@@ -59,16 +59,16 @@ def launch(door: DockerEngine, spec: ContainerSpec) -> None:
     ],
 )
 def test_volume_path_is_usable_or_refused(
-    door: DockerEngine, spec: ContainerSpec, path: str
+    gateway: DockerEngine, spec: ContainerSpec, path: str
 ) -> None:
     try:
-        launch(door, replace(spec, volume=VolumeMount(f"{spec.name}-volume", path)))
+        launch(gateway, replace(spec, volume=VolumeMount(f"{spec.name}-volume", path)))
     except SpecificationRefusedError as error:
         assert "volume_path" in error.detail
 
 
 def test_volume_path_below_a_link_of_the_image(
-    door: DockerEngine, spec: ContainerSpec, raw: Any, images: list[str]
+    gateway: DockerEngine, spec: ContainerSpec, raw: Any, images: list[str]
 ) -> None:
     entries = [link("up", "/proc"), link("loop", "loop"), link("sysl", "/sys"), link("o", "../..")]
     images.append(
@@ -80,7 +80,7 @@ def test_volume_path_below_a_link_of_the_image(
         volume = VolumeMount(f"{spec.name}-volume", path)
         wanted = replace(spec, name=f"{spec.name}-{number}", image=images[0], volume=volume)
         with suppress(SpecificationRefusedError):
-            launch(door, wanted)
+            launch(gateway, wanted)
 
 
 @pytest.mark.parametrize(
@@ -92,21 +92,21 @@ def test_volume_path_below_a_link_of_the_image(
     ids=str,
 )
 def test_limits_that_do_not_fit(
-    door: DockerEngine,
+    gateway: DockerEngine,
     spec: ContainerSpec,
     running: str,
     limits: dict[str, Any],
     expected: type[EngineError],
 ) -> None:
     with pytest.raises(expected):
-        launch(door, replace(spec, name=f"{spec.name}-2", **limits))
+        launch(gateway, replace(spec, name=f"{spec.name}-2", **limits))
     with pytest.raises(expected):
-        door.update(running, **{"cpu_limit": 0.5, "memory_limit_mb": 64, **limits})
+        gateway.update(running, **{"cpu_limit": 0.5, "memory_limit_mb": 64, **limits})
 
 
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 def test_port_that_something_else_on_the_host_uses(
-    door: DockerEngine, spec: ContainerSpec, protocol: str
+    gateway: DockerEngine, spec: ContainerSpec, protocol: str
 ) -> None:
     kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
     with closing(socket.socket(socket.AF_INET, kind)) as other:
@@ -114,7 +114,9 @@ def test_port_that_something_else_on_the_host_uses(
         if protocol == "tcp":
             other.listen()
         with pytest.raises(PortTakenError):
-            launch(door, replace(spec, ports=[PortBinding(80, other.getsockname()[1], protocol)]))
+            launch(
+                gateway, replace(spec, ports=[PortBinding(80, other.getsockname()[1], protocol)])
+            )
 
 
 @pytest.mark.parametrize(
@@ -124,9 +126,9 @@ def test_port_that_something_else_on_the_host_uses(
         *(f"a:{'t' * 200}", "localhost:70000/x", f"sha256:{'0' * 64}", "0" * 64, "a--b"),
     ],
 )
-def test_image_names_that_name_none(door: DockerEngine, spec: ContainerSpec, image: str) -> None:
+def test_image_names_that_name_none(gateway: DockerEngine, spec: ContainerSpec, image: str) -> None:
     with pytest.raises(ImageMissingError):
-        door.create(replace(spec, image=image))
+        gateway.create(replace(spec, image=image))
 
 
 _CONFIGURATIONS: dict[str, dict[str, Any]] = {
@@ -176,7 +178,7 @@ CRAFTED: dict[str, tuple[dict[str, Any], list[Entry]]] = {
 
 @pytest.mark.parametrize(("config", "entries"), CRAFTED.values(), ids=CRAFTED)
 def test_image_that_can_not_be_started_is_nobodys_failure(
-    door: DockerEngine,
+    gateway: DockerEngine,
     spec: ContainerSpec,
     raw: Any,
     images: list[str],
@@ -187,15 +189,15 @@ def test_image_that_can_not_be_started_is_nobodys_failure(
     images.append(load(raw, config, *entries))
     volume = VolumeMount(f"{spec.name}-volume", "/workspace")
     with suppress(SpecificationRefusedError):
-        launch(door, replace(spec, image=images[0], volume=volume))
+        launch(gateway, replace(spec, image=images[0], volume=volume))
 
 
 def test_files_that_can_not_be_put_are_the_containers_matter(
-    door: DockerEngine, running: str
+    gateway: DockerEngine, running: str
 ) -> None:
     for path in ("/nowhere/x", "/etc/passwd/x", "/proc/nothing/x"):
         with pytest.raises(EngineConflictError):
-            door.put_file(running, path, b"x", (0, 0))
+            gateway.put_file(running, path, b"x", (0, 0))
 
 
 _INIT = (

@@ -19,8 +19,8 @@ PROMPTLY = 1.0  # seconds within which closing must end an iteration, which take
 
 OpenStream = Callable[[DockerEngine, str], Stream[Any]]
 STREAMS: dict[str, OpenStream] = {
-    "events": lambda door, container: door.events(),
-    "logs": lambda door, container: door.logs(container, follow=True),
+    "events": lambda gateway, container: gateway.events(),
+    "logs": lambda gateway, container: gateway.logs(container, follow=True),
 }
 each_stream = pytest.mark.parametrize("open_stream", STREAMS.values(), ids=STREAMS)
 
@@ -32,30 +32,30 @@ def proxy(docker_engine: RealEngine, fault_proxy: Callable[..., FaultProxy]) -> 
 
 @pytest.fixture
 def far_door(proxy: FaultProxy) -> Iterator[DockerEngine]:
-    """A door over TCP, through the proxy, that notices a hung engine within half a second."""
-    door = DockerEngine(proxy.url, stream_silence=0.1)
-    yield door
-    door.close()
+    """A gateway over TCP, through the proxy, that notices a hung engine within half a second."""
+    gateway = DockerEngine(proxy.url, stream_silence=0.1)
+    yield gateway
+    gateway.close()
 
 
 @each_stream
 def test_close_ends_a_waiting_reader(
-    door: DockerEngine, running: str, open_stream: OpenStream
+    gateway: DockerEngine, running: str, open_stream: OpenStream
 ) -> None:
-    door.ping()
-    with without_leaks(), following(open_stream(door, running)) as follower:
+    gateway.ping()
+    with without_leaks(), following(open_stream(gateway, running)) as follower:
         time.sleep(0.2)  # well into waiting
         _close_promptly(follower)
 
 
 @each_stream
 def test_close_ends_a_reader_of_a_suspended_engine(
-    door: DockerEngine,
+    gateway: DockerEngine,
     docker_engine: RealEngine,
     running: str,
     open_stream: OpenStream,
 ) -> None:
-    with following(open_stream(door, running)) as follower:
+    with following(open_stream(gateway, running)) as follower:
         docker_engine.suspend()
         time.sleep(0.2)
         _close_promptly(follower)
@@ -77,14 +77,14 @@ def test_close_ends_a_reader_behind_a_black_hole(
 def test_hung_engine_is_noticed(
     docker_engine: RealEngine, running: str, open_stream: OpenStream
 ) -> None:
-    door = DockerEngine(docker_engine.host, stream_silence=0.2)
+    gateway = DockerEngine(docker_engine.host, stream_silence=0.2)
     with without_leaks():
-        with following(open_stream(door, running)) as follower:
+        with following(open_stream(gateway, running)) as follower:
             docker_engine.suspend()
             with pytest.raises(EngineTimeoutError):
                 follower.end()
         docker_engine.resume()
-        door.close()
+        gateway.close()
 
 
 @each_stream
@@ -115,7 +115,7 @@ def test_broken_connection_is_lost(
 
 @each_stream
 def test_answer_that_is_cut_off_is_lost(
-    door: DockerEngine,
+    gateway: DockerEngine,
     far_door: DockerEngine,
     proxy: FaultProxy,
     running: str,
@@ -124,19 +124,19 @@ def test_answer_that_is_cut_off_is_lost(
     far_door.ping()
     with following(open_stream(far_door, running)) as follower:
         proxy.cut_after = 0
-        door.exec(running, ["sh", "-c", "echo hello > /proc/1/fd/1"])
+        gateway.exec(running, ["sh", "-c", "echo hello > /proc/1/fd/1"])
         with pytest.raises(EngineUnreachableError):
             follower.end()
 
 
 @each_stream
 def test_engine_that_stops_ends_the_stream(
-    door: DockerEngine,
+    gateway: DockerEngine,
     docker_engine: RealEngine,
     running: str,
     open_stream: OpenStream,
 ) -> None:
-    with following(open_stream(door, running)) as follower:
+    with following(open_stream(gateway, running)) as follower:
         docker_engine.stop()
         try:
             follower.end()
@@ -156,11 +156,11 @@ def test_silence_of_a_living_engine_is_no_fault(
 
 @each_stream
 def test_closed_twice_or_unread_is_fine(
-    door: DockerEngine, running: str, open_stream: OpenStream
+    gateway: DockerEngine, running: str, open_stream: OpenStream
 ) -> None:
-    door.ping()
+    gateway.ping()
     with without_leaks():
-        with open_stream(door, running) as stream:
+        with open_stream(gateway, running) as stream:
             stream.close()
         stream.close()
         assert list(stream) == []

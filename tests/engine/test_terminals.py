@@ -1,4 +1,4 @@
-"""The door's terminals, in real containers."""
+"""The gateway's terminals, in real containers."""
 
 import hashlib
 import os
@@ -39,48 +39,50 @@ def read_until(terminal: TerminalStream, text: bytes) -> bytes:
 
 
 @contextmanager
-def shell(door: DockerEngine, container: str) -> Iterator[TerminalStream]:
+def shell(gateway: DockerEngine, container: str) -> Iterator[TerminalStream]:
     with closing(
-        door.terminal(container, ["sh"], cols=COLS, rows=ROWS, env={"HELLO": "a b"})
+        gateway.terminal(container, ["sh"], cols=COLS, rows=ROWS, env={"HELLO": "a b"})
     ) as terminal:
         yield terminal
 
 
-def test_terminal_carries_bytes_both_ways(door: DockerEngine, running: str) -> None:
-    with shell(door, running) as terminal:
+def test_terminal_carries_bytes_both_ways(gateway: DockerEngine, running: str) -> None:
+    with shell(gateway, running) as terminal:
         typed = b'stty size; echo "<$HELLO>" $((6 * 7))x\n'
         assert terminal.write(typed) == len(typed)
         seen = read_until(terminal, b"42x")
         assert b"30 90" in seen and b"<a b>" in seen
 
-        door.resize_terminal(terminal.exec_id, cols=120, rows=50)
+        gateway.resize_terminal(terminal.exec_id, cols=120, rows=50)
         terminal.write(b"stty size\n")
         read_until(terminal, b"50 120")
-        assert door.inspect_exec(terminal.exec_id).running
-        assert door.inspect_exec(terminal.exec_id).exit_code is None
+        assert gateway.inspect_exec(terminal.exec_id).running
+        assert gateway.inspect_exec(terminal.exec_id).exit_code is None
 
         terminal.write(b"exit 3\n")
         read_until(terminal, b"never said")
         assert terminal.read() == b"", "the end stays the end"
         ends_at = time.monotonic() + 10
-        while door.inspect_exec(terminal.exec_id).running and time.monotonic() < ends_at:
+        while gateway.inspect_exec(terminal.exec_id).running and time.monotonic() < ends_at:
             time.sleep(0.05)
-        state = door.inspect_exec(terminal.exec_id)
+        state = gateway.inspect_exec(terminal.exec_id)
         assert (state.running, state.exit_code) == (False, 3)
 
 
-def test_all_output_arrives(door: DockerEngine, running: str) -> None:
-    with closing(door.terminal(running, ["seq", "1", "20000"], cols=COLS, rows=ROWS)) as terminal:
+def test_all_output_arrives(gateway: DockerEngine, running: str) -> None:
+    with closing(
+        gateway.terminal(running, ["seq", "1", "20000"], cols=COLS, rows=ROWS)
+    ) as terminal:
         lines = read_until(terminal, b"never said").split()
 
     assert lines == [str(number).encode() for number in range(1, 20001)]
 
 
-def test_all_input_arrives(door: DockerEngine, running: str) -> None:
+def test_all_input_arrives(gateway: DockerEngine, running: str) -> None:
     """Every byte, among them the keys at which Docker's own client leaves."""
     data = b"\x10\x11" + os.urandom(size(300_000, 10 * 1024 * 1024)) + b"\x10\x11."
     script = f"stty raw -echo; echo ready; head -c {len(data)} | sha256sum"
-    with closing(door.terminal(running, ["sh", "-c", script], cols=COLS, rows=ROWS)) as terminal:
+    with closing(gateway.terminal(running, ["sh", "-c", script], cols=COLS, rows=ROWS)) as terminal:
         read_until(terminal, b"ready")
         taken = 0
         while taken < len(data):
@@ -89,55 +91,59 @@ def test_all_input_arrives(door: DockerEngine, running: str) -> None:
         assert hashlib.sha256(data).hexdigest().encode() in read_until(terminal, b"-")
 
 
-def test_no_key_is_held_back(door: DockerEngine, running: str) -> None:
+def test_no_key_is_held_back(gateway: DockerEngine, running: str) -> None:
     script = "stty raw -echo; echo ready; while true; do head -c 1 | od -An -tx1; done"
-    with closing(door.terminal(running, ["sh", "-c", script], cols=COLS, rows=ROWS)) as terminal:
+    with closing(gateway.terminal(running, ["sh", "-c", script], cols=COLS, rows=ROWS)) as terminal:
         read_until(terminal, b"ready")
         for key in (b"\x10", b"\x11", b"\x1d"):
             terminal.write(key)
             read_until(terminal, key.hex().encode())
 
 
-def test_first_words_are_not_lost(door: DockerEngine, running: str) -> None:
+def test_first_words_are_not_lost(gateway: DockerEngine, running: str) -> None:
     for _ in range(5):
-        with closing(door.terminal(running, ["echo", "hello"], cols=COLS, rows=ROWS)) as terminal:
+        with closing(
+            gateway.terminal(running, ["echo", "hello"], cols=COLS, rows=ROWS)
+        ) as terminal:
             assert read_until(terminal, b"never said").strip() == b"hello"
 
 
-def test_closing_ends_the_connection_and_not_the_command(door: DockerEngine, running: str) -> None:
-    with shell(door, running) as terminal:
+def test_closing_ends_the_connection_and_not_the_command(
+    gateway: DockerEngine, running: str
+) -> None:
+    with shell(gateway, running) as terminal:
         read_until(terminal, b"#")
         # Docker takes a command for ended whose last words meet a connection that is closed.
         time.sleep(0.2)
         terminal.read()
     time.sleep(0.2)
 
-    assert door.inspect_exec(terminal.exec_id).running
+    assert gateway.inspect_exec(terminal.exec_id).running
 
 
-def test_missing_command(door: DockerEngine, running: str) -> None:
+def test_missing_command(gateway: DockerEngine, running: str) -> None:
     with pytest.raises(ExecutableMissingError, match="no command 'nonesuch'"):
-        door.terminal(running, ["nonesuch"], cols=COLS, rows=ROWS)
+        gateway.terminal(running, ["nonesuch"], cols=COLS, rows=ROWS)
 
 
-def test_exit_code_of_a_missing_command_alone_is_none(door: DockerEngine, running: str) -> None:
+def test_exit_code_of_a_missing_command_alone_is_none(gateway: DockerEngine, running: str) -> None:
     argv = ["sh", "-c", "echo not here; exit 127"]
-    with closing(door.terminal(running, argv, cols=COLS, rows=ROWS)) as terminal:
+    with closing(gateway.terminal(running, argv, cols=COLS, rows=ROWS)) as terminal:
         assert read_until(terminal, b"never said").strip() == b"not here"
 
 
-def test_container_that_does_not_run(door: DockerEngine, running: str) -> None:
-    door.stop(running, 0)
+def test_container_that_does_not_run(gateway: DockerEngine, running: str) -> None:
+    gateway.stop(running, 0)
     with pytest.raises(EngineConflictError):
-        door.terminal(running, ["sh"], cols=COLS, rows=ROWS)
+        gateway.terminal(running, ["sh"], cols=COLS, rows=ROWS)
     with pytest.raises(ContainerNotFoundError):
-        door.terminal("nonesuch", ["sh"], cols=COLS, rows=ROWS)
+        gateway.terminal("nonesuch", ["sh"], cols=COLS, rows=ROWS)
     with pytest.raises(ContainerNotFoundError):
-        door.inspect_exec("0" * 64)
+        gateway.inspect_exec("0" * 64)
 
 
 def test_hung_engine_is_given_up(
-    docker_engine: RealEngine, door: DockerEngine, running: str
+    docker_engine: RealEngine, gateway: DockerEngine, running: str
 ) -> None:
     brief = DockerEngine(docker_engine.host, query_timeout=1)
     with closing(brief):

@@ -7,7 +7,7 @@ import pytest
 
 from app.core.errors import EngineFullError, EngineTimeoutError
 from app.engine import ContainerSpec
-from app.engine import DockerEngine as Door
+from app.engine import DockerEngine as Gateway
 from tests.backends.docker_engine import DockerEngine
 from tests.backends.programs import ServiceError
 from tests.backends.scratch import fill
@@ -30,32 +30,32 @@ def small_engine() -> Iterator[DockerEngine]:
 
 
 @pytest.fixture
-def door(small_engine: DockerEngine) -> Iterator[Door]:
-    door = Door(small_engine.host)
-    door.verify(5)
-    yield door
-    door.close()
+def gateway(small_engine: DockerEngine) -> Iterator[Gateway]:
+    gateway = Gateway(small_engine.host)
+    gateway.verify(5)
+    yield gateway
+    gateway.close()
     small_engine.close_clients()
 
 
-def test_full_disk(small_engine: DockerEngine, door: Door) -> None:
+def test_full_disk(small_engine: DockerEngine, gateway: Gateway) -> None:
     spec = ContainerSpec("env-1", "vibebox-1", small_engine.busybox, {}, [], 1.0, 64)
     filler = fill(small_engine.disk)
-    door.ping()
-    for use in (lambda: door.verify(5), lambda: door.create(spec)):
+    gateway.ping()
+    for use in (lambda: gateway.verify(5), lambda: gateway.create(spec)):
         with pytest.raises(EngineFullError):
             use()
     filler.unlink()
-    door.verify(5)
+    gateway.verify(5)
     assert small_engine.client().volumes()["Volumes"] in (None, [])
 
 
-def test_runtime_that_hangs(small_engine: DockerEngine, door: Door) -> None:
+def test_runtime_that_hangs(small_engine: DockerEngine, gateway: Gateway) -> None:
     small_engine.suspend_runtime()
     try:
-        door.ping()
+        gateway.ping()
         with pytest.raises(EngineTimeoutError):
-            door.verify(0.5)
+            gateway.verify(0.5)
     finally:
         small_engine.resume_runtime()
-    door.verify(5)
+    gateway.verify(5)

@@ -16,11 +16,11 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-def volume(door: DockerEngine) -> Iterator[str]:
+def volume(gateway: DockerEngine) -> Iterator[str]:
     """A name; the volume is removed at the end, if there is one and nobody uses it."""
     name = f"vibebox-{uuid.uuid4().hex}"
     yield name
-    door.volume_remove(name)
+    gateway.volume_remove(name)
 
 
 @pytest.fixture
@@ -29,34 +29,34 @@ def mounted(spec: ContainerSpec, volume: str) -> ContainerSpec:
 
 
 def test_volume_outlives_its_container(
-    door: DockerEngine, volume: str, mounted: ContainerSpec
+    gateway: DockerEngine, volume: str, mounted: ContainerSpec
 ) -> None:
     for command, output in ((["touch", "/workspace/kept"], b""), (["ls", "/workspace"], b"kept\n")):
-        container = door.create(mounted)
-        door.start(container)
-        result = door.exec(container, command)
+        container = gateway.create(mounted)
+        gateway.start(container)
+        result = gateway.exec(container, command)
         assert (result.exit_code, result.stdout) == (0, output)
-        door.remove(container)
-    assert volume in [found.name for found in door.list_volumes()]
+        gateway.remove(container)
+    assert volume in [found.name for found in gateway.list_volumes()]
 
 
 def test_only_a_volume_is_mounted(
-    door: DockerEngine, volume: str, mounted: ContainerSpec, raw: Any
+    gateway: DockerEngine, volume: str, mounted: ContainerSpec, raw: Any
 ) -> None:
-    container = door.create(mounted)
+    container = gateway.create(mounted)
     details = raw.inspect_container(container)
     (mount,) = details["Mounts"]
     assert (mount["Type"], mount["Name"], mount["Destination"]) == ("volume", volume, "/workspace")
     assert mount["RW"] and not details["HostConfig"]["Binds"]
-    door.remove(container)
+    gateway.remove(container)
 
 
 @pytest.mark.parametrize("name", ["/etc", "../etc", ""])
 def test_path_of_the_host_is_never_mounted(
-    door: DockerEngine, spec: ContainerSpec, name: str, raw: Any
+    gateway: DockerEngine, spec: ContainerSpec, name: str, raw: Any
 ) -> None:
     try:
-        container = door.create(replace(spec, volume=VolumeMount(name, "/host")))
+        container = gateway.create(replace(spec, volume=VolumeMount(name, "/host")))
     except EngineError:
         return
     mounts = raw.inspect_container(container)["Mounts"]
@@ -64,41 +64,41 @@ def test_path_of_the_host_is_never_mounted(
 
 
 def test_volume_that_docker_makes_is_ours_too(
-    door: DockerEngine, volume: str, mounted: ContainerSpec
+    gateway: DockerEngine, volume: str, mounted: ContainerSpec
 ) -> None:
-    container = door.create(mounted)
-    assert (volume, mounted.environment_id, "here") in door.list_volumes()
-    door.remove(container)
+    container = gateway.create(mounted)
+    assert (volume, mounted.environment_id, "here") in gateway.list_volumes()
+    gateway.remove(container)
 
 
-def test_volume_in_use_stays(door: DockerEngine, volume: str, mounted: ContainerSpec) -> None:
-    container = door.create(mounted)
+def test_volume_in_use_stays(gateway: DockerEngine, volume: str, mounted: ContainerSpec) -> None:
+    container = gateway.create(mounted)
     with pytest.raises(EngineConflictError):
-        door.volume_remove(volume)
-    door.remove(container)
-    door.volume_remove(volume)
-    door.volume_remove(volume)
-    assert volume not in [found.name for found in door.list_volumes()]
+        gateway.volume_remove(volume)
+    gateway.remove(container)
+    gateway.volume_remove(volume)
+    gateway.volume_remove(volume)
+    assert volume not in [found.name for found in gateway.list_volumes()]
 
 
-def test_list_has_the_volumes_of_environments(door: DockerEngine, volume: str, raw: Any) -> None:
+def test_list_has_the_volumes_of_environments(gateway: DockerEngine, volume: str, raw: Any) -> None:
     foreign = raw.create_volume()["Name"]
-    door.volume_create(volume, {ENVIRONMENT_LABEL: "e", INSTANCE_LABEL: "here"})
-    door.volume_create(volume, {ENVIRONMENT_LABEL: "another"})  # stays as it is
-    listed = {found.name: found for found in door.list_volumes()}
+    gateway.volume_create(volume, {ENVIRONMENT_LABEL: "e", INSTANCE_LABEL: "here"})
+    gateway.volume_create(volume, {ENVIRONMENT_LABEL: "another"})  # stays as it is
+    listed = {found.name: found for found in gateway.list_volumes()}
     raw.remove_volume(foreign)
     assert listed[volume] == (volume, "e", "here")
     assert foreign not in listed
 
 
 def test_anonymous_volumes_go_with_the_container(
-    door: DockerEngine, spec: ContainerSpec, docker_engine: RealEngine, raw: Any
+    gateway: DockerEngine, spec: ContainerSpec, docker_engine: RealEngine, raw: Any
 ) -> None:
     tag = commit(raw, docker_engine, "sleep 60", {"Volumes": {"/anonymous": {}}})
     before = _names(raw)
-    container = door.create(replace(spec, image=tag))
+    container = gateway.create(replace(spec, image=tag))
     assert len(_names(raw) - before) == 1
-    door.remove(container)
+    gateway.remove(container)
     assert _names(raw) == before
     raw.remove_image(tag, force=True)
 

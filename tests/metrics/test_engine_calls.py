@@ -1,4 +1,4 @@
-"""Docker calls are measured by wrapping the door: each once, by what it means."""
+"""Docker calls are measured by wrapping the gateway: each once, by what it means."""
 
 from typing import Any
 

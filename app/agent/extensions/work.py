@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.agent.extensions.commands import Ended
-from app.domain.durable_counters import Counts
+from app.domain.durable_counters import DurableCounters
 from app.storage import (
     Database,
     DurableCounter,
@@ -28,7 +28,7 @@ class Work:
     """Reads and changes rows in a term; `fence` refuses what comes after its end."""
 
     def __init__(
-        self, database: Database, counts: Counts, fence: Callable[[Session], None]
+        self, database: Database, counts: DurableCounters, fence: Callable[[Session], None]
     ) -> None:
         self._database = database
         self._counts = counts

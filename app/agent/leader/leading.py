@@ -11,7 +11,7 @@ from app.agent.leader.leadership import Term
 from app.agent.wiring import Parts, Work, new_work
 from app.core import deadline
 from app.core.errors import VibeBoxError
-from app.domain.durable_counters import Counts
+from app.domain.durable_counters import DurableCounters
 from app.metrics.backfill import backfill, directory_identity
 from app.storage import new_id
 
@@ -31,8 +31,8 @@ class Leader:
 
     def begin(self, term: Term) -> None:
         """Make up what was not counted, then start the work. Raises: StorageError."""
-        counts = Counts(_identity())
-        self._make_up(counts)
+        counts = DurableCounters(_identity())
+        self._backfill(counts)
         with deadline.within(_DATABASE_SECONDS):
             self._parts.instance()
         work = self._work = new_work(self._parts, term, counts)
@@ -60,7 +60,7 @@ class Leader:
         if hanging:
             _log.info("work of the term hangs", extra={"epoch": term.held.epoch, "work": hanging})
 
-    def _make_up(self, counts: Counts) -> None:
+    def _backfill(self, counts: DurableCounters) -> None:
         with deadline.within(_DATABASE_SECONDS), self._parts.database.reading() as session:
             numbers = counts.all(session)
         try:

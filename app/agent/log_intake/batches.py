@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from app.agent.log_intake.lines import Line
 from app.agent.log_intake.positions import Position, Positions
 from app.core.errors import StorageError
-from app.domain.durable_counters import Counts
+from app.domain.durable_counters import DurableCounters
 from app.storage import (
     Database,
     DurableCounter,
@@ -62,7 +62,7 @@ class Batches:
     def __init__(
         self,
         database: Database,
-        counts: Counts,
+        counts: DurableCounters,
         fence: Fence,
         is_certain: Callable[[], bool] = lambda: True,
     ) -> None:

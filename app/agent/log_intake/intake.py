@@ -14,7 +14,7 @@ from app.agent.log_intake.lines import Line
 from app.agent.log_intake.positions import Position
 from app.agent.log_intake.reader import Reader
 from app.agent.log_intake.writer import Item, Writer
-from app.domain.durable_counters import Counts
+from app.domain.durable_counters import DurableCounters
 from app.engine import Engine
 from app.storage import Database
 from app.storage.fence import Fence
@@ -37,7 +37,7 @@ class LogIntake:
         self,
         database: Database,
         engine: Engine,
-        counts: Counts,
+        counts: DurableCounters,
         fence: Fence,
         is_certain: Callable[[], bool] = lambda: True,
     ) -> None:

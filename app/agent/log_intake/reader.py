@@ -1,7 +1,7 @@
 """Reads the log of one container, in a thread of its own, to its end.
 
-The door to Docker gives a followed log whole and in order (see `app.engine.log_following`); what a
-reader adds is where to begin, and what to do when the log cannot be had for a while.
+The gateway to Docker gives a followed log whole and in order (see `app.engine.log_following`);
+what a reader adds is where to begin, and what to do when the log cannot be had for a while.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""What an environment does with its container, through the door to Docker.
+"""What an environment does with its container, through the gateway to Docker.
 
 Each operation begins with a short inspection: it tells an engine that hangs from one that works
 before anything is changed, and what is true of the container now.

@@ -15,7 +15,7 @@ from app.agent.extensions.installer import Installer
 from app.agent.extensions.work import Work
 from app.core import signals
 from app.core.errors import VibeBoxError
-from app.domain.durable_counters import Counts
+from app.domain.durable_counters import DurableCounters
 from app.storage import (
     Database,
     DurableCounter,
@@ -58,7 +58,7 @@ class House:
         self.database, self.engine, self.environment = database, engine, environment
         self.term = FakeTerm()
         self.told: Counter[str] = Counter()
-        work = Work(database, Counts("directory"), self.term.fence)
+        work = Work(database, DurableCounters("directory"), self.term.fence)
         self.installer = Installer(work, Commands(engine, "code-server", 5), self.term)
         self.become()
 
@@ -92,7 +92,9 @@ class House:
     def counted(self) -> dict[str, int]:
         """Return what is counted; the metric was told the same."""
         with self.database.reading() as session:
-            kept = {key[1]: number for key, number in Counts("directory").all(session).items()}
+            kept = {
+                key[1]: number for key, number in DurableCounters("directory").all(session).items()
+            }
         assert kept == self.told
         return kept
 

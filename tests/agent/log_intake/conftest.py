@@ -8,7 +8,7 @@ from typing import Protocol
 import pytest
 
 from app.agent.log_intake.intake import LogIntake
-from app.domain.durable_counters import Counts
+from app.domain.durable_counters import DurableCounters
 from app.engine import Engine
 from app.storage import Database, schema
 from app.storage.fence import Fence, unfenced
@@ -53,7 +53,7 @@ def make_intake(database: Database) -> Iterator[IntakeFactory]:
     with ExitStack() as stack:
 
         def make(engine: Engine, fence: Fence = unfenced) -> LogIntake:
-            intake = LogIntake(database, engine, Counts(DIRECTORY), fence)
+            intake = LogIntake(database, engine, DurableCounters(DIRECTORY), fence)
             stack.callback(intake.close, 20)
             return intake
 

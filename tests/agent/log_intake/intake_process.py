@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from app.agent.log_intake.intake import LogIntake
 from app.core.errors import EngineError
-from app.domain.durable_counters import Counts
+from app.domain.durable_counters import DurableCounters
 from app.engine import DockerEngine
 from app.metrics import events
 from app.storage import Database, DurableCounter
@@ -23,7 +23,7 @@ DEATH = "DIES_BEFORE_TELLING"
 _INTERVAL = 0.2
 
 
-class MortalCounts(Counts):
+class MortalCounters(DurableCounters):
     """Counts that are told nothing any more from some batch on."""
 
     def __init__(self, directory: str, batches: int) -> None:
@@ -51,7 +51,7 @@ def main() -> None:
     events.connect()
     database = Database(settings.database_url)
     engine = DockerEngine(settings.docker_host)
-    counts = MortalCounts(DIRECTORY, int(os.environ.get(DEATH, 0)))
+    counts = MortalCounters(DIRECTORY, int(os.environ.get(DEATH, 0)))
     intake = LogIntake(database, engine, counts, unfenced)
     while not stopping.wait(_INTERVAL):
         try:

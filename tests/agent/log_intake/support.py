@@ -10,7 +10,7 @@ from app.agent.log_intake.batches import Batches, Portion
 from app.agent.log_intake.lines import Line, line_of
 from app.agent.log_intake.positions import Position, Positions, after
 from app.core.errors import StorageUnavailableError
-from app.domain.durable_counters import Counts
+from app.domain.durable_counters import DurableCounters
 from app.engine import ContainerSpec, LogLine
 from app.storage import Database, DurableCounter, LogCursor, LogEntry, LogUsage
 from app.storage.fence import unfenced
@@ -62,7 +62,7 @@ def portion(
 
 def store(database: Database, *portions: Portion) -> None:
     """Store the portions as the intake does."""
-    outcome = Batches(database, Counts(DIRECTORY), unfenced).store(portions)
+    outcome = Batches(database, DurableCounters(DIRECTORY), unfenced).store(portions)
     assert outcome.refused == []
 
 
@@ -87,7 +87,7 @@ def cursors(database: Database) -> dict[str, Position]:
 def counted(database: Database, directory: str = DIRECTORY) -> dict[str, int]:
     """Return the numbers of the table of counts, by stream."""
     with database.reading() as session:
-        everything = Counts(directory).all(session)
+        everything = DurableCounters(directory).all(session)
     return {value: count for (family, value), count in everything.items() if family == COUNTER}
 
 

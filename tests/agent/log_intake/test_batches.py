@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from app.agent.log_intake.batches import Batches, FencedError
 from app.core import signals
 from app.core.errors import StorageUnavailableError
-from app.domain.durable_counters import Counts
+from app.domain.durable_counters import DurableCounters
 from app.storage import Database, DurableCounter, Environment
 from app.storage.fence import unfenced
 from tests.agent.log_intake.support import (
@@ -28,7 +28,7 @@ COUNTER = DurableCounter.LOG_ENTRIES
 
 
 def batches(database: Database) -> Batches:
-    return Batches(database, Counts(DIRECTORY), unfenced)
+    return Batches(database, DurableCounters(DIRECTORY), unfenced)
 
 
 def test_lines_cursors_usage_and_counts_move_together(database: Database, environment: str) -> None:
@@ -64,7 +64,7 @@ def test_batch_sent_again_is_stored_once_and_told_once(
 
     with signals.counted.connected_to(listen):
         with pytest.raises(StorageUnavailableError):
-            Batches(AnswerLost(database), Counts(DIRECTORY), unfenced).store([sent])
+            Batches(AnswerLost(database), DurableCounters(DIRECTORY), unfenced).store([sent])
         assert told == []
         outcome = batches(database).store([sent])
 
@@ -106,7 +106,9 @@ def test_fence_that_refuses_leaves_nothing(database: Database, environment: str)
         raise RuntimeError("somebody else leads")
 
     with pytest.raises(FencedError):
-        Batches(database, Counts(DIRECTORY), lost).store([portion(environment, lines("a"))])
+        Batches(database, DurableCounters(DIRECTORY), lost).store(
+            [portion(environment, lines("a"))]
+        )
 
     assert (stored(database), cursors(database), counted(database)) == ([], {}, {})
 
@@ -116,7 +118,9 @@ def test_fence_that_cannot_tell_is_no_refusal(database: Database, environment: s
         raise StorageUnavailableError
 
     with pytest.raises(StorageUnavailableError):
-        Batches(database, Counts(DIRECTORY), unknown).store([portion(environment, lines("a"))])
+        Batches(database, DurableCounters(DIRECTORY), unknown).store(
+            [portion(environment, lines("a"))]
+        )
 
 
 def test_metric_is_left_to_the_next_leader_who_may_have_begun(
@@ -127,7 +131,7 @@ def test_metric_is_left_to_the_next_leader_who_may_have_begun(
     def listen(_sender: object, **arguments: object) -> None:
         told.append(arguments)
 
-    uncertain = Batches(database, Counts(DIRECTORY), unfenced, lambda: False)
+    uncertain = Batches(database, DurableCounters(DIRECTORY), unfenced, lambda: False)
     with signals.counted.connected_to(listen), pytest.raises(FencedError):
         uncertain.store([portion(environment, lines("a"))])
 

@@ -10,7 +10,7 @@ from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from app.agent.log_intake.intake import LogIntake
-from app.domain.durable_counters import Counts
+from app.domain.durable_counters import DurableCounters
 from app.engine import LogLine
 from app.storage import Database, Environment
 from app.storage.fence import unfenced
@@ -199,7 +199,7 @@ def test_commit_without_an_answer_is_not_repeated(
     database: Database, engine: FakeEngine, environment: str, container: str
 ) -> None:
     forgetful = AnswerLost(database)
-    intake = LogIntake(forgetful, engine, Counts(DIRECTORY), unfenced)
+    intake = LogIntake(forgetful, engine, DurableCounters(DIRECTORY), unfenced)
     try:
         engine.log_lines[container] += [record(b"one", 1), record(b"two", 2)]
         intake.follow(environment, container)

@@ -44,23 +44,23 @@ def database(url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def door(docker_engine: RealEngine) -> Iterator[DockerEngine]:
-    door = DockerEngine(docker_engine.host, query_timeout=30)
-    yield door
-    door.close()
+def gateway(docker_engine: RealEngine) -> Iterator[DockerEngine]:
+    gateway = DockerEngine(docker_engine.host, query_timeout=30)
+    yield gateway
+    gateway.close()
     docker_engine.clear()
 
 
 @pytest.fixture
-def run(docker_engine: RealEngine, door: DockerEngine, environment: str) -> Run:
+def run(docker_engine: RealEngine, gateway: DockerEngine, environment: str) -> Run:
     """A function that runs a script as the environment's container, and returns its id."""
     raw: Any = docker_engine.client()
 
     def start(script: str) -> str:
         image = commit(raw, docker_engine, script)
         spec = ContainerSpec(environment, f"vibebox-{environment}", image, {}, [], 1, 64)
-        container = door.create(spec)
-        door.start(container)
+        container = gateway.create(spec)
+        gateway.start(container)
         return container
 
     return start
@@ -78,14 +78,18 @@ def count(database: Database) -> int:
 
 
 def test_long_and_strange_lines(
-    database: Database, environment: str, door: DockerEngine, run: Run, make_intake: IntakeFactory
+    database: Database,
+    environment: str,
+    gateway: DockerEngine,
+    run: Run,
+    make_intake: IntakeFactory,
 ) -> None:
     container = run(
         "x() { head -c $1 /dev/zero | tr '\\0' x; }; x 16384; echo; x 40000; echo; x 70000; echo;"
         "x 65536; echo; printf 'a\\000b\\377c\\n\\n'; printf 'gr\\303\\274n\\n'; printf 'open end'"
     )
-    until_ended(door, container)
-    intake = make_intake(door)
+    until_ended(gateway, container)
+    intake = make_intake(gateway)
 
     take_in(intake, environment, container)
 
@@ -101,17 +105,21 @@ def test_long_and_strange_lines(
     ]
     before = counted(database)
     take_in(intake, environment, container)
-    take_in(make_intake(door), environment, container)
+    take_in(make_intake(gateway), environment, container)
     assert counted(database) == before == {"stdout": 8}
 
-    door.start(container)
+    gateway.start(container)
     take_in(intake, environment, container)
     assert counted(database) == {"stdout": 16}
     assert_usage_is_exact(database)
 
 
 def test_nothing_is_missed_when_docker_turns_its_files_over(
-    database: Database, environment: str, door: DockerEngine, run: Run, make_intake: IntakeFactory
+    database: Database,
+    environment: str,
+    gateway: DockerEngine,
+    run: Run,
+    make_intake: IntakeFactory,
 ) -> None:
     """Two files of 10 MB fill while the first is read; a followed log alone ends with that one."""
     filler = "y" * 600
@@ -119,7 +127,7 @@ def test_nothing_is_missed_when_docker_turns_its_files_over(
         f"seq 35000 | sed 's/$/ {filler}/'; for i in 1 2 3; do sleep 0.3; echo $i; done"
     )
 
-    take_in(make_intake(door), environment, container)
+    take_in(make_intake(gateway), environment, container)
 
     numbers = [int(line.split()[0]) for line in stored(database)]
     assert numbers == [*range(1, 35001), 1, 2, 3]
@@ -128,13 +136,13 @@ def test_nothing_is_missed_when_docker_turns_its_files_over(
 def test_database_that_hangs_for_a_while_costs_nothing(
     database: Database,
     environment: str,
-    door: DockerEngine,
+    gateway: DockerEngine,
     run: Run,
     make_intake: IntakeFactory,
     postgresql: PostgreSQL,
 ) -> None:
     container = run("for i in 1 2 3 4 5 6; do seq 2000; sleep 0.5; done")
-    intake = make_intake(door)
+    intake = make_intake(gateway)
     intake.follow(environment, container)
     wait_until(lambda: count(database) > 0, SOON)
 
@@ -154,20 +162,20 @@ def test_database_that_hangs_for_a_while_costs_nothing(
 def test_engine_that_is_killed_for_a_while_costs_nothing(
     database: Database,
     environment: str,
-    door: DockerEngine,
+    gateway: DockerEngine,
     run: Run,
     make_intake: IntakeFactory,
     docker_engine: RealEngine,
 ) -> None:
     container = run("seq 3000; sleep 1000")
-    intake = make_intake(door)
+    intake = make_intake(gateway)
     intake.follow(environment, container)
     wait_until(lambda: count(database) == 3000, SOON)
 
     docker_engine.kill()
     time.sleep(0.5)
     docker_engine.start()
-    door.start(container)
+    gateway.start(container)
 
     wait_until(lambda: count(database) == 6000, SOON)
     assert [int(line) for line in stored(database)] == [*range(1, 3001)] * 2
@@ -177,13 +185,13 @@ def test_killed_between_commit_and_metric(
     database: Database,
     url: str,
     environment: str,
-    door: DockerEngine,
+    gateway: DockerEngine,
     docker_engine: RealEngine,
     run: Run,
     tmp_path: Path,
 ) -> None:
     container = run("seq 9000")
-    until_ended(door, container)
+    until_ended(gateway, container)
     env = {
         "PATH": os.environ["PATH"],
         "DATABASE_URL": url,

@@ -115,7 +115,9 @@ def _alike(left: float, right: float) -> bool:
 
 def names(directory: Path) -> list[str]:
     """The files but for the locks."""
-    return sorted(set(os.listdir(directory)) - {layout.DOOR, layout.GATE})
+    return sorted(
+        set(os.listdir(directory)) - {layout.READ_WRITE_LOCK, layout.WRITER_PREFERENCE_LOCK}
+    )
 
 
 def fork(function: Callable[[], object]) -> int:

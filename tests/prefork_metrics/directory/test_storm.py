@@ -41,7 +41,7 @@ BURST, PAUSE = 50, 0.004
 
 _MEMBERS = PROCESSES + KILLS
 _PATIENCE = 60.0
-"""Seconds to wait for the door: 50 threads may share a core here, and nothing else is tested."""
+"""Seconds to wait for the lock: 50 threads may share a core here, and nothing else is tested."""
 _COUNTING, _STOPPED, _ENDED = range(3)
 
 
