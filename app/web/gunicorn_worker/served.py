@@ -4,14 +4,14 @@ from collections.abc import Callable
 from typing import Protocol
 
 
-class Talk(Protocol):
+class Handler(Protocol):
     """What goes on over a connection after its request: a WebSocket."""
 
     def run(self) -> None:
-        """Talk, to the end; called in a thread of its own, at most once."""
+        """Serve the connection to its end; called in a thread of its own, at most once."""
 
     def give_up(self) -> None:
-        """Let go of what the talk holds; called where it cannot run."""
+        """Let go of what the handler holds; called where it cannot run."""
 
 
 class ServedRequest:
@@ -27,13 +27,14 @@ class ServedRequest:
     have come, at least every second in which more of the body is awaited; raises what ends the
     wait. Who sets it bounds how many requests wait), begun (whether its answer has begun), seen
     (whether the application counts it), request_id (what the application called a request that it
-    could not answer), lasting (whether it takes long by design), talk (what is to go on over the
+    could not answer), lasting (whether it takes long by design), handler (what is to go on over the
     connection when the request is answered).
     """
 
     __slots__ = (
         "begun",
         "check",
+        "handler",
         "large",
         "lasting",
         "ready",
@@ -42,7 +43,6 @@ class ServedRequest:
         "seen",
         "sending",
         "started",
-        "talk",
         "waited",
     )
 
@@ -53,4 +53,4 @@ class ServedRequest:
         self.begun = self.seen = self.lasting = self.large = False
         self.check: Callable[[int], None] | None = None
         self.request_id = ""
-        self.talk: Talk | None = None
+        self.handler: Handler | None = None

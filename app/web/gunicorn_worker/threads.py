@@ -110,15 +110,15 @@ class RequestThreads:
 
     def _served(self, connection: Connection, served: "Future[Any]") -> None:
         """Go on with a connection whose request is served, in the thread that has served it."""
-        talk = connection.sock.request.talk
-        if talk is None:
+        handler = connection.sock.request.handler
+        if handler is None:
             self._done(connection, served)
             return
         self._freed(connection)
 
         def run() -> None:
             try:
-                talk.run()
+                handler.run()
             finally:
                 self._done(connection, served)
 
@@ -126,7 +126,7 @@ class RequestThreads:
             threading.Thread(target=run, name="websocket", daemon=True).start()
         except RuntimeError:  # the host gives no more threads
             _log.exception("a WebSocket could not be served")
-            talk.give_up()
+            handler.give_up()
             self._done(connection, served)
 
 

@@ -70,11 +70,13 @@ class Terminals:
         """
         found = self._records.get(identity, session_id, Action.SESSION_USE)
         self._records.refuse(found)
-        talk = TerminalTalk(self._records, self._engine, self._watching, found, size, acknowledge)
-        return Opening(Access(identity, Action.SESSION_USE, found.environment_id), talk)
+        handler = TerminalHandler(
+            self._records, self._engine, self._watching, found, size, acknowledge
+        )
+        return Opening(Access(identity, Action.SESSION_USE, found.environment_id), handler)
 
 
-class TerminalTalk:
+class TerminalHandler:
     """Serves one terminal; called with its channel, in the channel's thread."""
 
     def __init__(
@@ -100,7 +102,7 @@ class TerminalTalk:
         self._acknowledges = acknowledge
 
     def __call__(self, channel: Channel) -> None:
-        """Talk until the command ends or the client goes. Raises: errors of ours."""
+        """Carry bytes both ways until the command ends or the client goes. Raises: errors of ours."""
         claimed = self._records.claim(self._session)
         try:
             self._serve(channel, claimed)

@@ -17,7 +17,7 @@ from app.web.websockets.channel import Channel
 from app.web.websockets.closing import closing
 from app.web.websockets.wakeup import Wakeup
 
-Talk = Callable[[Channel], None]
+Handler = Callable[[Channel], None]
 """What is said over a WebSocket: runs in its thread until it is over or the channel closes.
 
 An error of ours that it raises is told to the peer as the reason of the close.
@@ -28,10 +28,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Opening:
-    """What a WebSocket is to be: the talk, and the access that it needs for as long as it lasts."""
+    """What a WebSocket is to be: its handler, and the access that it needs for as long as it lasts."""
 
     access: Access
-    talk: Talk
+    handler: Handler
 
 
 class Sockets:
@@ -61,8 +61,8 @@ class Sockets:
         """Take a place; close it after use. Raises: TooManySocketsError, ShareExceededError."""
         return self._admission.open(Kind.SOCKET, access)
 
-    def run(self, peer: socket.socket, kind: str, talk: Talk, held: Held, id: str) -> None:
-        """Talk over a connection whose handshake is done, to its end; nothing is raised.
+    def run(self, peer: socket.socket, kind: str, handler: Handler, held: Held, id: str) -> None:
+        """Serve a connection whose handshake is done, to its end; nothing is raised.
 
         `id` is that of the request; `peer` and `held` stay the caller's to close.
         """
@@ -79,7 +79,7 @@ class Sockets:
         channel = Channel(peer, self._shutdown_signal, count, held=held)
         signals.emit(signals.websocket_opened, kind=kind)
         try:
-            _run_handler(channel, talk, held)
+            _run_handler(channel, handler, held)
             channel.finish()
         except Exception:
             _log.exception("websocket failed", extra={"kind": kind})
@@ -91,10 +91,10 @@ class Sockets:
             request_id.set("")
 
 
-def _run_handler(channel: Channel, talk: Talk, held: Held) -> None:
-    """Talk, and tell the peer what went wrong."""
+def _run_handler(channel: Channel, handler: Handler, held: Held) -> None:
+    """Run the handler, and tell the peer what went wrong."""
     try:
-        talk(channel)
+        handler(channel)
     except Exception as error:
         if not isinstance(error, VibeBoxError) or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             _log.exception("websocket failed")  # the peer is told a sentence only

@@ -23,7 +23,7 @@ from app.core.logging import request_id
 from app.web.admission.held import Held
 from app.web.services import components
 from app.web.websockets.assembly import QUIET
-from app.web.websockets.sockets import Opening, Sockets, Talk
+from app.web.websockets.sockets import Handler, Opening, Sockets
 from prefork_metrics.exchange import SOCKET
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ SUBPROTOCOL = Subprotocol("vibebox.v1")
 
 
 def upgrade(kind: str, opening: Opening) -> Response:
-    """Return the response that makes this request a WebSocket and talks over it.
+    """Return the response that makes this request a WebSocket and serves it.
 
     Raises: UpgradeRequiredError, HandshakeInvalidError, TooManySocketsError, ShareExceededError.
     """
@@ -44,7 +44,7 @@ def upgrade(kind: str, opening: Opening) -> Response:
     if peer is None:
         raise UpgradeRequiredError("This server cannot serve WebSockets; run VibeBox's own.")
     sockets = components().sockets
-    body = _Body(sockets, sockets.admit(opening.access), peer, kind, opening.talk)
+    body = _Body(sockets, sockets.admit(opening.access), peer, kind, opening.handler)
     response = _Upgrade(body, HTTPStatus.SWITCHING_PROTOCOLS)
     response.headers.clear()
     for name, value in headers:
@@ -81,7 +81,7 @@ class _Upgrade(Response):
 
 
 class _Body:
-    """What gunicorn asks for pieces of body, and then the talk: see `served.Talk`."""
+    """What gunicorn asks for pieces of body, and then the handler: see `served.Handler`."""
 
     def __init__(
         self,
@@ -89,13 +89,13 @@ class _Body:
         held: Held,
         peer: socket.socket,
         kind: str,
-        talk: Talk,
+        handler: Handler,
     ) -> None:
         self._sockets = sockets
         self._held = held
         self._peer = peer
         self._kind = kind
-        self._talk = talk
+        self._handler = handler
         self._id = request_id.get()
         self._goes_on = False
 
@@ -106,7 +106,7 @@ class _Body:
             self.run()
         else:
             self._goes_on = True
-            served.talk = self
+            served.handler = self
 
     def close(self) -> None:
         """Give back the place of what became no WebSocket."""
@@ -114,11 +114,11 @@ class _Body:
             self.give_up()
 
     def run(self) -> None:
-        """Talk, to the end of the WebSocket."""
+        """Serve the WebSocket to its end."""
         try:
             # The server closes its own descriptor when it likes, and counts on doing so only once.
             with closing(self._peer.dup()) as peer:
-                self._sockets.run(peer, self._kind, self._talk, self._held, self._id)
+                self._sockets.run(peer, self._kind, self._handler, self._held, self._id)
         finally:
             self.give_up()
 

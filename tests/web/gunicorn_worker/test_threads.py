@@ -121,7 +121,7 @@ def test_the_oldest_request_is_one_that_is_not_to_last(pool: Pool) -> None:
     assert pool.threads.oldest() == 0
 
 
-class Talk:
+class Handler:
     """A WebSocket that lasts until it is told to end."""
 
     def __init__(self) -> None:
@@ -138,21 +138,21 @@ class Talk:
 
 
 def test_what_goes_on_after_a_request_takes_no_thread_from_requests(pool: Pool) -> None:
-    talks = [Talk() for _ in range(2 * THREADS)]
-    connections = [pool.ask() for _ in talks]
-    for connection, talk in zip(connections, talks, strict=True):
-        connection.sock.request.talk = talk
+    handlers = [Handler() for _ in range(2 * THREADS)]
+    connections = [pool.ask() for _ in handlers]
+    for connection, handler in zip(connections, handlers, strict=True):
+        connection.sock.request.handler = handler
     pool.go.set()
-    wait_until(lambda: len(pool.freed) == len(talks), 5)
+    wait_until(lambda: len(pool.freed) == len(handlers), 5)
     for connection in pool.freed:
         pool.threads.free(connection)
     assert pool.threads.busy() == (0, THREADS)
-    assert pool.threads.serving() == len(talks), "their connections are in use"
+    assert pool.threads.serving() == len(handlers), "their connections are in use"
     assert not pool.done, "they are not to be read from"
-    wait_until(lambda: {talk.thread for talk in talks} == {"websocket"}, 5)
+    wait_until(lambda: {handler.thread for handler in handlers} == {"websocket"}, 5)
 
-    for talk in talks:
-        talk.end.set()
+    for handler in handlers:
+        handler.end.set()
     pool.finish()
     assert pool.threads.busy() == (0, THREADS)
     assert pool.threads.serving() == pool.threads.held() == 0
@@ -161,8 +161,8 @@ def test_what_goes_on_after_a_request_takes_no_thread_from_requests(pool: Pool) 
 def test_where_the_host_gives_no_thread_a_websocket_is_given_up(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    talk, connection = Talk(), pool.ask()
-    connection.sock.request.talk = talk
+    handler, connection = Handler(), pool.ask()
+    connection.sock.request.handler = handler
     pool.by(connection)
 
     def start(_thread: threading.Thread) -> None:
@@ -171,7 +171,7 @@ def test_where_the_host_gives_no_thread_a_websocket_is_given_up(
     monkeypatch.setattr(threading.Thread, "start", start)
     pool.go.set()
     wait_until(lambda: bool(pool.done), 5)
-    assert talk.given_up
+    assert handler.given_up
 
 
 def test_all_threads_are_there_from_the_beginning(pool: Pool) -> None:

@@ -75,9 +75,9 @@ def viewer(
 ) -> Iterator[Peer]:
     """Show the log to a peer, in a thread as a worker would."""
     ours, theirs = socket.socketpair()
-    talk = stream.open(identity, environment, cursor).talk
+    handler = stream.open(identity, environment, cursor).handler
     with ours, theirs, closing(Wakeup()) as shutdown_signal:
-        thread = threading.Thread(target=talk, args=(Channel(ours, shutdown_signal),))
+        thread = threading.Thread(target=handler, args=(Channel(ours, shutdown_signal),))
         thread.start()
         try:
             yield Peer(theirs)
@@ -170,12 +170,12 @@ def test_end_is_heard_while_there_is_more_to_read(
     monkeypatch.setattr(LogStream, "_read", read)
     ours, theirs = socket.socketpair()
     with ours, theirs, closing(Wakeup()) as shutdown_signal:
-        talk = stream.open(identity, environment, encode(Order.ASC, 1)).talk
+        handler = stream.open(identity, environment, encode(Order.ASC, 1)).handler
         peer, channel = Peer(theirs), Channel(ours, shutdown_signal)
         reader = threading.Thread(target=peer.read, args=(lambda: peer.close is not None,))
 
         def write() -> None:
-            talk(channel)
+            handler(channel)
             channel.finish()
 
         writer = threading.Thread(target=write)
