@@ -102,7 +102,10 @@ class TerminalHandler:
         self._acknowledges = acknowledge
 
     def __call__(self, channel: Channel) -> None:
-        """Carry bytes both ways until the command ends or the client goes. Raises: errors of ours."""
+        """Carry bytes both ways until the command ends or the client goes.
+
+        Raises: errors of ours.
+        """
         claimed = self._records.claim(self._session)
         try:
             self._serve(channel, claimed)

@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Opening:
-    """What a WebSocket is to be: its handler, and the access that it needs for as long as it lasts."""
+    """What a WebSocket is to be: its handler, and the access it needs as long as it lasts."""
 
     access: Access
     handler: Handler
