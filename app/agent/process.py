@@ -22,7 +22,7 @@ from app.agent.wiring import Parts
 from app.core.errors import StorageUnavailableError
 from app.core.settings import Settings, retired_in_use
 from app.domain.environments.build import build as build_environments
-from app.domain.environments.installation import InstallationId
+from app.domain.environments.containers import InstallationId
 from app.domain.heartbeat import Heartbeat, is_alive
 from app.metrics.catalogue import registry
 from app.metrics.engine_calls import measured

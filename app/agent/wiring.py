@@ -24,7 +24,7 @@ from app.agent.tasks import Task
 from app.core.isolation import Loop
 from app.core.settings import Settings
 from app.domain.durable_counters import DurableCounters
-from app.domain.environments.installation import InstallationId
+from app.domain.environments.containers import InstallationId
 from app.domain.environments.service import Environments
 from app.domain.heartbeat import Heartbeat
 from app.domain.sessions.build import build_server

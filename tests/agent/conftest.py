@@ -7,8 +7,7 @@ import pytest
 
 from app.agent.reconcile.event_history import ContainerEventHistory
 from app.agent.reconcile.reconciler import Reconciler
-from app.domain.environments.containers import name_for
-from app.domain.environments.installation import InstallationId
+from app.domain.environments.containers import InstallationId, name_for
 from app.engine import ContainerSpec
 from app.storage import Database, Environment, EnvironmentStatus, Project, User
 from app.storage.fence import unfenced

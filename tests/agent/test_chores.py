@@ -21,8 +21,8 @@ from app.core.errors import EngineUnreachableError, LeadershipLostError, Storage
 from app.core.settings import Settings
 from app.domain.durable_counters import DurableCounters
 from app.domain.environments.build import build
+from app.domain.environments.containers import InstallationId
 from app.domain.environments.exits import Exit, Run, record_exits
-from app.domain.environments.installation import InstallationId
 from app.domain.environments.service import Environments
 from app.domain.heartbeat import Heartbeat
 from app.engine import ENVIRONMENT_LABEL, INSTANCE_LABEL

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, and_, func, or_, select, update
 
-from app.agent.pulls.reports import PullReport, TakenPull
+from app.agent.pulls.reports import PullReport
 from app.agent.pulls.turns import AT_ONCE, SPARE, Running, Turns
 from app.core.errors import (
     EngineTimeoutError,
@@ -31,6 +31,7 @@ from app.core.places import Places
 from app.domain.environments import starts
 from app.domain.environments.containers import Containers
 from app.domain.environments.guard import TransitionGuard
+from app.domain.environments.pull_records import TakenPull
 from app.domain.environments.starts import GivenUpError
 from app.domain.environments.transitions import OPEN_PULLS, Transition, held
 from app.domain.heartbeat import Heartbeat, alive

@@ -1,43 +1,19 @@
-"""A pull that this process carries out, and the record of how far it is."""
+"""How far a pull is: written to its record, not too often."""
 
 import logging
 import threading
 import time
-from dataclasses import asdict, dataclass
-
-from sqlalchemy import ColumnElement, and_, update
 
 from app.core.errors import StorageError
+from app.domain.environments import pull_records
+from app.domain.environments.pull_records import TakenPull
 from app.domain.environments.starts import GivenUpError
-from app.domain.environments.transitions import Transition
 from app.engine import PullProgress
-from app.storage import Database, ImagePull, PullStatus, db_now
+from app.storage import Database, PullStatus
 
 # More often shows the progress more smoothly, for a write each.
 _WRITE_SECONDS = 0.5
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class TakenPull:
-    """A pull that is this process's; `requested_at` by the monotonic clock here."""
-
-    id: str
-    image: str
-    requested_at: float
-    transition: Transition
-
-    def seconds(self) -> float:
-        """Return how long ago the start was accepted."""
-        return time.monotonic() - self.requested_at
-
-    def ours(self) -> ColumnElement[bool]:
-        """Return the condition that the pull goes on, and here."""
-        return and_(
-            ImagePull.id == self.id,
-            ImagePull.status == PullStatus.PULLING,
-            ImagePull.started_at == self.transition.since,
-        )
 
 
 class PullReport:
@@ -69,19 +45,5 @@ class PullReport:
         self._write(PullStatus.DONE)
 
     def _write(self, status: PullStatus) -> None:
-        done = status is PullStatus.DONE
-        with self._database.writing() as session:
-            ours = session.scalar(
-                update(ImagePull)
-                .where(self._taken.ours())
-                .values(
-                    status=status,
-                    layers=[asdict(layer) for layer in self._last.layers],
-                    bytes_done=self._last.bytes_done,
-                    bytes_total=self._last.bytes_total,
-                    finished_at=db_now() if done else None,
-                )
-                .returning(ImagePull.id)
-            )
-        if ours is None:
+        if not pull_records.note(self._database, self._taken, self._last, status):
             raise GivenUpError

@@ -10,6 +10,8 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
+from sqlalchemy import select
+
 from app.core.errors import (
     ContainerNotFoundError,
     EngineConflictError,
@@ -34,7 +36,7 @@ from app.engine import (
     PullProgress,
     VolumeMount,
 )
-from app.storage import Environment, PullPolicy
+from app.storage import Database, Environment, Installation, PullPolicy
 
 # What an exec is tried with: whether there is such a command does not matter, only an answer.
 _NO_OP = ("true",)
@@ -283,3 +285,21 @@ def published(state: ContainerState) -> list[dict[str, Any]]:
 def volume_name(environment: Environment) -> str:
     """Return the name of the environment's volume, which outlives its containers."""
     return f"vibebox-{environment.id}"
+
+
+class InstallationId:
+    """The id of this VibeBox, by which its containers are told from those of another one.
+
+    It is read when it is first asked for, and kept.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._id: str | None = None
+
+    def __call__(self) -> str:
+        """Return the id. Raises: StorageUnavailableError."""
+        if self._id is None:
+            with self._database.reading() as session:
+                self._id = session.scalars(select(Installation.id)).one()
+        return self._id

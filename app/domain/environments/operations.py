@@ -6,7 +6,7 @@ from time import perf_counter
 
 from app.core.errors import ContainerNotFoundError, EngineConflictError, EnvironmentConflictError
 from app.domain.authorization import Action, Identity, environment_for
-from app.domain.environments import pull_rows, starts
+from app.domain.environments import pull_records, starts
 from app.domain.environments.containers import Containers
 from app.domain.environments.guard import TransitionGuard
 from app.domain.environments.transitions import Transition, Transitions, audit_change, run_fields
@@ -59,7 +59,7 @@ class Operations:
             )
             if container is None:
                 attempt.outcome = None  # its end is told by the agent
-                return pull_rows.queue(self._database, transition, identity.user_id)
+                return pull_records.queue(self._database, transition, identity.user_id)
             self._starts.launch(transition, container, attempt)
         return None
 
@@ -136,7 +136,7 @@ class Operations:
         with self._database.writing() as session:
             environment = session.get(Environment, environment_id, with_for_update=True)
             if environment is not None and is_over(environment, now):
-                pull_rows.cancel(session, environment)
+                pull_records.cancel(session, environment)
         transition = self._begin_removal(None, environment_id, "environment.expire")
         before = transition.environment
         if is_over(before, now):
@@ -210,7 +210,7 @@ class Operations:
         with self._database.writing() as session:
             environment = environment_for(session, identity, environment_id, action, lock=True)
             before = environment.status
-            if not pull_rows.cancel(session, environment):
+            if not pull_records.cancel(session, environment):
                 return False
             audit_change(session, identity, "environment.stop", environment, before)
         return True

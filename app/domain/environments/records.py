@@ -21,7 +21,7 @@ from app.domain.authorization import (
     readable_projects,
     seen,
 )
-from app.domain.environments import ports, pull_rows
+from app.domain.environments import ports, pull_records
 from app.domain.environments.expiry import refuse_expiry
 from app.domain.environments.host_ports import HostPorts
 from app.domain.fields import MAX_VARIABLES, MAX_VARIABLES_BYTES
@@ -110,7 +110,7 @@ class Records:
             total = session.scalar(select(func.count()).select_from(Environment).where(counted))
             page = environments_seen(identity).where(wanted).order_by(*newest)
             items = seen(identity, session.execute(page.limit(limit).offset(offset)))
-            pull_rows.show(session, items)
+            pull_records.show(session, items)
             session.expunge_all()
         return Page(items, total or 0)
 
@@ -123,7 +123,7 @@ class Records:
         """
         with self._database.reading() as session:
             environment = environment_for(session, identity, environment_id, action)
-            pull_rows.show(session, [environment])
+            pull_records.show(session, [environment])
             session.expunge_all()
         return environment
 

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from app.core.errors import StorageError, VibeBoxError
 from app.domain.authorization import Access, Action, Identity, environment_for
-from app.domain.environments import pull_rows
+from app.domain.environments import pull_records
 from app.domain.environments.transitions import OPEN_PULLS, TRANSITIONAL
 from app.storage import Database, EnvironmentStatus, ImagePull
 from app.web.admission.admission import Admission, Kind
@@ -106,7 +106,7 @@ class Events:
             )
             pull = None
             if pull_id is not None or environment.status is EnvironmentStatus.STARTING:
-                pull = pull_rows.latest(session, environment_id)
+                pull = pull_records.latest(session, environment_id)
                 if pull is not None and pull.id != pull_id and pull.status not in OPEN_PULLS:
                     pull = None
             return _Look(

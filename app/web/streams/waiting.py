@@ -11,7 +11,7 @@ from app.core.errors import (
     VibeBoxError,
 )
 from app.domain.authorization import Access, Action, Identity
-from app.domain.environments.pull_rows import CANCELLED
+from app.domain.environments.pull_records import CANCELLED
 from app.domain.environments.service import Environments, Started
 from app.storage import Database, Environment, EnvironmentStatus, ImagePull
 from app.web.admission.admission import Admission, Kind

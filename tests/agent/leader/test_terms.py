@@ -19,7 +19,7 @@ from app.core import signals
 from app.core.isolation import ROUNDS
 from app.core.settings import Settings
 from app.domain.environments.build import build as build_environments
-from app.domain.environments.installation import InstallationId
+from app.domain.environments.containers import InstallationId
 from app.domain.heartbeat import Heartbeat
 from app.storage import Database, EnvironmentStatus
 from app.storage.cautious_clock import CautiousClock

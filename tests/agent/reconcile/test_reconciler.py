@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 from app.agent.reconcile.event_history import ContainerEventHistory
 from app.agent.reconcile.reconciler import Reconciler, Verdict
 from app.core.errors import EngineUnreachableError, LeadershipLostError
+from app.domain.environments.containers import InstallationId
 from app.domain.environments.exits import Exit, Run, record_exits
-from app.domain.environments.installation import InstallationId
 from app.domain.heartbeat import Heartbeat
 from app.engine import ContainerEvent
 from app.storage import Database, EnvironmentStatus, ExitReason, ImagePull, utc_now

@@ -8,7 +8,7 @@ from flask_openapi3 import OpenAPI
 from sqlalchemy import select, update
 
 from app.core.errors import EngineUnreachableError
-from app.domain.environments.installation import InstallationId
+from app.domain.environments.containers import InstallationId
 from app.engine import INSTANCE_LABEL
 from app.storage import AuditEntry, Environment, utc_now
 from tests.support.application import User, parts

@@ -31,7 +31,7 @@ from app.storage import (
     utc_now,
 )
 from app.web.admission.rates import Rate
-from app.web.streams.status_list import MOST, _Statuses
+from app.web.streams.status import MOST, _Statuses
 from tests.support.application import MakeApp, User, parts
 from tests.support.checks import assert_problem, moved
 from tests.web.api.test_environments import one

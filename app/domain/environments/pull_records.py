@@ -1,12 +1,15 @@
 """Records of pulls that starts wait for: how they begin, how far they are, how they end early."""
 
+import time
 from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, and_, select, update
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
 
 from app.domain.environments.transitions import OPEN_PULLS, Transition, held
+from app.engine import PullProgress
 from app.storage import (
     Database,
     Environment,
@@ -18,6 +21,28 @@ from app.storage import (
 
 CANCELLED = "cancelled"
 """`ImagePull.error` of a pull that somebody stopped; else it is the slug of the start's problem."""
+
+
+@dataclass(frozen=True)
+class TakenPull:
+    """A pull that is this process's; `requested_at` by the monotonic clock here."""
+
+    id: str
+    image: str
+    requested_at: float
+    transition: Transition
+
+    def seconds(self) -> float:
+        """Return how long ago the start was accepted."""
+        return time.monotonic() - self.requested_at
+
+    def ours(self) -> ColumnElement[bool]:
+        """Return the condition that the pull goes on, and here."""
+        return and_(
+            ImagePull.id == self.id,
+            ImagePull.status == PullStatus.PULLING,
+            ImagePull.started_at == self.transition.since,
+        )
 
 
 def queue(database: Database, transition: Transition, user_id: str) -> str | None:
@@ -97,3 +122,25 @@ def latest(session: Session, environment_id: str) -> ImagePull | None:
         .order_by(ImagePull.requested_at.desc())
         .limit(1)
     ).first()
+
+
+def note(database: Database, taken: TakenPull, progress: PullProgress, status: PullStatus) -> bool:
+    """Record how far a pull is; False where it is this process's no more.
+
+    Raises: StorageUnavailableError.
+    """
+    done = status is PullStatus.DONE
+    with database.writing() as session:
+        ours = session.scalar(
+            update(ImagePull)
+            .where(taken.ours())
+            .values(
+                status=status,
+                layers=[asdict(layer) for layer in progress.layers],
+                bytes_done=progress.bytes_done,
+                bytes_total=progress.bytes_total,
+                finished_at=db_now() if done else None,
+            )
+            .returning(ImagePull.id)
+        )
+    return ours is not None
