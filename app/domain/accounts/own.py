@@ -35,7 +35,7 @@ class Own:
         self._database = database
         self._passwords = passwords
 
-    def logins(self, identity: Identity, *, limit: int, offset: int) -> Page[LoginOf]:
+    def list_logins(self, identity: Identity, *, limit: int, offset: int) -> Page[LoginOf]:
         """Return a page of the caller's logins that have not ended, last used first."""
         may_in(identity, Action.LOGIN_READ)
         mine = _alive(identity)

@@ -101,7 +101,7 @@ class Extensions:
             session.expunge_all()
         return found
 
-    def remove(self, identity: Identity, environment_id: str, extension_id: str) -> Extension:
+    def delete(self, identity: Identity, environment_id: str, extension_id: str) -> Extension:
         """Have an extension removed; its record goes once it is gone from the container.
 
         Raises: ExtensionNotFoundError, EnvironmentNotFoundError, PermissionDeniedError.

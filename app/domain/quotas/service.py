@@ -59,7 +59,7 @@ class Quotas:
         self._database = database
         self._checks = checks
 
-    def show(self, identity: Identity, team_id: str | None = None) -> Quota:
+    def get(self, identity: Identity, team_id: str | None = None) -> Quota:
         """Return the caller's own quota, or a team's.
 
         Raises: TeamNotFoundError, PermissionDeniedError.

@@ -166,7 +166,7 @@ def change_password(body: PasswordChange) -> Answer:
     responses={200: LoginPage, **problems(*_OWN, StorageUnavailableError, InvalidInputError)},
 )
 def logins(query: PageQuery) -> Answer:
-    page = components().own.logins(identity(), limit=query.limit, offset=query.offset)
+    page = components().own.list_logins(identity(), limit=query.limit, offset=query.offset)
     return paged(page, partial(shown, LoginView), query)
 
 

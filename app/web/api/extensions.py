@@ -105,7 +105,7 @@ def show(path: ExtensionPath) -> Answer:
     },
 )
 def remove(path: ExtensionPath) -> Answer:
-    found = components().extensions.remove(identity(), path.environment_id, path.extension_id)
+    found = components().extensions.delete(identity(), path.environment_id, path.extension_id)
     return jsonify(_view(found)), 202
 
 

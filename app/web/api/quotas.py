@@ -48,7 +48,7 @@ api.before_request(authenticate)
     responses={200: QuotaView, **problems(*_COMMON, TeamNotFoundError)},
 )
 def show(query: QuotaQuery) -> Answer:
-    return jsonify(_view(components().quotas.show(identity(), query.team_id)))
+    return jsonify(_view(components().quotas.get(identity(), query.team_id)))
 
 
 @api.put(

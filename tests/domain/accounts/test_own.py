@@ -44,20 +44,20 @@ def test_logins_are_listed_with_where_they_are_used(own: Own, accounts: Accounts
     me = identity(accounts, accounts.login(EMAIL, PASSWORD, Device("192.0.2.2"), console=True))
     accounts.refresh(first.refresh_token, Device("192.0.2.3", "curl/9"))
 
-    page = own.logins(me, limit=9, offset=0)
+    page = own.list_logins(me, limit=9, offset=0)
     assert page.total == 2
     assert [(one.kind, one.address, one.user_agent, one.current) for one in page.items] == [
         ("api", "192.0.2.3", "curl/9", False),
         ("console", "192.0.2.2", None, True),
     ]
-    assert own.logins(me, limit=1, offset=1).items[0].current
+    assert own.list_logins(me, limit=1, offset=1).items[0].current
 
 
 def test_user_agent_is_short_and_can_be_shown(own: Own, accounts: Accounts) -> None:
     agent = "curl/8\x00\x1b[2J" + "x" * 999
     me = identity(accounts, accounts.login(EMAIL, PASSWORD, Device("1" * 99, agent)))
 
-    (found,) = own.logins(me, limit=9, offset=0).items
+    (found,) = own.list_logins(me, limit=9, offset=0).items
     assert found.user_agent == ("curl/8[2J" + "x" * 999)[:200]
     assert found.address == "1" * 64
 
@@ -94,7 +94,7 @@ def test_expired_logins_are_not_shown(own: Own, accounts: Accounts, database: Da
     with database.writing() as session:
         session.execute(update(Login).values(expires_at=utc_now()))
 
-    assert own.logins(me, limit=9, offset=0).items == []
+    assert own.list_logins(me, limit=9, offset=0).items == []
 
 
 def test_changed_password_ends_the_other_logins(own: Own, accounts: Accounts) -> None:
@@ -116,7 +116,7 @@ def test_api_key_may_none_of_it(own: Own, accounts: Accounts) -> None:
     me = identity(accounts, accounts.login(EMAIL, PASSWORD))
     key = Identity(me.user_id, me.email, api_key_id="x")
     for call in (
-        lambda: own.logins(key, limit=1, offset=0),
+        lambda: own.list_logins(key, limit=1, offset=0),
         lambda: own.end_other_logins(key),
         lambda: own.end_login(key, "x"),
         lambda: own.change_password(key, PASSWORD, OTHER),
@@ -133,7 +133,7 @@ def test_login_used_longest_ago_makes_room(
     accounts.refresh(pairs[0].refresh_token)
     me = identity(accounts, accounts.login(EMAIL, PASSWORD))
 
-    assert own.logins(me, limit=9, offset=0).total == 3
+    assert own.list_logins(me, limit=9, offset=0).total == 3
     with pytest.raises(InvalidTokenError):
         accounts.authenticate(pairs[1].access_token)
     assert accounts.authenticate(pairs[0].access_token).user_id == me.user_id
