@@ -13,6 +13,8 @@ case "$2" in *version_info*) exit 1 ;; *) echo 3.9.2 ;; esac
 def test_old_python_is_refused_and_leaves_nothing_behind(tmp_path: Path) -> None:
     for name in ("Makefile", "setup.cfg", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "prefork_metrics").mkdir()
+    shutil.copy(ROOT / "prefork_metrics/pyproject.toml", tmp_path / "prefork_metrics")
     python = tmp_path / "old-python"
     python.write_text(OLD)
     python.chmod(0o755)
