@@ -29,6 +29,7 @@ class PreforkMetrics:
     the scrape that the application adds.
 
     Attributes: registry, exchanges, exposition.
+    Raises: ValueError where the application has such a route already.
     """
 
     def __init__(
@@ -50,6 +51,8 @@ class PreforkMetrics:
         )
         self._requests.watch(self.exchanges)
         if path is not None:
+            if any(rule.rule == path for rule in app.url_map.iter_rules()):
+                raise ValueError(f"{app.name} has a route {path} already; name another path")
             app.add_url_rule(path, _ENDPOINT, self.response)
         self.ready(app)
 

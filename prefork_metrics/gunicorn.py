@@ -16,6 +16,7 @@ import os
 import shutil
 import sys
 import tempfile
+import uuid
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -67,7 +68,9 @@ def install(
     if directory is not None:
         os.environ[DIRECTORY] = str(Path(directory).absolute())
     elif not os.environ.get(DIRECTORY):
-        os.environ[DIRECTORY] = tempfile.mkdtemp(prefix=_TEMPORARY)
+        # Made at the start: a check of the configuration leaves nothing behind.
+        name = f"{_TEMPORARY}{uuid.uuid4().hex}"
+        os.environ[DIRECTORY] = str(Path(tempfile.gettempdir(), name))
     hooks = _Hooks(Path(os.environ[DIRECTORY]), registry, readings or _readings, refuse or _refuse)
     for name, ours in inspect.getmembers(hooks, inspect.ismethod):
         if not name.startswith("_"):
@@ -92,12 +95,15 @@ class _Hooks:
 
     def on_starting(self, server: Any) -> None:
         """Prepare the directory, or refuse in one sentence."""
+        is_new = not self._directory.exists()
         try:
             ownership, live = prepare_for_server(
                 self._directory,
                 ", ".join(map(str, server.cfg.bind)),
                 inherited=os.environ.pop(_OWNERSHIP, None),
             )
+            if is_new:
+                _give(self._directory, server.cfg)
         except (MetricsDirectoryError, OSError) as error:
             self._refuse(error)
         server.prefork_metrics = _Master(ownership)
@@ -226,6 +232,12 @@ class _Master:
             self.exits.on_exit()
         finally:
             self.ownership.forget()
+
+
+def _give(directory: Path, config: Any) -> None:
+    """Let the user as whom the workers run write to a directory that was made for them."""
+    if os.geteuid() == 0 and (config.uid, config.gid) != (os.geteuid(), os.getegid()):
+        os.chown(directory, config.uid, config.gid)
 
 
 def _chained(

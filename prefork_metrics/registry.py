@@ -4,6 +4,7 @@ A family is made when it is first counted with: what a server cannot tell (the t
 that has none, a database that nobody measures) is then not shown as 0.
 """
 
+import re
 from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
@@ -39,6 +40,7 @@ __all__ = ["Counter", "Enum", "Gauge", "Histogram", "Info", "Registry", "Summary
 
 metrics_client.install()
 
+_PREFIX = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _of_process: list["Registry"] = []
 
 
@@ -56,6 +58,8 @@ class Registry:
     each kind of process); collectors (names of parts of a scrape that are the service's own);
     models (tables that statements are told apart by); scrape, process, server, requests, database
     (the library's families, declared when they are first asked for).
+
+    Raises: ValueError where the prefix cannot begin a name.
     """
 
     def __init__(
@@ -67,6 +71,8 @@ class Registry:
         collectors: Iterable[str] = (),
         models: Iterable[str] = (),
     ) -> None:
+        if not _PREFIX.fullmatch(prefix):
+            raise ValueError(f"{prefix!r} cannot begin the name of a metric: letters, digits and _")
         self.prefix = prefix
         self.client = client or CollectorRegistry(auto_describe=False)
         self._beside = () if client else (REGISTRY,)

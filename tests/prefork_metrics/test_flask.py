@@ -88,3 +88,14 @@ def test_families_of_an_own_registry_have_closed_labels() -> None:
     family.remove("book")
     assert ("own_orders_total", "book") not in shown(app)
     assert "| `own_orders_total` | counter | kind |" in registry.reference_table()
+
+
+@pytest.mark.parametrize("prefix", ["", "my-shop", "7shop", "shop\n"])
+def test_prefix_that_cannot_begin_a_name_is_refused(prefix: str) -> None:
+    with pytest.raises(ValueError, match="cannot begin the name of a metric"):
+        Registry(prefix)
+
+
+def test_route_that_is_taken_is_refused() -> None:
+    with pytest.raises(ValueError, match="has a route /metrics already"):
+        PreforkMetrics(build(), prefix="shop")

@@ -7,6 +7,7 @@ on the client library's own multiprocess mode.
 import os
 import shutil
 import signal
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection, HTTPException
@@ -89,7 +90,11 @@ class Shop:
     """The running application."""
 
     def __init__(
-        self, programs: Path, directory: Path, *arguments: str, application: str = "app"
+        self,
+        programs: Path,
+        directory: Path,
+        *arguments: str,
+        application: str = "app",
     ) -> None:
         self.port = free_port()
         self.metrics_directory = directory / "metrics"
@@ -275,3 +280,11 @@ def test_gevent_counts_and_says_what_it_cannot_tell(programs: Path, tmp_path: Pa
         assert shop.value("shop_process_resident_memory_bytes", worker="web-0") > 0
         assert "shop_worker_threads" not in shop.fetch("/metrics")[1]
         assert "this worker class has no threads to tell of" in shop.log.read_text()
+
+
+def test_check_of_a_configuration_leaves_nothing(programs: Path, tmp_path: Path) -> None:
+    directory = write(tmp_path / "ours", OURS, INSTALL)
+    env = {"PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path / "ours")}
+    command = [str(programs / "gunicorn"), "--check-config", "app"]
+    subprocess.run(command, cwd=directory, env=env, check=True, timeout=60)
+    assert not list(directory.glob("prefork-metrics-*"))
