@@ -77,13 +77,16 @@ def test_a_directory_that_cannot_be_used_refuses_the_start_in_a_sentence(
     assert line.startswith("gunicorn cannot start: ") and "holds other things (notes.txt)" in line
 
 
-def test_a_hook_that_fails_ends_no_server(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_hook_that_fails_ends_no_server(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(server: Any, worker: Any) -> None:
         raise RuntimeError("bug")
 
     caplog.set_level("INFO")
     config: dict[str, Any] = {"child_exit": fail}
     install(config)
+    monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR")  # this process itself counts in memory
     arbiter = server()
     config["on_starting"](arbiter)
     worker = SimpleNamespace(pid=1, age=1, aborted=False)
