@@ -8,7 +8,7 @@ from collections import Counter
 
 from sqlalchemy import select
 
-from app.agent.leader.leadership import Term
+from app.agent.leader.election import Term
 from app.core.errors import StorageError
 from app.domain.durable_counters import DurableCounters
 from app.storage import ContainerExit, Database, DurableCounter

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, delete, exists, select
 
-from app.agent.leader.leadership import Term
+from app.agent.leader.election import Term
 from app.core.errors import EnvironmentConflictError, EnvironmentNotFoundError
 from app.core.isolation import Loop
 from app.core.items import Items

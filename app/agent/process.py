@@ -12,9 +12,9 @@ from datetime import timedelta
 
 from sqlalchemy import exists, select
 
-from app.agent.leader.leadership import Leadership
-from app.agent.leader.leading import Leader
-from app.agent.leader.leases import Leases
+from app.agent.leader.election import Leadership
+from app.agent.leader.lease import Leases
+from app.agent.leader.term import Leader
 from app.agent.pace import USUAL, Pace
 from app.agent.pulls.build import build_pulls
 from app.agent.reconcile.event_history import ContainerEventHistory

@@ -6,7 +6,7 @@ agent's own would vanish with the agent, and every alert on it with the gauge.
 
 from collections.abc import Mapping
 
-from app.agent.leader.leadership import Term
+from app.agent.leader.election import Term
 from app.storage import AgentReport, Database, Report, now, put_rows
 
 

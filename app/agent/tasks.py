@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
-from app.agent.leader.leadership import Term
+from app.agent.leader.election import Term
 from app.agent.outage_log import OutageLog
 from app.core import signals
 from app.core.errors import LeadershipLostError

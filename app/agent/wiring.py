@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from app.agent.exit_counter import ExitCounter
 from app.agent.extensions.build import build_installer
 from app.agent.housekeeping import Housekeeping
-from app.agent.leader.leadership import Term
+from app.agent.leader.election import Term
 from app.agent.log_intake.intake import LogIntake
 from app.agent.log_intake.retention import LogRetention
 from app.agent.pace import USUAL, Pace

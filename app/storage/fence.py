@@ -1,7 +1,7 @@
 """What is asked in a transaction before it changes something: whether this process still may.
 
 Of several agents one leads, and may find out late that another does by now: so it proves it in the
-same transaction that writes (see `app.agent.leader.leases`).
+same transaction that writes (see `app.agent.leader.lease`).
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """Whether an agent leads: what its lease in the database says, for whoever asks.
 
-How it is won and kept is `app.agent.leader.leases`' matter. The clock is the database's, and a
+How it is won and kept is `app.agent.leader.lease`' matter. The clock is the database's, and a
 lease that claims to last longer than one ever does is worth nothing: whoever wrote it had another
 clock, and nobody could lead until that moment.
 """

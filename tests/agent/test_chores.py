@@ -10,8 +10,8 @@ from sqlalchemy import func, select
 
 from app.agent.exit_counter import ExitCounter
 from app.agent.housekeeping import Housekeeping
-from app.agent.leader.leadership import Term
-from app.agent.leader.leases import Leases
+from app.agent.leader.election import Term
+from app.agent.leader.lease import Leases
 from app.agent.reconcile.drift import Drift
 from app.agent.reconcile.queue import WorkQueue
 from app.agent.reconcile.sweep import Sweep

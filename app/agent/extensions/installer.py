@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 class Term(Protocol):
-    """What is asked of a term of the leader; see `app.agent.leader.leadership`."""
+    """What is asked of a term of the leader; see `app.agent.leader.election`."""
 
     over: threading.Event
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from app.agent.leader.leadership import Term
+from app.agent.leader.election import Term
 from app.agent.reconcile.event_history import ContainerEventHistory
 from app.agent.reconcile.queue import WorkQueue
 from app.core.errors import EngineError

@@ -45,7 +45,7 @@ class Reconciler:
     """Reconciles environments with Docker.
 
     `fence` is called in each transaction that changes something, and raises where this process may
-    no longer do so (see `app.agent.leader.leadership`). `on_drift` hears of each comparison: the
+    no longer do so (see `app.agent.leader.election`). `on_drift` hears of each comparison: the
     environment's id, and whether its recorded status differs from Docker's at that moment.
     """
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from sqlalchemy import select
 
-from app.agent.leader.leadership import Term
+from app.agent.leader.election import Term
 from app.agent.reconcile.drift import Drift
 from app.agent.reconcile.queue import WorkQueue
 from app.agent.reports import Reports

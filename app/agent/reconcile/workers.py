@@ -2,7 +2,7 @@
 
 import threading
 
-from app.agent.leader.leadership import Term
+from app.agent.leader.election import Term
 from app.agent.reconcile.queue import WorkQueue
 from app.agent.reconcile.reconciler import Reconciler, Verdict
 from app.core.errors import LeadershipLostError

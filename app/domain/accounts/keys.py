@@ -22,7 +22,7 @@ from app.domain import audit
 from app.domain.accounts import last_used, refused
 from app.domain.accounts.tokens import beginning, digest, new_api_key
 from app.domain.authorization import Action, Identity, Scope, may_in
-from app.domain.quotas.numbers import refuse_more
+from app.domain.quotas.row_limits import refuse_more
 from app.storage import ApiKey, Database, User, db_now, new_id, now, utc_now
 
 

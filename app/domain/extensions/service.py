@@ -15,7 +15,7 @@ from app.domain import audit
 from app.domain.authorization import Action, Identity, environment_for
 from app.domain.extensions import packages
 from app.domain.paging import Page
-from app.domain.quotas.numbers import refuse_more
+from app.domain.quotas.row_limits import refuse_more
 from app.storage import (
     Database,
     Environment,

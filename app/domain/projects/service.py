@@ -19,8 +19,9 @@ from app.domain.authorization import (
     team_for,
 )
 from app.domain.paging import Page
-from app.domain.quotas.checks import lock_owner, owned_by
-from app.domain.quotas.numbers import refuse_more
+from app.domain.quotas.checks import lock_owner
+from app.domain.quotas.row_limits import refuse_more
+from app.domain.quotas.usage import owned_by
 from app.domain.teams.service import lock_team
 from app.storage import Database, Environment, Project, new_id, utc_now
 

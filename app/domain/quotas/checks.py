@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select, true
+from sqlalchemy import ColumnElement, func, or_, select, true
 from sqlalchemy.orm import Session
 
 from app.core.errors import (
@@ -26,13 +26,19 @@ from app.core.errors import (
     TeamConflictError,
 )
 from app.domain.authorization import Identity
-from app.storage import Environment, EnvironmentStatus, Installation, Project, Team, User
+from app.domain.quotas.usage import (
+    AT_REST,
+    Usage,
+    counted_teams,
+    stands_for_itself,
+    usage,
+)
+from app.storage import Environment, Installation, Project, Team, User
 
 NOBODY = ""
 """`Team.created_by` of a team whose maker has left it: who next makes or starts something in it
 takes it over. NULL are teams of before there were makers; they stand for themselves."""
 
-_AT_REST = (EnvironmentStatus.STOPPED, EnvironmentStatus.ERROR)
 # Sums of CPUs are sums of binary fractions: ten times 0.1 is not 1.
 _ROUNDING = 1e-6
 
@@ -40,15 +46,6 @@ _ROUNDING = 1e-6
 @dataclass(frozen=True)
 class Limits:
     """What an account, a team or the host may have."""
-
-    environments: int
-    cpus: float
-    memory_mb: int
-
-
-@dataclass(frozen=True)
-class Usage:
-    """What it has: environments at all, CPUs and memory of those that are up."""
 
     environments: int
     cpus: float
@@ -122,7 +119,7 @@ class Checks:
         `environment` is as it was before; one that is up already holds what it needs. `identity`
         None is VibeBox itself.
         """
-        if environment.status in _AT_REST:
+        if environment.status in AT_REST:
             self._demand_beside_others(
                 session, identity, environment, environment.cpu_limit, environment.memory_limit_mb
             )
@@ -140,7 +137,7 @@ class Checks:
         """
         cpu = cpu if cpu is not None and cpu > environment.cpu_limit else 0
         memory = memory if memory is not None and memory > environment.memory_limit_mb else 0
-        if environment.status in _AT_REST:
+        if environment.status in AT_REST:
             project = session.get_one(Project, environment.project_id)
             for account in self._asked(session, lock_owner(session, project), None):
                 account.demand_fits(session, cpu, memory, without=environment)
@@ -208,23 +205,6 @@ class Checks:
                 account.demand("memory_mb", others, memory)
 
 
-def stands_for_itself(team: Team) -> bool:
-    """Tell whether what a team has counts against nobody else."""
-    own = (team.max_environments, team.max_cpus, team.max_memory_mb)
-    return team.created_by is None or any(limit is not None for limit in own)
-
-
-def counted_teams(user_id: str) -> ColumnElement[bool]:
-    """Return the condition on `Project` that it is of a team that counts against this account."""
-    counted = select(Team.id).where(
-        Team.created_by == user_id,
-        and_(
-            Team.max_environments.is_(None), Team.max_cpus.is_(None), Team.max_memory_mb.is_(None)
-        ),
-    )
-    return Project.owner_team_id.in_(counted)
-
-
 def hand_over(session: Session, team: Team, leaving: str, actor: str) -> None:
     """See to whom a team counts against when one of its admins is none any more.
 
@@ -268,26 +248,3 @@ def _locked(session: Session, user_id: str | None) -> User | None:
 
 # Weaker than FOR UPDATE: rows that refer to the owner, such as tokens, can still be written.
 _LOCK: dict[str, Any] = {"populate_existing": True, "with_for_update": {"key_share": True}}
-
-
-def owned_by(project: Project) -> ColumnElement[bool]:
-    """Return the condition on `Project` that it has the same owner."""
-    if project.owner_user_id is not None:
-        return Project.owner_user_id == project.owner_user_id
-    return Project.owner_team_id == project.owner_team_id
-
-
-def usage(session: Session, condition: ColumnElement[bool]) -> Usage:
-    """Return what the environments have that meet the condition on `Project`."""
-    up = Environment.status.not_in(_AT_REST)
-    row = session.execute(
-        select(
-            func.count(),
-            func.coalesce(func.sum(case((up, Environment.cpu_limit), else_=0.0)), 0.0),
-            func.coalesce(func.sum(case((up, Environment.memory_limit_mb), else_=0)), 0),
-        )
-        .select_from(Environment)
-        .join(Project, Environment.project_id == Project.id)
-        .where(condition)
-    ).one()
-    return Usage(int(row[0]), round(float(row[1]), 6), int(row[2]))

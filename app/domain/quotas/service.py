@@ -8,7 +8,8 @@ from sqlalchemy.orm import Session
 from app.core.errors import InvalidTokenError, TeamNotFoundError, UserNotFoundError
 from app.domain import audit
 from app.domain.authorization import Action, Identity, may_in, team_for
-from app.domain.quotas.checks import Checks, Limits, Usage, counted_teams, usage
+from app.domain.quotas.checks import Checks, Limits
+from app.domain.quotas.usage import Usage, counted_teams, usage
 from app.storage import Database, Team, User
 
 

@@ -16,7 +16,7 @@ from app.core.errors import (
 from app.core.isolation import reason
 from app.domain import audit
 from app.domain.authorization import Action, Identity, environment_for
-from app.domain.quotas.numbers import refuse_more
+from app.domain.quotas.row_limits import refuse_more
 from app.domain.sessions import programs, vscode
 from app.domain.sessions.marked import NotEndedError
 from app.domain.sessions.records import ENDED, ask_end_in, end_in

@@ -24,7 +24,7 @@ from app.domain import audit
 from app.domain.authorization import Action, Identity, may_in, team_for
 from app.domain.paging import Page
 from app.domain.quotas.checks import Checks, hand_over
-from app.domain.quotas.numbers import refuse_more
+from app.domain.quotas.row_limits import refuse_more
 from app.storage import Database, Membership, Project, Team, TeamRole, User, new_id, utc_now
 
 _LAST_ADMIN = "The team would have no admin left; make another member one first."

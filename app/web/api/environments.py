@@ -14,7 +14,7 @@ from app.core.errors import (
     SecretsNotSetUpError,
     TemplateNotFoundError,
 )
-from app.web.api import operations
+from app.web.api import environment_lifecycle
 from app.web.api.answers import paged
 
 # Imported for the routes that it adds to the blueprint.
@@ -31,7 +31,7 @@ from app.web.authentication import identity
 from app.web.openapi import Answer, problems
 from app.web.services import components
 
-__all__ = ["api", "operations"]
+__all__ = ["api", "environment_lifecycle"]
 
 
 @api.post(

@@ -17,7 +17,7 @@ from app.core.errors import InvalidTokenError, Limit
 from app.domain.accounts.tokens import digest
 from app.domain.accounts.validity import Credential, ended
 from app.domain.authorization import Identity, Scope
-from app.domain.quotas.numbers import refuse_more
+from app.domain.quotas.row_limits import refuse_more
 from app.storage import Database, SocketTicket, User, db_now, new_id, now
 
 LIFE = timedelta(seconds=30)

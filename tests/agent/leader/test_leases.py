@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
-from app.agent.leader.leases import Held, Leases, fence
+from app.agent.leader.lease import Held, Leases, fence
 from app.core.errors import LeadershipLostError, StorageUnavailableError
 from app.storage import Database, EventCount, Lease, schema, utc_now
 from app.storage.lease import NAME, agent_leads

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from app.agent.leader.leadership import Term
-from app.agent.leader.leading import Leader
-from app.agent.leader.leases import Leases
+from app.agent.leader.election import Term
+from app.agent.leader.lease import Leases
+from app.agent.leader.term import Leader
 from app.agent.pulls.build import build_pulls
 from app.agent.reconcile.event_history import ContainerEventHistory
 from app.agent.wiring import Parts

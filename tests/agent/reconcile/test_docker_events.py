@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.agent.leader.leadership import Term
-from app.agent.leader.leases import Held
+from app.agent.leader.election import Term
+from app.agent.leader.lease import Held
 from app.agent.reconcile.docker_events import EventFollower
 from app.agent.reconcile.event_history import ContainerEventHistory
 from app.agent.reconcile.queue import WorkQueue

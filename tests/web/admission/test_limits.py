@@ -18,7 +18,6 @@ from app.core.errors import Limit, TooManyChangesError
 from app.domain.authorization import Identity
 from app.domain.fields import MAX_VARIABLES_BYTES
 from app.domain.logs.service import MOST_CHARACTERS
-from app.domain.quotas import numbers
 from app.storage import (
     Environment,
     EnvironmentSession,

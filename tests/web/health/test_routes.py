@@ -12,7 +12,7 @@ from sqlalchemy import text
 from werkzeug.test import TestResponse
 
 from app._version import __version__
-from app.agent.leader.leases import Leases
+from app.agent.leader.lease import Leases
 from app.core.errors import StorageUnavailableError
 from app.storage import Database
 from app.web.lifecycle import Lifecycle

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
-from app.agent.leader.leases import Held, Leases, fence, is_held
+from app.agent.leader.lease import Held, Leases, fence, is_held
 from app.agent.pace import USUAL, Pace
 from app.core import deadline
 from app.core.errors import LeadershipLostError, StorageError

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from app.agent import tasks
-from app.agent.leader.leadership import Term
+from app.agent.leader.election import Term
 from app.agent.wiring import Parts, Work, new_work
 from app.core import deadline
 from app.core.errors import VibeBoxError

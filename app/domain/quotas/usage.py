@@ -1,0 +1,60 @@
+"""The SQL of quotas: how much an owner, a team or the host has, and whose counts for whom."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, and_, case, func, select
+from sqlalchemy.orm import Session
+
+from app.storage import Environment, EnvironmentStatus, Project, Team
+
+AT_REST = (EnvironmentStatus.STOPPED, EnvironmentStatus.ERROR)
+"""Statuses in which an environment counts against the number of environments only."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What it has: environments at all, CPUs and memory of those that are up."""
+
+    environments: int
+    cpus: float
+    memory_mb: int
+
+
+def stands_for_itself(team: Team) -> bool:
+    """Tell whether what a team has counts against nobody else."""
+    own = (team.max_environments, team.max_cpus, team.max_memory_mb)
+    return team.created_by is None or any(limit is not None for limit in own)
+
+
+def counted_teams(user_id: str) -> ColumnElement[bool]:
+    """Return the condition on `Project` that it is of a team that counts against this account."""
+    counted = select(Team.id).where(
+        Team.created_by == user_id,
+        and_(
+            Team.max_environments.is_(None), Team.max_cpus.is_(None), Team.max_memory_mb.is_(None)
+        ),
+    )
+    return Project.owner_team_id.in_(counted)
+
+
+def owned_by(project: Project) -> ColumnElement[bool]:
+    """Return the condition on `Project` that it has the same owner."""
+    if project.owner_user_id is not None:
+        return Project.owner_user_id == project.owner_user_id
+    return Project.owner_team_id == project.owner_team_id
+
+
+def usage(session: Session, condition: ColumnElement[bool]) -> Usage:
+    """Return what the environments have that meet the condition on `Project`."""
+    up = Environment.status.not_in(AT_REST)
+    row = session.execute(
+        select(
+            func.count(),
+            func.coalesce(func.sum(case((up, Environment.cpu_limit), else_=0.0)), 0.0),
+            func.coalesce(func.sum(case((up, Environment.memory_limit_mb), else_=0)), 0),
+        )
+        .select_from(Environment)
+        .join(Project, Environment.project_id == Project.id)
+        .where(condition)
+    ).one()
+    return Usage(int(row[0]), round(float(row[1]), 6), int(row[2]))
