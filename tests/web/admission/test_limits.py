@@ -18,6 +18,7 @@ from app.core.errors import Limit, TooManyChangesError
 from app.domain.authorization import Identity
 from app.domain.fields import MAX_VARIABLES_BYTES
 from app.domain.logs.service import MOST_CHARACTERS
+from app.domain.quotas import row_limits
 from app.storage import (
     Environment,
     EnvironmentSession,
@@ -41,12 +42,12 @@ REFUSALS = "vibebox_limit_refusals_total"
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three of each; what they are in truth is below."""
-    for limit in numbers.MOST:
-        monkeypatch.setitem(numbers.MOST, limit, 3)
+    for limit in row_limits.MOST:
+        monkeypatch.setitem(row_limits.MOST, limit, 3)
 
 
 def test_numbers() -> None:
-    most = {Limit(limit) for limit in numbers.MOST}
+    most = {Limit(limit) for limit in row_limits.MOST}
     assert most == {
         Limit.API_KEYS,
         Limit.PROJECTS,
@@ -148,7 +149,7 @@ def test_packages_together(
     make_user: Callable[[FlaskClient, str], User],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(numbers.MOST, Limit.EXTENSIONS, 100)
+    monkeypatch.setitem(row_limits.MOST, Limit.EXTENSIONS, 100)
     app = make_app(extension_limit_mb=1)
     user = make_user(app.test_client(), "ada@example.org")
     environments = [user.new_environment(f"e{number}") for number in range(5)]
