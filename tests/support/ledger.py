@@ -22,7 +22,7 @@ from tests.support.remembered import Spent
 
 FILE = Path(__file__).parents[1] / "seconds.json"
 GROWTH = 1.5
-LEAST_SECONDS = 10.0
+LEAST_SECONDS = 30.0
 """What a file may grow by, however short it was: less is the machine's noise."""
 NOTED_SECONDS = 1.0
 """Shorter files stand in no ledger: there are many, and none of them matters."""
