@@ -94,7 +94,7 @@ def _line(measured: bool) -> Call:
     app.add_url_rule("/items/<item>", view_func=lambda item: {"item": item})
     exchanges = observe(app)
     if measured:
-        app.before_request(request_log.identify)
+        exchanges.on_start.append(request_log.identify)
         app.after_request(request_log.return_id)
         exchanges.on_finish.append(request_log.write_line)
     return _request(app, "/items/7", {})

@@ -64,7 +64,8 @@ class Exchange:
     the one sent or, where the client went away before it was sent, the intended one. `seconds` is
     from when the request could have been served, without `client_seconds`, in which its client was
     waited for; `queued` of them it waited for a thread, where the server tells (`knows_queue`).
-    `problem` is the slug of what the server refused without asking the application.
+    `problem` is the slug of what the server refused without asking the application. `environ` is
+    there until the response starts.
     """
 
     route = UNMATCHED
@@ -91,14 +92,14 @@ class Exchange:
         self.method: str = environ["REQUEST_METHOD"]
         self.path: str = environ.get("PATH_INFO", "")
         self.body: Iterable[bytes] = ()
-        self._environ: WSGIEnvironment | None = environ
+        self.environ: WSGIEnvironment | None = environ
         self._start_response = start_response
         self._on_finish: list[Subscriber] | None = on_finish
 
     def start_response(self, status: str, headers: Any, exc_info: Any = None) -> Any:
         """Note the status on its way to the server, and the rule that led to it."""
         # Let go of at once: it holds this object too, and a circle would wait for the collector.
-        environ, self._environ = self._environ, None
+        environ, self.environ = self.environ, None
         matched = environ.get(_REQUEST) if environ else None
         if matched is not None:
             if matched.url_rule is not None:
@@ -160,7 +161,7 @@ class Exchange:
 
     def end(self) -> None:
         """Tell that the exchange is over; only the first call does."""
-        self._environ = None
+        self.environ = None
         on_finish, self._on_finish = self._on_finish, None
         if on_finish is not None:
             if self._served is not None:

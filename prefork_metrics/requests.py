@@ -44,7 +44,7 @@ class RequestMetrics:
         *,
         scrape_path: str,
         without_queue: str | None = None,
-        exemplar: ExemplarOf = lambda exchange: None,
+        exemplar: ExemplarOf | None = None,
     ) -> None:
         self.registry = registry
         self.families = registry.requests
@@ -174,7 +174,9 @@ class _Handle:
                 error.file.doubles[error.index] += 1.0
             if exchange.in_flight:
                 active.file.doubles[active.index] -= 1.0
-        if exchange.started >= self._due[place] and (pairs := self._exemplar(exchange)):
+        if self._exemplar is None or exchange.started < self._due[place]:
+            return
+        if pairs := self._exemplar(exchange):
             self._due[place] = exchange.started + EXEMPLAR_SECONDS
             store.put_exemplar(bucket, Exemplar(pairs, seconds, time.time()))
 

@@ -32,7 +32,7 @@ class PreforkMetrics:
         path: str = "/metrics",
         prefix: str = "app",
         registry: Registry | None = None,
-        exemplar: ExemplarOf = lambda exchange: None,
+        exemplar: ExemplarOf | None = None,
         collectors: Iterable[Collector] = (),
     ) -> None:
         self.registry = registry or Registry(prefix)

@@ -123,8 +123,9 @@ class Module:
             receiver, method = node.func.value, node.func.attr
             if isinstance(receiver, ast.Name) and receiver.id in self._lines and method == "write":
                 logger, event = self._lines[receiver.id]
-                level, values = node.args
-                yield Call([event], self._levels(level), [logger], self._fields(values))
+                level, known, more = node.args
+                fields = self._returned(known) | self._returned(more)
+                yield Call([event], self._levels(level), [logger], fields)
             elif method in _METHODS and (loggers := self._receivers(receiver, given)):
                 yield self._call(node, method, loggers)
 
@@ -171,6 +172,19 @@ class Module:
         if found or (isinstance(owner, ast.ClassDef) and owner.name == "LogLines"):
             return found
         raise EventError(f"{self.name}:{level.lineno}: the level of an event is a literal")
+
+    def _returned(self, given: ast.expr) -> set[str]:
+        """Return the keys of what `_lines.known(key, function)` or `function(…)` makes."""
+        assert isinstance(given, ast.Call)
+        function = given.args[1] if isinstance(given.func, ast.Attribute) else given.func
+        (made,) = (
+            node
+            for node in self._tree.body
+            if isinstance(node, ast.FunctionDef) and node.name == ast.unparse(function)
+        )
+        keys = [key for node in ast.walk(made) if isinstance(node, ast.Dict) for key in node.keys]
+        keys += [node.slice for node in ast.walk(made) if isinstance(node, ast.Subscript)]
+        return {str(key.value) for key in keys if isinstance(key, ast.Constant)}
 
     def _fields(self, given: ast.expr) -> set[str]:
         """Return the keys of a mapping, also where it has a name and is added to."""

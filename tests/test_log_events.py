@@ -45,8 +45,10 @@ def test_event_is_found_however_it_is_logged() -> None:
             "    _log.info('yes' if why else 'no', exc_info=why)\n",
             "app.web.lines": "_log = logging.getLogger('app.access')\n"
             "_lines = LogLines(_log, 'request')\n"
-            "def f():\n    level = logging.INFO\n    fields: dict = {'b': 1}\n"
-            "    fields['c'] = 2\n    _lines.write(level, fields)\n",
+            "def known(a):\n    return {'b': a}\n"
+            "def more(a):\n    fields: dict = {'c': a}\n    fields['d'] = 2\n    return fields\n"
+            "def f(a):\n    level = logging.INFO\n"
+            "    _lines.write(level, _lines.known((a,), known), more(a))\n",
             "app.agent.given": "class Outages:\n    def f(self):\n        self._log.error('x')\n",
             "app.agent.giving": f"{log}Outages('loop', _log)\n",
         }
@@ -55,7 +57,7 @@ def test_event_is_found_however_it_is_logged() -> None:
         (one.name, *(sorted(s) for s in (one.levels, one.loggers, one.fields))) for one in found
     ]
     assert rows == [
-        ("request", ["info"], ["app.access"], ["b", "c"]),
+        ("request", ["info"], ["app.access"], ["b", "c", "d"]),
         ("x", ["error"], ["app.agent.giving"], []),
         ("begins", ["error", "warning"], ["app.web.plain"], ["a", "exception", "why"]),
         ("no", ["info"], ["app.web.plain"], ["exception"]),

@@ -9,13 +9,30 @@ an ordinary call of logging.
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii
+from typing import Any
 
 from app.core import logging as ours
 
 _MOST_TEXTS = 1024
+
+
+# Asking the system at each line would be a call of it.
+_process = [os.getpid()]
+os.register_at_fork(after_in_child=lambda: _process.__setitem__(0, os.getpid()))
+Fields = Mapping[str, str | int | float]
+
+
+class Known:
+    """Fields, and their text in a line."""
+
+    __slots__ = ("fields", "text")
+
+    def __init__(self, fields: Fields) -> None:
+        self.fields = fields
+        self.text = "".join(f', "{name}": {_json(value)}' for name, value in fields.items())
 
 
 class LogLines:
@@ -27,16 +44,29 @@ class LogLines:
         # Each pair is read and replaced as one: threads share them.
         self._moment = (-1, "")
         self._beginning: tuple[tuple[int, str, int] | None, str] = (None, "")
+        self._known: dict[tuple[Any, ...], Known] = {}
 
-    def write(self, level: int, fields: Mapping[str, str | int | float]) -> None:
-        """Write a line. `fields`: names that name no secret; text is redacted as everywhere."""
+    def known(self, key: tuple[Any, ...], fields: Callable[..., Fields]) -> "Known":
+        """Return the fields that many lines have in common, by a key of which they are made."""
+        found = self._known.get(key)
+        if found is None:
+            if len(self._known) >= _MOST_TEXTS:
+                self._known.clear()
+            found = self._known[key] = Known(fields(*key))
+        return found
+
+    def write(self, level: int, known: "Known", fields: Fields) -> None:
+        """Write a line: what is known, then `fields`, whose names name no secret.
+
+        Text is redacted as everywhere.
+        """
         if not self._logger.isEnabledFor(level):
             return
         handler = ours.handler()
         if handler is None or self._logger.handlers or not self._logger.propagate:
-            self._logger.log(level, self._event, extra=fields)
+            self._logger.log(level, self._event, extra={**known.fields, **fields})
             return
-        line = self._line(level, fields)
+        line = self._line(level, known.text, fields)
         try:
             handler.acquire()
             try:
@@ -49,39 +79,34 @@ class LogLines:
             record = logging.makeLogRecord({"msg": self._event, "levelno": level})
             handler.handleError(record)
 
-    def _line(self, level: int, fields: Mapping[str, str | int | float]) -> str:
-        pieces = [self._time(), self._same(level)]
-        if current := ours.request_id.get():
-            pieces.append(f', "request_id": {encode_basestring_ascii(current)}')
-        if trace := ours.trace_id.get():
-            pieces.append(f', "trace_id": {encode_basestring_ascii(trace)}')
-        for name, value in fields.items():
-            pieces.append(f', "{name}": {_json(value)}')
-        pieces.append("}\n")
-        return "".join(pieces)
-
-    def _time(self) -> str:
+    def _line(self, level: int, known: str, fields: Fields) -> str:
         now, rest = divmod(time.time_ns(), 1_000_000_000)
         second, moment = self._moment
         if second != now:
             moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
             self._moment = (now, moment)
-        return f'{{"time": "{moment}.{rest // 1_000_000:03d}+00:00"'
+        made_for, same = self._beginning
+        worker = ours.worker()
+        if made_for != (level, worker, _process[0]):
+            made_for, same = self._beginning = self._begin(level, worker)
+        ids = ""
+        if current := ours.request_id.get():
+            ids = f', "request_id": {encode_basestring_ascii(current)}'
+        if trace := ours.trace_id.get():
+            ids += f', "trace_id": {encode_basestring_ascii(trace)}'
+        more = "".join([f', "{name}": {_json(value)}' for name, value in fields.items()])
+        milliseconds = rest // 1_000_000
+        return f'{{"time": "{moment}.{milliseconds:03d}+00:00"{same}{ids}{known}{more}}}\n'
 
-    def _same(self, level: int) -> str:
-        """Return what is the same in every line of this process and level."""
-        wanted = (level, ours.worker(), os.getpid())
-        made_for, beginning = self._beginning
-        if made_for != wanted:
-            name = logging.getLevelName(level).lower()
-            beginning = (
-                f', "level": {encode_basestring_ascii(name)}'
-                f', "logger": {encode_basestring_ascii(self._logger.name)}'
-                f', "event": {encode_basestring_ascii(ours.redact(self._event))}'
-                f', "worker": {encode_basestring_ascii(wanted[1])}, "pid": {wanted[2]}'
-            )
-            self._beginning = (wanted, beginning)
-        return beginning
+    def _begin(self, level: int, worker: str) -> tuple[tuple[int, str, int], str]:
+        """Return what is the same in every line of this process and level, and whose it is."""
+        name = logging.getLevelName(level).lower()
+        return (level, worker, _process[0]), (
+            f', "level": {encode_basestring_ascii(name)}'
+            f', "logger": {encode_basestring_ascii(self._logger.name)}'
+            f', "event": {encode_basestring_ascii(ours.redact(self._event))}'
+            f', "worker": {encode_basestring_ascii(worker)}, "pid": {_process[0]}'
+        )
 
 
 def _json(value: str | int | float) -> str:

@@ -46,7 +46,7 @@ def build(settings: Settings) -> OpenAPI:
     app = openapi.new_app("app")
     exchanges = observe(app)
     proxies.init_app(app, settings.trusted_proxies)
-    app.before_request(request_log.identify)
+    exchanges.on_start.append(request_log.identify)
     app.after_request(request_log.return_id)
     exchanges.on_finish.append(request_log.write_line)
     app.before_request(hosts.gate(settings))

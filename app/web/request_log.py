@@ -6,15 +6,15 @@ The trace id of a caller's `traceparent` (W3C Trace Context, level 1) stands the
 """
 
 import logging
-import os
 import re
 
-from flask import Response, request
+from flask import Response
 
 from app.core.log_lines import LogLines
 from app.core.logging import request_id, trace_id
+from app.core.random_ids import RandomIds
 from app.domain.audit import origin
-from prefork_metrics.exchange import Exchange, exchange_of
+from prefork_metrics.exchange import Exchange
 
 HEADER = "X-Request-ID"
 _KEY = "HTTP_X_REQUEST_ID"
@@ -25,20 +25,23 @@ _TRACEPARENT = re.compile(
     r"-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?P<more>-.*)?"
 )
 _PATH_SHOWN = 200
+_PATH_KEPT = 4 * _PATH_SHOWN  # bytes: a character has four at most
 _WORTH_TELLING = 0.001
 """Seconds of a wait that stand in a line."""
 # The name by which operators filter these lines, wherever this module lies.
 _log = logging.getLogger("app.access")
 _lines = LogLines(_log, "request")
+_ids = RandomIds()
 
 
-def identify() -> None:
-    """Give the request its id: a before_request hook."""
-    environ = request.environ
-    exchange = exchange_of(environ)
+def identify(exchange: Exchange) -> None:
+    """Give the request its id, before anything can refuse it."""
+    environ = exchange.environ
+    if environ is None:
+        return
     offered = environ.get(_KEY, "")
     well_formed = offered and _WELL_FORMED.fullmatch(offered)
-    exchange.request_id = offered if well_formed else os.urandom(16).hex()
+    exchange.request_id = offered if well_formed else _ids.new()
     request_id.set(exchange.request_id)
     # A proxy may hand over anything; the audit log keeps this much.
     origin.set(environ.get("REMOTE_ADDR", "")[:64])
@@ -60,28 +63,34 @@ def write_line(exchange: Exchange) -> None:
     """
     level = logging.DEBUG if exchange.route.startswith("/health") else logging.INFO
     if _log.isEnabledFor(level):
-        fields: dict[str, str | int | float] = {
-            "method": exchange.method,
-            "route": exchange.route,
-            "path": _readable(exchange.path)[:_PATH_SHOWN],
-            "status": exchange.status,
-            "duration_ms": round(exchange.seconds * 1000, 3),
-        }
-        _add_unusual(exchange, fields)
-        _lines.write(level, fields)
+        kind = exchange.method, exchange.route, exchange.path[:_PATH_KEPT], exchange.status
+        _lines.write(level, _lines.known(kind, _named), _unusual(exchange))
         exchange.logged = True
     for variable in (request_id, trace_id, origin):
         variable.set("")
 
 
-def _add_unusual(exchange: Exchange, fields: dict[str, str | int | float]) -> None:
-    """Add what most requests have nothing of: a wait for a thread, or for the client; a refusal."""
+def _named(method: str, route: str, path: str, status: int) -> dict[str, str | int]:
+    """Return what many lines have in common."""
+    return {
+        "method": method,
+        "route": route,
+        "path": _readable(path)[:_PATH_SHOWN],
+        "status": status,
+    }
+
+
+def _unusual(exchange: Exchange) -> dict[str, str | int | float]:
+    """Return the duration, and what most requests have nothing of: a wait for a thread, or for the
+    client; a refusal."""
+    fields: dict[str, str | int | float] = {"duration_ms": round(exchange.seconds * 1000, 3)}
     if exchange.queued >= _WORTH_TELLING:
         fields["queue_ms"] = round(exchange.queued * 1000, 3)
     if exchange.client_seconds >= _WORTH_TELLING:
         fields["client_ms"] = round(exchange.client_seconds * 1000, 3)
     if exchange.problem:
         fields["problem"] = exchange.problem
+    return fields
 
 
 def _trace_of(parent: str) -> str:

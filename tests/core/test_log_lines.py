@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core import logging as ours
-from app.core.log_lines import LogLines
+from app.core.log_lines import Known, LogLines
 
 NAME = "app.test.lines"
 FIELDS: dict[str, str | int | float] = {
@@ -22,6 +22,9 @@ FIELDS: dict[str, str | int | float] = {
     "status": 200,
     "duration_ms": 1.234,
 }
+
+MORE = {"duration_ms": FIELDS["duration_ms"]}
+NAMED = Known({name: value for name, value in FIELDS.items() if name not in MORE})
 
 
 @pytest.fixture
@@ -54,7 +57,7 @@ def test_line_is_byte_for_byte_the_formatters(written: io.StringIO, level: int) 
     try:
         logger.log(level, "request", extra=FIELDS)
         expected = taken(written)
-        LogLines(logger, "request").write(level, FIELDS)
+        LogLines(logger, "request").write(level, NAMED, MORE)
     finally:
         ours.request_id.set("")
         ours.trace_id.set("")
@@ -76,14 +79,16 @@ def test_values_are_shown_as_the_formatter_shows_them(
     token = ours.request_id.set(id)
     try:
         expected = json.loads(ours.JsonFormatter().format(record))
-        line = json.loads(LogLines(logging.getLogger(NAME), "request")._line(20, fields))
+        named = Known({name: fields[name] for name in ("path", "status")})
+        lines = LogLines(logging.getLogger(NAME), "request")
+        line = json.loads(lines._line(20, named.text, {"ms": seconds}))
     finally:
         ours.request_id.reset(token)
     assert {**line, "time": ""} == {**expected, "time": ""}
 
 
 def test_level_is_asked_first(written: io.StringIO) -> None:
-    LogLines(logging.getLogger(NAME), "request").write(logging.DEBUG, FIELDS)
+    LogLines(logging.getLogger(NAME), "request").write(logging.DEBUG, NAMED, MORE)
     assert taken(written) == ""
 
 
@@ -91,9 +96,11 @@ def test_where_logging_is_set_up_otherwise_it_is_an_ordinary_call(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level(logging.INFO, NAME):
-        LogLines(logging.getLogger(NAME), "request").write(logging.INFO, {"status": 200})
+        LogLines(logging.getLogger(NAME), "request").write(
+            logging.INFO, Known({"status": 200}), {"ms": 1.5}
+        )
     (record,) = caplog.records
-    assert (record.getMessage(), record.__dict__["status"]) == ("request", 200)
+    assert (record.getMessage(), record.status, record.ms) == ("request", 200, 1.5)  # type: ignore[attr-defined]
 
 
 def test_stream_that_fails_ends_nothing(
@@ -106,7 +113,7 @@ def test_stream_that_fails_ends_nothing(
     handler = logging.getLogger().handlers[0]
     assert isinstance(handler, logging.StreamHandler)
     monkeypatch.setattr(handler, "stream", Full())
-    LogLines(logging.getLogger(NAME), "request").write(logging.INFO, FIELDS)
+    LogLines(logging.getLogger(NAME), "request").write(logging.INFO, NAMED, MORE)
     assert "No space left" in capsys.readouterr().err
 
 
@@ -115,7 +122,7 @@ def test_lines_of_threads_are_whole(written: io.StringIO) -> None:
 
     def write() -> None:
         for _ in range(200):
-            lines.write(logging.INFO, FIELDS)
+            lines.write(logging.INFO, NAMED, MORE)
 
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
@@ -129,3 +136,18 @@ def test_lines_of_threads_are_whole(written: io.StringIO) -> None:
         sys.setswitchinterval(before)
     found = taken(written).splitlines()
     assert len(found) == 800 and len({json.loads(line)["time"] for line in found}) == 1
+
+
+def test_what_is_known_is_made_once_and_bounded() -> None:
+    lines = LogLines(logging.getLogger(NAME), "request")
+    made: list[str] = []
+
+    def fields(path: str) -> dict[str, str]:
+        made.append(path)
+        return {"path": path}
+
+    first = lines.known(("/a",), fields)
+    assert lines.known(("/a",), fields) is first and first.text == ', "path": "/a"'
+    for number in range(3000):
+        lines.known((f"/{number}",), fields)
+    assert len(made) == 3001 and len(lines._known) <= 1024
