@@ -174,11 +174,11 @@ class _Handle:
                 error.file.doubles[error.index] += 1.0
             if exchange.in_flight:
                 active.file.doubles[active.index] -= 1.0
-        if self._exemplar is None or exchange.started < self._due[place]:
-            return
-        if pairs := self._exemplar(exchange):
+        if self._exemplar is not None and exchange.started >= self._due[place]:
+            # Also where there is none: of one kind of request all are logged, or none is.
             self._due[place] = exchange.started + EXEMPLAR_SECONDS
-            store.put_exemplar(bucket, Exemplar(pairs, seconds, time.time()))
+            if pairs := self._exemplar(exchange):
+                store.put_exemplar(bucket, Exemplar(pairs, seconds, time.time()))
 
 
 class _UpgradeHandle:
