@@ -119,10 +119,11 @@ class Files:
 
 def _beside(current: Snapshot) -> Beside:
     """Return what a directory has more than the client library's."""
+    members = current.removed.members
     removed = {
-        file: current.removed.of(file.stem.rpartition("_")[2])
+        file: members[member]
         for file in current.files
-        if current.removed.members
+        if (member := file.stem.rpartition("_")[2]) in members
     }
     return Beside(frozenset(current.archive), current.sides, removed)
 

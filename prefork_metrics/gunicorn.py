@@ -8,6 +8,7 @@ Works with the sync and the gthread worker. A gevent or eventlet worker counts a
 no threads that could be told as busy, and its scheduling lag is that of its event loop.
 """
 
+import atexit
 import inspect
 import itertools
 import logging
@@ -16,7 +17,6 @@ import os
 import shutil
 import sys
 import tempfile
-import uuid
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 
 from prefork_metrics import registry as registries
 from prefork_metrics.absorbing import absorb_dead
-from prefork_metrics.directory import Ownership, prepare_for_server
+from prefork_metrics.directory import Ownership, layout, prepare_for_server
 from prefork_metrics.errors import MetricsDirectoryError
 from prefork_metrics.registry import Registry
 from prefork_metrics.runtime.exits import ExitClassifier
@@ -40,6 +40,8 @@ _OWNERSHIP = "_PREFORK_METRICS_DIRECTORY_LOCK"
 # Ours comes before the configuration's own: the worker has its place by then, and no lock of the
 # master's. In all others it comes after.
 _FIRST = frozenset({"pre_fork", "post_fork", "worker_exit"})
+# What ends has to be cleaned up after whatever the configuration's own hook does.
+_CLEANING = frozenset({"child_exit", "on_exit"})
 _PREFIX_BYTES = 256
 _log = logging.getLogger(__name__)
 
@@ -68,9 +70,8 @@ def install(
     if directory is not None:
         os.environ[DIRECTORY] = str(Path(directory).absolute())
     elif not os.environ.get(DIRECTORY):
-        # Made at the start: a check of the configuration leaves nothing behind.
-        name = f"{_TEMPORARY}{uuid.uuid4().hex}"
-        os.environ[DIRECTORY] = str(Path(tempfile.gettempdir(), name))
+        os.environ[DIRECTORY] = tempfile.mkdtemp(prefix=_TEMPORARY)
+        atexit.register(_delete_unused, os.environ[DIRECTORY], os.getpid())
     hooks = _Hooks(Path(os.environ[DIRECTORY]), registry, readings or _readings, refuse or _refuse)
     for name, ours in inspect.getmembers(hooks, inspect.ismethod):
         if not name.startswith("_"):
@@ -95,14 +96,14 @@ class _Hooks:
 
     def on_starting(self, server: Any) -> None:
         """Prepare the directory, or refuse in one sentence."""
-        is_new = not self._directory.exists()
+        is_ours = not self._directory.exists() or _is_temporary(self._directory)
         try:
             ownership, live = prepare_for_server(
                 self._directory,
                 ", ".join(map(str, server.cfg.bind)),
                 inherited=os.environ.pop(_OWNERSHIP, None),
             )
-            if is_new:
+            if is_ours:
                 _give(self._directory, server.cfg)
         except (MetricsDirectoryError, OSError) as error:
             self._refuse(error)
@@ -183,7 +184,7 @@ class _Hooks:
         finally:
             # Of a binary upgrade the other master lives on in it.
             alone = not getattr(server, "reexec_pid", 0) and not server.master_pid
-            if alone and self._directory.name.startswith(_TEMPORARY):
+            if alone and _is_temporary(self._directory):
                 shutil.rmtree(self._directory, ignore_errors=True)
 
     def _registry(self, master: "_Master") -> Registry | None:
@@ -234,6 +235,19 @@ class _Master:
             self.ownership.forget()
 
 
+def _is_temporary(directory: Path) -> bool:
+    return directory.name.startswith(_TEMPORARY)
+
+
+def _delete_unused(directory: str, process: int) -> None:
+    """Delete the directory that was made where no server has started, as to check a configuration.
+
+    A server deletes its own, and a worker runs what its master registered.
+    """
+    if os.getpid() == process and not os.path.exists(os.path.join(directory, layout.OWNER)):
+        shutil.rmtree(directory, ignore_errors=True)
+
+
 def _give(directory: Path, config: Any) -> None:
     """Let the user as whom the workers run write to a directory that was made for them."""
     if os.geteuid() == 0 and (config.uid, config.gid) != (os.geteuid(), os.getegid()):
@@ -251,12 +265,10 @@ def _chained(
         try:
             if theirs is not None:
                 theirs(*arguments)
-        except SystemExit:
-            raise  # a refusal to start
-        except Exception:
-            _log.exception("server hook failed", extra={"hook": name})
-            if name == "on_starting":
-                raise
+        except BaseException:  # is gunicorn's to deal with, as without us
+            if name in _CLEANING:
+                _guarded(name, ours, arguments)
+            raise
         if name not in _FIRST:
             _guarded(name, ours, arguments)
 

@@ -288,3 +288,17 @@ def test_check_of_a_configuration_leaves_nothing(programs: Path, tmp_path: Path)
     command = [str(programs / "gunicorn"), "--check-config", "app"]
     subprocess.run(command, cwd=directory, env=env, check=True, timeout=60)
     assert not list(directory.glob("prefork-metrics-*"))
+
+
+def test_application_that_is_loaded_before_the_fork_counts_as_exactly(
+    programs: Path, tmp_path: Path
+) -> None:
+    directory = write(tmp_path / "ours", OURS, LOGGED + INSTALL)
+    with Shop(programs, directory, "--preload") as shop:
+        assert shop.load(200) == (200, 0)
+        time.sleep(0.1)
+        shop.kill_one()
+        assert shop.load(200) == (200, 0)
+        wait_until(lambda: shop.value("shop_workers") == WORKERS, 20)
+        assert shop.value("shop_orders_total") == 400
+        assert "goes quiet" not in shop.log.read_text()
