@@ -10,14 +10,14 @@ export PYTHONDONTWRITEBYTECODE :=
 # Not compiled: Python does that for what it imports, and most is never imported.
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet --no-compile --constraint constraints.txt
 
-# The tests that need no service and share nothing use all cores, and one process more, since some
-# wait for a clock. The others wait most of the time: twice as many processes as cores, each with
-# services of its own, take whole files of them. The longest files come first, and a file that grew
+# One process more than cores: some tests wait for a clock, and those with services for them. More
+# let the service's own deadlines pass, which hold where a core is to spare. Of the tests with services
+# each process, which has its own, takes whole files. The longest files come first, and a file that grew
 # by half fails the gate (tests/support/ledger.py).
 UNIT := not integration and not end_to_end
 CORES := $(shell nproc 2>/dev/null || echo 2)
 UNIT_PROCESSES ?= $(shell expr $(CORES) + 1)
-SERVICES_PROCESSES ?= $(shell expr 2 '*' $(CORES))
+SERVICES_PROCESSES ?= $(shell expr $(CORES) + 1)
 # What the one stack of `make smoke` shows is held in detail by other tests.
 SERVICES := not ($(UNIT)) and not smoke
 TEST_UNIT := $(BIN)/pytest --numprocesses $(UNIT_PROCESSES) -m "$(UNIT)"

@@ -229,6 +229,12 @@ def test_flood_of_what_is_no_alert_is_refused(told: Told, alerts: list[Any]) -> 
     assert_problem(told.post(*alerts, truncatedAlerts="x"), 422, "invalid-input")
 
 
+def test_number_of_truncated_alerts_may_be_written_with_a_point(told: Told) -> None:
+    for alerts, left_out in (([alert()], 0), ([alert(fingerprint="x")] * (ONCE + 2), 2)):
+        answer = told.post(*alerts, truncatedAlerts=3.0)
+        assert answer.get_json()["truncated"] == 3 + left_out
+
+
 @pytest.mark.parametrize("number", ["5", True, 1.5, -1, None])
 def test_number_of_truncated_alerts_is_one(told: Told, number: Any) -> None:
     for alerts in ([alert()], [alert()] * (ONCE + 1)):

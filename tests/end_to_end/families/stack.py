@@ -16,7 +16,7 @@ from app.domain.secrets.values import new_key
 from tests.backends.agent import Agent
 from tests.backends.docker_engine import DockerEngine
 from tests.backends.postgresql import PostgreSQL
-from tests.backends.programs import wait_until
+from tests.backends.programs import ServiceError, wait_until
 from tests.backends.registry import Registry
 from tests.backends.web import WebServer
 from tests.end_to_end.api import Api
@@ -39,6 +39,7 @@ WORKERS = 4
 PATIENCE = 20.0
 # Nothing runs of its own accord in the time of the test but what PostgreSQL's log tells of.
 _QUIET = {"VIBEBOX_HEALTH_CHECK_INTERVAL": "3600", "VIBEBOX_AGENT_SWEEP_INTERVAL": "3600"}
+_STARTS = 3
 ALERTS_TOKEN = "told-by-alertmanager"
 _CHEAP = {
     "VIBEBOX_ARGON2_TIME_COST": "1",
@@ -130,9 +131,17 @@ class Stack:
 
     def start(self) -> None:
         """Start the server and wait until each worker has done what it does at its start."""
-        self.server.start()
         at_start = moves(docker(ping=WORKERS), Counter({"vibebox_workers{}": WORKERS}))
-        wait_until(lambda: at_start.items() <= self.shown().items(), PATIENCE)
+        for attempt in range(_STARTS):
+            self.server.start()
+            try:
+                wait_until(lambda: at_start.items() <= self.shown().items(), PATIENCE)
+                return
+            except ServiceError:
+                # On a machine that is very busy a first look may miss its deadline, and is counted.
+                if attempt == _STARTS - 1:
+                    raise
+                self.server.terminate()
 
     def hang_up(self) -> None:
         """Close the connections of the test itself; what asks again opens new ones."""

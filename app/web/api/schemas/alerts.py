@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.domain.alerts.service import Notice
-from app.domain.fields import NO_NUL, Moment
+from app.domain.fields import NO_NUL, JsonNumber, Moment
 from app.web.api.schemas.pages import PageQuery, PageView
 
 ONCE = 1000
@@ -59,14 +59,15 @@ class Webhook(BaseModel):
 
     version: Literal["4"]
     alerts: list[WebhookAlert]
-    truncated: int = Field(
-        default=0,
-        ge=0,
-        le=1_000_000_000,
-        strict=True,
-        alias="truncatedAlerts",
-        description="How many Alertmanager left out (its `max_alerts`).",
-    )
+    truncated: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1_000_000_000,
+            description="How many Alertmanager left out (its `max_alerts`).",
+        ),
+        JsonNumber,
+    ] = Field(default=0, alias="truncatedAlerts")
 
     @model_validator(mode="before")
     @classmethod
@@ -76,7 +77,7 @@ class Webhook(BaseModel):
         if not isinstance(alerts, list) or len(alerts) <= ONCE:
             return told
         left_out = told.get("truncatedAlerts", 0)
-        if type(left_out) is int and left_out >= 0:  # not True, which would be one
+        if type(left_out) in (int, float) and left_out >= 0:  # not True, which would be one
             left_out += len(alerts) - ONCE
         return {**told, "alerts": sorted(alerts, key=_rank)[:ONCE], "truncatedAlerts": left_out}
 
