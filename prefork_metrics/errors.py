@@ -42,10 +42,3 @@ class ValueFileUnreadableError(PreforkMetricsError):
 
     slug = "value-file-unreadable"
     title = "A file of metric values cannot be read"
-
-
-class RemovalError(PreforkMetricsError):
-    """Series cannot be removed now; nothing has changed."""
-
-    slug = "series-not-removed"
-    title = "Series cannot be removed"
