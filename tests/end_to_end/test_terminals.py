@@ -163,7 +163,11 @@ def test_shell_ends_with_its_terminal(
         socket.send('{"type": "ping"}')
         assert _next_text(socket) == {"type": "pong"}
         assert "bash" in processes(docker_engine, environment)
-    wait_until(lambda: status_of(api, session) == "terminated", PATIENCE)
+    wait_until(
+        lambda: status_of(api, session) == "terminated",
+        PATIENCE,
+        otherwise=lambda: server.log.read_text()[-6000:],  # says why it was left to an agent
+    )
     wait_until(lambda: "bash" not in processes(docker_engine, environment), PATIENCE)
 
     assert refused(api, terminal(session))[0] == 409
