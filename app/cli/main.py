@@ -18,6 +18,7 @@ from app.cli.monitoring import monitoring
 from app.cli.operators import operators
 from app.cli.secrets import secrets
 from app.core.errors import SettingsError, StorageError, VibeBoxError
+from app.core.loading import loading
 from prefork_metrics.errors import PreforkMetricsError
 
 if TYPE_CHECKING:
@@ -164,7 +165,8 @@ def agent(check: bool) -> None:
             click.echo(trouble, err=True)
         sys.exit(0 if trouble is None else 1)
     prepare_agent(settings)
-    from app.agent.process import run
+    with loading():
+        from app.agent.process import run
 
     run(settings)
 

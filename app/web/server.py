@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from app.core.errors import SettingsError, VibeBoxError
+from app.core.loading import loading
 from app.core.logging import config as logging_config
 from app.core.logging import configure as configure_logging
 from app.core.settings import retired_in_use
@@ -107,13 +108,14 @@ def _refuse_taken_address(server: Any) -> None:
             refuse_taken(*address)
 
 
-def _import_application() -> None:
+def _import_application(*, again: bool = False) -> None:
     """Load all code once, so that workers share its memory and boot in a moment.
 
     Each worker builds the application for itself. A reload loads our code anew (see the top of
     this file); a new library needs a restart or a binary upgrade.
     """
-    importlib.import_module("app.web.app")
+    with loading(again=again):
+        importlib.import_module("app.web.app")
 
 
 def _check_schema() -> None:
@@ -173,7 +175,7 @@ def pre_exec(server: Any) -> None:
 @_never_raise
 def on_reload(server: Any) -> None:
     """Load the new code, before workers of it are forked."""
-    _import_application()
+    _import_application(again=True)
 
 
 @_never_raise
