@@ -21,7 +21,7 @@ class Agent:
     def __init__(self, env: Mapping[str, str], log: Path, command: Sequence[str] = COMMAND) -> None:
         self.log = log
         self.env = dict(env)
-        self._program = Program(command, log, name="agent", env=self.env, cwd=ROOT)
+        self._program = Program(command, log, warm=True, name="agent", env=self.env, cwd=ROOT)
 
     @classmethod
     def beside(

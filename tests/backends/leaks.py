@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import psutil
 
+from tests.backends import warm
+
 GRACE = 2.0
 """Seconds that closing may take: threads end and processes are reaped a moment after."""
 
@@ -47,7 +49,11 @@ def _processes() -> dict[psutil.Process, str]:
     # whose parent has died cannot be told from a stranger's process.
     if not _has_children():
         return {}
-    return {process: _describe(process) for process in psutil.Process().children()}
+    children = psutil.Process().children()
+    starter = warm.pid()
+    if starter is not None:
+        children += psutil.Process(starter).children()
+    return {process: _describe(process) for process in children if process.pid != starter}
 
 
 def _has_children() -> bool:

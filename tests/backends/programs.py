@@ -18,6 +18,8 @@ from pathlib import Path
 
 import psutil
 
+from tests.backends import warm as warmth
+
 STOP_TIMEOUT = 20.0
 # Below the kernel's range for outgoing connections (from 32768), so that a port found free here is
 # not taken by somebody's connection a moment later. pytest-randomly reseeds `random` for each test:
@@ -189,6 +191,7 @@ def _stands_still(process: psutil.Process) -> bool:
 class Program:
     """A program under the control of a test.
 
+    `warm` says that a Python program may start from loaded libraries (see `warm`).
     `user` is whom to run as when the tests run as root. `freeze_family` says whether `suspend`
     stops the descendants as well; leave them running where a hang of the main process alone is the
     fault to act out.
@@ -205,6 +208,7 @@ class Program:
         user: str | None = None,
         stop_signal: int = signal.SIGTERM,
         freeze_family: bool = True,
+        warm: bool = False,
     ) -> None:
         self.command = list(command)
         self.log = log
@@ -214,7 +218,8 @@ class Program:
         self._cwd = cwd
         self._stop_signal = stop_signal
         self._freeze_family = freeze_family
-        self._process: subprocess.Popen[bytes] | None = None
+        self._warm = warm and warmth.fits(self.command, self._env)
+        self._process: subprocess.Popen[bytes] | warmth.Child | None = None
         self._frozen: list[psutil.Process] = []
 
     @property
@@ -222,7 +227,7 @@ class Program:
         """Process id of the program; ServiceError when it was never started."""
         return self._started().pid
 
-    def _started(self) -> subprocess.Popen[bytes]:
+    def _started(self) -> subprocess.Popen[bytes] | warmth.Child:
         if self._process is None:
             raise ServiceError(f"{self._name} was not started")
         return self._process
@@ -240,15 +245,28 @@ class Program:
     def start(self) -> None:
         """Start the program. Its output is appended to the log."""
         with self.log.open("ab") as output:
-            self._process = subprocess.Popen(
-                [*self._prefix(), *self.command],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=self._env,
-                cwd=self._cwd,
-                start_new_session=True,
-            )
+            start = self._start_warm if self._warm else self._start_cold
+            self._process = start(output.fileno())
+
+    def _start_warm(self, output: int) -> warmth.Child:
+        return warmth.start(
+            self.command,
+            env=self._env,
+            cwd=self._cwd or Path.cwd(),
+            output=output,
+            stop_signal=self._stop_signal,
+        )
+
+    def _start_cold(self, output: int) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [*self._prefix(), *self.command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=self._env,
+            cwd=self._cwd,
+            start_new_session=True,
+        )
 
     def _prefix(self) -> list[str]:
         """Have the kernel stop the program when the test process dies.

@@ -80,12 +80,16 @@ class WebServer:
         }
         self._migrate_first = migrate
         self._root = root
-        self._server = Program(GUNICORN, self.log, name="gunicorn", env=self.env, cwd=root)
+        self._server = Program(
+            GUNICORN, self.log, warm=True, name="gunicorn", env=self.env, cwd=root
+        )
 
     def set(self, **settings: str) -> None:
         """Change the environment of a server that has not been started yet."""
         self.env.update(settings)
-        self._server = Program(GUNICORN, self.log, name="gunicorn", env=self.env, cwd=self._root)
+        self._server = Program(
+            GUNICORN, self.log, warm=True, name="gunicorn", env=self.env, cwd=self._root
+        )
 
     def start(self, wait: bool = True) -> None:
         """Migrate the database if so wished, start the server and wait until it is live.
