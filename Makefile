@@ -10,18 +10,15 @@ export PYTHONDONTWRITEBYTECODE :=
 # Not compiled: Python does that for what it imports, and most is never imported.
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet --no-compile --constraint constraints.txt
 
-# One process more than cores: some tests wait for a clock, and those with services for them. More
-# let the service's own deadlines pass, which hold where a core is to spare. Of the tests with services
-# each process, which has its own, takes whole files. The longest files come first, and a file that grew
-# by half fails the gate (tests/support/ledger.py).
+# One process more than cores: tests wait for clocks, and those with services for them. More let the
+# service's own deadlines pass, which hold where a core is to spare. Each process has services of its
+# own, and takes whole files, the longest first: so those with services begin, and the many short ones
+# fill the gaps at the end. A file that grew by half fails the gate (tests/support/ledger.py).
 UNIT := not integration and not end_to_end
 CORES := $(shell nproc 2>/dev/null || echo 2)
-UNIT_PROCESSES ?= $(shell expr $(CORES) + 1)
-SERVICES_PROCESSES ?= $(shell expr $(CORES) + 1)
+PROCESSES ?= $(shell expr $(CORES) + 1)
 # What the one stack of `make smoke` shows is held in detail by other tests.
-SERVICES := not ($(UNIT)) and not smoke
-TEST_UNIT := $(BIN)/pytest --numprocesses $(UNIT_PROCESSES) -m "$(UNIT)"
-TEST_SERVICES := $(BIN)/pytest --numprocesses $(SERVICES_PROCESSES) --dist loadfile --no-loadscope-reorder -m "$(SERVICES)"
+TEST := $(BIN)/pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder -m "not smoke"
 
 # Compose 2 where it is there, else 1.29.
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
@@ -33,7 +30,7 @@ up demo image: export IMAGE_REVISION = $(shell git rev-parse HEAD)$(shell git di
 up demo image: export IMAGE_CREATED = $(shell git log -1 --format=%cI)
 
 .DEFAULT_GOAL := help
-.PHONY: help run up demo down logs prepare quick smoke test test-full ledger coverage test-unit test-services dist image check format generate lock benchmark console-assets clean
+.PHONY: help run up demo down logs prepare quick smoke test test-full test-again ledger coverage test-unit test-services dist image check format generate lock benchmark console-assets clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -60,8 +57,10 @@ logs: ## Follow the logs of all services of `make up`; Ctrl-C stops it
 	@trap : INT; $(COMPOSE) --profile demo logs --follow --tail 100 || [ $$? -eq 130 ]
 
 test: $(VENV)/.installed-dev ## Run every test; parts whose service is not installed are left out and named
-	$(TEST_UNIT) --ledger unit $(ARGS)
-	$(TEST_SERVICES) --ledger services $(ARGS)
+	$(TEST) --ledger $(ARGS)
+
+test-again: $(VENV)/.installed-dev ## Run what failed in the last run once more, alone; fails where nothing had
+	$(BIN)/pytest --last-failed --last-failed-no-failures none --numprocesses 0 $(ARGS)
 
 ledger: ## Run every test, and write down how long each file takes (tests/seconds.json)
 	LEDGER=write $(MAKE) test
@@ -79,13 +78,12 @@ smoke: $(VENV)/.installed-dev ## One stack of the real services: counts through 
 
 coverage: $(VENV)/.installed-coverage ## Run every test, and print how much of app/ they take, by branches, over all processes
 	rm -rf build/coverage && mkdir -p build/coverage
-	$(BIN)/coverage run -m $(patsubst $(BIN)/%,%,$(TEST_UNIT)) $(ARGS)
-	$(BIN)/coverage run -m $(patsubst $(BIN)/%,%,$(TEST_SERVICES)) $(ARGS)
+	$(BIN)/coverage run -m $(patsubst $(BIN)/%,%,$(TEST)) $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered
 
 test-unit: $(VENV)/.installed-dev ## Run the tests that need no service, on all cores
-	$(TEST_UNIT) $(ARGS)
+	$(BIN)/pytest --numprocesses $(PROCESSES) -m "$(UNIT)" $(ARGS)
 
 test-full: ## Run every test, and the long ones at their full size (see tests/sizes.py)
 	FULL=true $(MAKE) test

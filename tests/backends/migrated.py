@@ -4,29 +4,32 @@ The first database of a kind is migrated by the command that operators use; late
 """
 
 import atexit
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from shutil import copy
+from tempfile import NamedTemporaryFile
 
 import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import cursor
 from sqlalchemy.engine import URL, make_url
 
-from tests.backends.programs import ServiceError
+from tests.backends.programs import Program, ServiceError
 from tests.backends.scratch import new_directory, remove_directory
 
+_SECONDS = 60.0
 _TEMPLATE = "vibebox_migrated"
 
 
 def migrate(command: list[str], root: Path, env: Mapping[str, str]) -> None:
     """Run the command of an operator. Raises ServiceError with its output when it fails."""
-    result = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, check=False)
-    if result.returncode:
-        raise ServiceError(f"migrate failed:\n{result.stdout}{result.stderr}")
+    with NamedTemporaryFile("r") as output:
+        program = Program(command, Path(output.name), env=env, cwd=root, warm=True)
+        program.start()
+        if program.wait(_SECONDS):
+            raise ServiceError(f"migrate failed:\n{output.read()}")
 
 
 def fill(command: list[str], root: Path, env: Mapping[str, str]) -> None:

@@ -331,7 +331,7 @@ class Program:
             timeout,
             otherwise=lambda: self._report(f"still running after {timeout:g} s"),
         )
-        return self._started().returncode
+        return self.returncode or 0
 
     def kill(self) -> int | None:
         """End the program and its descendants at once and return its exit code."""

@@ -5,8 +5,8 @@ alone. In CI a file that grew by half fails the run, so that the gate stays as s
 busy machine is no growth: what counts is a file's share of the whole, and what a file computes once
 for all runs (see `remembered`) is left out.
 
-The Makefile names the part that runs whole: `--ledger unit` or `--ledger services`. `make ledger`
-runs both and writes what they took, rounded, so that little changes from one writing to the next.
+`make test` runs everything, with `--ledger`; `make ledger` writes what it took, rounded, so that
+little changes from one writing to the next.
 """
 
 import json
@@ -31,18 +31,15 @@ Seconds = dict[str, float]
 _ROOT = FILE.parents[1]
 
 
-def read() -> dict[str, Seconds]:
-    """Return the ledger: part, file, seconds."""
-    ledger: dict[str, Seconds] = json.loads(FILE.read_text())
+def read() -> Seconds:
+    """Return the ledger: the seconds of each file."""
+    ledger: Seconds = json.loads(FILE.read_text())
     return ledger
 
 
 def longest_first(items: list[pytest.Item]) -> list[pytest.Item]:
     """Return the tests in the order of their files; what the ledger does not know comes first."""
-    known: Seconds = {}
-    for part in read().values():
-        for name, seconds in part.items():
-            known[name] = known.get(name, 0.0) + seconds
+    known = read()
 
     def order(item: pytest.Item) -> float:
         name = item.nodeid.partition("::")[0]
@@ -81,8 +78,7 @@ def rounded(took: Mapping[str, float]) -> Seconds:
 class Ledger:
     """Adds up what each file takes, in the process that hears of all tests."""
 
-    def __init__(self, part: str) -> None:
-        self._part = part
+    def __init__(self) -> None:
         self._took: Seconds = {}
         self._complaints: list[str] = []
 
@@ -100,16 +96,17 @@ class Ledger:
         if session.exitstatus != pytest.ExitCode.OK or FULL:
             return
         if os.environ.get("LEDGER") == "write":
-            ledger = {**read(), self._part: rounded(self._took)}
-            FILE.write_text(json.dumps(ledger, indent=1) + "\n")
+            FILE.write_text(json.dumps(rounded(self._took), indent=1) + "\n")
         elif os.environ.get("CI") == "true":
-            self._complaints = grown(read()[self._part], self._took)
+            self._complaints = grown(read(), self._took)
             if self._complaints:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say how long all files took one after the other, and which grew."""
-        terminalreporter.write_line(f"{sum(self._took.values()):.0f} s of tests in this part")
+        terminalreporter.write_line(
+            f"{sum(self._took.values()):.0f} s of tests, one after the other"
+        )
         for complaint in self._complaints:
             terminalreporter.write_line(f"grew by half (make ledger, if it must): {complaint}")
 
@@ -118,15 +115,14 @@ _ONCE = "seconds spent once"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Take the name of the part."""
-    parser.addoption("--ledger", choices=("unit", "services"), help="the part that runs whole")
+    """Take the option of a run of everything."""
+    parser.addoption("--ledger", action="store_true", help="compare what each file takes")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Keep the ledger where all reports arrive: not in the processes of xdist."""
-    part = config.getoption("--ledger")
-    if part and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Ledger(part), "ledger")
+    if config.getoption("--ledger") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Ledger(), "ledger")
 
 
 @pytest.hookimpl(trylast=True)

@@ -177,7 +177,7 @@ def descriptors_taken(stack: Stack) -> Iterator[None]:
     worker = stack.server.worker_pids()[0]
     limits = resource.prlimit(worker, resource.RLIMIT_NOFILE)
     # What a request opens for a moment must not count: the alert looks at what stays open.
-    used = min(_open_files(worker) for _ in range(20))
+    used = min(_open_files(worker) for _ in range(60))
     resource.prlimit(worker, resource.RLIMIT_NOFILE, (round(used / 0.87), limits[1]))
     try:
         yield
