@@ -16,6 +16,7 @@ import gc
 import importlib
 import json
 import os
+import resource
 import runpy
 import signal
 import socket
@@ -148,7 +149,13 @@ def start(
 
     It gets `stop_signal` when the test process dies.
     """
-    asked = {"argv": list(command), "env": dict(env), "cwd": str(cwd), "signal": stop_signal}
+    asked = {
+        "argv": list(command),
+        "env": dict(env),
+        "cwd": str(cwd),
+        "signal": stop_signal,
+        "descriptors": resource.getrlimit(resource.RLIMIT_NOFILE),  # inherited, like the rest
+    }
     return Child(_starter(), _starter().ask(asked, [output]))
 
 
@@ -191,6 +198,7 @@ def _become(asked: Mapping[str, Any], output: int) -> None:
     os.environ.update(asked["env"])
     time.tzset()
     os.chdir(asked["cwd"])
+    resource.setrlimit(resource.RLIMIT_NOFILE, asked["descriptors"])
     sys.path[0] = asked["cwd"]
     sys.orig_argv[:] = asked["argv"]
     _, _, module, *arguments = asked["argv"]
