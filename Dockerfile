@@ -13,7 +13,7 @@ WORKDIR /build
 COPY setup.cfg pyproject.toml constraints.txt README.md ./
 COPY app/__init__.py app/_version.py app/
 COPY prefork_metrics prefork_metrics
-RUN /opt/vibebox/bin/pip install -c constraints.txt ./prefork_metrics '.[redis]'
+RUN /opt/vibebox/bin/pip install -c constraints.txt ./prefork_metrics '.[otel,redis]'
 RUN python -m venv /opt/sbom && /opt/sbom/bin/pip install -c constraints.txt cyclonedx-bom
 
 # setup.py takes the other files into the package.
@@ -48,7 +48,8 @@ ENV PATH=/opt/vibebox/bin:$PATH \
     HOST=0.0.0.0 \
     PORT=3000 \
     DATABASE_URL=sqlite:////var/lib/vibebox/vibebox.db \
-    PROMETHEUS_MULTIPROC_DIR=/run/vibebox/metrics
+    PROMETHEUS_MULTIPROC_DIR=/run/vibebox/metrics \
+    VIBEBOX_TRACES_DIR=/run/vibebox/traces
 
 USER 10001:10001
 EXPOSE 3000

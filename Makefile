@@ -144,7 +144,7 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed: $(SOURCES) | $(VENV)/bin/python
 	@echo "Installing VibeBox into $(VENV) …"
-	@$(PIP) --editable ./prefork_metrics --editable .
+	@$(PIP) --editable ./prefork_metrics --editable '.[otel]'
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed

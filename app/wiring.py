@@ -3,11 +3,18 @@
 Imports happen inside: see `app.create_app`.
 """
 
+import logging
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 from app.core.addresses import canonical_host
 from app.core.errors import SettingsError
 from app.core.settings import Settings, read_settings
+
+# More than an exporter gives itself.
+_EXPORTER_SECONDS = 12.0
+_log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from app.engine import Engine
@@ -74,3 +81,30 @@ def open_engine(settings: Settings) -> "Engine":
         pull_timeout=settings.engine_pull_timeout,
         publish_address=settings.publish_address,
     )
+
+
+def start_exporter(settings: Settings) -> subprocess.Popen[bytes] | None:
+    """Start what sends traces, where there is a receiver; say in the log what becomes of them.
+
+    It ends with this process (see `app.exporter.supervisor`), sooner by `stop_exporter`.
+    """
+    from app.tracing.build import is_installed
+
+    if settings.traces_endpoint is None:
+        return None
+    if not is_installed():
+        _log.warning("traces are not recorded", extra={"why": "vibebox[otel] is not installed"})
+        return None
+    _log.info("traces are sent", extra={"receiver": settings.traces_endpoint})
+    command = [sys.executable, "-P", "-m", "app.cli", "exporter"]
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL)
+
+
+def stop_exporter(exporter: subprocess.Popen[bytes] | None) -> None:
+    """Have it send what there is, and end."""
+    if exporter is not None:
+        exporter.terminate()
+        try:
+            exporter.wait(_EXPORTER_SECONDS)
+        except subprocess.TimeoutExpired:
+            exporter.kill()

@@ -75,6 +75,7 @@ class Exchange:
     request_id = trace_id = ""
     logged = False  # whether the log has a line that names these two
     in_flight = False  # whether telemetry counts it as being served now
+    trace: object | None = None  # what a subscriber that traces keeps of it
     seconds = client_seconds = 0.0
     problem = ""
 
@@ -129,6 +130,11 @@ class Exchange:
         """Note that this request holds its thread for long by design."""
         if self._served is not None:
             self._served.lasting = True
+
+    @property
+    def lasting(self) -> bool:
+        """Whether it takes long by design."""
+        return self._served is not None and self._served.lasting
 
     @property
     def awaits_body(self) -> bool:

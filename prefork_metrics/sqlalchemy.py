@@ -28,18 +28,24 @@ ExemplarLabels = Callable[[], dict[str, str] | None]
 """Returns the labels of an exemplar for what is done now, None where nothing leads to it."""
 
 
+Note = Callable[[str, str, float, str], None]
+"""Told of each measured statement when it has ended: its operation, the table, its start by
+time.perf_counter(), and the name of the exception that it raised, empty where it did not."""
+
+
 def measure(
     engine: Engine,
     registry: Registry,
     limit: int | None = None,
     exemplar: ExemplarLabels = lambda: None,
+    note: Note | None = None,
 ) -> None:
     """Measure the statements of `engine` and its pool, from now on.
 
     limit: connections that the pool may hold (default: what a QueuePool says of itself). Tables
     that statements are told apart by are the registry's `models`.
     """
-    StatementMeter(engine, registry, exemplar)
+    StatementMeter(engine, registry, exemplar, note)
     PoolMeter(engine.pool, registry, limit)
 
 
@@ -58,11 +64,18 @@ def classify(statement: str, models: frozenset[str]) -> tuple[str, str]:
 class StatementMeter:
     """Observes each statement of an engine, failed ones too."""
 
-    def __init__(self, engine: Engine, registry: Registry, exemplar: ExemplarLabels) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        registry: Registry,
+        exemplar: ExemplarLabels,
+        note: Note | None = None,
+    ) -> None:
         self._durations = registry.database.statement_duration
         models = frozenset(registry.models)
         self._classify = lru_cache(maxsize=1024)(partial(classify, models=models))
         self._exemplar = exemplar
+        self._note = note
         event.listen(engine, "before_cursor_execute", self._before)
         event.listen(engine, "after_cursor_execute", self._after)
         event.listen(engine, "handle_error", self._failed)
@@ -91,14 +104,18 @@ class StatementMeter:
 
     def _failed(self, context: ExceptionContext) -> None:
         if context.connection is not None and context.statement is not None:
-            self._observe(context.connection, context.statement)
+            error = type(context.original_exception).__name__
+            self._observe(context.connection, context.statement, error)
 
-    def _observe(self, connection: Connection, statement: str) -> None:
+    def _observe(self, connection: Connection, statement: str, error: str = "") -> None:
         started = connection.info.pop(_STARTED, None)
         measured = connection.get_execution_options().get("measured", True)
         if started is not None and measured:
             seconds = time.perf_counter() - started
-            self._durations.child(*self._classify(statement)).observe(seconds, self._exemplar())
+            kind = self._classify(statement)
+            self._durations.child(*kind).observe(seconds, self._exemplar())
+            if self._note is not None:
+                self._note(*kind, started, error)
 
 
 class PoolMeter:

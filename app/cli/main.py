@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -155,7 +156,7 @@ def _write(target: Path, text: str) -> None:
 @click.option("--check", is_flag=True, help="Only tell whether this host's agent is at work.")
 def agent(check: bool) -> None:
     """Keep records and containers one: events, sweeps, exits, expiry; Ctrl-C stops it."""
-    from app.wiring import load_settings
+    from app.wiring import load_settings, start_exporter, stop_exporter
 
     settings = load_settings()
     if check:
@@ -164,19 +165,53 @@ def agent(check: bool) -> None:
         if (trouble := _agent_trouble(settings)) is not None:
             click.echo(trouble, err=True)
         sys.exit(0 if trouble is None else 1)
-    prepare_agent(settings)
-    with loading():
-        from app.agent.process import run
+    prepare_process(settings, "agent")
+    exporter = start_exporter(settings)
+    try:
+        with loading():
+            from app.agent.process import run
 
-    run(settings)
+        run(settings)
+    finally:
+        stop_exporter(exporter)
 
 
-def prepare_agent(settings: "Settings") -> None:
-    """Do what comes before the import of the agent's process: logs, and the metrics directory."""
+@main.command()
+def exporter() -> None:
+    """Send traces to the receiver that OTEL_EXPORTER_OTLP_ENDPOINT names; Ctrl-C stops it.
+
+    `vibebox run`, the web server and the agent each start one; only one of them works at a time.
+    """
+    from app.core.logging import configure
+    from app.exporter.supervisor import supervise
+    from app.tracing.build import is_installed
+    from app.wiring import load_settings
+
+    settings = load_settings()
+    if settings.traces_endpoint is None:
+        raise click.UsageError("There is no receiver: set OTEL_EXPORTER_OTLP_ENDPOINT.")
+    if not is_installed():
+        raise click.UsageError("Traces need an extra: pip install 'vibebox[otel]'.")
+    configure(settings.log_level, "exporter")
+
+    def work(stopping: threading.Event) -> None:
+        prepare_process(settings, "exporter")
+        from app.exporter.process import run
+
+        run(settings, stopping)
+
+    supervise(work)
+
+
+def prepare_process(settings: "Settings", name: str) -> None:
+    """Do what comes before the import of a process that counts: logs, and the metrics directory.
+
+    `name` is that of its place.
+    """
     from app.core.logging import configure
     from prefork_metrics.directory import prepare
 
-    configure(settings.log_level, "agent")
+    configure(settings.log_level, name)
     # Absolute, as every process of the service has it, and before the metrics client is imported,
     # which joins it.
     directory = Path(settings.prometheus_multiproc_dir).absolute()

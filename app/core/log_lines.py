@@ -94,6 +94,8 @@ class LogLines:
             ids = f', "request_id": {encode_basestring_ascii(current)}'
         if trace := ours.trace_id.get():
             ids += f', "trace_id": {encode_basestring_ascii(trace)}'
+        if span := ours.span_id.get():
+            ids += f', "span_id": {encode_basestring_ascii(span)}'
         more = "".join([f', "{name}": {_json(value)}' for name, value in fields.items()])
         milliseconds = rest // 1_000_000
         return f'{{"time": "{moment}.{milliseconds:03d}+00:00"{same}{ids}{known}{more}}}\n'

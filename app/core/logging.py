@@ -19,6 +19,8 @@ from typing import Any
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 # Empty too where the request came without a trace.
 trace_id: ContextVar[str] = ContextVar("trace_id", default="")
+# Empty where nothing is traced.
+span_id: ContextVar[str] = ContextVar("span_id", default="")
 
 # Our tokens carry a prefix of their own (see accounts.tokens) so that they are found anywhere.
 _SECRETS = (
@@ -87,6 +89,8 @@ class JsonFormatter(logging.Formatter):
             entry["request_id"] = current
         if trace := trace_id.get():
             entry["trace_id"] = trace
+        if span := span_id.get():
+            entry["span_id"] = span
         for key, value in vars(record).items():
             if key not in _STANDARD and not key.startswith("_"):
                 entry[key] = _clean(value, key)

@@ -50,6 +50,8 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 _MAY_HOLD_SECRETS = (
     "DATABASE_URL",
     "DOCKER_HOST",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
     "VIBEBOX_ALERTS_TOKEN",
     "VIBEBOX_METRICS_TOKEN",
     "VIBEBOX_PROMETHEUS_URL",
@@ -162,6 +164,66 @@ class Settings(BaseModel):
         "PROMETHEUS_MULTIPROC_DIR",
         "var/metrics",
         "Directory through which the processes share their metrics; made and cleaned at start.",
+    )
+    otel_exporter_otlp_endpoint: HttpUrl | None = _shared(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        None,
+        "Address of an OpenTelemetry receiver (OTLP over HTTP, protobuf): traces are sent to "
+        "/v1/traces below it. Without it nothing is traced.",
+    )
+    otel_exporter_otlp_traces_endpoint: HttpUrl | None = _shared(
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", None, "The same for traces alone, with its path."
+    )
+    otel_exporter_otlp_headers: SecretStr = _shared(
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        SecretStr(""),
+        "Headers for the receiver: name=value,name=value, percent-encoded.",
+    )
+    otel_exporter_otlp_traces_headers: SecretStr | None = _shared(
+        "OTEL_EXPORTER_OTLP_TRACES_HEADERS", None, "The same for traces, in place of those."
+    )
+    otel_exporter_otlp_timeout: int = _shared(
+        "OTEL_EXPORTER_OTLP_TIMEOUT", 10000, "Milliseconds for one request to the receiver.", ge=1
+    )
+    otel_exporter_otlp_compression: Literal["none", "gzip"] = _shared(
+        "OTEL_EXPORTER_OTLP_COMPRESSION", "none", "How requests to the receiver are compressed."
+    )
+    otel_exporter_otlp_certificate: str | None = _shared(
+        "OTEL_EXPORTER_OTLP_CERTIFICATE",
+        None,
+        "File of the certificates that the receiver's is of.",
+    )
+    otel_service_name: str = _shared(
+        "OTEL_SERVICE_NAME", "vibebox", "Name of the service in traces."
+    )
+    otel_resource_attributes: str = _shared(
+        "OTEL_RESOURCE_ATTRIBUTES",
+        "",
+        "What all traces say of this installation: name=value,name=value, percent-encoded.",
+    )
+    otel_sdk_disabled: str = _shared(
+        "OTEL_SDK_DISABLED", "false", "Whether tracing is off in spite of an endpoint (true)."
+    )
+    otel_traces_exporter: Literal["otlp", "none"] = _shared(
+        "OTEL_TRACES_EXPORTER", "otlp", "Whether traces are sent (otlp) or not (none)."
+    )
+    traces_dir: str = _own(
+        "var/traces", "Directory through which traces leave the processes that record them."
+    )
+    traces_mb: int = _own(
+        16, "MiB that traces may take there, while the receiver does not answer.", ge=1, le=4096
+    )
+    traces_ratio: float = _own(
+        0.01,
+        "Share of ordinary requests whose trace is kept (0 to 1); what fails or is slow always is.",
+        ge=0,
+        le=1,
+    )
+    traces_callers: float = _own(
+        10,
+        "Traces a second that each process keeps because a caller who is signed in, or a proxy of "
+        "ours, has sampled them.",
+        ge=0,
     )
     metrics_token: SecretStr | None = _own(
         None,
@@ -442,6 +504,17 @@ class Settings(BaseModel):
         if self.rate_limit_registration is not None:
             return self.rate_limit_registration
         return f"{max(1, limits.parse(self.rate_limit_address).amount // 3)} per hour"
+
+    @property
+    def traces_endpoint(self) -> str | None:
+        """Where traces are sent; None where nothing is traced."""
+        disabled = self.otel_sdk_disabled.strip().lower() == "true"
+        if disabled or self.otel_traces_exporter == "none":
+            return None
+        if self.otel_exporter_otlp_traces_endpoint is not None:
+            return self.otel_exporter_otlp_traces_endpoint
+        base = self.otel_exporter_otlp_endpoint
+        return None if base is None else base.rstrip("/") + "/v1/traces"
 
     @property
     def pool_limit(self) -> int:

@@ -29,6 +29,12 @@ health_checked = _signals.signal(
     doc="A health check ran: check (name), required (bool), up (bool), seconds (float).",
 )
 
+spans_ended = _signals.signal(
+    "spans-ended",
+    doc="Spans came to an end of their way: result (recorded, dropped, exported, rejected, "
+    "failed), number (int).",
+)
+
 environment_started = _signals.signal(
     "environment-started",
     doc="A start came to its end: outcome (success, user_error, failure), seconds (float) since "

@@ -54,6 +54,7 @@ SESSION_TYPES = tuple(SessionType)
 SESSION_STATUSES = tuple(SessionStatus)
 USER_STATES = ("registered", "active_24h", "active_7d")
 MESSAGE_DIRECTIONS = ("in", "out")
+SPAN_RESULTS = ("recorded", "dropped", "exported", "rejected", "failed")
 SOCKET_KINDS = ("terminal", "logs", "status")
 
 
@@ -154,6 +155,13 @@ websocket_connections_limit = registry.gauge(
     {},
     "the start of a worker",
     multiprocess_mode="livesum",
+)
+spans = registry.counter(
+    "spans_total",
+    "Spans of traces that are kept, by what became of them.",
+    {"result": SPAN_RESULTS},
+    "recorded: a kept trace is handed over to the exporter; dropped: its ring had no room; "
+    "exported: the receiver has accepted it; rejected: it has not; failed: it could not be sent",
 )
 websocket_messages = registry.counter(
     "websocket_messages_total",
@@ -267,6 +275,7 @@ def create_expected() -> None:
         extension_installations,
         agent_failures,
         log_entries,
+        spans,
         websocket_messages,
         clients_cut_off,
         limit_refusals,

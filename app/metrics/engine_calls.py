@@ -9,6 +9,7 @@ from functools import wraps
 from typing import Any, cast
 
 from app.core.errors import EngineError
+from app.core.trace_context import SpanKind, current
 from app.engine import OPERATIONS, Engine
 from app.metrics.catalogue import docker_operation_duration, docker_operations
 from app.metrics.exemplars import of_request
@@ -45,7 +46,7 @@ def _measured(call: Callable[..., Any], operation: str) -> Callable[..., Any]:
     @wraps(call)
     def measured_call(*arguments: Any, **named: Any) -> Any:
         started = time.perf_counter()
-        status = "failure"
+        status, error = "failure", ""
         try:
             result = call(*arguments, **named)
             status = "success"
@@ -53,7 +54,12 @@ def _measured(call: Callable[..., Any], operation: str) -> Callable[..., Any]:
         except EXPECTED:
             status = "success"
             raise
+        except BaseException as failure:
+            error = type(failure).__name__
+            raise
         finally:
+            if (trace := current.get()) is not None:
+                trace.note(SpanKind.DOCKER, started, operation, "", error)
             docker_operations.child(operation, status).inc()
             seconds = time.perf_counter() - started
             docker_operation_duration.child(operation).observe(seconds, of_request())

@@ -18,6 +18,7 @@ from app.metrics.catalogue import (
     limit_refusals,
     log_entries,
     registrations,
+    spans,
     websocket_connections,
     websocket_connections_limit,
     websocket_messages,
@@ -49,10 +50,15 @@ def connect() -> None:
     signals.websocket_message.connect(_websocket_message)
     signals.client_waited.connect(_client_waited)
     signals.client_cut_off.connect(_client_cut_off)
+    signals.spans_ended.connect(_spans_ended)
 
 
 def _authentication(_sender: Any, *, method: str, success: bool) -> None:
     auth_attempts.child(method, "success" if success else "failure").inc()
+
+
+def _spans_ended(_sender: Any, *, result: str, number: int) -> None:
+    spans.child(result).inc(number)
 
 
 def _registration(_sender: Any, *, way: str, outcome: str) -> None:

@@ -20,6 +20,7 @@ from app.domain.quotas.build import build_checks as build_quota_checks
 from app.domain.sessions.build import build as build_sessions
 from app.domain.teams.build import build as build_teams
 from app.storage import Database
+from app.tracing.build import build as build_recorder
 from app.web import hosts, openapi, problems, proxies, request_log
 from app.web.admission.build import build as build_admission
 from app.web.blueprints import API, PAGES
@@ -54,7 +55,7 @@ def build(settings: Settings) -> OpenAPI:
     console_errors.init_app(app)
 
     database = open_database(settings, settings.pool_limit)
-    telemetry = Telemetry(settings, database)
+    telemetry = Telemetry(settings, database, build_recorder(settings))
     app.extensions[EXTENSION] = _services(app, settings, database, telemetry, exchanges)
 
     app.register_api(health.api)

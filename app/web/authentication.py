@@ -3,6 +3,7 @@
 from flask import g, request
 
 from app.core.errors import AuthenticationError
+from app.core.trace_context import current
 from app.domain.accounts.logins import Device
 from app.domain.authorization import Identity
 from app.web.services import components
@@ -23,6 +24,9 @@ def authenticate() -> None:
     token = bearer_token()
     with components().attempts.failures():
         g.identity = components().accounts.authenticate(token)
+    trace = current.get()
+    if trace is not None and trace.parent is not None:
+        trace.sampled_by_known = trace.parent.sampled
     if request.method not in _SAFE:
         components().admission.changes.count(g.identity.user_id)
 

@@ -13,17 +13,13 @@ from flask import Response
 from app.core.log_lines import LogLines
 from app.core.logging import request_id, trace_id
 from app.core.random_ids import RandomIds
+from app.core.trace_context import parse
 from app.domain.audit import origin
 from prefork_metrics.exchange import Exchange
 
 HEADER = "X-Request-ID"
 _KEY = "HTTP_X_REQUEST_ID"
 _WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,128}")
-# Version 00 has these four fields, a later one may have more; ff and ids of zeros are invalid.
-_TRACEPARENT = re.compile(
-    r"(?P<version>(?!ff)[0-9a-f]{2})-(?P<trace>(?!0{32})[0-9a-f]{32})"
-    r"-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?P<more>-.*)?"
-)
 _PATH_SHOWN = 200
 _PATH_KEPT = 4 * _PATH_SHOWN  # bytes: a character has four at most
 _WORTH_TELLING = 0.001
@@ -46,7 +42,8 @@ def identify(exchange: Exchange) -> None:
     # A proxy may hand over anything; the audit log keeps this much.
     origin.set(environ.get("REMOTE_ADDR", "")[:64])
     if parent := environ.get("HTTP_TRACEPARENT"):
-        exchange.trace_id = _trace_of(parent)
+        known = parse(parent)
+        exchange.trace_id = known.trace_id if known else ""
         trace_id.set(exchange.trace_id)
 
 
@@ -91,14 +88,6 @@ def _unusual(exchange: Exchange) -> dict[str, str | int | float]:
     if exchange.problem:
         fields["problem"] = exchange.problem
     return fields
-
-
-def _trace_of(parent: str) -> str:
-    """Return the trace id of a `traceparent`; empty where that is invalid."""
-    match = _TRACEPARENT.fullmatch(parent)
-    if match is None or (match["more"] and match["version"] == "00"):
-        return ""
-    return match["trace"]
 
 
 def _readable(path: str) -> str:

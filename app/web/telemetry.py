@@ -11,6 +11,7 @@ from app.metrics.engine_calls import measured
 from app.metrics.instruments import measure_process
 from app.metrics.inventory import Inventory
 from app.storage import Database
+from app.tracing.recorder import Recorder
 from prefork_metrics.exchange import Exchange, Exchanges
 from prefork_metrics.exemplars import Pairs
 from prefork_metrics.exposition import Exposition
@@ -26,13 +27,16 @@ _WITHOUT_QUEUE = "/health"
 class Telemetry:
     """Telemetry of one application: what it measures, and the scrape that shows it."""
 
-    def __init__(self, settings: Settings, database: Database) -> None:
+    def __init__(
+        self, settings: Settings, database: Database, recorder: Recorder | None = None
+    ) -> None:
+        self._recorder = recorder
         measure_process(database, settings.pool_limit)
         self.scrapes = scrapes
         self._inventory = Inventory(database, settings.scrape_timeout)
         self.exposition = Exposition(registry, [self._inventory], always=[health_check_up])
         self._requests = RequestMetrics(
-            registry, scrape_path=SCRAPE_PATH, without_queue=_WITHOUT_QUEUE, exemplar=_leads_to
+            registry, scrape_path=SCRAPE_PATH, without_queue=_WITHOUT_QUEUE, exemplar=self._leads_to
         )
 
     def measure_engine(self, engine: Engine) -> Engine:
@@ -49,6 +53,10 @@ class Telemetry:
 
         documented: maps (method, rule) to its statuses.
         """
+        if self._recorder is not None:
+            # Before the counts: an exemplar names a trace that is on its way.
+            exchanges.on_start.append(self._recorder.start)
+            exchanges.on_finish.append(self._recorder.finish)
         self._requests.watch(exchanges)
         self._requests.create_expected(
             expected(app, lambda method, rule: documented.get((method, rule), (200,)))
@@ -57,12 +65,16 @@ class Telemetry:
     def close(self) -> None:
         """End the threads of telemetry."""
         self._inventory.close()
+        if self._recorder is not None:
+            self._recorder.close()
 
-
-def _leads_to(exchange: Exchange) -> Pairs | None:
-    """Return what leads from a bucket to the log line of a request; None where there is none."""
-    if not exchange.logged:
-        return None
-    if exchange.trace_id:
-        return (("trace_id", exchange.trace_id),)
-    return (("request_id", exchange.request_id),)
+    def _leads_to(self, exchange: Exchange) -> Pairs | None:
+        """Return what leads from a bucket to a request's log line, and to its trace where traces
+        are kept; None where there is none."""
+        if not exchange.logged:
+            return None
+        if self._recorder is not None and not self._recorder.keep_named(exchange):
+            return None
+        if exchange.trace_id:
+            return (("trace_id", exchange.trace_id),)
+        return (("request_id", exchange.request_id),)

@@ -4,7 +4,7 @@
 """
 
 from app.agent.pace import Pace
-from app.cli.main import prepare_agent
+from app.cli.main import prepare_process
 from app.wiring import load_settings
 
 HURRIED = Pace(lease=3.0, renew=0.5, contend=0.1, margin=0.5, abandoned=1.0, expired=1.0)
@@ -13,7 +13,7 @@ HURRIED = Pace(lease=3.0, renew=0.5, contend=0.1, margin=0.5, abandoned=1.0, exp
 def main() -> None:
     """Run until SIGTERM."""
     settings = load_settings()
-    prepare_agent(settings)
+    prepare_process(settings, "agent")
     # The metrics client joins its directory when this is imported.
     from app.agent.process import run
 

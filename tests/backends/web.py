@@ -74,6 +74,7 @@ class WebServer:
             "DATABASE_URL": f"sqlite:///{directory}/vibebox.db",
             "DOCKER_HOST": f"unix://{directory}/no-docker.sock",
             "PROMETHEUS_MULTIPROC_DIR": str(directory / "metrics"),
+            "VIBEBOX_TRACES_DIR": str(directory / "traces"),
             **UNLIMITED,
             **MEASURING,
             **(env or {}),
@@ -121,8 +122,9 @@ class WebServer:
         return self._server.running
 
     def worker_pids(self) -> list[int]:
-        """Return the process ids of the master's children, in ascending order."""
-        return sorted(child.pid for child in psutil.Process(self.pid).children())
+        """Return the process ids of the workers, in ascending order."""
+        children = psutil.Process(self.pid).children()
+        return sorted(child.pid for child in children if not _exports(child))
 
     def wait_for_workers(
         self, condition: Callable[[list[int]], bool], timeout: float = READY_TIMEOUT
@@ -225,6 +227,13 @@ class WebServer:
     def print_log(self) -> None:
         """Print the end of the log; pytest shows what a test printed when it fails."""
         print(f"--- {self.log} ends:\n{tail(self.log, 100)}")
+
+
+def _exports(process: psutil.Process) -> bool:
+    try:
+        return process.cmdline()[-1:] == ["exporter"]
+    except psutil.Error:
+        return False
 
 
 def _parsed(line: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from app.core.isolation import ROUNDS, Loop
 
 _E2E = "tests/end_to_end"
+_TRACES = f"{_E2E}/test_traces.py"
 STEPS = f"{_E2E}/test_every_family.py::test_each_step_moves_what_it_says_and_nothing_else"
 GAUGES = f"{_E2E}/test_every_family.py::test_gauges_of_the_processes"
 _RUNTIME, _SATURATION = f"{_E2E}/test_runtime.py", f"{_E2E}/test_saturation.py"
@@ -71,6 +72,7 @@ COVERED: Mapping[str, str] = {
     "vibebox_websocket_connections": _CAP,
     "vibebox_websocket_connections_limit": _CAP,
     "vibebox_websocket_messages_total": _VIEWERS,
+    "vibebox_spans_total": f"{_TRACES}::test_nothing_of_a_killed_worker_is_lost",
     "vibebox_limit_refusals_total": _SHARE,
     "vibebox_build_info": GAUGES,
     "vibebox_process_cpu_seconds_total": _KERNEL,
@@ -141,6 +143,15 @@ ELSEWHERE: Mapping[tuple[str, str], Mapping[str, str]] = {
     },
     ("vibebox_registrations_total", "way"): {"first": _FIRST},
     ("vibebox_registrations_total", "outcome"): {"limited": _REGISTRATIONS},
+    ("vibebox_spans_total", "result"): {
+        **dict.fromkeys(
+            ("recorded", "exported"), f"{_TRACES}::test_nothing_of_a_killed_worker_is_lost"
+        ),
+        **dict.fromkeys(
+            ("rejected", "failed"), f"{_TRACES}::test_what_the_receiver_leaves_out_is_counted"
+        ),
+        "dropped": f"{_TRACES}::test_what_has_no_room_is_counted",
+    },
     ("vibebox_limit_refusals_total", "limit"): {
         "requests": _SHARE,
         "server_requests": f"{_ADMISSION}::test_server_that_is_full_says_so",

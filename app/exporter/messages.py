@@ -1,0 +1,97 @@
+"""Spans as messages of OTLP: the only module that knows OpenTelemetry."""
+
+from collections.abc import Iterable, Mapping
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.proto.trace.v1 import trace_pb2
+
+from app._version import __version__
+from app.tracing.records import Span, Value
+
+_KINDS = {
+    "server": trace_pb2.Span.SPAN_KIND_SERVER,
+    "client": trace_pb2.Span.SPAN_KIND_CLIENT,
+    "internal": trace_pb2.Span.SPAN_KIND_INTERNAL,
+}
+_SAMPLED = 1
+
+
+def request(spans: Iterable[Span], resource: Mapping[str, str]) -> bytes:
+    """Return the body of a request that sends these spans."""
+    by_process: dict[str, list[trace_pb2.Span]] = {}
+    for span in spans:
+        by_process.setdefault(span.process, []).append(_span(span))
+    scope = InstrumentationScope(name="vibebox", version=__version__)
+    message = ExportTraceServiceRequest(
+        resource_spans=[
+            trace_pb2.ResourceSpans(
+                resource=Resource(attributes=_attributes(_of(process, resource))),
+                scope_spans=[trace_pb2.ScopeSpans(scope=scope, spans=found)],
+            )
+            for process, found in by_process.items()
+        ]
+    )
+    return bytes(message.SerializeToString())
+
+
+def rejected(body: bytes) -> tuple[int, str]:
+    """Return how many spans an accepting answer says it has left out, and its message.
+
+    An answer that is no such message says nothing of the kind.
+    """
+    try:
+        told = ExportTraceServiceResponse.FromString(body).partial_success
+    except Exception:  # of protobuf: DecodeError, whatever implementation it has
+        return 0, ""
+    return max(0, told.rejected_spans), told.error_message
+
+
+def _of(process: str, resource: Mapping[str, str]) -> dict[str, Value]:
+    place, _, pid = process.rpartition(":")
+    return {
+        **resource,
+        "service.instance.id": f"{resource['host.name']}:{process}",
+        "process.pid": int(pid),
+        "vibebox.worker": place,
+    }
+
+
+def _span(span: Span) -> trace_pb2.Span:
+    attributes = dict(span.attributes)
+    if span.error:
+        attributes.setdefault("error.type", span.error)
+    if span.dropped:
+        attributes["vibebox.spans_dropped"] = span.dropped
+    code = trace_pb2.Status.STATUS_CODE_ERROR if span.error else trace_pb2.Status.STATUS_CODE_UNSET
+    return trace_pb2.Span(
+        trace_id=bytes.fromhex(span.trace_id),
+        span_id=bytes.fromhex(span.span_id),
+        parent_span_id=bytes.fromhex(span.parent_id),
+        trace_state=span.state,
+        flags=_SAMPLED,
+        name=span.name,
+        kind=_KINDS[span.kind],
+        start_time_unix_nano=span.begin,
+        end_time_unix_nano=span.end,
+        attributes=_attributes(attributes),
+        status=trace_pb2.Status(code=code),
+    )
+
+
+def _attributes(values: Mapping[str, Value]) -> list[KeyValue]:
+    return [KeyValue(key=name, value=_value(value)) for name, value in values.items()]
+
+
+def _value(value: Value) -> AnyValue:
+    if isinstance(value, bool):
+        return AnyValue(bool_value=value)
+    if isinstance(value, int):
+        return AnyValue(int_value=value)
+    if isinstance(value, float):
+        return AnyValue(double_value=value)
+    return AnyValue(string_value=value)

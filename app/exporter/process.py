@@ -1,0 +1,124 @@
+"""The exporter's process: sends the traces that all processes of this directory keep.
+
+Web server and agent each start one; the one that holds the lock works, the others wait for it. What
+is not sent when it ends stays in the rings, for the next.
+"""
+
+import fcntl
+import logging
+import os
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from app.core import signals
+from app.core.settings import Settings
+from app.exporter.batches import Batch, Batches
+from app.exporter.messages import rejected, request
+from app.exporter.sender import Answer, Sender
+from app.exporter.target import resource, target
+from app.metrics import events
+from prefork_metrics.values import store
+
+_PAUSE = 0.2
+_LOCK_PAUSE = 1.0
+_FIRST_PAUSE = 1.0
+_LONGEST_PAUSE = 30.0
+_MOST_ASKED = 300.0
+"""Seconds of a Retry-After that are believed."""
+_log = logging.getLogger(__name__)
+
+
+def run(settings: Settings, stopping: threading.Event) -> None:
+    """Send until `stopping` is set."""
+    url = settings.traces_endpoint
+    if url is None:
+        return
+    directory = Path(settings.traces_dir).absolute()
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    events.connect()
+    with _lock(directory, stopping) as ours:
+        if ours:
+            _log.info("exporting traces")
+            exporter = Exporter(Batches(directory), Sender(target(settings, url)), settings)
+            try:
+                exporter.run(stopping)
+            finally:
+                exporter.close()
+                store.leave()
+
+
+@contextmanager
+def _lock(directory: Path, stopping: threading.Event) -> Iterator[bool]:
+    """Wait to be the only exporter of the directory; tell whether this one is."""
+    file = os.open(directory / "exporter.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        while not stopping.is_set():
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                stopping.wait(_LOCK_PAUSE)
+                continue
+            yield True
+            return
+        yield False
+    finally:
+        os.close(file)
+
+
+class Exporter:
+    """Sends batch after batch, each until it is accepted or refused."""
+
+    def __init__(self, batches: Batches, sender: Sender, settings: Settings) -> None:
+        self._batches = batches
+        self._sender = sender
+        self._resource = resource(settings)
+
+    def run(self, stopping: threading.Event) -> None:
+        """Send until `stopping` is set; then once what there is."""
+        while not stopping.is_set():
+            for batch in self._batches.take():
+                if not self._through(batch, stopping):
+                    return
+            stopping.wait(_PAUSE)
+        for batch in self._batches.take():
+            if not self._through(batch, stopping):
+                return
+
+    def _through(self, batch: Batch, stopping: threading.Event) -> bool:
+        """Send a batch until it is through; tell whether it is. Once only when stopping."""
+        body = request(batch.spans, self._resource)
+        pause, told = _FIRST_PAUSE, False
+        while True:
+            answer = self._sender.send(body)
+            if not answer.retry:
+                self._settle(batch, answer)
+                return True
+            if not told:
+                _log.warning("traces not taken, trying again", extra={"why": answer.retry})
+                told = True
+            wait = min(_MOST_ASKED, answer.after) if answer.after is not None else pause
+            # Not all installations at once, when their receiver comes back.
+            if stopping.is_set() or stopping.wait(wait * random.uniform(1, 1.2)):
+                return False
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _settle(self, batch: Batch, answer: Answer) -> None:
+        number = len(batch.spans)
+        if answer.refused:
+            _log.error("traces refused", extra={"why": answer.refused, "spans": number})
+            signals.emit(signals.spans_ended, result="failed", number=number)
+        else:
+            left, why = rejected(answer.accepted or b"")
+            left = min(left, number)
+            if left:
+                _log.warning("spans rejected", extra={"why": why, "spans": left})
+                signals.emit(signals.spans_ended, result="rejected", number=left)
+            signals.emit(signals.spans_ended, result="exported", number=number - left)
+        batch.release()
+
+    def close(self) -> None:
+        self._batches.close()
+        self._sender.close()

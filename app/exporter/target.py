@@ -1,0 +1,57 @@
+"""Where spans are sent, and what they say of the service: OpenTelemetry's environment variables.
+
+https://opentelemetry.io/docs/specs/otel/protocol/exporter/
+"""
+
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from app._version import __version__
+from app.core.settings import Settings
+
+
+@dataclass(frozen=True)
+class Target:
+    """A receiver of OTLP over HTTP."""
+
+    url: str
+    headers: Mapping[str, str]
+    timeout: float
+    """Seconds for one request."""
+    gzip: bool
+    certificate: str | None
+    """File of the certificates that the receiver's has to be of; None for those of the system."""
+
+
+def target(settings: Settings, url: str) -> Target:
+    """Return the receiver of spans that the settings name."""
+    headers = settings.otel_exporter_otlp_traces_headers or settings.otel_exporter_otlp_headers
+    return Target(
+        url,
+        pairs(headers.get_secret_value()),
+        settings.otel_exporter_otlp_timeout / 1000,
+        settings.otel_exporter_otlp_compression == "gzip",
+        settings.otel_exporter_otlp_certificate,
+    )
+
+
+def resource(settings: Settings) -> dict[str, str]:
+    """Return the attributes that all spans of this installation have in common."""
+    return {
+        "service.version": __version__,
+        "host.name": socket.gethostname(),
+        **pairs(settings.otel_resource_attributes),
+        "service.name": settings.otel_service_name,
+    }
+
+
+def pairs(text: str) -> dict[str, str]:
+    """Return what `name=value,name=value` says; what has no name or no sign is left out."""
+    found = {}
+    for member in text.split(","):
+        name, sign, value = member.partition("=")
+        if sign and name.strip():
+            found[unquote(name.strip())] = unquote(value.strip())
+    return found

@@ -1,0 +1,182 @@
+"""Records the spans of requests and tasks, and hands what is kept to the exporter.
+
+A request costs its trace and two decisions while nothing is kept; OpenTelemetry is not imported
+here at all. Nothing of it can fail a request: a ring that cannot be had, or is full, is counted.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from time import monotonic, perf_counter
+
+from app.core import logging as log_fields
+from app.core import signals
+from app.core.trace_context import Parent, Trace, current, new_trace_id, parse
+from app.tracing.records import Root, Value, encode, shown_path
+from app.tracing.rings import RingWriter
+from app.tracing.rules import Reason, Rules
+from prefork_metrics.exchange import Exchange
+
+NAMED_SECONDS = 15.0
+"""One trace in so many seconds is kept because an exemplar is about to name it, of each process:
+so that a quiet service has exemplars too, and does not keep everything."""
+_TRY_AGAIN_SECONDS = 30.0
+_log = logging.getLogger(__name__)
+
+
+class Rings:
+    """The ring of this process, taken at the first record: after the fork."""
+
+    def __init__(self, directory: Path, total: int) -> None:
+        self._directory = directory
+        self._total = total
+        self._lock = Lock()
+        self._writer: RingWriter | None = None
+        self._next_try = 0.0
+
+    def write(self, record: bytes, spans: int) -> bool:
+        """Write a record, and count its spans as recorded or lost."""
+        writer = self._writer or self._open()
+        written = writer is not None and writer.write(record)
+        signals.emit(signals.spans_ended, result="recorded" if written else "dropped", number=spans)
+        return written
+
+    def _open(self) -> RingWriter | None:
+        with self._lock:
+            if self._writer is None and monotonic() >= self._next_try:
+                try:
+                    self._writer = RingWriter(self._directory, self._total)
+                except OSError as error:
+                    self._next_try = monotonic() + _TRY_AGAIN_SECONDS
+                    _log.warning("traces are lost", extra={"why": str(error)})
+            return self._writer
+
+    def close(self) -> None:
+        """Give the file back; what is in it stays for the exporter."""
+        with self._lock:
+            if self._writer is not None:
+                self._writer.close()
+                self._writer = None
+                self._next_try = float("inf")
+
+
+class Recorder:
+    """Follows requests (as a subscriber of exchanges) and tasks, and keeps what the rules say."""
+
+    def __init__(self, rules: Rules, rings: Rings, database: str, *, trusts_peers: bool) -> None:
+        """database: the name of the system; trusts_peers: requests come through a proxy of ours."""
+        self._rules = rules
+        self._rings = rings
+        self._database = database
+        self._trusts_peers = trusts_peers
+        self._next_named = 0.0
+
+    def start(self, exchange: Exchange) -> None:
+        """Begin the trace of a request, or its part of the caller's; after its id is known."""
+        environ = exchange.environ
+        if environ is None:
+            return
+        parent = None
+        if header := environ.get("HTTP_TRACEPARENT"):
+            parent = parse(header, environ.get("HTTP_TRACESTATE", ""))
+        if parent is not None:
+            id = parent.trace_id
+        else:
+            # Where the id of the request is ours, it is that of the trace too.
+            id = new_trace_id() if environ.get("HTTP_X_REQUEST_ID") else exchange.request_id
+        trace = exchange.trace = Trace(id, parent)
+        if parent is not None:
+            trace.sampled_by_known = self._trusts_peers and parent.sampled
+        exchange.trace_id = id
+        current.set(trace)
+        log_fields.trace_id.set(id)
+        log_fields.span_id.set(trace.span_id)
+
+    def finish(self, exchange: Exchange) -> None:
+        """Decide what becomes of the trace of a request that is over."""
+        trace = exchange.trace
+        if not isinstance(trace, Trace):
+            return
+        current.set(None)
+        log_fields.span_id.set("")
+        seconds = 0.0 if exchange.lasting else exchange.seconds + exchange.client_seconds
+        reason = self._rules.reason(
+            trace, exchange.route, seconds, failed=exchange.status >= 500 or exchange.unhandled
+        )
+        if reason is not None:
+            self._keep_request(exchange, trace, reason)
+
+    def keep_named(self, exchange: Exchange) -> bool:
+        """Tell whether an exemplar may name the trace of this request, which has ended.
+
+        One that was not kept may be now, from time to time.
+        """
+        trace = exchange.trace
+        if not isinstance(trace, Trace):
+            return False
+        if not trace.kept and (now := monotonic()) >= self._next_named:
+            self._next_named = now + NAMED_SECONDS
+            self._keep_request(exchange, trace, Reason.EXEMPLAR)
+        return trace.kept
+
+    def _keep_request(self, exchange: Exchange, trace: Trace, reason: Reason) -> None:
+        status = exchange.status
+        attributes: dict[str, Value] = {
+            "http.request.method": exchange.method,
+            "http.route": exchange.route,
+            "url.path": shown_path(exchange.path),
+            "url.scheme": "http",
+            "http.response.status_code": status,
+            "vibebox.request_id": exchange.request_id,
+            "vibebox.kept_because": reason,
+        }
+        error = ""
+        if exchange.unhandled:
+            error = "unhandled_exception"
+        elif status >= 500:
+            error = str(status)
+        if error:
+            attributes["error.type"] = error
+        root = Root(
+            f"{exchange.method} {exchange.route}",
+            True,
+            exchange.started - exchange.queued,
+            attributes,
+            error,
+        )
+        self._keep(trace, root)
+
+    def _keep(self, trace: Trace, root: Root) -> None:
+        trace.kept = self._rings.write(*encode(trace, root, self._database))
+
+    @contextmanager
+    def task(self, name: str, parent: Parent | None = None) -> Iterator[Trace]:
+        """Record what the agent does within as one span, below the request that asked for it."""
+        trace = Trace(parent.trace_id if parent else new_trace_id(), parent)
+        # Who wrote the row was of ours, and knows the caller.
+        trace.sampled_by_known = parent is not None and parent.sampled
+        token = current.set(trace)
+        ids = log_fields.trace_id.set(trace.trace_id), log_fields.span_id.set(trace.span_id)
+        started, error = perf_counter(), ""
+        try:
+            yield trace
+        except BaseException as failure:
+            error = type(failure).__name__
+            raise
+        finally:
+            current.reset(token)
+            log_fields.trace_id.reset(ids[0])
+            log_fields.span_id.reset(ids[1])
+            seconds = perf_counter() - started
+            reason = self._rules.reason(trace, name, seconds, failed=bool(error))
+            if reason is not None:
+                attributes: dict[str, Value] = {"vibebox.kept_because": reason}
+                if error:
+                    attributes["error.type"] = error
+                self._keep(trace, Root(name, False, started, attributes, error))
+
+    def close(self) -> None:
+        """Give the ring back."""
+        self._rings.close()

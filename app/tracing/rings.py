@@ -1,0 +1,175 @@
+"""Ring files: what leaves a process for the exporter, whatever becomes of the process.
+
+A directory has a fixed number of files of a fixed size, allocated before the first byte, so that
+traces take no more room than that. Each process writes one of them, which it holds by a lock (the
+kernel gives it up when the process ends); the exporter reads all of them. A record is there once
+the position behind it is written, which is one store of eight bytes: a writer may be killed at any
+moment. A record that has no room is not written, and its spans are counted by who wanted to.
+
+Header, little-endian: 8 bytes of magic, then unsigned 64-bit: written and read, positions that only
+grow; modulo the size of the data they are places. Record: 32-bit length and CRC-32, then so many
+bytes, padded to 8.
+"""
+
+import fcntl
+import mmap
+import os
+import struct
+import threading
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+SLOTS = 16
+"""Files of a directory: more processes than these write no spans, and say so."""
+_MAGIC = b"vbxring1"
+_HEADER = 64
+_WRITTEN, _READ = 8, 16
+_POSITION = struct.Struct("<Q")
+_LENGTHS = struct.Struct("<II")
+_ALIGNED = 8
+
+
+class RingsFullError(OSError):
+    """Every file of the directory is some other process's."""
+
+
+class _Ring:
+    """The file as memory: positions, and bytes that go round."""
+
+    def __init__(self, file: int, size: int) -> None:
+        self.memory = mmap.mmap(file, size)
+        self.size = size - _HEADER
+
+    def get(self, place: int) -> int:
+        return int(_POSITION.unpack_from(self.memory, place)[0])
+
+    def put(self, place: int, value: int) -> None:
+        _POSITION.pack_into(self.memory, place, value)
+
+    def store(self, position: int, content: bytes) -> None:
+        at = position % self.size
+        first = min(len(content), self.size - at)
+        self.memory[_HEADER + at : _HEADER + at + first] = content[:first]
+        self.memory[_HEADER : _HEADER + len(content) - first] = content[first:]
+
+    def load(self, position: int, length: int) -> bytes:
+        at = position % self.size
+        first = min(length, self.size - at)
+        rest = length - first
+        return (
+            self.memory[_HEADER + at : _HEADER + at + first] + self.memory[_HEADER : _HEADER + rest]
+        )
+
+
+class RingWriter:
+    """The ring of this process; any thread may write."""
+
+    def __init__(self, directory: Path, total: int) -> None:
+        """Take a file of `directory`, whose files have `total` bytes together.
+
+        Raises: RingsFullError; OSError where there is no room on the disk.
+        """
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock = threading.Lock()
+        self._file = _take(directory)
+        try:
+            size = max(mmap.PAGESIZE, total // SLOTS // mmap.PAGESIZE * mmap.PAGESIZE)
+            _prepare(self._file, size)
+            self._ring = _Ring(self._file, size)
+        except BaseException:
+            os.close(self._file)
+            raise
+
+    def write(self, record: bytes) -> bool:
+        """Write a record; tell whether it had room."""
+        length = _LENGTHS.size + len(record)
+        padded = -(-length // _ALIGNED) * _ALIGNED
+        ring = self._ring
+        with self._lock:
+            written = ring.get(_WRITTEN)
+            if written + padded - ring.get(_READ) > ring.size:
+                return False
+            ring.store(written, _LENGTHS.pack(len(record), zlib.crc32(record)) + record)
+            ring.put(_WRITTEN, written + padded)
+            return True
+
+    def close(self) -> None:
+        """Give the file back; what is in it stays."""
+        self._ring.memory.close()
+        os.close(self._file)
+
+
+def _take(directory: Path) -> int:
+    for slot in range(SLOTS):
+        file = os.open(directory / f"ring-{slot:02d}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(file)
+            continue
+        return file
+    raise RingsFullError(f"all {SLOTS} rings of {directory} are taken")
+
+
+def _prepare(file: int, size: int) -> None:
+    """Make the file a ring of this size, unless it is one: then it may hold what nobody has read.
+
+    One of another size (the setting was changed), or that is no ring, begins anew.
+    """
+    if os.fstat(file).st_size == size and os.pread(file, len(_MAGIC), 0) == _MAGIC:
+        return
+    os.ftruncate(file, 0)
+    # All of the space or none: writing to a hole of a full disk would kill the process.
+    os.posix_fallocate(file, 0, size)
+    os.pwrite(file, _MAGIC, 0)
+
+
+class RingReader:
+    """Reads one file; there is one reader of a directory at a time."""
+
+    def __init__(self, path: Path) -> None:
+        """Map the file. Raises: OSError; ValueError where it is no ring (yet)."""
+        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            self._identity = os.fstat(file)
+            if os.pread(file, len(_MAGIC), 0) != _MAGIC:
+                raise ValueError(f"{path} is no ring")
+            self._ring = _Ring(file, self._identity.st_size)
+        finally:
+            os.close(file)
+        self._next = self._ring.get(_READ)
+
+    def records(self) -> Iterator[tuple[bytes, int]]:
+        """Yield what was not taken yet: each record, and the position to give to `release`.
+
+        A damaged record ends the reading: what is behind it cannot be told apart, and is dropped.
+        """
+        ring = self._ring
+        while self._next < (written := ring.get(_WRITTEN)):
+            length, checksum = _LENGTHS.unpack(ring.load(self._next, _LENGTHS.size))
+            padded = -(-(_LENGTHS.size + length) // _ALIGNED) * _ALIGNED
+            if padded > written - self._next:
+                self._next = written
+                return
+            record = ring.load(self._next + _LENGTHS.size, length)
+            self._next += padded
+            if zlib.crc32(record) != checksum:
+                self._next = written
+                return
+            yield record, self._next
+
+    def release(self, position: int) -> None:
+        """Give the room up to this position back to the writer."""
+        self._ring.put(_READ, position)
+
+    def is_of(self, path: Path) -> bool:
+        """Tell whether this is still the file under this name, in its size."""
+        try:
+            now = path.stat()
+        except OSError:
+            return False
+        return (now.st_ino, now.st_size) == (self._identity.st_ino, self._identity.st_size)
+
+    def close(self) -> None:
+        self._ring.memory.close()

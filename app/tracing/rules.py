@@ -1,0 +1,125 @@
+"""Which traces are kept: decided when it is known how they ended.
+
+Failures and what is slow are always kept, then what a caller whom we know has sampled, as long as
+that is not too many, and a share of the rest, by its trace id: so that all processes of a trace
+decide alike. What an exemplar is about to name is kept too (see `Recorder.keep_named`).
+"""
+
+from collections.abc import Callable
+from enum import StrEnum
+from threading import Lock
+from time import monotonic
+
+from app.core.trace_context import Trace
+
+SLOW_SECONDS = 1.0
+"""Longer is slow on any route."""
+_FLOOR_SECONDS = 0.01
+# A step up, for what is above, is 99 steps down: they are in balance where 1 % is above.
+_STEP = 0.0005
+_STEP_UP = 99 * _STEP
+_MOST_ROUTES = 1000
+_LEAST_SEEN = 200
+"""Requests after which the estimate of a route is believed."""
+_ID_BITS = 56
+_ID_DIGITS = _ID_BITS // 4
+
+
+class Reason(StrEnum):
+    """Why a trace is kept."""
+
+    FAILED = "failed"
+    SLOW = "slow"
+    CALLER = "caller"
+    EXEMPLAR = "exemplar"
+    RATIO = "ratio"
+
+
+class Quantile:
+    """Follows the 99th percentile of numbers, in the space of two (the frugal stream algorithm).
+
+    Ma, Muthukrishnan, Sandler: Frugal Streaming for Estimating Quantiles (2013); steps are shares
+    of the estimate, since durations spread over decades.
+    """
+
+    __slots__ = ("seen", "value")
+
+    def __init__(self) -> None:
+        self.value = 0.0
+        self.seen = 0
+
+    def exceeded(self, number: float) -> bool:
+        """Take a number up; tell whether it is above what 99 of 100 are."""
+        above = number > self.value
+        if self.seen == 0:
+            self.value = number
+        elif above:
+            self.value *= 1 + _STEP_UP
+        else:
+            self.value *= 1 - _STEP
+        self.seen += 1
+        return above and self.seen > _LEAST_SEEN
+
+
+class Rate:
+    """Lets so many through in a second, and as many at once."""
+
+    def __init__(self, a_second: float, now: Callable[[], float] = monotonic) -> None:
+        self._a_second = a_second
+        self._now = now
+        self._left = a_second
+        self._at = now()
+        self._lock = Lock()
+
+    def take(self) -> bool:
+        """Tell whether one more is let through."""
+        with self._lock:
+            now = self._now()
+            passed, self._at = now - self._at, now
+            self._left = min(self._a_second, self._left + passed * self._a_second)
+            if self._left < 1:
+                return False
+            self._left -= 1
+            return True
+
+
+class Rules:
+    """Decides for one process."""
+
+    def __init__(self, ratio: float, callers_a_second: float) -> None:
+        """ratio: the share of ordinary traces, 0 to 1; callers_a_second: how many are kept because
+        their caller sampled them."""
+        self._below = round(ratio * (1 << _ID_BITS))
+        self._callers = Rate(callers_a_second)
+        self._usual: dict[str, Quantile] = {}
+
+    def reason(self, trace: Trace, kind: str, seconds: float, *, failed: bool) -> Reason | None:
+        """Return why the trace is kept, None where it is not.
+
+        kind: what it is compared with (its route, its task), of closed values.
+        """
+        is_unusual = self._of(kind).exceeded(seconds) and seconds > _FLOOR_SECONDS
+        if failed or any(span[-1] for span in trace.spans):
+            return Reason.FAILED
+        if is_unusual or seconds > SLOW_SECONDS:
+            return Reason.SLOW
+        if trace.sampled_by_known and self._callers.take():
+            return Reason.CALLER
+        return Reason.RATIO if self._is_of_the_share(trace) else None
+
+    def _is_of_the_share(self, trace: Trace) -> bool:
+        """Tell whether the trace is one of the share that is kept.
+
+        A stranger chooses the id of the trace, and so would choose this: our own span's decides.
+        """
+        is_strange = trace.parent is not None and not trace.sampled_by_known
+        id = trace.span_id if is_strange else trace.trace_id
+        return int(id[-_ID_DIGITS:], 16) < self._below
+
+    def _of(self, kind: str) -> Quantile:
+        found = self._usual.get(kind)
+        if found is None:
+            if len(self._usual) >= _MOST_ROUTES:
+                self._usual.clear()
+            found = self._usual[kind] = Quantile()
+        return found

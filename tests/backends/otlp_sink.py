@@ -1,0 +1,172 @@
+"""A receiver of OTLP that keeps what it is sent, and misbehaves as it is told."""
+
+import gzip
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTracePartialSuccess,
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+
+
+@dataclass(frozen=True)
+class Received:
+    """A span as it arrived; times in nanoseconds."""
+
+    trace_id: str
+    span_id: str
+    parent_id: str
+    state: str
+    name: str
+    kind: int
+    begin: int
+    end: int
+    attributes: dict[str, Any] = field(hash=False)
+    resource: dict[str, Any] = field(hash=False)
+    is_error: bool
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """What becomes of a request: its status, headers, how long it takes, what is rejected of it."""
+
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
+    seconds: float = 0.0
+    rejected: int = 0
+    loses_answer: bool = False
+
+
+class OtlpSink:
+    """Listens on a port of its own until it is closed."""
+
+    def __init__(self, port: int = 0) -> None:
+        self.spans: list[Received] = []
+        self.requests: list[dict[str, str]] = []
+        self.bodies: list[bytes] = []
+        self._behaviour: Callable[[], Behaviour] = Behaviour
+        self._lock = threading.Lock()
+        sink = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                sink._take(self, body)
+
+            def log_message(self, *_arguments: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread.start()
+        self.port = self._server.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def behave(self, *behaviours: Behaviour) -> None:
+        """Do these in turn with the next requests, then as usual."""
+        left = list(behaviours)
+
+        def next_one() -> Behaviour:
+            with self._lock:
+                return left.pop(0) if left else Behaviour()
+
+        self._behaviour = next_one
+
+    def _take(self, handler: BaseHTTPRequestHandler, body: bytes) -> None:
+        self.requests.append(
+            {"path": handler.path, **{k.lower(): v for k, v in handler.headers.items()}}
+        )
+        behaviour = self._behaviour()
+        time.sleep(behaviour.seconds)
+        answer = ExportTraceServiceResponse()
+        if behaviour.status == 200:
+            plain = gzip.decompress(body) if handler.headers.get("Content-Encoding") else body
+            self.bodies.append(plain)
+            with self._lock:
+                self.spans += _spans(plain)
+            if behaviour.rejected:
+                answer.partial_success.CopyFrom(
+                    ExportTracePartialSuccess(
+                        rejected_spans=behaviour.rejected, error_message="too old"
+                    )
+                )
+        if behaviour.loses_answer:
+            handler.close_connection = True
+            handler.connection.close()
+            return
+        content = answer.SerializeToString()
+        handler.send_response(behaviour.status)
+        for name, value in behaviour.headers:
+            handler.send_header(name, value)
+        handler.send_header("Content-Type", "application/x-protobuf")
+        handler.send_header("Content-Length", str(len(content)))
+        handler.end_headers()
+        handler.wfile.write(content)
+
+    def trace(self, trace_id: str) -> Sequence[Received]:
+        """Return the spans of a trace, in the order of their beginnings."""
+        with self._lock:
+            found = [span for span in self.spans if span.trace_id == trace_id]
+        return sorted(found, key=lambda span: span.begin)
+
+    def doubles(self) -> int:
+        """Return how many spans came more than once, each time."""
+        with self._lock:
+            seen = Counter((span.trace_id, span.span_id) for span in self.spans)
+        return sum(number - 1 for number in seen.values())
+
+    def close(self) -> None:
+        """Refuse connections from now on."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def __enter__(self) -> "OtlpSink":
+        return self
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _spans(body: bytes) -> list[Received]:
+    found = []
+    for of_process in ExportTraceServiceRequest.FromString(body).resource_spans:
+        resource = _values(of_process.resource.attributes)
+        for scope in of_process.scope_spans:
+            found += [
+                Received(
+                    span.trace_id.hex(),
+                    span.span_id.hex(),
+                    span.parent_span_id.hex(),
+                    span.trace_state,
+                    span.name,
+                    span.kind,
+                    span.start_time_unix_nano,
+                    span.end_time_unix_nano,
+                    _values(span.attributes),
+                    resource,
+                    span.status.code == 2,
+                )
+                for span in scope.spans
+            ]
+    return found
+
+
+def _values(attributes: Any) -> dict[str, Any]:
+    return {one.key: getattr(one.value, one.value.WhichOneof("value")) for one in attributes}

@@ -1,0 +1,233 @@
+"""Traces of a real server with two workers, as a receiver of OTLP gets them."""
+
+import os
+import secrets
+import signal
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from time import time_ns
+
+import pytest
+
+from tests.backends import http
+from tests.backends.otlp_sink import Behaviour, OtlpSink, Received
+from tests.backends.programs import wait_until
+from tests.backends.web import WebServer
+from tests.conftest import WebServerFactory
+from tests.end_to_end.api import PASSWORD, Api
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(180)]
+
+SERVER, CLIENT = 2, 3
+PATIENCE = 20.0
+
+
+@pytest.fixture
+def sink() -> Iterator[OtlpSink]:
+    with OtlpSink() as sink:
+        yield sink
+
+
+@pytest.fixture
+def traced(sink: OtlpSink, web_server: WebServerFactory) -> WebServer:
+    return web_server(settings(sink, VIBEBOX_TRACES_RATIO="1"))
+
+
+def settings(sink: OtlpSink, **more: str) -> dict[str, str]:
+    return {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": sink.url,
+        "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=test%20bed,broken",
+        "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20s3cret",
+        **more,
+    }
+
+
+def arrived(sink: OtlpSink, trace_id: str, number: int = 1) -> list[Received]:
+    """Return the spans of a trace once so many are there."""
+    wait_until(lambda: len(sink.trace(trace_id)) >= number, PATIENCE)
+    return list(sink.trace(trace_id))
+
+
+def test_a_request_is_one_trace_with_its_statements(traced: WebServer, sink: OtlpSink) -> None:
+    before = time_ns()
+    with Api(traced.url) as api:
+        api.sign_up()
+        answer = api.call("GET", "/environments?limit=5&token=vbx_at_secret")
+    id = answer.headers["X-Request-ID"]
+    root, *children = arrived(sink, id, 2)
+    assert (root.name, root.kind) == ("GET /api/v1/environments", SERVER)
+    assert root.parent_id == ""
+    assert root.attributes["http.response.status_code"] == 200
+    assert root.attributes["http.route"] == "/api/v1/environments"
+    assert root.attributes["url.path"] == "/api/v1/environments"
+    assert root.attributes["vibebox.request_id"] == id
+    assert root.resource["service.name"] == "vibebox"
+    assert root.resource["deployment.environment.name"] == "test bed"
+    assert before <= root.begin <= root.end <= time_ns()
+    assert {child.parent_id for child in children} == {root.span_id}
+    assert len({span.span_id for span in (root, *children)}) == 1 + len(children)
+    for child in children:
+        assert child.kind == CLIENT
+        assert root.begin <= child.begin <= child.end <= root.end
+        assert child.attributes["db.system.name"] == "sqlite"
+    assert "SELECT environments" in {child.name for child in children}
+    assert sink.requests[0]["path"] == "/v1/traces"
+    assert sink.requests[0]["authorization"] == "Bearer s3cret"
+    (line,) = [line for line in traced.log_lines() if line.get("request_id") == id]
+    assert (line["trace_id"], line["span_id"]) == (id, root.span_id)
+    for body in sink.bodies:
+        for secret in (b"vbx_", b"token=", b"s3cret", PASSWORD.encode()):
+            assert secret not in body
+
+
+def test_the_callers_trace_is_continued(traced: WebServer, sink: OtlpSink) -> None:
+    trace_id, parent = secrets.token_hex(16), secrets.token_hex(8)
+    headers = {"traceparent": f"00-{trace_id}-{parent}-00", "tracestate": "vendor=1, x=y"}
+    http.get(f"{traced.url}/api/v1/environments", headers=headers)
+    (root, *_) = arrived(sink, trace_id)
+    assert (root.parent_id, root.state) == (parent, "vendor=1,x=y")
+    assert not root.is_error
+
+
+def test_nothing_of_a_killed_worker_is_lost(sink: OtlpSink, web_server: WebServerFactory) -> None:
+    server = web_server(settings(sink, VIBEBOX_TRACES_RATIO="1"))
+    sink.behave(*[Behaviour(status=503)] * 2)
+    ids = []
+    for _ in range(5):
+        for _ in range(20):
+            ids.append(http.get(f"{server.url}/nothing").headers["X-Request-ID"])
+        time.sleep(0.1)  # a request ends a moment after its answer
+        killed = server.worker_pids()
+        for pid in killed:
+            os.kill(pid, signal.SIGKILL)
+        server.wait_for_workers(partial(_are_others, killed))
+        server.wait_live()
+    wait_until(lambda: set(ids) <= {span.trace_id for span in list(sink.spans)}, PATIENCE)
+    assert sink.doubles() == 0
+    sent = len(sink.spans)
+    wait_until(lambda: server.metric("vibebox_spans_total", result="exported") == sent, PATIENCE)
+    assert server.metric("vibebox_spans_total", result="dropped") == 0
+
+
+@pytest.mark.parametrize("ratio", ["0"])
+def test_failures_and_what_an_exemplar_names_are_kept(
+    sink: OtlpSink, web_server: WebServerFactory, ratio: str
+) -> None:
+    server = web_server(settings(sink, VIBEBOX_TRACES_RATIO=ratio))
+    stranger = secrets.token_hex(16)
+    for _ in range(50):
+        http.get(f"{server.url}/nothing", headers={"traceparent": f"00-{stranger}-{'1' * 16}-01"})
+    named = exemplars(server)
+    assert named
+    for id in named:
+        arrived(sink, id)
+    kept = {span.attributes["vibebox.kept_because"] for span in list(sink.spans)}
+    assert kept <= {"exemplar", "slow", "failed"}
+    assert len(sink.spans) < 10
+
+
+def _are_others(killed: list[int], pids: list[int]) -> bool:
+    return len(pids) == 2 and not set(pids) & set(killed)
+
+
+def exemplars(server: WebServer) -> set[str]:
+    """Return the traces that exemplars of requests name."""
+    import re
+
+    text = http.get(
+        f"{server.url}/health/metrics", headers={"Accept": "application/openmetrics-text"}
+    ).text
+    assert "request_id=" not in text
+    return set(re.findall(r'# \{trace_id="([0-9a-f]{32})"\}', text))
+
+
+def test_a_dead_receiver_costs_nothing_and_what_is_kept_waits(
+    web_server: WebServerFactory, tmp_path: Path
+) -> None:
+    with OtlpSink() as gone:
+        port = gone.port
+    server = web_server(
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}", "VIBEBOX_TRACES_RATIO": "1"}
+    )
+    id = http.get(f"{server.url}/nothing").headers["X-Request-ID"]
+    wait_until(lambda: told(server, "traces not taken, trying again"), PATIENCE)
+    with OtlpSink(port) as back:
+        arrived(back, id)
+
+
+def told(server: WebServer, event: str) -> bool:
+    return any(line.get("event") == event for line in server.log_lines())
+
+
+def test_another_exporter_takes_over(traced: WebServer, sink: OtlpSink) -> None:
+    import psutil
+
+    wait_until(lambda: told(traced, "exporting traces"), PATIENCE)
+    working = {
+        line["pid"] for line in traced.log_lines() if line.get("event") == "exporting traces"
+    }
+    (pid,) = working
+    psutil.Process(pid).kill()
+    id = http.get(f"{traced.url}/nothing").headers["X-Request-ID"]
+    arrived(sink, id)
+    assert told(traced, "exporter ended, starting another")
+
+
+def test_it_ends_with_its_server(traced: WebServer, sink: OtlpSink) -> None:
+    import psutil
+
+    wait_until(lambda: told(traced, "exporting traces"), PATIENCE)
+    children = psutil.Process(traced.pid).children(recursive=True)
+    id = http.get(f"{traced.url}/nothing").headers["X-Request-ID"]
+    assert traced.terminate() == 0
+    assert not any(child.is_running() for child in children)
+    assert sink.trace(id)
+
+
+def test_off_without_a_receiver(sink: OtlpSink, web_server: WebServerFactory) -> None:
+    server = web_server(settings(sink, OTEL_SDK_DISABLED="TRUE"))
+    http.get(f"{server.url}/nothing")
+    wait_until(lambda: told(server, "request"), PATIENCE)
+    assert not any("span_id" in line for line in server.log_lines())
+    assert not told(server, "traces are sent")
+    assert not sink.requests
+
+
+def test_what_the_receiver_leaves_out_is_counted(
+    sink: OtlpSink, web_server: WebServerFactory
+) -> None:
+    server = web_server(settings(sink, VIBEBOX_TRACES_RATIO="1"))
+
+    def spans(result: str) -> float:
+        return server.metric("vibebox_spans_total", result=result)
+
+    sink.behave(Behaviour(rejected=1))
+    http.get(f"{server.url}/nothing")
+    wait_until(lambda: spans("rejected") == 1, PATIENCE)
+    assert told(server, "spans rejected")
+    sink.behave(Behaviour(status=403))
+    http.get(f"{server.url}/nothing")
+    wait_until(lambda: spans("failed") >= 1, PATIENCE)
+    assert told(server, "traces refused")
+    id = http.get(f"{server.url}/nothing").headers["X-Request-ID"]
+    arrived(sink, id)
+    # The scrapes are traced too: so all is counted only when nothing is asked for a while.
+    settled = ("exported", "rejected", "failed", "dropped")
+    wait_until(lambda: spans("recorded") - sum(map(spans, settled)) <= 3, PATIENCE)
+
+
+def test_what_has_no_room_is_counted(web_server: WebServerFactory) -> None:
+    with OtlpSink() as gone:
+        port = gone.port
+    env = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}", "VIBEBOX_TRACES_MB": "1"}
+    server = web_server({**env, "VIBEBOX_TRACES_RATIO": "1"})
+    ids = [http.get(f"{server.url}/nothing").headers["X-Request-ID"] for _ in range(600)]
+    dropped = server.metric("vibebox_spans_total", result="dropped")
+    recorded = server.metric("vibebox_spans_total", result="recorded")
+    assert dropped > 0
+    assert recorded + dropped >= len(ids)
+    with OtlpSink(port) as back:
+        wait_until(lambda: len(back.spans) >= recorded, PATIENCE)
+        arrived(back, http.get(f"{server.url}/nothing").headers["X-Request-ID"])

@@ -1,0 +1,97 @@
+"""What becomes of a batch, by what the receiver does: the rules of OTLP over HTTP."""
+
+import time
+from collections.abc import Iterator
+from email.utils import formatdate
+
+import pytest
+
+from app.exporter.messages import rejected, request
+from app.exporter.sender import Sender
+from app.exporter.target import Target, pairs
+from app.tracing.records import Span
+from tests.backends.otlp_sink import Behaviour, OtlpSink
+
+SPANS = [
+    Span(
+        "a" * 32,
+        f"{n:016x}",
+        "",
+        "",
+        "server",
+        "GET /",
+        1,
+        2,
+        {"n": n, "ok": True},
+        "",
+        0,
+        "web-0:1",
+    )
+    for n in range(1, 4)
+]
+BODY = request(SPANS, {"service.name": "vibebox", "host.name": "here"})
+
+
+@pytest.fixture
+def sink() -> Iterator[OtlpSink]:
+    with OtlpSink() as sink:
+        yield sink
+
+
+@pytest.fixture
+def sender(sink: OtlpSink) -> Iterator[Sender]:
+    sender = Sender(Target(f"{sink.url}/v1/traces", {"api-key": "k"}, 2.0, True, None))
+    yield sender
+    sender.close()
+
+
+def test_accepted(sink: OtlpSink, sender: Sender) -> None:
+    answer = sender.send(BODY)
+    assert answer.accepted is not None
+    assert rejected(answer.accepted) == (0, "")
+    assert [span.attributes for span in sink.spans] == [{"n": n, "ok": True} for n in (1, 2, 3)]
+    assert sink.requests[0]["content-encoding"] == "gzip"
+    assert sink.requests[0]["api-key"] == "k"
+
+
+def test_accepted_in_part(sink: OtlpSink, sender: Sender) -> None:
+    sink.behave(Behaviour(rejected=2))
+    assert rejected(sender.send(BODY).accepted or b"") == (2, "too old")
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_try_again(sink: OtlpSink, sender: Sender, status: int) -> None:
+    sink.behave(Behaviour(status), Behaviour(status, headers=(("Retry-After", "7"),)))
+    assert sender.send(BODY).retry == f"status {status}"
+    assert sender.send(BODY).after == 7
+    at = formatdate(time.time() + 30, usegmt=True)
+    sink.behave(Behaviour(status, headers=(("Retry-After", at),)))
+    assert 20 < (sender.send(BODY).after or 0) <= 30
+    sink.behave(Behaviour(status, headers=(("Retry-After", "soon"),)))
+    assert sender.send(BODY).after is None
+
+
+@pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 413, 500, 501])
+def test_refused(sink: OtlpSink, sender: Sender, status: int) -> None:
+    sink.behave(Behaviour(status, headers=(("Location", "http://elsewhere.invalid/"),)))
+    assert sender.send(BODY).refused == f"status {status}"
+
+
+def test_slow_and_gone_and_silent_are_tried_again(sink: OtlpSink) -> None:
+    hasty = Sender(Target(f"{sink.url}/v1/traces", {}, 0.3, False, None))
+    sink.behave(Behaviour(seconds=0.8), Behaviour(loses_answer=True))
+    assert hasty.send(BODY).retry
+    assert hasty.send(BODY).retry
+    hasty.close()
+    nobody = Sender(Target("http://127.0.0.1:1/v1/traces", {}, 0.3, False, None))
+    assert nobody.send(BODY).retry
+    time.sleep(0.8)
+
+
+def test_answers_that_are_no_message_accept_all() -> None:
+    assert rejected(b"<html>") == (0, "")
+    assert rejected(b"") == (0, "")
+
+
+def test_pairs() -> None:
+    assert pairs("a=1, b = two%2C%20three ,=x,c,d=") == {"a": "1", "b": "two, three", "d": ""}

@@ -1,0 +1,152 @@
+"""Ring files: what was written is read once and in order, whatever the sizes, and nothing else."""
+
+import mmap
+import os
+import random
+import signal
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from app.tracing.rings import SLOTS, RingReader, RingsFullError, RingWriter
+
+TOTAL = SLOTS * mmap.PAGESIZE
+ROOM = mmap.PAGESIZE - 64
+
+
+_open: list[RingReader | RingWriter] = []
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    """Close what a test has opened, and has not closed itself."""
+    yield
+    for one in _open:
+        with suppress(OSError):
+            one.close()
+    _open.clear()
+
+
+def reader(directory: Path, slot: int = 0) -> RingReader:
+    ours = RingReader(directory / f"ring-{slot:02d}")
+    _open.append(ours)
+    return ours
+
+
+def writer_of(directory: Path, total: int = TOTAL) -> RingWriter:
+    ours = RingWriter(directory, total)
+    _open.append(ours)
+    return ours
+
+
+def test_everything_comes_once_and_in_order_around_the_end(tmp_path: Path) -> None:
+    writer, seen, written = writer_of(tmp_path), [], []
+    ours = reader(tmp_path)
+    for turn in range(2000):
+        record = bytes([turn % 251]) * random.randrange(0, 700)
+        if not writer.write(record):
+            for found, position in ours.records():
+                seen.append(found)
+                ours.release(position)
+            assert writer.write(record)
+        written.append(record)
+    seen += [found for found, _ in ours.records()]
+    assert seen == written
+
+
+def test_what_has_no_room_is_not_written_until_some_is_given_back(tmp_path: Path) -> None:
+    writer = writer_of(tmp_path)
+    ours = reader(tmp_path)
+    assert not writer.write(b"x" * ROOM)
+    assert writer.write(b"x" * (ROOM - 8))
+    assert not writer.write(b"")
+    ((_, position),) = ours.records()
+    assert not writer.write(b"")  # read, and not through yet
+    ours.release(position)
+    assert writer.write(b"y")
+    assert [found for found, _ in ours.records()] == [b"y"]
+
+
+def test_what_was_not_through_is_read_again_by_the_next_reader(tmp_path: Path) -> None:
+    writer = writer_of(tmp_path)
+    writer.write(b"one")
+    writer.write(b"two")
+    first = reader(tmp_path)
+    (_, position), _ = list(first.records())
+    first.release(position)
+    first.close()
+    assert [found for found, _ in reader(tmp_path).records()] == [b"two"]
+
+
+def test_a_killed_writer_leaves_all_that_it_has_written(tmp_path: Path) -> None:
+    for turn in range(20):
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            writer = RingWriter(tmp_path, TOTAL * 64)
+            for number in range(10**6):
+                if writer.write(struct.pack("<II", turn, number)):
+                    os.write(writing, b"x")
+            os._exit(0)
+        os.close(writing)
+        os.read(reading, 1)
+        time.sleep(random.uniform(0, 0.01))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        told = 1
+        while piece := os.read(reading, 1 << 16):
+            told += len(piece)
+        os.close(reading)
+        ours = reader(tmp_path)
+        found = []
+        for record, position in ours.records():
+            found.append(struct.unpack("<II", record))
+            ours.release(position)
+        ours.close()
+        # It may have been killed between writing and telling.
+        assert found == [(turn, number) for number in range(len(found))]
+        assert told <= len(found) <= told + 1
+
+
+def test_each_process_has_one_and_another_takes_it_over(tmp_path: Path) -> None:
+    writers = [writer_of(tmp_path) for _ in range(SLOTS)]
+    with pytest.raises(RingsFullError):
+        RingWriter(tmp_path, TOTAL)
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) == TOTAL
+    writers[3].write(b"left")
+    writers[3].close()
+    next_one = writer_of(tmp_path)
+    next_one.write(b"new")
+    assert [found for found, _ in reader(tmp_path, 3).records()] == [b"left", b"new"]
+
+
+def test_files_of_another_size_or_kind_begin_anew(tmp_path: Path) -> None:
+    (tmp_path / "ring-00").write_bytes(b"something else" * 1000)
+    with pytest.raises(ValueError, match="is no ring"):
+        reader(tmp_path)
+    RingWriter(tmp_path, TOTAL).close()
+    old = reader(tmp_path)
+    assert old.is_of(tmp_path / "ring-00")
+    RingWriter(tmp_path, 2 * TOTAL).close()
+    assert not old.is_of(tmp_path / "ring-00")
+    assert list(reader(tmp_path).records()) == []
+
+
+def test_a_damaged_record_costs_what_is_behind_it_and_no_more(tmp_path: Path) -> None:
+    writer = writer_of(tmp_path)
+    for record in (b"good", b"broken", b"behind"):
+        writer.write(record)
+    with (tmp_path / "ring-00").open("r+b") as file:
+        file.seek(64 + 16 + 8)
+        file.write(b"X")
+    ours = reader(tmp_path)
+    assert [found for found, _ in ours.records()] == [b"good"]
+    writer.write(b"later")
+    ((found, position),) = ours.records()
+    ours.release(position)
+    assert found == b"later"
+    assert writer.write(b"x" * (ROOM - 8))

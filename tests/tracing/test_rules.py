@@ -1,0 +1,138 @@
+"""What is kept: failures, what is slow, what known callers sampled, and a share of the rest."""
+
+import random
+import secrets
+
+import pytest
+
+from app.core.trace_context import MOST_SPANS, Parent, SpanKind, Trace, parse
+from app.tracing.rules import Quantile, Rate, Reason, Rules
+
+TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+
+
+def trace(parent: Parent | None = None, id: str = "f" * 32) -> Trace:
+    return Trace(id, parent)
+
+
+def test_failures_are_kept() -> None:
+    rules = Rules(0, 0)
+    assert rules.reason(trace(), "GET /", 0.001, failed=False) is None
+    assert rules.reason(trace(), "GET /", 0.001, failed=True) is Reason.FAILED
+    one = trace()
+    one.note(SpanKind.STATEMENT, 0.0, "select", "users", "OperationalError")
+    assert rules.reason(one, "GET /", 0.001, failed=False) is Reason.FAILED
+
+
+def test_slow_is_what_is_far_from_usual_of_its_kind_or_long_for_any() -> None:
+    rules = Rules(0, 0)
+    for _ in range(1000):
+        rules.reason(trace(), "fast", random.uniform(0.001, 0.002), failed=False)
+        rules.reason(trace(), "slow", random.uniform(0.2, 0.3), failed=False)
+    assert rules.reason(trace(), "fast", 0.1, failed=False) is Reason.SLOW
+    assert rules.reason(trace(), "slow", 0.15, failed=False) is None
+    assert rules.reason(trace(), "slow", 1.01, failed=False) is Reason.SLOW
+
+
+@pytest.mark.parametrize("spread", [1.1, 4])
+def test_the_bound_follows_the_99th_percentile(spread: float) -> None:
+    usual, numbers = Quantile(), random.Random(7)
+    for _ in range(20_000):
+        usual.exceeded(numbers.lognormvariate(0, spread / 4))
+    above = sum(usual.exceeded(numbers.lognormvariate(0, spread / 4)) for _ in range(20_000))
+    assert 0.005 < above / 20_000 < 0.02
+
+
+def test_a_share_is_kept_by_the_trace_and_all_processes_decide_alike() -> None:
+    ids = [secrets.token_hex(16) for _ in range(20_000)]
+    web, agent = Rules(0.1, 0), Rules(0.1, 0)
+
+    def kept(rules: Rules) -> list[bool]:
+        return [rules.reason(trace(id=id), "GET /", 0, failed=False) is not None for id in ids]
+
+    decided = kept(web)
+    assert decided == kept(agent)
+    assert 0.08 < sum(decided) / len(ids) < 0.12
+    assert not any(Rules(0, 0)._is_of_the_share(trace(id="0" * 32)) for _ in range(10))
+    assert Rules(1, 0)._is_of_the_share(trace())
+
+
+def test_a_strangers_header_forces_nothing() -> None:
+    rules = Rules(0.01, 10)
+    chosen = [trace(Parent("0" * 32, SPAN, sampled=True), "0" * 32) for _ in range(2000)]
+    kept = sum(rules.reason(one, "GET /", 0, failed=False) is not None for one in chosen)
+    assert kept < 60
+    for one in chosen:
+        one.sampled_by_known = True
+    reasons = [Rules(0, 10).reason(one, "GET /", 0, failed=False) for one in chosen[:1]]
+    assert reasons == [Reason.CALLER]
+
+
+def test_callers_have_so_many_a_second() -> None:
+    now = [0.0]
+    rate = Rate(10, lambda: now[0])
+    assert sum(rate.take() for _ in range(100)) == 10
+    now[0] = 0.55
+    assert sum(rate.take() for _ in range(100)) == 5
+    now[0] = 1000.0
+    assert sum(rate.take() for _ in range(100)) == 10
+
+
+def test_spans_of_a_trace_are_bounded_and_the_rest_counted() -> None:
+    one = trace()
+    for _ in range(MOST_SPANS + 7):
+        one.note(SpanKind.DOCKER, 0.0, "inspect", "", "")
+    assert (len(one.spans), one.dropped) == (MOST_SPANS, 7)
+
+
+@pytest.mark.parametrize(
+    ("header", "sampled"),
+    [
+        (f"00-{TRACE}-{SPAN}-01", True),
+        (f"00-{TRACE}-{SPAN}-00", False),
+        (f"00-{TRACE}-{SPAN}-03", True),
+        (f"cc-{TRACE}-{SPAN}-01-what-comes-later", True),
+    ],
+)
+def test_a_callers_context_is_read(header: str, sampled: bool) -> None:
+    assert parse(header) == Parent(TRACE, SPAN, sampled)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        TRACE,
+        f"ff-{TRACE}-{SPAN}-01",
+        f"00-{TRACE}-{SPAN}-01-more",
+        f"00-{'0' * 32}-{SPAN}-01",
+        f"00-{TRACE}-{'0' * 16}-01",
+        f"00-{TRACE.upper()}-{SPAN}-01",
+        f"00-{TRACE}-{SPAN}-1",
+    ],
+)
+def test_an_invalid_context_is_none(header: str) -> None:
+    assert parse(header) is None
+
+
+@pytest.mark.parametrize(
+    ("state", "kept"),
+    [
+        ("a=1,b=2", "a=1,b=2"),
+        (" a=1 , ,b@c=2", "a=1,b@c=2"),
+        ("no sign", ""),
+        ("A=1", ""),
+        ("a=\x07", ""),
+        ("a=" + "1" * 600, ""),
+    ],
+)
+def test_an_invalid_state_is_left_out(state: str, kept: str) -> None:
+    parent = parse(f"00-{TRACE}-{SPAN}-01", state)
+    assert parent is not None
+    assert parent.state == kept
+
+
+def test_a_call_is_told_of_the_trace() -> None:
+    one = trace(Parent(TRACE, SPAN, sampled=True), TRACE)
+    assert one.traceparent("1" * 16) == f"00-{TRACE}-{'1' * 16}-01"
+    assert trace(id=TRACE).traceparent("1" * 16).endswith("-00")
