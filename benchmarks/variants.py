@@ -69,6 +69,26 @@ def _telemetry_and_log() -> "Flask":
     return _measured(app, exchanges)
 
 
+def _traced(ratio: str) -> "Callable[[], Flask]":
+    """Return what builds the same with traces, of which such a share is kept.
+
+    The rings have room for all of it: what sending costs is another process's.
+    """
+
+    def build() -> "Flask":
+        import os
+
+        os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = "http://127.0.0.1:1"
+        os.environ["VIBEBOX_TRACES_RATIO"] = ratio
+        os.environ["VIBEBOX_TRACES_MB"] = "512"
+        os.environ["VIBEBOX_TRACES_DIR"] = (
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] + "-traces-" + ratio
+        )
+        return _telemetry_and_log()
+
+    return build
+
+
 def _measured(app: "Flask", exchanges: "Exchanges") -> "Flask":
     """Wire telemetry as `app.create_app` does, and leave what the server's hooks look for."""
     from types import SimpleNamespace
@@ -76,11 +96,13 @@ def _measured(app: "Flask", exchanges: "Exchanges") -> "Flask":
     from app.storage import Database
     from app.web.lifecycle import Lifecycle
     from app.web.services import EXTENSION
+    from app.tracing.build import build as build_recorder
     from app.web.telemetry import Telemetry
     from app.wiring import load_settings
 
     settings = load_settings()
-    telemetry = Telemetry(settings, Database(settings.database_url))
+    recorder = build_recorder(settings)
+    telemetry = Telemetry(settings, Database(settings.database_url), recorder)
     telemetry.measure_requests(app, exchanges, {})
     app.extensions[EXTENSION] = SimpleNamespace(
         lifecycle=Lifecycle(), telemetry=telemetry, start=lambda: None, close=telemetry.close
@@ -149,6 +171,14 @@ def _otel_metrics_and_traces() -> "Flask":
     return _instrumented(provider)
 
 
+def _otel_one_in_a_hundred() -> "Flask":
+    """The same, of which one trace in a hundred is sampled at its beginning."""
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
+
+    return _instrumented(TracerProvider(sampler=TraceIdRatioBased(0.01)))
+
+
 def _instrumented(tracer_provider: Any) -> "Flask":
     from opentelemetry.instrumentation.flask import FlaskInstrumentor
     from opentelemetry.sdk.metrics import MeterProvider
@@ -168,8 +198,13 @@ VARIANTS = {
     "hooks": Variant("empty before/after hooks", _empty_hooks),
     "ours": Variant("VibeBox telemetry", _telemetry, ours=True),
     "log": Variant("VibeBox telemetry, request id, log line", _telemetry_and_log, ours=True),
+    "traces-none": Variant("the same with traces, none kept", _traced("0"), ours=True),
+    "traces-hundredth": Variant("the same with traces, 1 % kept", _traced("0.01"), ours=True),
+    "traces-tenth": Variant("the same with traces, 10 % kept", _traced("0.1"), ours=True),
+    "traces-all": Variant("the same with traces, all kept", _traced("1"), ours=True),
     "stock": Variant("prometheus-client, stock multiprocess", _stock),
     "exporter": Variant("prometheus-flask-exporter, multiprocess", _flask_exporter),
     "otel": Variant("OpenTelemetry, metrics", _otel_metrics),
+    "otel-hundredth": Variant("OpenTelemetry, metrics and 1 % of traces", _otel_one_in_a_hundred),
     "otel-traces": Variant("OpenTelemetry, metrics and traces", _otel_metrics_and_traces),
 }

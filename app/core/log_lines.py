@@ -15,6 +15,7 @@ from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from app.core import logging as ours
+from app.core import trace_context
 
 _MOST_TEXTS = 1024
 
@@ -92,10 +93,10 @@ class LogLines:
         ids = ""
         if current := ours.request_id.get():
             ids = f', "request_id": {encode_basestring_ascii(current)}'
-        if trace := ours.trace_id.get():
-            ids += f', "trace_id": {encode_basestring_ascii(trace)}'
-        if span := ours.span_id.get():
-            ids += f', "span_id": {encode_basestring_ascii(span)}'
+        if trace := trace_context.current.get():  # hexadecimal digits need no encoding
+            ids += f', "trace_id": "{trace.trace_id}", "span_id": "{trace.span_id}"'
+        elif id := ours.trace_id.get():
+            ids += f', "trace_id": {encode_basestring_ascii(id)}'
         more = "".join([f', "{name}": {_json(value)}' for name, value in fields.items()])
         milliseconds = rest // 1_000_000
         return f'{{"time": "{moment}.{milliseconds:03d}+00:00"{same}{ids}{known}{more}}}\n'

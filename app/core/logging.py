@@ -15,12 +15,12 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
+from app.core.trace_context import current
+
 # Set by the request hooks; empty outside a request.
 request_id: ContextVar[str] = ContextVar("request_id", default="")
-# Empty too where the request came without a trace.
+# Of the caller's trace, where we record none of our own (see `trace_context.current`).
 trace_id: ContextVar[str] = ContextVar("trace_id", default="")
-# Empty where nothing is traced.
-span_id: ContextVar[str] = ContextVar("span_id", default="")
 
 # Our tokens carry a prefix of their own (see accounts.tokens) so that they are found anywhere.
 _SECRETS = (
@@ -85,12 +85,12 @@ class JsonFormatter(logging.Formatter):
             **_worker,
             "pid": record.process,
         }
-        if current := request_id.get():
-            entry["request_id"] = current
-        if trace := trace_id.get():
-            entry["trace_id"] = trace
-        if span := span_id.get():
-            entry["span_id"] = span
+        if id := request_id.get():
+            entry["request_id"] = id
+        if trace := current.get():
+            entry["trace_id"], entry["span_id"] = trace.trace_id, trace.span_id
+        elif id := trace_id.get():
+            entry["trace_id"] = id
         for key, value in vars(record).items():
             if key not in _STANDARD and not key.startswith("_"):
                 entry[key] = _clean(value, key)

@@ -11,7 +11,6 @@ from pathlib import Path
 from threading import Lock
 from time import monotonic, perf_counter
 
-from app.core import logging as log_fields
 from app.core import signals
 from app.core.trace_context import Parent, Trace, current, new_trace_id, parse
 from app.tracing.records import Root, Value, encode, shown_path
@@ -91,8 +90,6 @@ class Recorder:
             trace.sampled_by_known = self._trusts_peers and parent.sampled
         exchange.trace_id = id
         current.set(trace)
-        log_fields.trace_id.set(id)
-        log_fields.span_id.set(trace.span_id)
 
     def finish(self, exchange: Exchange) -> None:
         """Decide what becomes of the trace of a request that is over."""
@@ -100,7 +97,6 @@ class Recorder:
         if not isinstance(trace, Trace):
             return
         current.set(None)
-        log_fields.span_id.set("")
         seconds = 0.0 if exchange.lasting else exchange.seconds + exchange.client_seconds
         reason = self._rules.reason(
             trace, exchange.route, seconds, failed=exchange.status >= 500 or exchange.unhandled
@@ -158,7 +154,6 @@ class Recorder:
         # Who wrote the row was of ours, and knows the caller.
         trace.sampled_by_known = parent is not None and parent.sampled
         token = current.set(trace)
-        ids = log_fields.trace_id.set(trace.trace_id), log_fields.span_id.set(trace.span_id)
         started, error = perf_counter(), ""
         try:
             yield trace
@@ -167,8 +162,6 @@ class Recorder:
             raise
         finally:
             current.reset(token)
-            log_fields.trace_id.reset(ids[0])
-            log_fields.span_id.reset(ids[1])
             seconds = perf_counter() - started
             reason = self._rules.reason(trace, name, seconds, failed=bool(error))
             if reason is not None:

@@ -98,14 +98,15 @@ class Rules:
 
         kind: what it is compared with (its route, its task), of closed values.
         """
-        is_unusual = self._of(kind).exceeded(seconds) and seconds > _FLOOR_SECONDS
-        if failed or any(span[-1] for span in trace.spans):
+        usual = self._usual.get(kind) or self._new(kind)
+        is_unusual = usual.exceeded(seconds) and seconds > _FLOOR_SECONDS
+        if failed or (trace.spans and any(span[-1] for span in trace.spans)):
             return Reason.FAILED
         if is_unusual or seconds > SLOW_SECONDS:
             return Reason.SLOW
         if trace.sampled_by_known and self._callers.take():
             return Reason.CALLER
-        return Reason.RATIO if self._is_of_the_share(trace) else None
+        return Reason.RATIO if self._below and self._is_of_the_share(trace) else None
 
     def _is_of_the_share(self, trace: Trace) -> bool:
         """Tell whether the trace is one of the share that is kept.
@@ -116,10 +117,7 @@ class Rules:
         id = trace.span_id if is_strange else trace.trace_id
         return int(id[-_ID_DIGITS:], 16) < self._below
 
-    def _of(self, kind: str) -> Quantile:
-        found = self._usual.get(kind)
-        if found is None:
-            if len(self._usual) >= _MOST_ROUTES:
-                self._usual.clear()
-            found = self._usual[kind] = Quantile()
-        return found
+    def _new(self, kind: str) -> Quantile:
+        if len(self._usual) >= _MOST_ROUTES:
+            self._usual.clear()
+        return self._usual.setdefault(kind, Quantile())
