@@ -94,9 +94,9 @@ def _measured(app: "Flask", exchanges: "Exchanges") -> "Flask":
     from types import SimpleNamespace
 
     from app.storage import Database
+    from app.tracing.build import build as build_recorder
     from app.web.lifecycle import Lifecycle
     from app.web.services import EXTENSION
-    from app.tracing.build import build as build_recorder
     from app.web.telemetry import Telemetry
     from app.wiring import load_settings
 

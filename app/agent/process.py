@@ -21,15 +21,18 @@ from app.agent.reconcile.event_history import ContainerEventHistory
 from app.agent.wiring import Parts
 from app.core.errors import StorageUnavailableError
 from app.core.settings import Settings, retired_in_use
+from app.core.trace_context import record_tasks
 from app.domain.environments.build import build as build_environments
 from app.domain.environments.containers import InstallationId
 from app.domain.heartbeat import Heartbeat, is_alive
 from app.metrics.catalogue import registry
 from app.metrics.engine_calls import measured
+from app.metrics.exemplars import of_trace
 from app.metrics.instruments import measure_process
 from app.storage import Database, Process, schema
 from app.storage.cautious_clock import CautiousClock
 from app.storage.lease import agent_leads
+from app.tracing.build import build as build_recorder
 from app.wiring import open_database, open_engine
 from prefork_metrics.runtime.runtime import Runtime
 from prefork_metrics.values import store
@@ -56,6 +59,10 @@ def run(settings: Settings, pace: Pace = USUAL) -> None:
         signal.signal(number, lambda *_: stopping.set())
     limit = max(_CONNECTIONS, settings.db_pool_size)
     database = open_database(settings, limit)
+    recorder = build_recorder(settings)
+    if recorder is not None:
+        recorder.on_kept.append(of_trace)
+        record_tasks(recorder.task)
     runtime = Runtime(registry, "agent", SLOT)
     try:
         measure_process(database, limit)
@@ -65,6 +72,8 @@ def run(settings: Settings, pace: Pace = USUAL) -> None:
     finally:
         database.dispose()
         runtime.close()
+        if recorder is not None:
+            recorder.close()
         store.leave()
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from app.agent.leader.election import Term
 from app.agent.outage_log import OutageLog
-from app.core import signals
+from app.core import signals, trace_context
 from app.core.errors import LeadershipLostError
 from app.core.isolation import Loop
 
@@ -44,7 +44,7 @@ def _run(task: Task, term: Term) -> None:
         if task.wanted is not None:
             task.wanted.clear()
         try:
-            with outages.attempt():
+            with outages.attempt(), trace_context.task(task.loop):
                 task.work()
                 signals.emit(signals.loop_done, loop=task.loop)
         except LeadershipLostError:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 from enum import StrEnum
 from time import monotonic
 
-from app.core import deadline, signals
+from app.core import deadline, signals, trace_context
 from app.core.errors import EngineUnreachableError, LeadershipLostError, StorageError, VibeBoxError
 
 OUTAGES = (StorageError, EngineUnreachableError)
@@ -98,7 +98,7 @@ class Isolation:
         """Do as `attempt`, and return what went wrong."""
         started = self.clock()
         try:
-            with deadline.within(self.seconds):
+            with trace_context.task(self.loop), deadline.within(self.seconds):
                 work()
         except LeadershipLostError:
             raise

@@ -8,6 +8,8 @@ https://www.w3.org/TR/trace-context/
 """
 
 import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
@@ -43,6 +45,7 @@ class SpanKind(StrEnum):
 
     STATEMENT = "statement"
     DOCKER = "docker"
+    TASK = "task"
 
 
 Noted = tuple[SpanKind, str, float, float, str, str, str]
@@ -53,12 +56,31 @@ was done, to what, and the type of the error, empty where there was none."""
 class Trace:
     """One process's part of a trace: its own span, and what was noted below it."""
 
-    __slots__ = ("dropped", "kept", "parent", "sampled_by_known", "span_id", "spans", "trace_id")
+    __slots__ = (
+        "calling",
+        "dropped",
+        "is_share",
+        "kept",
+        "parent",
+        "sampled_by_known",
+        "span_id",
+        "spans",
+        "trace_id",
+    )
 
-    def __init__(self, trace_id: str, parent: Parent | None) -> None:
+    def __init__(
+        self,
+        trace_id: str,
+        parent: Parent | None,
+        is_share: "Callable[[Trace], bool]" = lambda _trace: False,
+    ) -> None:
+        """is_share: tells whether the trace is of those that are kept whatever happens."""
         self.trace_id = trace_id
         self.span_id = new_span_id()
         self.parent = parent
+        self.is_share = is_share
+        self.calling = ""
+        """The span of the call that is being made now."""
         self.spans: list[Noted] = []
         self.dropped = 0
         self.sampled_by_known = False
@@ -74,16 +96,55 @@ class Trace:
         else:
             self.dropped += 1
 
-    def traceparent(self, span_id: str) -> str:
-        """Return the header for a call, as a child of the span with this id.
+    def traceparent(self) -> str:
+        """Return the header for whoever continues the trace below what is done now.
 
-        The flag says what is known now: it is decided at the end whether the trace is kept.
+        Its flag says what is known now; whether the trace is kept is decided at its end.
         """
-        sampled = self.parent is not None and self.parent.sampled
-        return f"00-{self.trace_id}-{span_id}-{'01' if sampled else '00'}"
+        sampled = self.sampled_by_known or self.is_share(self)
+        return f"00-{self.trace_id}-{self.calling or self.span_id}-{'01' if sampled else '00'}"
 
 
 current: ContextVar[Trace | None] = ContextVar("trace", default=None)
+
+
+def traceparent() -> str | None:
+    """Return the header of the current trace; None where there is none."""
+    trace = current.get()
+    return None if trace is None else trace.traceparent()
+
+
+TaskRecorder = Callable[[str, Parent | None], AbstractContextManager[object]]
+"""Returns what records all that is done within it as a task of this name."""
+_record: list[TaskRecorder] = []
+
+
+def record_tasks(recorder: TaskRecorder) -> None:
+    """Have this process's tasks recorded from now on."""
+    _record[:] = [recorder]
+
+
+def task(name: str, parent: Parent | None = None) -> AbstractContextManager[object]:
+    """Return what makes all within one task: part of the current trace, or one of its own.
+
+    name: of closed values; parent: who asked for it, elsewhere.
+    """
+    trace = current.get()
+    if trace is not None:
+        return _below(trace, name)
+    return _record[0](name, parent) if _record else nullcontext()
+
+
+@contextmanager
+def _below(trace: Trace, name: str) -> Iterator[None]:
+    started, error = perf_counter(), ""
+    try:
+        yield
+    except BaseException as failure:
+        error = type(failure).__name__
+        raise
+    finally:
+        trace.note(SpanKind.TASK, started, name, "", error)
 
 
 def new_trace_id() -> str:

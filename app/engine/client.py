@@ -13,6 +13,7 @@ from urllib3.exceptions import ProtocolError
 
 from app.core.deadline import required
 from app.core.errors import EngineError
+from app.core.trace_context import traceparent
 from app.engine.hijacking import Refused, hijack
 from app.engine.transport import DeadlineSocket, EngineAdapter, dial, keep_alive, parse_host
 
@@ -45,6 +46,8 @@ class EngineClient(APIClient):
         Raised here because the SDK's own way breaks on error bodies that are not its JSON.
         """
         kwargs["timeout"] = required()
+        if header := traceparent():
+            kwargs["headers"] = {**(kwargs.get("headers") or {}), "traceparent": header}
         response = super().request(*args, **kwargs)
         if response.status_code < 400:
             return response

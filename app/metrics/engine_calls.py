@@ -9,7 +9,7 @@ from functools import wraps
 from typing import Any, cast
 
 from app.core.errors import EngineError
-from app.core.trace_context import SpanKind, current
+from app.core.trace_context import SpanKind, current, new_span_id
 from app.engine import OPERATIONS, Engine
 from app.metrics.catalogue import docker_operation_duration, docker_operations
 from app.metrics.exemplars import of_request
@@ -46,7 +46,11 @@ def _measured(call: Callable[..., Any], operation: str) -> Callable[..., Any]:
     @wraps(call)
     def measured_call(*arguments: Any, **named: Any) -> Any:
         started = time.perf_counter()
-        status, error = "failure", ""
+        status, error, span_id = "failure", "", ""
+        trace = current.get()
+        if trace is not None:
+            # The engine is told of the call that it answers.
+            span_id = trace.calling = new_span_id()
         try:
             result = call(*arguments, **named)
             status = "success"
@@ -58,8 +62,9 @@ def _measured(call: Callable[..., Any], operation: str) -> Callable[..., Any]:
             error = type(failure).__name__
             raise
         finally:
-            if (trace := current.get()) is not None:
-                trace.note(SpanKind.DOCKER, started, operation, "", error)
+            if trace is not None:
+                trace.calling = ""
+                trace.note(SpanKind.DOCKER, started, operation, "", error, span_id)
             docker_operations.child(operation, status).inc()
             seconds = time.perf_counter() - started
             docker_operation_duration.child(operation).observe(seconds, of_request())

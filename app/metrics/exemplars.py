@@ -1,12 +1,30 @@
 """What leads from an observation to the log line of its request."""
 
 import logging
+from bisect import bisect_left
+from time import time
 
 from app.core.logging import request_id, trace_id
-from app.core.trace_context import current
+from app.core.trace_context import SpanKind, Trace, current
+from app.metrics.catalogue import DATABASE, docker_operation_duration
 from prefork_metrics.exemplars import Exemplar
+from prefork_metrics.values import store
 
 _access_log = logging.getLogger("app.access")
+
+
+def of_trace(trace: Trace) -> None:
+    """Name a trace that is kept at the durations of its statements and Docker calls."""
+    for kind, _, _, seconds, what, to, _ in trace.spans:
+        if kind is SpanKind.STATEMENT:
+            histogram = DATABASE.statement_duration.child(what, to)
+        elif kind is SpanKind.DOCKER:
+            histogram = docker_operation_duration.child(what)
+        else:
+            continue
+        bucket = histogram._buckets[bisect_left(histogram._upper_bounds, seconds)]
+        pairs = (("trace_id", trace.trace_id),)
+        store.put_exemplar(bucket, Exemplar(pairs, seconds, time()))
 
 
 def of_request() -> dict[str, str] | None:

@@ -5,7 +5,7 @@ here at all. Nothing of it can fail a request: a ring that cannot be had, or is 
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -71,6 +71,8 @@ class Recorder:
         self._database = database
         self._trusts_peers = trusts_peers
         self._next_named = 0.0
+        self.on_kept: list[Callable[[Trace], None]] = []
+        """Called with each trace that is on its way to the exporter."""
 
     def start(self, exchange: Exchange) -> None:
         """Begin the trace of a request, or its part of the caller's; after its id is known."""
@@ -85,7 +87,7 @@ class Recorder:
         else:
             # Where the id of the request is ours, it is that of the trace too.
             id = new_trace_id() if environ.get("HTTP_X_REQUEST_ID") else exchange.request_id
-        trace = exchange.trace = Trace(id, parent)
+        trace = exchange.trace = Trace(id, parent, self._rules.is_share)
         if parent is not None:
             trace.sampled_by_known = self._trusts_peers and parent.sampled
         exchange.trace_id = id
@@ -146,11 +148,15 @@ class Recorder:
 
     def _keep(self, trace: Trace, root: Root) -> None:
         trace.kept = self._rings.write(*encode(trace, root, self._database))
+        if trace.kept:
+            for tell in self.on_kept:
+                tell(trace)
 
     @contextmanager
     def task(self, name: str, parent: Parent | None = None) -> Iterator[Trace]:
         """Record what the agent does within as one span, below the request that asked for it."""
-        trace = Trace(parent.trace_id if parent else new_trace_id(), parent)
+        id = parent.trace_id if parent else new_trace_id()
+        trace = Trace(id, parent, self._rules.is_share)
         # Who wrote the row was of ours, and knows the caller.
         trace.sampled_by_known = parent is not None and parent.sampled
         token = current.set(trace)

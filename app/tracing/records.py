@@ -89,6 +89,8 @@ def _child(noted: Noted, moment: Any, database: str) -> list[Any]:
             "db.collection.name": to,
             "db.query.summary": name,
         }
+    elif kind is SpanKind.TASK:
+        name, attributes = what, {}
     else:
         name = f"docker {what}"
         attributes = {"vibebox.docker.operation": what}

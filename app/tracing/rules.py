@@ -106,9 +106,9 @@ class Rules:
             return Reason.SLOW
         if trace.sampled_by_known and self._callers.take():
             return Reason.CALLER
-        return Reason.RATIO if self._below and self._is_of_the_share(trace) else None
+        return Reason.RATIO if self._below and self.is_share(trace) else None
 
-    def _is_of_the_share(self, trace: Trace) -> bool:
+    def is_share(self, trace: Trace) -> bool:
         """Tell whether the trace is one of the share that is kept.
 
         A stranger chooses the id of the trace, and so would choose this: our own span's decides.

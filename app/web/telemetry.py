@@ -8,6 +8,7 @@ from app.core.settings import Settings
 from app.engine import Engine
 from app.metrics.catalogue import health_check_up, registry
 from app.metrics.engine_calls import measured
+from app.metrics.exemplars import of_trace
 from app.metrics.instruments import measure_process
 from app.metrics.inventory import Inventory
 from app.storage import Database
@@ -55,6 +56,7 @@ class Telemetry:
         """
         if self._recorder is not None:
             # Before the counts: an exemplar names a trace that is on its way.
+            self._recorder.on_kept.append(of_trace)
             exchanges.on_start.append(self._recorder.start)
             exchanges.on_finish.append(self._recorder.finish)
         self._requests.watch(exchanges)

@@ -53,8 +53,8 @@ def test_a_share_is_kept_by_the_trace_and_all_processes_decide_alike() -> None:
     decided = kept(web)
     assert decided == kept(agent)
     assert 0.08 < sum(decided) / len(ids) < 0.12
-    assert not any(Rules(0, 0)._is_of_the_share(trace(id="0" * 32)) for _ in range(10))
-    assert Rules(1, 0)._is_of_the_share(trace())
+    assert not any(Rules(0, 0).is_share(trace(id="0" * 32)) for _ in range(10))
+    assert Rules(1, 0).is_share(trace())
 
 
 def test_a_strangers_header_forces_nothing() -> None:
@@ -134,5 +134,9 @@ def test_an_invalid_state_is_left_out(state: str, kept: str) -> None:
 
 def test_a_call_is_told_of_the_trace() -> None:
     one = trace(Parent(TRACE, SPAN, sampled=True), TRACE)
-    assert one.traceparent("1" * 16) == f"00-{TRACE}-{'1' * 16}-01"
-    assert trace(id=TRACE).traceparent("1" * 16).endswith("-00")
+    one.calling = "1" * 16
+    assert one.traceparent() == f"00-{TRACE}-{'1' * 16}-00"
+    one.sampled_by_known = True
+    assert one.traceparent() == f"00-{TRACE}-{'1' * 16}-01"
+    assert trace(id=TRACE).traceparent().endswith("-00")
+    assert Trace(TRACE, None, lambda _: True).traceparent().endswith("-01")

@@ -28,6 +28,7 @@ from app.core.errors import (
 )
 from app.core.isolation import Loop, failed, reason
 from app.core.places import Places
+from app.core.trace_context import parse, task
 from app.domain.environments import starts
 from app.domain.environments.containers import Containers
 from app.domain.environments.guard import TransitionGuard
@@ -223,11 +224,12 @@ class Pulls:
             return None
         transition = Transition(environment, EnvironmentStatus.STARTING, moment, pull_id)
         waited = (moment - pull.requested_at).total_seconds()
-        return TakenPull(pull_id, pull.image, time.monotonic() - waited, transition)
+        asked_by = parse(pull.traceparent) if pull.traceparent else None
+        return TakenPull(pull_id, pull.image, time.monotonic() - waited, transition, asked_by)
 
     def _carry_out(self, taken: TakenPull, running: Running) -> None:
         try:
-            with starts.told(taken.seconds) as attempt:
+            with task("pull", taken.asked_by), starts.told(taken.seconds) as attempt:
                 before = self._fetch(taken, running)
                 running.leave()  # from here on it is a start like any other
                 self._start(taken, before, attempt)

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, and_, select, update
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
 
+from app.core.trace_context import Parent, traceparent
 from app.domain.environments.transitions import OPEN_PULLS, Transition, held
 from app.engine import PullProgress
 from app.storage import (
@@ -31,6 +32,8 @@ class TakenPull:
     image: str
     requested_at: float
     transition: Transition
+    asked_by: Parent | None = None
+    """The trace of the request that asked for it."""
 
     def seconds(self) -> float:
         """Return how long ago the start was accepted."""
@@ -65,6 +68,7 @@ def queue(database: Database, transition: Transition, user_id: str) -> str | Non
             image=environment.image,
             requested_by=user_id,
             requested_at=transition.since,
+            traceparent=traceparent(),
         )
         session.add(pull)
         session.flush()

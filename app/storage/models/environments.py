@@ -190,6 +190,8 @@ class ImagePull(Base):
     # The account that started it; none where an older release did. No key: it may be gone.
     requested_by: Mapped[str | None] = mapped_column(String(36))
     requested_at: Mapped[datetime] = mapped_column(default=utc_now)
+    # The trace of the request that asked for it, which the pull continues.
+    traceparent: Mapped[str | None] = mapped_column(String(55))
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
 

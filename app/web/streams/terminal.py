@@ -11,6 +11,7 @@ from websockets.frames import CloseCode
 
 from app.core.errors import EngineError, SessionConflictError
 from app.core.isolation import reason
+from app.core.trace_context import traceparent
 from app.domain.authorization import Access, Action, Identity
 from app.domain.heartbeat import Heartbeat
 from app.domain.sessions import programs
@@ -100,6 +101,8 @@ class TerminalHandler:
         self._taken = 0
         self._ahead: int | None = None  # known of a client that tells what it has shown
         self._acknowledges = acknowledge
+        # Of the handshake, which has ended when the command begins.
+        self._traceparent = traceparent()
 
     def __call__(self, channel: Channel) -> None:
         """Carry bytes both ways until the command ends or the client goes.
@@ -118,6 +121,8 @@ class TerminalHandler:
 
     def _serve(self, channel: Channel, claimed: Claimed) -> None:
         argv, env = programs.command(self._session, claimed.terminal_id, claimed.folder)
+        if self._traceparent is not None:
+            env = {**env, "TRACEPARENT": self._traceparent}
         stream = self._engine.terminal(
             self._session.container_id, argv, cols=self._cols, rows=self._rows, env=env
         )
