@@ -13,7 +13,7 @@ from app.core.errors import SettingsError
 from app.core.settings import Settings, read_settings
 
 # More than an exporter gives itself.
-_EXPORTER_SECONDS = 12.0
+_EXPORTER_SECONDS = 7.0
 _log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 
 _PR_SET_PDEATHSIG = 1
-_STOP_SECONDS = 10.0
+_STOP_SECONDS = 5.0
 _LOOK_SECONDS = 0.5
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 _log = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 def supervise(work: Callable[[threading.Event], None]) -> None:
     """Have `work` done in a child until SIGTERM or SIGINT, or the death of who started this.
 
-    `work` is given an event that is set when it has to end, and gets ten seconds for it.
+    `work` is given an event that is set when it has to end, and gets five seconds for it.
     """
     stopping = _until_told()
     pause = _FIRST_PAUSE

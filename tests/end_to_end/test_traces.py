@@ -8,15 +8,20 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from time import time_ns
+from typing import Any
 
 import pytest
 
 from tests.backends import http
+from tests.backends.agent import Agent
+from tests.backends.docker_engine import DockerEngine
 from tests.backends.otlp_sink import Behaviour, OtlpSink, Received
 from tests.backends.programs import wait_until
+from tests.backends.registry import Registry
 from tests.backends.web import WebServer
 from tests.conftest import WebServerFactory
 from tests.end_to_end.api import PASSWORD, Api
+from tests.end_to_end.sockets import Screen, opened
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(180)]
 
@@ -231,3 +236,53 @@ def test_what_has_no_room_is_counted(web_server: WebServerFactory) -> None:
     with OtlpSink(port) as back:
         wait_until(lambda: len(back.spans) >= recorded, PATIENCE)
         arrived(back, http.get(f"{server.url}/nothing").headers["X-Request-ID"])
+
+
+def test_a_start_with_a_pull_is_one_trace_down_to_docker(
+    sink: OtlpSink,
+    web_server: WebServerFactory,
+    docker_engine: DockerEngine,
+    registry: Registry,
+) -> None:
+    server = web_server(
+        settings(
+            sink,
+            VIBEBOX_TRACES_RATIO="1",
+            VIBEBOX_STOP_GRACE="0",
+            DOCKER_HOST=docker_engine.host,
+        )
+    )
+    agent = Agent.beside(server).start()
+    try:
+        with Api(server.url) as api:
+            api.sign_up()
+            client: Any = docker_engine.client()
+            image = registry.push(client, docker_engine.busybox, "tools/traced", "1")
+            box = api.create("traced", image)
+            answer = api.call("POST", f"/environments/{box}/start?wait=60")
+            assert answer.json()["status"] == "running", answer.text
+            made = api.call("POST", f"/environments/{box}/sessions", {"type": "shell"}).json()
+            with opened(api, f"/sessions/{made['id']}/terminal") as socket:
+                screen = Screen(socket)
+                screen.type("echo trace${TRACEPARENT}.\n")
+                screen.wait("trace00-")
+                told = screen.text.rpartition("trace00-")[2][:49]
+        wait_until(lambda: {"pull"} <= names(sink, answer.headers["X-Request-ID"]), PATIENCE)
+        spans = {span.name: span for span in sink.trace(answer.headers["X-Request-ID"])}
+        root = spans["POST /api/v1/environments/<environment_id>/start"]
+        pull = spans["pull"]
+        assert (pull.parent_id, pull.resource["vibebox.worker"]) == (root.span_id, "agent")
+        for name in ("docker pull", "docker create", "docker start"):
+            assert spans[name].parent_id == pull.span_id
+            assert pull.begin <= spans[name].begin <= spans[name].end <= pull.end
+        trace_id, span_id = told.split("-")[:2]
+        (handshake, *_) = arrived(sink, trace_id)
+        assert handshake.name == "GET /api/v1/sessions/<session_id>/terminal"
+        assert handshake.span_id == span_id
+    finally:
+        agent.close()
+        docker_engine.clear()
+
+
+def names(sink: OtlpSink, trace_id: str) -> set[str]:
+    return {span.name for span in sink.trace(trace_id)}
