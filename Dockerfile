@@ -48,8 +48,7 @@ ENV PATH=/opt/vibebox/bin:$PATH \
     HOST=0.0.0.0 \
     PORT=3000 \
     DATABASE_URL=sqlite:////var/lib/vibebox/vibebox.db \
-    PROMETHEUS_MULTIPROC_DIR=/run/vibebox/metrics \
-    VIBEBOX_TRACES_DIR=/run/vibebox/traces
+    PROMETHEUS_MULTIPROC_DIR=/run/vibebox/metrics
 
 USER 10001:10001
 EXPOSE 3000

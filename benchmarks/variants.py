@@ -81,9 +81,6 @@ def _traced(ratio: str) -> "Callable[[], Flask]":
         os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = "http://127.0.0.1:1"
         os.environ["VIBEBOX_TRACES_RATIO"] = ratio
         os.environ["VIBEBOX_TRACES_MB"] = "512"
-        os.environ["VIBEBOX_TRACES_DIR"] = (
-            os.environ["PROMETHEUS_MULTIPROC_DIR"] + "-traces-" + ratio
-        )
         return _telemetry_and_log()
 
     return build

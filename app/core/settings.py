@@ -8,6 +8,7 @@ prefix are conventions of others (gunicorn, Docker, prometheus-client) that we h
 import os
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 import limits
@@ -188,6 +189,28 @@ class Settings(BaseModel):
     otel_exporter_otlp_compression: Literal["none", "gzip"] = _shared(
         "OTEL_EXPORTER_OTLP_COMPRESSION", "none", "How requests to the receiver are compressed."
     )
+    otel_exporter_otlp_protocol: Literal["http/protobuf"] = _shared(
+        "OTEL_EXPORTER_OTLP_PROTOCOL",
+        "http/protobuf",
+        "What is spoken with the receiver: this and nothing else.",
+    )
+    otel_exporter_otlp_traces_protocol: Literal["http/protobuf"] = _shared(
+        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf", "The same for traces."
+    )
+    otel_exporter_otlp_traces_timeout: int | None = _shared(
+        "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", None, "Such a time-out for traces.", ge=1
+    )
+    otel_exporter_otlp_traces_compression: Literal["none", "gzip"] | None = _shared(
+        "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", None, "Such a compression for traces."
+    )
+    otel_exporter_otlp_client_certificate: str | None = _shared(
+        "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+        None,
+        "File of the certificate that is shown to the receiver, its chain behind it.",
+    )
+    otel_exporter_otlp_client_key: str | None = _shared(
+        "OTEL_EXPORTER_OTLP_CLIENT_KEY", None, "File of the key of that certificate."
+    )
     otel_exporter_otlp_certificate: str | None = _shared(
         "OTEL_EXPORTER_OTLP_CERTIFICATE",
         None,
@@ -207,8 +230,10 @@ class Settings(BaseModel):
     otel_traces_exporter: Literal["otlp", "none"] = _shared(
         "OTEL_TRACES_EXPORTER", "otlp", "Whether traces are sent (otlp) or not (none)."
     )
-    traces_dir: str = _own(
-        "var/traces", "Directory through which traces leave the processes that record them."
+    traces_dir: str | None = _own(
+        None,
+        "Directory through which traces leave the processes that record them; by default that of "
+        "the metrics with -traces behind it.",
     )
     traces_mb: int = _own(
         16, "MiB that traces may take there, while the receiver does not answer.", ge=1, le=4096
@@ -515,6 +540,12 @@ class Settings(BaseModel):
             return self.otel_exporter_otlp_traces_endpoint
         base = self.otel_exporter_otlp_endpoint
         return None if base is None else base.rstrip("/") + "/v1/traces"
+
+    @property
+    def traces_path(self) -> Path:
+        """Where traces wait for the exporter: the same absolute path in every process."""
+        metrics = self.prometheus_multiproc_dir.rstrip("/")
+        return Path(self.traces_dir or f"{metrics}-traces").absolute()
 
     @property
     def pool_limit(self) -> int:

@@ -36,7 +36,7 @@ def run(settings: Settings, stopping: threading.Event) -> None:
     url = settings.traces_endpoint
     if url is None:
         return
-    directory = Path(settings.traces_dir).absolute()
+    directory = settings.traces_path
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     events.connect()
     with _lock(directory, stopping) as ours:
@@ -89,7 +89,13 @@ class Exporter:
 
     def _through(self, batch: Batch, stopping: threading.Event) -> bool:
         """Send a batch until it is through; tell whether it is. Once only when stopping."""
-        body = request(batch.spans, self._resource)
+        try:
+            body = request(batch.spans, self._resource)
+        except Exception:  # of protobuf: what it is sure to be of next time too
+            _log.exception("spans cannot be sent")
+            signals.emit(signals.spans_ended, result="failed", number=len(batch.spans))
+            batch.release()
+            return True
         pause, told = _FIRST_PAUSE, False
         while True:
             answer = self._sender.send(body)

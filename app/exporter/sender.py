@@ -53,6 +53,7 @@ class Sender:
                 data=gzip.compress(body, 1) if self._target.gzip else body,
                 timeout=self._target.timeout,
                 verify=self._target.certificate or True,
+                cert=self._target.own,
                 allow_redirects=False,
                 stream=True,
             ) as response:

@@ -7,6 +7,7 @@ import ctypes
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -46,7 +47,8 @@ def _until_told() -> threading.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     parent = os.getppid()
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if sys.platform == "linux":  # elsewhere it ends with who stops it
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:
         stopping.set()
     return stopping
@@ -57,6 +59,8 @@ def _be_child(work: Callable[[threading.Event], None]) -> None:
     try:
         work(_until_told())
         code = 0
+    except OSError as error:
+        _log.error("exporter failed", extra={"why": str(error)})
     except Exception:
         _log.exception("exporter failed")
     finally:

@@ -23,17 +23,26 @@ class Target:
     gzip: bool
     certificate: str | None
     """File of the certificates that the receiver's has to be of; None for those of the system."""
+    own: tuple[str, str] | str | None = None
+    """Files of our certificate and its key, where the receiver asks for one."""
 
 
 def target(settings: Settings, url: str) -> Target:
     """Return the receiver of spans that the settings name."""
     headers = settings.otel_exporter_otlp_traces_headers or settings.otel_exporter_otlp_headers
+    timeout = settings.otel_exporter_otlp_traces_timeout or settings.otel_exporter_otlp_timeout
+    compression = (
+        settings.otel_exporter_otlp_traces_compression or settings.otel_exporter_otlp_compression
+    )
+    own = settings.otel_exporter_otlp_client_certificate
+    key = settings.otel_exporter_otlp_client_key
     return Target(
         url,
         pairs(headers.get_secret_value()),
-        settings.otel_exporter_otlp_timeout / 1000,
-        settings.otel_exporter_otlp_compression == "gzip",
+        timeout / 1000,
+        compression == "gzip",
         settings.otel_exporter_otlp_certificate,
+        (own, key) if own and key else own,
     )
 
 

@@ -1,7 +1,6 @@
 """What a process records traces with; nothing where tracing is off."""
 
 from importlib.util import find_spec
-from pathlib import Path
 
 from app.core.settings import Settings
 from app.tracing.recorder import Recorder, Rings
@@ -22,7 +21,7 @@ def build(settings: Settings) -> Recorder | None:
     """Return the recorder of this process, None where traces are sent nowhere."""
     if settings.traces_endpoint is None or not is_installed():
         return None
-    rings = Rings(Path(settings.traces_dir).absolute(), settings.traces_mb * _MIB)
+    rings = Rings(settings.traces_path, settings.traces_mb * _MIB)
     rules = Rules(settings.traces_ratio, settings.traces_callers)
     database = "sqlite" if settings.database_url.startswith("sqlite") else "postgresql"
     return Recorder(rules, rings, database, trusts_peers=settings.trusted_proxies > 0)

@@ -17,6 +17,7 @@ from app.tracing.records import Root, Value, encode, shown_path
 from app.tracing.rings import RingWriter
 from app.tracing.rules import Reason, Rules
 from prefork_metrics.exchange import Exchange
+from prefork_metrics.standard.requests import METHODS
 
 NAMED_SECONDS = 15.0
 """One trace in so many seconds is kept because an exemplar is about to name it, of each process:
@@ -121,8 +122,10 @@ class Recorder:
 
     def _keep_request(self, exchange: Exchange, trace: Trace, reason: Reason) -> None:
         status = exchange.status
+        # Whatever a client made up is no name of ours (semantic conventions, HTTP).
+        method = exchange.method if exchange.method in METHODS else "_OTHER"
         attributes: dict[str, Value] = {
-            "http.request.method": exchange.method,
+            "http.request.method": method,
             "http.route": exchange.route,
             "url.path": shown_path(exchange.path),
             "url.scheme": "http",
@@ -138,7 +141,7 @@ class Recorder:
         if error:
             attributes["error.type"] = error
         root = Root(
-            f"{exchange.method} {exchange.route}",
+            f"{method if method in METHODS else 'HTTP'} {exchange.route}",
             True,
             exchange.started - exchange.queued,
             attributes,

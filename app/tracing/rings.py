@@ -6,9 +6,9 @@ kernel gives it up when the process ends); the exporter reads all of them. A rec
 the position behind it is written, which is one store of eight bytes: a writer may be killed at any
 moment. A record that has no room is not written, and its spans are counted by who wanted to.
 
-Header, little-endian: 8 bytes of magic, then unsigned 64-bit: written and read, positions that only
-grow; modulo the size of the data they are places. Record: 32-bit length and CRC-32, then so many
-bytes, padded to 8.
+Header: 8 bytes of magic, then two unsigned 64-bit numbers of this machine: written and read,
+positions that only grow; modulo the size of the data they are places. Record: 32-bit length and
+CRC-32, then so many bytes, padded to 8.
 """
 
 import fcntl
@@ -19,15 +19,18 @@ import threading
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
 
 SLOTS = 16
 """Files of a directory: more processes than these write no spans, and say so."""
 _MAGIC = b"vbxring1"
 _HEADER = 64
 _WRITTEN, _READ = 8, 16
-_POSITION = struct.Struct("<Q")
+# Native, and at a multiple of its size: one store, which no reader sees half of.
+_POSITION = struct.Struct("@Q")
 _LENGTHS = struct.Struct("<II")
 _ALIGNED = 8
+_DAMAGED_SECONDS = 1.0
 
 
 class RingsFullError(OSError):
@@ -139,25 +142,38 @@ class RingReader:
         finally:
             os.close(file)
         self._next = self._ring.get(_READ)
+        self._suspect = (-1, 0.0)
 
     def records(self) -> Iterator[tuple[bytes, int]]:
         """Yield what was not taken yet: each record, and the position to give to `release`.
 
-        A damaged record ends the reading: what is behind it cannot be told apart, and is dropped.
+        A record that stays damaged is dropped with what is behind it, which cannot be told apart.
         """
-        ring = self._ring
-        while self._next < (written := ring.get(_WRITTEN)):
-            length, checksum = _LENGTHS.unpack(ring.load(self._next, _LENGTHS.size))
-            padded = -(-(_LENGTHS.size + length) // _ALIGNED) * _ALIGNED
-            if padded > written - self._next:
-                self._next = written
+        while self._next < (written := self._ring.get(_WRITTEN)):
+            record = self._whole(written)
+            if record is None:
+                # Another core may see a position before what lies in front of it.
+                if self._is_damaged_for(_DAMAGED_SECONDS):
+                    self._next = written
                 return
-            record = ring.load(self._next + _LENGTHS.size, length)
-            self._next += padded
-            if zlib.crc32(record) != checksum:
-                self._next = written
-                return
+            length = _LENGTHS.size + len(record)
+            self._next += -(-length // _ALIGNED) * _ALIGNED
             yield record, self._next
+
+    def _whole(self, written: int) -> bytes | None:
+        """Return the next record; None where what lies there is none."""
+        length, checksum = _LENGTHS.unpack(self._ring.load(self._next, _LENGTHS.size))
+        if length > written - self._next - _LENGTHS.size:
+            return None
+        record = self._ring.load(self._next + _LENGTHS.size, length)
+        return record if zlib.crc32(record) == checksum else None
+
+    def _is_damaged_for(self, seconds: float) -> bool:
+        place, since = self._suspect
+        if place != self._next:
+            self._suspect = (self._next, monotonic())
+            return False
+        return monotonic() - since >= seconds
 
     def release(self, position: int) -> None:
         """Give the room up to this position back to the writer."""

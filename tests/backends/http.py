@@ -17,6 +17,13 @@ def get(
         return session.get(url, params=params, timeout=timeout, headers=headers)
 
 
+def request(method: str, url: str, timeout: float = 30) -> requests.Response:
+    """Send a request of any method, as `get` does."""
+    with requests.Session() as session:
+        session.trust_env = False
+        return session.request(method, url, timeout=timeout)
+
+
 def answers(url: str) -> bool:
     """Tell whether a GET of the URL gives 200 now."""
     try:

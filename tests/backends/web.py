@@ -74,7 +74,6 @@ class WebServer:
             "DATABASE_URL": f"sqlite:///{directory}/vibebox.db",
             "DOCKER_HOST": f"unix://{directory}/no-docker.sock",
             "PROMETHEUS_MULTIPROC_DIR": str(directory / "metrics"),
-            "VIBEBOX_TRACES_DIR": str(directory / "traces"),
             **UNLIMITED,
             **MEASURING,
             **(env or {}),

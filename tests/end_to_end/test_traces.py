@@ -1,6 +1,7 @@
 """Traces of a real server with two workers, as a receiver of OTLP gets them."""
 
 import os
+import re
 import secrets
 import signal
 import time
@@ -10,13 +11,14 @@ from pathlib import Path
 from time import time_ns
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.backends import http
 from tests.backends.agent import Agent
 from tests.backends.docker_engine import DockerEngine
 from tests.backends.otlp_sink import Behaviour, OtlpSink, Received
-from tests.backends.programs import wait_until
+from tests.backends.programs import alive, wait_until
 from tests.backends.registry import Registry
 from tests.backends.web import WebServer
 from tests.conftest import WebServerFactory
@@ -139,8 +141,6 @@ def _are_others(killed: list[int], pids: list[int]) -> bool:
 
 def exemplars(server: WebServer) -> set[str]:
     """Return the traces that exemplars of requests name."""
-    import re
-
     text = http.get(
         f"{server.url}/health/metrics", headers={"Accept": "application/openmetrics-text"}
     ).text
@@ -167,8 +167,6 @@ def told(server: WebServer, event: str) -> bool:
 
 
 def test_another_exporter_takes_over(traced: WebServer, sink: OtlpSink) -> None:
-    import psutil
-
     wait_until(lambda: told(traced, "exporting traces"), PATIENCE)
     working = {
         line["pid"] for line in traced.log_lines() if line.get("event") == "exporting traces"
@@ -181,8 +179,6 @@ def test_another_exporter_takes_over(traced: WebServer, sink: OtlpSink) -> None:
 
 
 def test_it_ends_with_its_server(traced: WebServer, sink: OtlpSink) -> None:
-    import psutil
-
     wait_until(lambda: told(traced, "exporting traces"), PATIENCE)
     children = psutil.Process(traced.pid).children(recursive=True)
     id = http.get(f"{traced.url}/nothing").headers["X-Request-ID"]
@@ -286,3 +282,21 @@ def test_a_start_with_a_pull_is_one_trace_down_to_docker(
 
 def names(sink: OtlpSink, trace_id: str) -> set[str]:
     return {span.name for span in sink.trace(trace_id)}
+
+
+def test_it_ends_with_a_killed_server(traced: WebServer, sink: OtlpSink) -> None:
+    wait_until(lambda: told(traced, "exporting traces"), PATIENCE)
+    exporters = [
+        process
+        for process in psutil.Process(traced.pid).children(recursive=True)
+        if process.cmdline()[-1:] == ["exporter"]
+    ]
+    assert len(exporters) == 2
+    os.kill(traced.pid, signal.SIGKILL)
+    wait_until(lambda: not any(map(alive, exporters)), PATIENCE)
+
+
+def test_made_up_methods_are_no_names(traced: WebServer, sink: OtlpSink) -> None:
+    answer = http.request("BREW", f"{traced.url}/nothing")
+    (root, *_) = arrived(sink, answer.headers["X-Request-ID"])
+    assert (root.name, root.attributes["http.request.method"]) == ("HTTP unmatched", "_OTHER")

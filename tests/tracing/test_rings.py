@@ -145,6 +145,9 @@ def test_a_damaged_record_costs_what_is_behind_it_and_no_more(tmp_path: Path) ->
         file.write(b"X")
     ours = reader(tmp_path)
     assert [found for found, _ in ours.records()] == [b"good"]
+    assert list(ours.records()) == []
+    time.sleep(1.1)
+    assert list(ours.records()) == []  # now it is given up
     writer.write(b"later")
     ((found, position),) = ours.records()
     ours.release(position)
