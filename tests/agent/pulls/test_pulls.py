@@ -665,12 +665,17 @@ def test_followed_events_go_on_until_their_time_is_over(
     monkeypatch.setattr(events, "HEARTBEAT_SECONDS", 0.05)
     monkeypatch.setattr(events, "LONGEST_SECONDS", 0.3)
     identity = user.new_environment()
-    threading.Timer(0.1, lambda: user.send("DELETE", one(identity))).start()
 
-    text = user.get(one(identity, "events") + "?follow=true").get_data(as_text=True)
+    text, deleted = "", False
+    response = user.get(one(identity, "events") + "?follow=true", buffered=False)
+    for piece in response.iter_encoded():
+        text += piece.decode()
+        if ": still here\n\n" in text and not deleted:
+            deleted = user.send("DELETE", one(identity)).status_code == 204
+    response.close()
 
     assert text.startswith('event: status\ndata: {"status": "stopped"')
-    assert ": still here\n\n" in text
+    assert deleted
 
 
 def test_streams_are_bounded(user: User, stranger: User) -> None:
