@@ -90,12 +90,15 @@ def start_exporter(settings: Settings) -> subprocess.Popen[bytes] | None:
     """
     from app.tracing.build import is_installed
 
-    if settings.traces_endpoint is None:
+    receivers = {"traces": settings.traces_endpoint, "metrics": settings.metrics_endpoint}
+    sent = {signal: receiver for signal, receiver in receivers.items() if receiver is not None}
+    if not sent:
         return None
     if not is_installed():
-        _log.warning("traces are not recorded", extra={"why": "vibebox[otel] is not installed"})
+        why = "vibebox[otel] is not installed"
+        _log.warning("nothing is exported", extra={"why": why, "receivers": sent})
         return None
-    _log.info("traces are sent", extra={"receiver": settings.traces_endpoint})
+    _log.info("exporting", extra={"receivers": sent})
     command = [sys.executable, "-P", "-m", "app.cli", "exporter"]
     return subprocess.Popen(command, stdin=subprocess.DEVNULL)
 

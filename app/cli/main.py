@@ -178,7 +178,7 @@ def agent(check: bool) -> None:
 
 @main.command()
 def exporter() -> None:
-    """Send traces to the receiver that OTEL_EXPORTER_OTLP_ENDPOINT names; Ctrl-C stops it.
+    """Send traces and metrics to the receiver of OTEL_EXPORTER_OTLP_ENDPOINT; Ctrl-C stops it.
 
     `vibebox run`, the web server and the agent each start one; only one of them works at a time.
     """
@@ -188,10 +188,10 @@ def exporter() -> None:
     from app.wiring import load_settings
 
     settings = load_settings()
-    if settings.traces_endpoint is None:
+    if settings.traces_endpoint is None and settings.metrics_endpoint is None:
         raise click.UsageError("There is no receiver: set OTEL_EXPORTER_OTLP_ENDPOINT.")
     if not is_installed():
-        raise click.UsageError("Traces need an extra: pip install 'vibebox[otel]'.")
+        raise click.UsageError("That needs an extra: pip install 'vibebox[otel]'.")
     configure(settings.log_level, "exporter")
 
     def work(stopping: threading.Event) -> None:

@@ -52,6 +52,7 @@ _MAY_HOLD_SECRETS = (
     "DATABASE_URL",
     "DOCKER_HOST",
     "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_EXPORTER_OTLP_METRICS_HEADERS",
     "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
     "VIBEBOX_ALERTS_TOKEN",
     "VIBEBOX_METRICS_TOKEN",
@@ -174,6 +175,28 @@ class Settings(BaseModel):
     )
     otel_exporter_otlp_traces_endpoint: HttpUrl | None = _shared(
         "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", None, "The same for traces alone, with its path."
+    )
+    otel_exporter_otlp_metrics_endpoint: HttpUrl | None = _shared(
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", None, "The same for metrics alone, with its path."
+    )
+    otel_exporter_otlp_metrics_headers: SecretStr | None = _shared(
+        "OTEL_EXPORTER_OTLP_METRICS_HEADERS", None, "Headers for metrics, in place of the others."
+    )
+    otel_exporter_otlp_metrics_temporality_preference: Literal["cumulative"] = _shared(
+        "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+        "cumulative",
+        "Whether totals are pushed, which heal what was lost; nothing else is, yet.",
+    )
+    otel_metrics_exporter: Literal["otlp", "none"] = _shared(
+        "OTEL_METRICS_EXPORTER",
+        "none",
+        "Whether metrics are pushed to the receiver (otlp), beside what /health/metrics shows.",
+    )
+    otel_metric_export_interval: int = _shared(
+        "OTEL_METRIC_EXPORT_INTERVAL",
+        60000,
+        "Milliseconds between two pushes of metrics.",
+        ge=1000,
     )
     otel_exporter_otlp_headers: SecretStr = _shared(
         "OTEL_EXPORTER_OTLP_HEADERS",
@@ -533,13 +556,22 @@ class Settings(BaseModel):
     @property
     def traces_endpoint(self) -> str | None:
         """Where traces are sent; None where nothing is traced."""
-        disabled = self.otel_sdk_disabled.strip().lower() == "true"
-        if disabled or self.otel_traces_exporter == "none":
+        if self.otel_traces_exporter == "none":
             return None
-        if self.otel_exporter_otlp_traces_endpoint is not None:
-            return self.otel_exporter_otlp_traces_endpoint
+        return self._endpoint(self.otel_exporter_otlp_traces_endpoint, "traces")
+
+    @property
+    def metrics_endpoint(self) -> str | None:
+        """Where metrics are pushed; None where they are not."""
+        if self.otel_metrics_exporter == "none":
+            return None
+        return self._endpoint(self.otel_exporter_otlp_metrics_endpoint, "metrics")
+
+    def _endpoint(self, own: str | None, signal: str) -> str | None:
+        if self.otel_sdk_disabled.strip().lower() == "true":
+            return None
         base = self.otel_exporter_otlp_endpoint
-        return None if base is None else base.rstrip("/") + "/v1/traces"
+        return own or (None if base is None else f"{base.rstrip('/')}/v1/{signal}")
 
     @property
     def traces_path(self) -> Path:

@@ -1,6 +1,7 @@
 """Spans as messages of OTLP: the only module that knows OpenTelemetry."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
@@ -30,7 +31,7 @@ def request(spans: Iterable[Span], resource: Mapping[str, str]) -> bytes:
     message = ExportTraceServiceRequest(
         resource_spans=[
             trace_pb2.ResourceSpans(
-                resource=Resource(attributes=_attributes(_of(process, resource))),
+                resource=Resource(attributes=attributes(_of(process, resource))),
                 scope_spans=[trace_pb2.ScopeSpans(scope=scope, spans=found)],
             )
             for process, found in by_process.items()
@@ -62,11 +63,11 @@ def _of(process: str, resource: Mapping[str, str]) -> dict[str, Value]:
 
 
 def _span(span: Span) -> trace_pb2.Span:
-    attributes = dict(span.attributes)
+    said = dict(span.attributes)
     if span.error:
-        attributes.setdefault("error.type", span.error)
+        said.setdefault("error.type", span.error)
     if span.dropped:
-        attributes["vibebox.spans_dropped"] = span.dropped
+        said["vibebox.spans_dropped"] = span.dropped
     code = trace_pb2.Status.STATUS_CODE_ERROR if span.error else trace_pb2.Status.STATUS_CODE_UNSET
     return trace_pb2.Span(
         trace_id=bytes.fromhex(span.trace_id),
@@ -78,12 +79,13 @@ def _span(span: Span) -> trace_pb2.Span:
         kind=_KINDS[span.kind],
         start_time_unix_nano=span.begin,
         end_time_unix_nano=span.end,
-        attributes=_attributes(attributes),
+        attributes=attributes(said),
         status=trace_pb2.Status(code=code),
     )
 
 
-def _attributes(values: Mapping[str, Value]) -> list[KeyValue]:
+def attributes(values: Mapping[str, Any]) -> list[KeyValue]:
+    """Return attributes as messages have them."""
     return [KeyValue(key=name, value=_value(value)) for name, value in values.items()]
 
 

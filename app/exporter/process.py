@@ -1,4 +1,4 @@
-"""The exporter's process: sends the traces that all processes of this directory keep.
+"""The exporter's process: sends the traces that all processes of a directory keep, and metrics.
 
 Web server and agent each start one; the one that holds the lock works, the others wait for it. What
 is not sent when it ends stays in the rings, for the next.
@@ -12,17 +12,27 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import time_ns
+
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
 
 from app.core import signals
 from app.core.settings import Settings
 from app.exporter.batches import Batch, Batches
 from app.exporter.messages import rejected, request
+from app.exporter.pusher import Pusher, StartTime
 from app.exporter.sender import Answer, Sender
-from app.exporter.target import resource, target
+from app.exporter.target import metrics_target, resource, spans_target
 from app.metrics import events
+from app.metrics.catalogue import health_check_up, registry
+from app.metrics.inventory import Inventory
+from app.wiring import open_database
+from prefork_metrics.exposition import Exposition
 from prefork_metrics.values import store
 
 _PAUSE = 0.2
+_LAST_PUSH_SECONDS = 3.0
 _LOCK_PAUSE = 1.0
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 30.0
@@ -33,21 +43,61 @@ _log = logging.getLogger(__name__)
 
 def run(settings: Settings, stopping: threading.Event) -> None:
     """Send until `stopping` is set."""
-    url = settings.traces_endpoint
-    if url is None:
-        return
     directory = settings.traces_path
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     events.connect()
     with _lock(directory, stopping) as ours:
-        if ours:
-            _log.info("exporting traces")
-            exporter = Exporter(Batches(directory), Sender(target(settings, url)), settings)
+        if not ours:
+            return
+        with _metrics_pushed(settings, directory):
             try:
-                exporter.run(stopping)
+                _send_traces(settings, directory, stopping)
             finally:
-                exporter.close()
                 store.leave()
+
+
+def _send_traces(settings: Settings, directory: Path, stopping: threading.Event) -> None:
+    if settings.traces_endpoint is None:
+        stopping.wait()
+        return
+    _log.info("exporting traces")
+    sender = Sender(spans_target(settings, settings.traces_endpoint))
+    exporter = Exporter(Batches(directory), sender, settings)
+    try:
+        exporter.run(stopping)
+    finally:
+        exporter.close()
+
+
+@contextmanager
+def _metrics_pushed(settings: Settings, directory: Path) -> Iterator[None]:
+    """Push metrics within, where they are to be."""
+    if settings.metrics_endpoint is None:
+        yield
+        return
+    _log.info("pushing metrics")
+    database = open_database(settings, 1)
+    inventory = Inventory(database, settings.scrape_timeout)
+    exposition = Exposition(registry, [inventory], always=[health_check_up])
+
+    def collect() -> list[Metric]:
+        body, _ = exposition.render("text/plain")
+        return list(text_string_to_metric_families(body.decode()))
+
+    pusher = Pusher(
+        collect,
+        Sender(metrics_target(settings, settings.metrics_endpoint)),
+        resource(settings),
+        StartTime(directory / "metrics-start.json", time_ns()),
+        settings.otel_metric_export_interval / 1000,
+    )
+    pusher.start()
+    try:
+        yield
+    finally:
+        pusher.close(_LAST_PUSH_SECONDS)
+        inventory.close()
+        database.dispose()
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
+from pydantic import SecretStr
+
 from app._version import __version__
 from app.core.settings import Settings
 
@@ -27,18 +29,34 @@ class Target:
     """Files of our certificate and its key, where the receiver asks for one."""
 
 
-def target(settings: Settings, url: str) -> Target:
+def spans_target(settings: Settings, url: str) -> Target:
     """Return the receiver of spans that the settings name."""
-    headers = settings.otel_exporter_otlp_traces_headers or settings.otel_exporter_otlp_headers
     timeout = settings.otel_exporter_otlp_traces_timeout or settings.otel_exporter_otlp_timeout
     compression = (
         settings.otel_exporter_otlp_traces_compression or settings.otel_exporter_otlp_compression
     )
+    return _target(settings, url, settings.otel_exporter_otlp_traces_headers, timeout, compression)
+
+
+def metrics_target(settings: Settings, url: str) -> Target:
+    """Return the receiver of metrics that the settings name."""
+    return _target(
+        settings,
+        url,
+        settings.otel_exporter_otlp_metrics_headers,
+        settings.otel_exporter_otlp_timeout,
+        settings.otel_exporter_otlp_compression,
+    )
+
+
+def _target(
+    settings: Settings, url: str, headers: SecretStr | None, timeout: int, compression: str
+) -> Target:
     own = settings.otel_exporter_otlp_client_certificate
     key = settings.otel_exporter_otlp_client_key
     return Target(
         url,
-        pairs(headers.get_secret_value()),
+        pairs((headers or settings.otel_exporter_otlp_headers).get_secret_value()),
         timeout / 1000,
         compression == "gzip",
         settings.otel_exporter_otlp_certificate,

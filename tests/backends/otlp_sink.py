@@ -10,11 +10,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
 
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+)
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTracePartialSuccess,
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
+from prometheus_client.utils import floatToGoString
 
 
 @dataclass(frozen=True)
@@ -45,11 +49,22 @@ class Behaviour:
     loses_answer: bool = False
 
 
+@dataclass(frozen=True)
+class Point:
+    """The latest value of a series; times in nanoseconds."""
+
+    value: float
+    start: int
+    time: int
+    temporality: int
+
+
 class OtlpSink:
     """Listens on a port of its own until it is closed."""
 
     def __init__(self, port: int = 0) -> None:
         self.spans: list[Received] = []
+        self.points: dict[tuple[str, frozenset[tuple[str, str]]], Point] = {}
         self.requests: list[dict[str, str]] = []
         self.bodies: list[bytes] = []
         self._behaviour: Callable[[], Behaviour] = Behaviour
@@ -90,7 +105,11 @@ class OtlpSink:
         behaviour = self._behaviour()
         time.sleep(behaviour.seconds)
         answer = ExportTraceServiceResponse()
-        if behaviour.status == 200:
+        if behaviour.status == 200 and handler.path.endswith("/v1/metrics"):
+            plain = gzip.decompress(body) if handler.headers.get("Content-Encoding") else body
+            with self._lock:
+                self.points.update(_points(plain))
+        elif behaviour.status == 200:
             plain = gzip.decompress(body) if handler.headers.get("Content-Encoding") else body
             self.bodies.append(plain)
             with self._lock:
@@ -165,6 +184,38 @@ def _spans(body: bytes) -> list[Received]:
                 )
                 for span in scope.spans
             ]
+    return found
+
+
+def _points(body: bytes) -> dict[tuple[str, frozenset[tuple[str, str]]], Point]:
+    """Return the latest of each series, under the names that a scrape has."""
+    found = {}
+
+    def put(name: str, point: Any, value: float, temporality: int, **more: str) -> None:
+        labels = frozenset({**_values(point.attributes), **more}.items())
+        found[name, labels] = Point(
+            value, point.start_time_unix_nano, point.time_unix_nano, temporality
+        )
+
+    for of_process in ExportMetricsServiceRequest.FromString(body).resource_metrics:
+        for metric in of_process.scope_metrics[0].metrics:
+            kind = metric.WhichOneof("data")
+            data = getattr(metric, kind)
+            temporality = getattr(data, "aggregation_temporality", 0)
+            for point in data.data_points:
+                if kind == "histogram":
+                    below = 0
+                    bounds = [*point.explicit_bounds, float("inf")]
+                    for bound, count in zip(bounds, point.bucket_counts, strict=True):
+                        below += count
+                        le = floatToGoString(bound)
+                        put(f"{metric.name}_bucket", point, below, temporality, le=le)
+                    put(f"{metric.name}_sum", point, point.sum, temporality)
+                    put(f"{metric.name}_count", point, point.count, temporality)
+                elif kind == "sum":
+                    put(f"{metric.name}_total", point, point.as_double, temporality)
+                else:
+                    put(metric.name, point, point.as_double, temporality)
     return found
 
 

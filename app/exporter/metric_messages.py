@@ -1,0 +1,170 @@
+"""Metric families of a scrape as messages of OTLP: totals since a start, never one stream a worker.
+
+https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
+from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
+from opentelemetry.proto.metrics.v1 import metrics_pb2 as pb
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from prometheus_client import Metric
+from prometheus_client.samples import Sample
+
+from app._version import __version__
+from app.exporter.messages import attributes
+
+MOST_POINTS = 1000
+"""Data points of one request: receivers take a MiB."""
+_CUMULATIVE = pb.AGGREGATION_TEMPORALITY_CUMULATIVE
+_LE, _QUANTILE = "le", "quantile"
+Labels = tuple[tuple[str, str], ...]
+
+
+def requests(
+    families: Iterable[Metric], resource: Mapping[str, str], start: int, now: int
+) -> Iterator[bytes]:
+    """Yield the bodies that say all of the families; times are Unix nanoseconds.
+
+    start: since when the totals are counted.
+    """
+    batch: list[pb.Metric] = []
+    points = 0
+    for family in families:
+        metric, number = _metric(family, start, now)
+        if batch and points + number > MOST_POINTS:
+            yield _body(batch, resource)
+            batch, points = [], 0
+        if number:
+            batch.append(metric)
+            points += number
+    if batch:
+        yield _body(batch, resource)
+
+
+def rejected(body: bytes) -> tuple[int, str]:
+    """Return how many points an accepting answer says it has left out, and its message."""
+    try:
+        told = ExportMetricsServiceResponse.FromString(body).partial_success
+    except Exception:  # of protobuf: DecodeError, whatever implementation it has
+        return 0, ""
+    return max(0, told.rejected_data_points), told.error_message
+
+
+def _body(metrics: list[pb.Metric], resource: Mapping[str, str]) -> bytes:
+    scope = InstrumentationScope(name="vibebox", version=__version__)
+    message = ExportMetricsServiceRequest(
+        resource_metrics=[
+            pb.ResourceMetrics(
+                resource=Resource(attributes=attributes(resource)),
+                scope_metrics=[pb.ScopeMetrics(scope=scope, metrics=metrics)],
+            )
+        ]
+    )
+    return bytes(message.SerializeToString())
+
+
+def _metric(family: Metric, start: int, now: int) -> tuple[pb.Metric, int]:
+    """Return the family as a message, and how many points it has."""
+    metric = pb.Metric(name=family.name, description=family.documentation)
+    if family.type == "histogram":
+        histograms = [_histogram(*one, start, now) for one in _grouped(family, _LE)]
+        metric.histogram.CopyFrom(
+            pb.Histogram(data_points=histograms, aggregation_temporality=_CUMULATIVE)
+        )
+        return metric, len(histograms)
+    if family.type == "summary":
+        summaries = [_summary(*one, start, now) for one in _grouped(family, _QUANTILE)]
+        metric.summary.CopyFrom(pb.Summary(data_points=summaries))
+        return metric, len(summaries)
+    is_counter = family.type == "counter"
+    numbers = [
+        pb.NumberDataPoint(
+            attributes=attributes(sample.labels),
+            start_time_unix_nano=start if is_counter else 0,
+            time_unix_nano=now,
+            as_double=sample.value,
+        )
+        for sample in family.samples
+        if not sample.name.endswith("_created")
+    ]
+    if is_counter:
+        metric.sum.CopyFrom(
+            pb.Sum(data_points=numbers, is_monotonic=True, aggregation_temporality=_CUMULATIVE)
+        )
+    else:
+        metric.gauge.CopyFrom(pb.Gauge(data_points=numbers))
+    return metric, len(numbers)
+
+
+Grouped = tuple[Labels, list[tuple[float, float]], dict[str, float]]
+
+
+def _grouped(family: Metric, bound: str) -> Iterator[Grouped]:
+    """Yield for each label set the values by bound, in their order, and what else there is."""
+    found: dict[Labels, tuple[list[tuple[float, float]], dict[str, float]]] = {}
+    for sample in family.samples:
+        labels = dict(sample.labels)
+        at = labels.pop(bound, None)
+        by_bound, others = found.setdefault(tuple(sorted(labels.items())), ([], {}))
+        if at is not None:
+            by_bound.append((float(at), sample.value))
+        else:
+            others[_suffix(sample, family)] = sample.value
+    for key, (by_bound, others) in found.items():
+        yield key, sorted(by_bound), others
+
+
+def _suffix(sample: Sample, family: Metric) -> str:
+    return sample.name.removeprefix(family.name)
+
+
+def _histogram(
+    labels: Labels,
+    by_bound: list[tuple[float, float]],
+    others: Mapping[str, float],
+    start: int,
+    now: int,
+) -> pb.HistogramDataPoint:
+    bounds = [bound for bound, _ in by_bound if not math.isinf(bound)]
+    below = 0.0
+    counts = []
+    for _, total in by_bound:
+        counts.append(round(total - below))
+        below = total
+    if len(counts) == len(bounds):
+        counts.append(0)
+    return pb.HistogramDataPoint(
+        attributes=attributes(dict(labels)),
+        start_time_unix_nano=start,
+        time_unix_nano=now,
+        count=sum(counts),
+        sum=others.get("_sum", 0.0),
+        bucket_counts=counts,
+        explicit_bounds=bounds,
+    )
+
+
+def _summary(
+    labels: Labels,
+    by_quantile: list[tuple[float, float]],
+    others: Mapping[str, float],
+    start: int,
+    now: int,
+) -> pb.SummaryDataPoint:
+    return pb.SummaryDataPoint(
+        attributes=attributes(dict(labels)),
+        start_time_unix_nano=start,
+        time_unix_nano=now,
+        count=round(others.get("_count", 0.0)),
+        sum=others.get("_sum", 0.0),
+        quantile_values=[
+            pb.SummaryDataPoint.ValueAtQuantile(quantile=quantile, value=value)
+            for quantile, value in by_quantile
+        ],
+    )
