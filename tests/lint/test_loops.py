@@ -122,6 +122,7 @@ def test_what_runs_unattended_is_all_there_is() -> None:
         "core/single_flight.py": "runs one thing at a time, for who waits for it",
         "core/isolation.py": "is the isolation",
         "core/items.py": "is the isolation",
+        "exporter/pusher.py": "a push that fails is told, and the next says all of it again",
         "metrics": "measures its own process; a part that fails is counted and left out",
         "web/gunicorn_worker": "serves requests",
         "web/health/checks.py": "one thread for each check; none waits for another",
