@@ -182,10 +182,11 @@ class Settings(BaseModel):
     otel_exporter_otlp_metrics_headers: SecretStr | None = _shared(
         "OTEL_EXPORTER_OTLP_METRICS_HEADERS", None, "Headers for metrics, in place of the others."
     )
-    otel_exporter_otlp_metrics_temporality_preference: Literal["cumulative"] = _shared(
+    otel_exporter_otlp_metrics_temporality_preference: Literal["cumulative", "delta"] = _shared(
         "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
         "cumulative",
-        "Whether totals are pushed, which heal what was lost; nothing else is, yet.",
+        "Whether totals are pushed, which heal what was lost (cumulative), or what was added since "
+        "the last push, where the receiver takes nothing else (delta).",
     )
     otel_metrics_exporter: Literal["otlp", "none"] = _shared(
         "OTEL_METRICS_EXPORTER",

@@ -35,6 +35,12 @@ spans_ended = _signals.signal(
     "failed), number (int).",
 )
 
+points_pushed = _signals.signal(
+    "points-pushed",
+    doc="Metrics were pushed: result (accepted, rejected, refused, doubtful), number (int) of "
+    "their data points.",
+)
+
 environment_started = _signals.signal(
     "environment-started",
     doc="A start came to its end: outcome (success, user_error, failure), seconds (float) since "

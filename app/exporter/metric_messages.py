@@ -5,6 +5,7 @@ https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetric
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from enum import IntEnum
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
@@ -19,24 +20,35 @@ from prometheus_client.samples import Sample
 from app._version import __version__
 from app.exporter.messages import attributes
 
+
+class Temporality(IntEnum):
+    """Whether a point says all since the start, or what was added since the last one."""
+
+    DELTA = pb.AGGREGATION_TEMPORALITY_DELTA
+    CUMULATIVE = pb.AGGREGATION_TEMPORALITY_CUMULATIVE
+
+
 MOST_POINTS = 1000
 """Data points of one request: receivers take a MiB."""
-_CUMULATIVE = pb.AGGREGATION_TEMPORALITY_CUMULATIVE
 _LE, _QUANTILE = "le", "quantile"
 Labels = tuple[tuple[str, str], ...]
 
 
 def requests(
-    families: Iterable[Metric], resource: Mapping[str, str], start: int, now: int
+    families: Iterable[Metric],
+    resource: Mapping[str, str],
+    start: int,
+    now: int,
+    temporality: Temporality = Temporality.CUMULATIVE,
 ) -> Iterator[bytes]:
     """Yield the bodies that say all of the families; times are Unix nanoseconds.
 
-    start: since when the totals are counted.
+    start: since when what the totals, or deltas, say is counted.
     """
     batch: list[pb.Metric] = []
     points = 0
     for family in families:
-        metric, number = _metric(family, start, now)
+        metric, number = _metric(family, start, now, temporality)
         if batch and points + number > MOST_POINTS:
             yield _body(batch, resource)
             batch, points = [], 0
@@ -45,6 +57,15 @@ def requests(
             points += number
     if batch:
         yield _body(batch, resource)
+
+
+def points(body: bytes) -> int:
+    """Return how many points a body has."""
+    found = 0
+    for of_resource in ExportMetricsServiceRequest.FromString(body).resource_metrics:
+        for metric in of_resource.scope_metrics[0].metrics:
+            found += len(getattr(metric, metric.WhichOneof("data")).data_points)
+    return found
 
 
 def rejected(body: bytes) -> tuple[int, str]:
@@ -69,13 +90,15 @@ def _body(metrics: list[pb.Metric], resource: Mapping[str, str]) -> bytes:
     return bytes(message.SerializeToString())
 
 
-def _metric(family: Metric, start: int, now: int) -> tuple[pb.Metric, int]:
+def _metric(
+    family: Metric, start: int, now: int, temporality: Temporality
+) -> tuple[pb.Metric, int]:
     """Return the family as a message, and how many points it has."""
     metric = pb.Metric(name=family.name, description=family.documentation)
     if family.type == "histogram":
         histograms = [_histogram(*one, start, now) for one in _grouped(family, _LE)]
         metric.histogram.CopyFrom(
-            pb.Histogram(data_points=histograms, aggregation_temporality=_CUMULATIVE)
+            pb.Histogram(data_points=histograms, aggregation_temporality=temporality.value)
         )
         return metric, len(histograms)
     if family.type == "summary":
@@ -95,7 +118,9 @@ def _metric(family: Metric, start: int, now: int) -> tuple[pb.Metric, int]:
     ]
     if is_counter:
         metric.sum.CopyFrom(
-            pb.Sum(data_points=numbers, is_monotonic=True, aggregation_temporality=_CUMULATIVE)
+            pb.Sum(
+                data_points=numbers, is_monotonic=True, aggregation_temporality=temporality.value
+            )
         )
     else:
         metric.gauge.CopyFrom(pb.Gauge(data_points=numbers))

@@ -21,8 +21,10 @@ from app.core import signals
 from app.core.settings import Settings
 from app.exporter.batches import Batch, Batches
 from app.exporter.messages import rejected, request
-from app.exporter.pusher import Pusher, StartTime
+from app.exporter.plans import Cumulative, Delta
+from app.exporter.pusher import Pusher
 from app.exporter.sender import Answer, Sender
+from app.exporter.start_time import StartTime
 from app.exporter.target import metrics_target, resource, spans_target
 from app.metrics import events
 from app.metrics.catalogue import health_check_up, registry
@@ -87,8 +89,7 @@ def _metrics_pushed(settings: Settings, directory: Path) -> Iterator[None]:
     pusher = Pusher(
         collect,
         Sender(metrics_target(settings, settings.metrics_endpoint)),
-        resource(settings),
-        StartTime(directory / "metrics-start.json", time_ns()),
+        _plan(settings, directory),
         settings.otel_metric_export_interval / 1000,
     )
     pusher.start()
@@ -98,6 +99,13 @@ def _metrics_pushed(settings: Settings, directory: Path) -> Iterator[None]:
         pusher.close(_LAST_PUSH_SECONDS)
         inventory.close()
         database.dispose()
+
+
+def _plan(settings: Settings, directory: Path) -> Cumulative | Delta:
+    start = StartTime(directory / "metrics-start.json", time_ns())
+    if settings.otel_exporter_otlp_metrics_temporality_preference == "delta":
+        return Delta(directory / "metrics-pushed.json", resource(settings), start)
+    return Cumulative(resource(settings), start)
 
 
 @contextmanager

@@ -22,12 +22,14 @@ class Answer:
     """What the receiver said: exactly one of three.
 
     accepted: the body that it answered with. retry: why the batch is sent again, not before
-    `after` seconds where the receiver said so. refused: why it never will be.
+    `after` seconds where the receiver said so; in_doubt: it may have been accepted. refused: why it
+    never will be.
     """
 
     accepted: bytes | None = None
     retry: str = ""
     after: float | None = None
+    in_doubt: bool = False
     refused: str = ""
 
 
@@ -60,9 +62,10 @@ class Sender:
                 return _answer(response, ends_at)
         except requests.RequestException as error:
             # Its text may hold the address with a password.
-            return Answer(retry=type(error).__name__)
+            sent = not isinstance(error, requests.ConnectTimeout)
+            return Answer(retry=type(error).__name__, in_doubt=sent)
         except OSError as error:
-            return Answer(retry=str(error))
+            return Answer(retry=str(error), in_doubt=True)
 
     def close(self) -> None:
         self._session.close()
@@ -77,7 +80,9 @@ def _answer(response: requests.Response, ends_at: float) -> Answer:
     if 200 <= status < 300:
         return Answer(accepted=_body(response, ends_at))
     if status in TRY_AGAIN:
-        return Answer(retry=f"status {status}", after=_after(response.headers.get("Retry-After")))
+        after = _after(response.headers.get("Retry-After"))
+        # What stands between us and the receiver says these, and does not know.
+        return Answer(retry=f"status {status}", after=after, in_doubt=status in (502, 504))
     return Answer(refused=f"status {status}")
 
 

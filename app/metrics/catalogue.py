@@ -55,6 +55,7 @@ SESSION_STATUSES = tuple(SessionStatus)
 USER_STATES = ("registered", "active_24h", "active_7d")
 MESSAGE_DIRECTIONS = ("in", "out")
 SPAN_RESULTS = ("recorded", "dropped", "exported", "rejected", "failed")
+POINT_RESULTS = ("accepted", "rejected", "refused", "doubtful")
 SOCKET_KINDS = ("terminal", "logs", "status")
 
 
@@ -162,6 +163,13 @@ spans = registry.counter(
     {"result": SPAN_RESULTS},
     "recorded: a kept trace is handed over to the exporter; dropped: its ring had no room; "
     "exported: the receiver has accepted it; rejected: it has not; failed: it could not be sent",
+)
+pushed_points = registry.counter(
+    "otlp_points_total",
+    "Data points of metrics that are pushed, by what became of them.",
+    {"result": POINT_RESULTS},
+    "accepted: the receiver took it; rejected, refused: it never will, alone or with its request; "
+    "doubtful: nobody knows, and it is sent again",
 )
 websocket_messages = registry.counter(
     "websocket_messages_total",
@@ -276,6 +284,7 @@ def create_expected() -> None:
         agent_failures,
         log_entries,
         spans,
+        pushed_points,
         websocket_messages,
         clients_cut_off,
         limit_refusals,

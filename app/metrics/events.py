@@ -17,6 +17,7 @@ from app.metrics.catalogue import (
     http_client_wait,
     limit_refusals,
     log_entries,
+    pushed_points,
     registrations,
     spans,
     websocket_connections,
@@ -51,6 +52,7 @@ def connect() -> None:
     signals.client_waited.connect(_client_waited)
     signals.client_cut_off.connect(_client_cut_off)
     signals.spans_ended.connect(_spans_ended)
+    signals.points_pushed.connect(_points_pushed)
 
 
 def _authentication(_sender: Any, *, method: str, success: bool) -> None:
@@ -59,6 +61,10 @@ def _authentication(_sender: Any, *, method: str, success: bool) -> None:
 
 def _spans_ended(_sender: Any, *, result: str, number: int) -> None:
     spans.child(result).inc(number)
+
+
+def _points_pushed(_sender: Any, *, result: str, number: int) -> None:
+    pushed_points.child(result).inc(number)
 
 
 def _registration(_sender: Any, *, way: str, outcome: str) -> None:

@@ -65,6 +65,8 @@ class OtlpSink:
     def __init__(self, port: int = 0) -> None:
         self.spans: list[Received] = []
         self.points: dict[tuple[str, frozenset[tuple[str, str]]], Point] = {}
+        self.history: list[tuple[str, frozenset[tuple[str, str]], Point]] = []
+        """Every point that came."""
         self.requests: list[dict[str, str]] = []
         self.bodies: list[bytes] = []
         self._behaviour: Callable[[], Behaviour] = Behaviour
@@ -108,7 +110,13 @@ class OtlpSink:
         if behaviour.status == 200 and handler.path.endswith("/v1/metrics"):
             plain = gzip.decompress(body) if handler.headers.get("Content-Encoding") else body
             with self._lock:
-                self.points.update(_points(plain))
+                found = _points(plain)
+                self.points.update(found)
+                self.history += [(*series, point) for series, point in found.items()]
+            if behaviour.rejected:
+                # The field has the same number in the answer of either signal.
+                answer.partial_success.rejected_spans = behaviour.rejected
+                answer.partial_success.error_message = "too old"
         elif behaviour.status == 200:
             plain = gzip.decompress(body) if handler.headers.get("Content-Encoding") else body
             self.bodies.append(plain)
@@ -138,6 +146,13 @@ class OtlpSink:
         with self._lock:
             found = [span for span in self.spans if span.trace_id == trace_id]
         return sorted(found, key=lambda span: span.begin)
+
+    def added(self, name: str, labels: frozenset[tuple[str, str]]) -> tuple[float, float]:
+        """Return what the deltas of a series add up to: each end time once, and all that came."""
+        with self._lock:
+            found = [point for *series, point in self.history if series == [name, labels]]
+        by_end = {point.time: point.value for point in found}
+        return sum(by_end.values()), sum(point.value for point in found)
 
     def doubles(self) -> int:
         """Return how many spans came more than once, each time."""

@@ -1,10 +1,13 @@
 """Metrics that are pushed are those of the scrape: one total of all processes, since one start."""
 
 import os
+import random
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
+from itertools import pairwise
 
 import psutil
 import pytest
@@ -81,8 +84,9 @@ def test_totals_are_those_of_the_scrape(server: WebServer, sink: OtlpSink) -> No
     compared = {
         sample: value
         for sample, value in scraped.items()
-        if (not sample[0].startswith(moving)
-        and dict(sample[1]).get("route", "").startswith("/api"))
+        if (
+            not sample[0].startswith(moving) and dict(sample[1]).get("route", "").startswith("/api")
+        )
         or sample == UNMATCHED
     }
     assert len(compared) > 100
@@ -122,3 +126,75 @@ def test_the_last_is_pushed_at_the_end_and_a_new_start_is_told(
     server.start()
     wait_until(lambda: pushed(sink, 0), PATIENCE)
     assert sink.points[UNMATCHED].start > before.time - 1
+
+
+def exporter_of(server: WebServer) -> psutil.Process | None:
+    """Return the process that pushes; its parent only sees that there is one."""
+    for process in psutil.Process(server.pid).children(recursive=True):
+        with suppress(psutil.Error):
+            if process.cmdline()[-1:] == ["exporter"] and process.ppid() != server.pid:
+                return process
+    return None
+
+
+def test_deltas_add_up_to_the_total(sink: OtlpSink, web_server: WebServerFactory) -> None:
+    """Through lost answers, refusals for a while, deaths of the exporter, and a new start."""
+    server = web_server(
+        {
+            "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": f"{sink.url}/v1/metrics",
+            "OTEL_METRICS_EXPORTER": "otlp",
+            "OTEL_METRIC_EXPORT_INTERVAL": "1000",
+            "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": "delta",
+        }
+    )
+    name, labels = UNMATCHED
+    asked, numbers = 0, random.Random(5)
+    for round in range(6):
+        number = numbers.randrange(1, 30)
+        ask(server, number)
+        asked += number
+        sink.behave(
+            *[
+                numbers.choice([Behaviour(loses_answer=True), Behaviour(503), Behaviour()])
+                for _ in range(4)
+            ]
+        )
+        time.sleep(numbers.uniform(0.2, 1.5))
+        if (exporter := exporter_of(server)) is not None and round % 2:
+            exporter.kill()
+    sink.behave()
+    wait_until(lambda: sink.added(name, labels)[0] == asked, PATIENCE)
+    time.sleep(1.5)
+    by_end, in_all = sink.added(name, labels)
+    assert by_end == asked
+    doubtful = server.metric("vibebox_otlp_points_total", result="doubtful")
+    assert server.metric("vibebox_otlp_points_total", result="accepted") > 0
+    assert (in_all > asked) <= (doubtful > 0)
+    assert doubtful > 0
+    points = [point for series, its, point in sink.history if (series, its) == UNMATCHED]
+    assert {point.temporality for point in points} == {1}
+    spans = sorted({(point.start, point.time) for point in points})
+    assert all(end <= start for (_, end), (start, _) in pairwise(spans))
+
+    server.terminate()
+    server.start()
+    ask(server, 4)
+    wait_until(lambda: sink.added(name, labels)[0] == asked + 4, PATIENCE)
+
+
+def test_what_the_receiver_does_not_take_is_counted(
+    sink: OtlpSink, web_server: WebServerFactory
+) -> None:
+    sink.behave(Behaviour(rejected=3), *[Behaviour(status=413)] * 5)
+    server = web_server(
+        {
+            "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": f"{sink.url}/v1/metrics",
+            "OTEL_METRICS_EXPORTER": "otlp",
+            "OTEL_METRIC_EXPORT_INTERVAL": "1000",
+        }
+    )
+
+    def counted(result: str) -> float:
+        return server.metric("vibebox_otlp_points_total", result=result)
+
+    wait_until(lambda: counted("rejected") == 3 and counted("refused") > 0, PATIENCE)

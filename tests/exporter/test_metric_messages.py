@@ -9,7 +9,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from app.exporter.metric_messages import MOST_POINTS, requests
-from app.exporter.pusher import StartTime
+from app.exporter.start_time import StartTime
 
 RESOURCE = {"service.name": "vibebox"}
 TEXT = """

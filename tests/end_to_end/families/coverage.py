@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from app.core.isolation import ROUNDS, Loop
 
 _E2E = "tests/end_to_end"
+_PUSHED = f"{_E2E}/test_pushed_metrics.py"
 _TRACES = f"{_E2E}/test_traces.py"
 STEPS = f"{_E2E}/test_every_family.py::test_each_step_moves_what_it_says_and_nothing_else"
 GAUGES = f"{_E2E}/test_every_family.py::test_gauges_of_the_processes"
@@ -73,6 +74,7 @@ COVERED: Mapping[str, str] = {
     "vibebox_websocket_connections_limit": _CAP,
     "vibebox_websocket_messages_total": _VIEWERS,
     "vibebox_spans_total": f"{_TRACES}::test_nothing_of_a_killed_worker_is_lost",
+    "vibebox_otlp_points_total": f"{_PUSHED}::test_deltas_add_up_to_the_total",
     "vibebox_limit_refusals_total": _SHARE,
     "vibebox_build_info": GAUGES,
     "vibebox_process_cpu_seconds_total": _KERNEL,
@@ -151,6 +153,13 @@ ELSEWHERE: Mapping[tuple[str, str], Mapping[str, str]] = {
             ("rejected", "failed"), f"{_TRACES}::test_what_the_receiver_leaves_out_is_counted"
         ),
         "dropped": f"{_TRACES}::test_what_has_no_room_is_counted",
+    },
+    ("vibebox_otlp_points_total", "result"): {
+        **dict.fromkeys(("accepted", "doubtful"), f"{_PUSHED}::test_deltas_add_up_to_the_total"),
+        **dict.fromkeys(
+            ("refused", "rejected"),
+            f"{_PUSHED}::test_what_the_receiver_does_not_take_is_counted",
+        ),
     },
     ("vibebox_limit_refusals_total", "limit"): {
         "requests": _SHARE,
