@@ -4,12 +4,12 @@ Imports happen inside: see `app.create_app`.
 """
 
 import logging
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 from app.core.addresses import canonical_host
 from app.core.errors import SettingsError
+from app.core.kept_process import KeptProcess
 from app.core.settings import Settings, read_settings
 
 # More than an exporter gives itself.
@@ -83,15 +83,16 @@ def open_engine(settings: Settings) -> "Engine":
     )
 
 
-def start_exporter(settings: Settings) -> subprocess.Popen[bytes] | None:
-    """Start what sends traces, where there is a receiver; say in the log what becomes of them.
+def start_exporter(settings: Settings) -> KeptProcess | None:
+    """Start what sends traces and metrics, where there is a receiver; say in the log what is sent.
 
-    It ends with this process (see `app.exporter.supervisor`), sooner by `stop_exporter`.
+    It ends with this process (see `app.exporter.supervisor`), sooner when it is closed.
     """
     from app.tracing.build import is_installed
 
     receivers = {"traces": settings.traces_endpoint, "metrics": settings.metrics_endpoint}
-    sent = {signal: receiver for signal, receiver in receivers.items() if receiver is not None}
+    # Without what stands behind a question mark: it may be a key.
+    sent = {signal: url.partition("?")[0] for signal, url in receivers.items() if url is not None}
     if not sent:
         return None
     if not is_installed():
@@ -99,15 +100,5 @@ def start_exporter(settings: Settings) -> subprocess.Popen[bytes] | None:
         _log.warning("nothing is exported", extra={"why": why, "receivers": sent})
         return None
     _log.info("exporting", extra={"receivers": sent})
-    command = [sys.executable, "-P", "-m", "app.cli", "exporter"]
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL)
-
-
-def stop_exporter(exporter: subprocess.Popen[bytes] | None) -> None:
-    """Have it send what there is, and end."""
-    if exporter is not None:
-        exporter.terminate()
-        try:
-            exporter.wait(_EXPORTER_SECONDS)
-        except subprocess.TimeoutExpired:
-            exporter.kill()
+    command = [sys.executable, "-P", "-m", "app.cli", "exporter", "--starter"]
+    return KeptProcess(command, _EXPORTER_SECONDS)

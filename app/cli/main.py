@@ -156,7 +156,7 @@ def _write(target: Path, text: str) -> None:
 @click.option("--check", is_flag=True, help="Only tell whether this host's agent is at work.")
 def agent(check: bool) -> None:
     """Keep records and containers one: events, sweeps, exits, expiry; Ctrl-C stops it."""
-    from app.wiring import load_settings, start_exporter, stop_exporter
+    from app.wiring import load_settings, start_exporter
 
     settings = load_settings()
     if check:
@@ -173,11 +173,13 @@ def agent(check: bool) -> None:
 
         run(settings)
     finally:
-        stop_exporter(exporter)
+        if exporter is not None:
+            exporter.close()
 
 
 @main.command()
-def exporter() -> None:
+@click.option("--starter", type=int, hidden=True, help="Process with which it ends.")
+def exporter(starter: int | None) -> None:
     """Send traces and metrics to the receiver of OTEL_EXPORTER_OTLP_ENDPOINT; Ctrl-C stops it.
 
     `vibebox run`, the web server and the agent each start one; only one of them works at a time.
@@ -200,7 +202,7 @@ def exporter() -> None:
 
         run(settings, stopping)
 
-    supervise(work)
+    supervise(work, os.getppid() if starter is None else starter)
 
 
 def prepare_process(settings: "Settings", name: str) -> None:

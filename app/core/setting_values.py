@@ -4,8 +4,10 @@ A host, address, URL or list that cannot be right refuses the start; otherwise i
 the first request, container or look at it that fails.
 """
 
+import re
 from collections.abc import Callable
 from typing import Annotated, TypeVar
+from urllib.parse import unquote
 
 import limits
 from pydantic import AfterValidator
@@ -143,6 +145,39 @@ def _checked(parse: Callable[[str], object]) -> AfterValidator:
         return text
 
     return AfterValidator(check)
+
+
+def pairs(text: str) -> dict[str, str]:
+    """Return what `name=value,name=value` says; what has no name or no sign is left out."""
+    found = {}
+    for member in text.split(","):
+        name, sign, value = member.partition("=")
+        if sign and name.strip():
+            found[unquote(name.strip())] = unquote(value.strip())
+    return found
+
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\x20-\x7e\xa0-\xff]*")
+
+
+def headers(text: str) -> dict[str, str]:
+    """Return the headers that `name=value,name=value` says. Raises: ValueError (RFC 9110, 5.5)."""
+    found = pairs(text)
+    for name, value in found.items():
+        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+            raise ValueError("holds what no header may hold")
+    return found
+
+
+def is_text(value: str) -> bool:
+    """Tell whether the value is UTF-8, as it is or percent-encoded."""
+    try:
+        value.encode()
+        unquote(value, errors="strict")
+    except UnicodeError:
+        return False
+    return True
 
 
 Host = Annotated[str, AfterValidator(canonical_host)]

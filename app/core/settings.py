@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import limits
 from pydantic import (
@@ -240,8 +241,8 @@ class Settings(BaseModel):
         None,
         "File of the certificates that the receiver's is of.",
     )
-    otel_service_name: str = _shared(
-        "OTEL_SERVICE_NAME", "vibebox", "Name of the service in traces."
+    otel_service_name: str | None = _shared(
+        "OTEL_SERVICE_NAME", None, "Name of the service at the receiver; vibebox without it."
     )
     otel_resource_attributes: str = _shared(
         "OTEL_RESOURCE_ATTRIBUTES",
@@ -267,6 +268,11 @@ class Settings(BaseModel):
         "Share of ordinary requests whose trace is kept (0 to 1); what fails or is slow always is.",
         ge=0,
         le=1,
+    )
+    traces_from_proxy: bool = _own(
+        False,
+        "Whether the proxies before the service make the header traceparent themselves, or take it "
+        "away: then its sampled flag is believed.",
     )
     traces_callers: float = _own(
         10,
@@ -498,6 +504,45 @@ class Settings(BaseModel):
         """Refuse what no clock, counter or time-out can hold, where a setting has no bound."""
         if isinstance(value, int | float) and not abs(value) <= LARGEST_NUMBER:
             raise ValueError(f"must be a number of at most {LARGEST_NUMBER:g}")
+        return value
+
+    @field_validator(
+        "otel_exporter_otlp_endpoint",
+        "otel_exporter_otlp_traces_endpoint",
+        "otel_exporter_otlp_metrics_endpoint",
+    )
+    @classmethod
+    def _without_login(cls, value: str | None) -> str | None:
+        if value is not None and "@" in urlsplit(value).netloc:
+            raise ValueError("has a login; put it into OTEL_EXPORTER_OTLP_HEADERS")
+        return value
+
+    @field_validator(
+        "otel_exporter_otlp_headers",
+        "otel_exporter_otlp_traces_headers",
+        "otel_exporter_otlp_metrics_headers",
+    )
+    @classmethod
+    def _sendable(cls, value: SecretStr | None) -> SecretStr | None:
+        setting_values.headers("" if value is None else value.get_secret_value())
+        return value
+
+    @field_validator("otel_resource_attributes", "otel_service_name")
+    @classmethod
+    def _text(cls, value: str | None) -> str | None:
+        if value is not None and not setting_values.is_text(value):
+            raise ValueError("must be UTF-8")
+        return value
+
+    @field_validator(
+        "otel_exporter_otlp_certificate",
+        "otel_exporter_otlp_client_certificate",
+        "otel_exporter_otlp_client_key",
+    )
+    @classmethod
+    def _readable(cls, value: str | None) -> str | None:
+        if value is not None and not os.access(value, os.R_OK):
+            raise ValueError("names no file that can be read")
         return value
 
     @field_validator("teams_made_by")

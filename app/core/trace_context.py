@@ -59,7 +59,9 @@ class Trace:
     __slots__ = (
         "calling",
         "dropped",
+        "is_ours",
         "is_share",
+        "is_tried",
         "kept",
         "parent",
         "sampled_by_known",
@@ -83,6 +85,10 @@ class Trace:
         """The span of the call that is being made now."""
         self.spans: list[Noted] = []
         self.dropped = 0
+        self.is_ours = parent is None
+        """Whether the id is of this installation: nobody else has chosen it."""
+        self.is_tried = False
+        """Whether it was to be kept; `kept` says whether there was room."""
         self.sampled_by_known = False
         """Whether the caller asks for it to be kept, and is somebody whom we know."""
         self.kept = False

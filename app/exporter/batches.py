@@ -63,7 +63,7 @@ class Batches:
             batch.release()
 
     def _current(self) -> list[RingReader]:
-        for path in sorted(self._directory.glob("ring-*")):
+        for path in sorted(self._directory.glob("ring-[0-9][0-9]")):
             known = self._readers.get(path)
             if known is not None and known.is_of(path):
                 continue

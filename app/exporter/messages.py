@@ -55,8 +55,8 @@ def rejected(body: bytes) -> tuple[int, str]:
 def _of(process: str, resource: Mapping[str, str]) -> dict[str, Value]:
     place, _, pid = process.rpartition(":")
     return {
-        **resource,
         "service.instance.id": f"{resource['host.name']}:{process}",
+        **resource,
         "process.pid": int(pid),
         "vibebox.worker": place,
     }

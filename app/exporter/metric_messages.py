@@ -160,7 +160,7 @@ def _histogram(
     below = 0.0
     counts = []
     for _, total in by_bound:
-        counts.append(round(total - below))
+        counts.append(max(0, round(total - below)))
         below = total
     if len(counts) == len(bounds):
         counts.append(0)

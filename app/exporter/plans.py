@@ -17,15 +17,21 @@ from prometheus_client import Metric
 from prometheus_client.samples import Sample
 
 from app.exporter.metric_messages import Temporality, requests
-from app.exporter.start_time import StartTime
+from app.exporter.start_time import StartTime, key, replace
 
+_PARTS = ("le", "quantile")
 _TOTALS = ("counter", "histogram", "summary")
 _log = logging.getLogger(__name__)
 Totals = dict[str, float]
 
 
 class Plan(Protocol):
-    """Says what is to be sent now, in the order in which it is."""
+    """Says what is to be sent now, in the order in which it is.
+
+    `adds_up`: what is sent twice is counted twice, where nobody looks at its end time.
+    """
+
+    adds_up: bool
 
     @property
     def taken(self) -> Sequence[bytes]:
@@ -43,6 +49,8 @@ class Plan(Protocol):
 
 class Cumulative:
     """All totals, each time; nothing has to be remembered but since when they are counted."""
+
+    adds_up = False
 
     def __init__(self, resource: Mapping[str, str], start: StartTime) -> None:
         self._resource = resource
@@ -68,6 +76,8 @@ class Cumulative:
 
 class Delta:
     """What was added since the last acknowledgement, kept in a file."""
+
+    adds_up = True
 
     def __init__(self, path: Path, resource: Mapping[str, str], start: StartTime) -> None:
         self._path = path
@@ -109,13 +119,17 @@ class Delta:
         if family.type not in _TOTALS:
             return family
         changed = Metric(family.name, family.documentation, family.type)
+        # Less than before: this series, with all its parts, was removed and began anew.
+        anew = {
+            _series(sample)
+            for sample in family.samples
+            if sample.value < self._acknowledged.get(key(sample), 0.0)
+        }
         for sample in family.samples:
-            key = _key(sample)
-            before = self._acknowledged.get(key, 0.0)
-            totals[key] = sample.value
-            # Less than before: this series was removed, and began anew.
-            added = sample.value - before if sample.value >= before else sample.value
-            changed.samples.append(sample._replace(value=added))
+            name = key(sample)
+            totals[name] = sample.value
+            before = 0.0 if _series(sample) in anew else self._acknowledged.get(name, 0.0)
+            changed.samples.append(sample._replace(value=sample.value - before))
         return changed
 
     def through(self, body: bytes) -> None:
@@ -145,10 +159,9 @@ class Delta:
             "intended_end": self._intended_end,
             "intent": [base64.b64encode(body).decode() for body in self._intent],
         }
-        temporary = self._path.with_suffix(".new")
-        temporary.write_text(json.dumps(state))
-        temporary.rename(self._path)
+        replace(self._path, json.dumps(state))
 
 
-def _key(sample: Sample) -> str:
-    return json.dumps([sample.name, *sorted(sample.labels.items())])
+def _series(sample: Sample) -> tuple[tuple[str, str], ...]:
+    """Return what samples of one histogram have in common."""
+    return tuple(sorted(item for item in sample.labels.items() if item[0] not in _PARTS))

@@ -51,7 +51,7 @@ def run(settings: Settings, stopping: threading.Event) -> None:
     with _lock(directory, stopping) as ours:
         if not ours:
             return
-        with _metrics_pushed(settings, directory):
+        with _metrics_pushed(settings, directory, stopping):
             try:
                 _send_traces(settings, directory, stopping)
             finally:
@@ -63,7 +63,7 @@ def _send_traces(settings: Settings, directory: Path, stopping: threading.Event)
         stopping.wait()
         return
     _log.info("exporting traces")
-    sender = Sender(spans_target(settings, settings.traces_endpoint))
+    sender = Sender(spans_target(settings, settings.traces_endpoint), stopping)
     exporter = Exporter(Batches(directory), sender, settings)
     try:
         exporter.run(stopping)
@@ -72,7 +72,9 @@ def _send_traces(settings: Settings, directory: Path, stopping: threading.Event)
 
 
 @contextmanager
-def _metrics_pushed(settings: Settings, directory: Path) -> Iterator[None]:
+def _metrics_pushed(
+    settings: Settings, directory: Path, stopping: threading.Event
+) -> Iterator[None]:
     """Push metrics within, where they are to be."""
     if settings.metrics_endpoint is None:
         yield
@@ -88,15 +90,17 @@ def _metrics_pushed(settings: Settings, directory: Path) -> Iterator[None]:
 
     pusher = Pusher(
         collect,
-        Sender(metrics_target(settings, settings.metrics_endpoint)),
+        Sender(metrics_target(settings, settings.metrics_endpoint), stopping),
         _plan(settings, directory),
         settings.otel_metric_export_interval / 1000,
+        stopping,
     )
     pusher.start()
     try:
         yield
     finally:
-        pusher.close(_LAST_PUSH_SECONDS)
+        stopping.set()
+        pusher.join(_LAST_PUSH_SECONDS)
         inventory.close()
         database.dispose()
 

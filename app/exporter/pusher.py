@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 
 class Pusher:
-    """Pushes in a thread of its own until it is closed; then once more."""
+    """Pushes in a thread of its own until it is to end; then once more."""
 
     def __init__(
         self,
@@ -24,13 +24,15 @@ class Pusher:
         sender: Sender,
         plan: Plan,
         interval: float,
+        closing: threading.Event,
     ) -> None:
-        """collect: returns the families of a scrape; interval: seconds between two pushes."""
+        """collect: returns the families of a scrape; interval: seconds between two pushes; closing:
+        set when it is to push for the last time."""
         self._collect = collect
         self._sender = sender
         self._plan = plan
         self._interval = interval
-        self._closing = threading.Event()
+        self._closing = closing
         self._failing = ""
         self._thread = threading.Thread(target=self._run, name="pusher", daemon=True)
 
@@ -67,7 +69,7 @@ class Pusher:
     def _send(self, body: bytes) -> str:
         answer = self._sender.send(body)
         if answer.retry:
-            if answer.in_doubt:
+            if answer.in_doubt and self._plan.adds_up:
                 self._count("doubtful", body)
             return answer.retry
         self._plan.through(body)
@@ -90,8 +92,7 @@ class Pusher:
             _log.info("metrics taken again")
         self._failing = failing
 
-    def close(self, seconds: float) -> None:
-        """Push for the last time, and end, in so many seconds at most."""
-        self._closing.set()
+    def join(self, seconds: float) -> None:
+        """Wait for the last push, in so many seconds at most."""
         self._thread.join(seconds)
         self._sender.close()

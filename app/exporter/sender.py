@@ -4,17 +4,31 @@ https://opentelemetry.io/docs/specs/otlp/#otlphttp
 """
 
 import gzip
+import threading
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from time import monotonic, time
 
 import requests
+from requests import exceptions
+from urllib3.exceptions import NameResolutionError, NewConnectionError
 
 from app.exporter.target import Target
 
 TRY_AGAIN = frozenset({429, 502, 503, 504})
 _MOST_BYTES = 64 * 1024
 _PIECE = 4096
+_LOOK_SECONDS = 0.1
+_HURRIED_SECONDS = 2.0
+"""What a request has left when this process is to end."""
+# Of ours, or of the settings: the next time they are the same.
+_NEVER = (
+    exceptions.InvalidHeader,
+    exceptions.InvalidURL,
+    exceptions.InvalidSchema,
+    exceptions.MissingSchema,
+    UnicodeError,
+)
 
 
 @dataclass(frozen=True)
@@ -34,20 +48,48 @@ class Answer:
 
 
 class Sender:
-    """One connection to the receiver, used by one thread."""
+    """Sends to one receiver, for one thread."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, stopping: threading.Event | None = None) -> None:
+        """stopping: set when this process is to end: then a request has two seconds left."""
         self._target = target
-        self._session = requests.Session()
+        self._stopping = stopping or threading.Event()
+        self._session = self._new_session()
+
+    def _new_session(self) -> requests.Session:
+        session = requests.Session()
         # What the environment says of proxies counts, the password file of a user does not.
-        self._session.auth = _without_login
-        self._session.headers.update(target.headers)
-        self._session.headers["Content-Type"] = "application/x-protobuf"
-        if target.gzip:
-            self._session.headers["Content-Encoding"] = "gzip"
+        session.auth = _without_login
+        session.headers.update(self._target.headers)
+        session.headers["Content-Type"] = "application/x-protobuf"
+        if self._target.gzip:
+            session.headers["Content-Encoding"] = "gzip"
+        return session
 
     def send(self, body: bytes) -> Answer:
-        """Send a batch, in the time-out of the target; raises nothing."""
+        """Send a batch, in the time-out of the target; raises nothing.
+
+        In a thread that is left to itself where a receiver drips its answer: no time-out of a
+        socket bounds the whole of it.
+        """
+        answers: list[Answer] = []
+        thread = threading.Thread(
+            target=lambda: answers.append(self._exchange(body)), name="sender", daemon=True
+        )
+        thread.start()
+        ends_at = monotonic() + self._target.timeout + _LOOK_SECONDS
+        while thread.is_alive() and monotonic() < ends_at:
+            thread.join(_LOOK_SECONDS)
+            if self._stopping.is_set():
+                ends_at = min(ends_at, monotonic() + _HURRIED_SECONDS)
+                thread.join(max(0.0, ends_at - monotonic()))
+                break
+        if answers:
+            return answers[0]
+        self._session = self._new_session()
+        return Answer(retry="no answer in time", in_doubt=True)
+
+    def _exchange(self, body: bytes) -> Answer:
         ends_at = monotonic() + self._target.timeout
         try:
             with self._session.post(
@@ -60,19 +102,31 @@ class Sender:
                 stream=True,
             ) as response:
                 return _answer(response, ends_at)
+        except _NEVER as error:
+            return Answer(refused=type(error).__name__)
         except requests.RequestException as error:
-            # Its text may hold the address with a password.
-            sent = not isinstance(error, requests.ConnectTimeout)
-            return Answer(retry=type(error).__name__, in_doubt=sent)
+            # Its text may hold the address with a key.
+            return Answer(retry=type(error).__name__, in_doubt=_may_have_arrived(error))
         except OSError as error:
             return Answer(retry=str(error), in_doubt=True)
+        except Exception as error:  # whatever a receiver made of its answer
+            return Answer(retry=type(error).__name__, in_doubt=True)
 
     def close(self) -> None:
+        """Close the connection."""
         self._session.close()
 
 
 def _without_login(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
+
+
+def _may_have_arrived(error: requests.RequestException) -> bool:
+    """Tell whether the request may have been read: not where there was no connection at all."""
+    if isinstance(error, exceptions.ConnectTimeout | exceptions.SSLError | exceptions.ProxyError):
+        return False
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return not isinstance(reason, NewConnectionError | NameResolutionError)
 
 
 def _answer(response: requests.Response, ends_at: float) -> Answer:
@@ -103,9 +157,9 @@ def _after(text: str | None) -> float | None:
     """Return the seconds of a Retry-After (RFC 9110, 10.2.3); None where it says nothing."""
     if text is None:
         return None
-    if text.strip().isdecimal():
-        return float(text)
     try:
+        if text.strip().isdecimal():
+            return float(text)
         return max(0.0, parsedate_to_datetime(text).timestamp() - time())
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

@@ -1,6 +1,7 @@
 """Since when totals are counted: the same through the deaths of workers and of the exporter.
 
-It moves when the totals have begun anew: the service was stopped, and its directory emptied.
+It moves when the totals have begun anew: the service was stopped, and its directory emptied. Then
+most of what had been counted is less; a series that was removed is one of many.
 """
 
 import json
@@ -8,8 +9,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from prometheus_client import Metric
+from prometheus_client.samples import Sample
 
 Totals = dict[str, float]
+
+
+def key(sample: Sample) -> str:
+    """Return what names a series, as a file may hold it."""
+    return json.dumps([sample.name, *sorted(sample.labels.items())])
 
 
 class StartTime:
@@ -22,11 +29,14 @@ class StartTime:
     def of(self, families: Iterable[Metric], now: int) -> int:
         """Return the start of these families' totals. Raises: OSError where it cannot be kept."""
         totals = {
-            family.name: sum(sample.value for sample in family.samples)
+            key(sample): sample.value
             for family in families
             if family.type == "counter"
+            for sample in family.samples
         }
-        if any(totals.get(name, 0.0) < total for name, total in self._totals.items()):
+        counted = [name for name, total in self._totals.items() if total > 0]
+        less = sum(totals.get(name, 0.0) < self._totals[name] for name in counted)
+        if less * 2 > len(counted):
             # They began anew behind the last look; what it saw was of the old ones.
             self._start = self._looked + 1
         self._looked, self._totals = now, totals
@@ -41,7 +51,13 @@ class StartTime:
             return None
 
     def _write(self) -> None:
-        temporary = self._path.with_suffix(".new")
         state = {"start": self._start, "looked": self._looked, "totals": self._totals}
-        temporary.write_text(json.dumps(state))
-        temporary.rename(self._path)
+        replace(self._path, json.dumps(state))
+
+
+def replace(path: Path, text: str) -> None:
+    """Write a file so that under its name there is all of it or what was there. Raises: OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    temporary = path.with_suffix(".new")
+    temporary.write_text(text)
+    temporary.rename(path)

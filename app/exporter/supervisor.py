@@ -1,6 +1,7 @@
 """Keeps an exporter at work: a child that is started anew when it ends, and ends with its parent.
 
-gunicorn's master has no moment of its own in which it could look whether a helper still lives.
+Both watch who has started them: the kernel tells them of its death by a signal, and whoever died
+before that was asked for is noticed by its pid.
 """
 
 import ctypes
@@ -16,21 +17,20 @@ _PR_SET_PDEATHSIG = 1
 _STOP_SECONDS = 5.0
 _LOOK_SECONDS = 0.5
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _log = logging.getLogger(__name__)
 
 
-def supervise(work: Callable[[threading.Event], None]) -> None:
-    """Have `work` done in a child until SIGTERM or SIGINT, or the death of who started this.
+def supervise(work: Callable[[threading.Event], None], starter: int) -> None:
+    """Have `work` done in a child until SIGTERM or SIGINT, or the death of the process `starter`.
 
     `work` is given an event that is set when it has to end, and gets five seconds for it.
     """
-    stopping = _until_told()
+    stopping = _until_told(starter)
     pause = _FIRST_PAUSE
     while not stopping.is_set():
         begun = time.monotonic()
-        child = os.fork()
-        if child == 0:
-            _be_child(work)
+        child = _fork(work)
         status = _wait(child, stopping)
         if stopping.is_set():
             return
@@ -41,23 +41,35 @@ def supervise(work: Callable[[threading.Event], None]) -> None:
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
-def _until_told() -> threading.Event:
-    """Return the event that a signal sets; the death of the parent sends one."""
+def _fork(work: Callable[[threading.Event], None]) -> int:
+    """Return the pid of a child that does the work; no signal gets lost between the two."""
+    supervisor = os.getpid()
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    child = os.fork()
+    if child == 0:
+        _be_child(work, supervisor)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    return child
+
+
+def _until_told(starter: int) -> threading.Event:
+    """Return the event that a signal sets; the death of the starter sends one."""
     stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _SIGNALS:
         signal.signal(number, lambda *_: stopping.set())
-    parent = os.getppid()
     if sys.platform == "linux":  # elsewhere it ends with who stops it
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:
+    if os.getppid() != starter:
         stopping.set()
     return stopping
 
 
-def _be_child(work: Callable[[threading.Event], None]) -> None:
+def _be_child(work: Callable[[threading.Event], None], supervisor: int) -> None:
     code = 1
     try:
-        work(_until_told())
+        stopping = _until_told(supervisor)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        work(stopping)
         code = 0
     except OSError as error:
         _log.error("exporter failed", extra={"why": str(error)})

@@ -6,11 +6,11 @@ https://opentelemetry.io/docs/specs/otel/protocol/exporter/
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import unquote
 
 from pydantic import SecretStr
 
 from app._version import __version__
+from app.core.setting_values import pairs
 from app.core.settings import Settings
 
 
@@ -69,16 +69,7 @@ def resource(settings: Settings) -> dict[str, str]:
     return {
         "service.version": __version__,
         "host.name": socket.gethostname(),
+        "service.name": "vibebox",
         **pairs(settings.otel_resource_attributes),
-        "service.name": settings.otel_service_name,
+        **({"service.name": name} if (name := settings.otel_service_name) else {}),
     }
-
-
-def pairs(text: str) -> dict[str, str]:
-    """Return what `name=value,name=value` says; what has no name or no sign is left out."""
-    found = {}
-    for member in text.split(","):
-        name, sign, value = member.partition("=")
-        if sign and name.strip():
-            found[unquote(name.strip())] = unquote(value.strip())
-    return found

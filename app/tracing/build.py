@@ -24,4 +24,4 @@ def build(settings: Settings) -> Recorder | None:
     rings = Rings(settings.traces_path, settings.traces_mb * _MIB)
     rules = Rules(settings.traces_ratio, settings.traces_callers)
     database = "sqlite" if settings.database_url.startswith("sqlite") else "postgresql"
-    return Recorder(rules, rings, database, trusts_peers=settings.trusted_proxies > 0)
+    return Recorder(rules, rings, database, trusts_peers=settings.traces_from_proxy)

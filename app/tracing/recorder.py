@@ -23,6 +23,7 @@ NAMED_SECONDS = 15.0
 """One trace in so many seconds is kept because an exemplar is about to name it, of each process:
 so that a quiet service has exemplars too, and does not keep everything."""
 _TRY_AGAIN_SECONDS = 30.0
+_LOOK_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 
 
@@ -34,17 +35,27 @@ class Rings:
         self._total = total
         self._lock = Lock()
         self._writer: RingWriter | None = None
-        self._next_try = 0.0
+        self._next_try = self._next_look = 0.0
 
     def write(self, record: bytes, spans: int) -> bool:
         """Write a record, and count its spans as recorded or lost."""
-        writer = self._writer or self._open()
-        written = writer is not None and writer.write(record)
+        writer = self._writer
+        if writer is None or monotonic() >= self._next_look:
+            writer = self._open()
+        try:
+            written = writer is not None and writer.write(record)
+        except ValueError:  # it has just been closed, for another
+            written = False
         signals.emit(signals.spans_ended, result="recorded" if written else "dropped", number=spans)
         return written
 
     def _open(self) -> RingWriter | None:
         with self._lock:
+            self._next_look = monotonic() + _LOOK_SECONDS
+            if self._writer is not None and self._writer.is_gone:
+                _log.warning("traces are lost", extra={"why": "the directory was deleted"})
+                self._writer.close()
+                self._writer = None
             if self._writer is None and monotonic() >= self._next_try:
                 try:
                     self._writer = RingWriter(self._directory, self._total)
@@ -66,7 +77,8 @@ class Recorder:
     """Follows requests (as a subscriber of exchanges) and tasks, and keeps what the rules say."""
 
     def __init__(self, rules: Rules, rings: Rings, database: str, *, trusts_peers: bool) -> None:
-        """database: the name of the system; trusts_peers: requests come through a proxy of ours."""
+        """database: the name of the system; trusts_peers: the sampled flag of any
+        request is that of a proxy of ours."""
         self._rules = rules
         self._rings = rings
         self._database = database
@@ -100,7 +112,8 @@ class Recorder:
         if not isinstance(trace, Trace):
             return
         current.set(None)
-        seconds = 0.0 if exchange.lasting else exchange.seconds + exchange.client_seconds
+        # Not what its client took: who sends slowly would have his traces kept.
+        seconds = None if exchange.lasting else exchange.seconds
         reason = self._rules.reason(
             trace, exchange.route, seconds, failed=exchange.status >= 500 or exchange.unhandled
         )
@@ -115,7 +128,7 @@ class Recorder:
         trace = exchange.trace
         if not isinstance(trace, Trace):
             return False
-        if not trace.kept and (now := monotonic()) >= self._next_named:
+        if not trace.is_tried and (now := monotonic()) >= self._next_named:
             self._next_named = now + NAMED_SECONDS
             self._keep_request(exchange, trace, Reason.EXEMPLAR)
         return trace.kept
@@ -150,6 +163,7 @@ class Recorder:
         self._keep(trace, root)
 
     def _keep(self, trace: Trace, root: Root) -> None:
+        trace.is_tried = True
         trace.kept = self._rings.write(*encode(trace, root, self._database))
         if trace.kept:
             for tell in self.on_kept:
@@ -160,7 +174,8 @@ class Recorder:
         """Record what the agent does within as one span, below the request that asked for it."""
         id = parent.trace_id if parent else new_trace_id()
         trace = Trace(id, parent, self._rules.is_share)
-        # Who wrote the row was of ours, and knows the caller.
+        # Who wrote the row was of ours, and knows the caller; the flag says what was decided there.
+        trace.is_ours = True
         trace.sampled_by_known = parent is not None and parent.sampled
         token = current.set(trace)
         started, error = perf_counter(), ""

@@ -75,14 +75,18 @@ class RingWriter:
         """
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = threading.Lock()
-        self._file = _take(directory)
+        size = max(mmap.PAGESIZE, total // SLOTS // mmap.PAGESIZE * mmap.PAGESIZE)
+        self._path, self._file = _take(directory, size)
         try:
-            size = max(mmap.PAGESIZE, total // SLOTS // mmap.PAGESIZE * mmap.PAGESIZE)
-            _prepare(self._file, size)
             self._ring = _Ring(self._file, size)
         except BaseException:
             os.close(self._file)
             raise
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether nobody finds the file any more: the directory was deleted."""
+        return not _is_same(self._file, self._path)
 
     def write(self, record: bytes) -> bool:
         """Write a record; tell whether it had room."""
@@ -103,29 +107,67 @@ class RingWriter:
         os.close(self._file)
 
 
-def _take(directory: Path) -> int:
+def _take(directory: Path, size: int) -> tuple[Path, int]:
+    """Return a ring of this size that is nobody's, and its descriptor, which holds the lock."""
     for slot in range(SLOTS):
-        file = os.open(directory / f"ring-{slot:02d}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(file)
+        path = directory / f"ring-{slot:02d}"
+        file = _locked(path)
+        if file is None:
             continue
-        return file
+        try:
+            return path, file if _is_ring(file, size) else _replaced(path, file, size)
+        except BaseException:
+            os.close(file)
+            raise
     raise RingsFullError(f"all {SLOTS} rings of {directory} are taken")
 
 
-def _prepare(file: int, size: int) -> None:
-    """Make the file a ring of this size, unless it is one: then it may hold what nobody has read.
+def _locked(path: Path) -> int | None:
+    """Return the file's descriptor with the lock; None where another process has it."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(file)
+        return None
+    if _is_same(file, path):
+        return file
+    os.close(file)  # somebody has put another one in its place
+    return None
 
-    One of another size (the setting was changed), or that is no ring, begins anew.
+
+def _is_same(file: int, path: Path) -> bool:
+    try:
+        found = path.stat()
+    except OSError:
+        return False
+    ours = os.fstat(file)
+    return (found.st_dev, found.st_ino) == (ours.st_dev, ours.st_ino)
+
+
+def _is_ring(file: int, size: int) -> bool:
+    return os.fstat(file).st_size == size and os.pread(file, len(_MAGIC), 0) == _MAGIC
+
+
+def _replaced(path: Path, file: int, size: int) -> int:
+    """Put an empty ring in the place of what is none, or of another size; return its descriptor.
+
+    A new file: whoever has the old one mapped goes on with that.
     """
-    if os.fstat(file).st_size == size and os.pread(file, len(_MAGIC), 0) == _MAGIC:
-        return
-    os.ftruncate(file, 0)
-    # All of the space or none: writing to a hole of a full disk would kill the process.
-    os.posix_fallocate(file, 0, size)
-    os.pwrite(file, _MAGIC, 0)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
+    new = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(new, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # All of the space or none: writing to a hole of a full disk would kill the process.
+        os.posix_fallocate(new, 0, size)
+        os.pwrite(new, _MAGIC, 0)
+        temporary.rename(path)
+    except BaseException:
+        os.close(new)
+        temporary.unlink(missing_ok=True)
+        raise
+    os.close(file)
+    return new
 
 
 class RingReader:
@@ -141,7 +183,7 @@ class RingReader:
             self._ring = _Ring(file, self._identity.st_size)
         finally:
             os.close(file)
-        self._next = self._ring.get(_READ)
+        self._next = min(self._ring.get(_READ), self._ring.get(_WRITTEN))
         self._suspect = (-1, 0.0)
 
     def records(self) -> Iterator[tuple[bytes, int]]:
@@ -177,7 +219,8 @@ class RingReader:
 
     def release(self, position: int) -> None:
         """Give the room up to this position back to the writer."""
-        self._ring.put(_READ, position)
+        if position <= self._ring.get(_WRITTEN):
+            self._ring.put(_READ, position)
 
     def is_of(self, path: Path) -> bool:
         """Tell whether this is still the file under this name, in its size."""

@@ -21,6 +21,7 @@ _STEP_UP = 99 * _STEP
 _MOST_ROUTES = 1000
 _LEAST_SEEN = 200
 """Requests after which the estimate of a route is believed."""
+_LEAST = 1e-6
 _ID_BITS = 56
 _ID_DIGITS = _ID_BITS // 4
 
@@ -52,7 +53,7 @@ class Quantile:
         """Take a number up; tell whether it is above what 99 of 100 are."""
         above = number > self.value
         if self.seen == 0:
-            self.value = number
+            self.value = max(number, _LEAST)
         elif above:
             self.value *= 1 + _STEP_UP
         else:
@@ -76,7 +77,8 @@ class Rate:
         with self._lock:
             now = self._now()
             passed, self._at = now - self._at, now
-            self._left = min(self._a_second, self._left + passed * self._a_second)
+            most = max(1.0, self._a_second)
+            self._left = min(most, self._left + passed * self._a_second)
             if self._left < 1:
                 return False
             self._left -= 1
@@ -93,28 +95,34 @@ class Rules:
         self._callers = Rate(callers_a_second)
         self._usual: dict[str, Quantile] = {}
 
-    def reason(self, trace: Trace, kind: str, seconds: float, *, failed: bool) -> Reason | None:
+    def reason(
+        self, trace: Trace, kind: str, seconds: float | None, *, failed: bool
+    ) -> Reason | None:
         """Return why the trace is kept, None where it is not.
 
-        kind: what it is compared with (its route, its task), of closed values.
+        kind: what it is compared with (its route, its task), of closed values; seconds: None where
+        it takes long by design.
         """
-        usual = self._usual.get(kind) or self._new(kind)
-        is_unusual = usual.exceeded(seconds) and seconds > _FLOOR_SECONDS
+        is_slow = seconds is not None and self._is_slow(kind, seconds)
         if failed or (trace.spans and any(span[-1] for span in trace.spans)):
             return Reason.FAILED
-        if is_unusual or seconds > SLOW_SECONDS:
+        if is_slow:
             return Reason.SLOW
         if trace.sampled_by_known and self._callers.take():
             return Reason.CALLER
         return Reason.RATIO if self._below and self.is_share(trace) else None
 
+    def _is_slow(self, kind: str, seconds: float) -> bool:
+        usual = self._usual.get(kind) or self._new(kind)
+        return (usual.exceeded(seconds) and seconds > _FLOOR_SECONDS) or seconds > SLOW_SECONDS
+
     def is_share(self, trace: Trace) -> bool:
         """Tell whether the trace is one of the share that is kept.
 
-        A stranger chooses the id of the trace, and so would choose this: our own span's decides.
+        Who chooses the id of the trace would choose this too: where it is not ours, the span's
+        decides.
         """
-        is_strange = trace.parent is not None and not trace.sampled_by_known
-        id = trace.span_id if is_strange else trace.trace_id
+        id = trace.trace_id if trace.is_ours else trace.span_id
         return int(id[-_ID_DIGITS:], 16) < self._below
 
     def _new(self, kind: str) -> Quantile:

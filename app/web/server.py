@@ -20,7 +20,7 @@ from app.core.loading import loading
 from app.core.logging import config as logging_config
 from app.core.logging import configure as configure_logging
 from app.core.settings import retired_in_use
-from app.wiring import load_settings, start_exporter, stop_exporter
+from app.wiring import load_settings, start_exporter
 from prefork_metrics.gunicorn import install
 from prefork_metrics.registry import Registry
 from prefork_metrics.runtime.saturation import ServerReadings
@@ -141,7 +141,7 @@ def when_ready(server: Any) -> None:
 
     if told := scarce(server.cfg.worker_connections, server.cfg.threads, _settings.websockets):
         _log.warning("few file descriptors", extra={"why": told})
-    _have_exporter(server)
+    server.exporter = start_exporter(_settings)
     if _settings.welcome:
         from app.web.welcome import lines
 
@@ -179,18 +179,9 @@ def on_reload(server: Any) -> None:
     _import_application(again=True)
 
 
-def _have_exporter(server: Any) -> None:
-    """Start what sends traces, unless it runs; looked at whenever a worker is started."""
-    exporter = getattr(server, "exporter", None)
-    if exporter is None or exporter.poll() is not None:
-        server.exporter = start_exporter(_settings)
-
-
 @_never_raise
 def pre_fork(server: Any, worker: Any) -> None:
     """Give the worker its share of the load, by its place."""
-    if getattr(server, "exporter", None) is not None:
-        _have_exporter(server)
     worker.load = server.loads.of(int(worker.place.removeprefix("web-")))
 
 
@@ -223,7 +214,8 @@ def post_worker_init(worker: Any) -> None:
 @_never_raise
 def on_exit(server: Any) -> None:
     """Have the last traces sent."""
-    stop_exporter(getattr(server, "exporter", None))
+    if (exporter := getattr(server, "exporter", None)) is not None:
+        exporter.close()
 
 
 @_never_raise

@@ -230,7 +230,7 @@ class WebServer:
 
 def _exports(process: psutil.Process) -> bool:
     try:
-        return process.cmdline()[-1:] == ["exporter"]
+        return "exporter" in process.cmdline()
     except psutil.Error:
         return False
 

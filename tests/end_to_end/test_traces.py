@@ -3,6 +3,7 @@
 import os
 import re
 import secrets
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -286,17 +287,68 @@ def names(sink: OtlpSink, trace_id: str) -> set[str]:
 
 def test_it_ends_with_a_killed_server(traced: WebServer, sink: OtlpSink) -> None:
     wait_until(lambda: told(traced, "exporting traces"), PATIENCE)
-    exporters = [
-        process
-        for process in psutil.Process(traced.pid).children(recursive=True)
-        if process.cmdline()[-1:] == ["exporter"]
-    ]
-    assert len(exporters) == 2
+    both = exporters(traced)
+    assert len(both) == 2
     os.kill(traced.pid, signal.SIGKILL)
-    wait_until(lambda: not any(map(alive, exporters)), PATIENCE)
+    wait_until(lambda: not any(map(alive, both)), PATIENCE)
 
 
 def test_made_up_methods_are_no_names(traced: WebServer, sink: OtlpSink) -> None:
     answer = http.request("BREW", f"{traced.url}/nothing")
     (root, *_) = arrived(sink, answer.headers["X-Request-ID"])
     assert (root.name, root.attributes["http.request.method"]) == ("HTTP unmatched", "_OTHER")
+
+
+def exporters(server: WebServer) -> list[psutil.Process]:
+    """Return the supervisor and the exporter of a server."""
+    return [
+        process
+        for process in psutil.Process(server.pid).children(recursive=True)
+        if "exporter" in process.cmdline()
+    ]
+
+
+def test_a_killed_supervisor_is_started_anew(traced: WebServer, sink: OtlpSink) -> None:
+    wait_until(lambda: told(traced, "exporting traces"), PATIENCE)
+    for process in exporters(traced):
+        process.kill()
+    wait_until(lambda: told(traced, "helper ended, starting another"), PATIENCE)
+    arrived(sink, http.get(f"{traced.url}/nothing").headers["X-Request-ID"])
+
+
+def test_none_is_left_of_a_server_that_dies_at_once(
+    sink: OtlpSink, web_server: WebServerFactory
+) -> None:
+    for pause in (0.0, 0.1, 0.3):
+        server = web_server(settings(sink), start=False)
+        server.start(wait=False)
+        wait_until(lambda its=server: told(its, "exporting"), PATIENCE)  # type: ignore[misc]
+        time.sleep(pause)
+        started = exporters(server)
+        os.kill(server.pid, signal.SIGKILL)
+        wait_until(lambda all=started: not any(map(alive, all)), PATIENCE)  # type: ignore[misc]
+
+
+def test_a_deleted_directory_is_made_anew(traced: WebServer, sink: OtlpSink) -> None:
+    arrived(sink, http.get(f"{traced.url}/nothing").headers["X-Request-ID"])
+    shutil.rmtree(f"{traced.env['PROMETHEUS_MULTIPROC_DIR']}-traces")
+
+    def comes() -> bool:
+        id = http.get(f"{traced.url}/nothing").headers["X-Request-ID"]
+        time.sleep(0.3)
+        return bool(sink.trace(id))
+
+    time.sleep(5.5)  # after so many seconds a writer looks whether its file is there
+    http.get(f"{traced.url}/nothing")
+    wait_until(comes, PATIENCE, interval=0.1)
+
+
+def test_ids_that_a_stranger_chose_force_nothing(
+    sink: OtlpSink, web_server: WebServerFactory
+) -> None:
+    server = web_server(settings(sink, VIBEBOX_TRUSTED_PROXIES="1", VIBEBOX_TRACES_RATIO="0.01"))
+    for number in range(200):
+        parent = f"00-{'ab' * 9}{number:014x}-{'1' * 16}-01"
+        http.get(f"{server.url}/nothing", headers={"traceparent": parent})
+    recorded = server.metric("vibebox_spans_total", result="recorded")
+    assert recorded < 40

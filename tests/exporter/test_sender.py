@@ -1,14 +1,18 @@
 """What becomes of a batch, by what the receiver does: the rules of OTLP over HTTP."""
 
+import socket
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from email.utils import formatdate
 
 import pytest
 
+from app.core.setting_values import headers, pairs
 from app.exporter.messages import rejected, request
-from app.exporter.sender import Sender
-from app.exporter.target import Target, pairs
+from app.exporter.sender import Answer, Sender
+from app.exporter.target import Target
 from app.tracing.records import Span
 from tests.backends.otlp_sink import Behaviour, OtlpSink
 
@@ -95,3 +99,59 @@ def test_answers_that_are_no_message_accept_all() -> None:
 
 def test_pairs() -> None:
     assert pairs("a=1, b = two%2C%20three ,=x,c,d=") == {"a": "1", "b": "two, three", "d": ""}
+
+
+def test_in_doubt_is_only_what_may_have_arrived(sink: OtlpSink, sender: Sender) -> None:
+    sink.behave(Behaviour(loses_answer=True), Behaviour(503), Behaviour(504))
+    assert sender.send(BODY).in_doubt
+    assert not sender.send(BODY).in_doubt
+    assert sender.send(BODY).in_doubt
+    for url in ("http://127.0.0.1:1/", "http://nobody.invalid/"):
+        nobody = Sender(Target(url, {}, 2.0, False, None))
+        answer = nobody.send(BODY)
+        assert (bool(answer.retry), answer.in_doubt) == (True, False)
+        nobody.close()
+
+
+@pytest.mark.parametrize(
+    "after", ["Mon, 99999999999999999999 Jan 2026 00:00:00 GMT", "1, 2", "", "-5"]
+)
+def test_a_senseless_retry_after_says_nothing(sink: OtlpSink, sender: Sender, after: str) -> None:
+    sink.behave(Behaviour(503, headers=(("Retry-After", after),)))
+    answer = sender.send(BODY)
+    assert (answer.retry, answer.after) == ("status 503", None)
+
+
+def test_a_dripping_receiver_has_its_time_and_no_more() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        stop = threading.Event()
+
+        def drip() -> None:
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                while not stop.wait(0.1):
+                    connection.sendall(b"H")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        port = listener.getsockname()[1]
+        dripped = Sender(Target(f"http://127.0.0.1:{port}/", {}, 0.5, False, None))
+        begun = time.monotonic()
+        answer = dripped.send(BODY)
+        took = time.monotonic() - begun
+        stop.set()
+        thread.join()
+        dripped.close()
+    assert answer == Answer(retry="no answer in time", in_doubt=True)
+    assert took < 2
+    time.sleep(0.3)  # its thread ends with the connection
+
+
+@pytest.mark.parametrize("text", ["a=%0Ab", "a=%E2%82%AC", "x y=1", "a=\x07"])
+def test_headers_that_cannot_be_sent_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="no header may hold"):
+        headers(text)
+    assert headers("api-key=a%20b,authorization=Basic%20eDp5") == {
+        "api-key": "a b",
+        "authorization": "Basic eDp5",
+    }

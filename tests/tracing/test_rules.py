@@ -62,10 +62,35 @@ def test_a_strangers_header_forces_nothing() -> None:
     chosen = [trace(Parent("0" * 32, SPAN, sampled=True), "0" * 32) for _ in range(2000)]
     kept = sum(rules.reason(one, "GET /", 0, failed=False) is not None for one in chosen)
     assert kept < 60
+
+
+def test_what_a_known_caller_chose_is_bounded() -> None:
+    rules = Rules(0.01, 10)
+    chosen = [trace(Parent("0" * 32, SPAN, sampled=True), "0" * 32) for _ in range(2000)]
     for one in chosen:
         one.sampled_by_known = True
-    reasons = [Rules(0, 10).reason(one, "GET /", 0, failed=False) for one in chosen[:1]]
-    assert reasons == [Reason.CALLER]
+    reasons = [rules.reason(one, "GET /", 0, failed=False) for one in chosen]
+    assert reasons[:10] == [Reason.CALLER] * 10
+    assert sum(reason is not None for reason in reasons) < 80
+
+
+def test_few_callers_a_second_are_some() -> None:
+    now = [0.0]
+    rate = Rate(0.5, lambda: now[0])
+    taken = 0
+    for _ in range(100):
+        now[0] += 0.5
+        taken += rate.take()
+    assert 20 <= taken <= 27
+
+
+def test_what_takes_long_by_design_is_not_slow() -> None:
+    rules = Rules(0, 0)
+    for _ in range(300):
+        assert rules.reason(trace(), "wait", None, failed=False) is None
+    for _ in range(300):
+        rules.reason(trace(), "wait", 0.02, failed=False)
+    assert rules.reason(trace(), "wait", 0.019, failed=False) is None
 
 
 def test_callers_have_so_many_a_second() -> None:
