@@ -123,7 +123,10 @@ def import_python(client: docker.APIClient, name: str) -> None:
     # Debian keeps the wheels of ensurepip elsewhere, and says so there.
     elsewhere: str | None = getattr(ensurepip, "_WHEEL_PKG_DIR", None)
     files |= {_place(path): path for path in Path(elsewhere or "/nowhere").glob("*.whl")}
-    packages = [*needed_by("vibebox", frozenset({"otel", "redis", "sbom"})), distribution("setuptools")]
+    packages = [
+        *needed_by("vibebox", frozenset({"otel", "redis", "sbom"})),
+        distribution("setuptools"),
+    ]
     brought = [Path(str(file.locate())) for one in packages for file in one.files or []]
     extensions = [path for path in (*modules, *brought) if path.suffix == ".so"]
     files |= _libraries([python, *tools.values(), *extensions])
