@@ -12,13 +12,13 @@ from app.core.errors import SettingsError
 from app.core.kept_process import KeptProcess
 from app.core.settings import Settings, read_settings
 
-# More than an exporter gives itself.
-_EXPORTER_SECONDS = 7.0
-_log = logging.getLogger(__name__)
-
 if TYPE_CHECKING:
     from app.engine import Engine
     from app.storage import Database
+
+# More than an exporter gives itself.
+_EXPORTER_SECONDS = 7.0
+_log = logging.getLogger(__name__)
 
 
 def load_settings() -> Settings:

@@ -10,7 +10,7 @@ import signal
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import pytest
 
@@ -27,6 +27,9 @@ from tests.backends.web import ROOT, WebServer
 from tests.sizes import FULL
 from tests.support.remembered import forget_unused
 
+if TYPE_CHECKING:
+    from tests.backends.otlp_sink import OtlpSink
+
 pytest_plugins = ["tests.support.application", "tests.support.ledger"]
 
 SERVICE_SETTINGS = (
@@ -38,7 +41,7 @@ SERVICE_SETTINGS = (
     "PROMETHEUS_MULTIPROC_DIR",
     "WEB_CONCURRENCY",
 )
-"""Settings of the service that do not start with VIBEBOX_."""
+"""Settings of the service that start with neither VIBEBOX_ nor OTEL_."""
 
 
 class Service(Protocol):
@@ -168,7 +171,7 @@ def redis() -> Iterator[Redis]:
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hide the settings of whoever runs the tests."""
     for name in list(os.environ):
-        if name.startswith("VIBEBOX_") or name in SERVICE_SETTINGS:
+        if name.startswith(("VIBEBOX_", "OTEL_")) or name in SERVICE_SETTINGS:
             monkeypatch.delenv(name)
 
 
@@ -241,6 +244,15 @@ def alertmanager() -> Iterator[Callable[..., Alertmanager]]:
         yield lambda *arguments, **options: stack.enter_context(
             closing(Alertmanager(*arguments, **options))
         )
+
+
+@pytest.fixture
+def sink() -> Iterator["OtlpSink"]:
+    """A receiver of OTLP; name it before the server that sends to it, which then ends first."""
+    from tests.backends.otlp_sink import OtlpSink
+
+    with OtlpSink() as sink:
+        yield sink
 
 
 @pytest.fixture

@@ -1,1 +1,1 @@
-"""The exporter: a process that sends what the others have kept of their traces."""
+"""The exporter: a process that sends what the others have kept of their traces, and metrics."""

@@ -1,4 +1,4 @@
-"""Spans as messages of OTLP: the only module that knows OpenTelemetry."""
+"""Spans as messages of OTLP; with `metric_messages` all that knows OpenTelemetry."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -17,12 +17,11 @@ from prometheus_client import Metric
 from prometheus_client.samples import Sample
 
 from app.exporter.metric_messages import Temporality, requests
-from app.exporter.start_time import StartTime, key, replace
+from app.exporter.start_time import StartTime, Totals, key, replace
 
 _PARTS = ("le", "quantile")
 _TOTALS = ("counter", "histogram", "summary")
 _log = logging.getLogger(__name__)
-Totals = dict[str, float]
 
 
 class Plan(Protocol):

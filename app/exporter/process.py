@@ -51,11 +51,11 @@ def run(settings: Settings, stopping: threading.Event) -> None:
     with _lock(directory, stopping) as ours:
         if not ours:
             return
-        with _metrics_pushed(settings, directory, stopping):
-            try:
+        try:
+            with _metrics_pushed(settings, directory, stopping):
                 _send_traces(settings, directory, stopping)
-            finally:
-                store.leave()
+        finally:
+            store.leave()  # the last push has been counted by now
 
 
 def _send_traces(settings: Settings, directory: Path, stopping: threading.Event) -> None:

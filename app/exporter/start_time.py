@@ -12,6 +12,7 @@ from prometheus_client import Metric
 from prometheus_client.samples import Sample
 
 Totals = dict[str, float]
+"""The value of each series, by its `key`."""
 
 
 def key(sample: Sample) -> str:

@@ -77,8 +77,8 @@ class Recorder:
     """Follows requests (as a subscriber of exchanges) and tasks, and keeps what the rules say."""
 
     def __init__(self, rules: Rules, rings: Rings, database: str, *, trusts_peers: bool) -> None:
-        """database: the name of the system; trusts_peers: the sampled flag of any
-        request is that of a proxy of ours."""
+        """database: the name of the system; trusts_peers: the sampled flag of any request is that
+        of a proxy of ours."""
         self._rules = rules
         self._rings = rings
         self._database = database

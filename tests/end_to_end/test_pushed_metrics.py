@@ -4,7 +4,6 @@ import os
 import random
 import signal
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from itertools import pairwise
@@ -26,12 +25,6 @@ UNMATCHED: Sample = (
     REQUESTS,
     frozenset({("method", "GET"), ("route", "unmatched"), ("status_code", "404")}),
 )
-
-
-@pytest.fixture
-def sink() -> Iterator[OtlpSink]:
-    with OtlpSink() as sink:
-        yield sink
 
 
 @pytest.fixture

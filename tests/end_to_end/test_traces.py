@@ -6,7 +6,6 @@ import secrets
 import shutil
 import signal
 import time
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from time import time_ns
@@ -30,12 +29,6 @@ pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(180)]
 
 SERVER, CLIENT = 2, 3
 PATIENCE = 20.0
-
-
-@pytest.fixture
-def sink() -> Iterator[OtlpSink]:
-    with OtlpSink() as sink:
-        yield sink
 
 
 @pytest.fixture

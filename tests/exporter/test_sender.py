@@ -37,12 +37,6 @@ BODY = request(SPANS, {"service.name": "vibebox", "host.name": "here"})
 
 
 @pytest.fixture
-def sink() -> Iterator[OtlpSink]:
-    with OtlpSink() as sink:
-        yield sink
-
-
-@pytest.fixture
 def sender(sink: OtlpSink) -> Iterator[Sender]:
     sender = Sender(Target(f"{sink.url}/v1/traces", {"api-key": "k"}, 2.0, True, None))
     yield sender
