@@ -4,10 +4,11 @@ A host, address, URL or list that cannot be right refuses the start; otherwise i
 the first request, container or look at it that fails.
 """
 
+import os
 import re
 from collections.abc import Callable
 from typing import Annotated, TypeVar
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import limits
 from pydantic import AfterValidator
@@ -170,6 +171,38 @@ def headers(text: str) -> dict[str, str]:
     return found
 
 
+def below(url: str, path: str) -> str:
+    """Return the URL of a path below that of another URL, whose query it keeps."""
+    parts = urlsplit(url)
+    return parts._replace(path=f"{parts.path.rstrip('/')}/{path}", fragment="").geturl()
+
+
+def _otlp_protocol(text: str) -> str:
+    if text.lower() != "http/protobuf":
+        raise ValueError(
+            "must be http/protobuf, the only one that is spoken: name the receiver's endpoint for "
+            "OTLP over HTTP, which has port 4318 as a rule"
+        )
+    return text.lower()
+
+
+def _one_of(*names: str) -> AfterValidator:
+    """Take one of these, in letters of any size."""
+
+    def check(text: str) -> str:
+        if text.lower() not in names:
+            raise ValueError(f"must be {' or '.join(names)}")
+        return text.lower()
+
+    return AfterValidator(check)
+
+
+def _readable(path: str) -> str:
+    if not (os.path.isfile(path) and os.access(path, os.R_OK)):
+        raise ValueError("names no file that can be read")
+    return path
+
+
 def is_text(value: str) -> bool:
     """Tell whether the value is UTF-8, as it is or percent-encoded."""
     try:
@@ -191,3 +224,8 @@ HostNames = Annotated[str, _checked(host_names)]
 Origins = Annotated[str, _checked(origins)]
 PortList = Annotated[str, _checked(ports)]
 PortRanges = Annotated[str, _checked(port_ranges)]
+OtlpProtocol = Annotated[str, AfterValidator(_otlp_protocol)]
+Compression = Annotated[str, _one_of("none", "gzip")]
+Temporality = Annotated[str, _one_of("cumulative", "delta")]
+SignalExporter = Annotated[str, _one_of("otlp", "none")]
+ReadableFile = Annotated[str, AfterValidator(_readable)]

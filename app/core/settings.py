@@ -30,6 +30,7 @@ from app.core.errors import SettingsError
 from app.core.sentences import described, sentence
 from app.core.setting_names import PREFIX
 from app.core.setting_values import (
+    Compression,
     DatabaseUrl,
     DockerHost,
     Host,
@@ -37,11 +38,15 @@ from app.core.setting_values import (
     HttpUrl,
     IpAddress,
     Origins,
+    OtlpProtocol,
     PortList,
     PortRange,
     PortRanges,
     Rate,
     RateLimitStorage,
+    ReadableFile,
+    SignalExporter,
+    Temporality,
 )
 
 LARGEST_NUMBER = 1e9
@@ -71,6 +76,12 @@ def _shared(name: str, default: Any, description: str, **rules: Any) -> Any:
 def _own(default: Any, description: str, **rules: Any) -> Any:
     """Declare a setting of ours; its environment name is VIBEBOX_ and the field's name."""
     return Field(default, description=description, **rules)
+
+
+def _of(signal: str, name: str, **rules: Any) -> Any:
+    """Declare what one signal has in place of OTEL_EXPORTER_OTLP_ and the name."""
+    description = f"For {signal.lower()} in place of OTEL_EXPORTER_OTLP_{name}."
+    return _shared(f"OTEL_EXPORTER_OTLP_{signal}_{name}", None, description, **rules)
 
 
 class Settings(BaseModel):
@@ -180,16 +191,13 @@ class Settings(BaseModel):
     otel_exporter_otlp_metrics_endpoint: HttpUrl | None = _shared(
         "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", None, "The same for metrics alone, with its path."
     )
-    otel_exporter_otlp_metrics_headers: SecretStr | None = _shared(
-        "OTEL_EXPORTER_OTLP_METRICS_HEADERS", None, "Headers for metrics, in place of the others."
-    )
-    otel_exporter_otlp_metrics_temporality_preference: Literal["cumulative", "delta"] = _shared(
+    otel_exporter_otlp_metrics_temporality_preference: Temporality = _shared(
         "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
         "cumulative",
         "Whether totals are pushed, which heal what was lost (cumulative), or what was added since "
         "the last push, where the receiver takes nothing else (delta).",
     )
-    otel_metrics_exporter: Literal["otlp", "none"] = _shared(
+    otel_metrics_exporter: SignalExporter = _shared(
         "OTEL_METRICS_EXPORTER",
         "none",
         "Whether metrics are pushed to the receiver (otlp), beside what /health/metrics shows.",
@@ -205,42 +213,58 @@ class Settings(BaseModel):
         SecretStr(""),
         "Headers for the receiver: name=value,name=value, percent-encoded.",
     )
-    otel_exporter_otlp_traces_headers: SecretStr | None = _shared(
-        "OTEL_EXPORTER_OTLP_TRACES_HEADERS", None, "The same for traces, in place of those."
-    )
+    otel_exporter_otlp_traces_headers: SecretStr | None = _of("TRACES", "HEADERS")
+    otel_exporter_otlp_metrics_headers: SecretStr | None = _of("METRICS", "HEADERS")
     otel_exporter_otlp_timeout: int = _shared(
         "OTEL_EXPORTER_OTLP_TIMEOUT", 10000, "Milliseconds for one request to the receiver.", ge=1
     )
-    otel_exporter_otlp_compression: Literal["none", "gzip"] = _shared(
-        "OTEL_EXPORTER_OTLP_COMPRESSION", "none", "How requests to the receiver are compressed."
+    otel_exporter_otlp_traces_timeout: int | None = _of("TRACES", "TIMEOUT", ge=1)
+    otel_exporter_otlp_metrics_timeout: int | None = _of("METRICS", "TIMEOUT", ge=1)
+    otel_exporter_otlp_logs_timeout: int | None = _of("LOGS", "TIMEOUT", ge=1)
+    otel_exporter_otlp_compression: Compression = _shared(
+        "OTEL_EXPORTER_OTLP_COMPRESSION",
+        "none",
+        "How requests to the receiver are compressed: none or gzip.",
     )
-    otel_exporter_otlp_protocol: Literal["http/protobuf"] = _shared(
+    otel_exporter_otlp_traces_compression: Compression | None = _of("TRACES", "COMPRESSION")
+    otel_exporter_otlp_metrics_compression: Compression | None = _of("METRICS", "COMPRESSION")
+    otel_exporter_otlp_logs_compression: Compression | None = _of("LOGS", "COMPRESSION")
+    otel_exporter_otlp_protocol: OtlpProtocol = _shared(
         "OTEL_EXPORTER_OTLP_PROTOCOL",
         "http/protobuf",
         "What is spoken with the receiver: this and nothing else.",
     )
-    otel_exporter_otlp_traces_protocol: Literal["http/protobuf"] = _shared(
-        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf", "The same for traces."
-    )
-    otel_exporter_otlp_traces_timeout: int | None = _shared(
-        "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", None, "Such a time-out for traces.", ge=1
-    )
-    otel_exporter_otlp_traces_compression: Literal["none", "gzip"] | None = _shared(
-        "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", None, "Such a compression for traces."
-    )
-    otel_exporter_otlp_client_certificate: str | None = _shared(
-        "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
-        None,
-        "File of the certificate that is shown to the receiver, its chain behind it.",
-    )
-    otel_exporter_otlp_client_key: str | None = _shared(
-        "OTEL_EXPORTER_OTLP_CLIENT_KEY", None, "File of the key of that certificate."
-    )
-    otel_exporter_otlp_certificate: str | None = _shared(
+    otel_exporter_otlp_traces_protocol: OtlpProtocol | None = _of("TRACES", "PROTOCOL")
+    otel_exporter_otlp_metrics_protocol: OtlpProtocol | None = _of("METRICS", "PROTOCOL")
+    otel_exporter_otlp_logs_protocol: OtlpProtocol | None = _of("LOGS", "PROTOCOL")
+    otel_exporter_otlp_certificate: ReadableFile | None = _shared(
         "OTEL_EXPORTER_OTLP_CERTIFICATE",
         None,
         "File of the certificates that the receiver's is of.",
     )
+    otel_exporter_otlp_traces_certificate: ReadableFile | None = _of("TRACES", "CERTIFICATE")
+    otel_exporter_otlp_metrics_certificate: ReadableFile | None = _of("METRICS", "CERTIFICATE")
+    otel_exporter_otlp_logs_certificate: ReadableFile | None = _of("LOGS", "CERTIFICATE")
+    otel_exporter_otlp_client_certificate: ReadableFile | None = _shared(
+        "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+        None,
+        "File of the certificate that is shown to the receiver, its chain behind it.",
+    )
+    otel_exporter_otlp_traces_client_certificate: ReadableFile | None = _of(
+        "TRACES", "CLIENT_CERTIFICATE"
+    )
+    otel_exporter_otlp_metrics_client_certificate: ReadableFile | None = _of(
+        "METRICS", "CLIENT_CERTIFICATE"
+    )
+    otel_exporter_otlp_logs_client_certificate: ReadableFile | None = _of(
+        "LOGS", "CLIENT_CERTIFICATE"
+    )
+    otel_exporter_otlp_client_key: ReadableFile | None = _shared(
+        "OTEL_EXPORTER_OTLP_CLIENT_KEY", None, "File of the key of that certificate."
+    )
+    otel_exporter_otlp_traces_client_key: ReadableFile | None = _of("TRACES", "CLIENT_KEY")
+    otel_exporter_otlp_metrics_client_key: ReadableFile | None = _of("METRICS", "CLIENT_KEY")
+    otel_exporter_otlp_logs_client_key: ReadableFile | None = _of("LOGS", "CLIENT_KEY")
     otel_service_name: str | None = _shared(
         "OTEL_SERVICE_NAME", None, "Name of the service at the receiver; vibebox without it."
     )
@@ -252,7 +276,7 @@ class Settings(BaseModel):
     otel_sdk_disabled: str = _shared(
         "OTEL_SDK_DISABLED", "false", "Whether tracing is off in spite of an endpoint (true)."
     )
-    otel_traces_exporter: Literal["otlp", "none"] = _shared(
+    otel_traces_exporter: SignalExporter = _shared(
         "OTEL_TRACES_EXPORTER", "otlp", "Whether traces are sent (otlp) or not (none)."
     )
     traces_dir: str | None = _own(
@@ -534,17 +558,6 @@ class Settings(BaseModel):
             raise ValueError("must be UTF-8")
         return value
 
-    @field_validator(
-        "otel_exporter_otlp_certificate",
-        "otel_exporter_otlp_client_certificate",
-        "otel_exporter_otlp_client_key",
-    )
-    @classmethod
-    def _readable(cls, value: str | None) -> str | None:
-        if value is not None and not os.access(value, os.R_OK):
-            raise ValueError("names no file that can be read")
-        return value
-
     @field_validator("teams_made_by")
     @classmethod
     def _known_makers(cls, value: str) -> str:
@@ -617,7 +630,7 @@ class Settings(BaseModel):
         if self.otel_sdk_disabled.strip().lower() == "true":
             return None
         base = self.otel_exporter_otlp_endpoint
-        return own or (None if base is None else f"{base.rstrip('/')}/v1/{signal}")
+        return own or (None if base is None else setting_values.below(base, f"v1/{signal}"))
 
     @property
     def traces_path(self) -> Path:

@@ -25,7 +25,7 @@ from app.exporter.plans import Cumulative, Delta
 from app.exporter.pusher import Pusher
 from app.exporter.sender import Answer, Sender
 from app.exporter.start_time import StartTime
-from app.exporter.target import metrics_target, resource, spans_target
+from app.exporter.target import Signal, resource, target
 from app.metrics import events
 from app.metrics.catalogue import health_check_up, registry
 from app.metrics.inventory import Inventory
@@ -63,7 +63,7 @@ def _send_traces(settings: Settings, directory: Path, stopping: threading.Event)
         stopping.wait()
         return
     _log.info("exporting traces")
-    sender = Sender(spans_target(settings, settings.traces_endpoint), stopping)
+    sender = Sender(target(settings, Signal.TRACES, settings.traces_endpoint), stopping)
     exporter = Exporter(Batches(directory), sender, settings)
     try:
         exporter.run(stopping)
@@ -90,7 +90,7 @@ def _metrics_pushed(
 
     pusher = Pusher(
         collect,
-        Sender(metrics_target(settings, settings.metrics_endpoint), stopping),
+        Sender(target(settings, Signal.METRICS, settings.metrics_endpoint), stopping),
         _plan(settings, directory),
         settings.otel_metric_export_interval / 1000,
         stopping,

@@ -1,4 +1,4 @@
-"""Where spans are sent, and what they say of the service: OpenTelemetry's environment variables.
+"""Where signals are sent, and what they say of the service: OpenTelemetry's environment variables.
 
 https://opentelemetry.io/docs/specs/otel/protocol/exporter/
 """
@@ -6,8 +6,8 @@ https://opentelemetry.io/docs/specs/otel/protocol/exporter/
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-from pydantic import SecretStr
+from enum import StrEnum
+from typing import Any
 
 from app._version import __version__
 from app.core.setting_values import pairs
@@ -29,38 +29,31 @@ class Target:
     """Files of our certificate and its key, where the receiver asks for one."""
 
 
-def spans_target(settings: Settings, url: str) -> Target:
-    """Return the receiver of spans that the settings name."""
-    timeout = settings.otel_exporter_otlp_traces_timeout or settings.otel_exporter_otlp_timeout
-    compression = (
-        settings.otel_exporter_otlp_traces_compression or settings.otel_exporter_otlp_compression
-    )
-    return _target(settings, url, settings.otel_exporter_otlp_traces_headers, timeout, compression)
+class Signal(StrEnum):
+    """What is sent; the name of each in environment variables."""
+
+    TRACES = "traces"
+    METRICS = "metrics"
 
 
-def metrics_target(settings: Settings, url: str) -> Target:
-    """Return the receiver of metrics that the settings name."""
-    return _target(
-        settings,
-        url,
-        settings.otel_exporter_otlp_metrics_headers,
-        settings.otel_exporter_otlp_timeout,
-        settings.otel_exporter_otlp_compression,
-    )
+def target(settings: Settings, signal: Signal, url: str) -> Target:
+    """Return how the settings have a signal sent to this address of theirs.
 
+    What is set for the signal goes before what is set for all.
+    """
 
-def _target(
-    settings: Settings, url: str, headers: SecretStr | None, timeout: int, compression: str
-) -> Target:
-    own = settings.otel_exporter_otlp_client_certificate
-    key = settings.otel_exporter_otlp_client_key
+    def setting(name: str) -> Any:
+        own = getattr(settings, f"otel_exporter_otlp_{signal}_{name}")
+        return getattr(settings, f"otel_exporter_otlp_{name}") if own is None else own
+
+    certificate, key = setting("client_certificate"), setting("client_key")
     return Target(
         url,
-        pairs((headers or settings.otel_exporter_otlp_headers).get_secret_value()),
-        timeout / 1000,
-        compression == "gzip",
-        settings.otel_exporter_otlp_certificate,
-        (own, key) if own and key else own,
+        pairs(setting("headers").get_secret_value()),
+        setting("timeout") / 1000,
+        setting("compression") == "gzip",
+        setting("certificate"),
+        (certificate, key) if certificate and key else certificate,
     )
 
 
