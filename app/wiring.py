@@ -90,6 +90,10 @@ def start_exporter(settings: Settings) -> KeptProcess | None:
     """
     from app.tracing.build import is_installed
 
+    if settings.metrics_refusal:
+        _log.error("metrics are not pushed", extra={"why": settings.metrics_refusal})
+    elif settings.metrics_doubt:
+        _log.warning("metrics may be refused", extra={"why": settings.metrics_doubt})
     receivers = {"traces": settings.traces_endpoint, "metrics": settings.metrics_endpoint}
     # Without what stands behind a question mark: it may be a key.
     sent = {signal: url.partition("?")[0] for signal, url in receivers.items() if url is not None}

@@ -191,6 +191,8 @@ def exporter(starter: int | None) -> None:
 
     settings = load_settings()
     if settings.traces_endpoint is None and settings.metrics_endpoint is None:
+        if settings.metrics_refusal:
+            raise click.UsageError(f"{settings.metrics_refusal}.")
         raise click.UsageError("There is no receiver: set OTEL_EXPORTER_OTLP_ENDPOINT.")
     if not is_installed():
         raise click.UsageError("That needs an extra: pip install 'vibebox[otel]'.")

@@ -24,7 +24,7 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-from app.core import setting_names, setting_values
+from app.core import otlp_receivers, setting_names, setting_values
 from app.core.addresses import address_of
 from app.core.errors import SettingsError
 from app.core.sentences import described, sentence
@@ -622,6 +622,27 @@ class Settings(BaseModel):
     @property
     def metrics_endpoint(self) -> str | None:
         """Where metrics are pushed; None where they are not."""
+        return None if self.metrics_refusal else self._metrics_url
+
+    @property
+    def metrics_refusal(self) -> str | None:
+        """Why metrics are not pushed although they should be, with what to set."""
+        url = self._metrics_url
+        return url and otlp_receivers.refusal(url, self.temporality)
+
+    @property
+    def metrics_doubt(self) -> str | None:
+        """What may be wrong with the receiver of metrics, with what to set."""
+        url = self._metrics_url
+        return url and otlp_receivers.doubt(url, self.temporality)
+
+    @property
+    def temporality(self) -> str:
+        """Whether totals are pushed (cumulative), or what was added (delta)."""
+        return self.otel_exporter_otlp_metrics_temporality_preference
+
+    @property
+    def _metrics_url(self) -> str | None:
         if self.otel_metrics_exporter == "none":
             return None
         return self._endpoint(self.otel_exporter_otlp_metrics_endpoint, "metrics")

@@ -1,5 +1,6 @@
 """Takes records out of the rings, as batches that give their room back once they are through."""
 
+import json
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,8 +10,8 @@ from app.tracing.records import Span, decode
 from app.tracing.rings import RingReader
 
 MOST_SPANS = 512
-MOST_BYTES = 512 * 1024
-"""Of records: less as messages; receivers take a MiB and more at once."""
+MOST_BYTES = 256 * 1024
+"""Of records: mostly one body (see `app.exporter.messages`)."""
 _log = logging.getLogger(__name__)
 
 
@@ -19,16 +20,19 @@ class Batch:
     """Spans that are sent together."""
 
     spans: list[Span] = field(default_factory=list)
+    unreadable: int = 0
+    """How many spans were in records that cannot be read, as far as that can be told."""
     _positions: dict[RingReader, int] = field(default_factory=dict)
     _bytes: int = 0
 
     def add(self, reader: RingReader, record: bytes, position: int) -> None:
-        """Take a record up; one that is none is passed over."""
+        """Take a record up; one that is none is counted and passed over."""
         self._positions[reader] = position
         self._bytes += len(record)
         try:
-            self.spans += decode(record)
-        except (ValueError, KeyError, TypeError) as error:
+            self.spans += list(decode(record))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            self.unreadable += _spans_in(record)
             _log.warning("a record is no trace", extra={"why": str(error)})
 
     @property
@@ -39,6 +43,14 @@ class Batch:
         """Give the room of the records back: they are through, or given up."""
         for reader, position in self._positions.items():
             reader.release(position)
+
+
+def _spans_in(record: bytes) -> int:
+    """Return how many spans a record of a shape unknown seems to have, one at least."""
+    try:
+        return 1 + len(json.loads(record)["c"])
+    except (ValueError, KeyError, TypeError):
+        return 1
 
 
 class Batches:
@@ -57,7 +69,7 @@ class Batches:
                 if batch.is_full:
                     yield batch
                     batch = Batch()
-        if batch.spans:
+        if batch.spans or batch.unreadable:
             yield batch
         else:
             batch.release()

@@ -1,6 +1,6 @@
 """Spans as messages of OTLP; with `metric_messages` all that knows OpenTelemetry."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
@@ -20,6 +20,26 @@ _KINDS = {
     "internal": trace_pb2.Span.SPAN_KIND_INTERNAL,
 }
 _SAMPLED = 1
+MOST_BYTES = 400_000
+"""Of a body, before compression: the smallest limit that a receiver of ours documents is 500 KB."""
+MOST_CHARACTERS = 4095
+"""Of an attribute's value: what is longer is cut, for receivers that else refuse the record."""
+
+
+def bodies(spans: Sequence[Span], resource: Mapping[str, str]) -> Iterator[tuple[bytes, int]]:
+    """Yield bodies of `MOST_BYTES` at most that send these spans, each with how many it has.
+
+    A single span may make a larger one: let the receiver judge it.
+    """
+    if not spans:
+        return
+    body = request(spans, resource)
+    if len(body) <= MOST_BYTES or len(spans) < 2:
+        yield body, len(spans)
+        return
+    half = len(spans) // 2
+    yield from bodies(spans[:half], resource)
+    yield from bodies(spans[half:], resource)
 
 
 def request(spans: Iterable[Span], resource: Mapping[str, str]) -> bytes:
@@ -86,7 +106,11 @@ def _span(span: Span) -> trace_pb2.Span:
 
 def attributes(values: Mapping[str, Any]) -> list[KeyValue]:
     """Return attributes as messages have them."""
-    return [KeyValue(key=name, value=_value(value)) for name, value in values.items()]
+    return [KeyValue(key=name, value=_value(_cut(value))) for name, value in values.items()]
+
+
+def _cut(value: Value) -> Value:
+    return value[:MOST_CHARACTERS] if isinstance(value, str) else value
 
 
 def _value(value: Value) -> AnyValue:

@@ -18,7 +18,7 @@ from prometheus_client import Metric
 from prometheus_client.samples import Sample
 
 from app._version import __version__
-from app.exporter.messages import attributes
+from app.exporter.messages import MOST_BYTES, attributes
 
 
 class Temporality(IntEnum):
@@ -28,10 +28,11 @@ class Temporality(IntEnum):
     CUMULATIVE = pb.AGGREGATION_TEMPORALITY_CUMULATIVE
 
 
-MOST_POINTS = 1000
-"""Data points of one request: receivers take a MiB."""
 _LE, _QUANTILE = "le", "quantile"
+_FRAME = 8
+"""Bytes at most that stand before a message within another."""
 Labels = tuple[tuple[str, str], ...]
+Point = pb.NumberDataPoint | pb.HistogramDataPoint | pb.SummaryDataPoint
 
 
 def requests(
@@ -41,20 +42,25 @@ def requests(
     now: int,
     temporality: Temporality = Temporality.CUMULATIVE,
 ) -> Iterator[bytes]:
-    """Yield the bodies that say all of the families; times are Unix nanoseconds.
+    """Yield the bodies that say all of the families, each of `MOST_BYTES` at most.
 
-    start: since when what the totals, or deltas, say is counted.
+    start: since when what the totals, or deltas, say is counted; times are Unix nanoseconds.
     """
+    base = size = len(_body([], resource)) + 3 * _FRAME
     batch: list[pb.Metric] = []
-    points = 0
     for family in families:
-        metric, number = _metric(family, start, now, temporality)
-        if batch and points + number > MOST_POINTS:
-            yield _body(batch, resource)
-            batch, points = [], 0
-        if number:
-            batch.append(metric)
-            points += number
+        metric, points = _told(family, start, now, temporality)
+        head = metric.ByteSize() + 2 * _FRAME
+        part: list[Point] = []
+        size += head
+        for point in points:
+            length = point.ByteSize() + _FRAME
+            if size + length > MOST_BYTES and (batch or part):
+                yield _body([*batch, *_with(metric, part)], resource)
+                batch, part, size = [], [], base + head
+            part.append(point)
+            size += length
+        batch += _with(metric, part)
     if batch:
         yield _body(batch, resource)
 
@@ -90,41 +96,48 @@ def _body(metrics: list[pb.Metric], resource: Mapping[str, str]) -> bytes:
     return bytes(message.SerializeToString())
 
 
-def _metric(
+def _with(metric: pb.Metric, points: list[Point]) -> list[pb.Metric]:
+    """Return the metric with these points; nothing where there is none."""
+    if not points:
+        return []
+    told = pb.Metric()
+    told.CopyFrom(metric)
+    getattr(told, str(told.WhichOneof("data"))).data_points.extend(points)
+    return [told]
+
+
+def _told(
     family: Metric, start: int, now: int, temporality: Temporality
-) -> tuple[pb.Metric, int]:
-    """Return the family as a message, and how many points it has."""
+) -> tuple[pb.Metric, list[Point]]:
+    """Return the family as a message without points, and its points."""
     metric = pb.Metric(name=family.name, description=family.documentation)
     if family.type == "histogram":
-        histograms = [_histogram(*one, start, now) for one in _grouped(family, _LE)]
-        metric.histogram.CopyFrom(
-            pb.Histogram(data_points=histograms, aggregation_temporality=temporality.value)
-        )
-        return metric, len(histograms)
+        metric.histogram.aggregation_temporality = temporality.value
+        return metric, [_histogram(*one, start, now) for one in _grouped(family, _LE)]
     if family.type == "summary":
-        summaries = [_summary(*one, start, now) for one in _grouped(family, _QUANTILE)]
-        metric.summary.CopyFrom(pb.Summary(data_points=summaries))
-        return metric, len(summaries)
-    is_counter = family.type == "counter"
-    numbers = [
+        metric.summary.SetInParent()
+        return metric, [_summary(*one, start, now) for one in _grouped(family, _QUANTILE)]
+    if family.type == "counter":
+        # With the suffix that a scrape has: some receivers would add it, others not.
+        metric.name += "_total"
+        metric.sum.aggregation_temporality = temporality.value
+        metric.sum.is_monotonic = True
+        return metric, _numbers(family, start, now)
+    metric.gauge.SetInParent()
+    return metric, _numbers(family, 0, now)
+
+
+def _numbers(family: Metric, start: int, now: int) -> list[Point]:
+    return [
         pb.NumberDataPoint(
             attributes=attributes(sample.labels),
-            start_time_unix_nano=start if is_counter else 0,
+            start_time_unix_nano=start,
             time_unix_nano=now,
             as_double=sample.value,
         )
         for sample in family.samples
         if not sample.name.endswith("_created")
     ]
-    if is_counter:
-        metric.sum.CopyFrom(
-            pb.Sum(
-                data_points=numbers, is_monotonic=True, aggregation_temporality=temporality.value
-            )
-        )
-    else:
-        metric.gauge.CopyFrom(pb.Gauge(data_points=numbers))
-    return metric, len(numbers)
 
 
 Grouped = tuple[Labels, list[tuple[float, float]], dict[str, float]]

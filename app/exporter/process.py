@@ -11,6 +11,7 @@ import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from time import time_ns
 
@@ -18,15 +19,18 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.core import signals
+from app.core.otlp_receivers import hint
 from app.core.settings import Settings
 from app.exporter.batches import Batch, Batches
-from app.exporter.messages import rejected, request
+from app.exporter.instance import instance_id
+from app.exporter.messages import bodies, rejected
 from app.exporter.plans import Cumulative, Delta
 from app.exporter.pusher import Pusher
 from app.exporter.sender import Answer, Sender
 from app.exporter.start_time import StartTime
 from app.exporter.target import Signal, resource, target
 from app.metrics import events
+from app.metrics.backfill import directory_identity
 from app.metrics.catalogue import health_check_up, registry
 from app.metrics.inventory import Inventory
 from app.wiring import open_database
@@ -94,6 +98,7 @@ def _metrics_pushed(
         _plan(settings, directory),
         settings.otel_metric_export_interval / 1000,
         stopping,
+        partial(hint, temporality=settings.temporality),
     )
     pusher.start()
     try:
@@ -106,10 +111,12 @@ def _metrics_pushed(
 
 
 def _plan(settings: Settings, directory: Path) -> Cumulative | Delta:
-    start = StartTime(directory / "metrics-start.json", time_ns())
-    if settings.otel_exporter_otlp_metrics_temporality_preference == "delta":
-        return Delta(directory / "metrics-pushed.json", resource(settings), start)
-    return Cumulative(resource(settings), start)
+    identity = partial(directory_identity, Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
+    start = StartTime(directory / "metrics-start.json", time_ns(), identity)
+    told = {"service.instance.id": instance_id(directory), **resource(settings)}
+    if settings.temporality == "delta":
+        return Delta(directory / "metrics-pushed.json", told, start)
+    return Cumulative(told, start)
 
 
 @contextmanager
@@ -152,17 +159,24 @@ class Exporter:
     def _through(self, batch: Batch, stopping: threading.Event) -> bool:
         """Send a batch until it is through; tell whether it is. Once only when stopping."""
         try:
-            body = request(batch.spans, self._resource)
+            parts = list(bodies(batch.spans, self._resource))
         except Exception:  # of protobuf: what it is sure to be of next time too
             _log.exception("spans cannot be sent")
             signals.emit(signals.spans_ended, result="failed", number=len(batch.spans))
             batch.release()
             return True
+        if not all(self._is_sent(body, number, stopping) for body, number in parts):
+            return False
+        signals.emit(signals.spans_ended, result="failed", number=batch.unreadable)
+        batch.release()
+        return True
+
+    def _is_sent(self, body: bytes, number: int, stopping: threading.Event) -> bool:
         pause, told = _FIRST_PAUSE, False
         while True:
             answer = self._sender.send(body)
             if not answer.retry:
-                self._settle(batch, answer)
+                self._settle(number, answer)
                 return True
             if not told:
                 _log.warning("traces not taken, trying again", extra={"why": answer.retry})
@@ -173,8 +187,7 @@ class Exporter:
                 return False
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    def _settle(self, batch: Batch, answer: Answer) -> None:
-        number = len(batch.spans)
+    def _settle(self, number: int, answer: Answer) -> None:
         if answer.refused:
             _log.error("traces refused", extra={"why": answer.refused, "spans": number})
             signals.emit(signals.spans_ended, result="failed", number=number)
@@ -185,7 +198,6 @@ class Exporter:
                 _log.warning("spans rejected", extra={"why": why, "spans": left})
                 signals.emit(signals.spans_ended, result="rejected", number=left)
             signals.emit(signals.spans_ended, result="exported", number=number - left)
-        batch.release()
 
     def close(self) -> None:
         self._batches.close()

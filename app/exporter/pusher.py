@@ -25,14 +25,16 @@ class Pusher:
         plan: Plan,
         interval: float,
         closing: threading.Event,
+        hint: Callable[[str], str],
     ) -> None:
         """collect: returns the families of a scrape; interval: seconds between two pushes; closing:
-        set when it is to push for the last time."""
+        set when it is to push for the last time; hint: adds to a receiver's words what to do."""
         self._collect = collect
         self._sender = sender
         self._plan = plan
         self._interval = interval
         self._closing = closing
+        self._hint = hint
         self._failing = ""
         self._thread = threading.Thread(target=self._run, name="pusher", daemon=True)
 
@@ -75,11 +77,11 @@ class Pusher:
         self._plan.through(body)
         if answer.refused:
             self._count("refused", body)
-            return answer.refused
+            return answer.refused + self._hint(answer.refused)
         left, why = rejected(answer.accepted or b"")
         signals.emit(signals.points_pushed, result="rejected", number=left)
         signals.emit(signals.points_pushed, result="accepted", number=points(body) - left)
-        return f"{left} points rejected: {why}" if left else ""
+        return f"{left} points rejected: {why}{self._hint(why)}" if left else ""
 
     def _count(self, result: str, body: bytes) -> None:
         signals.emit(signals.points_pushed, result=result, number=points(body))

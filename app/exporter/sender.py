@@ -4,6 +4,7 @@ https://opentelemetry.io/docs/specs/otlp/#otlphttp
 """
 
 import gzip
+import re
 import threading
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -17,6 +18,9 @@ from app.exporter.target import Target
 
 TRY_AGAIN = frozenset({429, 502, 503, 504})
 _MOST_BYTES = 64 * 1024
+_MOST_SAID = 300
+_SHORTEST_SECRET = 6
+_READABLE = re.compile(r"[\x20-\x7e]{4,}")
 _PIECE = 4096
 _LOOK_SECONDS = 0.1
 _HURRIED_SECONDS = 2.0
@@ -101,7 +105,7 @@ class Sender:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                return _answer(response, ends_at)
+                return self._answer(response, ends_at)
         except _NEVER as error:
             return Answer(refused=type(error).__name__)
         except requests.RequestException as error:
@@ -111,6 +115,26 @@ class Sender:
             return Answer(retry=str(error), in_doubt=True)
         except Exception as error:  # whatever a receiver made of its answer
             return Answer(retry=type(error).__name__, in_doubt=True)
+
+    def _answer(self, response: requests.Response, ends_at: float) -> Answer:
+        status = response.status_code
+        if 200 <= status < 300:
+            return Answer(accepted=_body(response, ends_at))
+        if status in TRY_AGAIN:
+            after = _after(response.headers.get("Retry-After"))
+            # What stands between us and the receiver says these, and does not know.
+            return Answer(retry=f"status {status}", after=after, in_doubt=status in (502, 504))
+        said = self._shown(_body(response, ends_at))
+        return Answer(refused=f"status {status}: {said}" if said else f"status {status}")
+
+    def _shown(self, body: bytes) -> str:
+        """Return what a person can read of an answer, without what we sent as credentials."""
+        text = " ".join(_READABLE.findall(body.decode("ascii", "replace")))
+        for value in self._target.headers.values():
+            for word in (value, *value.split()):
+                if len(word) >= _SHORTEST_SECRET:
+                    text = text.replace(word, "…")
+        return text[:_MOST_SAID].strip()
 
     def close(self) -> None:
         """Close the connection."""
@@ -127,17 +151,6 @@ def _may_have_arrived(error: requests.RequestException) -> bool:
         return False
     reason = getattr(error.args[0], "reason", None) if error.args else None
     return not isinstance(reason, NewConnectionError | NameResolutionError)
-
-
-def _answer(response: requests.Response, ends_at: float) -> Answer:
-    status = response.status_code
-    if 200 <= status < 300:
-        return Answer(accepted=_body(response, ends_at))
-    if status in TRY_AGAIN:
-        after = _after(response.headers.get("Retry-After"))
-        # What stands between us and the receiver says these, and does not know.
-        return Answer(retry=f"status {status}", after=after, in_doubt=status in (502, 504))
-    return Answer(refused=f"status {status}")
 
 
 def _body(response: requests.Response, ends_at: float) -> bytes:

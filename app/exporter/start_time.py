@@ -1,12 +1,15 @@
 """Since when totals are counted: the same through the deaths of workers and of the exporter.
 
 It moves when the totals have begun anew: the service was stopped, and its directory emptied. Then
-most of what had been counted is less; a series that was removed is one of many.
+that directory is another one (see `app.metrics.backfill.directory_identity`), whatever its totals
+have grown to since. Where nobody knows: most of what had been counted is less then; a series that
+was removed is one of many.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from prometheus_client import Metric
 from prometheus_client.samples import Sample
@@ -23,9 +26,11 @@ def key(sample: Sample) -> str:
 class StartTime:
     """Kept in a file for the next exporter; times are Unix nanoseconds."""
 
-    def __init__(self, path: Path, now: int) -> None:
+    def __init__(self, path: Path, now: int, identity: Callable[[], str] = str) -> None:
+        """identity: names the directory that the totals are of; empty where that is not known."""
         self._path = path
-        self._start, self._looked, self._totals = self._read() or (now, now, {})
+        self._identity = identity
+        self._start, self._looked, self._totals, self._of = self._read() or (now, now, {}, "")
 
     def of(self, families: Iterable[Metric], now: int) -> int:
         """Return the start of these families' totals. Raises: OSError where it cannot be kept."""
@@ -37,22 +42,29 @@ class StartTime:
         }
         counted = [name for name, total in self._totals.items() if total > 0]
         less = sum(totals.get(name, 0.0) < self._totals[name] for name in counted)
-        if less * 2 > len(counted):
+        found = self._identity()
+        if (self._of and found and found != self._of) or less * 2 > len(counted):
             # They began anew behind the last look; what it saw was of the old ones.
             self._start = self._looked + 1
-        self._looked, self._totals = now, totals
+        self._looked, self._totals, self._of = now, totals, found or self._of
         self._write()
         return self._start
 
-    def _read(self) -> tuple[int, int, Totals] | None:
+    def _read(self) -> tuple[int, int, Totals, str] | None:
         try:
             found = json.loads(self._path.read_text())
-            return int(found["start"]), int(found["looked"]), dict(found["totals"])
-        except (OSError, ValueError, KeyError, TypeError):
+            of = str(found.get("of", ""))
+            return int(found["start"]), int(found["looked"]), dict(found["totals"]), of
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
     def _write(self) -> None:
-        state = {"start": self._start, "looked": self._looked, "totals": self._totals}
+        state: dict[str, Any] = {
+            "start": self._start,
+            "looked": self._looked,
+            "totals": self._totals,
+        }
+        state["of"] = self._of
         replace(self._path, json.dumps(state))
 
 

@@ -189,7 +189,8 @@ class RingReader:
     def records(self) -> Iterator[tuple[bytes, int]]:
         """Yield what was not taken yet: each record, and the position to give to `release`.
 
-        A record that stays damaged is dropped with what is behind it, which cannot be told apart.
+        A record that stays damaged is dropped with what is behind it, which cannot be told apart:
+        an empty record stands for that.
         """
         while self._next < (written := self._ring.get(_WRITTEN)):
             record = self._whole(written)
@@ -197,6 +198,7 @@ class RingReader:
                 # Another core may see a position before what lies in front of it.
                 if self._is_damaged_for(_DAMAGED_SECONDS):
                     self._next = written
+                    yield b"", written
                 return
             length = _LENGTHS.size + len(record)
             self._next += -(-length // _ALIGNED) * _ALIGNED

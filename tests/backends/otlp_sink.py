@@ -228,7 +228,7 @@ def _points(body: bytes) -> dict[tuple[str, frozenset[tuple[str, str]]], Point]:
                     put(f"{metric.name}_sum", point, point.sum, temporality)
                     put(f"{metric.name}_count", point, point.count, temporality)
                 elif kind == "sum":
-                    put(f"{metric.name}_total", point, point.as_double, temporality)
+                    put(metric.name, point, point.as_double, temporality)
                 else:
                     put(metric.name, point, point.as_double, temporality)
     return found

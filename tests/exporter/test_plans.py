@@ -14,8 +14,8 @@ from app.exporter.start_time import StartTime
 STEADY = "".join(f"# TYPE s{n}_total counter\ns{n}_total 5\n" for n in range(20))
 
 
-def plan(directory: Path) -> Delta:
-    start = StartTime(directory / "start.json", 1)
+def plan(directory: Path, of: str = "") -> Delta:
+    start = StartTime(directory / "start.json", 1, lambda: of)
     return Delta(directory / "pushed.json", {"service.name": "x"}, start)
 
 
@@ -50,7 +50,7 @@ def test_only_what_was_added_is_said(tmp_path: Path) -> None:
     assert said(ours, histogram(1, 2, 3), 10)["h"] == [1, 1, 1]
     assert said(ours, histogram(1, 4, 5), 20)["h"] == [0, 2, 0]
     assert said(plan(tmp_path), histogram(1, 4, 6), 30)["h"] == [0, 0, 1]
-    assert said(plan(tmp_path), histogram(1, 4, 6), 40)["s3"] == [0.0]
+    assert said(plan(tmp_path), histogram(1, 4, 6), 40)["s3_total"] == [0.0]
 
 
 def test_a_series_that_began_anew_is_said_whole_and_holds_up_no_other(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_a_series_that_began_anew_is_said_whole_and_holds_up_no_other(tmp_path: 
     said(ours, histogram(10, 10, 10), 10)
     found = said(ours, histogram(9, 12, 12), 20)
     assert found["h"] == [9, 3, 0]
-    assert found["s0"] == [0.0]
+    assert found["s0_total"] == [0.0]
 
 
 def test_what_was_not_through_is_sent_again_unchanged(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_what_was_not_through_is_sent_again_unchanged(tmp_path: Path) -> None:
 def test_a_removed_series_moves_no_start_and_an_emptied_directory_does(tmp_path: Path) -> None:
     ours = plan(tmp_path)
     said(ours, "# TYPE gone_total counter\ngone_total 7\n", 10)
-    assert said(ours, "", 20)["s1"] == [0.0]
+    assert said(ours, "", 20)["s1_total"] == [0.0]
     ours.take(list(parse("# TYPE s1_total counter\ns1_total 2\n")), 30)
     (body,) = ours.taken
     (metric,) = (
@@ -83,3 +83,10 @@ def test_a_removed_series_moves_no_start_and_an_emptied_directory_does(tmp_path:
     )
     (point,) = metric.sum.data_points
     assert (point.as_double, point.start_time_unix_nano) == (2.0, 21)
+
+
+def test_a_restart_that_outgrows_the_totals_is_said_whole(tmp_path: Path) -> None:
+    """In the directory that came after, nothing of what was acknowledged is left."""
+    said(plan(tmp_path, "one"), histogram(1, 2, 3), 10)
+    assert said(plan(tmp_path, "two"), histogram(4, 6, 9), 20)["h"] == [4, 2, 3]
+    assert said(plan(tmp_path, "two"), histogram(4, 6, 10), 30)["h"] == [0, 0, 1]

@@ -1,0 +1,90 @@
+"""What becomes of records: spans in bodies of a bounded size, and none that is counted nowhere."""
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from app.core import signals
+from app.exporter.batches import Batches
+from app.exporter.messages import MOST_BYTES, MOST_CHARACTERS, bodies
+from app.exporter.process import Exporter
+from app.exporter.sender import Sender
+from app.exporter.target import Target
+from app.tracing.records import Span
+from app.tracing.rings import RingWriter
+from app.wiring import load_settings
+from tests.backends.otlp_sink import OtlpSink
+
+RESOURCE = {"service.name": "vibebox", "host.name": "here"}
+
+
+def span(number: int, **attributes: Any) -> Span:
+    id = f"{number:016x}"
+    return Span("a" * 32, id, "", "k=v", "server", "GET /", 1, 2, attributes, "", 0, "web-0:1")
+
+
+def ids(body: bytes) -> list[str]:
+    (of_process,) = ExportTraceServiceRequest.FromString(body).resource_spans
+    return [one.span_id.hex() for one in of_process.scope_spans[0].spans]
+
+
+def test_spans_are_split_into_bodies_of_a_bounded_size() -> None:
+    spans = [span(n, **{f"a{i}": "x" * 3000 for i in range(5)}) for n in range(1, 200)]
+    found = list(bodies(spans, RESOURCE))
+    assert len(found) > 5
+    assert max(len(body) for body, _ in found) <= MOST_BYTES
+    assert [id for body, _ in found for id in ids(body)] == [one.span_id for one in spans]
+    assert [len(ids(body)) for body, _ in found] == [number for _, number in found]
+
+
+def test_a_long_value_is_cut_and_nothing_makes_nothing() -> None:
+    ((body, _),) = bodies([span(1, path="ä" * 1_000_000)], RESOURCE)
+    (of_process,) = ExportTraceServiceRequest.FromString(body).resource_spans
+    (attribute,) = of_process.scope_spans[0].spans[0].attributes
+    assert attribute.value.string_value == "ä" * MOST_CHARACTERS
+    assert list(bodies([], RESOURCE)) == []
+
+
+@pytest.fixture
+def ended() -> Iterator[list[tuple[str, int]]]:
+    found: list[tuple[str, int]] = []
+
+    def note(_sender: Any, *, result: str, number: int) -> None:
+        if number:
+            found.append((result, number))
+
+    with signals.spans_ended.connected_to(note):
+        yield found
+
+
+def record(children: object) -> bytes:
+    shared = {"t": "a" * 32, "s": "b" * 16, "p": "", "st": "", "k": "server", "n": "GET /"}
+    told = {"b": 1, "e": 2, "a": {}, "x": "", "d": 0, "w": "web-0:1", "c": children}
+    return json.dumps({**shared, **told}).encode()
+
+
+def test_a_record_that_is_no_trace_is_counted(
+    tmp_path: Path, sink: OtlpSink, ended: list[tuple[str, int]]
+) -> None:
+    """One of another release, with three spans; one that is nothing; the good one goes through."""
+    writer = RingWriter(tmp_path, 16 * 65536)
+    good = ["c" * 16, "SELECT x", 1, 2, {}, ""]
+    for content in (record([good, ["of another shape"]]), b"nothing", record([good])):
+        assert writer.write(content)
+    sender = Sender(Target(f"{sink.url}/v1/traces", {}, 2.0, False, None))
+    exporter = Exporter(Batches(tmp_path), sender, load_settings())
+    stopping = threading.Event()
+    stopping.set()
+    exporter.run(stopping)
+    exporter.close()
+    assert sorted(ended) == [("exported", 2), ("failed", 4)]
+    assert [one.name for one in sink.spans] == ["GET /", "SELECT x"]
+    with_none_left = Batches(tmp_path)
+    assert list(with_none_left.take()) == []
+    with_none_left.close()
+    writer.close()
