@@ -23,6 +23,7 @@ from tests.backends.prometheus import Prometheus
 from tests.backends.redis import Redis
 from tests.backends.registry import Registry
 from tests.backends.scratch import sweep
+from tests.backends.victoria_logs import VictoriaLogs
 from tests.backends.web import ROOT, WebServer
 from tests.sizes import FULL
 from tests.support.remembered import forget_unused
@@ -164,6 +165,14 @@ def redis() -> Iterator[Redis]:
     """A Redis for the whole session; call `clear()` before you count on what is in it."""
     require("Redis", Redis.installed())
     with shared(Redis()) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def victoria_logs() -> Iterator[VictoriaLogs]:
+    """A VictoriaLogs for the whole session; ask it for records of your own alone."""
+    require("VictoriaLogs", VictoriaLogs.installed())
+    with shared(VictoriaLogs()) as service:
         yield service
 
 
