@@ -18,6 +18,7 @@ from tests.backends import leaks, warm
 from tests.backends.alertmanager import Alertmanager
 from tests.backends.docker_engine import DockerEngine
 from tests.backends.fault_proxy import FaultProxy
+from tests.backends.jaeger import Jaeger
 from tests.backends.postgresql import PostgreSQL
 from tests.backends.prometheus import Prometheus
 from tests.backends.redis import Redis
@@ -173,6 +174,14 @@ def victoria_logs() -> Iterator[VictoriaLogs]:
     """A VictoriaLogs for the whole session; ask it for records of your own alone."""
     require("VictoriaLogs", VictoriaLogs.installed())
     with shared(VictoriaLogs()) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def jaeger() -> Iterator[Jaeger]:
+    """A Jaeger for the whole session; it keeps the traces of all tests, each under its own id."""
+    require("Jaeger", Jaeger.installed())
+    with shared(Jaeger()) as service:
         yield service
 
 
