@@ -143,11 +143,17 @@ def prepare() -> None:
 
 
 def start(
-    command: Sequence[str], *, env: Mapping[str, str], cwd: Path, output: int, stop_signal: int
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path,
+    streams: tuple[int, int, int],
+    stop_signal: int,
 ) -> Child:
-    """Start `python -m …` in a session of its own; what it writes goes to a descriptor.
+    """Start `python -m …` in a session of its own.
 
-    It gets `stop_signal` when the test process dies.
+    streams: descriptors for its standard input, output and errors. It gets `stop_signal` when the
+    test process dies.
     """
     asked = {
         "argv": list(command),
@@ -156,7 +162,7 @@ def start(
         "signal": stop_signal,
         "descriptors": resource.getrlimit(resource.RLIMIT_NOFILE),  # inherited, like the rest
     }
-    return Child(_starter(), _starter().ask(asked, [output]))
+    return Child(_starter(), _starter().ask(asked, streams))
 
 
 def _main() -> None:
@@ -166,7 +172,7 @@ def _main() -> None:
     for name in LIBRARIES:
         importlib.import_module(name)
     gc.freeze()
-    while message := socket.recv_fds(control, _LARGEST_MESSAGE, 1):
+    while message := socket.recv_fds(control, _LARGEST_MESSAGE, 3):
         text, descriptors, *_ = message
         if not text:
             return
@@ -176,9 +182,10 @@ def _main() -> None:
             continue
         if (child := os.fork()) == 0:
             control.close()
-            _become(asked, descriptors[0])
+            _become(asked, descriptors)
             return
-        os.close(descriptors[0])
+        for descriptor in descriptors:
+            os.close(descriptor)
         control.send(json.dumps(child).encode())
 
 
@@ -187,13 +194,13 @@ def _poll(child: int) -> int | None:
     return os.waitstatus_to_exitcode(status) if ended else None
 
 
-def _become(asked: Mapping[str, Any], output: int) -> None:
+def _become(asked: Mapping[str, Any], streams: Sequence[int]) -> None:
     """Be what the interpreter would have made of the command."""
     os.setsid()
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(asked["signal"]))
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    os.close(output)
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
     os.environ.clear()
     os.environ.update(asked["env"])
     time.tzset()
