@@ -218,7 +218,7 @@ class Program:
         self._cwd = cwd
         self._stop_signal = stop_signal
         self._freeze_family = freeze_family
-        self._warm = warm and warmth.fits(self.command, self._env)
+        self._warm = warm and warmth.fits(self.command, self._env, cwd or Path.cwd())
         self._process: subprocess.Popen[bytes] | warmth.Child | None = None
         self._frozen: list[psutil.Process] = []
 
