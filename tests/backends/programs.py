@@ -218,7 +218,7 @@ class Program:
         self._cwd = cwd
         self._stop_signal = stop_signal
         self._freeze_family = freeze_family
-        self._warm = warm and warmth.fits(self.command, self._env)
+        self._warm = warm and warmth.fits(self.command, self._env, cwd or Path.cwd())
         self._process: subprocess.Popen[bytes] | warmth.Child | None = None
         self._frozen: list[psutil.Process] = []
 
@@ -249,13 +249,14 @@ class Program:
             self._process = start(output.fileno())
 
     def _start_warm(self, output: int) -> warmth.Child:
-        return warmth.start(
-            self.command,
-            env=self._env,
-            cwd=self._cwd or Path.cwd(),
-            output=output,
-            stop_signal=self._stop_signal,
-        )
+        with open(os.devnull, "rb") as nothing:
+            return warmth.start(
+                self.command,
+                env=self._env,
+                cwd=self._cwd or Path.cwd(),
+                streams=(nothing.fileno(), output, output),
+                stop_signal=self._stop_signal,
+            )
 
     def _start_cold(self, output: int) -> subprocess.Popen[bytes]:
         return subprocess.Popen(

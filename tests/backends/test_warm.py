@@ -67,18 +67,21 @@ def test_ends_by_a_signal_and_with_its_test(program: Path) -> None:
     assert not started.running
 
 
-def test_what_the_interpreter_reads_at_its_start_needs_one() -> None:
+def test_what_the_interpreter_reads_at_its_start_needs_one(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "program"]
     assert warm.fits(command, {"PATH": ""})
     assert not warm.fits(command, {"PYTHONPATH": "/elsewhere"})
     assert not warm.fits(command, {"LD_PRELOAD": "libfaketime.so"})
     assert not warm.fits([sys.executable, "program.py"], {})
+    (tmp_path / "app").mkdir()
+    assert not warm.fits(command, {"PATH": ""}, tmp_path)
 
 
-def test_nothing_is_loaded_that_joins_a_metrics_directory_or_is_ours() -> None:
-    source = f"import {', '.join(warm.LIBRARIES)}, sys; print(*sys.modules, sep='\\n')"
+def test_nothing_is_loaded_that_looks_at_the_process_which_imports_it() -> None:
+    names = [*warm.LIBRARIES, *(name for room in warm.ROOMS for name in warm.modules(room))]
+    assert "app.storage.models.environments" in names
+    source = f"import {', '.join(names)}, sys; print(*sys.modules, sep='\\n')"
     loaded = subprocess.run(
         [sys.executable, "-c", source], check=True, capture_output=True, text=True
     ).stdout.split()
-    ours = {"app", "prefork_metrics", "prometheus_client", "gunicorn"}
-    assert not ours & {name.partition(".")[0] for name in loaded}
+    assert not {"prometheus_client", "gunicorn"} & set(loaded)

@@ -1,11 +1,11 @@
-"""Starts Python programs from a process that has loaded the libraries already.
+"""Starts Python programs from a process that has loaded most of their code already.
 
-A start of the service or of its agent takes more than a second of CPU time, half of it for the code
-of others, and a run of the tests has more than a hundred of them. So what a test starts as
-`python -m …` forks from a process that has imported the libraries, and goes on as the interpreter
-would: with a command line, environment, directory and log of its own. Our code is loaded by each
-program for itself. Without this start the tests of the README's uses, of the wheel, of the tour and
-of upgrades.
+A start of the service or of its agent takes more than a second of CPU time, nearly all of it for
+imports, and a run of the tests has some hundreds of them. So what a test starts as `python -m …`
+forks from a process that has imported libraries and those of our rooms that are the same in every
+process, and goes on as the interpreter would: with a command line, environment, directory and log
+of its own. Without this start the tests of the README's uses, of the wheel, of the tour and of
+upgrades.
 
 `python -m tests.backends.warm FD` is that process: it obeys the test process at the socket FD.
 """
@@ -24,8 +24,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ LIBRARIES = (
     "sqlalchemy.orm",
     "websockets.sync.server",
 )
+ROOMS = ("app.core", "app.domain", "app.engine", "app.storage", "app.web.api.schemas")
 """What takes long, and does not look at the process that imports it.
 
 The metrics client joins a directory when it is imported; gunicorn takes the current directory for
@@ -58,11 +60,21 @@ _LARGEST_MESSAGE = 128 * 1024
 _PR_SET_PDEATHSIG = 1
 
 
-def fits(command: Sequence[str], env: Mapping[str, str]) -> bool:
-    """Tell whether a start from here is the same as one of the interpreter."""
-    return list(command[:2]) == [sys.executable, "-m"] and not any(
-        name.startswith(_OF_THE_INTERPRETER) for name in env
-    )
+def fits(command: Sequence[str], env: Mapping[str, str], cwd: Path = _ROOT) -> bool:
+    """Tell whether a start from here, in the directory `cwd`, is the same as of the interpreter."""
+    if list(command[:2]) != [sys.executable, "-m"]:
+        return False
+    if cwd != _ROOT and (cwd / "app").exists():  # another release
+        return False
+    return not any(name.startswith(_OF_THE_INTERPRETER) for name in env)
+
+
+def modules(room: str) -> Iterator[str]:
+    """Return the names of all modules of a room of ours; migrations are Alembic's to import."""
+    folder = _ROOT.joinpath(*room.split("."))
+    for file in sorted(folder.rglob("*.py")):
+        if "migrations" not in file.parts:
+            yield ".".join(file.relative_to(_ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
 class Child:
@@ -143,11 +155,17 @@ def prepare() -> None:
 
 
 def start(
-    command: Sequence[str], *, env: Mapping[str, str], cwd: Path, output: int, stop_signal: int
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path,
+    streams: tuple[int, int, int],
+    stop_signal: int,
 ) -> Child:
-    """Start `python -m …` in a session of its own; what it writes goes to a descriptor.
+    """Start `python -m …` in a session of its own.
 
-    It gets `stop_signal` when the test process dies.
+    streams: descriptors for its standard input, output and errors. It gets `stop_signal` when the
+    test process dies.
     """
     asked = {
         "argv": list(command),
@@ -156,17 +174,17 @@ def start(
         "signal": stop_signal,
         "descriptors": resource.getrlimit(resource.RLIMIT_NOFILE),  # inherited, like the rest
     }
-    return Child(_starter(), _starter().ask(asked, [output]))
+    return Child(_starter(), _starter().ask(asked, streams))
 
 
 def _main() -> None:
     """Obey until the test process is gone; in a child, become the program."""
     control = socket.socket(fileno=int(sys.argv[1]))
     gc.disable()
-    for name in LIBRARIES:
+    for name in (*LIBRARIES, *chain.from_iterable(map(modules, ROOMS))):
         importlib.import_module(name)
     gc.freeze()
-    while message := socket.recv_fds(control, _LARGEST_MESSAGE, 1):
+    while message := socket.recv_fds(control, _LARGEST_MESSAGE, 3):
         text, descriptors, *_ = message
         if not text:
             return
@@ -176,9 +194,10 @@ def _main() -> None:
             continue
         if (child := os.fork()) == 0:
             control.close()
-            _become(asked, descriptors[0])
+            _become(asked, descriptors)
             return
-        os.close(descriptors[0])
+        for descriptor in descriptors:
+            os.close(descriptor)
         control.send(json.dumps(child).encode())
 
 
@@ -187,13 +206,13 @@ def _poll(child: int) -> int | None:
     return os.waitstatus_to_exitcode(status) if ended else None
 
 
-def _become(asked: Mapping[str, Any], output: int) -> None:
+def _become(asked: Mapping[str, Any], streams: Sequence[int]) -> None:
     """Be what the interpreter would have made of the command."""
     os.setsid()
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(asked["signal"]))
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    os.close(output)
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
     os.environ.clear()
     os.environ.update(asked["env"])
     time.tzset()

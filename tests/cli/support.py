@@ -5,11 +5,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any, BinaryIO
 
+from tests.backends import warm
 from tests.backends.programs import wait_until
 
 COMMAND = [sys.executable, "-m", "app.cli"]
@@ -36,15 +39,16 @@ class Person:
 
     def run(self, *arguments: str, stdin: str = "", **env: str) -> Result:
         """Run a command to its end."""
-        return subprocess.run(
-            [*COMMAND, *arguments],
-            input=stdin,
-            env={**self.env, **env},
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
+        command = [*COMMAND, *arguments]
+        with TemporaryFile() as given, TemporaryFile() as stdout, TemporaryFile() as stderr:
+            given.write(stdin.encode())
+            given.seek(0)
+            child = _start(command, {**self.env, **env}, given, stdout, stderr)
+            try:
+                code = child.wait(PATIENCE)
+            finally:
+                child.kill()
+            return Result(command, code, _written(stdout), _written(stderr))
 
     def good(self, *arguments: str, stdin: str = "") -> Result:
         """Run a command that succeeds."""
@@ -84,19 +88,36 @@ class Person:
             yield running
 
 
+def _start(
+    command: list[str], env: Mapping[str, str], stdin: IO[Any], stdout: IO[Any], stderr: IO[Any]
+) -> subprocess.Popen[bytes] | warm.Child:
+    """Start a command with the libraries loaded, where that is the same (see `warm`)."""
+    if not warm.fits(command, env):
+        return subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=stderr, env=env)
+    return warm.start(
+        command,
+        env=env,
+        cwd=Path.cwd(),
+        streams=(stdin.fileno(), stdout.fileno(), stderr.fileno()),
+        stop_signal=signal.SIGKILL,
+    )
+
+
+def _written(file: BinaryIO) -> str:
+    file.seek(0)
+    with TextIOWrapper(file) as text:  # as `text=True` of subprocess has it
+        return text.read()
+
+
 class Running:
     """A process whose output goes to files, so that nobody has to drain it."""
 
     def __init__(self, person: Person, arguments: tuple[str, ...], env: dict[str, str]) -> None:
         self._files = [person.home / name for name in ("stdout", "stderr")]
         with self._files[0].open("w") as stdout, self._files[1].open("w") as stderr:
-            self._process = subprocess.Popen(
-                [*COMMAND, *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=stderr,
-                env={**person.env, **env},
-            )
+            with open(os.devnull, "rb") as nothing:
+                command = [*COMMAND, *arguments]
+                self._process = _start(command, {**person.env, **env}, nothing, stdout, stderr)
 
     def __enter__(self) -> "Running":
         return self
