@@ -62,6 +62,10 @@ class ProcessReadings:
         virtual, resident = memory_bytes(self._proc)
         self._rss.set(resident)
         self._vms.set(virtual)
+
+    def publish_blocks(self) -> None:
+        """Publish the blocks of the allocator: it looks at each pool, some milliseconds in all, and
+        meanwhile no other thread of the process runs."""
         self._blocks.set(sys.getallocatedblocks())
 
     def publish_share(self) -> None:

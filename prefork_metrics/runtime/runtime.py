@@ -82,6 +82,7 @@ class Runtime:
         parts = [
             Part("process", process.publish),
             Part("collector", self._collector.publish),
+            Part("blocks", process.publish_blocks, every=_RARELY),
             Part("objects", self._collector.publish_objects, every=_RARELY),
             Part("limits", LimitReadings(self._registry, self._role).publish, every=_SELDOM),
         ]

@@ -121,7 +121,7 @@ class ProcessFamilies:
             "python_allocated_blocks",
             "Blocks of memory that Python's allocator has handed out.",
             _WORKER,
-            "each second",
+            "every 30 s, by looking at all its pools",
             multiprocess_mode="livemostrecent",
         )
         self.gc_duration = registry.histogram(

@@ -47,7 +47,7 @@ LIBRARIES = (
     "sqlalchemy.orm",
     "websockets.sync.server",
 )
-ROOMS = ("app.core", "app.domain", "app.engine", "app.storage", "app.web.api.schemas")
+ROOMS = ("app.core", "app.domain", "app.engine", "app.storage", "app.web.api")
 """What takes long, and does not look at the process that imports it.
 
 The metrics client joins a directory when it is imported; gunicorn takes the current directory for

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Response, jsonify
+from flask import Response, jsonify, request
 
 from app.core.errors import (
     BodyTooLargeError,
@@ -21,7 +21,7 @@ from app.web.authentication import identity
 from app.web.openapi import Answer, problems
 from app.web.problems import refuse_malformed_body
 from app.web.services import components
-from prefork_metrics.flask import current
+from prefork_metrics.exchange import exchange_of
 
 _STOP = (*ONE, *ENGINE, EnvironmentConflictError, EngineConflictError)
 # `itemSchema` is what OpenAPI 3.2 calls the schema of one event.
@@ -54,7 +54,7 @@ _EVENT_STREAM = {
 def start(path: EnvironmentPath, query: StartQuery, body: StartOptions) -> Answer:
     refuse_malformed_body()
     if query.wait:
-        current().lasts()
+        exchange_of(request.environ).lasts()
     started = components().environments.start(identity(), path.environment_id, pull=body.pull)
     environment = components().streams.waiting.for_start(identity(), started, query.wait)
     if environment.status != "starting":
@@ -122,7 +122,7 @@ def stats(path: EnvironmentPath) -> Answer:
     responses={200: _EVENT_STREAM, **problems(*ONE, TooManyStreamsError)},
 )
 def events(path: EnvironmentPath, query: EventsQuery) -> Answer:
-    current().lasts()
+    exchange_of(request.environ).lasts()
     stream: Any = components().streams.events.open(
         identity(), path.environment_id, follow=query.follow
     )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Request, jsonify
+from flask import Request, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 
 from app.core.errors import (
@@ -28,7 +28,7 @@ from app.web.api.schemas.extensions import (
 from app.web.authentication import authenticate, identity
 from app.web.openapi import BEARER, SLOW_BODY, Answer, problems
 from app.web.services import components
-from prefork_metrics.flask import current
+from prefork_metrics.exchange import exchange_of
 
 api = APIBlueprint(
     "extensions",
@@ -62,10 +62,10 @@ def upload(path: EnvironmentPath, raw: Package) -> Answer:
     extensions.may_change(identity(), path.environment_id)
     access = Access(identity(), Action.EXTENSION_CHANGE, path.environment_id)
     # What has come already is small, and takes no place of those that are waited for.
-    admission, awaits = components().admission, current().awaits_body
+    admission, awaits = components().admission, exchange_of(request.environ).awaits_body
     with admission.upload(access) if awaits else admission.watch(access) as held:
         if awaits:
-            current().check_while_reading(held.came)
+            exchange_of(request.environ).check_while_reading(held.came)
         content = _content(raw, extensions.largest)
         held.arrived()  # it took as long as the client liked
         return _accepted(extensions.upload(identity(), path.environment_id, content))
