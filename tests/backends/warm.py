@@ -47,7 +47,7 @@ LIBRARIES = (
     "sqlalchemy.orm",
     "websockets.sync.server",
 )
-ROOMS = ("app.core", "app.domain", "app.engine", "app.storage", "app.web.api")
+ROOMS = ("app.cli", "app.core", "app.domain", "app.engine", "app.storage", "app.web.api")
 """What takes long, and does not look at the process that imports it.
 
 The metrics client joins a directory when it is imported; gunicorn takes the current directory for
@@ -73,7 +73,7 @@ def modules(room: str) -> Iterator[str]:
     """Return the names of all modules of a room of ours; migrations are Alembic's to import."""
     folder = _ROOT.joinpath(*room.split("."))
     for file in sorted(folder.rglob("*.py")):
-        if "migrations" not in file.parts:
+        if "migrations" not in file.parts and file.stem != "__main__":
             yield ".".join(file.relative_to(_ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
