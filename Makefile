@@ -65,7 +65,7 @@ test-again: $(VENV)/.installed-dev ## Run what failed in the last run once more,
 ledger: ## Run every test, and write down how long each file takes (tests/seconds.json)
 	LEDGER=write $(MAKE) test
 
-quick: $(VENV)/.installed-dev ## The checks, and the unit tests of what changed since BASE (default: main); under a minute
+quick: $(VENV)/.installed-dev ## The checks, and those unit tests of what changed since BASE (default: main) that fit into a minute
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports >/dev/null
