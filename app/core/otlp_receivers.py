@@ -37,7 +37,18 @@ RECEIVERS = (
         path="/api/v1/otlp/",
         unless="it has one of the features otlp-deltatocumulative and otlp-native-delta-ingestion",
     ),
-    Receiver("VictoriaMetrics", "cumulative", path="/opentelemetry/"),
+    Receiver(
+        "VictoriaMetrics",
+        "cumulative",
+        path="/opentelemetry/",
+        unless="that is the address of another receiver: it stores deltas as if they were totals",
+    ),
+    Receiver(
+        "Elastic",
+        "delta",
+        (".elastic.cloud", ".elastic-cloud.com"),
+        unless="its release is 9.5.3 or later: before, histograms of totals are dropped silently",
+    ),
 )
 
 

@@ -33,7 +33,6 @@ def test_refused(url: str, temporality: str, name: str) -> None:
     "url",
     [
         "https://otlp.nr-data.net/v1/metrics",
-        "https://x.ingest.eu-central-1.aws.elastic.cloud/v1/metrics",
         "http://collector:4318/v1/metrics",
         "https://notdatadoghq.com/v1/metrics",
         "https://otlp.datadoghq.com.example/v1/metrics",
@@ -43,13 +42,21 @@ def test_taken(url: str, temporality: str) -> None:
     assert (refusal(url, temporality), doubt(url, temporality)) == (None, None)
 
 
-def test_who_may_take_both_is_warned_of() -> None:
-    url = "http://prometheus:9090/api/v1/otlp/v1/metrics"
-    assert refusal(url, "delta") is None
-    told = doubt(url, "delta")
+@pytest.mark.parametrize(
+    ("url", "temporality", "name"),
+    [
+        ("http://prometheus:9090/api/v1/otlp/v1/metrics", "delta", "Prometheus"),
+        ("http://victoria:8428/opentelemetry/v1/metrics", "delta", "VictoriaMetrics"),
+        ("https://x.ingest.eu-central-1.aws.elastic.cloud/v1/metrics", "cumulative", "Elastic"),
+    ],
+)
+def test_who_may_take_both_is_warned_of(url: str, temporality: str, name: str) -> None:
+    other = {"cumulative": "delta", "delta": "cumulative"}[temporality]
+    assert refusal(url, temporality) is None
+    told = doubt(url, temporality)
     assert told is not None
-    assert told.startswith(f"Prometheus takes no delta metrics: {SET}cumulative, unless")
-    assert doubt(url, "cumulative") is None
+    assert told.startswith(f"{name} takes no {temporality} metrics: {SET}{other}, unless")
+    assert doubt(url, other) is None
 
 
 def test_hint_is_for_words_about_temporality() -> None:
