@@ -3,8 +3,9 @@
 import gzip
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -139,7 +140,8 @@ class OtlpSink:
         handler.send_header("Content-Type", "application/x-protobuf")
         handler.send_header("Content-Length", str(len(content)))
         handler.end_headers()
-        handler.wfile.write(content)
+        with suppress(OSError):  # who asked may be dead
+            handler.wfile.write(content)
 
     def trace(self, trace_id: str) -> Sequence[Received]:
         """Return the spans of a trace, in the order of their beginnings."""
@@ -153,6 +155,27 @@ class OtlpSink:
             found = [point for *series, point in self.history if series == [name, labels]]
         by_end = {point.time: point.value for point in found}
         return sum(by_end.values()), sum(point.value for point in found)
+
+    def sums(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+        """Return what the deltas of each series add up to, each end time once."""
+        by_end: defaultdict[Any, dict[int, float]] = defaultdict(dict)
+        with self._lock:
+            for *series, point in self.history:
+                by_end[tuple(series)][point.time] = point.value
+        return {series: sum(values.values()) for series, values in by_end.items()}
+
+    def double_points(self) -> int:
+        """Return how many points came that had come before, by series and end time.
+
+        A histogram is one point, whatever number of samples is made of it.
+        """
+        with self._lock:
+            came = [
+                (name, labels, point.time)
+                for name, labels, point in self.history
+                if not name.endswith(("_bucket", "_sum"))
+            ]
+        return len(came) - len(set(came))
 
     def doubles(self) -> int:
         """Return how many spans came more than once, each time."""

@@ -33,6 +33,7 @@ class Prometheus:
         external_labels: what it adds to what it sends.
         flags: further command-line flags.
         env: further variables of its environment.
+        program: which one, where it is not the one of the system.
     """
 
     def __init__(
@@ -47,7 +48,9 @@ class Prometheus:
         external_labels: Mapping[str, str] | None = None,
         flags: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
+        program: str | Path = "prometheus",
     ) -> None:
+        self._program = str(program)
         self._directory = new_directory("prometheus")
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -110,7 +113,7 @@ class Prometheus:
 
     def _command(self, flags: Sequence[str]) -> list[str]:
         return [
-            "prometheus",
+            self._program,
             f"--config.file={self.config_file}",
             f"--storage.tsdb.path={self._directory}/data",
             f"--web.listen-address=127.0.0.1:{self.port}",
@@ -146,6 +149,13 @@ class Prometheus:
         """Return when the samples of one series were taken, of the last hour."""
         (series,) = self._ask("query", query=f"{selector}[1h]")["result"]
         return [time for time, _ in series["values"]]
+
+    def history(self, selector: str) -> list[tuple[dict[str, str], dict[float, float]]]:
+        """Return the samples of the last minute of each series, by their times."""
+        return [
+            (series["metric"], {time: float(value) for time, value in series["values"]})
+            for series in self._ask("query", query=f"{selector}[1m]")["result"]
+        ]
 
     def wait_for(
         self, expression: str, predicate: Callable[[Vector], bool] = bool, timeout: float = 20

@@ -128,7 +128,7 @@ def test_what_the_shipped_exporter_sends_keeps_to_the_contract(name: str, tmp_pa
         assert {one.get("content-encoding") == "gzip" for one in sink.requests} == {is_packed}
 
 
-@everywhere
+@pytest.mark.parametrize("name", [name for name, one in CONTRACTS.items() if one.most])
 def test_many_series_are_sent_in_requests_that_are_taken(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
