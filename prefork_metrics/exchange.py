@@ -75,6 +75,7 @@ class Exchange:
     request_id = trace_id = ""
     logged = False  # whether the log has a line that names these two
     in_flight = False  # whether telemetry counts it as being served now
+    parent: object | None = None  # what the caller said of the trace that it is part of
     trace: object | None = None  # what a subscriber that traces keeps of it
     seconds = client_seconds = 0.0
     problem = ""

@@ -8,13 +8,14 @@ https://www.w3.org/TR/trace-context/
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
 from time import perf_counter
 
+from app.core.errors import VibeBoxError
 from app.core.random_ids import RandomIds
 
 MOST_SPANS = 256
@@ -120,25 +121,38 @@ def traceparent() -> str | None:
     return None if trace is None else trace.traceparent()
 
 
-TaskRecorder = Callable[[str, Parent | None], AbstractContextManager[object]]
+follows: ContextVar[Trace | None] = ContextVar("follows", default=None)
+"""The trace of a request that has ended, out of which this thread goes on: a WebSocket's."""
+
+Said = Mapping[str, str | int | float | bool]
+"""Attributes of a span."""
+TaskRecorder = Callable[[str, Parent | None, Said], AbstractContextManager[object]]
 """Returns what records all that is done within it as a task of this name."""
 _record: list[TaskRecorder] = []
 
 
-def record_tasks(recorder: TaskRecorder) -> None:
-    """Have this process's tasks recorded from now on."""
-    _record[:] = [recorder]
+def record_tasks(recorder: TaskRecorder | None) -> None:
+    """Have this process's tasks recorded from now on; None: no longer."""
+    _record[:] = [] if recorder is None else [recorder]
 
 
-def task(name: str, parent: Parent | None = None) -> AbstractContextManager[object]:
+def task(
+    name: str, parent: Parent | None = None, said: Said | None = None
+) -> AbstractContextManager[object]:
     """Return what makes all within one task: part of the current trace, or one of its own.
 
-    name: of closed values; parent: who asked for it, elsewhere.
+    name: of closed values; parent: who asked for it, elsewhere: then it is part of that trace;
+    said: what a task of its own has as attributes.
     """
     trace = current.get()
-    if trace is not None:
+    if trace is not None and parent is None:
         return _below(trace, name)
-    return _record[0](name, parent) if _record else nullcontext()
+    return _record[0](name, parent, said or {}) if _record else nullcontext()
+
+
+def asked_by(traceparent: str | None) -> Parent | None:
+    """Return what a row says of the request that asked for it; None where it says nothing."""
+    return parse(traceparent) if traceparent else None
 
 
 @contextmanager
@@ -147,10 +161,17 @@ def _below(trace: Trace, name: str) -> Iterator[None]:
     try:
         yield
     except BaseException as failure:
-        error = type(failure).__name__
+        error = error_type(failure)
         raise
     finally:
         trace.note(SpanKind.TASK, started, name, "", error)
+
+
+def error_type(failure: BaseException) -> str:
+    """Return what a span says of a failure; empty for one that is the caller's, and no fault."""
+    if isinstance(failure, VibeBoxError) and failure.is_callers():
+        return ""
+    return type(failure).__name__
 
 
 def new_trace_id() -> str:

@@ -46,8 +46,8 @@ class EngineClient(APIClient):
         Raised here because the SDK's own way breaks on error bodies that are not its JSON.
         """
         kwargs["timeout"] = required()
-        if header := traceparent():
-            kwargs["headers"] = {**(kwargs.get("headers") or {}), "traceparent": header}
+        if traced := _headers_of_trace():
+            kwargs["headers"] = {**(kwargs.get("headers") or {}), **traced}
         response = super().request(*args, **kwargs)
         if response.status_code < 400:
             return response
@@ -95,7 +95,8 @@ class EngineClient(APIClient):
         try:
             keep_alive(connection)
             path = f"/v{self.api_version}/exec/{exec_id}/start"
-            return connection, hijack(connection, path, {"Detach": False, "Tty": True})
+            body = {"Detach": False, "Tty": True}
+            return connection, hijack(connection, path, body, _headers_of_trace())
         except Refused as error:
             connection.close()
             raise _refusal(error.response) from None
@@ -133,7 +134,10 @@ class EngineClient(APIClient):
         http = HTTPConnection("localhost")
         http.sock = connection
         try:
-            http.request(method, f"/v{self.api_version}{path}?{urlencode(parameters)}")
+            # What is followed lasts: the engine's own span would make any trace as long.
+            headers = _headers_of_trace() if method == "POST" else {}
+            target = f"/v{self.api_version}{path}?{urlencode(parameters)}"
+            http.request(method, target, headers=headers)
             answer = http.getresponse()
             if answer.status < 400:
                 return answer
@@ -163,6 +167,12 @@ def connect(host: str) -> EngineClient:
     if newest < _OLDEST_VERSION:
         raise EngineError("Docker Engine is too old; the operator upgrades it to 20.10 or later.")
     return EngineClient(host, _text(max(oldest, min(newest, _PREFERRED_VERSION))))
+
+
+def _headers_of_trace() -> dict[str, str]:
+    """Return what tells the engine of the trace that a call belongs to; nothing without one."""
+    header = traceparent()
+    return {} if header is None else {"traceparent": header}
 
 
 def _refusal(response: Response) -> APIError:

@@ -6,6 +6,7 @@ from typing import Any
 
 from app.core.deadline import required
 from app.core.errors import CommandRunawayError, EngineError, ExecutableMissingError
+from app.core.trace_context import traceparent
 from app.engine.client import EngineClient
 from app.engine.containers import identifier
 from app.engine.frames import FrameSplitter
@@ -33,7 +34,10 @@ def run(
     Raises: ExecutableMissingError without a detail for users, CommandRunawayError for one that
     prints without end, and whatever the driver raises.
     """
-    exec_id = identifier(client.exec_create(container, list(argv)))
+    # A command that traces itself goes on with the trace of whoever asks for it.
+    header = traceparent()
+    env = None if header is None else {"TRACEPARENT": header}
+    exec_id = identifier(client.exec_create(container, list(argv), environment=env))
     begun(exec_id)
     output, printed = FrameSplitter(), 0
     with client.start_exec(exec_id) as response:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from email.parser import BytesHeaderParser
 from io import BytesIO
+from types import MappingProxyType
 from typing import Any
 
 from requests import Response
@@ -27,15 +28,21 @@ class Refused(Exception):
         self.response = response
 
 
-def hijack(connection: DeadlineSocket, path: str, body: Mapping[str, Any]) -> bytes:
-    """POST `body` and return the first bytes of the stream, which may be none yet.
+def hijack(
+    connection: DeadlineSocket,
+    path: str,
+    body: Mapping[str, Any],
+    sent: Mapping[str, str] = MappingProxyType({}),
+) -> bytes:
+    """POST `body`, with the headers `sent`; return the first bytes of the stream, or none yet.
 
     Raises: Refused, ProtocolError for what is no HTTP, and what the socket raises.
     """
     text = json.dumps(body).encode()
+    more = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
     head = (
         f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(text)}\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
+        f"Content-Length: {len(text)}\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n{more}\r\n"
     )
     connection.sendall(head.encode() + text)
     answer, rest = _read_head(connection)

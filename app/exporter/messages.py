@@ -101,7 +101,15 @@ def _span(span: Span) -> trace_pb2.Span:
         end_time_unix_nano=span.end,
         attributes=attributes(said),
         status=trace_pb2.Status(code=code),
+        links=_links(span),
     )
+
+
+def _links(span: Span) -> list[trace_pb2.Span.Link]:
+    if span.link is None:
+        return []
+    trace_id, span_id = map(bytes.fromhex, span.link)
+    return [trace_pb2.Span.Link(trace_id=trace_id, span_id=span_id, flags=_SAMPLED)]
 
 
 def attributes(values: Mapping[str, Any]) -> list[KeyValue]:

@@ -12,7 +12,15 @@ from threading import Lock
 from time import monotonic, perf_counter
 
 from app.core import signals
-from app.core.trace_context import Parent, Trace, current, new_trace_id, parse
+from app.core.trace_context import (
+    Parent,
+    Said,
+    Trace,
+    current,
+    error_type,
+    follows,
+    new_trace_id,
+)
 from app.tracing.records import Root, Value, encode, shown_path
 from app.tracing.rings import RingWriter
 from app.tracing.rules import Reason, Rules
@@ -92,12 +100,11 @@ class Recorder:
         environ = exchange.environ
         if environ is None:
             return
-        parent = None
-        if header := environ.get("HTTP_TRACEPARENT"):
-            parent = parse(header, environ.get("HTTP_TRACESTATE", ""))
-        if parent is not None:
+        parent = exchange.parent
+        if isinstance(parent, Parent):
             id = parent.trace_id
         else:
+            parent = None
             # Where the id of the request is ours, it is that of the trace too.
             id = new_trace_id() if environ.get("HTTP_X_REQUEST_ID") else exchange.request_id
         trace = exchange.trace = Trace(id, parent, self._rules.is_share)
@@ -170,29 +177,33 @@ class Recorder:
                 tell(trace)
 
     @contextmanager
-    def task(self, name: str, parent: Parent | None = None) -> Iterator[Trace]:
-        """Record what the agent does within as one span, below the request that asked for it."""
-        id = parent.trace_id if parent else new_trace_id()
-        trace = Trace(id, parent, self._rules.is_share)
+    def task(self, name: str, parent: Parent | None, said: Said) -> Iterator[Trace]:
+        """Record what is done within as one span.
+
+        It is below the request that asked for it, or a trace of its own, with a link to the request
+        whose thread goes on (see `trace_context.follows`).
+        """
+        before = follows.get() if parent is None else None
+        trace = Trace(parent.trace_id if parent else new_trace_id(), parent, self._rules.is_share)
         # Who wrote the row was of ours, and knows the caller; the flag says what was decided there.
-        trace.is_ours = True
-        trace.sampled_by_known = parent is not None and parent.sampled
+        trace.sampled_by_known = parent.sampled if parent else before is not None and before.kept
         token = current.set(trace)
         started, error = perf_counter(), ""
         try:
             yield trace
         except BaseException as failure:
-            error = type(failure).__name__
+            error = error_type(failure)
             raise
         finally:
             current.reset(token)
             seconds = perf_counter() - started
             reason = self._rules.reason(trace, name, seconds, failed=bool(error))
             if reason is not None:
-                attributes: dict[str, Value] = {"vibebox.kept_because": reason}
+                attributes: dict[str, Value] = {**said, "vibebox.kept_because": reason}
                 if error:
                     attributes["error.type"] = error
-                self._keep(trace, Root(name, False, started, attributes, error))
+                link = (before.trace_id, before.span_id) if before is not None else None
+                self._keep(trace, Root(name, False, started, attributes, error, link))
 
     def close(self) -> None:
         """Give the ring back."""

@@ -29,6 +29,8 @@ class Root:
     attributes: Mapping[str, Value]
     error: str
     """The type of what went wrong, empty where nothing did."""
+    link: tuple[str, str] | None = None
+    """Trace and span out of which it goes on, where it is not below that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Span:
     dropped: int
     process: str
     """Which process recorded it: its place, and its pid."""
+    link: tuple[str, str] | None = None
 
 
 def encode(trace: Trace, root: Root, database: str) -> tuple[bytes, int]:
@@ -60,7 +63,7 @@ def encode(trace: Trace, root: Root, database: str) -> tuple[bytes, int]:
 
     children = [_child(noted, moment, database) for noted in trace.spans]
     parent = trace.parent
-    record = {
+    record: dict[str, Any] = {
         "t": trace.trace_id,
         "s": trace.span_id,
         "p": parent.span_id if parent else "",
@@ -75,12 +78,15 @@ def encode(trace: Trace, root: Root, database: str) -> tuple[bytes, int]:
         "w": f"{worker()}:{os.getpid()}",
         "c": children,
     }
+    if root.link is not None:
+        record["l"] = root.link
     return json.dumps(record, separators=(",", ":")).encode(), 1 + len(children)
 
 
 def _child(noted: Noted, moment: Any, database: str) -> list[Any]:
     kind, span_id, started, seconds, what, to, error = noted
     attributes: dict[str, Value]
+    role = "internal" if kind is SpanKind.TASK else "client"
     if kind is SpanKind.STATEMENT:
         name = f"{what.upper()} {to}"
         attributes = {
@@ -96,7 +102,7 @@ def _child(noted: Noted, moment: Any, database: str) -> list[Any]:
         attributes = {"vibebox.docker.operation": what}
     begin = moment(started)
     end = begin + round(seconds * 1e9)
-    return [span_id or new_span_id(), name, begin, end, attributes, error]
+    return [span_id or new_span_id(), role, name, begin, end, attributes, error]
 
 
 def decode(record: bytes) -> Iterator[Span]:
@@ -117,14 +123,15 @@ def decode(record: bytes) -> Iterator[Span]:
         found["x"],
         found["d"],
         process,
+        _link(found.get("l")),
     )
-    for span_id, name, begin, end, attributes, error in found["c"]:
+    for span_id, role, name, begin, end, attributes, error in found["c"]:
         yield Span(
             trace_id,
             span_id,
             found["s"],
             state,
-            "client",
+            role,
             name,
             begin,
             end,
@@ -133,6 +140,10 @@ def decode(record: bytes) -> Iterator[Span]:
             0,
             process,
         )
+
+
+def _link(found: Any) -> tuple[str, str] | None:
+    return None if found is None else (str(found[0]), str(found[1]))
 
 
 def shown_path(path: str) -> str:

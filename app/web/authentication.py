@@ -24,11 +24,16 @@ def authenticate() -> None:
     token = bearer_token()
     with components().attempts.failures():
         g.identity = components().accounts.authenticate(token)
+    believe_sampled()
+    if request.method not in _SAFE:
+        components().admission.changes.count(g.identity.user_id)
+
+
+def believe_sampled() -> None:
+    """Have the trace of this request kept where its caller, who is known now, asks for it."""
     trace = current.get()
     if trace is not None and trace.parent is not None:
         trace.sampled_by_known = trace.parent.sampled
-    if request.method not in _SAFE:
-        components().admission.changes.count(g.identity.user_id)
 
 
 def bearer_token() -> str:

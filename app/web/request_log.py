@@ -2,22 +2,27 @@
 
 `X-Request-ID` is honoured where it is well formed and made up otherwise; it is returned with every
 response and stands in every log line of the request, so that a user's report leads to its log.
-The trace id of a caller's `traceparent` (W3C Trace Context, level 1) stands there too.
+The trace id of a caller's `traceparent` (W3C Trace Context, level 1) stands there too; what it says
+is read here, once.
 """
 
 import logging
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from flask import Response
 
 from app.core.log_lines import LogLines
 from app.core.logging import request_id, trace_id
 from app.core.random_ids import RandomIds
-from app.core.trace_context import parse
+from app.core.trace_context import Parent, parse
 from app.domain.audit import origin
 from prefork_metrics.exchange import Exchange
 
 HEADER = "X-Request-ID"
+SUBPROTOCOL = "vibebox.traceparent."
+"""With a `traceparent` behind it, offered for a WebSocket."""
 _KEY = "HTTP_X_REQUEST_ID"
 _WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _PATH_SHOWN = 200
@@ -41,10 +46,24 @@ def identify(exchange: Exchange) -> None:
     request_id.set(exchange.request_id)
     # A proxy may hand over anything; the audit log keeps this much.
     origin.set(environ.get("REMOTE_ADDR", "")[:64])
-    if parent := environ.get("HTTP_TRACEPARENT"):
-        known = parse(parent)
-        exchange.trace_id = known.trace_id if known else ""
-        trace_id.set(exchange.trace_id)
+    parent = _parent(environ)
+    if parent is not None:
+        exchange.parent = parent
+        exchange.trace_id = parent.trace_id
+        trace_id.set(parent.trace_id)
+
+
+def _parent(environ: Mapping[str, Any]) -> Parent | None:
+    """Return what the caller says of its trace: in a header or, where a browser opens a WebSocket
+    and can send none, in a subprotocol that it offers."""
+    if header := environ.get("HTTP_TRACEPARENT"):
+        return parse(header, environ.get("HTTP_TRACESTATE", ""))
+    if offered := environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL"):
+        for one in offered.split(","):
+            name, found, value = one.strip().partition(SUBPROTOCOL)
+            if found and not name:
+                return parse(value)
+    return None
 
 
 def return_id(response: Response) -> Response:

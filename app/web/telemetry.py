@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from flask import Flask
 
 from app.core.settings import Settings
+from app.core.trace_context import record_tasks
 from app.engine import Engine
 from app.metrics.catalogue import health_check_up, registry
 from app.metrics.engine_calls import measured
@@ -57,6 +58,7 @@ class Telemetry:
         if self._recorder is not None:
             # Before the counts: an exemplar names a trace that is on its way.
             self._recorder.on_kept.append(of_trace)
+            record_tasks(self._recorder.task)
             exchanges.on_start.append(self._recorder.start)
             exchanges.on_finish.append(self._recorder.finish)
         self._requests.watch(exchanges)
@@ -68,6 +70,7 @@ class Telemetry:
         """End the threads of telemetry."""
         self._inventory.close()
         if self._recorder is not None:
+            record_tasks(None)
             self._recorder.close()
 
     def _leads_to(self, exchange: Exchange) -> Pairs | None:

@@ -37,6 +37,8 @@ class Received:
     attributes: dict[str, Any] = field(hash=False)
     resource: dict[str, Any] = field(hash=False)
     is_error: bool
+    links: tuple[tuple[str, str], ...] = ()
+    """Trace and span of each."""
 
 
 @dataclass(frozen=True)
@@ -219,6 +221,7 @@ def _spans(body: bytes) -> list[Received]:
                     _values(span.attributes),
                     resource,
                     span.status.code == 2,
+                    tuple((link.trace_id.hex(), link.span_id.hex()) for link in span.links),
                 )
                 for span in scope.spans
             ]

@@ -18,10 +18,14 @@ WINDOW = 256 * 1024
 
 
 @contextmanager
-def opened(api: Api, path: str, **options: Any) -> Iterator[ClientConnection]:
-    """Open a WebSocket for the block."""
+def opened(
+    api: Api, path: str, traceparent: str = "", **options: Any
+) -> Iterator[ClientConnection]:
+    """Open a WebSocket for the block; as a part of a trace where one is given."""
     ticket = api.call("POST", "/ws-tickets").json()["ticket"]
     protocols: Any = ["vibebox.v1", f"vibebox.ticket.{ticket}"]
+    if traceparent:
+        protocols.append(f"vibebox.traceparent.{traceparent}")
     url = f"{api.url.replace('http', 'ws', 1)}{path}"
     with connect(
         url, subprotocols=protocols, proxy=None, open_timeout=PATIENCE, **options

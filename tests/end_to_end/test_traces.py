@@ -107,8 +107,11 @@ def test_nothing_of_a_killed_worker_is_lost(sink: OtlpSink, web_server: WebServe
         server.wait_live()
     wait_until(lambda: set(ids) <= {span.trace_id for span in list(sink.spans)}, PATIENCE)
     assert sink.doubles() == 0
-    sent = len(sink.spans)
-    wait_until(lambda: server.metric("vibebox_spans_total", result="exported") == sent, PATIENCE)
+
+    def all_told() -> bool:
+        return server.metric("vibebox_spans_total", result="exported") == len(sink.spans)
+
+    wait_until(all_told, PATIENCE)
     assert server.metric("vibebox_spans_total", result="dropped") == 0
 
 
@@ -228,7 +231,7 @@ def test_what_has_no_room_is_counted(web_server: WebServerFactory) -> None:
         arrived(back, http.get(f"{server.url}/nothing").headers["X-Request-ID"])
 
 
-def test_a_start_with_a_pull_is_one_trace_down_to_docker(
+def test_what_an_environment_does_is_traced_down_to_docker(
     sink: OtlpSink,
     web_server: WebServerFactory,
     docker_engine: DockerEngine,
@@ -251,27 +254,93 @@ def test_a_start_with_a_pull_is_one_trace_down_to_docker(
             box = api.create("traced", image)
             answer = api.call("POST", f"/environments/{box}/start?wait=60")
             assert answer.json()["status"] == "running", answer.text
+            _pulled(sink, answer.headers["X-Request-ID"])
             made = api.call("POST", f"/environments/{box}/sessions", {"type": "shell"}).json()
-            with opened(api, f"/sessions/{made['id']}/terminal") as socket:
-                screen = Screen(socket)
-                screen.type("echo trace${TRACEPARENT}.\n")
-                screen.wait("trace00-")
-                told = screen.text.rpartition("trace00-")[2][:49]
-        wait_until(lambda: {"pull"} <= names(sink, answer.headers["X-Request-ID"]), PATIENCE)
-        spans = {span.name: span for span in sink.trace(answer.headers["X-Request-ID"])}
-        root = spans["POST /api/v1/environments/<environment_id>/start"]
-        pull = spans["pull"]
-        assert (pull.parent_id, pull.resource["vibebox.worker"]) == (root.span_id, "agent")
-        for name in ("docker pull", "docker create", "docker start"):
-            assert spans[name].parent_id == pull.span_id
-            assert pull.begin <= spans[name].begin <= spans[name].end <= pull.end
-        trace_id, span_id = told.split("-")[:2]
-        (handshake, *_) = arrived(sink, trace_id)
-        assert handshake.name == "GET /api/v1/sessions/<session_id>/terminal"
-        assert handshake.span_id == span_id
+            _in_a_terminal(sink, api, made["id"])
+            _extended(sink, api, client, box)
+        rounds = {"sweep", "reconcile", "events", "log_intake", "exits", "sessions", "leadership"}
+        rounds |= {"pulls", "extensions", "sessions_on_start", "housekeeping", "expired"}
+        wait_until(lambda: rounds <= of_the_agent(sink), PATIENCE)
+        parts = {"log_intake", "docker logs", "INSERT log_entries"}
+        wait_until(lambda: parts <= of_a_round(sink, "log_intake"), PATIENCE)
     finally:
         agent.close()
         docker_engine.clear()
+
+
+def _pulled(sink: OtlpSink, trace_id: str) -> None:
+    """The request that asks for a start, the agent that pulls for it, and what Docker does."""
+    wait_until(lambda: {"pull", "sessions of a start"} <= names(sink, trace_id), PATIENCE)
+    spans = {span.name: span for span in sink.trace(trace_id)}
+    root = spans["POST /api/v1/environments/<environment_id>/start"]
+    pull = spans["pull"]
+    assert (pull.parent_id, pull.resource["vibebox.worker"]) == (root.span_id, "agent")
+    assert spans["sessions of a start"].parent_id == root.span_id
+    for name in ("docker pull", "docker create", "docker start"):
+        assert spans[name].parent_id == pull.span_id
+        assert pull.begin <= spans[name].begin <= spans[name].end <= pull.end
+
+
+def _in_a_terminal(sink: OtlpSink, api: Api, session: str) -> None:
+    """A WebSocket is its handshake, and short spans that are linked to it."""
+    trace_id, parent = secrets.token_hex(16), secrets.token_hex(8)
+    path = f"/sessions/{session}/terminal"
+    with opened(api, path, traceparent=f"00-{trace_id}-{parent}-01") as socket:
+        screen = Screen(socket)
+        screen.type("echo trace${TRACEPARENT}.\n")
+        screen.wait("trace00-")
+        told = screen.text.rpartition("trace00-")[2][:49]
+        screen.resize(100, 40)
+        screen.type(f"printf '{PROGRAM}' >/bin/code-server; chmod +x /bin/code-server\n")
+        screen.type("echo said >/proc/1/fd/1; echo ma''de\n")
+        screen.wait("made")
+    (handshake, *_) = arrived(sink, trace_id)
+    assert handshake.name == "GET /api/v1/sessions/<session_id>/terminal"
+    assert handshake.parent_id == parent
+    assert told.split("-")[:2] == [trace_id, handshake.span_id]
+
+    def linked() -> dict[str, Received]:
+        mine = ((trace_id, handshake.span_id),)
+        return {span.name: span for span in list(sink.spans) if span.links == mine}
+
+    steps = {"terminal attach", "terminal resize", "terminal end", "websocket close"}
+    wait_until(lambda: steps <= linked().keys(), PATIENCE)
+    for name, span in linked().items():
+        assert span.parent_id == "", name
+        assert span.trace_id != trace_id, name
+        assert span.end - span.begin < 10e9, name
+    attached = {span.name for span in sink.trace(linked()["terminal attach"].trace_id)}
+    assert attached >= {"INSERT terminals", "docker exec"}
+
+
+PROGRAM = "#!/bin/sh\\necho $TRACEPARENT >/traced\\n"
+
+
+def _extended(sink: OtlpSink, api: Api, client: Any, box: str) -> None:
+    """The agent installs an extension in the trace of the request, and tells the command of it."""
+    answer = api.call("POST", f"/environments/{box}/extensions", {"id": "ms-python.python"})
+    assert answer.status_code == 202, answer.text
+    trace_id = answer.headers["X-Request-ID"]
+    wait_until(lambda: {"extension", "docker exec"} <= names(sink, trace_id), PATIENCE)
+    spans = {span.name: span for span in sink.trace(trace_id)}
+    installing = spans["extension"]
+    assert installing.resource["vibebox.worker"] == "agent"
+    assert installing.parent_id in {s.span_id for s in sink.trace(trace_id) if s.kind == SERVER}
+    made = client.exec_create(f"vibebox-{box}", ["cat", "/traced"])["Id"]
+    said = client.exec_start(made).decode().strip().split("-")
+    assert said[1] == trace_id
+    assert said[2] in {span.span_id for span in sink.trace(trace_id) if span.name == "docker exec"}
+
+
+def of_the_agent(sink: OtlpSink) -> set[str]:
+    return {s.name for s in list(sink.spans) if s.resource["vibebox.worker"] == "agent"}
+
+
+def of_a_round(sink: OtlpSink, name: str) -> set[str]:
+    """Return the names of all spans in the traces that begin with this one."""
+    spans = list(sink.spans)
+    begun = {span.trace_id for span in spans if span.name == name and not span.parent_id}
+    return {span.name for span in spans if span.trace_id in begun}
 
 
 def names(sink: OtlpSink, trace_id: str) -> set[str]:

@@ -12,6 +12,7 @@ from app.agent.extensions.work import Work
 from app.core.errors import ContainerNotFoundError, EngineConflictError, StorageError
 from app.core.isolation import Loop
 from app.core.items import Items
+from app.core.trace_context import asked_by, task
 from app.storage import Extension, ExtensionState
 
 AT_ONCE = 4
@@ -71,6 +72,10 @@ class Installer:
         if taken is None:
             return False
         found, container = taken
+        with task("extension", asked_by(found.traceparent)):
+            return self._settle(found, container)
+
+    def _settle(self, found: Extension, container: str | None) -> bool:
         if found.state is ExtensionState.UNINSTALLING:
             done = Ended(0, "") if container is None else self._commands.remove(container, found)
             self._work.removed(found, done)

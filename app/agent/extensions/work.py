@@ -131,6 +131,7 @@ def _after(state: ExtensionState, ended: Ended) -> dict[str, object]:
         "exit_code": ended.exit_code,
         "output": ended.output,
         "changed_at": utc_now(),
+        "traceparent": None,
     }
 
 

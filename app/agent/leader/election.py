@@ -17,6 +17,8 @@ from app.agent.leader.lease import Held, Leases, fence, is_held
 from app.agent.pace import USUAL, Pace
 from app.core import deadline
 from app.core.errors import LeadershipLostError, StorageError
+from app.core.isolation import Loop
+from app.core.trace_context import task
 
 # A database that hangs must not keep us from noticing that the lease runs out.
 _DATABASE_SECONDS = 3.0
@@ -134,7 +136,7 @@ class Leadership:
     def _asking(self, ask: Callable[[], T]) -> T | None:
         """Return the database's answer; None where there is none."""
         try:
-            with deadline.within(_DATABASE_SECONDS):
+            with task(Loop.LEADERSHIP), deadline.within(_DATABASE_SECONDS):
                 answer = ask()
         except StorageError as error:
             if not self._silent:

@@ -14,6 +14,7 @@ from app.agent.log_intake.lines import Joiner, Line
 from app.agent.log_intake.positions import Position, Replay, after, since
 from app.core.errors import ContainerNotFoundError, StorageUnavailableError, VibeBoxError
 from app.core.isolation import Loop, failed
+from app.core.trace_context import task
 from app.engine import Engine, LogLine, Stream
 
 _log = logging.getLogger(__name__)
@@ -104,7 +105,8 @@ class Reader:
             self._sink.forget(self)
 
     def _begin(self) -> None:
-        self.stored = self._sink.positions(self.container_id)
+        with task(Loop.LOG_INTAKE):
+            self.stored = self._sink.positions(self.container_id)
         self._read = dict(self.stored)
 
     def _persist(self, work: Callable[[], None]) -> None:
@@ -134,9 +136,13 @@ class Reader:
         while not self.stopping:
             joiner, replay = Joiner(), Replay(self._read)
             self._pass(joiner, replay)
-            if not self.stopping and not self._engine.inspect(self.container_id).running:
+            if not self.stopping and not self._runs():
                 self._put_open_ends(joiner, replay)
                 return
+
+    def _runs(self) -> bool:
+        with task(Loop.LOG_INTAKE):
+            return self._engine.inspect(self.container_id).running
 
     def _pass(self, joiner: Joiner, replay: Replay) -> None:
         """Read until the container ends, or somebody ends the reader."""
@@ -146,7 +152,8 @@ class Reader:
                     return
 
     def _lines(self, joiner: Joiner) -> Generator[Line]:
-        stream = self._engine.logs(self.container_id, since_ns=since(self._read), follow=True)
+        with task(Loop.LOG_INTAKE):  # the call alone: what follows lasts as the container does
+            stream = self._engine.logs(self.container_id, since_ns=since(self._read), follow=True)
         with stream:
             self._stream = stream
             if self.stopping:  # it was told before it had the stream

@@ -14,6 +14,7 @@ from app.agent.log_intake.positions import after
 from app.agent.log_intake.reader import Reader
 from app.core.errors import StorageUnavailableError
 from app.core.isolation import Loop, failed
+from app.core.trace_context import task
 
 _log = logging.getLogger(__name__)
 
@@ -92,7 +93,8 @@ class Writer:
         pause = _PAUSE
         while portions and not self._giving_up.is_set():
             try:
-                outcome = self._batches.store(list(portions))
+                with task(Loop.LOG_INTAKE):
+                    outcome = self._batches.store(list(portions))
             except StorageUnavailableError:
                 if pause == _PAUSE:
                     _log.warning("log lines wait for the database")

@@ -28,7 +28,7 @@ from app.core.errors import (
 )
 from app.core.isolation import Loop, failed, reason
 from app.core.places import Places
-from app.core.trace_context import parse, task
+from app.core.trace_context import asked_by, task
 from app.domain.environments import starts
 from app.domain.environments.containers import Containers
 from app.domain.environments.guard import TransitionGuard
@@ -224,8 +224,8 @@ class Pulls:
             return None
         transition = Transition(environment, EnvironmentStatus.STARTING, moment, pull_id)
         waited = (moment - pull.requested_at).total_seconds()
-        asked_by = parse(pull.traceparent) if pull.traceparent else None
-        return TakenPull(pull_id, pull.image, time.monotonic() - waited, transition, asked_by)
+        asked = asked_by(pull.traceparent)
+        return TakenPull(pull_id, pull.image, time.monotonic() - waited, transition, asked)
 
     def _carry_out(self, taken: TakenPull, running: Running) -> None:
         try:

@@ -18,6 +18,7 @@ from app.core.errors import (
 )
 from app.core.isolation import Loop
 from app.core.items import Items
+from app.core.trace_context import asked_by, task
 from app.domain.sessions import programs
 from app.domain.sessions.starting import Starting
 from app.domain.sessions.vscode import Server
@@ -68,8 +69,9 @@ class SessionsOnStart:
         except (ContainerNotFoundError, EngineConflictError):
             return  # it has ended; its record is mended first
         if self._take(environment):
-            for kind in kinds:
-                self._start(environment, kind)
+            with task("sessions of a start", asked_by(environment.traceparent)):
+                for kind in kinds:
+                    self._start(environment, kind)
 
     def _read(self) -> list[Environment]:
         query = select(Environment).where(
@@ -107,8 +109,13 @@ class SessionsOnStart:
                     Environment.id == environment.id,
                     Environment.run_started == environment.run_started,
                 )
-                # What somebody reads as the time of the last change is not for this.
-                .values(sessions_run=environment.run_started, updated_at=Environment.updated_at)
+                # What somebody reads as the time of the last change is not for this. A run that
+                # begins without a request is no part of the trace of an older one.
+                .values(
+                    sessions_run=environment.run_started,
+                    traceparent=None,
+                    updated_at=Environment.updated_at,
+                )
                 .returning(Environment.id)
             )
         return taken is not None

@@ -17,6 +17,7 @@ from sqlalchemy import delete, select, update
 from app.core.errors import ContainerNotFoundError, EngineConflictError, ExecutableMissingError
 from app.core.isolation import Isolation, Loop
 from app.core.items import Items
+from app.core.trace_context import asked_by, task
 from app.domain.environments.transitions import TRANSITIONAL
 from app.domain.heartbeat import alive as living_processes
 from app.domain.sessions import programs, vscode
@@ -183,7 +184,8 @@ class SessionReconciler:
         """Make the record of one session true."""
         is_served = any(served for _, served in terminals)
         if found.end_requested_at is not None:
-            self._end_for_sure(found, terminals)
+            with task("session end", asked_by(found.traceparent)):
+                self._end_for_sure(found, terminals)
             return
         if found.status is SessionStatus.STARTING:
             self._settle_starting(found)

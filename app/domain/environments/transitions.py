@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, and_, delete, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.core.errors import EnvironmentConflictError, EnvironmentNotFoundError, StorageError
+from app.core.trace_context import traceparent
 from app.domain import audit
 from app.domain.authorization import Action, Identity, environment_for
 from app.domain.environments.exits import Exit, ended_by_change, record_exits, recorded_run, run_of
@@ -218,6 +219,7 @@ class Transitions:
                 status=through,
                 status_changed_at=db_now(),
                 held_by=self._heartbeat.ensure(session),
+                traceparent=traceparent(),
                 **wish,
             )
             .returning(Environment.status_changed_at)

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.core.errors import ExtensionConflictError, ExtensionNotFoundError, Limit, LimitReachedError
+from app.core.trace_context import traceparent
 from app.domain import audit
 from app.domain.authorization import Action, Identity, environment_for
 from app.domain.extensions import packages
@@ -187,6 +188,7 @@ def _record(session: Session, environment_id: str, name: str) -> Extension:
 def _move(found: Extension, state: ExtensionState) -> None:
     found.state, found.changed_at = state, utc_now()
     found.exit_code = found.output = None
+    found.traceparent = traceparent()
 
 
 def _keep(session: Session, found: Extension, content: bytes | None) -> None:

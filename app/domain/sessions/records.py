@@ -14,6 +14,7 @@ from app.core.errors import (
     SessionNotFoundError,
     StorageError,
 )
+from app.core.trace_context import traceparent
 from app.domain.authorization import Action, Identity, environment_for
 from app.domain.heartbeat import Heartbeat
 from app.domain.paging import Page
@@ -54,7 +55,7 @@ def ask_end_in(session: Session, session_id: str) -> None:
     session.execute(
         update(EnvironmentSession)
         .where(EnvironmentSession.id == session_id, living(), ~is_to_end())
-        .values(end_requested_at=db_now())
+        .values(end_requested_at=db_now(), traceparent=traceparent())
     )
 
 

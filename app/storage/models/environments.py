@@ -109,6 +109,8 @@ class Environment(Seen, Base):
     run_started: Mapped[str | None] = mapped_column(String(40))
     # The run (`run_started`) whose first sessions were begun; see `app.agent.sessions.on_start`.
     sessions_run: Mapped[str | None] = mapped_column(String(40))
+    # Of the request that began its last transition; the agent goes on with its trace, once.
+    traceparent: Mapped[str | None] = mapped_column(String(55))
     # The user asked for the end of this run, so that its exit has the reason `user`.
     end_requested: Mapped[bool] = mapped_column(default=False, server_default=false())
     # Of the last run that ended.

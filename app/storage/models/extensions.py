@@ -46,6 +46,8 @@ class Extension(Base):
     container_id: Mapped[str | None] = mapped_column(String(64))
     exit_code: Mapped[int | None]
     output: Mapped[str | None] = mapped_column(Text)
+    # Of the request that asks for it, until that is done.
+    traceparent: Mapped[str | None] = mapped_column(String(55))
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     changed_at: Mapped[datetime] = mapped_column(default=utc_now)
 

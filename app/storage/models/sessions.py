@@ -62,6 +62,8 @@ class EnvironmentSession(Base):
     last_active_at: Mapped[datetime] = mapped_column(default=utc_now)
     ended_at: Mapped[datetime | None]
     end_requested_at: Mapped[datetime | None]
+    # Of the request that asked for its end.
+    traceparent: Mapped[str | None] = mapped_column(String(55))
 
     @property
     def ending(self) -> bool:

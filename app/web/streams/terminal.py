@@ -11,7 +11,7 @@ from websockets.frames import CloseCode
 
 from app.core.errors import EngineError, SessionConflictError
 from app.core.isolation import reason
-from app.core.trace_context import traceparent
+from app.core.trace_context import task, traceparent
 from app.domain.authorization import Access, Action, Identity
 from app.domain.heartbeat import Heartbeat
 from app.domain.sessions import programs
@@ -109,17 +109,24 @@ class TerminalHandler:
 
         Raises: errors of ours.
         """
-        claimed = self._records.claim(self._session)
+        claimed: Claimed | None = None
         try:
-            self._serve(channel, claimed)
+            with task("terminal attach"):
+                claimed = self._records.claim(self._session)
+                stream = self._begin(claimed)
+            self._serve(channel, stream)
         except Exception as error:
-            channel.close(*closing(error))
+            if claimed is not None:
+                channel.close(*closing(error))
             raise
         finally:
-            channel.finish()  # nobody needs to wait for what comes now
-            self._close(claimed.terminal_id, draining=channel.ending[0] == CloseCode.GOING_AWAY)
+            if claimed is not None:
+                channel.finish()  # nobody needs to wait for what comes now
+                draining = channel.ending[0] == CloseCode.GOING_AWAY
+                with task("terminal end"):
+                    self._close(claimed.terminal_id, draining=draining)
 
-    def _serve(self, channel: Channel, claimed: Claimed) -> None:
+    def _begin(self, claimed: Claimed) -> TerminalStream:
         argv, env = programs.command(self._session, claimed.terminal_id, claimed.folder)
         if self._traceparent is not None:
             env = {**env, "TRACEPARENT": self._traceparent}
@@ -129,6 +136,13 @@ class TerminalHandler:
         try:
             self._pids = {stream.pid} if stream.pid else set()
             self._records.note_exec(self._session, claimed.terminal_id, stream)
+        except BaseException:
+            stream.close()
+            raise
+        return stream
+
+    def _serve(self, channel: Channel, stream: TerminalStream) -> None:
+        try:
             with self._hub.watching("sessions", self._session.id, self._looks) as view:
                 ended = self._pump(channel, stream, view)
             if ended:
@@ -215,7 +229,8 @@ class TerminalHandler:
 
     def _resize(self, exec_id: str, size: Resize) -> None:
         try:
-            self._engine.resize_terminal(exec_id, cols=size.cols, rows=size.rows)
+            with task("terminal resize"):
+                self._engine.resize_terminal(exec_id, cols=size.cols, rows=size.rows)
         except EngineError as error:  # it has just ended, or keeps its size
             _log.info("terminal not resized", extra={"why": str(error)})
 

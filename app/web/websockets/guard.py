@@ -33,6 +33,7 @@ def authenticate() -> None:
         )
     with components().attempts.failures():
         g.identity = components().tickets.redeem(ticket)
+    authentication.believe_sampled()
 
 
 def refuse_foreign_origin() -> None:

@@ -9,7 +9,8 @@ from time import monotonic
 
 from app.core import signals
 from app.core.errors import VibeBoxError
-from app.core.logging import request_id
+from app.core.logging import request_id, trace_id
+from app.core.trace_context import Said, Trace, follows, task
 from app.domain.authorization import Access
 from app.web.admission.admission import Admission, Kind
 from app.web.admission.held import Held
@@ -32,6 +33,14 @@ class Opening:
 
     access: Access
     handler: Handler
+
+
+@dataclass(frozen=True)
+class Handshaken:
+    """The request that became a WebSocket: its id, and its trace where there is one."""
+
+    request_id: str
+    trace: Trace | None = None
 
 
 class Sockets:
@@ -61,14 +70,17 @@ class Sockets:
         """Take a place; close it after use. Raises: TooManySocketsError, ShareExceededError."""
         return self._admission.open(Kind.SOCKET, access)
 
-    def run(self, peer: socket.socket, kind: str, handler: Handler, held: Held, id: str) -> None:
+    def run(
+        self, peer: socket.socket, kind: str, handler: Handler, held: Held, handshake: Handshaken
+    ) -> None:
         """Serve a connection whose handshake is done, to its end; nothing is raised.
 
-        `id` is that of the request; `peer` and `held` stay the caller's to close.
+        What is done for it now and then is a span of its own, linked to the handshake; all of it as
+        one would be as long as somebody looks. `peer` and `held` stay the caller's to close.
         """
         if self._shutdown_signal is None:
             raise RuntimeError("sockets are served after start() only")
-        request_id.set(id)
+        _continue(handshake)
         started = monotonic()
         messages = {"in": 0, "out": 0}
 
@@ -80,7 +92,7 @@ class Sockets:
         signals.emit(signals.websocket_opened, kind=kind)
         try:
             _run_handler(channel, handler, held)
-            channel.finish()
+            _finish(channel, kind)
         except Exception:
             _log.exception("websocket failed", extra={"kind": kind})
         finally:
@@ -88,7 +100,23 @@ class Sockets:
             code, reason = channel.ending
             fields = {"kind": kind, "code": int(code), "reason": reason, "messages": messages}
             _log.info("websocket closed", extra={**fields, "seconds": round(monotonic() - started)})
-            request_id.set("")
+            _continue(Handshaken(""))
+
+
+def _continue(handshake: Handshaken) -> None:
+    """Make what this thread does the handshake's: log lines carry its ids, spans are linked."""
+    trace = handshake.trace
+    request_id.set(handshake.request_id)
+    trace_id.set(trace.trace_id if trace is not None else "")
+    follows.set(trace)
+
+
+def _finish(channel: Channel, kind: str) -> None:
+    """Say goodbye; what the handler has ended already is only told."""
+    code, _ = channel.ending
+    said: Said = {"vibebox.websocket.kind": kind, "vibebox.websocket.code": int(code)}
+    with task("websocket close", said=said):
+        channel.finish()
 
 
 def _run_handler(channel: Channel, handler: Handler, held: Held) -> None:

@@ -20,10 +20,11 @@ from websockets.typing import Subprotocol
 
 from app.core.errors import HandshakeInvalidError, UpgradeRequiredError
 from app.core.logging import request_id
+from app.core.trace_context import current
 from app.web.admission.held import Held
 from app.web.services import components
 from app.web.websockets.assembly import QUIET
-from app.web.websockets.sockets import Handler, Opening, Sockets
+from app.web.websockets.sockets import Handler, Handshaken, Opening, Sockets
 from prefork_metrics.exchange import SOCKET
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class _Body:
         self._peer = peer
         self._kind = kind
         self._handler = handler
-        self._id = request_id.get()
+        self._handshake = Handshaken(request_id.get(), current.get())
         self._goes_on = False
 
     def __iter__(self) -> Iterator[bytes]:
@@ -118,7 +119,7 @@ class _Body:
         try:
             # The server closes its own descriptor when it likes, and counts on doing so only once.
             with closing(self._peer.dup()) as peer:
-                self._sockets.run(peer, self._kind, self._handler, self._held, self._id)
+                self._sockets.run(peer, self._kind, self._handler, self._held, self._handshake)
         finally:
             self.give_up()
 

@@ -3,6 +3,7 @@
 // this host; and a secret in this origin's own storage, which no other port's pages can read.
 
 import { pause } from "./dom.js";
+import { newTrace, traceHeaders } from "./trace.js";
 import { alone } from "./turns.js";
 
 let token = "";
@@ -33,7 +34,9 @@ function keepSecret(secret) {
 export class Problem extends Error {
   constructor(status, body, retryAfter = 0) {
     const fields = (body?.errors ?? []).map((one) => `${one.field}: ${one.message}`).join("; ");
-    super(fields || body?.detail || body?.title || `The service answered ${status}.`);
+    const told = fields || body?.detail || body?.title || `The service answered ${status}.`;
+    // What is our fault is looked up by this.
+    super(status >= 500 && body?.request_id ? `${told} (request ${body.request_id})` : told);
     this.status = status;
     this.errors = body?.errors ?? [];
     this.slug = (body?.type ?? "").split(":").at(-1);
@@ -54,10 +57,12 @@ async function answer(response) {
 // A network that changes breaks off what is under way; only what reads may be sent twice.
 const READS = 3;
 
-async function send(path, options) {
-  for (let tries = options.method === "GET" ? 1 : READS; ; tries += 1) {
+async function send(path, options, trace) {
+  const reads = options.method === "GET";
+  for (let tries = reads ? 1 : READS; ; tries += 1) {
+    const headers = { ...options.headers, ...traceHeaders(trace ?? newTrace(!reads)) };
     try {
-      return await fetch(path, options);
+      return await fetch(path, { ...options, headers });
     } catch (error) {
       if (error.name === "AbortError") throw error;
       if (tries === READS) throw new Problem(0, { detail: "The service does not answer." });
@@ -136,30 +141,31 @@ export async function ready() {
 }
 
 /** Call the API; a file is sent as it is. Throws Problem, SignedOut. */
-export const call = (method, path, body) => patiently(() => callOnce(method, path, body));
+export const call = (method, path, body, trace) => patiently(() => callOnce(method, path, body, trace));
 
-async function callOnce(method, path, body, again = true) {
+async function callOnce(method, path, body, trace, again = true) {
   await ready();
   const plain = body === undefined || body instanceof Blob;
   const headers = { Authorization: `Bearer ${token}`, ...(plain ? {} : json) };
   const options = { method, headers, body: plain ? body : JSON.stringify(body) };
-  const response = await send(path, options);
+  const response = await send(path, options, trace);
   if (response.status === 401) {
     expiresAt = 0;
     if (!again) throw new SignedOut();
-    return callOnce(method, path, body, false);
+    return callOnce(method, path, body, trace, false);
   }
   return answer(response);
 }
 
-export const api = (method, path, body) => call(method, `/api/v1${path}`, body);
+export const api = (method, path, body, trace) => call(method, `/api/v1${path}`, body, trace);
 
 /** Open a WebSocket of the API, with a ticket of its own: no token ever stands in an address. */
 export async function openSocket(path) {
-  const { ticket } = await api("POST", "/ws-tickets");
+  const trace = newTrace(path.includes("/terminal"));
+  const { ticket } = await api("POST", "/ws-tickets", undefined, trace);
   const address = new URL(`/api/v1${path}`, location.href);
   address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-  const socket = new WebSocket(address, ["vibebox.v1", `vibebox.ticket.${ticket}`]);
+  const socket = new WebSocket(address, ["vibebox.v1", `vibebox.ticket.${ticket}`, `vibebox.traceparent.${trace.parent}`]);
   socket.binaryType = "arraybuffer";
   return socket;
 }

@@ -14,6 +14,7 @@ import { mountService } from "./service.js";
 import { mountSignIn } from "./sign-in.js";
 import { mountTeam } from "./team.js";
 import { mountTeams } from "./teams.js";
+import { newTrace, traceHeaders } from "./trace.js";
 
 const views = {
   "sign-in": mountSignIn,
@@ -70,7 +71,8 @@ async function mount() {
 }
 
 async function show(address) {
-  const response = await fetch(address, { headers: { Accept: "text/html" } });
+  const headers = { Accept: "text/html", ...traceHeaders(newTrace(false)) };
+  const response = await fetch(address, { headers });
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   const main = one("#main", page);
   if (!main || !views[main.dataset.view]) {
