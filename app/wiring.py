@@ -23,13 +23,18 @@ _log = logging.getLogger(__name__)
 
 def load_settings() -> Settings:
     """Return the settings of the environment, checked by who uses them. Raises: SettingsError."""
-    return read_settings(
+    from app.domain.user_telemetry.build import mistakes
+
+    settings = read_settings(
         {
             "database_url": _check_database_url,
             "secret_keys": _check_secret_keys,
             "templates_file": _check_templates,
         }
     )
+    if wrong := mistakes(settings):
+        raise SettingsError(sorted(wrong))
+    return settings
 
 
 def _check_database_url(text: str) -> None:
@@ -88,7 +93,7 @@ def start_exporter(settings: Settings) -> KeptProcess | None:
 
     It ends with this process (see `app.exporter.supervisor`), sooner when it is closed.
     """
-    from app.tracing.build import is_installed
+    from app.tracing.installed import is_installed
 
     if settings.metrics_refusal:
         _log.error("metrics are not pushed", extra={"why": settings.metrics_refusal})

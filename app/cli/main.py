@@ -185,11 +185,13 @@ def exporter(starter: int | None) -> None:
     `vibebox run`, the web server and the agent each start one; only one of them works at a time.
     """
     from app.core.logging import configure
+    from app.core.settings import read_settings
+    from app.exporter.lock import held
     from app.exporter.supervisor import supervise
-    from app.tracing.build import is_installed
-    from app.wiring import load_settings
+    from app.tracing.installed import is_installed
 
-    settings = load_settings()
+    # Those who use the values have checked them; here their libraries would be loaded for that.
+    settings = read_settings({})
     if settings.traces_endpoint is None and settings.metrics_endpoint is None:
         if settings.metrics_refusal:
             raise click.UsageError(f"{settings.metrics_refusal}.")
@@ -199,12 +201,16 @@ def exporter(starter: int | None) -> None:
     configure(settings.log_level, "exporter")
 
     def work(stopping: threading.Event) -> None:
-        prepare_process(settings, "exporter")
-        from app.exporter.process import run
+        with held(settings.traces_path, stopping) as is_ours:
+            if not is_ours:
+                return
+            # Only now: who waits has no use for it.
+            prepare_process(settings, "exporter")
+            from app.exporter.process import run
 
-        run(settings, stopping)
+            run(settings, stopping)
 
-    supervise(work, os.getppid() if starter is None else starter)
+    supervise(work, starter)
 
 
 def prepare_process(settings: "Settings", name: str) -> None:

@@ -29,6 +29,7 @@ class Limit(StrEnum):
     # So many in a time.
     ATTEMPTS = "attempts"
     CHANGES = "changes"
+    TELEMETRY = "telemetry"
     # What an account or a team may have.
     ENVIRONMENTS = "environments"
     CPUS = "cpus"
@@ -277,6 +278,15 @@ class MetricsForbiddenError(VibeBoxError):
     )
 
 
+class TelemetryRefusedError(VibeBoxError):
+    """What users' telemetry cannot be handed on for, now or later."""
+
+    status = 400
+    slug = "telemetry-refused"
+    title = "Telemetry is refused"
+    default_detail = "Send OTLP as protobuf."
+
+
 class AlertsNotReceivedError(VibeBoxError):
     """The operator has not set the token with which Alertmanager tells its alerts."""
 
@@ -314,6 +324,21 @@ class TooManyAttemptsError(LimitError):
     def __init__(self, retry_after: int = 60) -> None:
         super().__init__(f"Too many attempts; try again in {retry_after} seconds.")
         self.retry_after = retry_after
+
+
+class TelemetryPostponedError(LimitError):
+    """Users' telemetry that is taken later: too much at once, or their receiver does not answer.
+
+    In both cases the sender keeps it and tries again (OTLP over HTTP); a receiver of theirs that is
+    down is no failure of this service.
+    """
+
+    status = 429
+    slug = "telemetry-postponed"
+    title = "Telemetry is not taken now"
+    default_detail = "Send it again after as many seconds as Retry-After says."
+    limit = Limit.TELEMETRY
+    retry_after = 2
 
 
 _SHARES = {

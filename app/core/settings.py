@@ -65,6 +65,8 @@ _MAY_HOLD_SECRETS = (
     "VIBEBOX_PROMETHEUS_URL",
     "VIBEBOX_RATE_LIMIT_STORAGE",
     "VIBEBOX_SECRET_KEYS",
+    "VIBEBOX_USER_OTLP_ENDPOINT",
+    "VIBEBOX_USER_OTLP_HEADERS",
 )
 
 
@@ -304,6 +306,26 @@ class Settings(BaseModel):
         "ours, has sampled them.",
         ge=0,
     )
+    user_otlp_endpoint: HttpUrl | None = _own(
+        None,
+        "Address of another OpenTelemetry receiver (OTLP over HTTP), for what users' programs tell "
+        "of themselves: environments are told to send it to this service, which says whose it is "
+        "and hands it on. Without it they are told nothing.",
+    )
+    user_otlp_headers: SecretStr = _own(
+        SecretStr(""), "Headers for that receiver: name=value,name=value, percent-encoded."
+    )
+    user_otlp_address: HttpUrl | None = _own(
+        None,
+        "Address at which containers reach this service, such as http://172.17.0.1:3000; needed "
+        "with VIBEBOX_USER_OTLP_ENDPOINT.",
+    )
+    user_otlp_rate: float = _own(
+        5,
+        "Requests a second that each worker hands on to that receiver, of one environment; then "
+        "429.",
+        gt=0,
+    )
     metrics_token: SecretStr | None = _own(
         None,
         "Bearer token that lets a scraper which is not on this host read /health/metrics.",
@@ -534,17 +556,21 @@ class Settings(BaseModel):
         "otel_exporter_otlp_endpoint",
         "otel_exporter_otlp_traces_endpoint",
         "otel_exporter_otlp_metrics_endpoint",
+        "user_otlp_endpoint",
     )
     @classmethod
-    def _without_login(cls, value: str | None) -> str | None:
+    def _without_login(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is not None and "@" in urlsplit(value).netloc:
-            raise ValueError("has a login; put it into OTEL_EXPORTER_OTLP_HEADERS")
+            own = info.field_name == "user_otlp_endpoint"
+            headers = "VIBEBOX_USER_OTLP_HEADERS" if own else "OTEL_EXPORTER_OTLP_HEADERS"
+            raise ValueError(f"has a login; put it into {headers}")
         return value
 
     @field_validator(
         "otel_exporter_otlp_headers",
         "otel_exporter_otlp_traces_headers",
         "otel_exporter_otlp_metrics_headers",
+        "user_otlp_headers",
     )
     @classmethod
     def _sendable(cls, value: SecretStr | None) -> SecretStr | None:

@@ -4,9 +4,7 @@ Web server and agent each start one; the one that holds the lock works, the othe
 is not sent when it ends stays in the rings, for the next.
 """
 
-import fcntl
 import logging
-import os
 import random
 import threading
 from collections.abc import Iterator
@@ -39,7 +37,6 @@ from prefork_metrics.values import store
 
 _PAUSE = 0.2
 _LAST_PUSH_SECONDS = 3.0
-_LOCK_PAUSE = 1.0
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 30.0
 _MOST_ASKED = 300.0
@@ -48,18 +45,14 @@ _log = logging.getLogger(__name__)
 
 
 def run(settings: Settings, stopping: threading.Event) -> None:
-    """Send until `stopping` is set."""
+    """Send until `stopping` is set, for who holds the lock of the directory."""
     directory = settings.traces_path
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     events.connect()
-    with _lock(directory, stopping) as ours:
-        if not ours:
-            return
-        try:
-            with _metrics_pushed(settings, directory, stopping):
-                _send_traces(settings, directory, stopping)
-        finally:
-            store.leave()  # the last push has been counted by now
+    try:
+        with _metrics_pushed(settings, directory, stopping):
+            _send_traces(settings, directory, stopping)
+    finally:
+        store.leave()  # the last push has been counted by now
 
 
 def _send_traces(settings: Settings, directory: Path, stopping: threading.Event) -> None:
@@ -117,24 +110,6 @@ def _plan(settings: Settings, directory: Path) -> Cumulative | Delta:
     if settings.temporality == "delta":
         return Delta(directory / "metrics-pushed.json", told, start)
     return Cumulative(told, start)
-
-
-@contextmanager
-def _lock(directory: Path, stopping: threading.Event) -> Iterator[bool]:
-    """Wait to be the only exporter of the directory; tell whether this one is."""
-    file = os.open(directory / "exporter.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        while not stopping.is_set():
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                stopping.wait(_LOCK_PAUSE)
-                continue
-            yield True
-            return
-        yield False
-    finally:
-        os.close(file)
 
 
 class Exporter:

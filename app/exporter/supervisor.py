@@ -21,8 +21,10 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _log = logging.getLogger(__name__)
 
 
-def supervise(work: Callable[[threading.Event], None], starter: int) -> None:
+def supervise(work: Callable[[threading.Event], None], starter: int | None) -> None:
     """Have `work` done in a child until SIGTERM or SIGINT, or the death of the process `starter`.
+
+    Without a starter (somebody typed the command) it outlives the shell it was typed in.
 
     `work` is given an event that is set when it has to end, and gets five seconds for it.
     """
@@ -52,11 +54,13 @@ def _fork(work: Callable[[threading.Event], None]) -> int:
     return child
 
 
-def _until_told(starter: int) -> threading.Event:
+def _until_told(starter: int | None) -> threading.Event:
     """Return the event that a signal sets; the death of the starter sends one."""
     stopping = threading.Event()
     for number in _SIGNALS:
         signal.signal(number, lambda *_: stopping.set())
+    if starter is None:
+        return stopping
     if sys.platform == "linux":  # elsewhere it ends with who stops it
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != starter:

@@ -1,20 +1,11 @@
 """What a process records traces with; nothing where tracing is off."""
 
-from importlib.util import find_spec
-
 from app.core.settings import Settings
+from app.tracing.installed import is_installed
 from app.tracing.recorder import Recorder, Rings
 from app.tracing.rules import Rules
 
 _MIB = 1 << 20
-
-
-def is_installed() -> bool:
-    """Tell whether what traces are sent with is there (the extra `otel`)."""
-    try:
-        return find_spec("opentelemetry.proto") is not None
-    except ModuleNotFoundError:
-        return False
 
 
 def build(settings: Settings) -> Recorder | None:

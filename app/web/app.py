@@ -34,6 +34,8 @@ from app.web.refusals import Refusals
 from app.web.services import EXTENSION, Components
 from app.web.streams.build import build as build_streams
 from app.web.telemetry import Telemetry
+from app.web.user_telemetry import routes as user_telemetry
+from app.web.user_telemetry.intake import build as build_user_telemetry
 from app.web.websockets.sockets import Sockets
 from app.web.websockets.tickets import Tickets
 from app.wiring import open_database, open_engine
@@ -63,6 +65,8 @@ def build(settings: Settings) -> OpenAPI:
         app.register_api(blueprint)
     for part in PAGES:
         app.register_blueprint(part)
+    if settings.user_otlp_endpoint is not None:
+        app.register_blueprint(user_telemetry.pages)
     openapi.finish(app)
     telemetry.measure_requests(app, exchanges, openapi.documented_statuses(app))
     return app
@@ -116,4 +120,5 @@ def _services(
         ),
         alerts=alerts,
         monitoring=build_monitoring(settings, alerts),
+        user_telemetry=build_user_telemetry(settings, database),
     )

@@ -23,7 +23,14 @@ from app.core.errors import MisdirectedRequestError
 from app.core.settings import Settings
 
 ANY_HOST = frozenset(
-    {"health.health", "health.live", "health.ready", "health.metrics", "alerts.receive"}
+    {
+        "health.health",
+        "health.live",
+        "health.ready",
+        "health.metrics",
+        "alerts.receive",
+        "user_telemetry.receive",
+    }
 )
 """Endpoints that answer to any name."""
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from app.web.refusals import Refusals
     from app.web.streams.build import Streams
     from app.web.telemetry import Telemetry
+    from app.web.user_telemetry.intake import Intake
     from app.web.websockets.sockets import Sockets
     from app.web.websockets.tickets import Tickets
 
@@ -72,6 +73,7 @@ class Components:
     streams: "Streams"
     alerts: "Alerts"
     monitoring: "Monitoring"
+    user_telemetry: "Intake | None"
 
     def start(self) -> None:
         """Start what runs beside the requests; call it after fork."""

@@ -127,6 +127,7 @@ def test_what_runs_unattended_is_all_there_is() -> None:
         "core/kept_process.py": "waits for one process, and starts it anew whatever became of it",
         "metrics": "measures its own process; a part that fails is counted and left out",
         "web/gunicorn_worker": "serves requests",
+        "web/user_telemetry/forwarding.py": "one request, which its caller waits for",
         "web/health/checks.py": "one thread for each check; none waits for another",
     }
     starting = {

@@ -13,6 +13,7 @@ from app.domain.environments.transitions import Transitions
 from app.domain.heartbeat import Heartbeat
 from app.domain.quotas.build import build_checks
 from app.domain.secrets.values import SecretValues
+from app.domain.user_telemetry.build import build_presets
 from app.engine import Engine
 from app.storage import Database
 
@@ -46,6 +47,7 @@ def build_containers(settings: Settings, database: Database, engine: Engine) -> 
         SecretValues(settings.secret_keys),
         InstallationId(database),
         host_ports(settings),
+        build_presets(settings),
         grace=settings.stop_grace,
         pids_limit=settings.pids_limit,
     )

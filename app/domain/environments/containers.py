@@ -24,6 +24,7 @@ from app.core.errors import (
 )
 from app.domain.environments.host_ports import HostPorts
 from app.domain.secrets.values import SecretValues
+from app.domain.user_telemetry.presets import Presets
 from app.engine import (
     ENVIRONMENT_LABEL,
     INSTANCE_LABEL,
@@ -57,6 +58,7 @@ class Containers:
         secret_values: SecretValues,
         instance: Callable[[], str],
         host_ports: HostPorts,
+        presets: Presets | None = None,
         *,
         grace: int,
         pids_limit: int,
@@ -65,6 +67,7 @@ class Containers:
         self._secret_values = secret_values
         self._instance = instance
         self._host_ports = host_ports
+        self._presets = presets
         self._grace = grace
         self._pids_limit = pids_limit
 
@@ -241,7 +244,8 @@ class Containers:
     def _variables(self, environment: Environment) -> dict[str, str]:
         secrets = environment.secrets.items()
         decrypted = {name: self._secret_values.decrypt(token) for name, token in secrets}
-        return {**environment.env, **decrypted}
+        own = {**environment.env, **decrypted}
+        return {**(self._presets.of(environment, own) if self._presets else {}), **own}
 
     def _create(self, environment: Environment, variables: dict[str, str]) -> str:
         spec = self._spec(environment, variables)

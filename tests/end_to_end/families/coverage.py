@@ -172,6 +172,8 @@ ELSEWHERE: Mapping[tuple[str, str], Mapping[str, str]] = {
         "server_uploads": _UPLOADS,
         "attempts": _ATTEMPTS,
         "changes": f"{_NUMBERS}::test_changes",
+        "telemetry": "tests/web/user_telemetry/test_intake.py::"
+        "test_an_environment_has_one_place_and_its_share_of_a_second",
         "environments": f"{_QUOTAS}::test_number_of_environments_is_limited",
         **dict.fromkeys(("cpus", "memory_mb"), f"{_QUOTAS}::test_what_is_up_is_limited"),
         "api_keys": f"{_NUMBERS}::test_api_keys",
