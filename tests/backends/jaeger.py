@@ -149,8 +149,8 @@ class Jaeger:
         return answer.json()["data"]
 
     def stop(self) -> None:
-        """Stop the server; what it has is lost."""
-        self._server.stop()
+        """End the server; what it has is lost. Asked to end, it takes ten seconds."""
+        self._server.kill()
 
     def suspend(self) -> None:
         """Freeze the server."""
@@ -166,8 +166,8 @@ class Jaeger:
         self.start()
 
     def close(self) -> None:
-        """Stop the server and remove everything that belongs to it."""
-        self._server.stop()
+        """End the server and remove everything that belongs to it."""
+        self._server.kill()
         remove_directory(self._directory)
 
 
