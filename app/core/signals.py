@@ -32,7 +32,7 @@ health_checked = _signals.signal(
 spans_ended = _signals.signal(
     "spans-ended",
     doc="Spans came to an end of their way: result (recorded, dropped, exported, rejected, "
-    "failed), number (int).",
+    "failed), or may be there twice (doubtful); number (int).",
 )
 
 points_pushed = _signals.signal(

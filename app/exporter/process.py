@@ -5,6 +5,7 @@ is not sent when it ends stays in the rings, for the next.
 """
 
 import logging
+import os
 import random
 import threading
 from collections.abc import Iterator
@@ -153,6 +154,8 @@ class Exporter:
             if not answer.retry:
                 self._settle(number, answer)
                 return True
+            if answer.in_doubt:
+                signals.emit(signals.spans_ended, result="doubtful", number=number)
             if not told:
                 _log.warning("traces not taken, trying again", extra={"why": answer.retry})
                 told = True

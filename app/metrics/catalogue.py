@@ -54,7 +54,7 @@ SESSION_TYPES = tuple(SessionType)
 SESSION_STATUSES = tuple(SessionStatus)
 USER_STATES = ("registered", "active_24h", "active_7d")
 MESSAGE_DIRECTIONS = ("in", "out")
-SPAN_RESULTS = ("recorded", "dropped", "exported", "rejected", "failed")
+SPAN_RESULTS = ("recorded", "dropped", "exported", "rejected", "failed", "doubtful")
 POINT_RESULTS = ("accepted", "rejected", "refused", "doubtful")
 SOCKET_KINDS = ("terminal", "logs", "status")
 
@@ -162,7 +162,8 @@ spans = registry.counter(
     "Spans of traces that are kept, by what became of them.",
     {"result": SPAN_RESULTS},
     "recorded: a kept trace is handed over to the exporter; dropped: its ring had no room; "
-    "exported: the receiver has accepted it; rejected: it has not; failed: it could not be sent",
+    "exported: the receiver has accepted it; rejected: it has not; failed: it could not be sent; "
+    "doubtful: nobody knows whether it has, and it is sent again: it may be there twice",
 )
 pushed_points = registry.counter(
     "otlp_points_total",

@@ -10,7 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import docker
@@ -38,9 +38,11 @@ class DockerEngine:
     answered, containers keep running. `stop` and `kill` make the socket refuse. All of them are
     undone by `heal`, which also closes the clients handed out. `suspend_runtime` freezes
     containerd: the engine then answers, and does nothing. With `disk` it has so many MiB of disk.
+    `env` is what the daemon has in its environment beside that of the tests: a PATH with other
+    releases' programs, for instance.
     """
 
-    def __init__(self, disk: int | None = None) -> None:
+    def __init__(self, disk: int | None = None, env: Mapping[str, str] | None = None) -> None:
         self._directory = new_directory("docker")
         self.disk = self._directory / "data"
         if disk:
@@ -50,7 +52,13 @@ class DockerEngine:
         self.log = self._directory / "log"
         self._clients: list[docker.APIClient] = []
         self._bridge = f"vbt{os.getpid() % 10**8:x}n{next(_NUMBERS)}"
-        self._daemon = Program(self._command(), self.log, cwd=Path("/"), freeze_family=False)
+        self._daemon = Program(
+            self._command(),
+            self.log,
+            cwd=Path("/"),
+            freeze_family=False,
+            env=None if env is None else {**os.environ, **env},
+        )
         try:
             _mount_cgroups()
             self._make_bridge()
@@ -73,6 +81,17 @@ class DockerEngine:
         if shutil.which("ip") is None:
             return "ip (iproute2) is not installed"
         return None
+
+    @property
+    def bridge_address(self) -> str:
+        """The address of this host at which containers reach it."""
+        shown = subprocess.run(
+            ["ip", "-4", "-oneline", "address", "show", "dev", self._bridge],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        return shown.stdout.split()[3].partition("/")[0]
 
     @property
     def pid(self) -> int:
