@@ -12,6 +12,7 @@ from threading import Lock
 from time import monotonic, perf_counter
 
 from app.core import signals
+from app.core.named_in_path import environment_of
 from app.core.trace_context import (
     Parent,
     Said,
@@ -153,6 +154,8 @@ class Recorder:
             "vibebox.request_id": exchange.request_id,
             "vibebox.kept_because": reason,
         }
+        if (environment := environment_of(exchange.route, exchange.path)) is not None:
+            attributes["vibebox.environment.id"] = environment
         error = ""
         if exchange.unhandled:
             error = "unhandled_exception"

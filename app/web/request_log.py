@@ -15,6 +15,7 @@ from flask import Response
 
 from app.core.log_lines import LogLines
 from app.core.logging import request_id, trace_id
+from app.core.named_in_path import environment_of
 from app.core.random_ids import RandomIds
 from app.core.trace_context import Parent, parse
 from app.domain.audit import origin
@@ -88,12 +89,15 @@ def write_line(exchange: Exchange) -> None:
 
 def _named(method: str, route: str, path: str, status: int) -> dict[str, str | int]:
     """Return what many lines have in common."""
-    return {
+    fields: dict[str, str | int] = {
         "method": method,
         "route": route,
         "path": _readable(path)[:_PATH_SHOWN],
         "status": status,
     }
+    if (environment := environment_of(route, path)) is not None:
+        fields["environment_id"] = environment
+    return fields
 
 
 def _unusual(exchange: Exchange) -> dict[str, str | int | float]:
