@@ -20,11 +20,14 @@ MONITORING = (
     "alertmanager/secrets/.gitignore",
     "grafana/dashboards/*.json",
     "grafana/provisioning/*/*.yml",
+    "grafana/signals/dashboards/*.json",
+    "grafana/signals/datasources/*.yml",
     "prometheus/*.yml",
     "prometheus/secrets/.gitignore",
     "prometheus/tests/*.md",
     "prometheus/tests/*.yml",
     "runbooks/*.md",
+    "signals/*.yaml",
 )
 
 

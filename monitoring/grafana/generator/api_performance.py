@@ -1,5 +1,14 @@
 """Dashboard "VibeBox - API performance": what is slow, what fails, and what holds it up."""
 
+from monitoring.grafana.generator.leads import (
+    ALL_REQUESTS,
+    ERRORS_OF_ALL_KINDS,
+    FAILED_ON_ROUTE,
+    FAILED_REQUESTS,
+    OF_STATUS,
+    STATEMENTS_AS_SLOW,
+    of_route,
+)
 from monitoring.grafana.generator.panels import (
     Board,
     Panel,
@@ -24,6 +33,7 @@ from monitoring.grafana.generator.promql import (
     select,
     total,
 )
+from monitoring.grafana.generator.signals import column
 
 _SLOW = steps("green", yellow=0.5, orange=1, red=5)
 _ROUTE = "method, route"
@@ -47,6 +57,7 @@ def _percentile(share: int, meaning: str) -> Panel:
         "s",
         thresholds=_SLOW,
         down="slo",
+        leads=ALL_REQUESTS,
     )
 
 
@@ -68,6 +79,7 @@ _TRAFFIC = Row(
             "reqps",
             (total(rate(REQUESTS), "status_code"), "{{status_code}}"),
             stacked=True,
+            series_leads=OF_STATUS,
         ),
         graph(
             "Errors by type",
@@ -77,6 +89,7 @@ _TRAFFIC = Row(
             "ops",
             (total(rate(ERRORS), "type"), "{{type}}"),
             thresholds=steps("green", orange=10, red=50),
+            leads=ERRORS_OF_ALL_KINDS,
         ),
         graph(
             "Errors by route",
@@ -85,6 +98,8 @@ _TRAFFIC = Row(
             "ops",
             (f"{total(rate(ERRORS, FAILED), 'route')} > 0", "{{route}}"),
             bounds=(0, None),
+            leads=FAILED_REQUESTS,
+            series_leads=FAILED_ON_ROUTE,
         ),
     ),
 )
@@ -112,6 +127,7 @@ _ROUTES = Row(
             widths=(("method", 110), ("route", 700)),
             # Ten lines and the heading.
             height=12,
+            series_leads=of_route(column),
         ),
     ),
 )
@@ -152,6 +168,8 @@ _WORK = Row(
             (quantile(0.5, STATEMENTS), "p50 all"),
             (quantile(0.99, STATEMENTS), "p99 all"),
             thresholds=steps("green", orange=1, red=5),
+            exemplars=True,
+            series_leads=STATEMENTS_AS_SLOW,
         ),
         graph(
             "Scheduling lag (the threaded counterpart of event-loop lag)",

@@ -1,5 +1,6 @@
 """Dashboard "VibeBox - Environments": containers, sessions, extensions and logs."""
 
+from monitoring.grafana.generator.leads import CALLS, CALLS_AS_SLOW, FAILED_CALLS
 from monitoring.grafana.generator.panels import (
     BLUE,
     GREEN,
@@ -99,6 +100,7 @@ _DOCKER = Row(
             (f"({_FAILED} or 0 * {_CALLS}) / ({_CALLS} > 0)", "{{operation}}"),
             bounds=(0, 1),
             thresholds=steps("green", yellow=0.05, red=0.1),
+            series_leads=FAILED_CALLS,
         ),
         graph(
             "Docker operation time",
@@ -108,6 +110,8 @@ _DOCKER = Row(
             (quantile(0.95, DOCKER_TIME, by="operation"), "p95 {{operation}}"),
             (quantile(0.5, DOCKER_TIME), "p50 all"),
             thresholds=steps("green", red=30),
+            exemplars=True,
+            series_leads=CALLS_AS_SLOW,
         ),
         bars(
             "Slowest docker operations",
@@ -117,6 +121,7 @@ _DOCKER = Row(
             "p95 of each kind of call over the time shown.",
             "s",
             thresholds=steps("green", yellow=10, red=30),
+            series_leads=CALLS,
         ),
     ),
 )

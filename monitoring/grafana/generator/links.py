@@ -24,6 +24,11 @@ def panel_link(panel: Panel) -> Json:
     return _link("Explore", "The queries of this panel in Explore", _explore(panel), False)
 
 
+def explore_link(title: str, tooltip: str, url: str) -> Json:
+    """Return a link of a panel to Explore, whose address says everything."""
+    return _link(title, tooltip, url, False)
+
+
 def _link(title: str, tooltip: str, url: str, keep: bool) -> Json:
     """Return a link; `keep`: it takes the choices and the time shown along."""
     return {

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from monitoring.grafana.generator.drawing import field_config, options, transformations
-from monitoring.grafana.generator.links import board_link, panel_link
+from monitoring.grafana.generator.links import board_link, explore_link, panel_link
 from monitoring.grafana.generator.panels import Board, Panel, Row
-from monitoring.grafana.generator.surroundings import annotations, variables
+from monitoring.grafana.generator.signals import leads, names_series, panel_links, series_links
+from monitoring.grafana.generator.surroundings import annotations, service, variables
 
 Json = dict[str, Any]
 
@@ -18,13 +19,24 @@ _HEIGHT = 8
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 
 
-def as_text(board: Board, boards: Sequence[Board]) -> str:
-    """Return the file of a board; the others are what it links to."""
-    return json.dumps(as_json(board, boards), indent=2, ensure_ascii=False) + "\n"
+def as_text(board: Board, boards: Sequence[Board], signals: bool = False) -> str:
+    """Return the file of a board; the others are what it links to.
+
+    signals: whether this is for a Grafana that has traces and logs too, to which panels then lead.
+    """
+    return json.dumps(as_json(board, boards, signals), indent=2, ensure_ascii=False) + "\n"
 
 
-def as_json(board: Board, boards: Sequence[Board]) -> Json:
+def as_json(board: Board, boards: Sequence[Board], signals: bool) -> Json:
     """Return a board as Grafana stores it."""
+    panels = list(_placed(board.rows))
+    choices = variables()
+    by_title = {panel.title: panel for panel in board.panels if signals and leads(panel)}
+    for written in panels:
+        if panel := by_title.get(written["title"]):
+            _lead_on(written, panel)
+    if by_title:
+        choices.append(service())
     return {
         "uid": board.uid,
         "title": board.title,
@@ -39,8 +51,8 @@ def as_json(board: Board, boards: Sequence[Board]) -> Json:
         "timezone": "browser",
         "links": [board_link(other) for other in boards if other.uid != board.uid],
         "annotations": {"list": annotations()},
-        "templating": {"list": variables()},
-        "panels": list(_placed(board.rows)),
+        "templating": {"list": choices},
+        "panels": panels,
     }
 
 
@@ -107,6 +119,25 @@ def _panel(panel: Panel, number: int, place: dict[str, int]) -> Json:
     if panel.kind == "table":
         found["transformations"] = transformations(panel)
     return found
+
+
+def _lead_on(written: Json, panel: Panel) -> None:
+    """Add the links into traces and logs to a panel."""
+    written["links"] += [explore_link(*link) for link in panel_links(panel)]
+    links, config = series_links(panel), written["fieldConfig"]
+    if links and not any(map(names_series, links)):
+        config["defaults"]["links"] = links
+    elif links:
+        config["overrides"].append(
+            {"matcher": _linked(panel), "properties": [{"id": "links", "value": links}]}
+        )
+
+
+def _linked(panel: Panel) -> Json:
+    """Return where links stand that name labels: only the first query's series have all of them."""
+    if panel.kind == "table":
+        return {"id": "byName", "options": panel.columns[0][0]}
+    return {"id": "byFrameRefID", "options": "A"}
 
 
 def _targets(panel: Panel) -> Iterator[Json]:

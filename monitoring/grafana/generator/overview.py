@@ -1,5 +1,6 @@
 """Dashboard "VibeBox - Overview": is it well, and if not, where to look."""
 
+from monitoring.grafana.generator.leads import ALL_REQUESTS, AS_SLOW, FAILED_REQUESTS, of_route
 from monitoring.grafana.generator.panels import (
     BLUE,
     UNKNOWN,
@@ -29,6 +30,7 @@ from monitoring.grafana.generator.promql import (
     total,
     while_up,
 )
+from monitoring.grafana.generator.signals import label
 
 _ALL = total(rate(REQUESTS, USERS))
 _FAILED = total(rate(REQUESTS, USERS, FAILED))
@@ -131,6 +133,7 @@ _STATUS = Row(
             "percentunit",
             thresholds=steps("green", yellow=0.001, orange=0.01, red=0.05),
             down="slo",
+            leads=FAILED_REQUESTS,
         ),
     ),
 )
@@ -166,12 +169,14 @@ _LATENCY = Row(
             12,
             "How long at most the fastest 50, 90, 95 and 99 of 100 requests took, over all routes "
             "but probes and streams. HighAPILatency warns at a p95 of 1 s. Dots are single "
-            "requests, whose ids are in the log.",
+            "requests: their ids are in the log, and their traces where there are any.",
             "s",
             *((quantile(share / 100, DURATION, USERS), f"p{share}") for share in (50, 90, 95, 99)),
             thresholds=steps("green", orange=1, red=5),
             exemplars=True,
             down="api-performance",
+            leads=ALL_REQUESTS,
+            series_leads=AS_SLOW,
         ),
         bars(
             "Top 10 busiest routes",
@@ -182,6 +187,7 @@ _LATENCY = Row(
             "reqps",
             thresholds=BLUE,
             down="api-performance",
+            series_leads=of_route(label),
         ),
     ),
 )

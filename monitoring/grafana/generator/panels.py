@@ -1,7 +1,7 @@
 """What a dashboard is made of; `model` knows how Grafana writes it."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Kind = Literal["stat", "timeseries", "piechart", "bargauge", "table"]
@@ -18,6 +18,39 @@ def steps(base: Color, **above: float) -> Thresholds:
 NOTHING = "no data"
 UNKNOWN = "unknown"
 GREEN, BLUE, GREY = steps("green"), steps("blue"), steps("#8e8e8e")
+
+
+@dataclass(frozen=True)
+class Traces:
+    """Traces that a panel leads to: those with a span that has all of this.
+
+    Attributes:
+        meaning: which they are, in words.
+        tags: attributes of the span, or its resource.
+        operation: its name.
+        least: how long it took at least, as `0.5s`.
+    """
+
+    meaning: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+    operation: str = ""
+    least: str = ""
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Lines of the service's log that a panel leads to; filters of LogQL say which."""
+
+    meaning: str
+    filters: str
+
+
+@dataclass(frozen=True)
+class Leads:
+    """Where a panel, or a series of it, leads in a Grafana that has traces and logs."""
+
+    traces: Traces | None = None
+    logs: Lines | None = None
 
 
 @dataclass(frozen=True)
@@ -46,6 +79,8 @@ class Panel:
         empty: what stands there while there is nothing to show. It cannot tell "nothing happened"
             from "nobody says": so it never says the first.
         exemplars: single requests are dots on the curves (of the first query: all read the same).
+        leads: to which traces and log lines the panel leads.
+        series_leads: the same of the series, or the row, that was clicked; of the first query.
     """
 
     title: str
@@ -66,6 +101,8 @@ class Panel:
     decimals: int | None = None
     empty: str | None = None
     exemplars: bool = False
+    leads: Leads | None = None
+    series_leads: Leads | None = None
 
 
 @dataclass(frozen=True)

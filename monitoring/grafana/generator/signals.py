@@ -67,6 +67,11 @@ def logs_query(filters: str) -> Json:
     return {"expr": f"{STREAM} {filters}".rstrip(), "queryType": "range"}
 
 
+def leads(panel: Panel) -> bool:
+    """Tell whether a panel has any links into traces or logs."""
+    return panel.leads is not None or panel.series_leads is not None
+
+
 def panel_links(panel: Panel) -> Iterator[tuple[str, str, str]]:
     """Yield title, tooltip and address of a panel's links into traces and logs."""
     return _links(panel.leads) if panel.leads else iter(())

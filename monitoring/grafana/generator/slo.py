@@ -4,6 +4,7 @@ It reads what monitoring/rules records, which knows jobs and no instances: an ob
 the whole service.
 """
 
+from monitoring.grafana.generator.leads import FAILED_REQUESTS
 from monitoring.grafana.generator.panels import (
     UNKNOWN,
     Board,
@@ -157,6 +158,7 @@ _OBJECTIVES = Row(
             (total(_recorded(_ERRORS), "slo"), "{{slo}}"),
             bounds=(0, None),
             down="api-performance",
+            leads=FAILED_REQUESTS,
         ),
     ),
 )

@@ -7,6 +7,9 @@ from monitoring.grafana.generator.promql import INTERVAL, select
 DATASOURCE_UID = "vibebox-prometheus"
 """uid of the data source, as provisioned; the choice at the top begins with it."""
 
+SERVICE_NAME = "vibebox"
+"""What the service calls itself in traces and logs, unless OTEL_SERVICE_NAME says otherwise."""
+
 _SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 _KNOWN = "vibebox_build_info"
 
@@ -31,6 +34,21 @@ def variables() -> list[dict[str, Any]]:
         _choice("job", f"label_values({_KNOWN}, job)", everything=None),
         _choice("instance", f'label_values({_KNOWN}{{job=~"$job"}}, instance)', everything=".+"),
     ]
+
+
+def service() -> dict[str, Any]:
+    """Return the choice of whose traces and log lines the links lead to."""
+    name = {"text": SERVICE_NAME, "value": SERVICE_NAME}
+    return {
+        "name": "service",
+        "label": "Service of traces and logs",
+        "description": "OTEL_SERVICE_NAME of the installation, where it is not vibebox",
+        "type": "textbox",
+        "query": SERVICE_NAME,
+        "current": dict(name),
+        "options": [{**name, "selected": True}],
+        "hide": 0,
+    }
 
 
 def _choice(name: str, query: str, everything: str | None) -> dict[str, Any]:

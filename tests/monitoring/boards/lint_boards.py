@@ -15,6 +15,8 @@ Rule = Callable[[str, Json], Complaints]
 """Takes the name of the file, without its suffix, and what it holds."""
 
 DASHBOARDS = Path(__file__).parents[3] / "monitoring" / "grafana" / "dashboards"
+WITH_SIGNALS = DASHBOARDS.parent / "signals" / "dashboards"
+"""The same dashboards, with links into traces and logs."""
 BOARDS = ("vibebox-overview", "api-performance", "environments", "slo", "telemetry")
 COLUMNS = 24
 # What Grafana itself knows.
@@ -96,9 +98,12 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def choices_are_the_three(_name: str, board: Json) -> Complaints:
-    """Data source, job and instance; the last two several at once and all of them."""
+    """Data source, job and instance; the last two several at once and all of them.
+
+    Where panels lead into traces and logs, whose they are can be chosen too.
+    """
     choices = {variable["name"]: variable for variable in board["templating"]["list"]}
-    if list(choices) != ["datasource", "job", "instance"]:
+    if [name for name in choices if name != "service"] != ["datasource", "job", "instance"]:
         yield f"the choices are {list(choices)}"
     for name in ("job", "instance"):
         found = choices.get(name, {})

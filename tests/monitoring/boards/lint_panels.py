@@ -112,6 +112,8 @@ def links_one_level_down(panel: Json) -> Complaints:
         yield "has no link"
     for link in panel.get("links", []):
         path = urlsplit(link["url"]).path
+        if path == "/explore" and "${datasource}" not in link["url"]:
+            continue  # into traces and logs: tests/monitoring/signals
         if path == "/explore":
             yield from _broken_explore(panel, link["url"])
         elif not path.startswith("/d/") or not all(text in link["url"] for text in KEPT):

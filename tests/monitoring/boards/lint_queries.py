@@ -16,8 +16,11 @@ Rule = Callable[[Json, Json, syntax.Node], Complaints]
 """Takes the panel, the target and its parsed query."""
 
 _RATES = ("rate", "increase")
-EXEMPLIFIED = "vibebox_http_request_duration_seconds_bucket"
-"""What exemplars are kept of."""
+EXEMPLIFIED = {
+    f"vibebox_{name}_seconds_bucket"
+    for name in ("http_request_duration", "db_query_duration", "docker_operation_duration")
+}
+"""What requests, statements and calls of Docker leave exemplars in."""
 _LEGEND = re.compile(r"{{\s*(\w+)\s*}}")
 _RANGES = re.compile(r"\[([^\]]*)\]")
 
@@ -124,7 +127,7 @@ def exemplars_are_of_latencies(panel: Json, target: Json, query: syntax.Node) ->
         if asked:
             yield f"shows exemplars on a {panel['type']}"
         return
-    carries = any(found.name == EXEMPLIFIED for found, _ in selectors(query))
+    carries = any(found.name in EXEMPLIFIED for found, _ in selectors(query))
     if carries and len(asked) != 1:
         yield f"asks for exemplars in {asked or 'no query'}, not in one"
     if target.get("exemplar") and not carries:

@@ -3,13 +3,14 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from monitoring.grafana.generator import BOARDS, __main__
 from monitoring.grafana.generator.surroundings import DATASOURCE_UID
 from tests.monitoring.boards.lint_boards import BOARDS as NAMES
-from tests.monitoring.boards.lint_boards import DASHBOARDS, panels
+from tests.monitoring.boards.lint_boards import DASHBOARDS, WITH_SIGNALS, panels
 
 ROOT = Path(__file__).parents[3]
 PROVISIONING = ROOT / "monitoring" / "grafana" / "provisioning"
@@ -75,10 +76,34 @@ links that people have kept go by it. Others come in rows of their own, numbered
 def test_regenerating_changes_nothing(tmp_path: Path) -> None:
     __main__.main(tmp_path)
 
-    written = {file.name: file.read_text() for file in tmp_path.iterdir()}
-    committed = {file.name: file.read_text() for file in DASHBOARDS.iterdir()}
-    assert written == committed, "run: make generate"
+    for place in __main__.PLACES:
+        written = {file.name: file.read_text() for file in (tmp_path / place).iterdir()}
+        committed = {file.name: file.read_text() for file in (DASHBOARDS.parent / place).iterdir()}
+        assert written == committed, "run: make generate"
     assert [board.uid for board in BOARDS] == list(NAMES)
+
+
+def _without_links(board: Any) -> Any:
+    board["templating"]["list"] = board["templating"]["list"][:3]
+    for panel in panels(board):
+        panel["links"] = panel["links"][:1]
+        config = panel["fieldConfig"]
+        config["defaults"].pop("links", None)
+        config["overrides"] = [
+            one for one in config["overrides"] if one["properties"][0]["id"] != "links"
+        ]
+    return board
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_dashboards_with_traces_and_logs_differ_by_links_alone(name: str) -> None:
+    plain, more = (
+        json.loads((place / f"{name}.json").read_text()) for place in (DASHBOARDS, WITH_SIGNALS)
+    )
+    assert _without_links(more) == plain
+    # Nothing of a Grafana without those data sources leads to them.
+    assert "vibebox-jaeger" not in json.dumps(plain)
+    assert "vibebox-loki" not in json.dumps(plain)
 
 
 @pytest.mark.parametrize("name", SEED)

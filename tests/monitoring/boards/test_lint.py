@@ -4,12 +4,13 @@ import json
 from collections.abc import Callable
 from copy import deepcopy
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.monitoring.boards import lint_boards, lint_panels, lint_queries
-from tests.monitoring.boards.lint_boards import BOARDS, DASHBOARDS, complaints
+from tests.monitoring.boards.lint_boards import BOARDS, DASHBOARDS, WITH_SIGNALS, complaints
 
 Json = dict[str, Any]
 Break = Callable[[Json], object]
@@ -33,9 +34,11 @@ def _read(name: str) -> Json:
     return board
 
 
+@pytest.mark.parametrize("place", [DASHBOARDS, WITH_SIGNALS], ids=["plain", "signals"])
 @pytest.mark.parametrize("name", BOARDS)
-def test_dashboards_keep_every_rule(name: str) -> None:
-    assert list(complaints(name, _read(name))) == []
+def test_dashboards_keep_every_rule(name: str, place: Path) -> None:
+    board = json.loads((place / f"{name}.json").read_text())
+    assert list(complaints(name, board)) == []
 
 
 def _target(title: str) -> Json:

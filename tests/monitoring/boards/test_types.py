@@ -21,7 +21,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 
 from tests.conftest import require
-from tests.monitoring.boards.lint_boards import BOARDS, DASHBOARDS, panels
+from tests.monitoring.boards.lint_boards import BOARDS, DASHBOARDS, WITH_SIGNALS, panels
 from tests.support.remembered import PLACE, completed, spent_once, version_of
 from tests.test_console_assets import missing_npm
 
@@ -90,7 +90,10 @@ def _typed(board: Json) -> str:
 @pytest.mark.timeout(300)
 def test_dashboards_are_what_grafana_s_types_describe(types: Path, tmp_path: Path) -> None:
     mistakes = dict(broken())
-    boards = {name: _read(name) for name in BOARDS} | mistakes
+    boards = {**mistakes}
+    for name in BOARDS:
+        boards[name] = _read(name)
+        boards[f"{name}-signals"] = json.loads((WITH_SIGNALS / f"{name}.json").read_text())
     files = {f"{name}.ts": _typed(board) for name, board in boards.items()}
     strict = (SCHEMA / "strict.ts").read_text()
 
@@ -135,9 +138,11 @@ def through_sdk(board: Json) -> Any:
     return json.loads(json.dumps(Dashboard.from_json(deepcopy(board)), cls=JSONEncoder))
 
 
+@pytest.mark.parametrize("place", [DASHBOARDS, WITH_SIGNALS], ids=["plain", "signals"])
 @pytest.mark.parametrize("name", BOARDS)
-def test_the_sdk_loses_nothing(name: str) -> None:
-    assert list(lost(_read(name), through_sdk(_read(name)))) == []
+def test_the_sdk_loses_nothing(name: str, place: Path) -> None:
+    board = json.loads((place / f"{name}.json").read_text())
+    assert list(lost(board, through_sdk(board))) == []
 
 
 @pytest.mark.parametrize("place", ["panel", "options", "target"])
