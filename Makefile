@@ -23,6 +23,22 @@ TEST := $(BIN)/pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope
 # Compose 2 where it is there, else 1.29.
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
+# `make up PROFILE=signals` adds traces and logs; COMPOSE_PROFILES=signals in .env does so for each
+# `make up`. The other variables make the profile whole: see docker-compose.yml.
+PROFILE ?= $(shell sed -n 's/^COMPOSE_PROFILES=//p' .env 2>/dev/null | tail -n 1)
+SIGNALS := collector jaeger loki
+EVERY_PROFILE := --profile demo --profile signals
+ifeq ($(PROFILE),signals)
+WITH := $(SIGNALS)
+up demo: export GRAFANA_SET = signals
+up demo: export OTEL_EXPORTER_OTLP_ENDPOINT = http://collector:4318
+else ifeq ($(PROFILE),)
+WITHOUT := $(SIGNALS)
+else ifneq ($(filter up demo,$(MAKECMDGOALS)),)
+$(error There is no profile $(PROFILE); there is one: make $(firstword $(MAKECMDGOALS)) PROFILE=signals)
+endif
+up demo: export COMPOSE_PROFILES = $(PROFILE)
+
 # What the labels of the image say. Its time is that of its commit, so that it stays the same image when
 # it is built again; changes that are not committed are told by the revision.
 up demo image: export IMAGE_VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' app/_version.py)
@@ -38,23 +54,23 @@ help: ## Show this help
 run: $(VENV)/.installed ## Start VibeBox on this machine (SQLite, http://127.0.0.1:3000); Ctrl-C stops it
 	@exec $(BIN)/vibebox run
 
-up: ## Start VibeBox with PostgreSQL, Prometheus, Alertmanager and Grafana by Docker Compose
+up: ## Start VibeBox with its database and monitoring by Docker Compose; PROFILE=signals: with traces and logs
 	@scripts/compose-secrets
-	@$(COMPOSE) --profile demo rm --stop --force grafana-demo
+	@$(COMPOSE) $(EVERY_PROFILE) rm --stop --force grafana-demo $(WITHOUT)
 	$(COMPOSE) up --build --detach
 	@echo "VibeBox http://localhost:3000 · Grafana :3001 · Prometheus :9090 · Alertmanager :9093 (unless .env names other ports)"
 	@echo "First account: $(COMPOSE) exec backend vibebox accounts create YOU@EXAMPLE.ORG --operator"
 
 demo: ## The same for a look: Grafana with admin/admin, and nothing of it is kept
 	@scripts/compose-secrets
-	@$(COMPOSE) rm --stop --force grafana
-	$(COMPOSE) --profile demo up --build --detach agent backend alertmanager prometheus grafana-demo
+	@$(COMPOSE) $(EVERY_PROFILE) rm --stop --force grafana $(WITHOUT)
+	$(COMPOSE) --profile demo up --build --detach agent backend alertmanager prometheus grafana-demo $(WITH)
 
 down: ## Stop what `make up` or `make demo` started; the data stays
-	$(COMPOSE) --profile demo down
+	$(COMPOSE) $(EVERY_PROFILE) down
 
 logs: ## Follow the logs of all services of `make up`; Ctrl-C stops it
-	@trap : INT; $(COMPOSE) --profile demo logs --follow --tail 100 || [ $$? -eq 130 ]
+	@trap : INT; $(COMPOSE) $(EVERY_PROFILE) logs --follow --tail 100 || [ $$? -eq 130 ]
 
 test: $(VENV)/.installed-dev ## Run every test; parts whose service is not installed are left out and named
 	$(TEST) --ledger $(ARGS)

@@ -30,6 +30,8 @@ PORTS = {"backend": 3000, "prometheus": 9090, "alertmanager": 9093, "grafana": 3
 MADE = {*REQUIRED, "VIBEBOX_ALERTS_TOKEN"}
 """What the script writes where a Docker socket is."""
 SECRET = re.compile(r"PASSWORD|TOKEN|SECRET|KEY$")
+SIGNALS = {"collector", "jaeger", "loki"}
+"""What the profile of that name adds."""
 everywhere = pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
 
 
@@ -51,7 +53,7 @@ def test_each_port_of_the_seed_is_published_on_loopback_only() -> None:
 @everywhere
 def test_image_is_pinned_or_built_here(service: dict[str, Any]) -> None:
     if "build" not in service:
-        assert re.fullmatch(r"(\w+/)?\w+:v?\d+\.\d+[\w.-]*", service["image"])
+        assert re.fullmatch(r"([\w-]+/)?[\w-]+:v?\d+\.\d+[\w.-]*", service["image"])
 
 
 @everywhere
@@ -64,11 +66,10 @@ def test_each_service_that_goes_on_has_a_health_check() -> None:
     checks = {name: one["healthcheck"] for name, one in SERVICES.items() if "healthcheck" in one}
     assert set(SERVICES) - set(checks) == {"backend"}, "the image has its own, for the web server"
     ends = {name for name, one in SERVICES.items() if one["restart"] == "no"}
-    assert (
-        {name for name, check in checks.items() if "disable" in check}
-        == ends
-        == {"migrate", "preflight"}
-    )
+    assert ends == {"migrate", "preflight"}
+    # Nothing in the collector's image could ask it.
+    unasked = {name for name, check in checks.items() if "disable" in check}
+    assert unasked == {*ends, "collector"}
     for check in (check for check in checks.values() if "disable" not in check):
         assert {"test", "interval", "timeout", "start_period", "retries"} <= set(check)
 
@@ -97,14 +98,14 @@ def test_monitoring_is_apart_from_the_public_and_the_database_from_both() -> Non
     }
     assert members["public"] == {"backend"}
     assert members["data"] == {"backend", "agent", "migrate", "postgres"}
-    assert members["monitoring"] == {"backend", *PORTS, "grafana-demo"}
-    assert COMPOSE["networks"]["data"] == {"internal": True}
+    assert members["monitoring"] == {"backend", *PORTS, "grafana-demo", *SIGNALS}
+    assert members["otlp"] == {"backend", "agent", "collector"}
+    assert COMPOSE["networks"]["data"] == COMPOSE["networks"]["otlp"] == {"internal": True}
 
 
 @everywhere
 def test_no_path_is_mounted_on_twice(service: dict[str, Any]) -> None:
-    targets = [volume.split(":")[-2:] for volume in service.get("volumes", [])]
-    paths = [parts[0] if parts[-1] == "ro" else parts[-1] for parts in targets]
+    paths = [target for _, target in mounts(service)]
     assert len(paths) == len(set(paths))
 
 
@@ -115,22 +116,110 @@ def test_mounts_that_lie_in_a_read_only_one_have_a_directory_there() -> None:
 
 @everywhere
 def test_mounted_directories_of_the_repository_are_there(service: dict[str, Any]) -> None:
-    sources = [volume.split(":")[0] for volume in service.get("volumes", [])]
-    assert [one for one in sources if one.startswith("./") and not (ROOT / one).is_dir()] == []
+    for made in ({}, {"GRAFANA_SET": "signals"}):
+        sources = [source for source, _ in mounts(service, **made)]
+        missing = [one for one in sources if one.startswith("./") and not (ROOT / one).exists()]
+        assert missing == []
 
 
-def test_grafana_finds_dashboards_and_prometheus_where_the_file_puts_them() -> None:
+def mounts(service: dict[str, Any], **environment: str) -> list[tuple[str, str]]:
+    """Return what a service mounts, and where, as Compose fills in its variables."""
+
+    def value(found: re.Match[str]) -> str:
+        return environment.get(found[1]) or found[2]
+
+    filled = [re.sub(r"\$\{(\w+):-([^}]*)\}", value, one) for one in service.get("volumes", [])]
+    parts = [one.removesuffix(":ro").rsplit(":", 1) for one in filled]
+    return [(source, target) for source, target in parts]
+
+
+def provisioned(*files: Path) -> dict[str, str]:
+    """Return the addresses of the data sources of these files, by their uid."""
+    found = [one for file in files for one in yaml.safe_load(file.read_text())["datasources"]]
+    return {one["uid"]: one["url"] for one in found}
+
+
+@pytest.mark.parametrize("service", ["grafana", "grafana-demo"])
+def test_grafana_finds_dashboards_and_sources_where_the_file_puts_them(service: str) -> None:
     provisioning = ROOT / "monitoring" / "grafana" / "provisioning"
     (provider,) = yaml.safe_load((provisioning / "dashboards/default.yml").read_text())["providers"]
-    (source,) = yaml.safe_load((provisioning / "datasources/prometheus.yml").read_text())[
-        "datasources"
-    ]
-    assert source["url"] == "http://prometheus:9090"
-    for name in ("grafana", "grafana-demo"):
-        mounts = [volume.split(":") for volume in SERVICES[name]["volumes"]]
-        targets = {parts[1]: parts[0] for parts in mounts}
-        assert targets[provider["options"]["path"]] == "./monitoring/grafana/dashboards"
-        assert targets["/etc/grafana/provisioning"] == "./monitoring/grafana/provisioning"
+    prometheus = {"vibebox-prometheus": "http://prometheus:9090"}
+    more = {"vibebox-jaeger": "http://jaeger:16686", "vibebox-loki": "http://loki:3100"}
+    for made, sources in (({}, prometheus), ({"GRAFANA_SET": "signals"}, {**prometheus, **more})):
+        found = {target: ROOT / source for source, target in mounts(SERVICES[service], **made)}
+        assert (found["/etc/grafana/provisioning/dashboards"] / "default.yml").is_file()
+        boards = found[provider["options"]["path"]]
+        assert len(list(boards.glob("*.json"))) == 5
+        assert ("vibebox-jaeger" in (boards / "slo.json").read_text()) == (sources != prometheus)
+        files = sorted(found["/etc/grafana/provisioning/datasources"].glob("*.yml"))
+        assert provisioned(*files) == sources
+
+
+def test_sources_that_are_there_in_any_case_differ_by_the_way_to_traces_alone() -> None:
+    plain, more = (
+        yaml.safe_load((ROOT / "monitoring/grafana" / place / "prometheus.yml").read_text())
+        for place in ("provisioning/datasources", "signals/datasources")
+    )
+    # With `prune`, Grafana forgets Jaeger and Loki when the profile is off again.
+    assert more.pop("prune") is True
+    (way,) = more["datasources"][0]["jsonData"].pop("exemplarTraceIdDestinations")
+    assert way["name"] == "trace_id"
+    assert more == plain
+
+
+def signals(name: str) -> Any:
+    """Return a configuration of the profile."""
+    return yaml.safe_load((ROOT / "monitoring" / "signals" / f"{name}.yaml").read_text())
+
+
+def test_profile_of_signals_is_what_its_configurations_say() -> None:
+    assert {name for name, one in SERVICES.items() if one.get("profiles") == ["signals"]} == SIGNALS
+    for name in SIGNALS:
+        (flag,) = SERVICES[name]["command"]
+        found = {target: source for source, target in mounts(SERVICES[name])}
+        assert found[str(Path(flag.partition("=")[2]).parent)] == "./monitoring/signals"
+        assert Path(flag).name == f"{name}.yaml"
+    to = {name: one["endpoint"] for name, one in signals("collector")["exporters"].items()}
+    assert to == {
+        "otlp_http/jaeger": "http://jaeger:4318",
+        "otlp_http/loki": "http://loki:3100/otlp",
+    }
+    takes = signals("jaeger")["receivers"]["otlp"]["protocols"]["http"]["endpoint"]
+    asked = signals("jaeger")["extensions"]["jaeger_query"]["http"]["endpoint"]
+    assert (takes, asked) == ("0.0.0.0:4318", "0.0.0.0:16686")
+    assert signals("loki")["server"]["http_listen_port"] == 3100
+    assert "0.0.0.0:4318" in str(signals("collector")["receivers"])
+
+
+def test_what_the_collector_has_taken_its_ends_have_too() -> None:
+    """A queue, or a batch, would say "taken" of what is lost with the collector."""
+    config = signals("collector")
+    for exporter in config["exporters"].values():
+        assert exporter["sending_queue"] == exporter["retry_on_failure"] == {"enabled": False}
+    for pipeline in config["service"]["pipelines"].values():
+        assert pipeline["processors"] == ["memory_limiter"]
+
+
+def test_data_of_signals_outlives_a_container() -> None:
+    volumes = {
+        name: {target: source for source, target in mounts(SERVICES[name])}
+        for name in ("jaeger", "loki")
+    }
+    backends = signals("jaeger")["extensions"]["jaeger_storage"]["backends"]
+    kept = backends["files"]["badger"]["directories"].values()
+    assert volumes["jaeger"]["/tmp"] == "jaeger-data"
+    assert all(one.startswith("/tmp/") for one in kept)
+    assert volumes["loki"][signals("loki")["common"]["path_prefix"]] == "loki-data"
+
+
+def test_labels_of_loki_are_few_and_ids_are_none() -> None:
+    limits = signals("loki")["limits_config"]
+    attributes = limits["otlp_config"]["resource_attributes"]
+    assert attributes["ignore_defaults"] is True
+    (rule,) = attributes["attributes_config"]
+    assert (rule["action"], rule["attributes"][0]) == ("index_label", "service.name")
+    assert not [one for one in rule["attributes"] if one.endswith("id")]
+    assert limits["allow_structured_metadata"] is True
 
 
 def test_named_volumes_are_declared_and_used() -> None:
