@@ -128,15 +128,16 @@ class Jaeger:
         return found
 
     def search(
-        self, service: str = "vibebox", tags: Mapping[str, str] | None = None, **more: str
+        self, service: str = "vibebox", tags: Mapping[str, str] | str = "", **more: str
     ) -> list[list[Json]]:
-        """Return the traces that have such spans, each as `trace` does.
+        """Return the traces that have a span with all of this, each as `trace` does.
 
-        `more`: `operation`, `start` and `end` in microseconds, `limit` (20), `minDuration`.
+        tags: attributes, as such or as its interface takes them; more: `operation`, `start` and
+        `end` in microseconds, `limit` (20), `minDuration`.
         """
         parameters = {"service": service, **more}
         if tags:
-            parameters["tags"] = json.dumps(dict(tags))
+            parameters["tags"] = tags if isinstance(tags, str) else json.dumps(dict(tags))
         return [list(_spans(found)) for found in self._ask("traces", **parameters) or []]
 
     def wait_for(self, arrived: Callable[["Jaeger"], bool], timeout: float = 20) -> None:

@@ -3,10 +3,10 @@
 from monitoring.grafana.generator.leads import (
     ALL_REQUESTS,
     ERRORS_OF_ALL_KINDS,
+    EVERYTHING,
     FAILED_ON_ROUTE,
     FAILED_REQUESTS,
     OF_STATUS,
-    STATEMENTS_AS_SLOW,
     of_route,
 )
 from monitoring.grafana.generator.panels import (
@@ -169,7 +169,7 @@ _WORK = Row(
             (quantile(0.99, STATEMENTS), "p99 all"),
             thresholds=steps("green", orange=1, red=5),
             exemplars=True,
-            series_leads=STATEMENTS_AS_SLOW,
+            leads=EVERYTHING,
         ),
         graph(
             "Scheduling lag (the threaded counterpart of event-loop lag)",

@@ -1,6 +1,6 @@
 """Dashboard "VibeBox - Environments": containers, sessions, extensions and logs."""
 
-from monitoring.grafana.generator.leads import CALLS, CALLS_AS_SLOW, FAILED_CALLS
+from monitoring.grafana.generator.leads import CALLS
 from monitoring.grafana.generator.panels import (
     BLUE,
     GREEN,
@@ -100,7 +100,7 @@ _DOCKER = Row(
             (f"({_FAILED} or 0 * {_CALLS}) / ({_CALLS} > 0)", "{{operation}}"),
             bounds=(0, 1),
             thresholds=steps("green", yellow=0.05, red=0.1),
-            series_leads=FAILED_CALLS,
+            series_leads=CALLS,
         ),
         graph(
             "Docker operation time",
@@ -111,7 +111,7 @@ _DOCKER = Row(
             (quantile(0.5, DOCKER_TIME), "p50 all"),
             thresholds=steps("green", red=30),
             exemplars=True,
-            series_leads=CALLS_AS_SLOW,
+            series_leads=CALLS,
         ),
         bars(
             "Slowest docker operations",

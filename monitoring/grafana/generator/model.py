@@ -7,7 +7,7 @@ from typing import Any
 from monitoring.grafana.generator.drawing import field_config, options, transformations
 from monitoring.grafana.generator.links import board_link, explore_link, panel_link
 from monitoring.grafana.generator.panels import Board, Panel, Row
-from monitoring.grafana.generator.signals import leads, names_series, panel_links, series_links
+from monitoring.grafana.generator.signals import leads, panel_links, series_links
 from monitoring.grafana.generator.surroundings import annotations, service, variables
 
 Json = dict[str, Any]
@@ -124,17 +124,14 @@ def _panel(panel: Panel, number: int, place: dict[str, int]) -> Json:
 def _lead_on(written: Json, panel: Panel) -> None:
     """Add the links into traces and logs to a panel."""
     written["links"] += [explore_link(*link) for link in panel_links(panel)]
-    links, config = series_links(panel), written["fieldConfig"]
-    if links and not any(map(names_series, links)):
-        config["defaults"]["links"] = links
-    elif links:
-        config["overrides"].append(
+    if links := series_links(panel):
+        written["fieldConfig"]["overrides"].append(
             {"matcher": _linked(panel), "properties": [{"id": "links", "value": links}]}
         )
 
 
 def _linked(panel: Panel) -> Json:
-    """Return where links stand that name labels: only the first query's series have all of them."""
+    """Return where the links of series stand: the first query's have all labels that they name."""
     if panel.kind == "table":
         return {"id": "byName", "options": panel.columns[0][0]}
     return {"id": "byFrameRefID", "options": "A"}

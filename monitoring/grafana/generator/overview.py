@@ -1,6 +1,6 @@
 """Dashboard "VibeBox - Overview": is it well, and if not, where to look."""
 
-from monitoring.grafana.generator.leads import ALL_REQUESTS, AS_SLOW, FAILED_REQUESTS, of_route
+from monitoring.grafana.generator.leads import ALL_REQUESTS, FAILED_REQUESTS, of_route
 from monitoring.grafana.generator.panels import (
     BLUE,
     UNKNOWN,
@@ -176,7 +176,6 @@ _LATENCY = Row(
             exemplars=True,
             down="api-performance",
             leads=ALL_REQUESTS,
-            series_leads=AS_SLOW,
         ),
         bars(
             "Top 10 busiest routes",

@@ -28,13 +28,11 @@ class Traces:
         meaning: which they are, in words.
         tags: attributes of the span, or its resource.
         operation: its name.
-        least: how long it took at least, as `0.5s`.
     """
 
     meaning: str
     tags: Mapping[str, str] = field(default_factory=dict)
     operation: str = ""
-    least: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,11 @@
 """Links from panels into traces and log lines, for Grafanas that have both (the profile `signals`).
 
 A panel's own link shows what is of its subject in the time shown. The link of a series shows what
-is of that series: its labels, and the value that was clicked, stand in the address. A variable is
-encoded where it stands (`:percentencode`): it lies in a text of JSON that lies in an address.
+is of that series: its labels stand in the address. Its value does not: a quantile lies between the
+bounds of a bucket, and may be more than any request took; dots on the curve are single ones.
+
+A variable is encoded where it stands (`:percentencode`): it lies in a text of JSON that lies in an
+address.
 """
 
 import json
@@ -34,10 +37,6 @@ def column(name: str) -> str:
     return f"${{__data.fields.{name}:percentencode}}"
 
 
-VALUE = "${__value.raw}"
-"""The value that was clicked, in its unit."""
-
-
 def explore(uid: str, query: Mapping[str, Any], shown: Mapping[str, str]) -> str:
     """Return the address of Explore with a query; its variables stand there as they are."""
     pane = {"datasource": uid, "queries": [{"refId": "A", **query}], "range": dict(shown)}
@@ -57,8 +56,6 @@ def traces_query(traces: Traces) -> Json:
     if traces.tags:
         # logfmt; a value may hold spaces and what else a route has.
         query["tags"] = " ".join(f'{name}="{value}"' for name, value in traces.tags.items())
-    if traces.least:
-        query["minDuration"] = traces.least
     return query
 
 
@@ -82,11 +79,6 @@ def series_links(panel: Panel) -> list[Json]:
     if panel.series_leads is None:
         return []
     return [{"title": title, "url": url} for title, _, url in _links(panel.series_leads)]
-
-
-def names_series(link: Mapping[str, str]) -> bool:
-    """Tell whether a link names a label of its series, or a column of its row."""
-    return "${__field." in link["url"] or "${__data." in link["url"]
 
 
 def _links(leads: Leads) -> Iterator[tuple[str, str, str]]:

@@ -8,9 +8,8 @@ from typing import Any
 Json = dict[str, Any]
 
 _TRACE = {"refId", "query"}
-_SEARCH = {"refId", "queryType", "service", "limit", "operation", "tags", "minDuration"}
+_SEARCH = {"refId", "queryType", "service", "limit", "operation", "tags"}
 _PAIR = re.compile(r'\s*([\w.]+)="((?:[^"\\]|\\.)*)"')
-_DURATION = re.compile(r"\d+(?:\.\d+)?(?:us|ms|s|m|h)")
 
 
 def tags_of(text: str) -> dict[str, str]:
@@ -43,8 +42,6 @@ def parameters_of(query: Mapping[str, Any]) -> dict[str, str]:
     if not query.get("service"):
         raise ValueError("Jaeger searches the traces of one service")
     asked = {name: str(query[name]) for name in _SEARCH - {"refId", "queryType", "tags"} & {*query}}
-    if "minDuration" in asked and not _DURATION.fullmatch(asked["minDuration"]):
-        raise ValueError(f"{asked['minDuration']!r} is no duration")
     if "tags" in query:
         asked["tags"] = json.dumps(tags_of(query["tags"]))
     return asked

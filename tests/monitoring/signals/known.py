@@ -11,8 +11,6 @@ SOURCES = {
     "vibebox-jaeger": "jaeger",
     "vibebox-loki": "loki",
 }
-OF_JAEGER = {"span.kind", "error"}
-"""Attributes that Jaeger makes of a span's kind and status."""
 OF_RECORDS = {"service_name", "trace_id", "span_id", "request_id"}
 """What Loki has beside the fields of a line: of its resource, and of its record."""
 _ROW = re.compile(r"^\| `[^`]+` \| [\w, ]+ \| `[\w.]+` \| ([^|]*) \|", re.MULTILINE)
@@ -22,7 +20,7 @@ _ROW = re.compile(r"^\| `[^`]+` \| [\w, ]+ \| `[\w.]+` \| ([^|]*) \|", re.MULTIL
 def attributes() -> frozenset[str]:
     """Return the attributes that the recorder gives to spans, as its source names them."""
     text = "".join(file.read_text() for file in (ROOT / "app" / "tracing").glob("*.py"))
-    return frozenset(re.findall(r'"([a-z_]+(?:\.[a-z_]+)+)"', text)) | OF_JAEGER
+    return frozenset(re.findall(r'"([a-z_]+(?:\.[a-z_]+)+)"', text))
 
 
 @cache

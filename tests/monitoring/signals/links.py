@@ -102,22 +102,21 @@ def of_panel(where: str, panel: Json, choices: Collection[str]) -> Iterator[Link
         yield Link(f"{where}, {link['title']}", "panel", None, link["url"], known, panel)
     for sort, more, found in _of_data(panel):
         for link in found:
-            allowed = known | {"__value.raw", *more}
-            yield Link(f"{where}, {sort}: {link['title']}", sort, None, link["url"], allowed, panel)
+            named = f"{where}, {sort}: {link['title']}"
+            yield Link(named, sort, None, link["url"], known | more, panel)
 
 
 def _of_data(panel: Json) -> Iterator[tuple[Sort, set[str], list[Json]]]:
     """Yield the links of series and rows, with what may stand for their labels."""
-    config, targets = panel["fieldConfig"], panel["targets"]
-    yield "series", _labels(targets, "__field.labels"), config["defaults"].get("links", [])
-    for override in config["overrides"]:
+    targets = panel["targets"]
+    for override in panel["fieldConfig"]["overrides"]:
         matcher = override["matcher"]
         links = [
             link for one in override["properties"] if one["id"] == "links" for link in one["value"]
         ]
-        if matcher["id"] == "byName":
+        if links and matcher["id"] == "byName":
             yield "row", _labels(targets, "__data.fields"), links
-        else:
+        elif links:
             of_query = [one for one in targets if one["refId"] == matcher["options"]]
             yield "series", _labels(of_query, "__field.labels"), links
 

@@ -22,6 +22,7 @@ _EXAMPLES = {
     "__to": "1700003600000",
     "__rate_interval": promql.VARIABLES["__rate_interval"],
     "__tags": 'route="/api/v1/environments", method="GET"',
+    "__value.raw": TRACE,
     "__trace.traceId": TRACE,
     "__span.traceId": TRACE,
     "__span.spanId": "00f067aa0ba902b7",
@@ -31,9 +32,8 @@ _EXAMPLES = {
 
 def values_of(link: Link) -> dict[str, str]:
     """Return what its variables may stand for, with what addresses and queries stumble over."""
-    raw = "0.25" if link.sort in ("series", "row") else TRACE
     labels = {path: "/a b/<c>&d=+#%" for path in link.variables if path.startswith(("__f", "__d"))}
-    return {**labels, **_EXAMPLES, "__value.raw": raw}
+    return {**labels, **_EXAMPLES}
 
 
 def is_ours(link: Link) -> bool:

@@ -52,7 +52,11 @@ BROKEN: tuple[tuple[str, str, Callable[[str], str]], ...] = (
     ("service_is_chosen", TRACES, lambda text: text.replace("${service:percentencode}", "vibebox")),
     ("traces_are_searched_as_jaeger_can", SERIES, lambda text: text.replace("http.route", "route")),
     ("traces_are_searched_as_jaeger_can", SERIES, lambda text: text.replace("search", "traceql")),
-    ("traces_are_searched_as_jaeger_can", TRACES, lambda text: text.replace("kind%3D", "kind%3A")),
+    (
+        "traces_are_searched_as_jaeger_can",
+        TRACES,
+        lambda text: text.replace("me%3D", "me%3A"),
+    ),
     ("traces_are_searched_as_jaeger_can", EXEMPLAR, lambda text: text.replace("${__v", "x${__v")),
     ("lines_are_searched_by_known_fields", LINES, lambda text: text.replace("trace_id", "trace")),
     ("lines_are_searched_by_known_fields", LINES, lambda text: text.replace("=~", "~=")),
