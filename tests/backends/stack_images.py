@@ -18,12 +18,14 @@ from pathlib import Path
 
 import docker
 
+from tests.backends import signal_stores
 from tests.backends.busybox import add_file, busybox_root
 from tests.backends.postgresql import server_program
 from tests.backends.wheels import needed_by, wheel
 
 POSTGRES_UID = 999
 NOBODY = 65534
+SIGNALS_UID = 10001
 _PYTHON_LEFT_OUT = {"test", "idlelib", "tkinter", "turtledemo", "lib2to3", "site-packages"}
 _ENTRYPOINT = """#!/bin/sh
 # What the official image does at its first start, as far as the Compose file relies on it.
@@ -45,6 +47,22 @@ cd /var/lib/grafana
 touch grafana.db
 exec httpd -f -p 3000 -h /srv
 """
+# The collector of Jaeger's program: it has components under their older names, and Loki's stand-in
+# takes records elsewhere.
+_COLLECTOR = """#!/bin/sh
+set -eu
+file=${1#--config=}
+CONFIG=$(sed -e "s/otlp_http/otlphttp/" -e "s|:3100/otlp|:3100/insert/opentelemetry|" "$file")
+export CONFIG
+exec /cmd/jaeger/jaeger-linux --config=env:CONFIG
+"""
+# VictoriaLogs in Loki's place, started and asked as that is.
+_LOKI = """#!/bin/sh
+set -eu
+[ "$1" != -health ] || exec wget -Y off -q -O /dev/null http://127.0.0.1:3100/health
+[ -r "${1#-config.file=}" ]
+exec victoria-logs -storageDataPath=/loki/data -httpListenAddr=:3100 -retentionPeriod=7d
+"""
 _USERS = (
     f"root:x:0:0::/root:/bin/sh\npostgres:x:{POSTGRES_UID}:{POSTGRES_UID}::/tmp:/bin/sh\n".encode()
 )
@@ -57,6 +75,7 @@ def missing_programs() -> str | None:
     names = ("prometheus", "prometheus-alertmanager", "useradd", "groupadd")
     missing = [name for name in names if shutil.which(name) is None]
     missing += [] if server_program("initdb") else ["postgresql"]
+    missing += [name for name in ("jaeger", "victoria-logs") if signal_stores.missing(name)]
     return f"{', '.join(missing)} not installed" if missing else None
 
 
@@ -109,6 +128,36 @@ def import_grafana(client: docker.APIClient, name: str) -> None:
         add_file(archive, "srv/api/health", tarfile.REGTYPE, content=b"ok", mode=0o644)
 
     _import(client, name, {}, fill, ['ENTRYPOINT ["/run.sh"]', f"USER {NOBODY}"])
+
+
+def import_jaeger(client: docker.APIClient, name: str, entrypoint: str = "") -> None:
+    """Import Jaeger, as its own image is laid out; or a collector of it, with this entry point."""
+
+    def fill(archive: tarfile.TarFile) -> None:
+        add_file(archive, "entrypoint", tarfile.REGTYPE, content=entrypoint.encode())
+        add_file(archive, "tmp", tarfile.DIRTYPE, mode=0o1777)
+
+    program = signal_stores.program("jaeger")
+    files = {"cmd/jaeger/jaeger-linux": program, **_libraries([program])}
+    start = "/entrypoint" if entrypoint else "/cmd/jaeger/jaeger-linux"
+    _import(client, name, files, fill, [f'ENTRYPOINT ["{start}"]', f"USER {SIGNALS_UID}"])
+
+
+def import_collector(client: docker.APIClient, name: str) -> None:
+    """Import what stands for the OpenTelemetry Collector."""
+    import_jaeger(client, name, _COLLECTOR)
+
+
+def import_loki(client: docker.APIClient, name: str) -> None:
+    """Import what stands for Loki: VictoriaLogs."""
+    program = signal_stores.program("victoria-logs")
+
+    def fill(archive: tarfile.TarFile) -> None:
+        add_file(archive, "usr/bin/loki", tarfile.REGTYPE, content=_LOKI.encode())
+        add_file(archive, "loki", tarfile.DIRTYPE, owner=SIGNALS_UID)
+
+    files = {"bin/victoria-logs": program, **_libraries([program])}
+    _import(client, name, files, fill, ['ENTRYPOINT ["/usr/bin/loki"]', f"USER {SIGNALS_UID}"])
 
 
 def import_python(client: docker.APIClient, name: str) -> None:

@@ -3,7 +3,8 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,13 @@ _PLUGIN = """docker() {{
 """
 STARTED = ("backend", "agent", "prometheus", "alertmanager")
 """And what they depend on; Grafana alone is no Debian package."""
+SIGNALS = ("collector", "jaeger", "loki")
+PROFILE = {
+    "COMPOSE_PROFILES": "signals",
+    "GRAFANA_SET": "signals",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318",
+}
+"""What `make up PROFILE=signals` sets (tests/test_makefile.py)."""
 
 
 def missing() -> str | None:
@@ -52,6 +60,9 @@ def import_images(client: docker.APIClient) -> None:
     stack_images.import_monitor(
         client, names["alertmanager"], "prometheus-alertmanager", "alertmanager"
     )
+    stack_images.import_collector(client, names["collector"])
+    stack_images.import_jaeger(client, names["jaeger"])
+    stack_images.import_loki(client, names["loki"])
 
 
 class Stack:
@@ -88,6 +99,21 @@ class Stack:
         self.compose("build", "migrate")
         self.compose("up", "--detach", *STARTED)
         wait_until(self._all_healthy, TIMEOUT, 0.5, otherwise=self.report)
+
+    @contextmanager
+    def signals(self) -> Iterator[None]:
+        """Do what `make up PROFILE=signals` does, and what `make up` does after it."""
+        self._environment |= PROFILE
+        try:
+            self.compose("up", "--detach", *STARTED, "grafana", *SIGNALS)
+            wait_until(self._all_healthy, TIMEOUT, 0.5, otherwise=self.report)
+            yield
+        finally:
+            self.compose("--profile", "signals", "rm", "--stop", "--force", "grafana", *SIGNALS)
+            for name in PROFILE:
+                del self._environment[name]
+            self.compose("up", "--detach", *STARTED)
+            wait_until(self._all_healthy, TIMEOUT, 0.5, otherwise=self.report)
 
     def start_alone(self, *services: str) -> None:
         """Start services as on a fresh clone, where nothing is written yet."""
@@ -130,8 +156,10 @@ class Stack:
         ended = {states.pop(name, "exited") for name in ("vibebox-migrate", "vibebox-preflight")}
         # Docker looks at the agent for the first time after half a minute: a test asks it itself.
         agent = states.pop("vibebox-agent", "healthy")
+        # Nothing in its image could ask it.
+        collector = states.pop("vibebox-collector", "running")
         well = set(states.values()) == {"healthy"} and agent in ("starting", "healthy")
-        return ended == {"exited"} and well
+        return ended == {"exited"} and well and collector == "running"
 
     def report(self) -> str:
         """Return the states and the ends of the logs, for the message of a failure."""

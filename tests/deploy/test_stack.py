@@ -154,6 +154,39 @@ def test_neighbours_find_each_other(running: Stack) -> None:
     assert {rule["health"] for group in groups for rule in group["rules"]} <= {"ok", "unknown"}
 
 
+def test_profile_of_signals_comes_and_goes(running: Stack) -> None:
+    """On a stack that runs: traces come to Jaeger, Grafana is given its sources."""
+
+    def inside(container: str, command: str) -> str:
+        return running.run_block(f"docker exec vibebox-{container} {command}")
+
+    def traces() -> list[str]:
+        url = "http://127.0.0.1:16686/api/traces?service=vibebox&limit=1000"
+        found = json.loads(inside("jaeger", f"wget -Y off -q -O - '{url}'"))["data"]
+        return [one["traceID"] for one in found]
+
+    sources = "ls /etc/grafana/provisioning/datasources"
+    asks = "import requests; print(requests.get('http://collector:4318/v1/traces').status_code)"
+    with running.signals():
+        ids = set()
+
+        def one_came() -> bool:
+            answer = http.get(f"{running.url('PORT')}/api/v1/environments")
+            ids.add(answer.headers["X-Request-ID"])
+            return bool(ids & set(traces()))
+
+        wait_until(one_came, 60, 1, otherwise=running.report)
+        # Of both, whichever exports; each by POST only.
+        assert [inside(one, f'python -c "{asks}"').strip() for one in ("backend", "agent")] == [
+            "405"
+        ] * 2
+        assert inside("grafana", sources).split() == ["jaeger.yml", "loki.yml", "prometheus.yml"]
+        kept = "cat /var/lib/grafana/dashboards/slo.json"
+        assert "vibebox-jaeger" in inside("grafana", kept)
+    assert not {f"vibebox-{name}" for name in stack.SIGNALS} & set(running.states())
+    wait_until(lambda: http.answers(f"{running.url('PORT')}/health/ready"), 60)
+
+
 def test_image_of_the_dockerfile_is_confined(running: Stack) -> None:
     inside = "id -u; touch /srv/vibebox/x 2>&1; command -v pip"
     said = running.run_block(f"docker exec vibebox-backend sh -c '{inside}' || true")
