@@ -1,58 +1,139 @@
-"""CPU time of one request, in process: bare Flask, and what each way to measure adds.
+"""CPU time of one request: what each way to measure adds to bare Flask, and to a list of 20 rows.
 
-Every variant answers the same JSON from the same route, in a process of its own. They take turns in
+Every variant answers the same from the same route, in a process of its own. They take turns in
 short rounds, so that another load on the machine hits all alike. What a variant adds is the median
-of its differences to bare Flask in the same turn.
+of its differences to the plain one in the same turn. The yardstick for traces is what the stock
+metrics client adds in this run. What sending takes, in another process, stands beside it.
 """
 
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from benchmarks import place
 from benchmarks.child import REQUESTS
+from benchmarks.exporter_cost import microseconds_per_trace
+from benchmarks.service_child import CALLS, LIST_VARIANTS
 from benchmarks.table import Bar, Section, progress, times
 from benchmarks.variants import VARIANTS
 
 ROUNDS = 31
 _ADDED_MICROSECONDS = 8.0
 _ENDS_WITHIN = 10.0
+_SHARES = {"1 %": 0.01, "10 %": 0.1, "all": 1.0}
 
 Times = dict[str, list[float]]
 
 
+class Titled(Protocol):
+    """A variant, as the table names it."""
+
+    @property
+    def title(self) -> str: ...
+
+
 def run() -> list[Bar]:
-    """Measure, print the section, and return how its bar was met."""
-    progress(f"{ROUNDS} rounds of {REQUESTS} requests, {len(VARIANTS)} variants in turn")
-    measured = _measure()
-    added = {
-        name: statistics.median(_differences(rounds, measured["bare"]))
-        for name, rounds in measured.items()
-    }
+    """Measure, print the sections, and return how their bars were met."""
+    with place.temporary() as directory:
+        measured = _measure("benchmarks.child", directory, VARIANTS)
+        added = _added(measured, "bare")
+        _request_section(measured, added)
+        stock = added.get("stock")
+        listed = _measure("benchmarks.service_child", directory, LIST_VARIANTS)
+        _list_section(listed, _added(listed, "plain-list"), stock)
+        _exporter_section(directory)
+    return _bars(added)
+
+
+def _request_section(measured: Times, added: Mapping[str, float]) -> None:
     title = f"CPU time of one request, in process: median of {ROUNDS} rounds of {REQUESTS}"
-    section = Section(title, "variant", "µs", "added µs", "added/ours")
+    section = Section(title, "variant", "µs", "added µs", "added/ours", "added/stock")
+    stock = added.get("stock")
     for name, variant in VARIANTS.items():
         if name in measured:
-            median, more = statistics.median(measured[name]), added[name]
+            more = added[name]
             ratio = "" if name == "bare" else times(more / added["ours"])
-            section.row(variant.title, f"{median:.1f}", f"{more:.1f}", ratio)
+            section.row(
+                variant.title,
+                f"{statistics.median(measured[name]):.1f}",
+                f"{more:.1f}",
+                ratio,
+                _multiple(more, stock),
+            )
         else:
             section.row(variant.title, "not installed: make benchmark")
+    # To be replaced by a variant when records leave by OTLP.
+    section.row("the same with a log record by OTLP", "not there yet")
+
+
+def _list_section(measured: Times, added: Mapping[str, float], stock: float | None) -> None:
+    title = f"CPU time of the list request: median of {ROUNDS} rounds of {CALLS}"
+    section = Section(title, "variant", "µs", "added µs", "added/stock")
+    for name, variant in LIST_VARIANTS.items():
+        if name in measured:
+            middle = f"{statistics.median(measured[name]):.1f}"
+            section.row(variant.title, middle, f"{added[name]:.1f}", _multiple(added[name], stock))
+        else:
+            section.row(variant.title, "not installed: make benchmark")
+
+
+def _exporter_section(directory: Path) -> None:
+    """Print what the exporter's process takes for what the rounds above have left in the rings."""
+    title = "CPU time of the exporter's process, µs a request of which so many are kept"
+    section = Section(title, "request", *_SHARES)
+    kept = {
+        "one span": ("traces-all", (ROUNDS + 1) * REQUESTS),
+        "the list, with its statements": ("list-all", (ROUNDS + 1) * CALLS),
+    }
+    for label, (name, number) in kept.items():
+        cost = microseconds_per_trace(directory / name, number)
+        if cost is None:
+            section.row(label, "not installed: pip install 'vibebox[otel]'")
+        else:
+            section.row(label, *(f"{cost * share:.1f}" for share in _SHARES.values()))
+
+
+def _multiple(added: float, stock: float | None) -> str:
+    return f"{added / stock:.2f}" if stock else ""
+
+
+def _bars(added: Mapping[str, float]) -> list[Bar]:
     ours = added["ours"]
     promise = f"telemetry adds at most {_ADDED_MICROSECONDS:.0f} µs"
-    return [Bar(promise, f"{ours:.1f} µs", ours <= _ADDED_MICROSECONDS)]
+    bars = [Bar(promise, f"{ours:.1f} µs", ours <= _ADDED_MICROSECONDS)]
+    if (stock := added.get("stock")) is None:
+        return bars
+    for name, words, most in (
+        ("traces-off", "traces that are off", 0.03),
+        ("traces-none", "traces, none kept,", 0.2),
+        ("traces-tenth", "traces, 10 % kept,", 0.75),
+    ):
+        found = (added[name] - added["log"]) / stock
+        promise = f"{words} add ≤ {most:g} of stock"
+        bars.append(Bar(promise, f"{found:.2f}", found <= most))
+    if (exporter := added.get("exporter")) is not None:
+        found = added["traces-hundredth"]
+        promise = "metrics, line, 1 % of traces: < Flask's"
+        bars.append(Bar(promise, f"{found:.1f}/{exporter:.1f}", found < exporter))
+    return bars
 
 
-def _measure() -> Times:
+def _added(measured: Times, plain: str) -> dict[str, float]:
+    return {
+        name: statistics.median(_differences(rounds, measured[plain]))
+        for name, rounds in measured.items()
+    }
+
+
+def _measure(module: str, directory: Path, variants: Mapping[str, Titled]) -> Times:
     """Return the rounds of each variant that could be built."""
-    with place.temporary() as directory, ExitStack() as stack:
-        children = {
-            name: stack.enter_context(child("benchmarks.child", directory, name))
-            for name in VARIANTS
-        }
+    progress(f"{ROUNDS} rounds in turn, {len(variants)} variants of {module}")
+    with ExitStack() as stack:
+        children = {name: stack.enter_context(child(module, directory, name)) for name in variants}
         measured: Times = {name: [] for name, one in children.items() if round_of(one)}
         for _ in range(ROUNDS):
             for name, rounds in measured.items():

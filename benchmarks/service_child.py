@@ -31,7 +31,10 @@ class Variant(NamedTuple):
 def main() -> None:
     """Build the variant, warm it up, and run a round for each line on standard input."""
     _log_to_nowhere()
-    call = VARIANTS[sys.argv[1]].build()
+    try:
+        call = {**VARIANTS, **LIST_VARIANTS}[sys.argv[1]].build()
+    except ModuleNotFoundError as error:
+        sys.exit(f"{sys.argv[1]}: {error}; `make benchmark` installs what is compared")
     _round(call)
     gc.collect()
     gc.freeze()
@@ -100,17 +103,20 @@ def _line(measured: bool) -> Call:
     return _request(app, "/items/7", {})
 
 
-def _list(measured: bool) -> Call:
+def _list(measured: bool, **settings: str) -> Call:
     from app import create_app
     from app.core.settings import Settings
 
     _database()
-    settings = Settings.model_validate(
-        {"DATABASE_URL": os.environ["DATABASE_URL"], "registration": "open"}
-    )
+    known = {
+        "DATABASE_URL": os.environ["DATABASE_URL"],
+        "PROMETHEUS_MULTIPROC_DIR": os.environ["PROMETHEUS_MULTIPROC_DIR"],
+        "registration": "open",
+        **settings,
+    }
     if not measured:
         _without_telemetry()
-    app = create_app(settings)
+    app = create_app(Settings.model_validate(known))
     client = app.test_client()
     who = {"email": "ada@example.org", "password": "correct horse battery staple"}
     client.post("/api/v1/auth/register", json=who)
@@ -121,6 +127,59 @@ def _list(measured: bool) -> Call:
         answer = client.post(_LIST, json={**fields, "memory_limit_mb": 16}, headers=headers)
         assert answer.status_code == 201, answer.text
     return _request(app, _LIST, headers)
+
+
+def _traced_list(ratio: str) -> Call:
+    """Return the call with traces, of which such a share is kept; see `benchmarks.variants`."""
+    return _list(
+        True,
+        OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:1",
+        traces_ratio=ratio,
+        traces_mb="512",
+    )
+
+
+def _opentelemetry_list(ratio: float) -> Call:
+    """Return the call with OpenTelemetry's metrics and spans in the place of ours.
+
+    Its instrumentation of SQLAlchemy does not take this release, and so its statements are
+    recorded as it does it: a span around each, by the engine's events.
+    """
+    from opentelemetry.instrumentation.flask import FlaskInstrumentor
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+    from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+
+    exporter: Any = SpanExporter()
+    exporter.export = lambda spans: SpanExportResult.SUCCESS
+    provider = TracerProvider(sampler=ParentBased(TraceIdRatioBased(ratio)))
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    FlaskInstrumentor().instrument(
+        tracer_provider=provider,
+        meter_provider=MeterProvider(metric_readers=[InMemoryMetricReader()]),
+    )
+    _span_statements(provider.get_tracer("benchmark"))
+    return _list(False)
+
+
+def _span_statements(tracer: Any) -> None:
+    from opentelemetry.trace import SpanKind
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    def before(_c: Any, _cursor: Any, statement: str, _p: Any, context: Any, _m: bool) -> None:
+        span = context.otel_span = tracer.start_span(statement.split()[0], kind=SpanKind.CLIENT)
+        if span.is_recording():
+            span.set_attribute("db.statement", statement)
+            span.set_attribute("db.system", "sqlite")
+
+    def after(_c: Any, _cursor: Any, _s: str, _p: Any, context: Any, _m: bool) -> None:
+        context.otel_span.end()
+
+    event.listen(Engine, "before_cursor_execute", before)
+    event.listen(Engine, "after_cursor_execute", after)
 
 
 def _without_telemetry() -> None:
@@ -172,6 +231,19 @@ VARIANTS = {
     ),
     "plain-list": Variant(f"GET {_LIST}, {ROWS} rows", lambda: _list(False)),
     "list": Variant("… with metrics, log line and id", lambda: _list(True), "plain-list"),
+}
+
+LIST_VARIANTS = {
+    "plain-list": VARIANTS["plain-list"],
+    "list": Variant("… with metrics, line and id, traces off", lambda: _list(True)),
+    "list-none": Variant("… and traces, none kept", lambda: _traced_list("0")),
+    "list-hundredth": Variant("… and traces, 1 % kept", lambda: _traced_list("0.01")),
+    "list-tenth": Variant("… and traces, 10 % kept", lambda: _traced_list("0.1")),
+    "list-all": Variant("… and traces, all kept", lambda: _traced_list("1")),
+    "list-otel-hundredth": Variant(
+        "OpenTelemetry, metrics and 1 % of traces", lambda: _opentelemetry_list(0.01)
+    ),
+    "list-otel": Variant("OpenTelemetry, metrics and traces", lambda: _opentelemetry_list(1.0)),
 }
 
 if __name__ == "__main__":

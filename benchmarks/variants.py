@@ -69,18 +69,21 @@ def _telemetry_and_log() -> "Flask":
     return _measured(app, exchanges)
 
 
-def _traced(ratio: str) -> "Callable[[], Flask]":
+def _traced(ratio: str, **more: str) -> "Callable[[], Flask]":
     """Return what builds the same with traces, of which such a share is kept.
 
-    The rings have room for all of it: what sending costs is another process's.
+    The rings have room for all of it: what sending costs is another process's (`exporter_cost`).
     """
 
     def build() -> "Flask":
         import os
 
-        os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = "http://127.0.0.1:1"
-        os.environ["VIBEBOX_TRACES_RATIO"] = ratio
-        os.environ["VIBEBOX_TRACES_MB"] = "512"
+        os.environ.update(
+            OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:1",
+            VIBEBOX_TRACES_RATIO=ratio,
+            VIBEBOX_TRACES_MB="512",
+            **more,
+        )
         return _telemetry_and_log()
 
     return build
@@ -195,6 +198,9 @@ VARIANTS = {
     "hooks": Variant("empty before/after hooks", _empty_hooks),
     "ours": Variant("VibeBox telemetry", _telemetry, ours=True),
     "log": Variant("VibeBox telemetry, request id, log line", _telemetry_and_log, ours=True),
+    "traces-off": Variant(
+        "the same with traces switched off", _traced("1", OTEL_SDK_DISABLED="true"), ours=True
+    ),
     "traces-none": Variant("the same with traces, none kept", _traced("0"), ours=True),
     "traces-hundredth": Variant("the same with traces, 1 % kept", _traced("0.01"), ours=True),
     "traces-tenth": Variant("the same with traces, 10 % kept", _traced("0.1"), ours=True),

@@ -50,6 +50,8 @@ class Behaviour:
     seconds: float = 0.0
     rejected: int = 0
     loses_answer: bool = False
+    says: bytes = b""
+    """The body of an answer that is no success."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ class OtlpSink:
             handler.close_connection = True
             handler.connection.close()
             return
-        content = answer.SerializeToString()
+        content = answer.SerializeToString() if behaviour.status == 200 else behaviour.says
         handler.send_response(behaviour.status)
         for name, value in behaviour.headers:
             handler.send_header(name, value)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 import threading
 from collections.abc import Iterator
@@ -98,6 +99,9 @@ def many_series() -> list[Metric]:
 
 def test_there_is_a_contract_for_each_preset_and_no_key_in_any() -> None:
     assert {path.stem for path in PRESETS.glob("*.env")} == set(CONTRACTS)
+    plain = re.compile(r"#.*|[A-Z_]+=[\w:/.,=%+-]*|")  # the same for a shell, systemd and Docker
+    for path in PRESETS.glob("*.env"):
+        assert [line for line in path.read_text().splitlines() if not plain.fullmatch(line)] == []
     readme = (PRESETS / "README.md").read_text()
     for name, contract in CONTRACTS.items():
         found = preset(name)

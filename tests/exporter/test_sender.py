@@ -75,6 +75,17 @@ def test_refused(sink: OtlpSink, sender: Sender, status: int) -> None:
     assert sender.send(BODY).refused == f"status {status}"
 
 
+def test_what_a_refusing_receiver_says_is_told_without_our_key(sink: OtlpSink) -> None:
+    """Whatever it is written in, and however much of it there is."""
+    headers = {"authorization": "Basic c2VjcmV0OmtleQ==", "x": "k"}
+    ours = Sender(Target(f"{sink.url}/v1/traces", headers, 2.0, True, None))
+    said = b"\x08\x10\x12\x1eno access for c2VjcmV0OmtleQ==\nsee \xc3\xa4 page 7\x00"
+    sink.behave(Behaviour(403, says=said), Behaviour(400, says=b"a long story " * 10_000))
+    assert ours.send(BODY).refused == "status 403: no access for … see   page 7"
+    assert len(ours.send(BODY).refused) < 400
+    ours.close()
+
+
 def test_slow_and_gone_and_silent_are_tried_again(sink: OtlpSink) -> None:
     hasty = Sender(Target(f"{sink.url}/v1/traces", {}, 0.3, False, None))
     sink.behave(Behaviour(seconds=0.8), Behaviour(loses_answer=True))
