@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
@@ -193,7 +193,7 @@ class OtlpSink:
         self._server.server_close()
         self._thread.join()
 
-    def __enter__(self) -> "OtlpSink":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

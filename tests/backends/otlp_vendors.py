@@ -21,7 +21,10 @@ from tests.backends.otlp_sink import OtlpSink
 
 DELTA, CUMULATIVE = 1, 2
 _COLLECTOR = 20 * 1024 * 1024
-_MESSAGES = {"traces": ExportTraceServiceRequest, "metrics": ExportMetricsServiceRequest}
+_MESSAGES: dict[str, Any] = {
+    "traces": ExportTraceServiceRequest,
+    "metrics": ExportMetricsServiceRequest,
+}
 
 
 @dataclass(frozen=True)

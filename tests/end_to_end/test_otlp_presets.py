@@ -84,7 +84,13 @@ def write_traces(directory: Path) -> int:
                 [f"{number:08x}{child:08x}", "SELECT x", 1, 2, {"long": "x" * 10_000}, ""]
                 for child in range(100)
             ]
-            record = {"t": f"{number:032x}", "s": "b" * 16, "p": "", "st": "", "k": "server"}
+            record: dict[str, object] = {
+                "t": f"{number:032x}",
+                "s": "b" * 16,
+                "p": "",
+                "st": "",
+                "k": "server",
+            }
             record |= {"n": "GET /", "b": 1, "e": 2, "a": {}, "x": "", "d": 0, "w": "web-0:1"}
             assert ring.write(json.dumps({**record, "c": children}).encode())
     return 303

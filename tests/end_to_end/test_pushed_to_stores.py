@@ -101,7 +101,7 @@ def work(server: WebServer) -> None:
 
 def second_push_from_now(store: Store) -> float:
     """Return the time of a push whose values were looked up after now."""
-    now, found = time.time(), set()
+    now, found = time.time(), set[float]()
 
     def is_there() -> bool:
         for _, by_time in store.history('{__name__="vibebox_http_requests_total"}'):

@@ -92,7 +92,8 @@ def test_requests_are_bounded(kind: str) -> None:
 
 
 def message_of(body: bytes) -> ResourceMetrics:
-    return ExportMetricsServiceRequest.FromString(body).resource_metrics[0]
+    message: ResourceMetrics = ExportMetricsServiceRequest.FromString(body).resource_metrics[0]
+    return message
 
 
 def test_a_long_value_is_cut() -> None:
