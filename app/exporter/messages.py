@@ -95,7 +95,7 @@ def _span(span: Span) -> trace_pb2.Span:
         parent_span_id=bytes.fromhex(span.parent_id),
         trace_state=span.state,
         flags=_SAMPLED,
-        name=span.name,
+        name=span.name[:MOST_CHARACTERS],
         kind=_KINDS[span.kind],
         start_time_unix_nano=span.begin,
         end_time_unix_nano=span.end,

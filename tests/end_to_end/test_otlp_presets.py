@@ -1,6 +1,5 @@
 """Each preset of deploy/otlp, as the shipped exporter reads it, against its vendor's contract."""
 
-import json
 import os
 import re
 import sys
@@ -10,6 +9,7 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
+from time import perf_counter
 from urllib.parse import urlsplit
 
 import pytest
@@ -18,11 +18,13 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.core.otlp_receivers import SETTING, hint
+from app.core.trace_context import SpanKind, Trace
 from app.exporter.plans import Cumulative, Delta
 from app.exporter.pusher import Pusher
 from app.exporter.sender import Sender
 from app.exporter.start_time import StartTime
 from app.exporter.target import Signal, target
+from app.tracing.records import Root, encode
 from app.tracing.rings import RingWriter
 from app.wiring import load_settings
 from tests.backends import migrated
@@ -80,20 +82,12 @@ def write_traces(directory: Path) -> int:
     """Leave behind more than any vendor takes at once, and values longer than they take."""
     with closing(RingWriter(directory, 64 * 1024 * 1024)) as ring:
         for number in range(3):
-            children = [
-                [f"{number:08x}{child:08x}", "SELECT x", 1, 2, {"long": "x" * 10_000}, ""]
-                for child in range(100)
-            ]
-            record: dict[str, object] = {
-                "t": f"{number:032x}",
-                "s": "b" * 16,
-                "p": "",
-                "st": "",
-                "k": "server",
-            }
-            record |= {"n": "GET /", "b": 1, "e": 2, "a": {}, "x": "", "d": 0, "w": "web-0:1"}
-            assert ring.write(json.dumps({**record, "c": children}).encode())
-    return 303
+            trace = Trace(f"{number + 1:032x}", None)
+            for _ in range(50):
+                trace.note(SpanKind.STATEMENT, perf_counter(), "select", "x" * 5000, "")
+            root = Root("GET /", True, perf_counter(), {"long": "x" * 10_000}, "")
+            assert ring.write(encode(trace, root, "sqlite")[0])
+    return 153
 
 
 @cache

@@ -6,7 +6,7 @@ import pytest
 
 from app.core.errors import SettingsError
 from app.exporter.target import Signal, target
-from app.wiring import load_settings
+from app.wiring import load_settings, start_exporter
 
 BASE = "OTEL_EXPORTER_OTLP"
 URL = "https://receiver.example/v1/x"
@@ -80,3 +80,23 @@ def test_what_cannot_be_done_is_told(
     (told,) = caught.value.mistakes
     assert told.startswith(f"{BASE}_{name}: ")
     assert words in told
+
+
+def test_a_temporality_that_the_receiver_refuses_stops_the_metrics_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv(f"{BASE}_ENDPOINT", "https://otlp.datadoghq.com")
+    monkeypatch.setenv("OTEL_METRICS_EXPORTER", "otlp")
+    settings = load_settings()
+    assert settings.metrics_endpoint is None
+    assert settings.traces_endpoint == "https://otlp.datadoghq.com/v1/traces"
+
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")
+    assert start_exporter(load_settings()) is None
+    (line,) = [record for record in caplog.records if record.name == "app.wiring"]
+    assert (line.levelname, line.getMessage()) == ("ERROR", "metrics are not pushed")
+    wanted = f"set {BASE}_METRICS_TEMPORALITY_PREFERENCE=delta"
+    assert line.__dict__["why"] == f"Datadog takes no cumulative metrics: {wanted}"
+
+    monkeypatch.setenv(f"{BASE}_METRICS_TEMPORALITY_PREFERENCE", "Delta")
+    assert load_settings().metrics_endpoint == "https://otlp.datadoghq.com/v1/metrics"
