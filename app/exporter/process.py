@@ -33,6 +33,7 @@ from app.metrics.backfill import directory_identity
 from app.metrics.catalogue import health_check_up, registry
 from app.metrics.inventory import Inventory
 from app.wiring import open_database
+from prefork_metrics.errors import MetricsDirectoryBusyError
 from prefork_metrics.exposition import Exposition
 from prefork_metrics.values import store
 
@@ -105,12 +106,20 @@ def _metrics_pushed(
 
 
 def _plan(settings: Settings, directory: Path) -> Cumulative | Delta:
-    identity = partial(directory_identity, Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
-    start = StartTime(directory / "metrics-start.json", time_ns(), identity)
+    start = StartTime(directory / "metrics-start.json", time_ns(), _identity)
     told = {"service.instance.id": instance_id(directory), **resource(settings)}
     if settings.temporality == "delta":
         return Delta(directory / "metrics-pushed.json", told, start)
     return Cumulative(told, start)
+
+
+def _identity() -> str:
+    """Return which metrics directory it is; nothing where that cannot be told now."""
+    try:
+        return directory_identity(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
+    except (OSError, MetricsDirectoryBusyError) as error:
+        _log.warning("the start of the totals is guessed", extra={"why": str(error)})
+        return ""
 
 
 class Exporter:
