@@ -134,8 +134,8 @@ def import_jaeger(client: docker.APIClient, name: str, entrypoint: str = "") -> 
     """Import Jaeger, as its own image is laid out; or a collector of it, with this entry point."""
 
     def fill(archive: tarfile.TarFile) -> None:
+        # Anybody may write to its /tmp, as in all of these images.
         add_file(archive, "entrypoint", tarfile.REGTYPE, content=entrypoint.encode())
-        add_file(archive, "tmp", tarfile.DIRTYPE, mode=0o1777)
 
     program = signal_stores.program("jaeger")
     files = {"cmd/jaeger/jaeger-linux": program, **_libraries([program])}
