@@ -74,6 +74,8 @@ class OtlpSink:
         """Every point that came."""
         self.requests: list[dict[str, str]] = []
         self.bodies: list[bytes] = []
+        self.wire: list[bytes] = []
+        """All that came, of any signal and whatever became of it, byte by byte."""
         self._behaviour: Callable[[], Behaviour] = Behaviour
         self._lock = threading.Lock()
         sink = self
@@ -83,6 +85,7 @@ class OtlpSink:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
+                sink.wire.append(body)
                 sink._take(self, body)
 
             def log_message(self, *_arguments: Any) -> None:

@@ -28,8 +28,8 @@ pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(3600)]
 
 WORKERS, THREADS = 4, 8
 PATHS = ("/nothing", "/api/v1/auth/me", "/health/live")
-REQUESTS = int(os.environ.get("SPANS_REQUESTS") or size(4_000, 1_000_000))
-REPLACED, KILLED = size((4, 3), (100, 50))
+REQUESTS = int(os.environ.get("SPANS_REQUESTS") or size(2_000, 1_000_000))
+REPLACED, KILLED = size((2, 2), (100, 50))
 CLIENTS = 16
 RATIO = size("0.3", "0.02")
 """At full size about 40 traces a second are kept of 2,000: the rate that docs/opentelemetry.md

@@ -32,6 +32,15 @@ from tests.end_to_end.visit import MILLISECONDS, PATIENCE, Visit
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(180)]
 
 NAME = "billing-api"
+# What the console shows of errors: what leads to the trace, where the fault is the service's.
+_PROBLEMS = """async () => {
+  const main = document.querySelector("script[type=module]").src;
+  const { Problem } = await import(new URL("access.js", main).href);
+  return [
+    new Problem(500, { detail: "Broken.", request_id: "r1" }).message,
+    new Problem(404, { detail: "Gone.", request_id: "r2" }).message,
+  ];
+}"""
 _TRACE, _PARENT = b"T" * 16, b"P" * 8
 # What an SDK does in a program that is given TRACEPARENT and OTEL_*. The agent starts it, which
 # takes it for tmux: a span of the trace, and a request of OTLP over HTTP.
@@ -152,6 +161,8 @@ def _click(url: str, pulled: str, pictures: Path) -> tuple[str, str]:
         page.get_by_label("E-mail address").fill("ada@example.org")
         page.get_by_label("Password").fill("correct horse battery")
         page.get_by_role("button", name="Create an account").click()
+        expect(page.get_by_role("heading", name="Environments")).to_be_visible()
+        assert page.evaluate(_PROBLEMS) == ["Broken. (request r1)", "Gone."]
         page.get_by_role("button", name="New environment").click()
         page.get_by_label("Name", exact=True).fill(NAME)
         page.get_by_label("Image", exact=True).fill(pulled)
