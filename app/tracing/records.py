@@ -86,7 +86,6 @@ def encode(trace: Trace, root: Root, database: str) -> tuple[bytes, int]:
 def _child(noted: Noted, moment: Any, database: str) -> list[Any]:
     kind, span_id, started, seconds, what, to, error = noted
     attributes: dict[str, Value]
-    role = "internal" if kind is SpanKind.TASK else "client"
     if kind is SpanKind.STATEMENT:
         name = f"{what.upper()} {to}"
         attributes = {
@@ -102,7 +101,8 @@ def _child(noted: Noted, moment: Any, database: str) -> list[Any]:
         attributes = {"vibebox.docker.operation": what}
     begin = moment(started)
     end = begin + round(seconds * 1e9)
-    return [span_id or new_span_id(), role, name, begin, end, attributes, error]
+    found = [span_id or new_span_id(), name, begin, end, attributes, error]
+    return [*found, "internal"] if kind is SpanKind.TASK else found
 
 
 def decode(record: bytes) -> Iterator[Span]:
@@ -125,13 +125,13 @@ def decode(record: bytes) -> Iterator[Span]:
         process,
         _link(found.get("l")),
     )
-    for span_id, role, name, begin, end, attributes, error in found["c"]:
+    for span_id, name, begin, end, attributes, error, *role in found["c"]:
         yield Span(
             trace_id,
             span_id,
             found["s"],
             state,
-            role,
+            role[0] if role else "client",
             name,
             begin,
             end,
