@@ -14,6 +14,7 @@ from app.cli.accounts import accounts
 from app.cli.client.commands import COMMANDS
 from app.cli.client.errors import INTERRUPTED
 from app.cli.documents import renewed
+from app.cli.explain import explain
 from app.cli.migrations import downgrade, migrate
 from app.cli.monitoring import monitoring
 from app.cli.operators import operators
@@ -251,3 +252,4 @@ def run() -> None:
 main.add_command(accounts)
 main.add_command(operators)
 main.add_command(monitoring)
+main.add_command(explain)

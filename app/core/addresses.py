@@ -114,3 +114,11 @@ def _ascii(name: str) -> str:
         return name.encode("idna").decode("ascii")
     except UnicodeError:
         raise ValueError("must be a host name or an IP address") from None
+
+
+def web_address(text: str) -> str | None:
+    """Return an address that a page may link to, or none: a rule may hold javascript: as well."""
+    try:
+        return text if urlsplit(text).scheme in ("http", "https") else None
+    except ValueError:
+        return None

@@ -298,6 +298,53 @@ class AlertsNotReceivedError(VibeBoxError):
     )
 
 
+class StoreNotSetError(VibeBoxError):
+    """What was asked for lies in a store of which no setting says the address."""
+
+    status = 409
+    slug = "store-not-set"
+    title = "There is no such store"
+    default_detail = "VIBEBOX_LOG_STORE_URL is not set; have an operator set it."
+
+    def __init__(self, setting: str, what: str) -> None:
+        super().__init__(f"{setting} is not set; have an operator set it to the {what}.")
+        self.extensions["setting"] = setting
+
+
+class StoreUnavailableError(VibeBoxError):
+    """A store that a setting names does not answer, or not as one of its kind does."""
+
+    status = 502
+    slug = "store-unavailable"
+    title = "The store does not answer"
+    default_detail = "What VIBEBOX_LOG_STORE_URL names did not answer in time."
+
+    def __init__(self, setting: str, why: str) -> None:
+        super().__init__(f"What {setting} names {why}.")
+        self.extensions["setting"] = setting
+
+
+class RequestNotFoundError(VibeBoxError):
+    """Nothing was written of such a request or trace, or not any more."""
+
+    status = 404
+    slug = "request-not-found"
+    title = "There is no such request or trace"
+    default_detail = (
+        "The store has no line of a request or trace of that id at that time; a line takes some "
+        "seconds to get there."
+    )
+
+
+class AlertNotFoundError(VibeBoxError):
+    """There is no such alert, or it has been over for so long that nobody knows of it."""
+
+    status = 404
+    slug = "alert-not-found"
+    title = "There is no such alert"
+    default_detail = "No alert of that name or fingerprint fires, or has within a day."
+
+
 class PermissionDeniedError(VibeBoxError):
     """The caller is known, and may not do this."""
 

@@ -61,10 +61,15 @@ _MAY_HOLD_SECRETS = (
     "OTEL_EXPORTER_OTLP_METRICS_HEADERS",
     "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
     "VIBEBOX_ALERTS_TOKEN",
+    "VIBEBOX_LOG_STORE_TOKEN",
+    "VIBEBOX_LOG_STORE_URL",
     "VIBEBOX_METRICS_TOKEN",
+    "VIBEBOX_PROMETHEUS_TOKEN",
     "VIBEBOX_PROMETHEUS_URL",
     "VIBEBOX_RATE_LIMIT_STORAGE",
     "VIBEBOX_SECRET_KEYS",
+    "VIBEBOX_TRACE_STORE_TOKEN",
+    "VIBEBOX_TRACE_STORE_URL",
     "VIBEBOX_USER_OTLP_ENDPOINT",
     "VIBEBOX_USER_OTLP_HEADERS",
 )
@@ -333,7 +338,30 @@ class Settings(BaseModel):
     prometheus_url: HttpUrl | None = _own(
         None,
         "Address of the Prometheus that scrapes the service: the console shows request rate, "
-        "latency and firing alerts from there to everybody who signs in.",
+        "latency and firing alerts from there to everybody who signs in, and alerts are explained "
+        "from there.",
+    )
+    prometheus_token: SecretStr | None = _own(
+        None, "Bearer token for that Prometheus, where it asks for one."
+    )
+    trace_store_url: HttpUrl | None = _own(
+        None,
+        "Address of the store of traces (Jaeger's query service, such as http://jaeger:16686): "
+        "explanations of alerts read traces there.",
+    )
+    trace_store_token: SecretStr | None = _own(
+        None, "Bearer token for the store of traces, where it asks for one."
+    )
+    log_store_url: HttpUrl | None = _own(
+        None,
+        "Address of the store of the service's own log lines (such as http://loki:3100): operators "
+        "read the lines of a request or trace from there.",
+    )
+    log_store_kind: Literal["loki", "victorialogs"] = _own(
+        "loki", "What the store of log lines is: loki or victorialogs."
+    )
+    log_store_token: SecretStr | None = _own(
+        None, "Bearer token for the store of log lines, where it asks for one."
     )
     alerts_token: SecretStr | None = _own(
         None,

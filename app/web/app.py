@@ -19,7 +19,10 @@ from app.domain.quotas.build import build as build_quotas
 from app.domain.quotas.build import build_checks as build_quota_checks
 from app.domain.sessions.build import build as build_sessions
 from app.domain.teams.build import build as build_teams
+from app.explaining.build import build as build_explanations
+from app.explaining.own_lines import OwnLines
 from app.storage import Database
+from app.stores.build import build as build_stores
 from app.tracing.build import build as build_recorder
 from app.web import hosts, openapi, problems, proxies, request_log
 from app.web.admission.build import build as build_admission
@@ -88,6 +91,7 @@ def _services(
     admission = build_admission(settings, database)
     environments = build_environments(settings, database, engine, heartbeat)
     alerts = build_alerts(settings, database)
+    stores = build_stores(settings)
     return Components(
         settings=settings,
         lifecycle=lifecycle,
@@ -119,6 +123,8 @@ def _services(
             database, engine, heartbeat, environments, admission, lifecycle.draining
         ),
         alerts=alerts,
+        explanations=build_explanations(stores, database),
+        own_lines=OwnLines(stores.lines),
         monitoring=build_monitoring(settings, alerts),
         user_telemetry=build_user_telemetry(settings, database),
     )

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from app.domain.sessions.service import Sessions
     from app.domain.teams.service import Teams
     from app.engine import Engine
+    from app.explaining.own_lines import OwnLines
+    from app.explaining.service import Explanations
     from app.storage import Database
     from app.web.admission.admission import Admission
     from app.web.console.monitoring import Monitoring
@@ -72,6 +74,8 @@ class Components:
     sockets: "Sockets"
     streams: "Streams"
     alerts: "Alerts"
+    explanations: "Explanations"
+    own_lines: "OwnLines"
     monitoring: "Monitoring"
     user_telemetry: "Intake | None"
 

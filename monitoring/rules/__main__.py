@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from monitoring.rules.rule import GRAFANA, RUNBOOKS, Links
+from monitoring.rules.rule import CONSOLE, GRAFANA, RUNBOOKS, Links
 from monitoring.rules.writing import DIRECTORY, write, write_guide
 
 
@@ -22,18 +22,24 @@ from monitoring.rules.writing import DIRECTORY, write, write_guide
     help="Where people read monitoring/runbooks.",
 )
 @click.option(
+    "--console",
+    default=CONSOLE,
+    show_default="the external label console_url of Prometheus",
+    help="Address of VibeBox, whose console explains alerts.",
+)
+@click.option(
     "--directory",
     default=DIRECTORY,
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     help="Where to write.",
 )
-def main(grafana: str, runbooks: str, directory: Path) -> None:
+def main(grafana: str, runbooks: str, console: str, directory: Path) -> None:
     """Write the rules of Prometheus from the tables of monitoring/rules.
 
     And, into monitoring/README.md, what tells when the source of a rule is gone.
     """
     write_guide()
-    write(directory, Links(grafana.rstrip("/"), runbooks.rstrip("/")))
+    write(directory, Links(grafana.rstrip("/"), runbooks.rstrip("/"), console.rstrip("/")))
 
 
 if __name__ == "__main__":

@@ -16,9 +16,11 @@ def _external(label: str, otherwise: str) -> str:
 
 GRAFANA = _external("grafana_url", "http://localhost:3001")
 RUNBOOKS = _external("runbooks_url", "{{ $externalURL }}/user")
+CONSOLE = _external("console_url", "http://localhost:3000")
 """Where the links of alerts lead unless `python -m monitoring.rules` is told otherwise: where
-external labels of Prometheus say, else to Compose's Grafana and to Prometheus itself, which shows
-monitoring/runbooks under /user where `--web.user-assets` names them."""
+external labels of Prometheus say, else to Compose's Grafana, to the service's own console, and to
+Prometheus itself, which shows monitoring/runbooks under /user where `--web.user-assets` names them.
+"""
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Links:
 
     grafana: str = GRAFANA
     runbooks: str = RUNBOOKS
+    console: str = CONSOLE
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,8 @@ class Alert:
                 "description": self.description,
                 "runbook_url": f"{links.runbooks}/{self.name}.md",
                 "dashboard_url": f"{links.grafana}/d/{self.dashboard}",
+                # The link alone: what stands behind it is for who may read it.
+                "explanation_url": f"{links.console}/service?explain={self.name}",
             },
         }
 

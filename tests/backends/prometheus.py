@@ -34,6 +34,7 @@ class Prometheus:
         flags: further command-line flags.
         env: further variables of its environment.
         program: which one, where it is not the one of the system.
+        others: further targets, each a job of its own by this name.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Prometheus:
         flags: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
         program: str | Path = "prometheus",
+        others: Mapping[str, str] | None = None,
     ) -> None:
         self._program = str(program)
         self._directory = new_directory("prometheus")
@@ -61,7 +63,11 @@ class Prometheus:
         }
         if bearer_token is not None:
             scrape["authorization"] = {"credentials_file": str(self._token_file(bearer_token))}
-        self._write_config(scrape, scrape_interval, extra_config, external_labels or {})
+        scrapes = [scrape] + [
+            {"job_name": name, "static_configs": [{"targets": [target]}]}
+            for name, target in (others or {}).items()
+        ]
+        self._write_config(scrapes, scrape_interval, extra_config, external_labels or {})
         self._server = Program(
             self._command(flags),
             self._directory / "log",
@@ -99,7 +105,7 @@ class Prometheus:
         return file
 
     def _write_config(
-        self, scrape: dict[str, Any], interval: str, extra: str, labels: Mapping[str, str]
+        self, scrapes: list[dict[str, Any]], interval: str, extra: str, labels: Mapping[str, str]
     ) -> None:
         # The values are JSON, which is YAML too and needs no library.
         settings = {
@@ -108,7 +114,7 @@ class Prometheus:
             "external_labels": dict(labels),
         }
         self.config_file.write_text(
-            f"global: {json.dumps(settings)}\nscrape_configs: {json.dumps([scrape])}\n{extra}"
+            f"global: {json.dumps(settings)}\nscrape_configs: {json.dumps(scrapes)}\n{extra}"
         )
 
     def _command(self, flags: Sequence[str]) -> list[str]:
@@ -188,6 +194,11 @@ class Prometheus:
             "query_exemplars", query=selector, start=str(now - 3600), end=str(now + 60)
         )
         return found
+
+    def alert_names(self) -> list[str]:
+        """Return the names of the alerts that it has rules for."""
+        groups = self._ask("rules", type="alert")["groups"]
+        return sorted({rule["name"] for group in groups for rule in group["rules"]})
 
     def targets(self) -> list[dict[str, Any]]:
         """Return the scraped targets: `scrapeUrl`, `health`, `lastError`, `labels` and others."""

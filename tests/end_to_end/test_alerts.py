@@ -8,6 +8,7 @@ import pytest
 from tests.backends import http
 from tests.backends.alertmanager import Alertmanager
 from tests.backends.docker_engine import DockerEngine
+from tests.backends.jaeger import Jaeger
 from tests.backends.postgresql import PostgreSQL
 from tests.backends.prometheus import Prometheus
 from tests.conftest import require
@@ -15,6 +16,7 @@ from tests.end_to_end.alerts import faults
 from tests.end_to_end.alerts.faults import FAULTS, Fault
 from tests.end_to_end.alerts.quiet import CASES, MINUTES
 from tests.end_to_end.alerts.stack import Stack
+from tests.end_to_end.alerts.verdicts import Verdicts, explained
 from tests.end_to_end.alerts.watching import ordinary, run, stays_silent
 from tests.sizes import size
 
@@ -25,15 +27,34 @@ pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(1200)]
 def installed() -> None:
     require("Prometheus", Prometheus.installed())
     require("Alertmanager", Alertmanager.installed())
+    require("Jaeger", Jaeger.installed())
 
 
 def follow(stack: Stack, *rounds: Sequence[Fault]) -> None:
     """Make the faults of each round at once, one round after the other, under ordinary load."""
     with ordinary(stack):
         assert stack.firing() <= faults.MACHINE | faults.LATE
+        nothing_is_named(stack)
         for together in rounds:
-            print(run(stack, together))
+            verdicts = Verdicts(stack, together)
+            print(run(stack, together, verdicts))
+            culprits_are_named(verdicts)
     links_lead_somewhere(stack)
+
+
+def nothing_is_named(stack: Stack) -> None:
+    """The control: without a fault there is no culprit of any alert, and a reason for it."""
+    for alert in stack.prometheus.alert_names():
+        if alert not in stack.firing():
+            answer = explained(stack, alert)
+            assert answer.culprit is None and answer.culprit_missing, answer
+
+
+def culprits_are_named(verdicts: Verdicts) -> None:
+    """Each alert of the faults is explained by what the fault was done to."""
+    print(verdicts)
+    assert not verdicts.unseen
+    assert not verdicts.wrong, "\n".join(map(str, verdicts.wrong))
 
 
 def links_lead_somewhere(stack: Stack) -> None:
@@ -41,7 +62,8 @@ def links_lead_somewhere(stack: Stack) -> None:
     for name, alert in stack.receiver.alerts.items():
         links = alert["annotations"]
         assert links["dashboard_url"].startswith("https://grafana.test/d/")
-        assert not {"grafana_url", "runbooks_url"} & set(alert["labels"])
+        assert links["explanation_url"] == f"https://vibebox.test/service?explain={name}"
+        assert not {"grafana_url", "runbooks_url", "console_url"} & set(alert["labels"])
         runbook = http.get(links["runbook_url"])
         assert runbook.headers["Content-Type"].startswith("text/")
         assert runbook.text.startswith(f"# {name}\n")
@@ -102,8 +124,11 @@ def test_harm_alone(
         ) as stack,
         ordinary(stack),
     ):
+        verdicts = Verdicts(stack, [fault])
         # The long windows of budgets end in their time, which nobody waits for here.
-        print(run(stack, [fault], timeout=100 * 60 / factor))
+        print(run(stack, [fault], verdicts, timeout=100 * 60 / factor))
+        if fault.culprit is not None:
+            culprits_are_named(verdicts)
     docker_engine.clear()
 
 

@@ -25,6 +25,8 @@ SHOWN_ONLY = {
     "domain/environments/exits.py": "when an end was noticed that nobody saw: only shown",
     "domain/extensions/service.py": "when a row was made or changed: only shown",
     "agent/extensions/work.py": "when a row was changed: only shown",
+    "explaining/own_lines.py": "until when lines are asked for, which their writers' clocks have",
+    "explaining/service.py": "until when lines are asked for, which their writers' clocks have",
     "domain/projects/service.py": "when a row was made: only shown",
     "domain/teams/service.py": "when a row was made: only shown",
     "domain/accounts/registration.py": "when a row was made: only shown",

@@ -146,9 +146,9 @@ def labels(rule: Rule) -> Iterator[str]:
 
 
 def annotations(rule: Rule) -> Iterator[str]:
-    """The four texts are there, and name only labels that the alert has."""
+    """The five texts are there, and name only labels that the alert has."""
     found = rule["annotations"]
-    wanted = {"summary", "description", "runbook_url", "dashboard_url"}
+    wanted = {"summary", "description", "runbook_url", "dashboard_url", "explanation_url"}
     if set(found) != wanted or not all(found.values()):
         yield f"annotations {sorted(found)}"
     kept = kept_labels(parse(rule["expr"])) | set(rule["labels"])

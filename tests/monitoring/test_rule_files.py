@@ -42,6 +42,7 @@ def test_links_lead_where_the_command_is_told(tmp_path: Path) -> None:
     arguments = [
         "--grafana=https://g.test/",
         "--runbooks=https://r.test/x",
+        "--console=https://v.test/",
         f"--directory={tmp_path}",
     ]
     result = CliRunner().invoke(main, arguments)
@@ -49,6 +50,7 @@ def test_links_lead_where_the_command_is_told(tmp_path: Path) -> None:
     text = "".join((tmp_path / name).read_text() for name in FILES)
     assert text.count("dashboard_url: https://g.test/d/") == len(ALERTS)
     assert text.count("runbook_url: https://r.test/x/") == len(ALERTS)
+    assert text.count("explanation_url: https://v.test/service?explain=") == len(ALERTS)
 
 
 @pytest.mark.integration

@@ -20,7 +20,7 @@ def assert_problem(response: TestResponse, status: int, slug: str) -> dict[str, 
     assert response.status_code == status, response.get_data(as_text=True)
     assert response.content_type == "application/problem+json"
     body: dict[str, Any] = response.get_json(force=True)
-    assert set(body) - {"errors", "error_count", "quota"} == _MEMBERS
+    assert set(body) - {"errors", "error_count", "quota", "setting"} == _MEMBERS
     assert body["type"] == f"urn:vibebox:problem:{slug}"
     assert body["status"] == status
     assert body["request_id"] and body["request_id"] == response.headers["X-Request-ID"]

@@ -15,6 +15,7 @@ UNKNOWN = {
     "invitation_id": "invitation-not-found",
     "session_id": "session-not-found",
     "extension_id": "extension-not-found",
+    "alert_id": "alert-not-found",
 }
 """What answers an id that nothing has; of several ids in a path the first one decides."""
 _PARAMETER = re.compile("<(.*?)>")
@@ -138,6 +139,8 @@ ROUTES = (
     _guarded("GET", "/api/v1/audit", bad="since=yesterday"),
     Route("POST", "/api/v1/alerts", body=True, good=_WEBHOOK, machine=True),
     _guarded("GET", "/api/v1/alerts", bad="ended=maybe"),
+    _guarded("GET", "/api/v1/alerts/<alert_id>/explanation"),
+    _guarded("GET", "/api/v1/requests/<request_id>/lines", bad="limit=0", op=True),
     _guarded("POST", _ENVIRONMENTS, {"name": "x", "image": "busybox"}),
     _guarded("GET", _ENVIRONMENTS, bad="limit=0"),
     _guarded("GET", _ONE),

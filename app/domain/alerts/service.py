@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, delete, func, select, true
+from sqlalchemy import ColumnElement, delete, func, or_, select, true
 from sqlalchemy.orm import Session, with_expression
 
 from app.domain.authorization import Action, Identity, may_in
@@ -97,6 +97,25 @@ class Alerts:
                 .order_by(Alert.starts_at.desc(), Alert.id)
             )
             return Page(list(session.scalars(query.limit(limit).offset(offset))), total)
+
+    def find(self, reference: str) -> Alert | None:
+        """Return the alert of this fingerprint or name: one that fires before one that is over,
+        the latest before others.
+
+        Raises: StorageUnavailableError.
+        """
+        name = Alert.labels["alertname"].as_string()
+        query = (
+            select(Alert)
+            .options(_WITH_FIRING)
+            .where(or_(Alert.fingerprint == reference, name == reference))
+            .order_by(_FIRING.desc(), Alert.starts_at.desc())
+            .limit(1)
+        )
+        with self._database.reading() as session:
+            found = session.scalars(query).first()
+            session.expunge_all()
+        return found
 
     def firing(self) -> Sequence[Alert]:
         """Return what fires, as much of it as a strip can show.

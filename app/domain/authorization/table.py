@@ -61,6 +61,8 @@ class Action(StrEnum):
     QUOTA_READ = "quota.read"
     QUOTA_CHANGE = "quota.change"
     ALERT_READ = "alert.read"
+    SIGNAL_READ = "signal.read"
+    SERVICE_LOG_READ = "service_log.read"
     API_KEY_READ = "api_key.read"
     API_KEY_CHANGE = "api_key.change"
     LOGOUT = "logout"
@@ -113,6 +115,15 @@ RULES: dict[Action, Rule] = {
     Action.QUOTA_READ: Rule(Scope.READ, _ALL, "see quotas and what is used of them"),
     Action.QUOTA_CHANGE: Rule(Scope.WRITE, _NONE, "set quotas", Who.OPERATOR),
     Action.ALERT_READ: Rule(Scope.READ, _NONE, "see the alerts of the service", Who.ANYBODY),
+    Action.SIGNAL_READ: Rule(
+        Scope.READ,
+        _NONE,
+        "see series, exemplars and traces of the service, and what an alert comes from",
+        Who.OPERATOR,
+    ),
+    Action.SERVICE_LOG_READ: Rule(
+        Scope.READ, _NONE, "read the service's own log lines of a request or trace", Who.OPERATOR
+    ),
     Action.API_KEY_READ: Rule(Scope.READ, _NONE, "see their own API keys", Who.ANYBODY),
     Action.API_KEY_CHANGE: Rule(Scope.WRITE, _NONE, "make and revoke API keys", Who.LOGIN),
     Action.LOGOUT: Rule(Scope.WRITE, _NONE, "log out", Who.LOGIN),

@@ -7,6 +7,7 @@ from flask import jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 
 from app.core.errors import (
+    AlertNotFoundError,
     AlertsNotReceivedError,
     AuthenticationError,
     InvalidInputError,
@@ -15,8 +16,18 @@ from app.core.errors import (
     StorageUnavailableError,
     TooManyAttemptsError,
 )
+from app.explaining.answer import Explanation
+from app.explaining.readers import Account
 from app.web.api.answers import paged
-from app.web.api.schemas.alerts import AlertPage, AlertQuery, AlertView, ReceiptView, Webhook
+from app.web.api.lasting import takes_long
+from app.web.api.schemas.alerts import (
+    AlertPage,
+    AlertPath,
+    AlertQuery,
+    AlertView,
+    ReceiptView,
+    Webhook,
+)
 from app.web.authentication import authenticate, bearer_token, identity
 from app.web.openapi import BEARER, Answer, allow_body, body_problems, problems
 from app.web.services import components
@@ -80,6 +91,29 @@ def index(query: AlertQuery) -> Answer:
         identity(), ended=query.ended, limit=query.limit, offset=query.offset
     )
     return paged(page, lambda alert: AlertView.of(alert).model_dump(mode="json"), query)
+
+
+@api.get(
+    "/<alert_id>/explanation",
+    summary="What an alert comes from: its culprit, and the evidence that you may read",
+    security=BEARER,
+    responses={
+        200: Explanation,
+        **problems(
+            AuthenticationError,
+            InvalidTokenError,
+            PermissionDeniedError,
+            AlertNotFoundError,
+            StorageUnavailableError,
+            InvalidInputError,
+        ),
+    },
+)
+@takes_long
+def explanation(path: AlertPath) -> Answer:
+    reader = Account(identity(), components().environments, components().logs)
+    found = components().explanations.explain(reader, path.alert_id)
+    return jsonify(found.model_dump(mode="json"))
 
 
 def _authenticate_alertmanager() -> None:

@@ -15,9 +15,16 @@ def build(settings: "Settings", alerts: "Alerts") -> Monitoring:
 
     def received() -> list[dict[str, Any]]:
         views = map(AlertView.of, alerts.firing())
-        found = [shown_alert(v.name, v.severity, v.summary, v.runbook_url) for v in views]
+        found = [
+            shown_alert(v.name, v.severity, v.summary, v.runbook_url, v.fingerprint) for v in views
+        ]
         unique = {(one["name"], one["severity"]): one for one in found}
         return [unique[key] for key in sorted(unique)]
 
     receives = settings.alerts_token is not None
-    return Monitoring(settings.prometheus_url, received if receives else None)
+    token = settings.prometheus_token
+    return Monitoring(
+        settings.prometheus_url,
+        received if receives else None,
+        token=None if token is None else token.get_secret_value(),
+    )

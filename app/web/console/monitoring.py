@@ -33,11 +33,16 @@ class Monitoring:
     """
 
     def __init__(
-        self, url: str | None, received: Received | None = None, deadline: float = DEADLINE
+        self,
+        url: str | None,
+        received: Received | None = None,
+        deadline: float = DEADLINE,
+        token: str | None = None,
     ) -> None:
         self._received = received
         self._url = f"{url.rstrip('/')}/api/v1/query" if url else None
         self._deadline = deadline
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         # However many pages ask, one round of questions is under way, in one thread.
         self._flight = SingleFlight("monitoring", self._ask_all)
 
@@ -69,6 +74,7 @@ class Monitoring:
     def _ask_all(self) -> dict[str, Any]:
         with requests.Session() as session:
             session.trust_env = False  # no proxy of the environment, and no credentials of a file
+            session.headers.update(self._headers)
 
             def ask(name: str) -> list[dict[str, Any]]:
                 return self._ask(session, QUERIES[name])
@@ -97,10 +103,16 @@ def _alerts(ask: Callable[[str], list[dict[str, Any]]]) -> list[dict[str, Any]]:
 
 
 def shown_alert(
-    name: str, severity: str, summary: str = "", link: str | None = None
+    name: str,
+    severity: str,
+    summary: str = "",
+    link: str | None = None,
+    reference: str | None = None,
 ) -> dict[str, Any]:
-    """Return an alert as the strip shows it; `link` leads to its runbook."""
-    return {"name": name, "severity": severity, "summary": summary, "link": link}
+    """Return an alert as the strip shows it; `link` leads to its runbook, and by `reference`, its
+    name without one, it is explained."""
+    shown = {"name": name, "severity": severity, "summary": summary, "link": link}
+    return {**shown, "reference": reference or name}
 
 
 def _number(result: list[dict[str, Any]]) -> float | None:

@@ -98,6 +98,7 @@ def test_alert_is_listed_while_it_fires(told: Told) -> None:
             "severity": "warning",
             "summary": "The API is slow",
             "link": None,
+            "reference": ALERT["fingerprint"],
         }
     ]
 

@@ -25,7 +25,15 @@ from app.domain.authorization import (
     permissions_table,
     refusals,
 )
-from app.storage import EnvironmentSession, Extension, SessionStatus, SessionType, new_id
+from app.storage import (
+    Alert,
+    EnvironmentSession,
+    Extension,
+    SessionStatus,
+    SessionType,
+    new_id,
+    utc_now,
+)
 from tests.backends.code_server import package
 from tests.support.application import User, parts
 from tests.support.checks import ORIGIN, PASSWORD
@@ -87,6 +95,8 @@ PUT    /api/v1/teams/<team_id>/quota               403 403 403 403 403 401 403 4
 GET    /api/v1/audit                               yes yes yes yes yes 401 yes 403 403 yes
 POST   /api/v1/alerts                              403 403 403 403 403 403 403 403 403 403
 GET    /api/v1/alerts                              yes yes yes yes yes 401 yes 403 403 yes
+GET    /api/v1/alerts/<alert_id>/explanation       yes yes yes yes yes 401 yes 403 403 yes
+GET    /api/v1/requests/<request_id>/lines         403 403 403 403 403 401 403 403 403 yes
 POST   /api/v1/environments                        yes yes yes 403 404 401 403 yes 403 404
 GET    /api/v1/environments                        yes yes yes yes yes 401 yes 403 403 yes
 GET    /api/v1/environments/<environment_id>       yes yes yes yes 404 401 yes 403 403 404
@@ -179,6 +189,23 @@ class World:
         self.login = next(one["id"] for one in logins if not one["current"])
         self.account = self._make_user(self.client, f"{self.name()}@example.org").id
         self.invitation = self.users["op"].make("/api/v1/invitations")["id"]
+        self.alert = self._new_alert()
+
+    def _new_alert(self) -> str:
+        """Record an alert, as if Alertmanager had told it, and return its fingerprint."""
+        moment = utc_now()
+        made = Alert(
+            fingerprint=self.name(),
+            starts_at=moment,
+            ends_at=moment,
+            resolved=True,
+            labels={"alertname": "HighAPILatency"},
+            annotations={},
+            generator_url="",
+        )
+        with self.database.writing() as session:
+            session.add(made)
+            return made.fingerprint
 
     def _new_session(self, environment: str) -> str:
         """Record a session; the environments here never run."""
@@ -233,6 +260,8 @@ class World:
             "tab": "logs",
             "extension_id": self.own_extension if own else self.extension,
             "session_id": self.own_session if own else self.session,
+            "alert_id": self.alert,
+            "request_id": new_id(),
         }
         path = route.rule
         for parameter in route.parameters:

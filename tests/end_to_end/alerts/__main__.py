@@ -15,6 +15,7 @@ from tests.backends.programs import ServiceError
 from tests.end_to_end.alerts.faults import FAULTS, Fault
 from tests.end_to_end.alerts.quiet import CASES, MINUTES, Quiet
 from tests.end_to_end.alerts.stack import Stack
+from tests.end_to_end.alerts.verdicts import Verdicts
 from tests.end_to_end.alerts.watching import Watch, ordinary, run, stays_silent
 
 
@@ -54,15 +55,18 @@ def one(
 ) -> None:
     """Make one fault and print its table."""
     factor = min(factor, fault.factor)
+    verdicts = None
     try:
         with (
             watched(fault.env, postgresql, engine, factor) as stack,
             ordinary(stack),
         ):
-            found = str(run(stack, [fault], timeout=100 * 60 / factor, patient=True))
+            verdicts = Verdicts(stack, [fault])
+            found = str(run(stack, [fault], verdicts, timeout=100 * 60 / factor, patient=True))
     except (ServiceError, AssertionError) as error:
         found = f"not as expected: {error}"
-    click.echo(f"{name}: {(fault.make.__doc__ or '').splitlines()[0]}\n{found}\n")
+    said = (fault.make.__doc__ or "").splitlines()[0]
+    click.echo(f"{name}: {said}\n{found}\nExplained:\n{verdicts or 'nothing'}\n")
 
 
 def well(name: str, case: Quiet, postgresql: PostgreSQL, engine: DockerEngine) -> None:

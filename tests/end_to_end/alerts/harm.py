@@ -12,9 +12,11 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
+import psutil
 import psycopg2
 from websockets.exceptions import InvalidStatus
 
+from app.explaining.kinds import Kind
 from tests.backends import scratch
 from tests.backends.agent import Agent
 from tests.backends.programs import wait_until
@@ -30,6 +32,21 @@ HOST_ENVIRONMENTS = 2
 """How many environments there may be where that is to be too few."""
 _METRICS = "PROMETHEUS_MULTIPROC_DIR"
 SIGN_IN = "/api/v1/auth/login"
+STATUS_STREAM = "/api/v1/environments/<environment_id>/status/stream"
+
+
+def _harms(stack: Stack, kind: Kind, *ids: str) -> None:
+    """Note what a fault is done to, where that is known by then only."""
+    stack.harmed.setdefault(kind, set()).update(ids)
+
+
+def _places(stack: Stack, *pids: int) -> set[str]:
+    """Return the places of these workers, as far as they have written a line."""
+    return {
+        str(line["worker"])
+        for line in stack.server.log_lines()
+        if line.get("pid") in pids and str(line.get("worker", "")).startswith("web-")
+    }
 
 
 def _token(stack: Stack) -> str:
@@ -62,6 +79,7 @@ def workers_killed(stack: Stack) -> Iterator[None]:
     for _ in range(6):
         # The newest one, so that the others go on serving.
         killed = stack.server.worker_pids()[-1]
+        _harms(stack, Kind.PROCESS, *_places(stack, killed))
         os.kill(killed, signal.SIGKILL)
         wait_until(partial(_replaced, stack, killed, workers), 30)
     yield
@@ -148,7 +166,7 @@ def agent_crashing(stack: Stack) -> Iterator[None]:
 @contextmanager
 def agent_fails_at_extensions(stack: Stack) -> Iterator[None]:
     """What is to be installed cannot be read, in each round of that loop of the agent."""
-    with _reading(stack, "extensions", "1 / (random() * 0)::int"):
+    with reading(stack, "extensions", "1 / (random() * 0)::int"):
         yield
 
 
@@ -166,6 +184,15 @@ def thread_spinning(stack: Stack) -> Iterator[None]:
         os.setpriority(os.PRIO_PROCESS, pid, 0)
 
 
+def busiest_worker(stack: Stack) -> set[str]:
+    """Return the place of the worker that computes most just now."""
+    processes = [psutil.Process(pid) for pid in stack.server.worker_pids()]
+    for process in processes:
+        process.cpu_percent()
+    time.sleep(0.3)
+    return _places(stack, max(processes, key=lambda it: it.cpu_percent()).pid)
+
+
 def _open_files(pid: int) -> int:
     time.sleep(0.05)
     return len(os.listdir(f"/proc/{pid}/fd"))
@@ -175,6 +202,7 @@ def _open_files(pid: int) -> int:
 def descriptors_taken(stack: Stack) -> Iterator[None]:
     """A process may open few more files than it has open."""
     worker = stack.server.worker_pids()[0]
+    _harms(stack, Kind.PROCESS, *_places(stack, worker))
     limits = resource.prlimit(worker, resource.RLIMIT_NOFILE)
     # What a request opens for a moment must not count: the alert looks at what stays open.
     used = min(_open_files(worker) for _ in range(60))
@@ -356,19 +384,22 @@ def _looking_at_teams(stack: Stack, seconds: str, clients: int) -> Iterator[None
     """Have clients look at their teams, which takes the database so long; others are fast."""
     caller = Caller(stack.server.port, _token(stack), timeout=120)
     with (
-        _reading(stack, "teams", f"pg_sleep({seconds})"),
+        reading(stack, "teams", f"pg_sleep({seconds})"),
         Load(lambda: caller.call("GET", "/api/v1/teams"), clients=clients),
     ):
         yield
 
 
 @contextmanager
-def _reading(stack: Stack, table: str, first: str) -> Iterator[None]:
-    """Have the database do something first whenever the table is read."""
+def reading(stack: Stack, table: str, first: str, key: str = "id") -> Iterator[None]:
+    """Have the database do something first whenever the table is read; it cannot be written then.
+
+    key: a column that is never null.
+    """
     rename = f"ALTER TABLE {table} RENAME TO {table}_themselves"
     # The outer join, which OFFSET keeps one, has it done also where the table is empty.
     rows = f"SELECT t.* FROM (SELECT {first}) p LEFT JOIN {table}_themselves t ON true OFFSET 0"
-    view = f"CREATE VIEW {table} AS SELECT r.* FROM ({rows}) r WHERE r.id IS NOT NULL"
+    view = f"CREATE VIEW {table} AS SELECT r.* FROM ({rows}) r WHERE r.{key} IS NOT NULL"
     back = (f"DROP VIEW {table}", f"ALTER TABLE {table}_themselves RENAME TO {table}")
     _execute(stack.database_url, rename, view)
     try:
@@ -502,6 +533,9 @@ def _leaking(stack: Stack, *programs: WebServer | Agent) -> Iterator[None]:
         limit = used + (400 << 20)
         (group / "memory.limit_in_bytes").write_text(str(limit))
         Caller(stack.server.port).call("GET", f"/fill/{(int(limit * 0.95) - used) >> 20}")
+        lines = stack.server.log_lines()
+        filled = {it["worker"] for it in lines if it.get("route", "").startswith("/fill/")}
+        _harms(stack, Kind.PROCESS, *filled)
         yield
 
 
@@ -551,6 +585,7 @@ def containers_harmed(stack: Stack) -> Iterator[None]:
     greedy = commit(raw, stack.engine, "sleep 2; exec tail /dev/zero")
     steady = stack.api.create("steady", stack.engine.busybox)
     ids = [stack.api.create(f"greedy-{n}", greedy, memory_limit_mb=32) for n in range(6)]
+    _harms(stack, Kind.ENVIRONMENT, *ids)
     for environment in (steady, *ids):
         assert stack.api.act(environment, "start").status_code == 200
     wait_until(lambda: stack.server.metric(ENVIRONMENTS, status="error") == len(ids), 60, 0.5)

@@ -42,18 +42,27 @@ class Load(AbstractContextManager["Load"]):
 
 
 class Caller:
-    """Sends single requests, with the token if there is one."""
+    """Sends single requests, with the token if there is one, from an address of this host."""
 
-    def __init__(self, port: int, token: str | None = None, timeout: float = 30) -> None:
+    def __init__(
+        self,
+        port: int,
+        token: str | None = None,
+        timeout: float = 30,
+        source: str = "127.0.0.1",
+    ) -> None:
         self._port = port
         self._headers = {"Content-Type": "application/json"}
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
         self._timeout = timeout
+        self._source = (source, 0)
 
     def call(self, method: str, path: str, body: Any = None) -> int:
         """Send one request on a connection of its own and return the status."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=self._timeout)
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", self._port, timeout=self._timeout, source_address=self._source
+        )
         try:
             text = None if body is None else json.dumps(body)
             connection.request(method, path, text, self._headers)

@@ -10,10 +10,12 @@ from typing import Any, Self
 
 import yaml
 
+from app.explaining.kinds import Kind
 from tests.backends.agent import Agent
 from tests.backends.alertmanager import Alertmanager
 from tests.backends.docker_engine import DockerEngine
 from tests.backends.fault_proxy import FaultProxy
+from tests.backends.jaeger import Jaeger
 from tests.backends.postgresql import PostgreSQL
 from tests.backends.programs import wait_until
 from tests.backends.prometheus import Prometheus
@@ -26,7 +28,7 @@ from tests.monitoring.rules import FILES, PROMETHEUS
 
 SCRAPE_SECONDS, LEAST_SCRAPE_SECONDS = 15, 1
 ADA = "ada@example.org"
-GRAFANA_URL = "https://grafana.test/"
+GRAFANA_URL, CONSOLE_URL = "https://grafana.test/", "https://vibebox.test/"
 SETTINGS = {
     # Durations of the service that an alert's own would have to be compared with.
     "VIBEBOX_HEALTH_CHECK_INTERVAL": "0.5",
@@ -68,6 +70,15 @@ def _spin(seconds):
     return ""
 
 
+def _beside_slow(number):
+    threading.Event().wait(0.1 * number)
+    return ""
+
+
+def _beside_failing(number):
+    raise RuntimeError(f"what somebody else does wrong: {number}")
+
+
 def _wait(seconds):
     return str(threading.Event().wait(seconds))
 
@@ -82,6 +93,13 @@ app.add_url_rule("/fill/<int:mb>", endpoint="fill", view_func=_fill)
 app.add_url_rule("/spin/<int:seconds>", endpoint="spin", view_func=_spin)
 app.add_url_rule("/wait/<int:seconds>", endpoint="wait", view_func=_wait)
 app.add_url_rule("/fail", endpoint="fail", view_func=_fail)
+for _number in (1, 2, 3):
+    app.add_url_rule(
+        f"/slow/{_number}", f"slow{_number}", _beside_slow, defaults={"number": _number}
+    )
+    app.add_url_rule(
+        f"/failing/{_number}", f"failing{_number}", _beside_failing, defaults={"number": _number}
+    )
 """
 
 
@@ -100,7 +118,10 @@ class Stack:
 
     With `postgresql` it has a database there, which the service reaches through `proxy`. It reaches
     `engine` through `docker`, and Prometheus the service through `way`.
-    Attributes: server, agent, prometheus, alertmanager, receiver, and `api`, signed in.
+    Traces go to a Jaeger, where one is installed. Prometheus knows three other targets, which are
+    down.
+    Attributes: server, agent, prometheus, alertmanager, receiver, jaeger, `api`, signed in, and
+    `harmed`, what a fault was done to, by kind.
     """
 
     proxy: FaultProxy | None
@@ -130,7 +151,11 @@ class Stack:
         # A scrape has to be answered within it: at the factor of the tests, 1 s.
         self.interval = max(SCRAPE_SECONDS / factor, LEAST_SCRAPE_SECONDS)
         self.engine = engine
+        self.harmed: dict[Kind, set[str]] = {}
         self._exit = ExitStack()
+        self.jaeger = Jaeger() if Jaeger.installed() is None else None
+        if self.jaeger is not None:
+            env["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] = f"{self.jaeger.otlp}/v1/traces"
         self.receiver = Receiver()
         self.server = WebServer(
             directory, {**SETTINGS, **env}, workers, threads, root=harmful_release(directory)
@@ -140,6 +165,8 @@ class Stack:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
+            if self.jaeger is not None:
+                stack.enter_context(closing(self.jaeger))
             for proxy in filter(None, (self.proxy, self.docker, self.way)):
                 stack.enter_context(proxy)
             stack.enter_context(self.receiver)
@@ -192,10 +219,11 @@ class Stack:
             external_labels=shipped["global"]["external_labels"],
             # As in docker-compose.yml, but for a feature that Prometheus 3 has switched on.
             flags=[
-                "--enable-feature=expand-external-labels",
+                "--enable-feature=expand-external-labels,exemplar-storage",
                 f"--web.user-assets={PROMETHEUS.with_name('runbooks')}",
             ],
-            env={"GRAFANA_URL": GRAFANA_URL, "RUNBOOKS_URL": ""},
+            env={"GRAFANA_URL": GRAFANA_URL, "RUNBOOKS_URL": "", "CONSOLE_URL": CONSOLE_URL},
+            others={f"elsewhere-{number}": f"127.0.0.1:{number}" for number in (1, 2, 3)},
         )
 
     def firing(self) -> set[str]:

@@ -1,13 +1,14 @@
 """Watches which alerts fire while faults last, and that all are over after them."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 from tests.backends.programs import ServiceError, wait_until
 from tests.end_to_end.alerts.faults import LATE, MACHINE, Fault
 from tests.end_to_end.alerts.load import Caller, Load
 from tests.end_to_end.alerts.stack import Stack
+from tests.end_to_end.alerts.verdicts import Verdicts
 from tests.monitoring.boards.stats import still_shown
 
 POLL = 0.2
@@ -30,12 +31,15 @@ class Watch:
         self._began = time.monotonic()
         self.seconds: dict[str, float] = {}
         self.suppressed: set[str] = set()
+        self.on_fired: Callable[[str], object] = lambda _name: None
+        """Called with an alert that has begun to fire."""
 
     def look(self) -> set[str]:
         """Look once; return the alerts that fire now."""
         firing = self._stack.firing()
-        for name in firing:
-            self.seconds.setdefault(name, time.monotonic() - self._began)
+        for name in sorted(firing - set(self.seconds)):
+            self.seconds[name] = time.monotonic() - self._began
+            self.on_fired(name)
         self.suppressed |= self._stack.suppressed()
         return firing
 
@@ -85,9 +89,16 @@ def stays_silent(stack: Stack, seconds: float) -> Watch:
     return watch
 
 
-def run(stack: Stack, faults: Sequence[Fault], timeout: float = 90, patient: bool = False) -> Watch:
+def run(
+    stack: Stack,
+    faults: Sequence[Fault],
+    verdicts: Verdicts,
+    timeout: float = 90,
+    patient: bool = False,
+) -> Watch:
     """Make the faults at once; their alerts and no others fire, are sent or held back, and end.
 
+    What explanations say of them meanwhile is in `verdicts`.
     Raises: AssertionError or ServiceError that says what fired instead.
     """
     fires = {name for fault in faults for name in fault.fires}
@@ -96,8 +107,13 @@ def run(stack: Stack, faults: Sequence[Fault], timeout: float = 90, patient: boo
     watch = Watch(stack)
     with ExitStack() as made:
         for fault in faults:
+            if fault.beside is not None:
+                made.enter_context(fault.beside(stack))
+        for fault in faults:
             made.enter_context(fault.make(stack))
+        watch.on_fired = verdicts.look
         watch.until(fires, timeout)
+        verdicts.look_again()
         gone = [series for fault in faults for series in fault.gone]
         wait_until(lambda: not any(map(stack.prometheus.query, gone)), 30, POLL)
         for source in filter(None, (fault.source for fault in faults)):

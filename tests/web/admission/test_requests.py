@@ -18,7 +18,13 @@ from tests.support.routes import ROUTES, Route
 from tests.web.api.test_environments import one
 
 REFUSALS = "vibebox_limit_refusals_total"
-SEARCHES = {"app.web.api.logs.index", "app.web.api.audit.index", "app.web.api.extensions.upload"}
+SEARCHES = {
+    "app.web.api.alerts.explanation",
+    "app.web.api.audit.index",
+    "app.web.api.extensions.upload",
+    "app.web.api.logs.index",
+    "app.web.api.request_lines.index",
+}
 """What takes long without Docker."""
 
 

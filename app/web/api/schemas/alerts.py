@@ -2,11 +2,11 @@
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.domain.alerts.service import Notice
+from app.core.addresses import web_address
+from app.domain.alerts.service import MAX_NAME, Notice
 from app.domain.fields import NO_NUL, JsonNumber, Moment
 from app.web.api.schemas.pages import PageQuery, PageView
 
@@ -111,6 +111,16 @@ class AlertQuery(PageQuery):
     ended: bool = Field(default=False, description="Also those that ended in the past day.")
 
 
+class AlertPath(BaseModel):
+    """Which alert."""
+
+    alert_id: str = Field(
+        max_length=MAX_NAME,
+        pattern=NO_NUL,
+        description="Its fingerprint, or its name: that of the latest one of this name.",
+    )
+
+
 class AlertView(BaseModel):
     """An alert. The text is whatever a rule says; the addresses are http or https."""
 
@@ -152,11 +162,3 @@ class AlertView(BaseModel):
 
 class AlertPage(PageView[AlertView]):
     """A page of alerts, newest first; `total` counts all that match."""
-
-
-def web_address(text: str) -> str | None:
-    """Return an address that a page may link to, or none: a rule may hold javascript: as well."""
-    try:
-        return text if urlsplit(text).scheme in ("http", "https") else None
-    except ValueError:
-        return None

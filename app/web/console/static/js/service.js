@@ -2,6 +2,7 @@
 
 import { call } from "./access.js";
 import { chip, make, one, repeat, say } from "./dom.js";
+import { explain, explainButton } from "./explanation.js";
 import { fact, readiness } from "./header.js";
 import { me } from "./me.js";
 
@@ -22,13 +23,15 @@ function latency(seconds) {
 }
 
 /** Whoever writes a rule chooses the text, and the address: the service lets through http(s) only. */
-function alertLine({ name, severity, summary, link }) {
+function alertLine(context, alert) {
+  const { name, severity, summary, link } = alert;
   const shown = chip(name, mild[severity] ?? "bad");
   const titled = link ? make("a", { href: link, rel: "noreferrer", target: "_blank" }, shown) : shown;
-  return make("p", {}, titled, summary ? ` ${summary}` : "");
+  return make("p", { class: "row" }, titled, summary, explainButton(context, alert));
 }
 
-function showFigures(root, found) {
+function showFigures(context, found) {
+  const { root } = context;
   const at = (name) => one(`[data-health=${name}]`, root);
   one("[data-figures]", root).hidden = Boolean(found.reason);
   if (!found.reason) {
@@ -41,7 +44,7 @@ function showFigures(root, found) {
   if (found.alerts_reason || at("alerts").dataset.text === text) return;
   // The same ones again would take away the focus from a link.
   at("alerts").dataset.text = text;
-  at("alerts").replaceChildren(...(found.alerts.length ? found.alerts.map(alertLine) : [make("p", { class: "dim" }, "None fires.")]));
+  at("alerts").replaceChildren(...(found.alerts.length ? found.alerts.map((alert) => alertLine(context, alert)) : [make("p", { class: "dim" }, "None fires.")]));
 }
 
 /** What is missing is said to those who can set it. */
@@ -54,7 +57,11 @@ function showReasons(root, found, isOperator) {
   place.hidden = !isOperator || !place.textContent;
 }
 
-export function mountService({ root, signal, attempt }) {
+export function mountService(context) {
+  const { root, signal, attempt } = context;
+  // Where the link of a message leads.
+  const named = new URLSearchParams(location.search).get("explain");
+  if (named) explain(context, { name: named, reference: named });
   repeat(signal, SECONDS, async () => {
     const found = await readiness();
     one("[data-health=checks]", root).replaceChildren(...checks(found));
@@ -62,7 +69,7 @@ export function mountService({ root, signal, attempt }) {
     const failed = (error) => showReasons(root, { reason: error.message, alerts_reason: error.message }, true);
     const figures = await attempt(() => call("GET", "/console/telemetry"), failed);
     if (!figures || signal.aborted) return;
-    showFigures(root, figures);
+    showFigures(context, figures);
     showReasons(root, figures, account?.is_operator);
   });
 }

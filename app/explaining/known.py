@@ -1,0 +1,58 @@
+"""Which alert is meant: by its name or fingerprint, from whoever knows of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from app.stores.prometheus import Firing, Labels, Rule
+
+_NAME = "alertname"
+_OFFSET, _PRIME, _WORD = 0xCBF29CE484222325, 0x100000001B3, (1 << 64) - 1
+_BESIDE = 0xFF
+
+
+@dataclass(frozen=True)
+class Known:
+    """An alert, as Alertmanager told it or Prometheus has it; `starts_at` None where it does not
+    fire."""
+
+    name: str
+    labels: Labels = field(hash=False)
+    annotations: Labels = field(hash=False)
+    fingerprint: str | None
+    starts_at: datetime | None
+    firing: bool
+
+
+def of_rules(rules: Sequence[Rule], reference: str) -> Known | None:
+    """Return the alert that Prometheus knows by this name or fingerprint: the first that fires.
+
+    The fingerprint is Alertmanager's where Prometheus adds no external labels.
+    """
+    alerts = [rule for rule in rules if rule.is_alert]
+    for rule in alerts:
+        found = [
+            (one, mark)
+            for one in rule.firing
+            if reference in (rule.name, mark := fingerprint(one.labels))
+        ]
+        if found:
+            one, mark = max(found, key=lambda pair: pair[0].value)
+            return _known(rule.name, one, mark)
+    if any(rule.name == reference for rule in alerts):
+        return Known(reference, {_NAME: reference}, {}, None, None, firing=False)
+    return None
+
+
+def _known(name: str, one: Firing, mark: str) -> Known:
+    return Known(name, one.labels, one.annotations, mark, one.starts_at, firing=True)
+
+
+def fingerprint(labels: Labels) -> str:
+    """Return what Alertmanager knows an alert by: FNV-1a over its labels, in their order."""
+    total = _OFFSET
+    for name, value in sorted(labels.items()):
+        for text in (name, value):
+            for byte in (*text.encode("utf-8", "replace"), _BESIDE):
+                total = (total ^ byte) * _PRIME & _WORD
+    return f"{total:016x}"

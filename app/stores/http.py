@@ -1,0 +1,163 @@
+"""One GET of a store, bounded in time and size whatever the store does.
+
+A time-out of a socket bounds each piece of an answer and not the whole of it, and none bounds the
+look-up of a name. So each question has a thread of its own; where its time is over, its connection
+is shut, which ends the thread.
+"""
+
+import http.client
+import json
+import socket
+import ssl
+import threading
+from base64 import b64encode
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, overload
+from urllib.parse import SplitResult, unquote, urlencode, urlsplit
+
+from app.core import deadline
+from app.core.errors import StoreUnavailableError
+
+MOST_BYTES = 8 * 1024 * 1024
+_SECONDS = 5.0
+_PIECE = 64 * 1024
+
+
+class Store:
+    """What answers at the address of `setting`, which may hold a password and is never shown."""
+
+    def __init__(
+        self, setting: str, url: str, token: str | None = None, most: int = MOST_BYTES
+    ) -> None:
+        """most: bytes of an answer; token: sent as a bearer token, in place of a login of `url`."""
+        self.setting = setting
+        self._url = urlsplit(url)
+        self._headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+        if authorization := _authorization(self._url, token):
+            self._headers["Authorization"] = authorization
+        self._most = most
+
+    @overload
+    def get(self, path: str, parameters: Mapping[str, str]) -> bytes: ...
+
+    @overload
+    def get(self, path: str, parameters: Mapping[str, str], has_missing: bool) -> bytes | None: ...
+
+    def get(
+        self, path: str, parameters: Mapping[str, str], has_missing: bool = False
+    ) -> bytes | None:
+        """Return what it answers, with status 200. Raises: StoreUnavailableError.
+
+        has_missing: None for 404, which else is an error as others.
+        """
+        question = _Question(self._url, self._target(path, parameters), self._headers, self._most)
+        thread = threading.Thread(target=question.ask, name="store", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            raise self.failed("cannot be asked now: there is no thread left") from None
+        # Half of what is left: a store that hangs leaves time to ask the others.
+        thread.join(min(_SECONDS, deadline.remaining() / 2))
+        if thread.is_alive():
+            question.give_up()
+            raise self.failed("did not answer in time")
+        if has_missing and question.status == 404:
+            return None
+        if question.trouble is not None:
+            raise self.failed(question.trouble)
+        return question.answer
+
+    def json(self, path: str, parameters: Mapping[str, str], missing: Any = None) -> Any:
+        """Return its answer as JSON; `missing`, if there is one, where it says 404.
+
+        Raises: StoreUnavailableError.
+        """
+        body = self.get(path, parameters, has_missing=missing is not None)
+        if body is None:
+            return missing
+        try:
+            return json.loads(body)
+        except (ValueError, RecursionError):
+            raise self.strange() from None
+
+    def strange(self) -> StoreUnavailableError:
+        """Return the error of an answer that cannot be understood."""
+        return self.failed("does not speak as a store of its kind does; look at the address")
+
+    def failed(self, why: str) -> StoreUnavailableError:
+        """Return an error that says so of the store."""
+        return StoreUnavailableError(self.setting, why)
+
+    def _target(self, path: str, parameters: Mapping[str, str]) -> str:
+        base = self._url.path.rstrip("/")
+        return f"{base}{path}?{urlencode(parameters)}"
+
+
+class _Question:
+    """One request; afterwards `answer`, or `trouble` in words."""
+
+    def __init__(
+        self, url: SplitResult, target: str, headers: Mapping[str, str], most: int
+    ) -> None:
+        kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
+        self._connection = kind(url.hostname or "", url.port, timeout=_SECONDS)
+        self._target, self._headers, self._most = target, dict(headers), most
+        self._given_up = False
+        self._socket: socket.socket | None = None
+        self.answer = b""
+        self.status = 0
+        self.trouble: str | None = "was not asked"
+
+    def ask(self) -> None:
+        """Ask; raises nothing."""
+        try:
+            self._connection.connect()
+            # Kept: a response takes it away from the connection.
+            self._socket = self._connection.sock
+            self._connection.request("GET", self._target, headers=self._headers)
+            if self._given_up:
+                return
+            self.trouble = self._read(self._connection.getresponse())
+        except ssl.SSLError:
+            self.trouble = "has no certificate that can be trusted"
+        except TimeoutError:
+            self.trouble = "did not answer in time"
+        except Exception:  # of the network, or of what the store made of HTTP
+            self.trouble = "does not answer"
+        finally:
+            self._connection.close()
+
+    def _read(self, response: http.client.HTTPResponse) -> str | None:
+        self.status = response.status
+        if response.status in (401, 403):
+            return f"refuses us (status {response.status}); look at its token"
+        if response.status != 200:
+            return f"answers with status {response.status}"
+        pieces: list[bytes] = []
+        size = 0
+        while piece := response.read1(_PIECE):
+            pieces.append(piece)
+            size += len(piece)
+            if size > self._most:
+                return "answers with more than is read of it"
+        if response.length:  # as many bytes of it did not come
+            return "does not answer"
+        self.answer = b"".join(pieces)
+        return None
+
+    def give_up(self) -> None:
+        """Have the thread end: what it waits for comes to its end at once."""
+        self._given_up = True
+        if self._socket is not None:
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+
+def _authorization(url: SplitResult, token: str | None) -> str:
+    if token:
+        return f"Bearer {token}"
+    if url.username is None:
+        return ""
+    login = f"{unquote(url.username)}:{unquote(url.password or '')}"
+    return f"Basic {b64encode(login.encode()).decode()}"
