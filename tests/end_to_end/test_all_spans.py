@@ -8,6 +8,7 @@ import json
 import os
 import random
 import signal
+import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,10 +18,11 @@ from dataclasses import dataclass
 import pytest
 
 from tests.backends.otlp_sink import Behaviour, OtlpSink
-from tests.backends.programs import wait_until
+from tests.backends.programs import free_port, wait_until
 from tests.backends.prometheus import Prometheus
 from tests.backends.web import WebServer
 from tests.conftest import WebServerFactory
+from tests.end_to_end import closed_loop
 from tests.end_to_end.hammer import Hammer
 from tests.sizes import size
 
@@ -202,3 +204,36 @@ def _ids_of_lines(server: WebServer, wanted: set[str]) -> set[str]:
                 if id in wanted:
                     found.add(id)
     return found
+
+
+@pytest.mark.full
+def test_a_receiver_that_fails_makes_no_request_slower(web_server: WebServerFactory) -> None:
+    """Turn by turn in one run, since whatever else the machine does moves all of them."""
+    rounds, seconds = 7, 3.0
+    with OtlpSink() as well, OtlpSink() as failing:
+        failing.behave(*[Behaviour(status=503), Behaviour(seconds=1.5)] * 1_000_000)
+        receivers = {"off": "", "well": well.url, "failing": failing.url}
+        receivers["gone"] = f"http://127.0.0.1:{free_port()}"
+        servers = {
+            name: web_server(
+                {
+                    **({"OTEL_EXPORTER_OTLP_ENDPOINT": url} if url else {}),
+                    "OTEL_EXPORTER_OTLP_TIMEOUT": "1000",
+                    "VIBEBOX_TRACES_RATIO": RATIO,
+                },
+                workers=2,
+                threads=THREADS,
+            )
+            for name, url in receivers.items()
+        }
+        p99: dict[str, list[float]] = {name: [] for name in servers}
+        for number in range(rounds * len(servers)):
+            name = [*servers][number % len(servers)]
+            times = sorted(closed_loop.run(servers[name].port, "/health/live", 4, seconds))
+            p99[name].append(times[len(times) * 99 // 100])
+        for server in servers.values():
+            server.terminate()
+    usual = {name: statistics.median(found) for name, found in p99.items()}
+    print(json.dumps(usual))
+    for name in ("well", "failing", "gone"):
+        assert usual[name] <= 1.25 * usual["off"] + 0.001, usual

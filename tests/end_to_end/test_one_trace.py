@@ -161,7 +161,7 @@ def _click(url: str, pulled: str, pictures: Path) -> tuple[str, str]:
         page.get_by_label("E-mail address").fill("ada@example.org")
         page.get_by_label("Password").fill("correct horse battery")
         page.get_by_role("button", name="Create an account").click()
-        expect(page.get_by_role("heading", name="Environments")).to_be_visible()
+        expect(page.get_by_role("heading", name="Environments")).to_be_visible(timeout=MILLISECONDS)
         assert page.evaluate(_PROBLEMS) == ["Broken. (request r1)", "Gone."]
         page.get_by_role("button", name="New environment").click()
         page.get_by_label("Name", exact=True).fill(NAME)

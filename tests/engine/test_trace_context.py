@@ -1,13 +1,16 @@
 """The engine is told of the trace that a call belongs to, and of nothing where there is none."""
 
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 
 import pytest
 
 from app.core.trace_context import Trace, current
 from app.engine import DockerEngine
+from app.engine.hijacking import hijack
 from app.metrics.engine_calls import measured
 
 
@@ -58,3 +61,13 @@ def test_calls_carry_the_trace(seen: tuple[str, list[str | None]]) -> None:
     ((_, span_id, *_, error),) = trace.spans
     assert headers == [f"00-{'a' * 32}-{span_id}-00"]
     assert (trace.calling, error) == ("", "")
+
+
+def test_a_stream_both_ways_carries_it_too() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(b"HTTP/1.1 101 UPGRADED\r\n\r\nhello")
+        connection: Any = ours  # which is as much as a connection of ours is asked for here
+        assert hijack(connection, "/exec/1/start", {}, {"traceparent": "00-a-b-01"}) == b"hello"
+        head = theirs.recv(4096)
+    assert b"\r\nUpgrade: tcp\r\ntraceparent: 00-a-b-01\r\n\r\n{}" in head
