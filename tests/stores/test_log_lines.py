@@ -2,8 +2,6 @@
 
 import json
 import time
-from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +12,6 @@ from app.core.errors import StoreUnavailableError
 from app.stores.http import Store
 from app.stores.log_lines import SETTING, Loki, VictoriaLogs
 from tests.backends.victoria_logs import VictoriaLogs as Server
-from tests.conftest import require
 from tests.support.stand_in import StandIn
 
 NOW = datetime.now(UTC)
@@ -72,15 +69,10 @@ def test_strange_answer_of_loki_is_told(peer: StandIn, result: Any) -> None:
         Loki(Store(SETTING, peer.url), "vibebox").lines([REQUEST], *AROUND, 10)
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    require("VictoriaLogs", Server.installed())
-    with closing(Server()) as server:
-        yield server
-
-
 @pytest.mark.integration
-def test_real_victoria_logs_has_the_lines_of_a_request_and_of_a_trace(server: Server) -> None:
+def test_real_victoria_logs_has_the_lines_of_a_request_and_of_a_trace(
+    victoria_logs: Server,
+) -> None:
     now = time.time()
     lines = [
         {"_msg": "second", "request_id": REQUEST, "path": "/x"},
@@ -94,11 +86,11 @@ def test_real_victoria_logs_has_the_lines_of_a_request_and_of_a_trace(server: Se
         for number, line in enumerate(lines)
     )
     pushed = requests.post(
-        f"{server.url}/insert/jsonline?_stream_fields=service.name", data=body, timeout=10
+        f"{victoria_logs.url}/insert/jsonline?_stream_fields=service.name", data=body, timeout=10
     )
     assert pushed.status_code == 200
-    server.flush()
-    store = VictoriaLogs(Store(SETTING, server.url), "vibebox")
+    victoria_logs.flush()
+    store = VictoriaLogs(Store(SETTING, victoria_logs.url), "vibebox")
 
     found = store.lines([REQUEST, TRACE], *AROUND, 10)
 

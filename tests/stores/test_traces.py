@@ -2,8 +2,6 @@
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import closing
 
 import pytest
 import requests
@@ -17,18 +15,10 @@ from app.explaining.kinds import Culprit, Kind
 from app.stores.http import Store
 from app.stores.traces import SETTING, TraceStore
 from tests.backends.jaeger import Jaeger
-from tests.conftest import require
 from tests.support.stand_in import StandIn
 
-ROUTE = "/api/v1/environments/<environment_id>"
+ROUTE = "/only/of/this/test/<environment_id>"
 ENVIRONMENT = "0f8c2a52-7a4e-4a55-9d0e-3a6f0f6f2f10"
-
-
-@pytest.fixture(scope="module")
-def jaeger() -> Iterator[Jaeger]:
-    require("Jaeger", Jaeger.installed())
-    with closing(Jaeger()) as jaeger:
-        yield jaeger
 
 
 def attributes(**values: str) -> list[KeyValue]:
