@@ -65,7 +65,7 @@ class Explanations:
         """
         with deadline.within(SECONDS):
             rules, missing = self._rules()
-            alert = self._alert(reference, rules or [])
+            alert = self._alert(reference, rules or [], missing)
             parts = self._parts(alert, rules, missing)
             return self._shown(reader, alert, parts)
 
@@ -77,7 +77,7 @@ class Explanations:
         except StoreUnavailableError as error:
             return None, error.detail
 
-    def _alert(self, reference: str, rules: list[Rule]) -> Known:
+    def _alert(self, reference: str, rules: list[Rule], missing: str | None) -> Known:
         try:
             told, trouble = self._told(reference), None
         except StorageError as error:
@@ -89,7 +89,9 @@ class Explanations:
             return found
         if told is not None:
             return told
-        raise trouble or AlertNotFoundError()
+        if missing is not None:
+            missing = f"Alertmanager has told of no such alert, and {_inside(missing)}."
+        raise trouble or AlertNotFoundError(missing)
 
     def _parts(self, alert: Known, rules: list[Rule] | None, missing: str | None) -> _Parts:
         if rules is None or self._stores.prometheus is None:
@@ -165,6 +167,12 @@ def _visible(found: EnvironmentPart) -> EnvironmentPart:
     if items or not found.items:
         return EnvironmentPart(items=items, missing=found.missing)
     return EnvironmentPart(missing=found.items[0].missing)
+
+
+def _inside(sentence: str) -> str:
+    """Return a sentence as a part of another."""
+    sentence = sentence.removesuffix(".")
+    return sentence if sentence.startswith("VIBEBOX") else sentence[0].lower() + sentence[1:]
 
 
 def _asked(alert: Known) -> AlertAsked:

@@ -7,6 +7,7 @@ is shut, which ends the thread.
 
 import http.client
 import json
+import re
 import socket
 import ssl
 import threading
@@ -22,6 +23,7 @@ from app.core.errors import StoreUnavailableError
 MOST_BYTES = 8 * 1024 * 1024
 _SECONDS = 5.0
 _PIECE = 64 * 1024
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class Store:
@@ -77,7 +79,7 @@ class Store:
         if body is None:
             return missing
         try:
-            return json.loads(body)
+            return loads(body)
         except (ValueError, RecursionError):
             raise self.strange() from None
 
@@ -152,6 +154,16 @@ class _Question:
         if self._socket is not None:
             with suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
+
+
+def loads(body: bytes) -> Any:
+    """Return JSON whose texts are Unicode: halves of a pair, which no answer of ours can hold, are
+    replaced. Raises: ValueError, RecursionError."""
+    found = json.loads(body)
+    if _HALF.search(body) is None:
+        return found
+    text = json.dumps(found, ensure_ascii=False)
+    return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
 
 def _authorization(url: SplitResult, token: str | None) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from app.stores.http import Store
+from app.stores.http import Store, loads
 
 SETTING = "VIBEBOX_LOG_STORE_URL"
 ID = r"^[A-Za-z0-9._-]{1,128}$"
@@ -71,7 +71,7 @@ class VictoriaLogs:
             },
         )
         try:
-            found = [json.loads(line) for line in body.splitlines() if line]
+            found = [loads(line) for line in body.splitlines() if line]
             return _in_order([_line(_moment(one["_time"]), one["_msg"], one) for one in found])
         except (AttributeError, LookupError, RecursionError, TypeError, ValueError):
             raise self._store.strange() from None
@@ -140,7 +140,7 @@ def _line(at: datetime, text: Any, fields: Mapping[str, Any]) -> StoredLine:
     event = str(text)
     if event.startswith("{"):
         try:
-            written = json.loads(event)
+            written = loads(event.encode())
         except (ValueError, RecursionError):
             written = {}
         known |= {str(name): str(value)[:_LONGEST] for name, value in written.items()}

@@ -103,6 +103,7 @@ def _exemplars(data: Any) -> list[Exemplar]:
         for series in data
         for one in series["exemplars"]
     ]
+    found = [one for one in found if math.isfinite(one.value) and math.isfinite(one.at)]
     return sorted(found, key=lambda one: one.at)
 
 

@@ -101,15 +101,15 @@ def _trace(told: Any) -> StoredTrace:
 def _span(told: Any) -> Span:
     attributes = {str(tag["key"]): str(tag["value"]) for tag in told.get("tags", ())}
     parents = [one["spanID"] for one in told.get("references", ()) if one["refType"] == "CHILD_OF"]
-    began = float(told["startTime"]) / 1e6
-    moment(began)  # what is no moment is refused here
+    began, seconds = float(told["startTime"]) / 1e6, float(told["duration"]) / 1e6
+    moment(began + seconds)  # what is no moment is refused here
     return Span(
         str(told["spanID"]),
         str(parents[0]) if parents else None,
         str(told["operationName"]),
         attributes.get("span.kind", ""),
         began,
-        float(told["duration"]) / 1e6,
+        seconds,
         attributes,
         _error(attributes),
     )

@@ -161,10 +161,40 @@ def test_no_culprit_without_a_fault(operator: User, world: World) -> None:
     assert (over["culprit"], over["culprit_missing"]) == (None, "its condition does not hold now")
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"duration": 1e999},
+        {"startTime": -1e30},
+        {"references": 5},
+        {"operationName": "a\ud800"},
+        {"tags": [{"key": "error"}]},
+    ],
+)
+def test_whatever_a_store_answers_is_no_error_of_ours(
+    operator: User, world: World, change: dict[str, Any]
+) -> None:
+    trace = world.trace()
+    trace["spans"][0] |= change
+    world.peer.answers[f"/api/traces/{TRACE}"] = lambda _: {"data": [trace]}
+
+    found = explained(operator)
+
+    assert found["culprit"] and "Infinity" not in str(found)
+
+
 def test_unknown_alert(operator: User) -> None:
     response = operator.get("/api/v1/alerts/NoSuchAlert/explanation")
 
     assert_problem(response, 404, "alert-not-found")
+
+
+def test_unknown_alert_without_prometheus(user: User) -> None:
+    problem = assert_problem(user.get("/api/v1/alerts/X/explanation"), 404, "alert-not-found")
+
+    assert problem["detail"] == (
+        "Alertmanager has told of no such alert, and VIBEBOX_PROMETHEUS_URL is not set."
+    )
 
 
 def test_what_is_not_set_is_said(

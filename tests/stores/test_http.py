@@ -64,6 +64,16 @@ def test_what_is_no_json_is_told(peer: StandIn, body: bytes) -> None:
     assert "look at the address" in trouble(store(peer.url))
 
 
+def test_half_of_a_pair_is_replaced(peer: StandIn) -> None:
+    peer.answers["/x"] = lambda _: rb'["\ud83d\ude00", "a\ud800b", "\\ud800"]'
+
+    assert store(peer.url).json("/x", {}) == [
+        "\N{GRINNING FACE}",
+        "a\N{REPLACEMENT CHARACTER}b",
+        r"\ud800",
+    ]
+
+
 def test_answer_without_end_is_left(peer: StandIn) -> None:
     peer.answers["/x"] = lambda _: b"x" * 1001
 
