@@ -89,7 +89,7 @@ def open_engine(settings: Settings) -> "Engine":
 
 
 def start_exporter(settings: Settings) -> KeptProcess | None:
-    """Start what sends traces and metrics, where there is a receiver; say in the log what is sent.
+    """Start what sends traces, logs and metrics, where there is a receiver, and say so in the log.
 
     It ends with this process (see `app.exporter.supervisor`), sooner when it is closed.
     """
@@ -99,7 +99,11 @@ def start_exporter(settings: Settings) -> KeptProcess | None:
         _log.error("metrics are not pushed", extra={"why": settings.metrics_refusal})
     elif settings.metrics_doubt:
         _log.warning("metrics may be refused", extra={"why": settings.metrics_doubt})
-    receivers = {"traces": settings.traces_endpoint, "metrics": settings.metrics_endpoint}
+    receivers = {
+        "traces": settings.traces_endpoint,
+        "metrics": settings.metrics_endpoint,
+        "logs": settings.logs_endpoint,
+    }
     # Without what stands behind a question mark: it may be a key.
     sent = {signal: url.partition("?")[0] for signal, url in receivers.items() if url is not None}
     if not sent:

@@ -52,9 +52,9 @@ def _make_even() -> None:
 
 def _log_to_nowhere() -> None:
     """Format log lines as the product does, and write them to where no disk is."""
-    from app.core.logging import JsonFormatter
+    from app.core.logging import JsonFormatter, StdoutHandler
 
-    handler = logging.StreamHandler(open("/dev/null", "w"))
+    handler = StdoutHandler(open("/dev/null", "w"))
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 

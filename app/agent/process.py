@@ -20,6 +20,7 @@ from app.agent.pulls.build import build_pulls
 from app.agent.reconcile.event_history import ContainerEventHistory
 from app.agent.wiring import Parts
 from app.core.errors import StorageUnavailableError
+from app.core.log_receiver import Receivers
 from app.core.settings import Settings, retired_in_use
 from app.core.trace_context import record_tasks
 from app.domain.environments.build import build as build_environments
@@ -47,8 +48,8 @@ _CHECK_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 
 
-def run(settings: Settings, pace: Pace = USUAL) -> None:
-    """Run until SIGTERM or SIGINT.
+def run(settings: Settings, pace: Pace = USUAL, receivers: Receivers | None = None) -> None:
+    """Run until SIGTERM or SIGINT. `receivers` makes what container logs are sent by, if any.
 
     Raises: SchemaRevisionError (the operator has to correct that).
     """
@@ -68,7 +69,7 @@ def run(settings: Settings, pace: Pace = USUAL) -> None:
         measure_process(database, limit)
         runtime.start()
         if _await_schema(database, stopping):
-            _serve(settings, database, stopping, pace)
+            _serve(settings, database, stopping, pace, receivers)
     finally:
         database.dispose()
         runtime.close()
@@ -114,7 +115,13 @@ def _await_schema(database: Database, stopping: threading.Event) -> bool:
     return False
 
 
-def _serve(settings: Settings, database: Database, stopping: threading.Event, pace: Pace) -> None:
+def _serve(
+    settings: Settings,
+    database: Database,
+    stopping: threading.Event,
+    pace: Pace,
+    receivers: Receivers | None,
+) -> None:
     engine = measured(open_engine(settings))
     heartbeat = Heartbeat(database, place=_place())
     pulls = build_pulls(settings, database, engine, heartbeat)
@@ -130,6 +137,7 @@ def _serve(settings: Settings, database: Database, stopping: threading.Event, pa
             clock=CautiousClock(database),
             pulls=pulls,
             pace=pace,
+            receivers=receivers,
         )
     )
     leases = Leases(database, heartbeat.id, timedelta(seconds=pace.lease))

@@ -8,6 +8,8 @@ from app.agent.housekeeping import Housekeeping
 from app.agent.leader.election import Term
 from app.agent.log_intake.intake import LogIntake
 from app.agent.log_intake.retention import LogRetention
+from app.agent.log_shipping.outbox import Outbox
+from app.agent.log_shipping.shipper import Shipper
 from app.agent.pace import USUAL, Pace
 from app.agent.pulls.pulls import Pulls
 from app.agent.reconcile.docker_events import EventFollower
@@ -22,6 +24,7 @@ from app.agent.sessions.on_start import SessionsOnStart
 from app.agent.sessions.reconciler import SessionReconciler
 from app.agent.tasks import Task
 from app.core.isolation import Loop
+from app.core.log_receiver import Receivers
 from app.core.settings import Settings
 from app.domain.durable_counters import DurableCounters
 from app.domain.environments.containers import InstallationId
@@ -35,7 +38,10 @@ from app.storage.cautious_clock import CautiousClock
 
 @dataclass(frozen=True)
 class Parts:
-    """What lives as long as the agent's process; `event_history` is what events told so far."""
+    """What lives as long as the agent's process.
+
+    `event_history` is what events told so far; `receivers` makes what container logs are sent by.
+    """
 
     settings: Settings
     database: Database
@@ -47,6 +53,7 @@ class Parts:
     clock: CautiousClock
     pulls: Pulls
     pace: Pace = USUAL
+    receivers: Receivers | None = None
 
 
 @dataclass(frozen=True)
@@ -63,13 +70,13 @@ class Work:
 
 def new_logs(parts: Parts, term: Term, counts: DurableCounters) -> LogIntake:
     """Return what takes in the logs in this term."""
+    return LogIntake(parts.database, parts.engine, counts, term.fence, lambda: _is_certain(term))
 
-    def is_certain() -> bool:
-        if not term.is_certain:
-            term.end()  # the next one makes up what the metric was not told
-        return term.is_certain
 
-    return LogIntake(parts.database, parts.engine, counts, term.fence, is_certain)
+def _is_certain(term: Term) -> bool:
+    if not term.is_certain:
+        term.end()  # the next one makes up what the metric was not told
+    return term.is_certain
 
 
 def new_work(parts: Parts, term: Term, counts: DurableCounters) -> Work:
@@ -136,7 +143,23 @@ def _tasks(parts: Parts, term: Term, counts: DurableCounters, sweep: Sweep) -> l
         # A pull outlives the term: the environment is held by this process, which lives on.
         Task(Loop.PULLS, pace.pulls, parts.pulls.run_pending),
         *_session_tasks(parts, term, counts),
+        *_shipping(parts, term, counts),
     ]
+
+
+def _shipping(parts: Parts, term: Term, counts: DurableCounters) -> list[Task]:
+    """Return the task that sends container logs, where they are to be sent."""
+    if parts.receivers is None:
+        return []
+    outbox = Outbox(
+        parts.database,
+        counts,
+        term.fence,
+        lambda: _is_certain(term),
+        with_team=parts.settings.container_logs_team,
+    )
+    shipper = Shipper(outbox, parts.receivers(term.over), term.over.is_set)
+    return [Task(Loop.LOG_SHIPPING, parts.pace.shipping, shipper.run, close=shipper.close)]
 
 
 def _session_tasks(parts: Parts, term: Term, counts: DurableCounters) -> list[Task]:

@@ -1,5 +1,6 @@
 """The command line `vibebox`: what an operator does beside running the service, and the client."""
 
+import logging
 import os
 import sys
 import threading
@@ -24,9 +25,13 @@ from app.core.loading import loading
 from prefork_metrics.errors import PreforkMetricsError
 
 if TYPE_CHECKING:
+    from app.core.log_receiver import Receivers
     from app.core.settings import Settings
 
 REFUSED = 2
+_log = logging.getLogger(__name__)
+# What is said of sending logs would be sent next, and be said of again.
+_UNCOPIED = ("app.exporter.exporters", "app.exporter.batches", "urllib3")
 
 
 class _Commands(click.Group):
@@ -172,7 +177,7 @@ def agent(check: bool) -> None:
         with loading():
             from app.agent.process import run
 
-        run(settings)
+        run(settings, receivers=container_log_receivers(settings))
     finally:
         if exporter is not None:
             exporter.close()
@@ -181,7 +186,7 @@ def agent(check: bool) -> None:
 @main.command()
 @click.option("--starter", type=int, hidden=True, help="Process with which it ends.")
 def exporter(starter: int | None) -> None:
-    """Send traces and metrics to the receiver of OTEL_EXPORTER_OTLP_ENDPOINT; Ctrl-C stops it.
+    """Send traces, logs and metrics to OTEL_EXPORTER_OTLP_ENDPOINT; Ctrl-C stops it.
 
     `vibebox run`, the web server and the agent each start one; only one of them works at a time.
     """
@@ -190,16 +195,19 @@ def exporter(starter: int | None) -> None:
     from app.exporter.lock import held
     from app.exporter.supervisor import supervise
     from app.tracing.installed import is_installed
+    from app.tracing.log_records import copy_logs
 
     # Those who use the values have checked them; here their libraries would be loaded for that.
     settings = read_settings({})
-    if settings.traces_endpoint is None and settings.metrics_endpoint is None:
+    receivers = settings.traces_endpoint, settings.metrics_endpoint, settings.logs_endpoint
+    if not any(receivers):
         if settings.metrics_refusal:
             raise click.UsageError(f"{settings.metrics_refusal}.")
         raise click.UsageError("There is no receiver: set OTEL_EXPORTER_OTLP_ENDPOINT.")
     if not is_installed():
         raise click.UsageError("That needs an extra: pip install 'vibebox[otel]'.")
     configure(settings.log_level, "exporter")
+    copy_logs(settings, _UNCOPIED)
 
     def work(stopping: threading.Event) -> None:
         with held(settings.traces_path, stopping) as is_ours:
@@ -214,12 +222,33 @@ def exporter(starter: int | None) -> None:
     supervise(work, starter)
 
 
+def container_log_receivers(settings: "Settings") -> "Receivers | None":
+    """Return what makes receivers of container logs for the agent; None where none are sent."""
+    if settings.container_logs_exporter == "none":
+        return None
+    from app.tracing.installed import is_installed
+
+    if settings.container_logs_endpoint is None:
+        why = "no receiver is set (OTEL_EXPORTER_OTLP_ENDPOINT), or OTEL_SDK_DISABLED=true"
+        _log.warning("container logs are not sent", extra={"why": why})
+        return None
+    if not is_installed():
+        _log.warning("container logs are not sent", extra={"why": "vibebox[otel] is not installed"})
+        return None
+    from app.exporter.container_logs import receivers
+
+    url = settings.container_logs_endpoint
+    _log.info("sending container logs", extra={"receiver": url.partition("?")[0]})
+    return receivers(settings, url)
+
+
 def prepare_process(settings: "Settings", name: str) -> None:
     """Do what comes before the import of a process that counts: logs, and the metrics directory.
 
     `name` is that of its place.
     """
     from app.core.logging import configure
+    from app.tracing.log_records import copy_logs
     from prefork_metrics.directory import prepare
 
     configure(settings.log_level, name)
@@ -228,6 +257,7 @@ def prepare_process(settings: "Settings", name: str) -> None:
     directory = Path(settings.prometheus_multiproc_dir).absolute()
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
     prepare(directory)
+    copy_logs(settings)
 
 
 def _agent_trouble(settings: "Settings") -> str | None:

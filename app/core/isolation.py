@@ -40,6 +40,7 @@ class Loop(StrEnum):
     HOUSEKEEPING = "housekeeping"
     LOG_INTAKE = "log_intake"
     LOG_RETENTION = "log_retention"
+    LOG_SHIPPING = "log_shipping"
     PULLS = "pulls"
     SESSIONS = "sessions"
     SESSIONS_ON_START = "sessions_on_start"
@@ -57,6 +58,7 @@ ROUNDS = (
     Loop.EXPIRED,
     Loop.HOUSEKEEPING,
     Loop.LOG_RETENTION,
+    Loop.LOG_SHIPPING,
     Loop.PULLS,
     Loop.SESSIONS,
     Loop.SESSIONS_ON_START,

@@ -67,12 +67,12 @@ class LogLines:
         if handler is None or self._logger.handlers or not self._logger.propagate:
             self._logger.log(level, self._event, extra={**known.fields, **fields})
             return
-        line = self._line(level, known.text, fields)
+        at_ns = time.time_ns()
+        line = self._line(level, known.text, fields, at_ns)
         try:
             handler.acquire()
             try:
-                handler.stream.write(line)
-                handler.flush()
+                handler.put(line, at_ns, self._logger.name)
             finally:
                 handler.release()
         except Exception:
@@ -80,8 +80,8 @@ class LogLines:
             record = logging.makeLogRecord({"msg": self._event, "levelno": level})
             handler.handleError(record)
 
-    def _line(self, level: int, known: str, fields: Fields) -> str:
-        now, rest = divmod(time.time_ns(), 1_000_000_000)
+    def _line(self, level: int, known: str, fields: Fields, at_ns: int) -> str:
+        now, rest = divmod(at_ns, 1_000_000_000)
         second, moment = self._moment
         if second != now:
             moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))

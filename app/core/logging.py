@@ -10,7 +10,7 @@ import logging.config
 import re
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
@@ -44,6 +44,12 @@ _HINT = re.compile(r"vbx_|bearer|basic|://|passw|secret|token|api_key", re.IGNOR
 
 # The place of this process among its siblings (web-0, web-1, …), reused by its successor.
 _worker = {"worker": "master"}
+
+Copy = Callable[[str, int, str], None]
+"""Is given each line, its time (Unix nanoseconds) and the name of its logger."""
+
+# Who sends the lines of this process on, beside standard output; it may raise nothing.
+_copy: dict[str, Copy | None] = {"to": None}
 
 # Attributes of every LogRecord; whatever else a record carries came through `extra=`.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -99,6 +105,27 @@ class JsonFormatter(logging.Formatter):
         return encode(entry)
 
 
+class StdoutHandler(logging.StreamHandler[Any]):
+    """Where every line goes: to standard output, and to who sends lines on."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record; as logging has it, nothing of it ends a request."""
+        try:
+            line = self.format(record) + self.terminator
+            self.put(line, round(record.created * 1e9), record.name)
+        except RecursionError:
+            raise
+        except Exception:
+            self.handleError(record)
+
+    def put(self, line: str, at_ns: int, logger: str) -> None:
+        """Write a line; who calls holds the lock of the handler."""
+        if (copy := _copy["to"]) is not None:
+            copy(line, at_ns, logger)
+        self.stream.write(line)
+        self.flush()
+
+
 def config(level: str = "info") -> dict[str, Any]:
     """Return the logging configuration (`logging.config.dictConfig`) of every process.
 
@@ -108,9 +135,7 @@ def config(level: str = "info") -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"json": {"()": JsonFormatter}},
-        "handlers": {
-            "stdout": {"class": "logging.StreamHandler", "stream": sys.stdout, "formatter": "json"}
-        },
+        "handlers": {"stdout": {"()": StdoutHandler, "stream": sys.stdout, "formatter": "json"}},
         "root": {"level": level.upper(), "handlers": ["stdout"]},
         "loggers": {
             # The request line is ours; gunicorn's would repeat it, with the query.
@@ -129,17 +154,23 @@ def worker() -> str:
     return _worker["worker"]
 
 
-def handler() -> "logging.StreamHandler[Any] | None":
+def handler() -> StdoutHandler | None:
     """Return the handler that every line goes through; None where logging is set up otherwise."""
     handlers = logging.getLogger().handlers
     if len(handlers) != 1:
         return None
     (only,) = handlers
-    ours = type(only) is logging.StreamHandler and type(only.formatter) is JsonFormatter
-    return only if ours and not only.filters else None  # type: ignore[return-value]
+    if type(only) is not StdoutHandler or type(only.formatter) is not JsonFormatter:
+        return None
+    return None if only.filters else only
 
 
 def configure(level: str = "info", worker: str = "master") -> None:
     """Send the logs of this process to standard output as JSON, under the worker's name."""
     _worker["worker"] = worker
     logging.config.dictConfig(config(level))
+
+
+def copy_lines(to: Copy | None) -> None:
+    """Have each line of this process, and of those it forks, given to `to` too."""
+    _copy["to"] = to

@@ -58,6 +58,7 @@ _MAY_HOLD_SECRETS = (
     "DATABASE_URL",
     "DOCKER_HOST",
     "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_EXPORTER_OTLP_LOGS_HEADERS",
     "OTEL_EXPORTER_OTLP_METRICS_HEADERS",
     "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
     "VIBEBOX_ALERTS_TOKEN",
@@ -190,7 +191,7 @@ class Settings(BaseModel):
         "OTEL_EXPORTER_OTLP_ENDPOINT",
         None,
         "Address of an OpenTelemetry receiver (OTLP over HTTP, protobuf): traces are sent to "
-        "/v1/traces below it. Without it nothing is traced.",
+        "/v1/traces below it, log records to /v1/logs. Without it nothing is traced.",
     )
     otel_exporter_otlp_traces_endpoint: HttpUrl | None = _shared(
         "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", None, "The same for traces alone, with its path."
@@ -214,6 +215,31 @@ class Settings(BaseModel):
         60000,
         "Milliseconds between two pushes of metrics.",
         ge=1000,
+    )
+    otel_exporter_otlp_logs_endpoint: HttpUrl | None = _shared(
+        "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", None, "The same for logs alone, with its path."
+    )
+    otel_exporter_otlp_logs_headers: SecretStr | None = _shared(
+        "OTEL_EXPORTER_OTLP_LOGS_HEADERS", None, "Headers for logs, in place of the others."
+    )
+    otel_logs_exporter: Literal["otlp", "none"] = _shared(
+        "OTEL_LOGS_EXPORTER",
+        "otlp",
+        "Whether the service's own log lines are sent to the receiver (otlp), beside standard "
+        "output, or not (none).",
+    )
+    logs_mb: int = _own(
+        32, "MiB that log lines may take while the receiver does not answer.", ge=1, le=4096
+    )
+    container_logs_exporter: Literal["otlp", "none"] = _own(
+        "none",
+        "Whether what containers write is sent to the receiver of logs too (otlp): whoever reads "
+        "there then sees what the owners of environments print, secrets among it.",
+    )
+    container_logs_team: bool = _own(
+        False,
+        "Whether those lines name the team of their environment: a label with as many values as "
+        "there are teams.",
     )
     otel_exporter_otlp_headers: SecretStr = _shared(
         "OTEL_EXPORTER_OTLP_HEADERS",
@@ -585,6 +611,7 @@ class Settings(BaseModel):
         "otel_exporter_otlp_traces_endpoint",
         "otel_exporter_otlp_metrics_endpoint",
         "user_otlp_endpoint",
+        "otel_exporter_otlp_logs_endpoint",
     )
     @classmethod
     def _without_login(cls, value: str | None, info: ValidationInfo) -> str | None:
@@ -599,6 +626,7 @@ class Settings(BaseModel):
         "otel_exporter_otlp_traces_headers",
         "otel_exporter_otlp_metrics_headers",
         "user_otlp_headers",
+        "otel_exporter_otlp_logs_headers",
     )
     @classmethod
     def _sendable(cls, value: SecretStr | None) -> SecretStr | None:
@@ -701,6 +729,20 @@ class Settings(BaseModel):
             return None
         return self._endpoint(self.otel_exporter_otlp_metrics_endpoint, "metrics")
 
+    @property
+    def logs_endpoint(self) -> str | None:
+        """Where the service's own log lines are sent; None where they are not."""
+        if self.otel_logs_exporter == "none":
+            return None
+        return self._endpoint(self.otel_exporter_otlp_logs_endpoint, "logs")
+
+    @property
+    def container_logs_endpoint(self) -> str | None:
+        """Where what containers write is sent; None where it is not."""
+        if self.container_logs_exporter == "none":
+            return None
+        return self._endpoint(self.otel_exporter_otlp_logs_endpoint, "logs")
+
     def _endpoint(self, own: str | None, signal: str) -> str | None:
         if self.otel_sdk_disabled.strip().lower() == "true":
             return None
@@ -712,6 +754,11 @@ class Settings(BaseModel):
         """Where traces wait for the exporter: the same absolute path in every process."""
         metrics = self.prometheus_multiproc_dir.rstrip("/")
         return Path(self.traces_dir or f"{metrics}-traces").absolute()
+
+    @property
+    def logs_path(self) -> Path:
+        """Where log lines wait for the exporter."""
+        return self.traces_path / "logs"
 
     @property
     def pool_limit(self) -> int:

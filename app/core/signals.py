@@ -35,6 +35,12 @@ spans_ended = _signals.signal(
     "failed), or may be there twice (doubtful); number (int).",
 )
 
+log_records_ended = _signals.signal(
+    "log-records-ended",
+    doc="Lines of the service's log came to an end of their way: result (dropped, exported, "
+    "rejected, failed), number (int).",
+)
+
 points_pushed = _signals.signal(
     "points-pushed",
     doc="Metrics were pushed: result (accepted, rejected, refused, doubtful), number (int) of "

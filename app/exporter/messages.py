@@ -1,7 +1,8 @@
-"""Spans as messages of OTLP; with `metric_messages` all that knows OpenTelemetry."""
+"""Spans as messages of OTLP; with `metric_messages` and `log_messages` all that knows
+OpenTelemetry."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
@@ -20,6 +21,7 @@ _KINDS = {
     "internal": trace_pb2.Span.SPAN_KIND_INTERNAL,
 }
 _SAMPLED = 1
+T = TypeVar("T")
 MOST_BYTES = 400_000
 """Of a body, before compression: the smallest limit that a receiver of ours documents is 500 KB."""
 MOST_CHARACTERS = 4095
@@ -27,19 +29,26 @@ MOST_CHARACTERS = 4095
 
 
 def bodies(spans: Sequence[Span], resource: Mapping[str, str]) -> Iterator[tuple[bytes, int]]:
-    """Yield bodies of `MOST_BYTES` at most that send these spans, each with how many it has.
+    """Yield bodies that send these spans; see `in_bodies`."""
+    return in_bodies(spans, lambda some: request(some, resource))
 
-    A single span may make a larger one: let the receiver judge it.
+
+def in_bodies(
+    items: Sequence[T], made: Callable[[Sequence[T]], bytes]
+) -> Iterator[tuple[bytes, int]]:
+    """Yield bodies of `MOST_BYTES` at most, as `made`, of all items, each with how many it has.
+
+    A single item may make a larger one: let the receiver judge it.
     """
-    if not spans:
+    if not items:
         return
-    body = request(spans, resource)
-    if len(body) <= MOST_BYTES or len(spans) < 2:
-        yield body, len(spans)
+    body = made(items)
+    if len(body) <= MOST_BYTES or len(items) < 2:
+        yield body, len(items)
         return
-    half = len(spans) // 2
-    yield from bodies(spans[:half], resource)
-    yield from bodies(spans[half:], resource)
+    half = len(items) // 2
+    yield from in_bodies(items[:half], made)
+    yield from in_bodies(items[half:], made)
 
 
 def request(spans: Iterable[Span], resource: Mapping[str, str]) -> bytes:
@@ -51,7 +60,7 @@ def request(spans: Iterable[Span], resource: Mapping[str, str]) -> bytes:
     message = ExportTraceServiceRequest(
         resource_spans=[
             trace_pb2.ResourceSpans(
-                resource=Resource(attributes=attributes(_of(process, resource))),
+                resource=Resource(attributes=attributes(of_process(process, resource))),
                 scope_spans=[trace_pb2.ScopeSpans(scope=scope, spans=found)],
             )
             for process, found in by_process.items()
@@ -72,7 +81,8 @@ def rejected(body: bytes) -> tuple[int, str]:
     return max(0, told.rejected_spans), told.error_message
 
 
-def _of(process: str, resource: Mapping[str, str]) -> dict[str, Value]:
+def of_process(process: str, resource: Mapping[str, str]) -> dict[str, Value]:
+    """Return the attributes of one process of the installation."""
     place, _, pid = process.rpartition(":")
     return {
         "service.instance.id": f"{resource['host.name']}:{process}",

@@ -34,6 +34,7 @@ class Signal(StrEnum):
 
     TRACES = "traces"
     METRICS = "metrics"
+    LOGS = "logs"
 
 
 def target(settings: Settings, signal: Signal, url: str) -> Target:

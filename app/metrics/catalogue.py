@@ -55,6 +55,8 @@ SESSION_STATUSES = tuple(SessionStatus)
 USER_STATES = ("registered", "active_24h", "active_7d")
 MESSAGE_DIRECTIONS = ("in", "out")
 SPAN_RESULTS = ("recorded", "dropped", "exported", "rejected", "failed", "doubtful")
+RECORD_RESULTS = ("dropped", "exported", "rejected", "failed", "doubtful")
+CONTAINER_LINE_RESULTS = ("accepted", "rejected", "refused", "doubtful", "lost")
 POINT_RESULTS = ("accepted", "rejected", "refused", "doubtful")
 SOCKET_KINDS = ("terminal", "logs", "status")
 
@@ -164,6 +166,20 @@ spans = registry.counter(
     "recorded: a kept trace is handed over to the exporter; dropped: its ring had no room; "
     "exported: the receiver has accepted it; rejected: it has not; failed: it could not be sent; "
     "doubtful: nobody knows whether it has, and it is sent again: it may be there twice",
+)
+log_records = registry.counter(
+    "log_records_total",
+    "Lines of the service's log on their way to a receiver, by what became of them.",
+    {"result": RECORD_RESULTS},
+    "exported: the receiver has accepted it; dropped: there was no room for it; rejected: the "
+    "receiver has left it out; failed: it could not be sent",
+)
+shipped_lines = registry.counter(
+    "container_log_lines_total",
+    "Lines of containers on their way to a receiver, by what became of them.",
+    {"result": CONTAINER_LINE_RESULTS},
+    "accepted: the receiver took it; rejected, refused: it never will, alone or with its request; "
+    "doubtful: nobody knows, and it is sent again; lost: it was deleted before it was sent",
 )
 pushed_points = registry.counter(
     "otlp_points_total",
@@ -285,6 +301,8 @@ def create_expected() -> None:
         agent_failures,
         log_entries,
         spans,
+        log_records,
+        shipped_lines,
         pushed_points,
         websocket_messages,
         clients_cut_off,

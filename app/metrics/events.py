@@ -17,8 +17,10 @@ from app.metrics.catalogue import (
     http_client_wait,
     limit_refusals,
     log_entries,
+    log_records,
     pushed_points,
     registrations,
+    shipped_lines,
     spans,
     websocket_connections,
     websocket_connections_limit,
@@ -32,6 +34,7 @@ DURABLE = {
     DurableCounter.ENVIRONMENT_EXITS: environment_exits,
     DurableCounter.EXTENSION_INSTALLATIONS: extension_installations,
     DurableCounter.LOG_ENTRIES: log_entries,
+    DurableCounter.CONTAINER_LOG_LINES: shipped_lines,
 }
 
 
@@ -52,6 +55,7 @@ def connect() -> None:
     signals.client_waited.connect(_client_waited)
     signals.client_cut_off.connect(_client_cut_off)
     signals.spans_ended.connect(_spans_ended)
+    signals.log_records_ended.connect(_log_records_ended)
     signals.points_pushed.connect(_points_pushed)
 
 
@@ -61,6 +65,10 @@ def _authentication(_sender: Any, *, method: str, success: bool) -> None:
 
 def _spans_ended(_sender: Any, *, result: str, number: int) -> None:
     spans.child(result).inc(number)
+
+
+def _log_records_ended(_sender: Any, *, result: str, number: int) -> None:
+    log_records.child(result).inc(number)
 
 
 def _points_pushed(_sender: Any, *, result: str, number: int) -> None:

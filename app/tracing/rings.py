@@ -4,10 +4,12 @@ A directory has a fixed number of files of a fixed size, allocated before the fi
 traces take no more room than that. Each process writes one of them, which it holds by a lock (the
 kernel gives it up when the process ends); the exporter reads all of them. A record is there once
 the position behind it is written, which is one store of eight bytes: a writer may be killed at any
-moment. A record that has no room is not written, and its spans are counted by who wanted to.
+moment. A record that has no room is not written, and counted: its spans by who wanted to, a line of
+the log in the file (who counts may log, and may not be counting meanwhile).
 
-Header: 8 bytes of magic, then two unsigned 64-bit numbers of this machine: written and read,
-positions that only grow; modulo the size of the data they are places. Record: 32-bit length and
+Header: 8 bytes of magic, then unsigned 64-bit numbers of this machine: written and read, positions
+that only grow (modulo the size of the data they are places); lost, by the writer, and how many of
+those the reader has told. Record: 32-bit length and
 CRC-32, then so many bytes, padded to 8.
 """
 
@@ -22,10 +24,10 @@ from pathlib import Path
 from time import monotonic
 
 SLOTS = 16
-"""Files of a directory: more processes than these write no spans, and say so."""
+"""Files of a directory of spans: more processes than these write none, and say so."""
 _MAGIC = b"vbxring1"
 _HEADER = 64
-_WRITTEN, _READ = 8, 16
+_WRITTEN, _READ, _LOST, _TOLD = 8, 16, 24, 32
 # Native, and at a multiple of its size: one store, which no reader sees half of.
 _POSITION = struct.Struct("@Q")
 _LENGTHS = struct.Struct("<II")
@@ -68,15 +70,15 @@ class _Ring:
 class RingWriter:
     """The ring of this process; any thread may write."""
 
-    def __init__(self, directory: Path, total: int) -> None:
-        """Take a file of `directory`, whose files have `total` bytes together.
+    def __init__(self, directory: Path, total: int, slots: int = SLOTS) -> None:
+        """Take a file of `directory`, whose `slots` files have `total` bytes together.
 
         Raises: RingsFullError; OSError where there is no room on the disk.
         """
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = threading.Lock()
-        size = max(mmap.PAGESIZE, total // SLOTS // mmap.PAGESIZE * mmap.PAGESIZE)
-        self._path, self._file = _take(directory, size)
+        size = max(mmap.PAGESIZE, total // slots // mmap.PAGESIZE * mmap.PAGESIZE)
+        self._path, self._file = _take(directory, size, slots)
         try:
             self._ring = _Ring(self._file, size)
         except BaseException:
@@ -101,15 +103,20 @@ class RingWriter:
             ring.put(_WRITTEN, written + padded)
             return True
 
+    def lose(self, number: int) -> None:
+        """Note that so many records are lost."""
+        with self._lock:
+            self._ring.put(_LOST, self._ring.get(_LOST) + number)
+
     def close(self) -> None:
         """Give the file back; what is in it stays."""
         self._ring.memory.close()
         os.close(self._file)
 
 
-def _take(directory: Path, size: int) -> tuple[Path, int]:
+def _take(directory: Path, size: int, slots: int) -> tuple[Path, int]:
     """Return a ring of this size that is nobody's, and its descriptor, which holds the lock."""
-    for slot in range(SLOTS):
+    for slot in range(slots):
         path = directory / f"ring-{slot:02d}"
         file = _locked(path)
         if file is None:
@@ -119,7 +126,7 @@ def _take(directory: Path, size: int) -> tuple[Path, int]:
         except BaseException:
             os.close(file)
             raise
-    raise RingsFullError(f"all {SLOTS} rings of {directory} are taken")
+    raise RingsFullError(f"all {slots} rings of {directory} are taken")
 
 
 def _locked(path: Path) -> int | None:
@@ -223,6 +230,13 @@ class RingReader:
         """Give the room up to this position back to the writer."""
         if position <= self._ring.get(_WRITTEN):
             self._ring.put(_READ, position)
+
+    def lost(self) -> int:
+        """Return how many records the writer has lost since it was asked last."""
+        lost = self._ring.get(_LOST)
+        number = max(0, lost - self._ring.get(_TOLD))
+        self._ring.put(_TOLD, lost)
+        return number
 
     def is_of(self, path: Path) -> bool:
         """Tell whether this is still the file under this name, in its size."""

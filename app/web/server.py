@@ -20,6 +20,7 @@ from app.core.loading import loading
 from app.core.logging import config as logging_config
 from app.core.logging import configure as configure_logging
 from app.core.settings import retired_in_use
+from app.tracing.log_records import copy_logs
 from app.wiring import load_settings, start_exporter
 from prefork_metrics.gunicorn import install
 from prefork_metrics.registry import Registry
@@ -79,6 +80,7 @@ def on_starting(server: Any) -> None:
     """Check the address and the database's schema, or refuse in one sentence."""
     from app.web.gunicorn_worker.balance import Loads
 
+    copy_logs(_settings)
     server.started = time.monotonic()
     server.loads = Loads()
     for sentence in retired_in_use():
@@ -189,6 +191,7 @@ def pre_fork(server: Any, worker: Any) -> None:
 def post_fork(server: Any, worker: Any) -> None:
     """Name the process in its logs."""
     configure_logging(_settings.log_level, worker.place)
+    copy_logs(_settings)  # after a reload the code is another
     worker.server_started = server.started
 
 

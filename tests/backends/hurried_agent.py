@@ -4,7 +4,7 @@
 """
 
 from app.agent.pace import Pace
-from app.cli.main import prepare_process
+from app.cli.main import container_log_receivers, prepare_process
 from app.wiring import load_settings
 
 HURRIED = Pace(lease=3.0, renew=0.5, contend=0.1, margin=0.5, abandoned=1.0, expired=1.0)
@@ -17,7 +17,7 @@ def main() -> None:
     # The metrics client joins its directory when this is imported.
     from app.agent.process import run
 
-    run(settings, HURRIED)
+    run(settings, HURRIED, container_log_receivers(settings))
 
 
 if __name__ == "__main__":

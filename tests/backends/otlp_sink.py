@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
@@ -64,6 +65,21 @@ class Point:
     temporality: int
 
 
+@dataclass(frozen=True)
+class LogLine:
+    """A log record as it arrived; its time in nanoseconds."""
+
+    at_ns: int
+    body: str
+    severity: int
+    level: str
+    trace_id: str
+    span_id: str
+    scope: str
+    attributes: dict[str, Any] = field(hash=False)
+    resource: dict[str, Any] = field(hash=False)
+
+
 class OtlpSink:
     """Listens on a port of its own until it is closed."""
 
@@ -72,11 +88,16 @@ class OtlpSink:
         self.points: dict[tuple[str, frozenset[tuple[str, str]]], Point] = {}
         self.history: list[tuple[str, frozenset[tuple[str, str]], Point]] = []
         """Every point that came."""
+        self.records: list[LogLine] = []
+        self.log_requests: list[dict[str, str]] = []
+        self.log_bodies: list[bytes] = []
         self.requests: list[dict[str, str]] = []
+        """Of traces and metrics, as `bodies` are of traces."""
         self.bodies: list[bytes] = []
         self.wire: list[bytes] = []
         """All that came, of any signal and whatever became of it, byte by byte."""
         self._behaviour: Callable[[], Behaviour] = Behaviour
+        self._logs_behaviour: Callable[[], Behaviour] = Behaviour
         self._lock = threading.Lock()
         sink = self
 
@@ -99,23 +120,38 @@ class OtlpSink:
         self.url = f"http://127.0.0.1:{self.port}"
 
     def behave(self, *behaviours: Behaviour) -> None:
-        """Do these in turn with the next requests, then as usual."""
+        """Do these in turn with the next requests of traces or metrics, then as usual."""
+        self._behaviour = self._in_turn(behaviours)
+
+    def behave_with_logs(self, *behaviours: Behaviour) -> None:
+        """Do these in turn with the next requests of logs, then as usual."""
+        self._logs_behaviour = self._in_turn(behaviours)
+
+    def _in_turn(self, behaviours: Sequence[Behaviour]) -> Callable[[], Behaviour]:
         left = list(behaviours)
 
         def next_one() -> Behaviour:
             with self._lock:
                 return left.pop(0) if left else Behaviour()
 
-        self._behaviour = next_one
+        return next_one
 
     def _take(self, handler: BaseHTTPRequestHandler, body: bytes) -> None:
-        self.requests.append(
+        is_logs = handler.path.endswith("/v1/logs")
+        (self.log_requests if is_logs else self.requests).append(
             {"path": handler.path, **{k.lower(): v for k, v in handler.headers.items()}}
         )
-        behaviour = self._behaviour()
+        behaviour = self._logs_behaviour() if is_logs else self._behaviour()
         time.sleep(behaviour.seconds)
         answer = ExportTraceServiceResponse()
-        if behaviour.status == 200 and handler.path.endswith("/v1/metrics"):
+        if behaviour.status == 200 and is_logs:
+            plain = gzip.decompress(body) if handler.headers.get("Content-Encoding") else body
+            with self._lock:
+                self.log_bodies.append(plain)
+                self.records += log_lines(plain)
+            # The field has the same number in the answer of any signal.
+            answer.partial_success.rejected_spans = behaviour.rejected
+        elif behaviour.status == 200 and handler.path.endswith("/v1/metrics"):
             plain = gzip.decompress(body) if handler.headers.get("Content-Encoding") else body
             with self._lock:
                 found = _points(plain)
@@ -233,6 +269,29 @@ def _spans(body: bytes) -> list[Received]:
     return found
 
 
+def log_lines(body: bytes) -> list[LogLine]:
+    """Return the log records of a request."""
+    found = []
+    for of_process in ExportLogsServiceRequest.FromString(body).resource_logs:
+        resource = _values(of_process.resource.attributes)
+        for scope in of_process.scope_logs:
+            found += [
+                LogLine(
+                    record.time_unix_nano,
+                    record.body.string_value,
+                    record.severity_number,
+                    record.severity_text,
+                    record.trace_id.hex(),
+                    record.span_id.hex(),
+                    scope.scope.name,
+                    _values(record.attributes),
+                    resource,
+                )
+                for record in scope.log_records
+            ]
+    return found
+
+
 def _points(body: bytes) -> dict[tuple[str, frozenset[tuple[str, str]]], Point]:
     """Return the latest of each series, under the names that a scrape has."""
     found = {}
@@ -266,4 +325,13 @@ def _points(body: bytes) -> dict[tuple[str, frozenset[tuple[str, str]]], Point]:
 
 
 def _values(attributes: Any) -> dict[str, Any]:
-    return {one.key: getattr(one.value, one.value.WhichOneof("value")) for one in attributes}
+    return {one.key: _plain(one.value) for one in attributes}
+
+
+def _plain(value: Any) -> Any:
+    kind = value.WhichOneof("value")
+    if kind == "array_value":
+        return [_plain(one) for one in value.array_value.values]
+    if kind == "kvlist_value":
+        return _values(value.kvlist_value.values)
+    return None if kind is None else getattr(value, kind)

@@ -5,6 +5,7 @@ import json
 import logging
 import sys
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -32,7 +33,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     """What goes to standard output, with logging as every process of the service has it."""
     root, stream = logging.getLogger(), io.StringIO()
     before = (root.handlers[:], root.level)
-    handler = logging.StreamHandler(stream)
+    handler = ours.StdoutHandler(stream)
     handler.setFormatter(ours.JsonFormatter())
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
@@ -81,7 +82,7 @@ def test_values_are_shown_as_the_formatter_shows_them(
         expected = json.loads(ours.JsonFormatter().format(record))
         named = Known({name: fields[name] for name in ("path", "status")})
         lines = LogLines(logging.getLogger(NAME), "request")
-        line = json.loads(lines._line(20, named.text, {"ms": seconds}))
+        line = json.loads(lines._line(20, named.text, {"ms": seconds}, time.time_ns()))
     finally:
         ours.request_id.reset(token)
     assert {**line, "time": ""} == {**expected, "time": ""}

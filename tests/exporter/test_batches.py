@@ -11,15 +11,13 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from app.core import signals
+from app.core.settings import Settings
 from app.core.trace_context import SpanKind, Trace
 from app.exporter.batches import Batches
+from app.exporter.exporters import SpanExporter
 from app.exporter.messages import MOST_BYTES, MOST_CHARACTERS, bodies
-from app.exporter.process import Exporter
-from app.exporter.sender import Sender
-from app.exporter.target import Target
-from app.tracing.records import Root, Span, encode
+from app.tracing.records import Root, Span, decode, encode
 from app.tracing.rings import RingWriter
-from app.wiring import load_settings
 from tests.backends.otlp_sink import OtlpSink
 
 RESOURCE = {"service.name": "vibebox", "host.name": "here"}
@@ -76,18 +74,18 @@ def test_a_record_that_is_no_trace_is_counted(
     tmp_path: Path, sink: OtlpSink, ended: list[tuple[str, int]]
 ) -> None:
     """One of another release, with three spans; one that is nothing; the good one goes through."""
+    settings = Settings(traces_dir=str(tmp_path))
     writer = RingWriter(tmp_path, 16 * 65536)
     for content in (record(c=[["of another", "shape"]] * 2), b"nothing", record()):
         assert writer.write(content)
-    sender = Sender(Target(f"{sink.url}/v1/traces", {}, 2.0, False, None))
-    exporter = Exporter(Batches(tmp_path), sender, load_settings())
     stopping = threading.Event()
+    exporter = SpanExporter(settings, f"{sink.url}/v1/traces", stopping)
     stopping.set()
     exporter.run(stopping)
     exporter.close()
     assert sorted(ended) == [("exported", 2), ("failed", 4)]
     assert [one.name for one in sink.spans] == ["GET /", "SELECT x"]
-    with_none_left = Batches(tmp_path)
+    with_none_left = Batches(tmp_path, decode, len)
     assert list(with_none_left.take()) == []
     with_none_left.close()
     writer.close()

@@ -23,6 +23,8 @@ ALLOWED = {
     ("agent/log_intake/batches.py", "_add"): "one batch, in one transaction; see the writer",
     ("agent/log_intake/batches.py", "_move_cursors"): "one batch, in one transaction",
     ("agent/log_intake/batches.py", "_raise_usage"): "one batch, in one transaction",
+    ("agent/log_intake/batches.py", "_take_numbers"): "one batch, in one transaction",
+    ("agent/log_shipping/outbox.py", "_begin"): "numbers, once, in one transaction",
     (
         "agent/reconcile/docker_events.py",
         "_follow",
@@ -122,6 +124,7 @@ def test_what_runs_unattended_is_all_there_is() -> None:
         "core/single_flight.py": "runs one thing at a time, for who waits for it",
         "core/isolation.py": "is the isolation",
         "core/items.py": "is the isolation",
+        "exporter/process.py": "sends log lines; where that fails, the process is started anew",
         "exporter/pusher.py": "a push that fails is told, and the next says all of it again",
         "exporter/sender.py": "one request, which its caller waits for as long as it may take",
         "stores/http.py": "one question, which its caller waits for as long as it may take",

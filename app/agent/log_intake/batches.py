@@ -24,8 +24,10 @@ from app.storage import (
     Environment,
     LogCursor,
     LogEntry,
+    LogSource,
     LogStream,
     LogUsage,
+    insert_missing,
 )
 from app.storage.fence import Fence
 
@@ -115,7 +117,8 @@ class Batches:
             raise FencedError from error
 
     def _add(self, session: Session, portions: Sequence[Portion]) -> None:
-        session.connection().execute(insert(LogEntry), list(_rows(portions)))
+        numbers = _take_numbers(session, portions)
+        session.connection().execute(insert(LogEntry), list(_rows(portions, numbers)))
         for portion in portions:
             _move_cursors(session, portion)
         _raise_usage(session, portions)
@@ -155,15 +158,44 @@ def _cursors(
     return found
 
 
-def _rows(portions: Sequence[Portion]) -> Iterable[dict[str, Any]]:
+def _take_numbers(session: Session, portions: Sequence[Portion]) -> dict[str, tuple[int, int]]:
+    """Give the lines of each container the next numbers; return its source and the last before."""
+    environments = {portion.container_id: portion.environment_id for portion in portions}
+    query = (
+        select(LogSource.container_id, LogSource.id, LogSource.stored)
+        .where(LogSource.container_id.in_(environments))
+        .order_by(LogSource.container_id)
+        .with_for_update()
+    )
+    found = {container: (id, stored) for container, id, stored in session.execute(query)}
+    if new := environments.keys() - found.keys():
+        rows = [
+            {"container_id": it, "environment_id": environments[it], "stored": 0, "shipped": 0}
+            for it in sorted(new)
+        ]
+        insert_missing(session, LogSource, rows)
+        found = {container: (id, stored) for container, id, stored in session.execute(query)}
     for portion in portions:
-        for stream, at_ns, text, size in portion.lines:
+        id, stored = found[portion.container_id]
+        raised = {"stored": stored + len(portion.lines)}
+        session.execute(update(LogSource).where(LogSource.id == id).values(**raised))
+    return found
+
+
+def _rows(
+    portions: Sequence[Portion], numbers: Mapping[str, tuple[int, int]]
+) -> Iterable[dict[str, Any]]:
+    for portion in portions:
+        source, stored = numbers[portion.container_id]
+        for seq, (stream, at_ns, text, size) in enumerate(portion.lines, stored + 1):
             yield {
                 "environment_id": portion.environment_id,
                 "stream": stream,
                 "at_ns": at_ns,
                 "line": text,
                 "size": size,
+                "source_id": source,
+                "seq": seq,
             }
 
 

@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, and_, delete, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.core.isolation import Loop
 from app.core.items import Items
-from app.storage import Database, Environment, LogCursor, LogEntry, LogUsage
+from app.storage import Database, Environment, LogCursor, LogEntry, LogShipping, LogSource, LogUsage
 from app.storage.cautious_clock import CautiousClock
 
 # Lines deleted in one transaction. More holds locks for longer, fewer costs more transactions.
@@ -107,6 +107,16 @@ class LogRetention:
                     select(Environment.id)
                     .where(Environment.id == LogCursor.environment_id, _has_another())
                     .exists(),
+                )
+            )
+            # What has a cursor goes on, and what is not sent yet is to be counted.
+            session.execute(
+                delete(LogSource).where(
+                    ~exists().where(LogCursor.container_id == LogSource.container_id),
+                    ~exists().where(LogEntry.source_id == LogSource.id),
+                    or_(
+                        LogSource.shipped == LogSource.stored, ~exists().where(LogShipping.slot > 0)
+                    ),
                 )
             )
 

@@ -31,7 +31,14 @@ from app.storage.models.environments import (
     PullStatus,
 )
 from app.storage.models.extensions import Extension, ExtensionPackage, ExtensionState
-from app.storage.models.logs import LogCursor, LogEntry, LogStream, LogUsage
+from app.storage.models.logs import (
+    LogCursor,
+    LogEntry,
+    LogShipping,
+    LogSource,
+    LogStream,
+    LogUsage,
+)
 from app.storage.models.service import (
     AgentReport,
     AuditEntry,
@@ -77,6 +84,8 @@ __all__ = [
     "Lease",
     "LogCursor",
     "LogEntry",
+    "LogShipping",
+    "LogSource",
     "LogStream",
     "LogUsage",
     "Login",

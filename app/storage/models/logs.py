@@ -34,6 +34,9 @@ class LogEntry(Base):
     line: Mapped[str] = mapped_column(Text)
     # Bytes that the line counts for in the environment's share of the storage.
     size: Mapped[int]
+    # The container (see `LogSource`) and the line's number there; none of an earlier release's.
+    source_id: Mapped[int | None] = mapped_column(BigInteger)
+    seq: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class LogCursor(Base):
@@ -52,6 +55,36 @@ class LogCursor(Base):
     )
     at_ns: Mapped[int] = mapped_column(BigInteger)
     taken: Mapped[int]
+
+
+class LogSource(Base):
+    """A container whose lines have numbers, from 1 without a gap, in the order of their storing.
+
+    `stored` is the last number that was given, `shipped` the last that needs no more sending. It
+    outlives its environment, whose lines go with it, until what was not sent is counted.
+    """
+
+    __tablename__ = "log_sources"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    container_id: Mapped[str] = mapped_column(String(64), unique=True)
+    environment_id: Mapped[str] = mapped_column(String(36))
+    stored: Mapped[int] = mapped_column(BigInteger, default=0)
+    shipped: Mapped[int] = mapped_column(BigInteger, default=0)
+
+
+class LogShipping(Base):
+    """Up to which line, by its id, the receiver of container logs has acknowledged: one row.
+
+    `sending_to` is the last line of a batch that was begun, and of which nothing is known yet.
+    """
+
+    __tablename__ = "log_shipping"
+
+    slot: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    position: Mapped[int] = mapped_column(BigInteger)
+    sending_to: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class LogUsage(Base):

@@ -84,6 +84,7 @@ class DurableCounter(StrEnum):
     ENVIRONMENT_EXITS = "vibebox_environment_exits_total"
     EXTENSION_INSTALLATIONS = "vibebox_extension_installations_total"
     LOG_ENTRIES = "vibebox_log_entries_total"
+    CONTAINER_LOG_LINES = "vibebox_container_log_lines_total"
 
 
 class EventCount(Base):

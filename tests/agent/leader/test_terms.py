@@ -24,6 +24,7 @@ from app.domain.heartbeat import Heartbeat
 from app.storage import Database, EnvironmentStatus
 from app.storage.cautious_clock import CautiousClock
 from tests.agent.conftest import MakeRecord
+from tests.agent.log_shipping.support import FakeReceiver
 from tests.backends.programs import wait_until
 from tests.support.fakes import FakeEngine
 
@@ -51,6 +52,7 @@ def parts(database: Database, engine: FakeEngine) -> Parts:
         event_history=ContainerEventHistory(),
         clock=CautiousClock(database),
         pulls=build_pulls(settings, database, engine, heartbeat),
+        receivers=lambda _stopping: FakeReceiver(),
     )
 
 

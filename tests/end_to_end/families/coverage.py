@@ -10,6 +10,9 @@ from app.core.isolation import ROUNDS, Loop
 
 _E2E = "tests/end_to_end"
 _PUSHED = f"{_E2E}/test_pushed_metrics.py"
+_LOGS = f"{_E2E}/test_logs_sent.py"
+_SHIPPED = f"{_E2E}/test_container_logs_sent.py"
+_SHIPPING = "tests/agent/log_shipping/test_shipping.py"
 _TRACES = f"{_E2E}/test_traces.py"
 STEPS = f"{_E2E}/test_every_family.py::test_each_step_moves_what_it_says_and_nothing_else"
 GAUGES = f"{_E2E}/test_every_family.py::test_gauges_of_the_processes"
@@ -74,6 +77,8 @@ COVERED: Mapping[str, str] = {
     "vibebox_websocket_connections_limit": _CAP,
     "vibebox_websocket_messages_total": _VIEWERS,
     "vibebox_spans_total": f"{_TRACES}::test_nothing_of_a_killed_worker_is_lost",
+    "vibebox_log_records_total": f"{_LOGS}::test_nothing_of_a_killed_worker_is_lost",
+    "vibebox_container_log_lines_total": f"{_SHIPPED}::test_lines_arrive_whole",
     "vibebox_otlp_points_total": f"{_PUSHED}::test_deltas_add_up_to_the_total",
     "vibebox_limit_refusals_total": _SHARE,
     "vibebox_build_info": GAUGES,
@@ -154,6 +159,20 @@ ELSEWHERE: Mapping[tuple[str, str], Mapping[str, str]] = {
         ),
         "dropped": f"{_TRACES}::test_what_has_no_room_is_counted",
         "doubtful": "tests/end_to_end/test_all_spans.py::test_no_span_is_lost_that_is_not_counted",
+    },
+    ("vibebox_log_records_total", "result"): {
+        "exported": f"{_LOGS}::test_nothing_of_a_killed_worker_is_lost",
+        **dict.fromkeys(
+            ("rejected", "failed"),
+            f"{_LOGS}::test_what_is_not_taken_is_counted_and_does_not_feed_itself",
+        ),
+        "dropped": f"{_LOGS}::test_what_has_no_room_is_counted",
+    },
+    ("vibebox_container_log_lines_total", "result"): {
+        **dict.fromkeys(("accepted", "doubtful"), f"{_SHIPPED}::test_lines_arrive_whole"),
+        "rejected": f"{_SHIPPING}::test_what_the_receiver_leaves_out_is_counted",
+        "refused": f"{_SHIPPING}::test_what_is_refused_is_given_up_or_waits",
+        "lost": f"{_SHIPPING}::test_what_was_deleted_unsent_is_counted_and_leaves_a_gap",
     },
     ("vibebox_otlp_points_total", "result"): {
         **dict.fromkeys(("accepted", "doubtful"), f"{_PUSHED}::test_deltas_add_up_to_the_total"),

@@ -1,0 +1,219 @@
+"""Send what is in rings, batch after batch: spans of one directory, lines of the log of another."""
+
+import json
+import logging
+import random
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+from app.core import signals
+from app.core.settings import Settings
+from app.exporter import log_messages, messages
+from app.exporter.batches import Batch, Batches
+from app.exporter.sender import Answer, Sender
+from app.exporter.target import Signal, resource, target
+from app.tracing import log_records, records
+from app.tracing.log_records import LogRecord
+from app.tracing.records import Span
+
+_PAUSE = 0.2
+_FIRST_PAUSE = 1.0
+_LONGEST_PAUSE = 30.0
+_MOST_ASKED = 300.0
+"""Seconds of a Retry-After that are believed."""
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class Exporter(ABC, Generic[T]):
+    """Sends each batch until it is accepted or refused."""
+
+    def __init__(self, batches: Batches[T], sender: Sender) -> None:
+        self._batches = batches
+        self._sender = sender
+        self._pause = _PAUSE
+
+    def run(self, stopping: threading.Event) -> None:
+        """Send until `stopping` is set; then once what there is."""
+        while not stopping.is_set():
+            if not self._send_all(stopping):
+                return
+            stopping.wait(self._pause)
+        self._send_all(stopping)
+
+    def _send_all(self, stopping: threading.Event) -> bool:
+        """Send what there is; tell whether it is through."""
+        through = all(self._through(batch, stopping) for batch in self._batches.take())
+        if lost := self._batches.lost():
+            self._count("dropped", lost)
+        return through
+
+    def _through(self, batch: Batch[T], stopping: threading.Event) -> bool:
+        """Send a batch until it is through; tell whether it is. Once only when stopping."""
+        try:
+            parts = list(self._bodies(batch.items))
+        except Exception:  # of protobuf: what it is sure to be of next time too
+            self._log_unsendable()
+            self._count("failed", len(batch.items))
+            batch.release()
+            return True
+        if not all(self._is_sent(body, number, stopping) for body, number in parts):
+            return False
+        self._count("failed", batch.unreadable)
+        batch.release()
+        return True
+
+    def _is_sent(self, body: bytes, number: int, stopping: threading.Event) -> bool:
+        pause, told = _FIRST_PAUSE, False
+        while True:
+            answer = self._sender.send(body)
+            if not answer.retry:
+                self._judge(number, answer)
+                return True
+            if answer.in_doubt:
+                self._count("doubtful", number)
+            if not told:
+                self._log_waiting(answer.retry)
+                told = True
+            wait = min(_MOST_ASKED, answer.after) if answer.after is not None else pause
+            # Not all installations at once, when their receiver comes back.
+            if stopping.is_set() or stopping.wait(wait * random.uniform(1, 1.2)):
+                return False
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _judge(self, number: int, answer: Answer) -> None:
+        if answer.refused:
+            self._log_refused(answer.refused, number)
+            self._count("failed", number)
+            # Who wants nothing of ours is not asked all the time.
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+        else:
+            self._pause = _PAUSE
+            self._settle(number, *self._rejected(answer.accepted or b""))
+
+    def _settle(self, number: int, left: int, why: str) -> None:
+        left = min(left, number)
+        if left:
+            self._log_rejected(why, left)
+            self._count("rejected", left)
+        self._count("exported", number - left)
+
+    @abstractmethod
+    def _bodies(self, items: list[T]) -> Iterator[tuple[bytes, int]]:
+        """Yield the bodies of requests, each with how many of them it has."""
+
+    @abstractmethod
+    def _rejected(self, answer: bytes) -> tuple[int, str]:
+        """Return how many of them an accepting answer says it has left out, and its message."""
+
+    @abstractmethod
+    def _count(self, result: str, number: int) -> None: ...
+    @abstractmethod
+    def _log_unsendable(self) -> None: ...
+    @abstractmethod
+    def _log_waiting(self, why: str) -> None: ...
+    @abstractmethod
+    def _log_refused(self, why: str, number: int) -> None: ...
+    @abstractmethod
+    def _log_rejected(self, why: str, number: int) -> None: ...
+
+    def close(self) -> None:
+        """Close rings and connection."""
+        self._batches.close()
+        self._sender.close()
+
+
+class SpanExporter(Exporter[Span]):
+    """Sends spans."""
+
+    def __init__(self, settings: Settings, url: str, stopping: threading.Event) -> None:
+        super().__init__(
+            Batches(settings.traces_path, records.decode, _spans_in),
+            Sender(target(settings, Signal.TRACES, url), stopping),
+        )
+        self._resource = resource(settings)
+
+    def _bodies(self, items: list[Span]) -> Iterator[tuple[bytes, int]]:
+        return messages.bodies(items, self._resource)
+
+    def _rejected(self, answer: bytes) -> tuple[int, str]:
+        return messages.rejected(answer)
+
+    def _count(self, result: str, number: int) -> None:
+        signals.emit(signals.spans_ended, result=result, number=number)
+
+    def _log_unsendable(self) -> None:
+        _log.exception("spans cannot be sent")
+
+    def _log_waiting(self, why: str) -> None:
+        _log.warning("traces not taken, trying again", extra={"why": why})
+
+    def _log_refused(self, why: str, number: int) -> None:
+        _log.error("traces refused", extra={"why": why, "spans": number})
+
+    def _log_rejected(self, why: str, number: int) -> None:
+        _log.warning("spans rejected", extra={"why": why, "spans": number})
+
+
+class LogExporter(Exporter[LogRecord]):
+    """Sends lines of the service's log.
+
+    Its own lines tell a trouble when it begins and its end, not each batch; they stay on standard
+    output (see `app.cli.main`), or each refusal would be a line to be refused.
+    """
+
+    def __init__(self, settings: Settings, url: str, stopping: threading.Event) -> None:
+        super().__init__(
+            Batches(settings.logs_path, _line_of, lambda record: 1),
+            Sender(target(settings, Signal.LOGS, url), stopping),
+        )
+        self._resource = resource(settings)
+        self._trouble = ""
+
+    def _bodies(self, items: list[LogRecord]) -> Iterator[tuple[bytes, int]]:
+        return messages.in_bodies(items, lambda some: log_messages.request(some, self._resource))
+
+    def _rejected(self, answer: bytes) -> tuple[int, str]:
+        return log_messages.rejected(answer)
+
+    def _count(self, result: str, number: int) -> None:
+        signals.emit(signals.log_records_ended, result=result, number=number)
+
+    def _settle(self, number: int, left: int, why: str) -> None:
+        if self._trouble and not left:
+            self._trouble = ""
+            _log.info("log records taken again")
+        super()._settle(number, left, why)
+
+    def _log_unsendable(self) -> None:
+        _log.exception("log records cannot be sent")
+
+    def _log_waiting(self, why: str) -> None:
+        self._tell(why, lambda: _log.warning("log records not taken", extra={"why": why}))
+
+    def _log_refused(self, why: str, number: int) -> None:
+        more = {"why": why, "records": number}
+        self._tell(why, lambda: _log.error("log records refused", extra=more))
+
+    def _log_rejected(self, why: str, number: int) -> None:
+        more = {"why": why, "records": number}
+        self._tell(why, lambda: _log.warning("log records rejected", extra=more))
+
+    def _tell(self, trouble: str, log: Callable[[], None]) -> None:
+        if trouble != self._trouble:
+            self._trouble = trouble
+            log()
+
+
+def _spans_in(record: bytes) -> int:
+    """Return how many spans a record of a shape unknown seems to have, one at least."""
+    try:
+        return 1 + len(json.loads(record)["c"])
+    except (ValueError, KeyError, TypeError):
+        return 1
+
+
+def _line_of(record: bytes) -> list[LogRecord]:
+    return [log_records.decode(record)]
