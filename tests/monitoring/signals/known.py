@@ -11,8 +11,8 @@ SOURCES = {
     "vibebox-jaeger": "jaeger",
     "vibebox-loki": "loki",
 }
-OF_RECORDS = {"service_name", "trace_id", "span_id", "request_id", "vibebox_environment_id"}
-"""What Loki has beside the fields of a line: of its resource, its record, and of containers."""
+OF_RECORDS = {"service_name", "trace_id", "span_id", "request_id"}
+"""What Loki has beside the fields of a line: of its resource and its record."""
 _ROW = re.compile(r"^\| `[^`]+` \| [\w, ]+ \| `[\w.]+` \| ([^|]*) \|", re.MULTILINE)
 
 

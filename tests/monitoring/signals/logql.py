@@ -34,13 +34,12 @@ class LogQL:
     """A query for lines."""
 
     streams: tuple[Filter, ...]
-    filters: tuple[tuple[Filter, ...], ...]
-    """Each as alternatives, one of which has to hold."""
+    filters: tuple[Filter, ...]
 
     @property
     def all(self) -> tuple[Filter, ...]:
-        """Both kinds of filters, whether or not one will do."""
-        return (*self.streams, *(one for group in self.filters for one in group))
+        """Both kinds of filters."""
+        return (*self.streams, *self.filters)
 
 
 def parse(query: str) -> LogQL:
@@ -55,11 +54,7 @@ def parse(query: str) -> LogQL:
     filters = []
     while tokens:
         _expect(tokens, "|")
-        group = [_filter(tokens, (*_OF_STREAMS, *_OF_NUMBERS))]
-        while tokens and tokens[0] == ("name", "or"):
-            tokens.pop(0)
-            group.append(_filter(tokens, (*_OF_STREAMS, *_OF_NUMBERS)))
-        filters.append(tuple(group))
+        filters.append(_filter(tokens, (*_OF_STREAMS, *_OF_NUMBERS)))
     if not any(_names_some(one) for one in streams):
         raise ValueError("Loki wants a matcher of streams that does not match the empty text")
     return LogQL(tuple(streams), tuple(filters))
@@ -108,22 +103,13 @@ def _names_some(one: Filter) -> bool:
     return one.operator == "=~" and re.fullmatch(text, "") is None
 
 
-FIELDS = {
-    "service_name": "service.name",
-    "vibebox_environment_id": "vibebox.environment.id",
-}
+FIELDS = {"service_name": "service.name"}
 """Loki's names for what VictoriaLogs calls otherwise; Loki makes `_` of dots."""
 
 
 def to_logsql(query: LogQL) -> str:
     """Return the same question for VictoriaLogs."""
-    groups = (*((one,) for one in query.streams), *query.filters)
-    return " ".join(_alternatives(group) for group in groups)
-
-
-def _alternatives(group: tuple[Filter, ...]) -> str:
-    conditions = " or ".join(map(_condition, group))
-    return f"({conditions})" if len(group) > 1 else conditions
+    return " ".join(_condition(one) for one in query.all)
 
 
 def _condition(one: Filter) -> str:

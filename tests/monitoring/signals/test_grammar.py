@@ -95,7 +95,6 @@ def test_what_is_no_logql_is_refused_by_our_parser_too(query: str) -> None:
         ('{service_name=~".+"} | b = "y"', '"service.name":~"^(?:.+)$" "b":="y"'),
         (r'{a!="x\"y\\"} | b != "" | c !~ "z"', r'-"a":="x\"y\\" -"b":="" -"c":~"^(?:z)$"'),
         ('{a="x"} | b >= 500 | c < 0.5', '"a":="x" "b":>=500 "c":<0.5'),
-        ('{a="x"} | b = "y" or c > 1', '"a":="x" ("b":="y" or "c":>1)'),
     ],
 )
 def test_the_stand_in_is_asked_the_same(query: str, said: str) -> None:
