@@ -165,6 +165,11 @@ def test_profile_of_signals_comes_and_goes(running: Stack) -> None:
         found = json.loads(inside("jaeger", f"wget -Y off -q -O - '{url}'"))["data"]
         return [one["traceID"] for one in found]
 
+    def lines() -> list[str]:
+        url = "http://127.0.0.1:3100/select/logsql/query?query=_msg:=request"
+        found = inside("loki", f"wget -Y off -q -O - '{url}'").splitlines()
+        return [json.loads(one)["request_id"] for one in found]
+
     sources = "ls /etc/grafana/provisioning/datasources"
     asks = "import requests; print(requests.get('http://collector:4318/v1/traces').status_code)"
     with running.signals():
@@ -176,6 +181,7 @@ def test_profile_of_signals_comes_and_goes(running: Stack) -> None:
             return bool(ids & set(traces()))
 
         wait_until(one_came, 60, 1, otherwise=running.report)
+        wait_until(lambda: bool(ids & set(lines())), 60, 1, otherwise=running.report)
         # Of both, whichever exports; each by POST only.
         assert [inside(one, f'python -c "{asks}"').strip() for one in ("backend", "agent")] == [
             "405"

@@ -4,7 +4,6 @@ From its own template, with the values of a real service's exemplars, spans, lin
 from the real Jaeger, VictoriaLogs (in Loki's place) and Prometheus.
 """
 
-import json
 import re
 import time
 import uuid
@@ -17,6 +16,8 @@ from typing import Any
 import pytest
 import requests
 
+from app.core.log_receiver import ShippedLine
+from app.exporter.container_logs import request
 from tests.backends.jaeger import Jaeger, tags
 from tests.backends.prometheus import Prometheus
 from tests.backends.victoria_logs import VictoriaLogs
@@ -64,6 +65,7 @@ def scene(
     service, since = f"links {uuid.uuid4().hex[:8]}", time.time()
     env = {
         "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{jaeger.otlp}/v1/traces",
+        "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": victoria_logs.otlp_url,
         "OTEL_SERVICE_NAME": service,
         "VIBEBOX_TRACES_RATIO": "1",
     }
@@ -74,7 +76,8 @@ def scene(
             prometheus.wait_for("up == 1", timeout=PATIENCE)
             environment = ask_for_everything(server)
             wait_for_everything(prometheus, jaeger, service)
-            ship(server, victoria_logs, service, environment)
+            wait_for_lines(victoria_logs, service)
+            write_as_a_container(victoria_logs, service, environment)
             follower = Follower(jaeger, victoria_logs, prometheus, service, since)
             yield Scene(server, jaeger, victoria_logs, prometheus, service, environment, follower)
 
@@ -104,26 +107,20 @@ def wait_for_everything(prometheus: Prometheus, jaeger: Jaeger, service: str) ->
     jaeger.wait_for(lambda it: len(it.search(service, asked)) == ROUNDS, PATIENCE)
 
 
-def ship(server: WebServer, logs: VictoriaLogs, service: str, environment: str) -> None:
-    """Have the log store take the lines of the service, as records of OTLP have their fields.
+def wait_for_lines(logs: VictoriaLogs, service: str) -> None:
+    """Wait until the log store has the lines of the failures."""
+    asked = f'"service.name":="{service}" _msg:=request status:=503'
+    logs.wait_for(asked, lambda rows: len(rows) == ROUNDS, PATIENCE)
 
-    And one of a container, as the agent sends it.
-    """
-    lines = [{**line, "service.name": service} for line in server.log_lines() if "event" in line]
-    of_container = {"service.name": f"{service}-environment", "environment_id": environment}
-    lines.append({**of_container, "time": lines[-1]["time"], "event": "hello", "seq": 7})
+
+def write_as_a_container(logs: VictoriaLogs, service: str, environment: str) -> None:
+    """Have the log store take a line of a container, as the agent sends it."""
+    line = ShippedLine("c" * 64, environment, None, "stdout", time.time_ns(), 7, "hello")
+    body = request([line], {"service.name": f"{service}-environment"})
     with requests.Session() as session:
         session.trust_env = False
-        session.post(
-            f"{logs.url}/insert/jsonline",
-            "\n".join(map(json.dumps, lines)),
-            params={
-                "_stream_fields": "service.name",
-                "_time_field": "time",
-                "_msg_field": "event",
-            },
-            timeout=30,
-        ).raise_for_status()
+        headers = {"Content-Type": "application/x-protobuf"}
+        session.post(logs.otlp_url, body, headers=headers, timeout=30).raise_for_status()
 
 
 def of_sort(*sorts: Sort) -> list[Link]:
