@@ -5,7 +5,7 @@ is down of that which it needs, then the worst series by a further label, then t
 route, or what the database has noted. Each step stands in the answer.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from app.core.errors import StorageError
@@ -19,6 +19,8 @@ from app.explaining.watched import Watched, of_dependency
 _MOST_CODE = 5
 """Routes whose traces are looked at for one that computes."""
 _DATABASE, _DOCKER = "database", "docker"
+_UNAVAILABLE = frozenset({"502", "503", "504"})
+"""Statuses of requests that failed for want of something, and not by their own code."""
 NOTHING_HOLDS = "its condition does not hold now"
 NOTHING_KNOWN = "nothing is known that its series could be told apart by"
 NOTHING_STANDS_OUT = "no series of it stands out"
@@ -44,6 +46,7 @@ class Search:
         self._watched = watched
         self._traces = traces
         self._recorded = recorded
+        self._trouble = ""
 
     def find(self) -> Found:
         """Return what was found. Raises: StoreUnavailableError (Prometheus)."""
@@ -55,7 +58,7 @@ class Search:
         for row, asked in self._watched.rows():
             if steps := self._of_row(row, asked):
                 return Found(steps)
-            reason = row.nobody or NOTHING_STANDS_OUT
+            reason = row.nobody or self._trouble or NOTHING_STANDS_OUT
         return Found(reason=reason)
 
     def _by_label(self) -> Found | None:
@@ -93,8 +96,10 @@ class Search:
         call = traced.most_common(calls)
         if call is not None and 2 * len(calls) >= len(failing):
             steps.append(Step(call, f"it failed in {len(calls)} of {len(failing)} traces"))
-        unavailable = any(_is_unavailable(one.root.attributes) for one in failing)
-        if call is not None or unavailable or not failing:
+        # Without traces their exemplars say as much.
+        seen = [one.root.attributes.get("http.response.status_code") for one in failing]
+        seen = seen or [one.series.get("status_code") for one in self._traces.exemplars]
+        if call is not None or not seen or _UNAVAILABLE & set(seen):
             steps += self._down_of(_needed_by(call))
         return steps
 
@@ -140,11 +145,14 @@ class Search:
         return _first(Kind.ENVIRONMENT, rows, "{} came into this status alike, it is the latest")
 
     def _read(self, ask: Callable[[Recorded], list[tuple[str, int]]]) -> list[tuple[str, int]]:
+        """Ask the database; where it does not answer, that is why nothing is named."""
         if self._recorded is None:
+            self._trouble = "the database was not asked"
             return []
         try:
             return ask(self._recorded)
-        except StorageError:
+        except StorageError as error:
+            self._trouble = error.detail.removesuffix(".")
             return []
 
 
@@ -157,11 +165,6 @@ def _needed_by(call: Culprit | None) -> tuple[str, ...]:
     if call is None:
         return (_DATABASE, _DOCKER)
     return (_DATABASE,) if call.kind is Kind.STATEMENT else (_DOCKER,)
-
-
-def _is_unavailable(attributes: Mapping[str, str]) -> bool:
-    """Tell whether the request failed for want of something, and not by its own code."""
-    return attributes.get("http.response.status_code") in ("502", "503", "504")
 
 
 _FOLLOW: dict[Follow, Callable[[Search, Asked, list[Step]], list[Step]]] = {

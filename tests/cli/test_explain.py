@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from app.cli.main import main
-from tests.explaining.world import NAME, ROUTE, TRACE, World
+from tests.explaining.world import NAME, OOM, ROUTE, TRACE, World
 from tests.support.stand_in import StandIn
 
 Explain = Callable[..., Result]
@@ -49,6 +49,10 @@ def test_answer_of_the_api(explain: Explain) -> None:
     assert found["culprit"] == {"kind": "docker_operation", "id": "start"}
     (environment,) = found["environments"]["items"]
     assert environment["missing"]  # there is no database to ask
+
+
+def test_what_only_the_database_knows_is_said(explain: Explain) -> None:
+    assert "Culprit: none found: The database did not answer" in explain(OOM).output
 
 
 def test_alert_that_nobody_knows(explain: Explain, monkeypatch: pytest.MonkeyPatch) -> None:
