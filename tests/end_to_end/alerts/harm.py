@@ -529,7 +529,7 @@ def _leaking(stack: Stack, *programs: WebServer | Agent) -> Iterator[None]:
         with _inside(group):
             for program in programs:
                 program.start()
-        used = int((group / "memory.usage_in_bytes").read_text())
+        used = _settled(group / "memory.usage_in_bytes")
         limit = used + (400 << 20)
         (group / "memory.limit_in_bytes").write_text(str(limit))
         Caller(stack.server.port).call("GET", f"/fill/{(int(limit * 0.95) - used) >> 20}")
@@ -537,6 +537,18 @@ def _leaking(stack: Stack, *programs: WebServer | Agent) -> Iterator[None]:
         filled = {it["worker"] for it in lines if it.get("route", "").startswith("/fill/")}
         _harms(stack, Kind.PROCESS, *filled)
         yield
+
+
+def _settled(usage: Path) -> int:
+    """Return what a control group uses once the exporter, which each starts, has what it needs."""
+    seen = [0]
+
+    def settled() -> bool:
+        seen.append(int(usage.read_text()))
+        return len(seen) > 4 and max(seen[-4:]) - min(seen[-4:]) < 4 << 20
+
+    wait_until(settled, 30, 0.5)
+    return seen[-1]
 
 
 @contextmanager
