@@ -129,6 +129,7 @@ def test_environment_is_edited(ada: Person, docker_engine: DockerEngine) -> None
     assert "--no-ports" in ada.refused(2, "edit", "web", "--port", "1", "--no-ports")
 
 
+@pytest.mark.full
 def test_people_share_projects(ada: Person, person: People, docker_engine: DockerEngine) -> None:
     team, email = f"t-{uuid.uuid4().hex[:8]}", f"{uuid.uuid4().hex[:12]}@example.org"
     bob = person("bob")
@@ -315,6 +316,7 @@ def tail(text: str, count: int) -> str:
     return "".join(text.splitlines(keepends=True)[-count:])
 
 
+@pytest.mark.full
 def test_follow_survives_a_restart_and_ends_at_ctrl_c(
     counting: Person, beside: Callable[..., WebServer]
 ) -> None:
@@ -338,6 +340,7 @@ def test_follow_survives_a_restart_and_ends_at_ctrl_c(
     assert following.stderr.count("does not answer") == 1
 
 
+@pytest.mark.full
 def test_follow_goes_on_behind_a_tail(counting: Person) -> None:
     wait_until(lambda: "line 10\n" in counting.good("logs", "api").stdout, 60, 0.2)
     with counting.running("logs", "api", "-f", "--tail", "2", "--stream", "stdout") as following:
@@ -393,6 +396,7 @@ def api(person: Person, method: str, path: str, body: Any) -> Any:
     return response.json()
 
 
+@pytest.mark.full
 def test_extensions(ada: Person, docker_engine: DockerEngine, tmp_path: Path) -> None:
     file = tmp_path / "hello.vsix"
     file.write_bytes(package())

@@ -170,6 +170,7 @@ def test_containers_end_by_themselves_for_reasons_of_their_own(
     wait_until(lambda: counted_exits(server) == expected, 10)
 
 
+@pytest.mark.full
 def test_without_the_stream_of_events_the_sweep_finds_it(
     server: WebServer,
     make_agent: Callable[..., Agent],
@@ -350,6 +351,7 @@ def test_expired_environment_ends(
     wait_until(lambda: counted_exits(server) == {"user": 1}, 10)
 
 
+@pytest.mark.full
 def test_it_outlives_database_and_docker_and_waits_for_them(
     server: WebServer,
     make_agent: Callable[..., Agent],

@@ -230,6 +230,7 @@ def test_disk_that_fills_up_hides_only_new_series(disk: Path, web_server: WebSer
     print(f"{load.sent.total()} requests, 0 failed")
 
 
+@pytest.mark.full
 def test_start_on_a_full_disk(disk: Path, web_server: WebServerFactory) -> None:
     filler = fill(disk)
     server = web_server({"PROMETHEUS_MULTIPROC_DIR": str(disk / "metrics")}, WORKERS)
@@ -252,6 +253,7 @@ def is_up(server: WebServer) -> bool:
     return server.metric("vibebox_health_check_up", check="database") == 1
 
 
+@pytest.mark.full
 def test_reload_on_a_full_disk_is_told_by_the_scrape(
     disk: Path, web_server: WebServerFactory
 ) -> None:
@@ -350,6 +352,7 @@ def delete(directory: Path) -> None:
         shutil.rmtree(directory, ignore_errors=True)
 
 
+@pytest.mark.full
 def test_directory_that_cannot_be_made_anew(tmp_path: Path, web_server: WebServerFactory) -> None:
     parent = tmp_path / "parent"
     parent.mkdir()

@@ -29,6 +29,7 @@ from tests.backends.docker_engine import DockerEngine
 from tests.backends.postgresql import PostgreSQL
 from tests.backends.web import ROOT, WebServer
 from tests.end_to_end.api import PASSWORD, Api
+from tests.sizes import size
 from tests.support.routes import ROUTES
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(400)]
@@ -70,6 +71,7 @@ def run_schemathesis(server: WebServer, seed: int) -> subprocess.CompletedProces
     program = str(Path(sys.executable).with_name("schemathesis"))
     document = f"{server.url}/openapi/openapi.json"
     command = [program, f"--config-file={HERE}/schemathesis.toml", "--no-color", "run", document]
+    command += [f"--max-examples={size(2, 10)}"]
     with Api(server.url) as api:
         api.login(OPERATOR)
         own = api.call("GET", "/auth/me").json()["id"]

@@ -271,6 +271,7 @@ def test_start_waits_for_its_end(
     assert (shown["status"], shown["error"]) == ("error", failed.json()["detail"])
 
 
+@pytest.mark.full
 def test_open_streams_leave_threads_for_others(web_server: WebServerFactory) -> None:
     server = web_server({}, workers=1, threads=4)
     with Api(server.url) as other:

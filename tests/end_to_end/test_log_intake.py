@@ -25,7 +25,7 @@ COUNTER = DurableCounter.LOG_ENTRIES
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 
 CONTAINERS = 5
-OF_EACH_STREAM = size(2_000, 10_000)
+OF_EACH_STREAM = size(1_000, 10_000)
 TOTAL = CONTAINERS * OF_EACH_STREAM * 2
 PATIENCE = 200.0
 INTERRUPTIONS = [(0.1, "terminate"), (0.3, "kill"), (0.6, "terminate")]

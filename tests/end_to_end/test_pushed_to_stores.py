@@ -52,7 +52,12 @@ PATHS = {
     "prometheus": "/api/v1/otlp/v1/metrics",
     "victoria-metrics": "/opentelemetry/v1/metrics",
 }
-in_both = pytest.mark.parametrize(("store", "path"), PATHS.items(), ids=PATHS, indirect=["store"])
+FULL = {"prometheus": [pytest.mark.full]}  # its build takes minutes
+in_both = pytest.mark.parametrize(
+    ("store", "path"),
+    [pytest.param(name, path, id=name, marks=FULL.get(name, [])) for name, path in PATHS.items()],
+    indirect=["store"],
+)
 
 
 @in_both

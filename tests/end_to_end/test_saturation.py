@@ -167,6 +167,7 @@ def test_few_connections_leave_room_for_probes_and_show_the_queue(
         wait_until(lambda: published(server, depth) == 0, 5, interval=0.5)
 
 
+@pytest.mark.full
 def test_pipelined_requests_are_answered_although_every_thread_was_held(
     web_server: WebServerFactory, postgresql: PostgreSQL
 ) -> None:
@@ -215,6 +216,7 @@ def test_silent_connections_do_not_starve_probes(web_server: WebServerFactory) -
             connection.close()
 
 
+@pytest.mark.full
 def test_clients_that_do_not_hang_up_hold_up_nobody(web_server: WebServerFactory) -> None:
     server = web_server(workers=1, threads=2)
     with ExitStack() as stack:

@@ -268,6 +268,7 @@ def test_what_cannot_be_started(api: Api, image: str, docker_engine: DockerEngin
     assert [item["id"] for item in listed["items"]] == [shell] and listed["total"] == 1
 
 
+@pytest.mark.full
 def test_cap_and_drain(server: WebServer, api: Api, image: str) -> None:
     environment = started(api, image)
     session = new_session(api, environment, "tmux")

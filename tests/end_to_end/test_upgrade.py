@@ -93,6 +93,7 @@ def test_counts_go_on_when_the_upgrade_is_taken_back(web_server: WebServerFactor
     assert not watch.faults, "\n".join(watch.faults)
 
 
+@pytest.mark.full
 def test_a_start_goes_on_counting_while_another_process_lives(
     web_server: WebServerFactory,
 ) -> None:

@@ -91,7 +91,8 @@ def test_a_temporality_that_the_receiver_refuses_stops_the_metrics_and_nothing_e
     assert settings.metrics_endpoint is None
     assert settings.traces_endpoint == "https://otlp.datadoghq.com/v1/traces"
 
-    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")
+    for signal in ("TRACES", "LOGS"):
+        monkeypatch.setenv(f"OTEL_{signal}_EXPORTER", "none")
     assert start_exporter(load_settings()) is None
     (line,) = [record for record in caplog.records if record.name == "app.wiring"]
     assert (line.levelname, line.getMessage()) == ("ERROR", "metrics are not pushed")

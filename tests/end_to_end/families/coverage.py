@@ -167,6 +167,7 @@ ELSEWHERE: Mapping[tuple[str, str], Mapping[str, str]] = {
             f"{_LOGS}::test_what_is_not_taken_is_counted_and_does_not_feed_itself",
         ),
         "dropped": f"{_LOGS}::test_what_has_no_room_is_counted",
+        "doubtful": "tests/exporter/test_doubtful_records.py::test_a_lost_answer_is_counted",
     },
     ("vibebox_container_log_lines_total", "result"): {
         **dict.fromkeys(("accepted", "doubtful"), f"{_SHIPPED}::test_lines_arrive_whole"),
@@ -324,6 +325,7 @@ STATEMENTS: Mapping[str, tuple[str, ...]] = {
             "extensions",
             "image_pulls",
             "log_cursors",
+            "log_sources",
             "memberships",
             "processes",
             "projects",
@@ -383,6 +385,7 @@ NO_STATEMENT_YET: Mapping[str, Mapping[str, str]] = {
     "terminals": dict.fromkeys(
         ("insert", "update"), "a terminal is a WebSocket, which these steps do not open"
     ),
+    "log_shipping": dict.fromkeys(_ALL, "lines of containers are not shipped in these steps"),
     "write_probes": dict.fromkeys(_ALL, "readiness checks write it, and those are not measured"),
     "other": dict.fromkeys(("insert", "update", "delete"), "every table has a model"),
 }
