@@ -50,6 +50,11 @@ class Verdicts:
         self._faults = faults
         self.found: dict[str, Verdict] = {}
 
+    def look_once(self, alert: str) -> None:
+        """Ask for the explanation of an alert that fires, unless there is one already."""
+        if alert not in self.found:
+            self.look(alert)
+
     def look(self, alert: str) -> None:
         """Ask for the explanation of an alert that fires."""
         injected = self._injected(alert)

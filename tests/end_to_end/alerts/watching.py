@@ -31,15 +31,15 @@ class Watch:
         self._began = time.monotonic()
         self.seconds: dict[str, float] = {}
         self.suppressed: set[str] = set()
-        self.on_fired: Callable[[str], object] = lambda _name: None
-        """Called with an alert that has begun to fire."""
+        self.on_firing: Callable[[str], object] = lambda _name: None
+        """Called with each alert that fires, whenever somebody looks."""
 
     def look(self) -> set[str]:
         """Look once; return the alerts that fire now."""
         firing = self._stack.firing()
-        for name in sorted(firing - set(self.seconds)):
-            self.seconds[name] = time.monotonic() - self._began
-            self.on_fired(name)
+        for name in sorted(firing):
+            self.seconds.setdefault(name, time.monotonic() - self._began)
+            self.on_firing(name)
         self.suppressed |= self._stack.suppressed()
         return firing
 
@@ -111,7 +111,7 @@ def run(
                 made.enter_context(fault.beside(stack))
         for fault in faults:
             made.enter_context(fault.make(stack))
-        watch.on_fired = verdicts.look
+        watch.on_firing = verdicts.look_once
         watch.until(fires, timeout)
         verdicts.look_again()
         gone = [series for fault in faults for series in fault.gone]
