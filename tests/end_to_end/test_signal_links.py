@@ -17,7 +17,9 @@ import pytest
 import requests
 
 from app.core.log_receiver import ShippedLine
+from app.domain.accounts.operators import set_operator
 from app.exporter.container_logs import request
+from app.storage import Database
 from tests.backends.jaeger import Jaeger, tags
 from tests.backends.prometheus import Prometheus
 from tests.backends.victoria_logs import VictoriaLogs
@@ -68,6 +70,8 @@ def scene(
         "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": victoria_logs.otlp_url,
         "OTEL_SERVICE_NAME": service,
         "VIBEBOX_TRACES_RATIO": "1",
+        "VIBEBOX_LOG_STORE_URL": victoria_logs.url,
+        "VIBEBOX_LOG_STORE_KIND": "victorialogs",
     }
     with WebServer(tmp_path_factory.mktemp("links"), env) as server, shared(server):
         target, flags = f"127.0.0.1:{server.port}", ["--enable-feature=exemplar-storage"]
@@ -244,3 +248,22 @@ def test_what_is_not_there_is_not_found(scene: Scene) -> None:
     nobody = {path: uuid.uuid4().hex for path in ("__value.raw", "__trace.traceId")}
     for link in of_sort("exemplar", "line", "span to lines", "series", "row"):
         assert scene.follower.follow_with(link, {**values, **nobody}) == [], link.where
+
+
+def test_an_operator_reads_the_lines_of_a_request_from_the_service(scene: Scene) -> None:
+    """By its id and by that of its trace: what the store has of the service itself."""
+    (failed, *_) = scene.lines("_msg:=request status:=503")
+    with Api(scene.server.url) as api:
+        email = f"{uuid.uuid4().hex[:12]}@example.org"
+        assert api.register(email).status_code == 201
+        database = Database(scene.server.env["DATABASE_URL"])
+        set_operator(database, email, operator=True)
+        database.dispose()
+        assert api.login(email).ok
+        for id in (failed["request_id"], failed["trace_id"]):
+            answer = api.call("GET", f"/requests/{id}/lines")
+            assert answer.status_code == 200, answer.text
+            (line,) = [one for one in answer.json()["items"] if one["event"] == "request"]
+            assert (line["level"], line["fields"]["status"]) == ("info", "503")
+            assert line["fields"]["path"].endswith("/start")
+        assert api.call("GET", "/requests/of-nobody/lines").status_code == 404
