@@ -32,6 +32,8 @@ ifeq ($(PROFILE),signals)
 WITH := $(SIGNALS)
 up demo: export GRAFANA_SET = signals
 up demo: export OTEL_EXPORTER_OTLP_ENDPOINT = http://collector:4318
+up demo: export VIBEBOX_TRACE_STORE_URL = http://jaeger:16686
+up demo: export VIBEBOX_LOG_STORE_URL = http://loki:3100
 else ifeq ($(PROFILE),)
 WITHOUT := $(SIGNALS)
 else ifneq ($(filter up demo,$(MAKECMDGOALS)),)

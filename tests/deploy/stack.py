@@ -33,6 +33,10 @@ PROFILE = {
     "COMPOSE_PROFILES": "signals",
     "GRAFANA_SET": "signals",
     "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318",
+    "VIBEBOX_TRACE_STORE_URL": "http://jaeger:16686",
+    # What stands for Loki is asked in its own language.
+    "VIBEBOX_LOG_STORE_URL": "http://loki:3100",
+    "VIBEBOX_LOG_STORE_KIND": "victorialogs",
 }
 """What `make up PROFILE=signals` sets (tests/test_makefile.py)."""
 
