@@ -16,7 +16,7 @@ from tests.end_to_end.alerts import faults
 from tests.end_to_end.alerts.faults import FAULTS, Fault
 from tests.end_to_end.alerts.quiet import CASES, MINUTES
 from tests.end_to_end.alerts.stack import Stack
-from tests.end_to_end.alerts.verdicts import Verdicts, explained
+from tests.end_to_end.alerts.verdicts import Verdicts
 from tests.end_to_end.alerts.watching import ordinary, run, stays_silent
 from tests.sizes import size
 
@@ -46,7 +46,7 @@ def nothing_is_named(stack: Stack) -> None:
     """The control: without a fault there is no culprit of any alert, and a reason for it."""
     for alert in stack.prometheus.alert_names():
         if alert not in stack.firing():
-            answer = explained(stack, alert)
+            answer = stack.explained(alert)
             assert answer.culprit is None and answer.culprit_missing, answer
 
 

@@ -10,7 +10,16 @@ from typing import Any, Self
 
 import yaml
 
+from app.explaining.answer import Explanation
+from app.explaining.build import build
 from app.explaining.kinds import Kind
+from app.explaining.readers import Shell
+from app.explaining.recorded import Recorded
+from app.storage import Database
+from app.stores.build import Stores
+from app.stores.http import Store
+from app.stores.prometheus import PrometheusStore
+from app.stores.traces import TraceStore
 from tests.backends.agent import Agent
 from tests.backends.alertmanager import Alertmanager
 from tests.backends.docker_engine import DockerEngine
@@ -175,6 +184,7 @@ class Stack:
             self.agent.start()
             self.alertmanager = stack.enter_context(closing(Alertmanager(self._routes())))
             self.prometheus = stack.enter_context(closing(self._prometheus()))
+            stack.callback(self._open_explanations().dispose)
             self.api = stack.enter_context(Api(self.server.url))
             self.api.register(ADA)
             self.api.login(ADA)
@@ -225,6 +235,21 @@ class Stack:
             env={"GRAFANA_URL": GRAFANA_URL, "RUNBOOKS_URL": "", "CONSOLE_URL": CONSOLE_URL},
             others={f"elsewhere-{number}": f"127.0.0.1:{number}" for number in (1, 2, 3)},
         )
+
+    def explained(self, alert: str) -> Explanation:
+        """Return the explanation of an alert, as `vibebox explain` finds it: not by the service."""
+        return self._explanations.explain(self._reader, alert)
+
+    def _open_explanations(self) -> Database:
+        """Have alerts explained, through the connections that the service has."""
+        traces = None
+        if self.jaeger is not None:
+            traces = TraceStore(Store("traces", self.jaeger.url), "vibebox")
+        stores = Stores(PrometheusStore(Store("prometheus", self.prometheus.url)), traces, None)
+        database = Database(self.server.env["DATABASE_URL"], connect_timeout=1, statement_timeout=2)
+        self._explanations = build(stores, database)
+        self._reader = Shell(Recorded(database))
+        return database
 
     def firing(self) -> set[str]:
         """Return the alerts that fire now."""

@@ -3,17 +3,8 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from app.explaining.answer import Explanation
-from app.explaining.build import build
-from app.explaining.readers import Shell
-from app.explaining.recorded import Recorded
 from app.explaining.search import NOTHING_HOLDS
 from app.explaining.service import SILENT
-from app.storage import Database
-from app.stores.build import Stores
-from app.stores.http import Store
-from app.stores.prometheus import PrometheusStore
-from app.stores.traces import TraceStore
 from tests.end_to_end.alerts.faults import UNNAMED, Fault, Injected
 from tests.end_to_end.alerts.stack import Stack
 
@@ -60,7 +51,7 @@ class Verdicts:
         injected = self._injected(alert)
         if injected is None or alert in UNNAMED:
             return
-        answer = explained(self._stack, alert)
+        answer = self._stack.explained(alert)
         if answer.culprit_missing in (NOTHING_HOLDS, SILENT):
             return  # it was over by then
         ids = {(str(injected.kind), id) for id in injected.ids(self._stack)}
@@ -94,16 +85,3 @@ class Verdicts:
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.found.values()))
-
-
-def explained(stack: Stack, alert: str) -> Explanation:
-    """Return the explanation of an alert, without the service."""
-    traces = None
-    if stack.jaeger is not None:
-        traces = TraceStore(Store("traces", stack.jaeger.url), "vibebox")
-    stores = Stores(PrometheusStore(Store("prometheus", stack.prometheus.url)), traces, None)
-    database = Database(stack.server.env["DATABASE_URL"], connect_timeout=1, statement_timeout=2)
-    try:
-        return build(stores, database).explain(Shell(Recorded(database)), alert)
-    finally:
-        database.dispose()
