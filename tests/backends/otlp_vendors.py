@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
     ExportMetricsServiceResponse,
@@ -24,6 +25,7 @@ _COLLECTOR = 20 * 1024 * 1024
 _MESSAGES: dict[str, Any] = {
     "traces": ExportTraceServiceRequest,
     "metrics": ExportMetricsServiceRequest,
+    "logs": ExportLogsServiceRequest,
 }
 
 
@@ -44,21 +46,22 @@ class Contract:
     refuses: tuple[int, int, str] | None = None
 
 
-def _both(**headers: str) -> dict[str, dict[str, str]]:
+def _each(**headers: str) -> dict[str, dict[str, str]]:
     found = {name.replace("_", "-"): pattern for name, pattern in headers.items()}
-    return {"traces": found, "metrics": found}
+    return {"traces": found, "metrics": found, "logs": found}
 
 
 CONTRACTS = {
     "collector": Contract(),
     "grafana-cloud": Contract(
         base="/otlp",
-        headers=_both(authorization=r"Basic \S+"),
+        headers=_each(authorization=r"Basic \S+"),
         refuses=(DELTA, 400, "invalid temporality and type combination"),
     ),
     "datadog": Contract(
         headers={
             "traces": {"dd-api-key": r"\S+", "dd-otlp-source": r"\S+"},
+            "logs": {"dd-api-key": r"\S+"},
             "metrics": {
                 "dd-api-key": r"\S+",
                 "dd-otel-metric-config": r'\{"resource_attributes_as_tags": true\}',
@@ -69,14 +72,14 @@ CONTRACTS = {
         refuses=(CUMULATIVE, 400, "only delta metrics are accepted"),
     ),
     "new-relic": Contract(
-        headers=_both(api_key=r"\S+"),
-        most={"metrics": 1_000_000, "traces": 1_000_000},
+        headers=_each(api_key=r"\S+"),
+        most={"metrics": 1_000_000, "traces": 1_000_000, "logs": 1_000_000},
         characters=4095,
     ),
-    "elastic": Contract(headers=_both(authorization=r"(ApiKey|Bearer) \S+")),
+    "elastic": Contract(headers=_each(authorization=r"(ApiKey|Bearer) \S+")),
     "dynatrace": Contract(
         base="/api/v2/otlp",
-        headers=_both(authorization=r"Api-Token \S+"),
+        headers=_each(authorization=r"Api-Token \S+"),
         most={"metrics": 4_000_000, "traces": 8_000_000},
         refuses=(CUMULATIVE, 200, "UNSUPPORTED_METRIC_TYPE_MONOTONIC_CUMULATIVE_SUM"),
     ),

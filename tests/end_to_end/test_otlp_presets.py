@@ -120,7 +120,7 @@ def test_what_the_shipped_exporter_sends_keeps_to_the_contract(name: str, tmp_pa
         settings = preset(name, sink)
         with exporter(tmp_path, settings):
             wait_until(
-                lambda: (len(sink.spans) >= spans and bool(sink.points)) or bool(sink.refused),
+                lambda: all_came(sink, spans) or bool(sink.refused),
                 PATIENCE,
                 otherwise=lambda: (tmp_path / "log").read_text()[-3000:],
             )
@@ -129,7 +129,13 @@ def test_what_the_shipped_exporter_sends_keeps_to_the_contract(name: str, tmp_pa
         wanted = TEMPORALITIES[settings[SETTING]]
         assert {point.temporality for point in sink.points.values()} == {0, wanted}
         is_packed = settings.get("OTEL_EXPORTER_OTLP_COMPRESSION") == "gzip"
-        assert {one.get("content-encoding") == "gzip" for one in sink.requests} == {is_packed}
+        requests = [*sink.requests, *sink.log_requests]
+        assert {one.get("content-encoding") == "gzip" for one in requests} == {is_packed}
+
+
+def all_came(sink: VendorSink, spans: int) -> bool:
+    """Tell whether all spans are there, and something of the other signals."""
+    return len(sink.spans) >= spans and bool(sink.points) and bool(sink.records)
 
 
 @pytest.mark.parametrize("name", [name for name, one in CONTRACTS.items() if one.most])
@@ -163,7 +169,8 @@ def test_a_wrong_temporality_is_refused_at_the_start(name: str, tmp_path: Path) 
     """Of the preset as it is, with the vendor's own address: nothing is sent."""
     settings = preset(name)
     right = settings[SETTING]
-    settings |= {SETTING: other(right), "OTEL_TRACES_EXPORTER": "none"}
+    settings |= {SETTING: other(right)}
+    settings |= dict.fromkeys(("OTEL_TRACES_EXPORTER", "OTEL_LOGS_EXPORTER"), "none")
     with exporter(tmp_path, settings) as program:
         assert program.wait(PATIENCE) == 2
     assert f"set {SETTING}={right}" in (tmp_path / "log").read_text()
