@@ -270,9 +270,11 @@ def test_what_an_environment_does_is_traced_down_to_docker(
 
 def _pulled(sink: OtlpSink, trace_id: str) -> None:
     """The request that asks for a start, the agent that pulls for it, and what Docker does."""
-    wait_until(lambda: {"pull", "sessions of a start"} <= names(sink, trace_id), PATIENCE)
+    request = "POST /api/v1/environments/<environment_id>/start"
+    wanted = {request, "pull", "sessions of a start"}
+    wait_until(lambda: wanted <= names(sink, trace_id), PATIENCE)
     spans = {span.name: span for span in sink.trace(trace_id)}
-    root = spans["POST /api/v1/environments/<environment_id>/start"]
+    root = spans[request]
     pull = spans["pull"]
     assert (pull.parent_id, pull.resource["vibebox.worker"]) == (root.span_id, "agent")
     assert spans["sessions of a start"].parent_id == root.span_id
