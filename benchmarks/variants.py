@@ -69,6 +69,20 @@ def _telemetry_and_log() -> "Flask":
     return _measured(app, exchanges)
 
 
+def _logged() -> "Flask":
+    """Copy each line for a receiver too, into a ring that has room for all of them."""
+    import os
+
+    from app.tracing.log_records import copy_logs
+    from app.wiring import load_settings
+
+    os.environ.update(
+        OTEL_EXPORTER_OTLP_LOGS_ENDPOINT="http://127.0.0.1:1/v1/logs", VIBEBOX_LOGS_MB="4096"
+    )
+    copy_logs(load_settings())
+    return _telemetry_and_log()
+
+
 def _traced(ratio: str, **more: str) -> "Callable[[], Flask]":
     """Return what builds the same with traces, of which such a share is kept.
 
@@ -198,6 +212,7 @@ VARIANTS = {
     "hooks": Variant("empty before/after hooks", _empty_hooks),
     "ours": Variant("VibeBox telemetry", _telemetry, ours=True),
     "log": Variant("VibeBox telemetry, request id, log line", _telemetry_and_log, ours=True),
+    "logs": Variant("the same with a log record by OTLP", _logged, ours=True),
     "traces-off": Variant(
         "the same with traces switched off", _traced("1", OTEL_SDK_DISABLED="true"), ours=True
     ),

@@ -130,7 +130,11 @@ def _tasks(parts: Parts, term: Term, counts: DurableCounters, sweep: Sweep) -> l
         parts.database, parts.environments, term, clock, settings.audit_retention_days
     )
     retention = LogRetention(
-        parts.database, clock, settings.log_retention_days, settings.log_limit_mb
+        parts.database,
+        clock,
+        settings.log_retention_days,
+        settings.log_limit_mb,
+        ships=parts.receivers is not None,
     )
     exits = ExitCounter(parts.database, counts, term)
     return [

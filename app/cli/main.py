@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 REFUSED = 2
 _log = logging.getLogger(__name__)
 # What is said of sending logs would be sent next, and be said of again.
-_UNCOPIED = ("app.exporter.exporters", "app.exporter.batches", "urllib3")
+_UNCOPIED = ("app.exporter.log_exporter", "urllib3")
 
 
 class _Commands(click.Group):

@@ -91,7 +91,9 @@ def _record(line: ShippedLine) -> logs_pb2.LogRecord:
 
 def _reply(answer: Answer) -> Reply:
     if answer.retry:
-        return Reply(Outcome.RETRY, answer.retry, answer.in_doubt, answer.after)
+        # A collector says 503 of a store that did not answer in time: that may have taken them.
+        in_doubt = answer.in_doubt or (answer.retry == "status 503" and answer.after is None)
+        return Reply(Outcome.RETRY, answer.retry, in_doubt, answer.after)
     if not answer.refused:
         left, why = rejected(answer.accepted or b"")
         return Reply(Outcome.TAKEN, why, rejected=left)

@@ -1,21 +1,20 @@
-"""Send what is in rings, batch after batch: spans of one directory, lines of the log of another."""
+"""Send what is in rings, batch after batch: spans here, lines of the log in `log_exporter`."""
 
 import json
 import logging
 import random
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 from app.core import signals
 from app.core.settings import Settings
-from app.exporter import log_messages, messages
+from app.exporter import messages
 from app.exporter.batches import Batch, Batches
 from app.exporter.sender import Answer, Sender
 from app.exporter.target import Signal, resource, target
-from app.tracing import log_records, records
-from app.tracing.log_records import LogRecord
+from app.tracing import records
 from app.tracing.records import Span
 
 _PAUSE = 0.2
@@ -157,63 +156,9 @@ class SpanExporter(Exporter[Span]):
         _log.warning("spans rejected", extra={"why": why, "spans": number})
 
 
-class LogExporter(Exporter[LogRecord]):
-    """Sends lines of the service's log.
-
-    Its own lines tell a trouble when it begins and its end, not each batch; they stay on standard
-    output (see `app.cli.main`), or each refusal would be a line to be refused.
-    """
-
-    def __init__(self, settings: Settings, url: str, stopping: threading.Event) -> None:
-        super().__init__(
-            Batches(settings.logs_path, _line_of, lambda record: 1),
-            Sender(target(settings, Signal.LOGS, url), stopping),
-        )
-        self._resource = resource(settings)
-        self._trouble = ""
-
-    def _bodies(self, items: list[LogRecord]) -> Iterator[tuple[bytes, int]]:
-        return messages.in_bodies(items, lambda some: log_messages.request(some, self._resource))
-
-    def _rejected(self, answer: bytes) -> tuple[int, str]:
-        return log_messages.rejected(answer)
-
-    def _count(self, result: str, number: int) -> None:
-        signals.emit(signals.log_records_ended, result=result, number=number)
-
-    def _settle(self, number: int, left: int, why: str) -> None:
-        if self._trouble and not left:
-            self._trouble = ""
-            _log.info("log records taken again")
-        super()._settle(number, left, why)
-
-    def _log_unsendable(self) -> None:
-        _log.exception("log records cannot be sent")
-
-    def _log_waiting(self, why: str) -> None:
-        self._tell(why, lambda: _log.warning("log records not taken", extra={"why": why}))
-
-    def _log_refused(self, why: str, number: int) -> None:
-        more = {"why": why, "records": number}
-        self._tell(why, lambda: _log.error("log records refused", extra=more))
-
-    def _log_rejected(self, why: str, number: int) -> None:
-        more = {"why": why, "records": number}
-        self._tell(why, lambda: _log.warning("log records rejected", extra=more))
-
-    def _tell(self, trouble: str, log: Callable[[], None]) -> None:
-        if trouble != self._trouble:
-            self._trouble = trouble
-            log()
-
-
 def _spans_in(record: bytes) -> int:
     """Return how many spans a record of a shape unknown seems to have, one at least."""
     try:
         return 1 + len(json.loads(record)["c"])
     except (ValueError, KeyError, TypeError):
         return 1
-
-
-def _line_of(record: bytes) -> list[LogRecord]:
-    return [log_records.decode(record)]

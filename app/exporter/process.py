@@ -18,8 +18,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.core.otlp_receivers import hint
 from app.core.settings import Settings
-from app.exporter.exporters import LogExporter, SpanExporter
+from app.exporter.exporters import SpanExporter
 from app.exporter.instance import instance_id
+from app.exporter.log_exporter import LogExporter
 from app.exporter.plans import Cumulative, Delta
 from app.exporter.pusher import Pusher
 from app.exporter.sender import Sender

@@ -50,7 +50,7 @@ class LogCopy:
         """Copy a line; see `app.core.logging.Copy`."""
         if self._without and logger.startswith(self._without):
             return
-        if self._is_busy or len(line) > MOST_BYTES:
+        if self._is_busy:
             self._missed += 1
             return
         self._is_busy = True
@@ -58,7 +58,7 @@ class LogCopy:
             writer = self._writer
             if writer is None or monotonic() >= self._next_look:
                 writer = self._open()
-            if writer is None or not writer.write(_HEAD.pack(at_ns) + line.encode()):
+            if writer is None or not self._is_written(writer, line, at_ns):
                 self._missed += 1
             if self._missed and writer is not None:
                 writer.lose(self._missed)
@@ -68,6 +68,10 @@ class LogCopy:
             self._fail(error)
         finally:
             self._is_busy = False
+
+    @staticmethod
+    def _is_written(writer: RingWriter, line: str, at_ns: int) -> bool:
+        return len(line) <= MOST_BYTES and writer.write(_HEAD.pack(at_ns) + line.encode())
 
     def _open(self) -> RingWriter | None:
         self._next_look = monotonic() + _LOOK_SECONDS
@@ -115,7 +119,7 @@ class LogRecord:
 
 
 def decode(record: bytes) -> LogRecord:
-    """Return the line of a record. Raises: ValueError, KeyError for what is no record."""
+    """Return the line of a record. Raises: ValueError, KeyError, TypeError for what is none."""
     if len(record) < _HEAD.size:
         raise ValueError("too short")
     (at_ns,) = _HEAD.unpack_from(record)
@@ -123,12 +127,12 @@ def decode(record: bytes) -> LogRecord:
     del found["time"]
     return LogRecord(
         at_ns,
-        found.pop("level"),
-        found.pop("logger"),
-        found.pop("event"),
-        found.pop("trace_id", ""),
-        found.pop("span_id", ""),
-        f"{found.pop('worker')}:{found.pop('pid')}",
+        str(found.pop("level")),
+        str(found.pop("logger")),
+        str(found.pop("event")),
+        str(found.pop("trace_id", "")),
+        str(found.pop("span_id", "")),
+        f"{found.pop('worker')}:{int(found.pop('pid'))}",
         found,
     )
 

@@ -14,6 +14,13 @@ from tests.backends.programs import free_port
 _KEPT = ("Content-Type", "Content-Encoding")
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_arguments: object) -> None:
+        """Say nothing of clients that have gone."""
+
+
 class FitfulStore:
     """Hands requests on to `target`, with headers of its own.
 
@@ -65,8 +72,7 @@ class FitfulStore:
             def log_message(self, *_arguments: object) -> None:
                 pass
 
-        server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
-        server.daemon_threads = True
+        server = _Server(("127.0.0.1", self.port), Handler)
         self._thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         self._thread.start()
         self._server = server

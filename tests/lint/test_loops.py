@@ -24,7 +24,6 @@ ALLOWED = {
     ("agent/log_intake/batches.py", "_move_cursors"): "one batch, in one transaction",
     ("agent/log_intake/batches.py", "_raise_usage"): "one batch, in one transaction",
     ("agent/log_intake/batches.py", "_take_numbers"): "one batch, in one transaction",
-    ("agent/log_shipping/outbox.py", "_begin"): "numbers, once, in one transaction",
     (
         "agent/reconcile/docker_events.py",
         "_follow",

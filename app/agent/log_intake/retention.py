@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, and_, delete, exists, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, select, update
 from sqlalchemy.orm import Session
 
 from app.core.isolation import Loop
 from app.core.items import Items
-from app.storage import Database, Environment, LogCursor, LogEntry, LogShipping, LogSource, LogUsage
+from app.storage import Database, Environment, LogCursor, LogEntry, LogSource, LogUsage
 from app.storage.cautious_clock import CautiousClock
 
 # Lines deleted in one transaction. More holds locks for longer, fewer costs more transactions.
@@ -28,9 +28,17 @@ class LogRetention:
     """The task of the leader; run it every minute or so. It may run twice at once."""
 
     def __init__(
-        self, database: Database, clock: CautiousClock, days: float, limit_mb: float
+        self,
+        database: Database,
+        clock: CautiousClock,
+        days: float,
+        limit_mb: float,
+        *,
+        ships: bool = False,
     ) -> None:
-        """Keep lines for `days`, and `limit_mb` MiB of them in each environment."""
+        """Keep lines for `days`, and `limit_mb` MiB of them in each environment; `ships`: they are
+        sent to a receiver, and what was not is to be counted."""
+        self._ships = ships
         self._database = database
         self._clock = clock
         self._age = timedelta(days=days)
@@ -54,6 +62,7 @@ class LogRetention:
 
         self._environments.go_through(self._too_large(), shorten, stopping)
         self._forget_containers(horizon)
+        self._forget_sources()
         return deleted
 
     def _delete_old(self, horizon: int) -> int:
@@ -109,16 +118,28 @@ class LogRetention:
                     .exists(),
                 )
             )
-            # What has a cursor goes on, and what is not sent yet is to be counted.
-            session.execute(
-                delete(LogSource).where(
-                    ~exists().where(LogCursor.container_id == LogSource.container_id),
-                    ~exists().where(LogEntry.source_id == LogSource.id),
-                    or_(
-                        LogSource.shipped == LogSource.stored, ~exists().where(LogShipping.slot > 0)
-                    ),
-                )
+
+    def _forget_sources(self) -> None:
+        """Drop the numbers of containers that are not read any more, when all is counted."""
+        over = (
+            select(LogSource.id)
+            .where(
+                ~exists().where(LogCursor.container_id == LogSource.container_id),
+                LogSource.shipped >= (LogSource.stored if self._ships else -1),
             )
+            .limit(_BATCH)
+        )
+        with self._database.reading() as session:
+            found = session.scalars(over).all()
+        if not found:
+            return
+        # By the environment too: its lines have an index.
+        lines = exists().where(
+            LogEntry.environment_id == LogSource.environment_id,
+            LogEntry.source_id == LogSource.id,
+        )
+        with self._database.writing() as session:
+            session.execute(delete(LogSource).where(LogSource.id.in_(found), ~lines))
 
 
 def _has_another() -> ColumnElement[bool]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from sqlalchemy import exists, func, null, select, update
+from sqlalchemy import exists, null, select, update
 from sqlalchemy.orm import Session
 
 from app.core.errors import LeadershipLostError
@@ -35,6 +35,8 @@ _MOST_BYTES = 380_000
 """Of a batch, with what is said beside the text: no receiver that we know refuses so much."""
 _BESIDE = 200
 _SLOT = 1
+_FROM_THE_FIRST = -1
+"""Of a container from before this was switched on: the first line that is sent is its first."""
 _COUNTER = DurableCounter.CONTAINER_LOG_LINES
 Counts = dict[str, int]
 
@@ -185,11 +187,7 @@ def _place_of(session: Session, batch: Batch) -> LogShipping:
 
 def _begin(session: Session) -> LogShipping:
     """Send what there is; what was deleted before this was switched on is not lost on the way."""
-    session.execute(update(LogSource).values(shipped=LogSource.stored))
-    before = func.min(LogEntry.seq) - 1
-    numbered = select(LogEntry.source_id, before).where(LogEntry.seq.is_not(None))
-    for source, shipped in session.execute(numbered.group_by(LogEntry.source_id)).all():
-        session.execute(update(LogSource).where(LogSource.id == source).values(shipped=shipped))
+    session.execute(update(LogSource).values(shipped=_FROM_THE_FIRST))
     at = LogShipping(slot=_SLOT, position=0)
     session.add(at)
     return at
@@ -215,6 +213,7 @@ def _end(session: Session, position: int, most: int) -> int | None:
 def _move_sources(session: Session, lines: Sequence[ShippedLine]) -> int:
     """Note what was sent of each container; return how many of its numbers were left out."""
     last = {line.container_id: line.seq for line in lines}
+    first = {line.container_id: line.seq for line in reversed(lines)}
     sent = Counter(line.container_id for line in lines)
     sources = session.scalars(
         select(LogSource)
@@ -224,9 +223,10 @@ def _move_sources(session: Session, lines: Sequence[ShippedLine]) -> int:
     )
     lost = 0
     for source in sources:
-        seq = last[source.container_id]
-        lost += max(0, seq - source.shipped - sent[source.container_id])
-        source.shipped = seq
+        begins, ends = first[source.container_id], last[source.container_id]
+        before = begins - 1 if source.shipped == _FROM_THE_FIRST else source.shipped
+        lost += max(0, ends - before - sent[source.container_id])
+        source.shipped = ends
     return lost
 
 
@@ -244,6 +244,7 @@ def _give_up(session: Session) -> int:
     )
     lost = 0
     for source in sources:
-        lost += source.stored - source.shipped
+        if source.shipped != _FROM_THE_FIRST:
+            lost += source.stored - source.shipped
         source.shipped = source.stored
     return lost

@@ -60,8 +60,9 @@ class LogCursor(Base):
 class LogSource(Base):
     """A container whose lines have numbers, from 1 without a gap, in the order of their storing.
 
-    `stored` is the last number that was given, `shipped` the last that needs no more sending. It
-    outlives its environment, whose lines go with it, until what was not sent is counted.
+    `stored` is the last number that was given, `shipped` the last that needs no more sending (-1
+    where that begins with the first line there is). It outlives its environment, whose lines go
+    with it, until what was not sent is counted.
     """
 
     __tablename__ = "log_sources"

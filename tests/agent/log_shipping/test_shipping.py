@@ -166,7 +166,8 @@ def test_what_goes_with_its_environment_is_counted(database: Database, environme
         session.execute(delete(Environment))
     run(ours)
     assert counted(database) == {"accepted": 1, "lost": 2}
-    LogRetention(database, CautiousClock(database), days=7, limit_mb=1).run()
+    retention = LogRetention(database, CautiousClock(database), days=7, limit_mb=1, ships=True)
+    retention.run()
     with database.reading() as session:
         assert session.scalars(select(LogSource)).all() == []
 
