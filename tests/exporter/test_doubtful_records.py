@@ -11,7 +11,7 @@ import pytest
 from app.core import signals
 from app.core.settings import Settings
 from app.exporter import exporters
-from app.exporter.exporters import LogExporter
+from app.exporter.log_exporter import LogExporter
 from app.tracing.rings import RingWriter
 from tests.backends.otlp_sink import Behaviour, OtlpSink
 
