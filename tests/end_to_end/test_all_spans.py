@@ -54,6 +54,11 @@ class Store:
         """Return all that came, doubles too."""
         return [(s.trace_id, s.span_id) for sink in self.sinks for s in list(sink.spans)]
 
+    def requests(self) -> set[str]:
+        """Return the traces whose request's line came as a log record."""
+        lines = [line for sink in self.sinks for line in list(sink.records)]
+        return {line.trace_id for line in lines if line.body == "request"}
+
     def traces(self) -> set[str]:
         return {trace_id for trace_id, _ in self.spans()}
 
@@ -185,6 +190,14 @@ def _judge(server: WebServer, scraper: Prometheus, store: Store, hammer: Hammer)
     assert len(shown) >= size(5, 100)
     assert shown - kept == set()
     assert shown - lines == set()
+    # A log store has the line, but for those that are counted as lost: all lines are sent.
+    metrics = server.metrics()
+    lost = sum(
+        metrics["vibebox_log_records_total", frozenset({("result", result)})]
+        for result in ("dropped", "rejected", "failed")
+    )
+    wait_until(lambda: len(shown - store.requests()) <= lost, SETTLE_SECONDS, interval=0.5)
+    assert lost == size(0, lost)
 
 
 def _exemplars(scraper: Prometheus) -> set[str]:
@@ -196,7 +209,7 @@ def _exemplars(scraper: Prometheus) -> set[str]:
 
 
 def _ids_of_lines(server: WebServer, wanted: set[str]) -> set[str]:
-    """Return those of the ids that a line of a request has; here is the place of a log store."""
+    """Return those of the ids that a line of a request has on standard output."""
     found = set()
     with server.log.open(errors="replace") as log:
         for line in log:

@@ -8,7 +8,6 @@ import base64
 import gzip
 import secrets
 from collections.abc import Iterator
-from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -25,7 +24,7 @@ from tests.conftest import WebServerFactory
 from tests.end_to_end.api import Api
 from tests.end_to_end.sockets import Screen, opened
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(400)]
 
 PATIENCE = 30.0
 EMAIL = "ada@example.org"
@@ -89,6 +88,7 @@ def server(
             "OTEL_EXPORTER_OTLP_HEADERS": f"x-ours={kept.new('receiverkey')}",
             "OTEL_METRICS_EXPORTER": "otlp",
             "OTEL_LOGS_EXPORTER": "otlp",
+            "VIBEBOX_CONTAINER_LOGS_EXPORTER": "otlp",
             "OTEL_METRIC_EXPORT_INTERVAL": "1000",
             "VIBEBOX_TRACES_RATIO": "1",
             "VIBEBOX_LOG_LEVEL": "debug",
@@ -111,6 +111,7 @@ def test_nothing_secret_leaves_with_a_signal(
             told = _mistakes(api, server, kept)
         wait_until(lambda: bool(sink.trace(told)), PATIENCE)
         wait_until(lambda: any(r["path"] == "/v1/metrics" for r in sink.requests), PATIENCE)
+        wait_until(lambda: any(one.trace_id == told for one in list(sink.records)), PATIENCE)
         wait_until(lambda: _roads() <= {span.name for span in list(sink.spans)}, PATIENCE)
     finally:
         agent.terminate()
@@ -123,7 +124,9 @@ def test_nothing_secret_leaves_with_a_signal(
     assert bytes.fromhex(told) in sent
     assert EMAIL.encode() not in sent
     assert kept.found_in(sent) == set()
-    headers = "\n".join(f"{k}: {v}" for request in sink.requests for k, v in request.items())
+    headers = "\n".join(
+        f"{k}: {v}" for request in (*sink.requests, *sink.log_requests) for k, v in request.items()
+    )
     assert kept.found_in(headers.encode()) == set()
     for log in (server.log, agent.log):
         assert kept.found_in(log.read_bytes()) == set(), log
@@ -200,8 +203,8 @@ def _environment(api: Api, kept: Kept, docker_engine: DockerEngine) -> None:
 
 
 def _is_settled(api: Api, box: str) -> bool:
-    found: Any = api.call("GET", f"/environments/{box}/extensions").json()
-    return all(one["state"] == "failed" for one in found["items"])
+    found = api.call("GET", f"/environments/{box}/extensions")
+    return found.ok and all(one["state"] == "failed" for one in found.json()["items"])
 
 
 def _mistakes(api: Api, server: WebServer, kept: Kept) -> str:

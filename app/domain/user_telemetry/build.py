@@ -26,6 +26,7 @@ def mistakes(settings: Settings) -> list[str]:
         settings.otel_exporter_otlp_endpoint,
         settings.otel_exporter_otlp_traces_endpoint,
         settings.otel_exporter_otlp_metrics_endpoint,
+        settings.otel_exporter_otlp_logs_endpoint,
     )
     if _receiver(settings.user_otlp_endpoint) in {_receiver(url) for url in ours if url}:
         # A program of a user can tell anything of itself, and so of the service too.

@@ -73,6 +73,7 @@ def test_off_unless_it_is_set() -> None:
         ({"secret_keys": None}, "VIBEBOX_SECRET_KEYS"),
         ({"otel_exporter_otlp_endpoint": "http://users.example:4318"}, "the service's own"),
         ({"otel_exporter_otlp_traces_endpoint": "http://USERS.example.:4318/x"}, "service's own"),
+        ({"otel_exporter_otlp_logs_endpoint": "http://users.example:4318"}, "the service's own"),
         (
             {
                 "user_otlp_endpoint": "http://localhost:4318",
