@@ -45,6 +45,5 @@ def test_a_lost_answer_is_counted(
         thread.join(20)
     exporter.close()
     ring.close()
-    ring.close()
     assert [one for one in ended if one[1]] == [("doubtful", 2), ("exported", 2)]
     assert [line.at_ns for line in sink.records] == [1, 2, 1, 2]
