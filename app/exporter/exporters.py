@@ -45,9 +45,12 @@ class Exporter(ABC, Generic[T]):
     def _send_all(self, stopping: threading.Event) -> bool:
         """Send what there is; tell whether it is through."""
         through = all(self._through(batch, stopping) for batch in self._batches.take())
+        self._count_lost()
+        return through
+
+    def _count_lost(self) -> None:
         if lost := self._batches.lost():
             self._count("dropped", lost)
-        return through
 
     def _through(self, batch: Batch[T], stopping: threading.Event) -> bool:
         """Send a batch until it is through; tell whether it is. Once only when stopping."""
@@ -73,6 +76,7 @@ class Exporter(ABC, Generic[T]):
                 return True
             if answer.in_doubt:
                 self._count("doubtful", number)
+            self._count_lost()
             if not told:
                 self._log_waiting(answer.retry)
                 told = True

@@ -151,9 +151,9 @@ def test_what_has_no_room_is_counted(web_server: WebServerFactory) -> None:
     server: WebServer = web_server(env)
     for _ in range(400):
         http.get(f"{server.url}/nothing")
+    dropped = partial(server.metric, "vibebox_log_records_total", result="dropped")
+    wait_until(lambda: dropped() > 0, PATIENCE)
     with OtlpSink(port) as sink:
-        dropped = partial(server.metric, "vibebox_log_records_total", result="dropped")
-        wait_until(lambda: dropped() > 0, PATIENCE)
         requests = [it for it in server.log_lines() if it.get("route") == "unmatched"]
         wait_until(
             lambda: (
