@@ -85,6 +85,7 @@ def test_alert_is_shown_from_when_it_fires_until_it_is_over(
                 "severity": LABELS["severity"],
                 "summary": NOTES["summary"],
                 "link": NOTES["runbook_url"],
+                "reference": api.call("GET", "/alerts").json()["items"][0]["fingerprint"],
             }
         ]
         assert found["alerts_reason"] is None and "PROMETHEUS_URL" in found["reason"]
