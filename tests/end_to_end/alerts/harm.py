@@ -77,12 +77,20 @@ def workers_killed(stack: Stack) -> Iterator[None]:
     """One worker after the other is killed, as the kernel does when it is short of memory."""
     workers = len(stack.server.worker_pids())
     for _ in range(6):
-        # The newest one, so that the others go on serving.
+        # The newest one, so that the others go on serving: always that of the same place.
         killed = stack.server.worker_pids()[-1]
-        _harms(stack, Kind.PROCESS, *_places(stack, killed))
+        _harms(stack, Kind.PROCESS, _newest_place(stack))
         os.kill(killed, signal.SIGKILL)
         wait_until(partial(_replaced, stack, killed, workers), 30)
+        # Prometheus has to have seen it.
+        time.sleep(1.2 * stack.interval)
     yield
+
+
+def _newest_place(stack: Stack) -> str:
+    """Return the place of the worker that began last."""
+    found = stack.prometheus.query('vibebox_process_start_time_seconds{worker=~"web-.*"}')
+    return max(found, key=lambda one: one[1])[0]["worker"]
 
 
 def _replaced(stack: Stack, gone: int, workers: int) -> bool:
@@ -533,10 +541,15 @@ def _leaking(stack: Stack, *programs: WebServer | Agent) -> Iterator[None]:
         limit = used + (400 << 20)
         (group / "memory.limit_in_bytes").write_text(str(limit))
         Caller(stack.server.port).call("GET", f"/fill/{(int(limit * 0.95) - used) >> 20}")
-        lines = stack.server.log_lines()
-        filled = {it["worker"] for it in lines if it.get("route", "").startswith("/fill/")}
-        _harms(stack, Kind.PROCESS, *filled)
+        # A request's line comes a moment after its answer.
+        wait_until(lambda: bool(_who_filled(stack)), 30)
+        _harms(stack, Kind.PROCESS, *_who_filled(stack))
         yield
+
+
+def _who_filled(stack: Stack) -> set[str]:
+    lines = stack.server.log_lines()
+    return {it["worker"] for it in lines if it.get("route", "").startswith("/fill/")}
 
 
 def _settled(usage: Path) -> int:
