@@ -24,7 +24,7 @@ class Traces:
         self.exemplars: list[Exemplar] = []
         self.read: list[StoredTrace] = []
         """The traces of the last route that was asked for."""
-        self.missing: str | None = None
+        self.missing: str | None = f"{SETTING} is not set" if store is None else None
         """Why traces are missing; None where none are."""
         self._is_gone = False
 
@@ -48,8 +48,6 @@ class Traces:
     ) -> list[StoredTrace]:
         self.exemplars = exemplars[:MOST]
         self.read = []
-        if self._store is None:
-            self.missing = f"{SETTING} is not set"
         if self._store is None or self._is_gone:
             return []
         try:

@@ -33,14 +33,6 @@ POLLED_AFTER = 2.5
 """Seconds after which a list without a stream is asked for again, and a little more."""
 SIZES = {1280: 860, 375: 812}
 SCREEN, TELEPHONE = SIZES
-ALWAYS = """
-groups:
-- name: always
-  rules:
-  - alert: AlwaysFires
-    expr: vector(1)
-    labels: {job: vibebox-backend, severity: info}
-"""
 PASTED = size(300_000, 10_000_000)
 PAGES = 10
 
@@ -51,7 +43,6 @@ def server(
     docker_engine: DockerEngine,
     postgresql: PostgreSQL,
     prometheus: Any,
-    tmp_path: Path,
 ) -> Iterator[WebServer]:
     require("tmux", missing_programs())
     require("Chromium", missing_browser())
@@ -61,10 +52,7 @@ def server(
         "VIBEBOX_STOP_GRACE": "0",
     }
     server = web_server(env, workers=2, threads=8, start=False)
-    rules = tmp_path / "rules.yml"
-    rules.write_text(ALWAYS)
-    more = f"rule_files: ['{rules}']"
-    scraper: Prometheus = prometheus([f"127.0.0.1:{server.port}"], extra_config=more)
+    scraper: Prometheus = prometheus([f"127.0.0.1:{server.port}"])
     server.set(VIBEBOX_PROMETHEUS_URL=scraper.url)
     server.start()
     agent = Agent.beside(server).start()
@@ -517,11 +505,6 @@ def _service(ada: Visit) -> None:
     expect(ada.page.locator("[data-health=checks]")).to_contain_text("agent")
     expect(ada.page.locator("[data-health=rate]")).to_contain_text("/ s", timeout=MILLISECONDS)
     ada.look("service")
-    ada.page.get_by_role("button", name="Explain AlwaysFires").click()
-    shown = ada.page.locator("[data-explanation=place]")
-    expect(shown.get_by_role("heading", name="What is behind AlwaysFires")).to_be_focused()
-    expect(shown).to_contain_text("hidden: ask an operator")
-    ada.look("explanation")
 
 
 def _the_end(day: Day, ada: Visit) -> None:
