@@ -178,7 +178,7 @@ def test_start_that_fails_says_why(ada: Person, docker_engine: DockerEngine) -> 
         if done.returncode != 0:
             assert done.returncode == 1 and "`vibebox logs failing`" in done.stderr
             break
-        assert "failing is running" in done.stdout
+        assert "failing is running" in done.stderr
         ada.run("stop", "failing")
     assert "--pull missing" in ada.refused(1, "start", "missing")
 

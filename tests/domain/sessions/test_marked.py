@@ -33,7 +33,9 @@ class Crowd:
 
     def begin(self, script: str) -> None:
         env = {"VIBEBOX_TEST": self.id, "PATH": os.environ["PATH"]}
-        self.begun.append(subprocess.Popen(["sh", "-c", script], env=env, start_new_session=True))
+        # A run behind `nohup` ignores the signal, and no shell could trap it.
+        command = ["env", "--default-signal=HUP", "sh", "-c", script]
+        self.begun.append(subprocess.Popen(command, env=env, start_new_session=True))
 
     def marked(self) -> set[int]:
         """Return the processes that carry the mark, whoever started them."""
