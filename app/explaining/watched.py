@@ -18,6 +18,7 @@ _WINDOW = "5m"
 _WHOSE = ("job", "instance")
 _LABELS = {family.name: frozenset(family.labels) for family in registry.families}
 _BOUND = "le"
+_TARGETS = "up"
 
 
 class Watched:
@@ -65,8 +66,10 @@ class Watched:
         for label, row in PARTS.items():
             if label in self.labels:
                 yield row, self._asked(Selector("up", (), ""), "")
+        own = {one.family for one in promql.selectors(self.expression)}
         for family, selectors in self._by_family.items():
-            if row_found := FAMILIES.get(family):
+            # Records count targets to know how much of a window was seen: no alert is about that.
+            if (row_found := FAMILIES.get(family)) and (family != _TARGETS or family in own):
                 yield row_found, self._asked_of(selectors)
 
     def worst(self, look: Look, asked: Asked) -> list[Step]:

@@ -42,8 +42,11 @@ class Verdicts:
         self.found: dict[str, Verdict] = {}
 
     def look_once(self, alert: str) -> None:
-        """Ask for the explanation of an alert that fires, unless there is one already."""
-        if alert not in self.found:
+        """Ask for the explanation of an alert that fires, unless there is one that names something.
+
+        Windows are short here, and what takes long has not ended once when its alert fires.
+        """
+        if alert not in self.found or self.found[alert].named is None:
             self.look(alert)
 
     def look(self, alert: str) -> None:
@@ -68,7 +71,7 @@ class Verdicts:
 
     def _injected(self, alert: str) -> Injected | None:
         for fault in self._faults:
-            if alert in fault.fires | fault.also:
+            if alert in fault.fires:
                 return fault.injected(alert)
         return None
 
