@@ -23,6 +23,7 @@ from tests.backends.postgresql import PostgreSQL
 from tests.backends.prometheus import Prometheus
 from tests.backends.redis import Redis
 from tests.backends.registry import Registry
+from tests.backends.reused import Reused
 from tests.backends.scratch import sweep
 from tests.backends.victoria_logs import VictoriaLogs
 from tests.backends.web import ROOT, WebServer
@@ -143,6 +144,20 @@ def postgresql() -> Iterator[PostgreSQL]:
     require("PostgreSQL", PostgreSQL.installed())
     with shared(PostgreSQL()) as service:
         yield service
+
+
+@pytest.fixture(scope="session")
+def reused(postgresql: PostgreSQL) -> Reused:
+    """Databases of PostgreSQL at the schema of this release; see `migrated_postgresql`."""
+    return Reused(postgresql)
+
+
+@pytest.fixture
+def migrated_postgresql(reused: Reused) -> Iterator[str]:
+    """The URL of a database without rows, at the schema of this release; tests have it in turn."""
+    url = reused.take()
+    yield url
+    reused.give_back(url)
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,7 @@ import pytest
 from sqlalchemy import func, select
 
 from app.domain.heartbeat import Heartbeat, is_alive
-from app.storage import Database, Process, schema, utc_now
-from tests.backends.postgresql import PostgreSQL
+from app.storage import Database, Process, utc_now
 from tests.backends.programs import wait_until
 
 
@@ -25,10 +24,8 @@ def test_who_is_seen_in_time_to_come_does_not_live(database: Database) -> None:
 
 
 @pytest.mark.integration
-def test_two_threads_sign_on_at_once(postgresql: PostgreSQL) -> None:
-    url = postgresql.new_database()
-    database = Database(url)
-    schema.upgrade(database)
+def test_two_threads_sign_on_at_once(migrated_postgresql: str) -> None:
+    database = Database(migrated_postgresql)
     heartbeat = Heartbeat(database)
     failures: list[Exception] = []
 
@@ -44,7 +41,7 @@ def test_two_threads_sign_on_at_once(postgresql: PostgreSQL) -> None:
         heartbeat.ensure(session)
         session.flush()
         second.start()
-        wait_until(lambda: waiting(url) > 0, 10)  # it did not see what is not committed yet
+        wait_until(lambda: waiting(migrated_postgresql) > 0, 10)  # it did not see what is not committed yet
     second.join()
 
     assert failures == []

@@ -4,9 +4,9 @@ The first database of a kind is migrated by the command that operators use; late
 """
 
 import atexit
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from functools import cache
 from pathlib import Path
 from shutil import copy
 from tempfile import NamedTemporaryFile
@@ -16,11 +16,17 @@ from psycopg2 import sql
 from psycopg2.extensions import cursor
 from sqlalchemy.engine import URL, make_url
 
+from app.storage import Database, schema
 from tests.backends.programs import Program, ServiceError
 from tests.backends.scratch import new_directory, remove_directory
 
+ROOT = Path(__file__).parents[2]
+MIGRATE = [sys.executable, "-m", "app.cli", "migrate"]
 _SECONDS = 60.0
 _TEMPLATE = "vibebox_migrated"
+_files: dict[tuple[str, ...], Path] = {}
+Migrate = Callable[[str], None]
+"""Brings the database of a URL to the schema of a release."""
 
 
 def migrate(command: list[str], root: Path, env: Mapping[str, str]) -> None:
@@ -34,29 +40,48 @@ def migrate(command: list[str], root: Path, env: Mapping[str, str]) -> None:
 
 def fill(command: list[str], root: Path, env: Mapping[str, str]) -> None:
     """Do as `migrate`, by a copy where the database is new."""
-    url = make_url(env["DATABASE_URL"])
-    if url.get_backend_name() == "sqlite":
-        filled = _fill_file(command, root, Path(url.database or ""))
-    else:
-        filled = _fill_database(command, root, env, url)
-    if not filled:
+
+    def by_command(url: str) -> None:
+        migrate(command, root, {**env, "DATABASE_URL": url})
+
+    if not _copied(env["DATABASE_URL"], by_command, (*command, str(root))):
         migrate(command, root, env)
 
 
-def _fill_file(command: list[str], root: Path, file: Path) -> bool:
+def at_head(url: str) -> str:
+    """Bring a new database to the schema of this release, and return its URL."""
+    parts = make_url(url)
+    if parts.get_backend_name() == "sqlite":
+        Path(parts.database or "").parent.mkdir(parents=True, exist_ok=True)
+    if not _copied(url, _upgrade, ()):
+        _upgrade(url)
+    return url
+
+
+def _upgrade(url: str) -> None:
+    database = Database(url)
+    schema.upgrade(database)
+    database.dispose()
+
+
+def _copied(url: str, make: Migrate, whose: tuple[str, ...]) -> bool:
+    """Make the database as a copy, where it is new; `whose` release it is."""
+    parts = make_url(url)
+    if parts.get_backend_name() == "sqlite":
+        return _copied_file(Path(parts.database or ""), make, whose)
+    return _copied_database(parts, make)
+
+
+def _copied_file(file: Path, make: Migrate, whose: tuple[str, ...]) -> bool:
     if file.exists() or not file.parent.is_dir():
         return False
-    copy(_file(tuple(command), root), file)
+    if whose not in _files:
+        directory = new_directory("migrated")
+        atexit.register(remove_directory, directory)
+        make(f"sqlite:///{directory}/vibebox.db")
+        _files[whose] = directory / "vibebox.db"
+    copy(_files[whose], file)
     return True
-
-
-@cache
-def _file(command: tuple[str, ...], root: Path) -> Path:
-    directory = new_directory("migrated")
-    atexit.register(remove_directory, directory)
-    file = directory / "vibebox.db"
-    migrate([*command], root, {"DATABASE_URL": f"sqlite:///{file}"})
-    return file
 
 
 @contextmanager
@@ -83,7 +108,7 @@ def _is_empty(url: URL) -> bool:
         return bool(looking.fetchone() == (None,))
 
 
-def _fill_database(command: list[str], root: Path, env: Mapping[str, str], url: URL) -> bool:
+def _copied_database(url: URL, make: Migrate) -> bool:
     """Make the database anew as a copy of a migrated one of its server, unless it is in use."""
     if not _is_empty(url):
         return False
@@ -91,8 +116,7 @@ def _fill_database(command: list[str], root: Path, env: Mapping[str, str], url: 
         server.execute("SELECT 1 FROM pg_database WHERE datname = %s", [_TEMPLATE])
         if server.fetchone() is None:
             server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_TEMPLATE)))
-            template = url.set(database=_TEMPLATE).render_as_string(hide_password=False)
-            migrate(command, root, {**env, "DATABASE_URL": template})
+            make(url.set(database=_TEMPLATE).render_as_string(hide_password=False))
         name = sql.Identifier(url.database or "")
         server.execute(sql.SQL("DROP DATABASE {}").format(name))
         server.execute(

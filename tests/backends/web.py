@@ -15,9 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.backends import http, migrated
 from tests.backends.programs import Program, free_port, tail, wait_until
 
-ROOT = Path(__file__).parents[2]
+ROOT = migrated.ROOT
 GUNICORN = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "app.wsgi:app"]
-MIGRATE = [sys.executable, "-m", "app.cli", "migrate"]
 UNLIMITED = {
     "VIBEBOX_QUOTA_ENVIRONMENTS": "1000000",
     "VIBEBOX_QUOTA_CPUS": "1000000",
@@ -32,6 +31,8 @@ UNLIMITED = {
     "VIBEBOX_RATE_LIMIT_CHANGES": "1000000 per minute",
 }
 """Tests ask for more than anybody; those of the limits set their own."""
+CHEAP_PASSWORDS = {"VIBEBOX_ARGON2_TIME_COST": "1", "VIBEBOX_ARGON2_MEMORY_KIB": "8"}
+"""A password of its own cost takes longer than the start of a server."""
 MEASURING = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
 """What `make coverage` has every process know; empty in all other runs."""
 MEASURED_SECONDS = 5.0
@@ -75,6 +76,7 @@ class WebServer:
             "DOCKER_HOST": f"unix://{directory}/no-docker.sock",
             "PROMETHEUS_MULTIPROC_DIR": str(directory / "metrics"),
             **UNLIMITED,
+            **CHEAP_PASSWORDS,
             **MEASURING,
             **(env or {}),
         }
@@ -97,14 +99,14 @@ class WebServer:
         Raises ServiceError, with the end of the log, when the server ends instead.
         """
         if self._migrate_first:
-            migrated.fill(MIGRATE, self._root, self.env)
+            migrated.fill(migrated.MIGRATE, self._root, self.env)
         self._server.start()
         if wait:
             self.wait_live()
 
     def migrate(self) -> None:
         """Bring the database to the schema of this release."""
-        migrated.migrate(MIGRATE, self._root, self.env)
+        migrated.migrate(migrated.MIGRATE, self._root, self.env)
 
     def wait_live(self, timeout: float = READY_TIMEOUT) -> None:
         """Wait until GET /health/live answers 200."""

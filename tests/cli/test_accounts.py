@@ -19,14 +19,12 @@ from tests.backends.web import WebServer
 from tests.cli.support import PASSWORD, Person
 
 pytestmark = pytest.mark.end_to_end
-# Passwords are not what is tested here.
-CHEAP = {"VIBEBOX_ARGON2_TIME_COST": "1", "VIBEBOX_ARGON2_MEMORY_KIB": "8"}
 People = Callable[..., Person]
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
-    with WebServer(tmp_path_factory.mktemp("accounts"), CHEAP) as server:
+    with WebServer(tmp_path_factory.mktemp("accounts")) as server:
         yield server
 
 

@@ -48,8 +48,6 @@ def server(
     env = {
         "DOCKER_HOST": docker_engine.host,
         "VIBEBOX_STOP_GRACE": "0",
-        "VIBEBOX_ARGON2_TIME_COST": "1",
-        "VIBEBOX_ARGON2_MEMORY_KIB": "8",
         "VIBEBOX_WEBSOCKETS": str(SOCKETS),
     }
     directory = tmp_path_factory.mktemp("attach")

@@ -45,8 +45,6 @@ def server(
         "DOCKER_HOST": docker_engine.host,
         "VIBEBOX_STOP_GRACE": "0",
         "VIBEBOX_SECRET_KEYS": new_key(),
-        "VIBEBOX_ARGON2_TIME_COST": "1",
-        "VIBEBOX_ARGON2_MEMORY_KIB": "8",
     }
     with WebServer(tmp_path_factory.mktemp("environments"), env) as server:
         agent = Agent.beside(server).start()

@@ -12,13 +12,12 @@ from tests.cli.support import Person
 from tests.conftest import WebServerFactory
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(240)]
-CHEAP = {"VIBEBOX_ARGON2_TIME_COST": "1", "VIBEBOX_ARGON2_MEMORY_KIB": "8"}
 
 
 def test_missing_agent_is_told_until_there_is_one(
     tmp_path: Path, web_server: WebServerFactory, docker_engine: DockerEngine
 ) -> None:
-    server = web_server({"DOCKER_HOST": docker_engine.host, **CHEAP})
+    server = web_server({"DOCKER_HOST": docker_engine.host})
     ada = Person(tmp_path / "ada", server.url)
     ada.login("ada@example.org", "--register")
     ada.good("create", "api", "--image", "127.0.0.1:1/nothing:1")

@@ -24,8 +24,6 @@ def server(web_server: WebServerFactory, redis: Redis) -> WebServer:
             "VIBEBOX_RATE_LIMIT_ACCOUNT": "10 per hour",
             "VIBEBOX_RATE_LIMIT_ADDRESS": "25 per hour",
             "VIBEBOX_TRUSTED_PROXIES": "1",
-            "VIBEBOX_ARGON2_TIME_COST": "1",
-            "VIBEBOX_ARGON2_MEMORY_KIB": "8",
         },
         workers=4,
         threads=64,  # room for all ten passwords, and as many again, in one worker

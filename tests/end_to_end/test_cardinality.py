@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.backends.migrated import MIGRATE
 from tests.backends.programs import wait_until
-from tests.backends.web import MIGRATE, ROOT, UNLIMITED
+from tests.backends.web import CHEAP_PASSWORDS, ROOT, UNLIMITED
 from tests.conftest import WebServerFactory
 from tests.end_to_end import random_inputs
 from tests.end_to_end.counters import scrape_text, shown
@@ -37,10 +38,9 @@ def environment(directory: Path) -> dict[str, str]:
         "DATABASE_URL": f"sqlite:///{directory}/vibebox.db",
         "DOCKER_HOST": f"unix://{directory}/no-docker.sock",
         "PROMETHEUS_MULTIPROC_DIR": str(directory / "metrics"),
-        "VIBEBOX_ARGON2_TIME_COST": "1",
-        "VIBEBOX_ARGON2_MEMORY_KIB": "8",
         "VIBEBOX_LOG_LEVEL": "warning",
         **UNLIMITED,
+        **CHEAP_PASSWORDS,
     }
 
 

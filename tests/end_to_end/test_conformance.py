@@ -40,8 +40,6 @@ IMAGE = "python:3.12-slim"
 """The image of the document's examples: what it asks for can so be started."""
 SOCKETS = ("/terminal", "/status/stream", "/logs/stream")
 ENVIRONMENT = {
-    "VIBEBOX_ARGON2_TIME_COST": "1",
-    "VIBEBOX_ARGON2_MEMORY_KIB": "8",
     "VIBEBOX_STOP_GRACE": "0",
     "VIBEBOX_ALERTS_TOKEN": TOKEN,
 }

@@ -28,9 +28,10 @@ from app.tracing.records import Root, encode
 from app.tracing.rings import RingWriter
 from app.wiring import load_settings
 from tests.backends import migrated
+from tests.backends.migrated import MIGRATE
 from tests.backends.otlp_vendors import CONTRACTS, CUMULATIVE, DELTA, VendorSink
 from tests.backends.programs import Program, wait_until
-from tests.backends.web import MEASURING, MIGRATE, ROOT
+from tests.backends.web import MEASURING, ROOT
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(120)]
 PRESETS = ROOT / "deploy" / "otlp"

@@ -16,8 +16,6 @@ pytestmark = pytest.mark.end_to_end
 LIMITS = {
     "VIBEBOX_QUOTA_ENVIRONMENTS": "10",
     "VIBEBOX_QUOTA_CPUS": "1",
-    "VIBEBOX_ARGON2_TIME_COST": "1",
-    "VIBEBOX_ARGON2_MEMORY_KIB": "8",
 }
 
 

@@ -239,8 +239,6 @@ def start(
         "DOCKER_HOST": docker_engine.host,
         "VIBEBOX_STOP_GRACE": "0",
         "VIBEBOX_SESSIONS_ON_START": "false",
-        "VIBEBOX_ARGON2_TIME_COST": "1",
-        "VIBEBOX_ARGON2_MEMORY_KIB": "8",
     }
     if request.param == "postgresql":
         postgresql: PostgreSQL = request.getfixturevalue("postgresql")

@@ -2,18 +2,24 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from app.storage import Database, schema
+from app.storage import Database
+from tests.backends.migrated import at_head
 from tests.backends.postgresql import PostgreSQL
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.integration)])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database."""
+    """The URL of an empty database; for a test that asks for `database`, of a migrated one."""
+    is_migrated = "database" in request.fixturenames
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/data/vibebox.db"
+        url = f"sqlite:///{tmp_path}/data/vibebox.db"
+        return at_head(url) if is_migrated else url
+    if is_migrated:
+        return cast(str, request.getfixturevalue("migrated_postgresql"))
     server: PostgreSQL = request.getfixturevalue("postgresql")
     return server.new_database()
 
@@ -27,10 +33,11 @@ def empty_database(url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def database(empty_database: Database) -> Database:
+def database(url: str) -> Iterator[Database]:
     """A database with the schema of this release."""
-    schema.upgrade(empty_database)
-    return empty_database
+    database = Database(at_head(url))
+    yield database
+    database.dispose()
 
 
 @pytest.fixture
@@ -42,7 +49,6 @@ def sqlite_url(tmp_path: Path) -> str:
 @pytest.fixture
 def sqlite(sqlite_url: str) -> Iterator[Database]:
     """A SQLite database with the schema of this release."""
-    database = Database(sqlite_url)
-    schema.upgrade(database)
+    database = Database(at_head(sqlite_url))
     yield database
     database.dispose()

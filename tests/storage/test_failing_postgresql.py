@@ -205,6 +205,7 @@ def test_connection_killed_during_a_transaction_is_reported(database: Database, 
 def test_ping_that_fails_tells_the_events_of_the_engine(
     server: PostgreSQL, database: Database
 ) -> None:
+    assert answer(database) == 1
     seen: list[bool] = []
     event.listen(database.engine, "handle_error", lambda context: seen.append(context.is_pre_ping))
     server.stop()

@@ -10,9 +10,8 @@ from sqlalchemy import update
 
 from app.agent.leader.lease import Held, Leases, fence
 from app.core.errors import LeadershipLostError, StorageUnavailableError
-from app.storage import Database, EventCount, Lease, schema, utc_now
+from app.storage import Database, EventCount, Lease, utc_now
 from app.storage.lease import NAME, agent_leads
-from tests.backends.postgresql import PostgreSQL
 
 ROW = {"directory": "d", "family": "f", "value": "v"}
 
@@ -97,10 +96,9 @@ def test_fence_stops_who_leads_no_longer(database: Database, how: str) -> None:
 
 
 @pytest.fixture
-def shared(postgresql: PostgreSQL) -> Iterator[Database]:
+def shared(migrated_postgresql: str) -> Iterator[Database]:
     """A real database of several processes."""
-    database = Database(postgresql.new_database())
-    schema.upgrade(database)
+    database = Database(migrated_postgresql)
     yield database
     database.dispose()
 

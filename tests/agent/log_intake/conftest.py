@@ -10,9 +10,10 @@ import pytest
 from app.agent.log_intake.intake import LogIntake
 from app.domain.durable_counters import DurableCounters
 from app.engine import Engine
-from app.storage import Database, schema
+from app.storage import Database
 from app.storage.fence import Fence, unfenced
 from tests.agent.log_intake.support import DIRECTORY
+from tests.backends.migrated import at_head
 from tests.storage.support import add_environment
 from tests.support.fakes import FakeEngine
 
@@ -21,11 +22,10 @@ from tests.support.fakes import FakeEngine
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """A database with the schema of this release."""
     if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path}/vibebox.db"
+        url = at_head(f"sqlite:///{tmp_path}/vibebox.db")
     else:
-        url = request.getfixturevalue("postgresql").new_database()
+        url = request.getfixturevalue("migrated_postgresql")
     database = Database(url)
-    schema.upgrade(database)
     yield database
     database.dispose()
 

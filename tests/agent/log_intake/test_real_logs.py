@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from app.agent.log_intake.intake import LogIntake
 from app.agent.log_intake.lines import CUT, LINE_LIMIT
 from app.engine import ContainerSpec, DockerEngine
-from app.storage import Database, LogEntry, schema
+from app.storage import Database, LogEntry
 from tests.agent.log_intake import intake_process
 from tests.agent.log_intake.conftest import IntakeFactory
 from tests.agent.log_intake.support import assert_usage_is_exact, counted, stored
@@ -31,14 +31,13 @@ Run = Callable[[str], str]
 
 
 @pytest.fixture
-def url(postgresql: PostgreSQL) -> str:
-    return postgresql.new_database()
+def url(migrated_postgresql: str) -> str:
+    return migrated_postgresql
 
 
 @pytest.fixture
 def database(url: str) -> Iterator[Database]:
     database = Database(url)
-    schema.upgrade(database)
     yield database
     database.dispose()
 

@@ -20,7 +20,6 @@ from app.storage import (
     LogSource,
     Project,
     Team,
-    schema,
 )
 from app.storage.cautious_clock import CautiousClock
 from tests.agent.log_intake.test_retention import second_environment
@@ -34,13 +33,13 @@ from tests.agent.log_shipping.support import (
     run,
     shipper,
 )
+from tests.backends.migrated import at_head
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
     """One kind is enough here; see `test_any_course` for the other."""
-    database = Database(f"sqlite:///{tmp_path}/vibebox.db")
-    schema.upgrade(database)
+    database = Database(at_head(f"sqlite:///{tmp_path}/vibebox.db"))
     yield database
     database.dispose()
 

@@ -23,9 +23,7 @@ from app.storage import (
     Project,
     User,
     new_id,
-    schema,
 )
-from tests.backends.postgresql import PostgreSQL
 from tests.support.fakes import FakeEngine
 
 pytestmark = pytest.mark.integration
@@ -34,9 +32,8 @@ REMOTE = "remote:1"
 
 
 @pytest.fixture
-def database(postgresql: PostgreSQL) -> Iterator[Database]:
-    database = Database(postgresql.new_database(), pool_size=COUNT)
-    schema.upgrade(database)
+def database(migrated_postgresql: str) -> Iterator[Database]:
+    database = Database(migrated_postgresql, pool_size=COUNT)
     yield database
     database.dispose()
 

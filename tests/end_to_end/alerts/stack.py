@@ -45,9 +45,6 @@ SETTINGS = {
     "VIBEBOX_SCRAPE_TIMEOUT": "0.4",
     # One account has all of them.
     "VIBEBOX_WEBSOCKETS": "1",
-    # Passwords are guessed, and that is to cost no CPU here.
-    "VIBEBOX_ARGON2_MEMORY_KIB": "8",
-    "VIBEBOX_ARGON2_TIME_COST": "1",
 }
 # A release with a few more routes, through which a test does harm from within.
 HARM = """

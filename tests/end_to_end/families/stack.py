@@ -41,9 +41,7 @@ PATIENCE = 20.0
 _QUIET = {"VIBEBOX_HEALTH_CHECK_INTERVAL": "3600", "VIBEBOX_AGENT_SWEEP_INTERVAL": "3600"}
 _STARTS = 3
 ALERTS_TOKEN = "told-by-alertmanager"
-_CHEAP = {
-    "VIBEBOX_ARGON2_TIME_COST": "1",
-    "VIBEBOX_ARGON2_MEMORY_KIB": "8",
+_SETTINGS = {
     "VIBEBOX_STOP_GRACE": "0",
     "VIBEBOX_ALERTS_TOKEN": ALERTS_TOKEN,
 }
@@ -115,7 +113,7 @@ class Stack:
         url = postgresql.new_database()
         env = {"DATABASE_URL": url, "DOCKER_HOST": engine.host, "VIBEBOX_SECRET_KEYS": new_key()}
         self.server = WebServer(
-            directory, {**env, **_QUIET, **_CHEAP}, workers=WORKERS, migrate=False
+            directory, {**env, **_QUIET, **_SETTINGS}, workers=WORKERS, migrate=False
         )
         self.server.migrate()
         self.agent = Agent.beside(self.server)
