@@ -41,7 +41,9 @@ def test_two_threads_sign_on_at_once(migrated_postgresql: str) -> None:
         heartbeat.ensure(session)
         session.flush()
         second.start()
-        wait_until(lambda: waiting(migrated_postgresql) > 0, 10)  # it did not see what is not committed yet
+        wait_until(
+            lambda: waiting(migrated_postgresql) > 0, 10
+        )  # it did not see what is not committed yet
     second.join()
 
     assert failures == []

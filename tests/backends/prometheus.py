@@ -212,14 +212,20 @@ class Prometheus:
 
 
 def promtool(
-    *arguments: str, stdin: str = "", timeout: float = 60
+    *arguments: str, stdin: str = "", timeout: float = 60, joined: bool = False
 ) -> subprocess.CompletedProcess[str]:
-    """Run promtool and return its exit code and output, without judging them."""
+    """Run promtool and return its exit code and output, without judging them.
+
+    joined: what it says in standard error stands in standard output, in the order in which it does.
+    """
     return subprocess.run(
         ["promtool", *arguments],
         input=stdin,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT if joined else subprocess.PIPE,
         text=True,
+        # It runs for a moment: what it collects costs more than the memory that it would give back.
+        env=os.environ | {"GOGC": "off", "GOMEMLIMIT": "512MiB"},
         timeout=timeout,
         check=False,
     )

@@ -62,17 +62,29 @@ def completed(
     Only what is `trusted` is kept: an end that says something about the inputs, and not about a
     machine without memory or disk.
     """
-    file = _file_of(inputs)
-    kept = _read(file) if REMEMBER else None
-    if kept is not None:
-        return subprocess.CompletedProcess([], kept["returncode"], kept["stdout"], kept["stderr"])
+    if (kept := recalled(inputs)) is not None:
+        return kept
     begun = time.monotonic()
     done = run()
-    if REMEMBER and trusted(done):
-        told = {"returncode": done.returncode, "stdout": done.stdout, "stderr": done.stderr}
-        _write(file, told)
-        Spent.seconds += time.monotonic() - begun
+    if trusted(done):
+        remember(inputs, done, time.monotonic() - begun)
     return done
+
+
+def recalled(inputs: Any) -> Completed | None:
+    """Return how a program ended that was given these `inputs` (JSON); None where none was."""
+    kept = _read(_file_of(inputs)) if REMEMBER else None
+    if kept is None:
+        return None
+    return subprocess.CompletedProcess([], kept["returncode"], kept["stdout"], kept["stderr"])
+
+
+def remember(inputs: Any, done: Completed, seconds: float) -> None:
+    """Keep how a program ended, which took so long."""
+    if REMEMBER:
+        told = {"returncode": done.returncode, "stdout": done.stdout, "stderr": done.stderr}
+        _write(_file_of(inputs), told)
+        Spent.seconds += seconds
 
 
 def _file_of(inputs: Any) -> Path:
