@@ -1,9 +1,10 @@
 """The Kubernetes manifests: valid by Kubernetes' own schemas, and true of the service."""
 
 import re
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
-import kubernetes_validate
 import pytest
 
 from app import create_app
@@ -23,13 +24,19 @@ def object_name(one: Object) -> str:
     return f"{one['kind']}/{one['metadata']['name']}"
 
 
+@pytest.fixture(scope="module")
+def kubernetes_validate() -> ModuleType:
+    """The library; importing it takes seconds, which each process of the tests would pay."""
+    return import_module("kubernetes_validate")
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("one", objects(), ids=object_name)
-def test_manifest_is_valid(one: Object, version: str) -> None:
+def test_manifest_is_valid(one: Object, version: str, kubernetes_validate: ModuleType) -> None:
     kubernetes_validate.validate(one, version, strict=True)
 
 
-def test_schema_refuses_what_is_misspelt() -> None:
+def test_schema_refuses_what_is_misspelt(kubernetes_validate: ModuleType) -> None:
     wrong = the("Deployment", "vibebox-backend")
     wrong["spec"]["replica"] = wrong["spec"].pop("replicas")
     with pytest.raises(kubernetes_validate.ValidationError):
