@@ -56,5 +56,9 @@ def test_tests_notice_every_change(name: str, tmp_path: Path) -> None:
     for _, changed in changes:
         for rule in changed:
             parse(rule["expr"])  # what cannot be read fails every test, and proves nothing
-    passed = passing(document, [changed for _, changed in changes], tmp_path)
-    assert [change for (change, _), it in zip(changes, passed, strict=True) if it] == []
+    first, *others = document["tests"]
+    # Most do not pass the first test: that spares them the others.
+    for tests in ([first], others):
+        alive = passing({**document, "tests": tests}, [it for _, it in changes], tmp_path)
+        changes = [change for change, passes in zip(changes, alive, strict=True) if passes]
+    assert [change for change, _ in changes] == []
