@@ -9,7 +9,7 @@ from pathlib import Path
 from playwright.sync_api import Locator, Page, Response, expect
 
 from tests.end_to_end.api import PASSWORD
-from tests.sizes import size
+from tests.sizes import FULL, size
 
 PATIENCE = 30.0
 MILLISECONDS = PATIENCE * 1000
@@ -57,7 +57,8 @@ class Visit:
         for scheme in size(("light",) if wide else ("dark",), ("light", "dark")):
             self.page.emulate_media(color_scheme=scheme)
             file = self.pictures / f"{what}-{self.width}-{scheme}.png"
-            self.page.screenshot(path=file, full_page=True)
+            if FULL:
+                self.page.screenshot(path=file, full_page=True)
             self.page.evaluate(AXE.read_text())
             assert self.page.evaluate(_FAULTS) == [], f"{what}, {scheme}"
         wider = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
