@@ -4,9 +4,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NoReturn, cast
 from urllib.parse import urlsplit, urlunsplit
 
-from flask import Request, Response, request
+from flask import Request, request
+from flask import Response as FlaskResponse
 from flask.json.provider import DefaultJSONProvider
 from flask_openapi3 import Info, OpenAPI
+from flask_openapi3.models.operation import Operation
+from flask_openapi3.models.response import Response
 from flask_openapi3.models.schema import Schema
 from flask_openapi3.types import ResponseDict
 from werkzeug.datastructures import ImmutableMultiDict
@@ -28,7 +31,7 @@ from app.web.problems import CONTENT_TYPE, Problem, validation_problem
 
 # What a route returns. flask-openapi3 resolves annotations at run time, which flask.typing's
 # own alias does not allow.
-Answer = Response | tuple[Response, int] | tuple[str, int]
+Answer = FlaskResponse | tuple[FlaskResponse, int] | tuple[str, int]
 
 # flask-openapi3 knows OpenAPI 3.0's `example` only, and would drop the examples of our schemas.
 Schema.model_config["extra"] = "allow"
@@ -153,6 +156,18 @@ class _App(OpenAPI):
     werkzeug's would refuse one of the two on each route, before we know who asks.
     """
 
+    def generate_spec_json(self) -> None:
+        """Make the document; those that take no input have no validation error.
+
+        flask-openapi3 gives every operation one.
+        """
+        super().generate_spec_json()  # type: ignore[no-untyped-call]
+        for path in self.spec_json["paths"].values():
+            for operation in path.values():
+                documented = operation["responses"].get(_VALIDATION_STATUS, {})
+                if "application/json" in documented.get("content", {}):
+                    del operation["responses"][_VALIDATION_STATUS]
+
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         adapter = super().create_url_adapter(request)
         if adapter is not None:
@@ -233,43 +248,48 @@ def body_problems(*errors: type[VibeBoxError]) -> ResponseDict:
 
 
 def finish(app: OpenAPI) -> None:
-    """Complete the document once all blueprints are registered.
+    """Complete what is documented once all blueprints are registered.
 
-    flask-openapi3 gives every operation a validation error; those that take no input have none.
-    What needs a token is refused alike everywhere after too many bad ones.
+    What needs a token is refused alike everywhere after too many bad ones. The document itself is
+    made when somebody asks for it: a worker starts without.
     """
-    limited = problems(TooManyAttemptsError)
+    limited, too_long = _models(problems(TooManyAttemptsError)), _models(problems(UriTooLongError))
+    location = Response.model_validate({"description": "", "headers": _LOCATION}).headers
     for _, rule, operation in _operations(app):
         # A name for generated clients; the default holds the whole path.
-        operation["operationId"] = rule.endpoint.replace(".", "_")
-        documented = operation["responses"].get(_VALIDATION_STATUS, {})
-        if "application/json" in documented.get("content", {}):
-            del operation["responses"][_VALIDATION_STATUS]
-        for status in {"201", "202"} & set(operation["responses"]):
-            operation["responses"][status]["headers"] = _LOCATION
-        if operation.get("security"):
-            operation["responses"].update(limited)
-        if operation.get("parameters"):
-            operation["responses"].update(problems(UriTooLongError))
+        operation.operationId = rule.endpoint.replace(".", "_")
+        responses = operation.responses or {}
+        for status in {"201", "202"} & set(responses):
+            responses[status] = responses[status].model_copy(update={"headers": location})
+        if operation.security:
+            responses |= limited
+        if operation.parameters:
+            responses |= too_long
+        operation.responses = responses
+
+
+def _models(responses: ResponseDict) -> dict[str, Response]:
+    return {str(status): Response.model_validate(one) for status, one in responses.items()}
 
 
 def documented_statuses(app: OpenAPI) -> Mapping[tuple[str, str], list[int]]:
     """Return the statuses that each (method, URL rule) documents; a HEAD is not documented."""
     statuses = {}
     for method, rule, operation in _operations(app):
-        told = [int(status) for status in operation["responses"] if status != _UNSEEN]
+        told = [int(status) for status in operation.responses or () if status != _UNSEEN]
         # What nobody foresaw is a 500, on any route.
         statuses[method, rule.rule] = [*told, 500]
     return statuses
 
 
-def _operations(app: OpenAPI) -> Iterator[tuple[str, Rule, dict[str, Any]]]:
+def _operations(app: OpenAPI) -> Iterator[tuple[str, Rule, Operation]]:
     """Yield method, rule and description of what is documented."""
     for rule in app.url_map.iter_rules():
-        path = app.api_doc["paths"].get(rule.rule.replace("<", "{").replace(">", "}"), {})
+        path = app.paths.get(rule.rule.replace("<", "{").replace(">", "}"))
         for method in rule.methods or ():
-            if method.lower() in path:
-                yield method, rule, path[method.lower()]
+            operation = getattr(path, method.lower(), None)
+            if operation is not None:
+                yield method, rule, operation
 
 
 def _example(error: type[VibeBoxError]) -> dict[str, Any]:

@@ -239,6 +239,7 @@ def test_writes_the_monitoring(programs: Path, tmp_path: Path) -> None:
     assert written == shipped.monitoring_files(ROOT / "monitoring")
 
 
+@pytest.mark.full
 def test_list_of_parts_is_what_is_installed(programs: Path, tmp_path: Path) -> None:
     """The image has such a list of its own environment, made by the same script.
 

@@ -31,6 +31,7 @@ WORKERS = 2
 PROCESSES = WORKERS + 1
 """The workers and the master."""
 THREADS = 4
+PAUSE = 0.004
 ERRORS = "vibebox_metrics_collect_errors_total"
 REQUESTS = "vibebox_http_requests_total"
 """Its series have their places from the start."""
@@ -57,7 +58,7 @@ NEW: tuple[Kind, ...] = (
 
 
 class Load:
-    """Requests without a pause, from several threads, each on a connection of its own."""
+    """Requests all the time, from several threads, each on a connection of its own."""
 
     def __init__(self, port: int) -> None:
         self.sent: Counter[Kind] = Counter()
@@ -94,6 +95,7 @@ class Load:
         while not self._done.is_set():
             at += 1
             self._send(self._kinds[at % len(self._kinds)])
+            time.sleep(PAUSE)
 
     def _send(self, kind: Kind) -> None:
         method, path, _, expected = kind

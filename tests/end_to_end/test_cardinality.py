@@ -24,7 +24,7 @@ from tests.sizes import size
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 
-IN_PROCESS, OVER_SOCKETS = size(5_000, 90_000), size(2_000, 10_000)
+IN_PROCESS, OVER_SOCKETS = size(3_000, 90_000), size(1_000, 10_000)
 PIPELINED, CLIENTS = 50, 4
 MOST_LINES = 15_000
 LABELS = re.compile(r'method="([^"]*)",route="([^"]*)",status_code="(\d+)"')

@@ -17,6 +17,7 @@ from tests.backends.programs import wait_until
 from tests.backends.web import WebServer
 from tests.conftest import WebServerFactory
 from tests.end_to_end.api import Api
+from tests.sizes import size
 
 pytestmark = pytest.mark.end_to_end
 
@@ -46,6 +47,7 @@ def status(api: Api, environment: str) -> str:
 
 
 CPUS = os.cpu_count() or 1
+CREATED = size(80, 200)
 # Fields of an environment whose start cannot succeed, for a reason that its owner can mend.
 MISTAKES: dict[str, dict[str, Any]] = {
     "more CPUs than there are": {"cpu_limit": CPUS + 1},
@@ -229,10 +231,10 @@ def test_four_workers_write_at_once(
         return requests.post(url, json=body, headers=headers, timeout=60).status_code
 
     with ThreadPoolExecutor(16) as pool:
-        answers = Counter(pool.map(create, range(200)))
+        answers = Counter(pool.map(create, range(CREATED)))
 
-    assert answers == {201: 200}
-    assert server.metric("vibebox_environments_total", status="stopped") == 200
+    assert answers == {201: CREATED}
+    assert server.metric("vibebox_environments_total", status="stopped") == CREATED
 
 
 def test_counts_and_gauges_survive_a_killed_worker(server: WebServer, api: Api) -> None:

@@ -55,7 +55,7 @@ def kinds(token: str) -> list[Kind]:
     ]
 
 
-OF_EACH_KIND = size(210, 700)
+OF_EACH_KIND = size(70, 700)
 
 
 @pytest.fixture
@@ -64,13 +64,13 @@ def server(web_server: WebServerFactory, postgresql: PostgreSQL) -> WebServer:
 
 
 @pytest.mark.timeout(240)
-def test_ten_thousand_requests_are_counted_exactly(server: WebServer) -> None:
+def test_many_requests_are_counted_exactly(server: WebServer) -> None:
     with Api(server.url) as api:
         api.register("ada@example.org")
         api.login("ada@example.org")
         api.create("one", "busybox:1")
     plan = {kind: OF_EACH_KIND for kind in kinds(api.tokens["access_token"])}
-    assert sum(plan.values()) > size(3_000, 10_000)
+    assert sum(plan.values()) > size(1_000, 10_000)
     before = server.metrics()
 
     send_all(server.port, plan)

@@ -24,6 +24,8 @@ pytestmark = pytest.mark.end_to_end
 
 PATH = "/api/v1/auth/me"
 CLIENTS = 8
+PAUSE = size(0.01, 0.0)
+"""Between the requests of a client: at each moment there are some on their way."""
 RESET = "lost: ConnectionResetError"
 
 
@@ -57,6 +59,7 @@ class Load:
             self.outcomes[self._one(connection)] += 1
             if not self._kept_alive:
                 connection.close()
+            time.sleep(PAUSE)
         connection.close()
 
     def _one(self, connection: http.client.HTTPConnection) -> str:

@@ -1,8 +1,12 @@
 """Every route of the service, as the tests walk them; a test holds the table equal to the app."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+
+from flask_openapi3 import OpenAPI
+from werkzeug.routing import Rule
 
 ID = "0f8c2a52-7a4e-4a55-9d0e-3a6f0f6f2f10"
 UNKNOWN = {
@@ -194,3 +198,12 @@ EVERYWHERE = (*ROUTES, *CONSOLE)
 GUARDED = tuple(route for route in ROUTES if route.guarded)
 WITH_BODY = tuple(route for route in ROUTES if route.body and not route.machine)
 WITH_ID = tuple(route for route in ROUTES if "<" in route.rule)
+
+
+def operations(app: OpenAPI) -> Iterator[tuple[str, Rule, dict[str, Any]]]:
+    """Yield method, rule and description of what the OpenAPI document holds."""
+    for rule in app.url_map.iter_rules():
+        path = app.api_doc["paths"].get(rule.rule.replace("<", "{").replace(">", "}"), {})
+        for method in rule.methods or ():
+            if method.lower() in path:
+                yield method, rule, path[method.lower()]

@@ -11,9 +11,8 @@ from pydantic import ValidationError
 from app.core.settings import Settings
 from app.domain.accounts.operators import set_operator
 from app.engine.containers import resources
-from app.web.openapi import _operations
 from tests.support.application import User, parts
-from tests.support.routes import ROUTES, Route
+from tests.support.routes import ROUTES, Route, operations
 
 NUMERIC = {"number", "integer"}
 NO_JSON = ("NaN", "Infinity", "-Infinity", "1" + "0" * 5000)
@@ -32,7 +31,7 @@ def in_bodies(app: OpenAPI) -> Iterator[tuple[str, str, dict[str, Any]]]:
     schemas = app.api_doc["components"]["schemas"]
     todo = [
         operation["requestBody"]["content"]["application/json"]["schema"]
-        for _, _, operation in _operations(app)
+        for _, _, operation in operations(app)
         if "application/json" in operation.get("requestBody", {}).get("content", {})
     ]
     seen = set()
@@ -51,7 +50,7 @@ def in_bodies(app: OpenAPI) -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 def in_parameters(app: OpenAPI) -> Iterator[tuple[Route, str, dict[str, Any]]]:
     """Yield route, name and schema."""
-    for method, rule, operation in _operations(app):
+    for method, rule, operation in operations(app):
         for parameter in operation.get("parameters", ()):
             yield _route(method, rule.rule), parameter["name"], parameter["schema"]
 

@@ -28,11 +28,11 @@ from app.storage import (
     new_id,
 )
 from app.web.gunicorn_worker.served import ServedRequest
-from app.web.openapi import _operations
 from tests.backends.programs import wait_until
 from tests.support.application import User, parts
 from tests.support.checks import assert_problem
 from tests.support.fakes import FakeEngine
+from tests.support.routes import operations
 from tests.web.api.test_environments import one
 from tests.web.websockets.support import Peer
 
@@ -212,7 +212,7 @@ LASTING: dict[tuple[str, str], Callable[[World], Ending]] = {
 def documented(app: OpenAPI) -> set[tuple[str, str]]:
     """Return method and rule of what becomes a WebSocket, streams, or may be asked to wait."""
     found = set()
-    for method, rule, operation in _operations(app):
+    for method, rule, operation in operations(app):
         content = operation["responses"].get("200", {}).get("content", {})
         names = {parameter["name"] for parameter in operation.get("parameters", ())}
         if "101" in operation["responses"] or "text/event-stream" in content or "wait" in names:

@@ -10,11 +10,10 @@ from flask.testing import FlaskClient
 from flask_openapi3 import OpenAPI
 
 from app.web.api.lasting import TAKE_LONG
-from app.web.openapi import _operations
 from tests.support.application import User, parts
 from tests.support.checks import assert_problem, moved
 from tests.support.fakes import FakeEngine
-from tests.support.routes import ROUTES, Route
+from tests.support.routes import ROUTES, Route, operations
 from tests.web.api.test_environments import one
 
 REFUSALS = "vibebox_limit_refusals_total"
@@ -38,7 +37,7 @@ def slow(app: OpenAPI) -> list[Route]:
     """The routes whose view is limited."""
     found = {
         (method, rule.rule)
-        for method, rule, _ in _operations(app)
+        for method, rule, _ in operations(app)
         if view(app, rule.endpoint) in TAKE_LONG
     }
     return [route for route in ROUTES if (route.method, route.rule) in found]
@@ -48,7 +47,7 @@ def test_what_asks_docker_takes_long(app: OpenAPI) -> None:
     """A route that may end in a time-out of Docker's holds its thread for as long as that."""
     asks = {
         view(app, rule.endpoint)
-        for _, rule, operation in _operations(app)
+        for _, rule, operation in operations(app)
         if "504" in operation["responses"]
     }
     assert len(asks) == 11
