@@ -2,7 +2,8 @@
 
 A directory has a fixed number of files of a fixed size, allocated before the first byte, so that
 traces take no more room than that. Each process writes one of them, which it holds by a lock (the
-kernel gives it up when the process ends); the exporter reads all of them. A record is there once
+kernel gives it up when the process ends), and goes on in another that nobody holds when it is full;
+the exporter reads all of them. A record is there once
 the position behind it is written, which is one store of eight bytes: a writer may be killed at any
 moment. A record that has no room is not written, and counted: its spans by who wanted to, a line of
 the log in the file (who counts may log, and may not be counting meanwhile).
@@ -33,6 +34,7 @@ _POSITION = struct.Struct("@Q")
 _LENGTHS = struct.Struct("<II")
 _ALIGNED = 8
 _DAMAGED_SECONDS = 1.0
+_MOVE_SECONDS = 0.25
 
 
 class RingsFullError(OSError):
@@ -51,6 +53,9 @@ class _Ring:
 
     def put(self, place: int, value: int) -> None:
         _POSITION.pack_into(self.memory, place, value)
+
+    def has_room(self, length: int) -> bool:
+        return self.get(_WRITTEN) + length - self.get(_READ) <= self.size
 
     def store(self, position: int, content: bytes) -> None:
         at = position % self.size
@@ -77,12 +82,17 @@ class RingWriter:
         """
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = threading.Lock()
-        size = max(mmap.PAGESIZE, total // slots // mmap.PAGESIZE * mmap.PAGESIZE)
-        self._path, self._file = _take(directory, size, slots)
+        self._directory, self._slots = directory, slots
+        self._size = max(mmap.PAGESIZE, total // slots // mmap.PAGESIZE * mmap.PAGESIZE)
+        self._next_move = 0.0
+        self._path, self._file, self._ring = self._open()
+
+    def _open(self) -> tuple[Path, int, _Ring]:
+        path, file = _take(self._directory, self._size, self._slots)
         try:
-            self._ring = _Ring(self._file, size)
+            return path, file, _Ring(file, self._size)
         except BaseException:
-            os.close(self._file)
+            os.close(file)
             raise
 
     @property
@@ -94,14 +104,31 @@ class RingWriter:
         """Write a record; tell whether it had room."""
         length = _LENGTHS.size + len(record)
         padded = -(-length // _ALIGNED) * _ALIGNED
-        ring = self._ring
         with self._lock:
-            written = ring.get(_WRITTEN)
-            if written + padded - ring.get(_READ) > ring.size:
+            if not self._ring.has_room(padded) and not self._moves(padded):
                 return False
+            ring = self._ring
+            written = ring.get(_WRITTEN)
             ring.store(written, _LENGTHS.pack(len(record), zlib.crc32(record)) + record)
             ring.put(_WRITTEN, written + padded)
             return True
+
+    def _moves(self, length: int) -> bool:
+        """Go on in a ring that has so much room, if one is free; what is in this one stays."""
+        if (now := monotonic()) < self._next_move:
+            return False
+        self._next_move = now + _MOVE_SECONDS
+        try:
+            path, file, ring = self._open()
+        except OSError:
+            return False
+        if not ring.has_room(length):
+            ring.memory.close()
+            os.close(file)
+            return False
+        self.close()
+        self._path, self._file, self._ring = path, file, ring
+        return True
 
     def lose(self, number: int) -> None:
         """Note that so many records are lost."""
@@ -115,18 +142,38 @@ class RingWriter:
 
 
 def _take(directory: Path, size: int, slots: int) -> tuple[Path, int]:
-    """Return a ring of this size that is nobody's, and its descriptor, which holds the lock."""
+    """Return the emptiest ring of this size that is nobody's, and its descriptor, with the lock."""
+    best: tuple[int, Path, int] | None = None
     for slot in range(slots):
         path = directory / f"ring-{slot:02d}"
         file = _locked(path)
         if file is None:
             continue
-        try:
-            return path, file if _is_ring(file, size) else _replaced(path, file, size)
-        except BaseException:
+        unread = _unread(file, size)
+        if best is not None and unread >= best[0]:
             os.close(file)
-            raise
-    raise RingsFullError(f"all {slots} rings of {directory} are taken")
+            continue
+        if best is not None:
+            os.close(best[2])
+        best = unread, path, file
+        if not unread:
+            break
+    if best is None:
+        raise RingsFullError(f"all {slots} rings of {directory} are taken")
+    _, path, file = best
+    try:
+        return path, file if _is_ring(file, size) else _replaced(path, file, size)
+    except BaseException:
+        os.close(file)
+        raise
+
+
+def _unread(file: int, size: int) -> int:
+    """Return how many bytes wait for the exporter there; none in what is no ring."""
+    if not _is_ring(file, size):
+        return 0
+    written, read = (_POSITION.unpack(os.pread(file, 8, at))[0] for at in (_WRITTEN, _READ))
+    return int(written - read)
 
 
 def _locked(path: Path) -> int | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from app.tracing import rings
 from app.tracing.rings import SLOTS, RingReader, RingsFullError, RingWriter
 
 TOTAL = SLOTS * mmap.PAGESIZE
@@ -37,14 +38,14 @@ def reader(directory: Path, slot: int = 0) -> RingReader:
     return ours
 
 
-def writer_of(directory: Path, total: int = TOTAL) -> RingWriter:
-    ours = RingWriter(directory, total)
+def writer_of(directory: Path, total: int = TOTAL, slots: int = SLOTS) -> RingWriter:
+    ours = RingWriter(directory, total, slots)
     _open.append(ours)
     return ours
 
 
 def test_everything_comes_once_and_in_order_around_the_end(tmp_path: Path) -> None:
-    writer, seen, written = writer_of(tmp_path), [], []
+    writer, seen, written = writer_of(tmp_path, TOTAL // SLOTS, 1), [], []
     ours = reader(tmp_path)
     for turn in range(2000):
         record = bytes([turn % 251]) * random.randrange(0, 700)
@@ -59,7 +60,7 @@ def test_everything_comes_once_and_in_order_around_the_end(tmp_path: Path) -> No
 
 
 def test_what_has_no_room_is_not_written_until_some_is_given_back(tmp_path: Path) -> None:
-    writer = writer_of(tmp_path)
+    writer = writer_of(tmp_path, TOTAL // SLOTS, 1)
     ours = reader(tmp_path)
     assert not writer.write(b"x" * ROOM)
     assert writer.write(b"x" * (ROOM - 8))
@@ -69,6 +70,38 @@ def test_what_has_no_room_is_not_written_until_some_is_given_back(tmp_path: Path
     ours.release(position)
     assert writer.write(b"y")
     assert [found for found, _ in ours.records()] == [b"y"]
+
+
+def test_whose_ring_is_full_goes_on_in_the_free_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rings, "_MOVE_SECONDS", 0.0)
+    other, writer = writer_of(tmp_path), writer_of(tmp_path)
+    other.write(b"other")
+    written = 0
+    while writer.write(written.to_bytes(8) + b"x" * 492):
+        written += 1
+    # All of the room but for what the other one holds, and a rest in each.
+    assert written == (SLOTS - 1) * (ROOM // 512)
+    found = [[record for record, _ in reader(tmp_path, slot).records()] for slot in range(SLOTS)]
+    assert found[0] == [b"other"]
+    numbers = [int.from_bytes(record[:8]) for records in found[1:] for record in records]
+    assert sorted(numbers) == list(range(written))
+    ours = reader(tmp_path, SLOTS - 1)
+    for _, position in ours.records():
+        ours.release(position)
+    assert writer.write(b"again")
+
+
+def test_a_new_process_begins_in_the_emptiest(tmp_path: Path) -> None:
+    for length in (300, 200, 400):
+        writer = writer_of(tmp_path, 3 * (TOTAL // SLOTS), 3)
+        for _ in range(3):
+            writer.write(b"x" * length)
+    for one in _open:
+        one.close()
+    writer_of(tmp_path, 3 * (TOTAL // SLOTS), 3).write(b"new")
+    assert b"new" in [record for record, _ in reader(tmp_path, 1).records()]
 
 
 def test_what_was_not_through_is_read_again_by_the_next_reader(tmp_path: Path) -> None:
