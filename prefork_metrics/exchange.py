@@ -19,6 +19,7 @@ body, and no hook of a framework: calling one costs as much as counting a reques
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from itertools import chain
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
@@ -35,6 +36,8 @@ ROUTE = "prefork_metrics.route"
 _KEY = "prefork_metrics.exchange"
 # Where werkzeug leaves its request object, which knows the rule that matched, until Flask is done.
 _REQUEST = "werkzeug.request"
+# An application may make up reasons behind the numbers.
+_MOST_STATUSES = 256
 _log = logging.getLogger(__name__)
 
 
@@ -65,20 +68,37 @@ class Exchange:
     from when the request could have been served, without `client_seconds`, in which its client was
     waited for; `queued` of them it waited for a thread, where the server tells (`knows_queue`).
     `problem` is the slug of what the server refused without asking the application. `environ` is
-    there until the response starts.
+    there until the response starts. `header` goes with the response, whoever makes it.
     """
 
-    route = UNMATCHED
-    endpoint: str | None = None
-    status = 500  # what the server answers when the application raises
-    unhandled = False
-    request_id = trace_id = ""
-    logged = False  # whether the log has a line that names these two
-    in_flight = False  # whether telemetry counts it as being served now
-    parent: object | None = None  # what the caller said of the trace that it is part of
-    trace: object | None = None  # what a subscriber that traces keeps of it
-    seconds = client_seconds = 0.0
-    problem = ""
+    # Set all at once below: looking a default up in the class costs more than it does to set it.
+    __slots__ = (
+        "_on_finish",
+        "_ready",
+        "_served",
+        "_start_response",
+        "body",
+        "client_seconds",
+        "endpoint",
+        "environ",
+        "header",
+        "in_flight",
+        "knows_queue",
+        "logged",
+        "method",
+        "parent",
+        "path",
+        "problem",
+        "queued",
+        "request_id",
+        "route",
+        "seconds",
+        "started",
+        "status",
+        "trace",
+        "trace_id",
+        "unhandled",
+    )
 
     def __init__(
         self,
@@ -86,13 +106,24 @@ class Exchange:
         start_response: "StartResponse",
         on_finish: "list[Subscriber]",
     ) -> None:
-        self.started = perf_counter()
+        self.started = started = perf_counter()
         self._served = served = _served(environ)
-        self._ready = served.ready if served is not None else self.started
-        self.queued = self.started - self._ready
+        self._ready = ready = started if served is None else served.ready
+        self.queued = started - ready
         self.knows_queue = served is not None
         self.method: str = environ["REQUEST_METHOD"]
         self.path: str = environ.get("PATH_INFO", "")
+        self.route = UNMATCHED
+        self.endpoint: str | None = None
+        self.status = 500  # what the server answers when the application raises
+        self.unhandled = False
+        self.request_id = self.trace_id = self.problem = ""
+        self.logged = False  # whether the log has a line that names these two
+        self.in_flight = False  # whether telemetry counts it as being served now
+        self.parent: object | None = None  # what the caller said of the trace that it is part of
+        self.trace: object | None = None  # what a subscriber that traces keeps of it
+        self.header: tuple[str, str] | None = None
+        self.seconds = self.client_seconds = 0.0
         self.body: Iterable[bytes] = ()
         self.environ: WSGIEnvironment | None = environ
         self._start_response = start_response
@@ -104,14 +135,16 @@ class Exchange:
         environ, self.environ = self.environ, None
         matched = environ.get(_REQUEST) if environ else None
         if matched is not None:
-            if matched.url_rule is not None:
-                self.route = matched.url_rule.rule
-                self.endpoint = matched.url_rule.endpoint
+            if (rule := matched.url_rule) is not None:
+                self.route = rule.rule
+                self.endpoint = rule.endpoint
         elif environ:
             self.route = environ.get(ROUTE, UNMATCHED)
+        if self.header is not None:
+            headers.append(self.header)
         write = self._start_response(status, headers, exc_info)
-        self.status = int(status[:3])
-        if self.status == SWITCHING_PROTOCOLS:
+        self.status = code = _code(status)
+        if code == SWITCHING_PROTOCOLS:
             self.lasts()
             self.end()
         return write
@@ -161,8 +194,9 @@ class Exchange:
     def close(self) -> None:
         """Close the body and end the exchange, once, whatever happened before."""
         try:
-            if hasattr(self.body, "close"):
-                self.body.close()
+            close = getattr(self.body, "close", None)
+            if close is not None:
+                close()
         finally:
             self.end()
 
@@ -171,9 +205,11 @@ class Exchange:
         self.environ = None
         on_finish, self._on_finish = self._on_finish, None
         if on_finish is not None:
+            seconds = perf_counter() - self._ready
             if self._served is not None:
-                self.client_seconds = self._served.waited
-            self.seconds = perf_counter() - self._ready - self.client_seconds
+                self.client_seconds = waited = self._served.waited
+                seconds -= waited
+            self.seconds = seconds
             _notify(on_finish, self)
 
 
@@ -219,6 +255,12 @@ def exchange_of(environ: "WSGIEnvironment") -> Exchange:
     """Return the exchange of a request, by its environment."""
     exchange: Exchange = environ[_KEY]
     return exchange
+
+
+@lru_cache(_MOST_STATUSES)
+def _code(status: str) -> int:
+    """Return the number that a status line begins with."""
+    return int(status[:3])
 
 
 def _served(environ: "WSGIEnvironment") -> ServedRequest | None:

@@ -108,6 +108,8 @@ class JsonFormatter(logging.Formatter):
 class StdoutHandler(logging.StreamHandler[Any]):
     """Where every line goes: to standard output, and to who sends lines on."""
 
+    lock: Any  # logging declares that it may be None, which it is of no handler that writes
+
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record; as logging has it, nothing of it ends a request."""
         try:
@@ -119,11 +121,12 @@ class StdoutHandler(logging.StreamHandler[Any]):
             self.handleError(record)
 
     def put(self, line: str, at_ns: int, logger: str) -> None:
-        """Write a line; who calls holds the lock of the handler."""
+        """Write a line; who calls holds the lock of the handler, which `flush` would take again."""
         if (copy := _copy["to"]) is not None:
             copy(line, at_ns, logger)
-        self.stream.write(line)
-        self.flush()
+        stream = self.stream
+        stream.write(line)
+        stream.flush()
 
 
 def config(level: str = "info") -> dict[str, Any]:
@@ -156,7 +159,7 @@ def worker() -> str:
 
 def handler() -> StdoutHandler | None:
     """Return the handler that every line goes through; None where logging is set up otherwise."""
-    handlers = logging.getLogger().handlers
+    handlers = logging.root.handlers
     if len(handlers) != 1:
         return None
     (only,) = handlers

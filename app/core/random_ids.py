@@ -19,9 +19,7 @@ class RandomIds:
         try:
             return self._ids.pop()
         except IndexError:
-            drawn = os.urandom(_AT_ONCE * _BYTES).hex()
-            width = 2 * _BYTES
-            made = [drawn[at : at + width] for at in range(0, len(drawn), width)]
+            made = os.urandom(_AT_ONCE * _BYTES).hex(" ", _BYTES).split()
             id = made.pop()
             self._ids.extend(made)
             return id

@@ -11,9 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Response
-
-from app.core.log_lines import LogLines
+from app.core.log_lines import LogLines, milliseconds, text
 from app.core.logging import request_id, trace_id
 from app.core.named_in_path import environment_of
 from app.core.random_ids import RandomIds
@@ -43,8 +41,9 @@ def identify(exchange: Exchange) -> None:
         return
     offered = environ.get(_KEY, "")
     well_formed = offered and _WELL_FORMED.fullmatch(offered)
-    exchange.request_id = offered if well_formed else _ids.new()
-    request_id.set(exchange.request_id)
+    exchange.request_id = id = offered if well_formed else _ids.new()
+    exchange.header = HEADER, id
+    request_id.set(id)
     # A proxy may hand over anything; the audit log keeps this much.
     origin.set(environ.get("REMOTE_ADDR", "")[:64])
     parent = _parent(environ)
@@ -67,24 +66,18 @@ def _parent(environ: Mapping[str, Any]) -> Parent | None:
     return None
 
 
-def return_id(response: Response) -> Response:
-    """Return the id with the response: an after_request hook."""
-    response.headers[HEADER] = request_id.get()
-    return response
-
-
 def write_line(exchange: Exchange) -> None:
     """Log the exchange when it is finished; probes and scrapes at debug level.
 
     The query string is left out: it may carry a token.
     """
     level = logging.DEBUG if exchange.route.startswith("/health") else logging.INFO
-    if _log.isEnabledFor(level):
-        kind = exchange.method, exchange.route, exchange.path[:_PATH_KEPT], exchange.status
-        _lines.write(level, _lines.known(kind, _named), _unusual(exchange))
-        exchange.logged = True
-    for variable in (request_id, trace_id, origin):
-        variable.set("")
+    kind = exchange.method, exchange.route, exchange.path[:_PATH_KEPT], exchange.status
+    exchange.logged = _lines.write(level, _lines.known(kind, _named), _more(exchange))
+    request_id.set("")
+    origin.set("")
+    if exchange.parent is not None:
+        trace_id.set("")
 
 
 def _named(method: str, route: str, path: str, status: int) -> dict[str, str | int]:
@@ -100,16 +93,16 @@ def _named(method: str, route: str, path: str, status: int) -> dict[str, str | i
     return fields
 
 
-def _unusual(exchange: Exchange) -> dict[str, str | int | float]:
-    """Return the duration, and what most requests have nothing of: a wait for a thread, or for the
-    client; a refusal."""
-    fields: dict[str, str | int | float] = {"duration_ms": round(exchange.seconds * 1000, 3)}
+def _more(exchange: Exchange) -> str:
+    """Return the JSON of the duration, and of what most requests have nothing of: a wait for a
+    thread, or for the client; a refusal."""
+    fields = f', "duration_ms": {milliseconds(exchange.seconds)}'
     if exchange.queued >= _WORTH_TELLING:
-        fields["queue_ms"] = round(exchange.queued * 1000, 3)
+        fields += f', "queue_ms": {milliseconds(exchange.queued)}'
     if exchange.client_seconds >= _WORTH_TELLING:
-        fields["client_ms"] = round(exchange.client_seconds * 1000, 3)
+        fields += f', "client_ms": {milliseconds(exchange.client_seconds)}'
     if exchange.problem:
-        fields["problem"] = exchange.problem
+        fields += f', "problem": {text(exchange.problem)}'
     return fields
 
 

@@ -9,11 +9,11 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.core import logging as ours
-from app.core.log_lines import Known, LogLines
+from app.core.log_lines import Known, LogLines, milliseconds
 
 NAME = "app.test.lines"
 FIELDS: dict[str, str | int | float] = {
@@ -24,8 +24,8 @@ FIELDS: dict[str, str | int | float] = {
     "duration_ms": 1.234,
 }
 
-MORE = {"duration_ms": FIELDS["duration_ms"]}
-NAMED = Known({name: value for name, value in FIELDS.items() if name not in MORE})
+MORE = ', "duration_ms": 1.234'
+NAMED = Known({name: value for name, value in FIELDS.items() if name != "duration_ms"})
 
 
 @pytest.fixture
@@ -80,17 +80,38 @@ def test_values_are_shown_as_the_formatter_shows_them(
     token = ours.request_id.set(id)
     try:
         expected = json.loads(ours.JsonFormatter().format(record))
-        named = Known({name: fields[name] for name in ("path", "status")})
         lines = LogLines(logging.getLogger(NAME), "request")
-        line = json.loads(lines._line(20, named.text, {"ms": seconds}, time.time_ns()))
+        line = json.loads(lines._line(20, Known(fields).text, time.time_ns()))
     finally:
         ours.request_id.reset(token)
     assert {**line, "time": ""} == {**expected, "time": ""}
 
 
+@given(st.floats(min_value=-1e-3, max_value=1e9))
+@example(0.0)
+@example(-1e-12)
+@example(0.0005)
+@example(0.0000005)
+@example(0.0010005)
+@example(0.1)
+@example(12.0)
+@example(100_000.0)
+def test_milliseconds_are_those_that_the_formatter_writes(seconds: float) -> None:
+    assert milliseconds(seconds) == json.dumps(round(seconds * 1000, 3))
+
+
+@pytest.mark.parametrize("at", [0, 1, 9_999_999, 10_000_000, 99_999_999, 999_000_000, 999_999_999])
+def test_moments_are_those_that_the_formatter_writes(at: int) -> None:
+    at_ns = 1_700_000_000_000_000_000 + at
+    found = json.loads(LogLines(logging.getLogger(NAME), "request")._line(20, "", at_ns))
+    assert found["time"] == f"2023-11-14T22:13:20.{at // 1_000_000:03d}+00:00"
+
+
 def test_level_is_asked_first(written: io.StringIO) -> None:
-    LogLines(logging.getLogger(NAME), "request").write(logging.DEBUG, NAMED, MORE)
+    lines = LogLines(logging.getLogger(NAME), "request")
+    assert not lines.write(logging.DEBUG, NAMED, MORE)
     assert taken(written) == ""
+    assert lines.write(logging.INFO, NAMED, MORE)
 
 
 def test_where_logging_is_set_up_otherwise_it_is_an_ordinary_call(
@@ -98,10 +119,13 @@ def test_where_logging_is_set_up_otherwise_it_is_an_ordinary_call(
 ) -> None:
     with caplog.at_level(logging.INFO, NAME):
         lines = LogLines(logging.getLogger(NAME), "request")
-        lines.write(logging.INFO, Known({"status": 200}), {"ms": 1.5})
-    (record,) = caplog.records
-    assert record.getMessage() == "request"
-    assert (record.__dict__["status"], record.__dict__["ms"]) == (200, 1.5)
+        assert lines.write(logging.INFO, Known({"status": 200}), ', "ms": 1.5, "why": "a\\"b"')
+        assert lines.write(logging.INFO, Known({"status": 201}))
+    first, second = caplog.records
+    assert first.getMessage() == second.getMessage() == "request"
+    found = first.__dict__
+    assert (found["status"], found["ms"], found["why"]) == (200, 1.5, 'a"b')
+    assert second.__dict__["status"] == 201
 
 
 def test_stream_that_fails_ends_nothing(
