@@ -107,7 +107,8 @@ class Exchange:
         on_finish: "list[Subscriber]",
     ) -> None:
         self.started = started = perf_counter()
-        self._served = served = _served(environ)
+        peer = environ.get(SOCKET)
+        self._served = served = None if peer is None else _served(peer)
         self._ready = ready = started if served is None else served.ready
         self.queued = started - ready
         self.knows_queue = served is not None
@@ -263,9 +264,9 @@ def _code(status: str) -> int:
     return int(status[:3])
 
 
-def _served(environ: "WSGIEnvironment") -> ServedRequest | None:
-    """Return what the server notes of the request, and tell it that it is seen; None elsewhere."""
-    served: ServedRequest | None = getattr(environ.get(SOCKET), "request", None)
+def _served(peer: object) -> ServedRequest | None:
+    """Return what the server notes of a socket's request, and tell it that it is seen."""
+    served: ServedRequest | None = getattr(peer, "request", None)
     if served is not None:
         served.seen = True
     return served

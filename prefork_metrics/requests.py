@@ -1,7 +1,8 @@
 """Counts HTTP requests: in flight while they last, once each when they are finished.
 
 This is the hot path. What one kind of request (method, route, status) adds to is looked up once and
-kept as a handle; a finished request then is one lock and a few additions.
+kept as a handle; a finished request then is one lock and a few additions. The lock is taken without
+`with`, which costs twice as much.
 """
 
 import time
@@ -90,8 +91,12 @@ class RequestMetrics:
 
     def _start(self, exchange: Exchange) -> None:
         if exchange.path != self._scrape_path:
-            with store.lock:
-                self.active.file.doubles[self.active.index] += 1.0
+            lock, active = store.lock, self.active
+            lock.acquire()
+            try:
+                active.file.doubles[active.index] += 1.0
+            finally:
+                lock.release()
             exchange.in_flight = True
 
     def _finish(self, exchange: Exchange) -> None:
@@ -164,7 +169,9 @@ class _Handle:
         place = bisect_left(self._bounds, seconds)
         bucket = self._buckets[place]
         count, total, error, active = self._count, self._sum, self._error, self._active
-        with store.lock:
+        lock = store.lock
+        lock.acquire()
+        try:
             count.file.doubles[count.index] += 1.0
             bucket.file.doubles[bucket.index] += 1.0
             total.file.doubles[total.index] += seconds
@@ -174,6 +181,8 @@ class _Handle:
                 error.file.doubles[error.index] += 1.0
             if exchange.in_flight:
                 active.file.doubles[active.index] -= 1.0
+        finally:
+            lock.release()
         if self._exemplar is not None and exchange.started >= self._due[place]:
             # Also where there is none: of one kind of request all are logged, or none is.
             self._due[place] = exchange.started + EXEMPLAR_SECONDS

@@ -74,8 +74,12 @@ class LogLines:
         at_ns = time.time_ns()
         line = self._line(level, known.text + more, at_ns)
         try:
-            with handler.lock:
+            lock = handler.lock
+            lock.acquire()  # not by `with`, which costs twice as much
+            try:
                 handler.put(line, at_ns, self._logger.name)
+            finally:
+                lock.release()
         except Exception:
             # As logging does it: no line of a log ends a request.
             record = logging.makeLogRecord({"msg": self._event, "levelno": level})

@@ -27,8 +27,8 @@ _TRACEPARENT = re.compile(
     r"-(?P<span>(?!0{16})[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})(?P<more>-.*)?"
 )
 _STATE_MEMBER = re.compile(r"[a-z0-9][a-z0-9_*/@-]{0,255}=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,256}")
-_SPAN_DIGITS = 16
 _ids = RandomIds()
+_span_ids = RandomIds(8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Trace:
     ) -> None:
         """is_share: tells whether the trace is of those that are kept whatever happens."""
         self.trace_id = trace_id
-        self.span_id = new_span_id()
+        self.span_id = _span_ids.new()
         self.parent = parent
         self.is_share = is_share
         self.calling = ""
@@ -181,7 +181,7 @@ def new_trace_id() -> str:
 
 def new_span_id() -> str:
     """Return 16 hexadecimal digits, not all of them 0."""
-    return _ids.new()[:_SPAN_DIGITS]
+    return _span_ids.new()
 
 
 def parse(traceparent: str, tracestate: str = "") -> Parent | None:

@@ -89,6 +89,7 @@ class Recorder:
         """database: the name of the system; trusts_peers: the sampled flag of any request is that
         of a proxy of ours."""
         self._rules = rules
+        self._is_share = rules.is_share
         self._rings = rings
         self._database = database
         self._trusts_peers = trusts_peers
@@ -108,7 +109,7 @@ class Recorder:
             parent = None
             # Where the id of the request is ours, it is that of the trace too.
             id = new_trace_id() if environ.get("HTTP_X_REQUEST_ID") else exchange.request_id
-        trace = exchange.trace = Trace(id, parent, self._rules.is_share)
+        trace = exchange.trace = Trace(id, parent, self._is_share)
         if parent is not None:
             trace.sampled_by_known = self._trusts_peers and parent.sampled
         exchange.trace_id = id
@@ -187,7 +188,7 @@ class Recorder:
         whose thread goes on (see `trace_context.follows`).
         """
         before = follows.get() if parent is None else None
-        trace = Trace(parent.trace_id if parent else new_trace_id(), parent, self._rules.is_share)
+        trace = Trace(parent.trace_id if parent else new_trace_id(), parent, self._is_share)
         # Who wrote the row was of ours, and knows the caller; the flag says what was decided there.
         trace.sampled_by_known = parent.sampled if parent else before is not None and before.kept
         token = current.set(trace)

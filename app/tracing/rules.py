@@ -17,7 +17,7 @@ SLOW_SECONDS = 1.0
 _FLOOR_SECONDS = 0.01
 # A step up, for what is above, is 99 steps down: they are in balance where 1 % is above.
 _STEP = 0.0005
-_STEP_UP = 99 * _STEP
+_DOWN, _UP = 1 - _STEP, 1 + 99 * _STEP
 _MOST_ROUTES = 1000
 _LEAST_SEEN = 200
 """Requests after which the estimate of a route is believed."""
@@ -51,13 +51,12 @@ class Quantile:
 
     def exceeded(self, number: float) -> bool:
         """Take a number up; tell whether it is above what 99 of 100 are."""
-        above = number > self.value
+        before = self.value
+        above = number > before
         if self.seen == 0:
             self.value = max(number, _LEAST)
-        elif above:
-            self.value *= 1 + _STEP_UP
         else:
-            self.value *= 1 - _STEP
+            self.value = before * (_UP if above else _DOWN)
         self.seen += 1
         return above and self.seen > _LEAST_SEEN
 
@@ -103,7 +102,11 @@ class Rules:
         kind: what it is compared with (its route, its task), of closed values; seconds: None where
         it takes long by design.
         """
-        is_slow = seconds is not None and self._is_slow(kind, seconds)
+        is_slow = False
+        if seconds is not None:
+            usual = self._usual.get(kind) or self._new(kind)
+            is_rare = usual.exceeded(seconds)
+            is_slow = (is_rare and seconds > _FLOOR_SECONDS) or seconds > SLOW_SECONDS
         if failed or (trace.spans and any(span[-1] for span in trace.spans)):
             return Reason.FAILED
         if is_slow:
@@ -111,10 +114,6 @@ class Rules:
         if trace.sampled_by_known and self._callers.take():
             return Reason.CALLER
         return Reason.RATIO if self._below and self.is_share(trace) else None
-
-    def _is_slow(self, kind: str, seconds: float) -> bool:
-        usual = self._usual.get(kind) or self._new(kind)
-        return (usual.exceeded(seconds) and seconds > _FLOOR_SECONDS) or seconds > SLOW_SECONDS
 
     def is_share(self, trace: Trace) -> bool:
         """Tell whether the trace is one of the share that is kept.
