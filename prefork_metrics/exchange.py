@@ -14,7 +14,8 @@ its wait for a thread and the work on it, and nothing that its client takes. Wit
 workers that gunicorn brings along) an exchange begins with the call of the application.
 
 This stands in the path of every request. That is why there is one object for the exchange and its
-body, and no hook of a framework: calling one costs as much as counting a request does.
+body, and no hook of a framework: calling one costs as much as counting a request does. For the same
+reason the loop over subscribers is written out where it is needed.
 """
 
 import logging
@@ -211,7 +212,11 @@ class Exchange:
                 self.client_seconds = waited = self._served.waited
                 seconds -= waited
             self.seconds = seconds
-            _notify(on_finish, self)
+            for subscriber in on_finish:
+                try:
+                    subscriber(self)
+                except Exception:
+                    _log.exception("exchange subscriber failed")
 
 
 Subscriber = Callable[[Exchange], None]
@@ -234,7 +239,11 @@ class Exchanges:
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
         exchange = environ[_KEY] = Exchange(environ, start_response, self.on_finish)
-        _notify(self.on_start, exchange)
+        for subscriber in self.on_start:
+            try:
+                subscriber(exchange)
+            except Exception:
+                _log.exception("exchange subscriber failed")
         try:
             exchange.body = self._application(environ, exchange.start_response)
         except BaseException:
@@ -274,11 +283,3 @@ def _served(peer: object) -> ServedRequest | None:
 
 def _unused(_status: str, _headers: Any, _exc_info: Any = None) -> Any:
     """Stand where a server's start_response would: what is refused is not answered by us."""
-
-
-def _notify(subscribers: list[Subscriber], exchange: Exchange) -> None:
-    for subscriber in subscribers:
-        try:
-            subscriber(exchange)
-        except Exception:
-            _log.exception("exchange subscriber failed")

@@ -58,21 +58,22 @@ class LogLines:
             found = self._known[key] = Known(fields(*key))
         return found
 
-    def write(self, level: int, known: "Known", more: str = "") -> bool:
+    def write(self, level: int, known: "Known", more: Mapping[str, str]) -> bool:
         """Write a line; tell whether lines of this level are wanted.
 
-        more: the JSON of further fields, a comma before each; their names name no secret, and text
-        is redacted (`milliseconds` and `text` make it so).
+        more: further fields, as `milliseconds` and `text` make them; their names name no secret.
         """
         if not self._logger.isEnabledFor(level):
             return False
         handler = ours.handler()
         if handler is None or self._logger.handlers or not self._logger.propagate:
-            extra = {**known.fields, **json.loads(f"{{{more.removeprefix(', ')}}}")}
-            self._logger.log(level, self._event, extra=extra)
+            extra = {name: json.loads(value) for name, value in more.items()}
+            self._logger.log(level, self._event, extra={**known.fields, **extra})
             return True
-        at_ns = time.time_ns()
-        line = self._line(level, known.text + more, at_ns)
+        at_ns, fields = time.time_ns(), known.text
+        for name, value in more.items():
+            fields += f', "{name}": {value}'
+        line = self._line(level, fields, at_ns)
         try:
             lock = handler.lock
             lock.acquire()  # not by `with`, which costs twice as much

@@ -93,16 +93,16 @@ def _named(method: str, route: str, path: str, status: int) -> dict[str, str | i
     return fields
 
 
-def _more(exchange: Exchange) -> str:
+def _more(exchange: Exchange) -> dict[str, str]:
     """Return the JSON of the duration, and of what most requests have nothing of: a wait for a
     thread, or for the client; a refusal."""
-    fields = f', "duration_ms": {milliseconds(exchange.seconds)}'
+    fields = {"duration_ms": milliseconds(exchange.seconds)}
     if exchange.queued >= _WORTH_TELLING:
-        fields += f', "queue_ms": {milliseconds(exchange.queued)}'
+        fields["queue_ms"] = milliseconds(exchange.queued)
     if exchange.client_seconds >= _WORTH_TELLING:
-        fields += f', "client_ms": {milliseconds(exchange.client_seconds)}'
+        fields["client_ms"] = milliseconds(exchange.client_seconds)
     if exchange.problem:
-        fields += f', "problem": {text(exchange.problem)}'
+        fields["problem"] = text(exchange.problem)
     return fields
 
 

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.core import logging as ours
-from app.core.log_lines import Known, LogLines, milliseconds
+from app.core.log_lines import Known, LogLines, milliseconds, text
 
 NAME = "app.test.lines"
 FIELDS: dict[str, str | int | float] = {
@@ -24,7 +24,7 @@ FIELDS: dict[str, str | int | float] = {
     "duration_ms": 1.234,
 }
 
-MORE = ', "duration_ms": 1.234'
+MORE = {"duration_ms": "1.234"}
 NAMED = Known({name: value for name, value in FIELDS.items() if name != "duration_ms"})
 
 
@@ -119,8 +119,8 @@ def test_where_logging_is_set_up_otherwise_it_is_an_ordinary_call(
 ) -> None:
     with caplog.at_level(logging.INFO, NAME):
         lines = LogLines(logging.getLogger(NAME), "request")
-        assert lines.write(logging.INFO, Known({"status": 200}), ', "ms": 1.5, "why": "a\\"b"')
-        assert lines.write(logging.INFO, Known({"status": 201}))
+        assert lines.write(logging.INFO, Known({"status": 200}), {"ms": "1.5", "why": text('a"b')})
+        assert lines.write(logging.INFO, Known({"status": 201}), {})
     first, second = caplog.records
     assert first.getMessage() == second.getMessage() == "request"
     found = first.__dict__

@@ -56,7 +56,7 @@ def test_both_ways_of_writing_a_line_are_copied(
     tmp_path: Path, copy: LogCopy, stdout: io.StringIO
 ) -> None:
     _log.info("by a record", extra={"token": "vbx_at_secret", "count": 3})
-    LogLines(_log, "prepared").write(logging.WARNING, Known({"path": "/x"}), ', "ms": 1.5')
+    LogLines(_log, "prepared").write(logging.WARNING, Known({"path": "/x"}), {"ms": "1.5"})
     logging.getLogger("app.test.silent.one").info("stays here")
     (((first, second), lost),) = rings(tmp_path)
     written = [json.loads(line) for line in stdout.getvalue().splitlines()]
