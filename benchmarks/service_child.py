@@ -98,6 +98,7 @@ def _line(measured: bool) -> Call:
     exchanges = observe(app)
     if measured:
         exchanges.on_start.append(request_log.identify)
+        app.after_request(request_log.return_id)
         exchanges.on_finish.append(request_log.write_line)
     return _request(app, "/items/7", {})
 
@@ -197,6 +198,7 @@ def _without_telemetry() -> None:
         (request_log, "write_line"),
     ):
         setattr(owner, name, nothing)
+    request_log.return_id = lambda response: response
 
 
 def _request(app: Any, path: str, headers: dict[str, str]) -> Call:

@@ -64,6 +64,7 @@ def _telemetry_and_log() -> "Flask":
     app = _bare()
     exchanges = observe(app)
     exchanges.on_start.append(request_log.identify)
+    app.after_request(request_log.return_id)
     exchanges.on_finish.append(request_log.write_line)
     return _measured(app, exchanges)
 

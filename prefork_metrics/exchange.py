@@ -69,7 +69,7 @@ class Exchange:
     from when the request could have been served, without `client_seconds`, in which its client was
     waited for; `queued` of them it waited for a thread, where the server tells (`knows_queue`).
     `problem` is the slug of what the server refused without asking the application. `environ` is
-    there until the response starts. `header` goes with the response, whoever makes it.
+    there until the response starts.
     """
 
     # Set all at once below: looking a default up in the class costs more than it does to set it.
@@ -82,7 +82,6 @@ class Exchange:
         "client_seconds",
         "endpoint",
         "environ",
-        "header",
         "in_flight",
         "knows_queue",
         "logged",
@@ -124,7 +123,6 @@ class Exchange:
         self.in_flight = False  # whether telemetry counts it as being served now
         self.parent: object | None = None  # what the caller said of the trace that it is part of
         self.trace: object | None = None  # what a subscriber that traces keeps of it
-        self.header: tuple[str, str] | None = None
         self.seconds = self.client_seconds = 0.0
         self.body: Iterable[bytes] = ()
         self.environ: WSGIEnvironment | None = environ
@@ -142,8 +140,6 @@ class Exchange:
                 self.endpoint = rule.endpoint
         elif environ:
             self.route = environ.get(ROUTE, UNMATCHED)
-        if self.header is not None:
-            headers.append(self.header)
         write = self._start_response(status, headers, exc_info)
         self.status = code = _code(status)
         if code == SWITCHING_PROTOCOLS:

@@ -53,6 +53,7 @@ def build(settings: Settings) -> OpenAPI:
     exchanges = observe(app)
     proxies.init_app(app, settings.trusted_proxies)
     exchanges.on_start.append(request_log.identify)
+    app.after_request(request_log.return_id)
     exchanges.on_finish.append(request_log.write_line)
     app.before_request(hosts.gate(settings))
     problems.init_app(app)

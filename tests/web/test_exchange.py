@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.test import create_environ
 
 from app.web.gunicorn_worker.served import ServedRequest
-from prefork_metrics.exchange import SOCKET, Exchange, Exchanges
+from prefork_metrics.exchange import SOCKET, Exchange
 from prefork_metrics.flask import current, observe
 
 
@@ -281,37 +281,6 @@ def test_subscriber_that_raises_never_fails_the_request(
     assert house.serve("/plain") == b"hello"
     assert len(house.finished) == 1
     assert "broken subscriber" in caplog.text
-
-
-@pytest.mark.parametrize("path", ["/plain", "/empty", "/stream", "/file", "/raise", "/nowhere"])
-def test_header_goes_once_with_each_response(house: House, path: str) -> None:
-    def name(exchange: Exchange) -> None:
-        exchange.header = ("X-Request-ID", "a1")
-
-    house.exchanges.on_start.append(name)
-
-    response = house.app.test_client().get(path)
-
-    assert response.headers.getlist("X-Request-ID") == ["a1"]
-
-
-def test_header_goes_with_the_response_that_takes_another_ones_place() -> None:
-    sent: list[list[tuple[str, str]]] = []
-
-    def application(_environ: Any, start_response: Any) -> list[bytes]:
-        start_response("200 OK", [("A", "1")])
-        start_response("500 Oh", [("B", "2")], (None, None, None))
-        return []
-
-    exchanges = Exchanges(application)
-    exchanges.on_start.append(lambda exchange: setattr(exchange, "header", ("C", "3")))
-
-    def server(_status: str, headers: Any, _error: Any = None, /) -> Any:
-        sent.append(headers)
-
-    exchanges(create_environ("/"), server)
-
-    assert sent == [[("A", "1"), ("C", "3")], [("B", "2"), ("C", "3")]]
 
 
 def test_late_failure_of_a_hook_is_a_500(house: House) -> None:
