@@ -105,6 +105,7 @@ def run(
     inhibited = {name for fault in faults for name in fault.inhibited}
     before = stack.firing()  # budgets that still burn
     watch = Watch(stack)
+    stack.harmed.clear()
     with ExitStack() as made:
         for fault in faults:
             if fault.beside is not None:
