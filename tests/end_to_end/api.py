@@ -23,6 +23,10 @@ class Api:
     def __exit__(self, *_details: object) -> None:
         self._session.close()
 
+    def hang_up(self) -> None:
+        """Close the connections: the service is another process by now."""
+        self._session.close()
+
     def call(
         self, method: str, path: str, body: Any = None, *, token: str | None = None
     ) -> requests.Response:

@@ -86,7 +86,7 @@ def test_nothing_fires_while_all_is_well(
     docker_engine.clear()
 
 
-INSIDE = [faults.SOCKETS, faults.MEMORY, faults.HELD, faults.DESCRIPTORS]
+INSIDE = [faults.SOCKETS, faults.HELD, faults.DESCRIPTORS]
 PROCESSES = [INSIDE, [faults.GUESSED], [faults.GUESSED_SLOWLY], [faults.KILLED]]
 DATABASE = [[faults.AGENT, faults.DESCRIPTORS], [faults.TABLE], [faults.DATABASE], [faults.STOPPED]]
 CONTAINERS = [[faults.CONTAINERS]]

@@ -248,7 +248,8 @@ SOCKETS = Fault(
     # To open one, there must be an environment; nobody starts it.
     harm.sockets_opened,
     alerts("HighWebSocketConnections"),
-    also=alerts("NoRunningEnvironments"),
+    # A worker that has all of its own refuses one, and which is asked is the kernel's choice.
+    also=alerts("NoRunningEnvironments", "SharedLimitReached"),
     culprit=named(Kind.ROUTE, harm.STATUS_STREAM),
 )
 # A start takes seconds, which are minutes of the rules' time.

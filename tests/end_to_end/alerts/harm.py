@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import resource
 import signal
 import socket
@@ -537,7 +538,8 @@ def _leaking(stack: Stack, *programs: WebServer | Agent) -> Iterator[None]:
         with _inside(group):
             for program in programs:
                 program.start()
-        used = _settled(group / "memory.usage_in_bytes")
+        stack.api.hang_up()
+        used = _settled(group)
         limit = used + (400 << 20)
         (group / "memory.limit_in_bytes").write_text(str(limit))
         Caller(stack.server.port).call("GET", f"/fill/{(int(limit * 0.95) - used) >> 20}")
@@ -552,12 +554,17 @@ def _who_filled(stack: Stack) -> set[str]:
     return {it["worker"] for it in lines if it.get("route", "").startswith("/fill/")}
 
 
-def _settled(usage: Path) -> int:
-    """Return what a control group uses once the exporter, which each starts, has what it needs."""
+def _settled(group: Path) -> int:
+    """Return what a control group uses once the exporter, which each starts, has what it needs.
+
+    Without the pages of files that the kernel takes back first, as the service counts it.
+    """
     seen = [0]
 
     def settled() -> bool:
-        seen.append(int(usage.read_text()))
+        found = re.search(r"^total_inactive_file (\d+)$", (group / "memory.stat").read_text(), re.M)
+        assert found is not None
+        seen.append(int((group / "memory.usage_in_bytes").read_text()) - int(found[1]))
         return len(seen) > 4 and max(seen[-4:]) - min(seen[-4:]) < 4 << 20
 
     wait_until(settled, 30, 0.5)
