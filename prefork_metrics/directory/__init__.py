@@ -8,7 +8,7 @@ Nothing in here imports prometheus_client: gunicorn's master imports this packag
 PROMETHEUS_MULTIPROC_DIR is final, and the client library reads that variable when it is imported.
 """
 
-from prefork_metrics.directory.archive import Absorption, absorb, remove
+from prefork_metrics.directory.absorption import Absorption, absorb, remove
 from prefork_metrics.directory.heartbeat import Heartbeat, State
 from prefork_metrics.directory.membership import Membership
 from prefork_metrics.directory.ownership import Ownership

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from prefork_metrics.directory import disk, layout, locks
-from prefork_metrics.directory.archive import absorb
+from prefork_metrics.directory.absorption import absorb
 from prefork_metrics.directory.layout import Listing
 from prefork_metrics.directory.membership import is_live
 from prefork_metrics.directory.ownership import Ownership, is_owned

@@ -31,9 +31,9 @@ from app.core.places import Places
 from app.core.trace_context import asked_by, task
 from app.domain.environments import starts
 from app.domain.environments.containers import Containers
-from app.domain.environments.guard import TransitionGuard
 from app.domain.environments.pull_records import TakenPull
 from app.domain.environments.starts import GivenUpError
+from app.domain.environments.transition_end import TransitionGuard
 from app.domain.environments.transitions import OPEN_PULLS, Transition, held
 from app.domain.heartbeat import Heartbeat, alive
 from app.domain.quotas.checks import NOBODY

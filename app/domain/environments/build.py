@@ -4,11 +4,11 @@ from app.core.settings import Settings
 from app.domain.environments import templates
 from app.domain.environments.changes import Changes
 from app.domain.environments.containers import Containers, InstallationId
-from app.domain.environments.guard import TransitionGuard
 from app.domain.environments.host_ports import host_ports
 from app.domain.environments.operations import Operations
 from app.domain.environments.records import Records
 from app.domain.environments.service import Environments, Limits
+from app.domain.environments.transition_end import TransitionGuard
 from app.domain.environments.transitions import Transitions
 from app.domain.heartbeat import Heartbeat
 from app.domain.quotas.build import build_checks

@@ -14,9 +14,9 @@ from app.domain.authorization import Action, Identity, environment_for
 from app.domain.environments import ports
 from app.domain.environments.containers import Containers
 from app.domain.environments.expiry import refuse_expiry
-from app.domain.environments.guard import TransitionGuard
 from app.domain.environments.host_ports import HostPorts
 from app.domain.environments.records import refuse_ambiguous, unique_name
+from app.domain.environments.transition_end import TransitionGuard
 from app.domain.environments.transitions import Transition, Transitions, held, run_fields
 from app.domain.quotas.checks import Checks
 from app.domain.secrets.values import SecretValues

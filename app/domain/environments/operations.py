@@ -8,7 +8,7 @@ from app.core.errors import ContainerNotFoundError, EngineConflictError, Environ
 from app.domain.authorization import Action, Identity, environment_for
 from app.domain.environments import pull_records, starts
 from app.domain.environments.containers import Containers
-from app.domain.environments.guard import TransitionGuard
+from app.domain.environments.transition_end import TransitionGuard
 from app.domain.environments.transitions import Transition, Transitions, audit_change, run_fields
 from app.engine import ContainerStats
 from app.storage import Database, Environment, EnvironmentStatus, PullPolicy

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from app.core import signals
 from app.core.errors import EngineConflictError, EngineError, VibeBoxError
 from app.domain.environments.containers import Containers
-from app.domain.environments.guard import TransitionGuard
+from app.domain.environments.transition_end import TransitionGuard
 from app.domain.environments.transitions import Transition
 from app.engine import ContainerState
 

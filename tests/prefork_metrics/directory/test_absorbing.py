@@ -12,7 +12,7 @@ from prefork_metrics.directory import (
     Absorption,
     Membership,
     absorb,
-    archive,
+    absorption,
     codec,
     disk,
     layout,
@@ -176,11 +176,11 @@ def test_directory_stays_small_after_200_replacements(directory: Path) -> None:
 
 
 def test_many_dead_are_absorbed_in_several_goes(directory: Path) -> None:
-    for _ in range(2 * archive.BATCH + 1):
+    for _ in range(2 * absorption.BATCH + 1):
         write_dead(directory)
 
-    assert absorb(directory).members == 2 * archive.BATCH + 1
-    assert seen(directory)["size_count", ()] == 2 * archive.BATCH + 1
+    assert absorb(directory).members == 2 * absorption.BATCH + 1
+    assert seen(directory)["size_count", ()] == 2 * absorption.BATCH + 1
 
 
 @pytest.mark.parametrize("content", [b"", b"abc", bytes([9] * 64)], ids=["empty", "cut", "garbled"])
@@ -239,13 +239,13 @@ def test_file_that_vanishes_is_no_fault(directory: Path, monkeypatch: pytest.Mon
 
 
 def test_only_the_newest_bad_files_are_kept(directory: Path) -> None:
-    for _ in range(archive.BAD_FILES_KEPT + 4):
+    for _ in range(absorption.BAD_FILES_KEPT + 4):
         bad = write_dead(directory)
         layout.values_path(directory, "counter", bad).write_bytes(b"")
         absorb(directory)
 
     kept = [name for name in names(directory) if name.endswith(".bad")]
-    assert len(kept) == archive.BAD_FILES_KEPT
+    assert len(kept) == absorption.BAD_FILES_KEPT
     assert f"counter_{bad}.db.bad" in kept
 
 
