@@ -1,4 +1,8 @@
-"""Every figure that decides whether an alert fires. Change it here and nowhere else.
+"""What alerts compare with: the thresholds, and the floors below which they say nothing.
+
+Dashboards draw and name the thresholds from here as well: change one here, then `make generate`.
+Not here are the objectives (`objectives`), and what stands with each alert in `alerts`: for how
+long its condition has to hold, over which window, and comparisons with 0, where one is enough.
 
 A threshold of a quantile must be a bound of its histogram's buckets, below the last finite one: in
 between, and beyond, Prometheus guesses. A test holds that.

@@ -34,8 +34,9 @@ from monitoring.grafana.generator.promql import (
     total,
 )
 from monitoring.grafana.generator.signals import column
+from monitoring.rules import thresholds as t
 
-_SLOW = steps("green", yellow=0.5, orange=1, red=5)
+_SLOW = steps("green", yellow=0.5, orange=t.LATENCY_WARNING, red=t.LATENCY_CRITICAL)
 _ROUTE = "method, route"
 
 
@@ -88,7 +89,7 @@ _TRAFFIC = Row(
             "and what took too long.",
             "ops",
             (total(rate(ERRORS), "type"), "{{type}}"),
-            thresholds=steps("green", orange=10, red=50),
+            thresholds=steps("green", orange=t.ERRORS_WARNING, red=t.ERRORS_CRITICAL),
             leads=ERRORS_OF_ALL_KINDS,
         ),
         graph(
@@ -147,8 +148,8 @@ _CONNECTIONS = Row(
         graph(
             "WebSocket connections",
             12,
-            "Open terminals, log streams and status streams. HighWebSocketConnections warns at 80 "
-            "of 100 that the workers would hold.",
+            "Open terminals, log streams and status streams. HighWebSocketConnections warns at "
+            f"{100 * t.WEBSOCKET_RATIO:.0f} of 100 that the workers would hold.",
             "none",
             (total(select("vibebox_websocket_connections"), "instance"), "{{instance}}"),
             bounds=(0, None),
@@ -162,12 +163,12 @@ _WORK = Row(
             "Database query time by operation",
             12,
             "How long statements took, without those of probes and scrapes. SlowDatabaseQueries "
-            "warns at a p95 of 1 s.",
+            f"warns at a p95 of {t.DATABASE_WARNING} s.",
             "s",
             (quantile(0.95, STATEMENTS, by="operation"), "p95 {{operation}}"),
             (quantile(0.5, STATEMENTS), "p50 all"),
             (quantile(0.99, STATEMENTS), "p99 all"),
-            thresholds=steps("green", orange=1, red=5),
+            thresholds=steps("green", orange=t.DATABASE_WARNING, red=t.DATABASE_CRITICAL),
             exemplars=True,
             leads=EVERYTHING,
         ),
@@ -175,10 +176,10 @@ _WORK = Row(
             "Scheduling lag (the threaded counterpart of event-loop lag)",
             12,
             "How late a thread wakes up that asked to sleep 100 ms: a held interpreter lock or a "
-            "starved CPU. HighEventLoopLag warns at a p99 of 0.1 s.",
+            f"starved CPU. HighEventLoopLag warns at a p99 of {t.LAG_SECONDS} s.",
             "s",
             (quantile(0.99, "vibebox_scheduling_lag_seconds", by="instance"), "p99 {{instance}}"),
-            thresholds=steps("green", yellow=0.05, red=0.1),
+            thresholds=steps("green", yellow=0.05, red=t.LAG_SECONDS),
             down="telemetry",
         ),
     ),
@@ -209,10 +210,10 @@ _QUEUES = Row(
             "Wait for a thread",
             8,
             "How long requests wait before anybody works on them, a part of their durations. "
-            "RequestsWaitForThreads warns at a p95 of 0.5 s.",
+            f"RequestsWaitForThreads warns at a p95 of {t.QUEUE_SECONDS} s.",
             "s",
             *((quantile(share / 100, _WAIT), f"p{share}") for share in (50, 95, 99)),
-            thresholds=steps("green", orange=0.5, red=5),
+            thresholds=steps("green", orange=t.QUEUE_SECONDS, red=5),
         ),
         graph(
             "Requests and connections that wait",
@@ -231,14 +232,14 @@ _QUEUES = Row(
             "Oldest request",
             8,
             "For how long a thread has served it; what lasts by design is left out. RequestStuck "
-            "warns at 5 minutes.",
+            f"warns at {t.STUCK_SECONDS // 60} minutes.",
             "s",
             (
                 largest(select("vibebox_http_oldest_request_seconds"), "instance"),
                 "{{instance}}",
             ),
             bounds=(0, None),
-            thresholds=steps("green", red=300),
+            thresholds=steps("green", red=t.STUCK_SECONDS),
         ),
     ),
     added=True,
@@ -249,8 +250,8 @@ _CLIENTS = Row(
         graph(
             "Connections by what they do",
             8,
-            "Over all workers. HighClientConnections warns at 80 of 100 that the workers would "
-            "hold.",
+            "Over all workers. HighClientConnections warns at "
+            f"{100 * t.CONNECTIONS_RATIO:.0f} of 100 that the workers would hold.",
             "none",
             (total(select("vibebox_client_connections"), "state"), "{{state}}"),
             stacked=True,

@@ -27,9 +27,11 @@ from monitoring.grafana.generator.promql import (
     select,
     total,
 )
+from monitoring.rules import thresholds as t
 
 _ENVIRONMENTS, _SESSIONS = "vibebox_environments_total", "vibebox_sessions_total"
 _EXTENSIONS, _LINES = "vibebox_extension_installations_total", "vibebox_log_entries_total"
+_MANY = t.ENVIRONMENTS_IN_ERROR + 1
 _CALLS = total(rate(DOCKER), "operation")
 _FAILED = total(rate(DOCKER, 'status="failure"'), "operation")
 
@@ -68,8 +70,8 @@ _STATES = Row(
             "Error",
             "error",
             "Environments that failed to start or ended by themselves. HighEnvironmentErrorRate "
-            "warns at 6.",
-            steps("green", orange=1, red=6),
+            f"warns at {_MANY}.",
+            steps("green", orange=1, red=_MANY),
         ),
         graph(
             "Environments over time",
@@ -95,21 +97,23 @@ _DOCKER = Row(
             "Docker failure ratio",
             12,
             "Share of calls that Docker did not answer, or with an error of its own. A missing "
-            "container or a command's exit code is no failure. HighDockerFailureRate warns at 0.1.",
+            "container or a command's exit code is no failure. HighDockerFailureRate warns at "
+            f"{t.DOCKER_FAILURE_RATIO}.",
             "percentunit",
             (f"({_FAILED} or 0 * {_CALLS}) / ({_CALLS} > 0)", "{{operation}}"),
             bounds=(0, 1),
-            thresholds=steps("green", yellow=0.05, red=0.1),
+            thresholds=steps("green", yellow=0.05, red=t.DOCKER_FAILURE_RATIO),
             series_leads=CALLS,
         ),
         graph(
             "Docker operation time",
             12,
-            "How long calls took, failed ones too. SlowDockerOperations warns at a p95 of 30 s.",
+            "How long calls took, failed ones too. SlowDockerOperations warns at a p95 of "
+            f"{t.DOCKER_SECONDS} s.",
             "s",
             (quantile(0.95, DOCKER_TIME, by="operation"), "p95 {{operation}}"),
             (quantile(0.5, DOCKER_TIME), "p50 all"),
-            thresholds=steps("green", red=30),
+            thresholds=steps("green", red=t.DOCKER_SECONDS),
             exemplars=True,
             series_leads=CALLS,
         ),
@@ -120,7 +124,7 @@ _DOCKER = Row(
             "{{operation}}",
             "p95 of each kind of call over the time shown.",
             "s",
-            thresholds=steps("green", yellow=10, red=30),
+            thresholds=steps("green", yellow=10, red=t.DOCKER_SECONDS),
             series_leads=CALLS,
         ),
     ),

@@ -31,6 +31,7 @@ from monitoring.grafana.generator.promql import (
     while_up,
 )
 from monitoring.grafana.generator.signals import label
+from monitoring.rules import thresholds as t
 
 _ALL = total(rate(REQUESTS, USERS))
 _FAILED = total(rate(REQUESTS, USERS, FAILED))
@@ -168,11 +169,11 @@ _LATENCY = Row(
             "Response time percentiles",
             12,
             "How long at most the fastest 50, 90, 95 and 99 of 100 requests took, over all routes "
-            "but probes and streams. HighAPILatency warns at a p95 of 1 s. Dots are single "
-            "requests: their ids are in the log, and their traces where there are any.",
+            f"but probes and streams. HighAPILatency warns at a p95 of {t.LATENCY_WARNING} s. Dots "
+            "are single requests: their ids are in the log, and their traces where there are any.",
             "s",
             *((quantile(share / 100, DURATION, USERS), f"p{share}") for share in (50, 90, 95, 99)),
-            thresholds=steps("green", orange=1, red=5),
+            thresholds=steps("green", orange=t.LATENCY_WARNING, red=t.LATENCY_CRITICAL),
             exemplars=True,
             down="api-performance",
             leads=ALL_REQUESTS,
@@ -207,12 +208,12 @@ _RESOURCES = Row(
             16,
             "Share of what the control group allows (or the host has), by instance and by web "
             "server and agent; memory is that of all who share the limit. HighCPUUsage warns at "
-            "0.8, HighMemoryUsage at 0.9.",
+            f"{t.CPU_RATIO}, HighMemoryUsage at {t.MEMORY_RATIO}.",
             "percentunit",
             (f"{_CPU} / {_CORES}", "CPU {{instance}} {{role}}"),
             (f"{_MEMORY} / {_ALLOWED}", "memory {{instance}} {{role}}"),
             bounds=(0, 1),
-            thresholds=steps("green", orange=0.8, red=0.9),
+            thresholds=steps("green", orange=t.CPU_RATIO, red=t.MEMORY_RATIO),
             down="telemetry",
         ),
     ),
@@ -223,8 +224,8 @@ _ACCOUNTS = Row(
         graph(
             "Requests for an account",
             24,
-            "An hour, by what they came to. UnusualSignUps warns at 30 that made one or met the "
-            "limit on them.",
+            f"An hour, by what they came to. UnusualSignUps warns at {t.SIGN_UPS} that made one or "
+            "met the limit on them.",
             "short",
             (f"{total(rate('vibebox_registrations_total'), 'outcome')} * 3600", "{{outcome}}"),
             bounds=(0, None),

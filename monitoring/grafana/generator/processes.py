@@ -2,6 +2,7 @@
 
 from monitoring.grafana.generator.panels import Row, graph, steps
 from monitoring.grafana.generator.promql import largest, quantile, rate, select, total
+from monitoring.rules import thresholds as t
 
 _FULL = Row(
     "Threads, queue and pool",
@@ -9,7 +10,8 @@ _FULL = Row(
         graph(
             "Request threads",
             8,
-            "Busy ones and all of them, over all workers. RequestThreadsSaturated warns at 0.9.",
+            "Busy ones and all of them, over all workers. RequestThreadsSaturated warns at "
+            f"{t.THREADS_RATIO}.",
             "none",
             (total(select("vibebox_worker_threads"), "state"), "{{state}}"),
             bounds=(0, None),
@@ -28,14 +30,14 @@ _FULL = Row(
             "Database pool use",
             8,
             "Connections in use over those allowed, in the fullest process. DatabasePoolExhausted "
-            "warns at 1.",
+            f"warns at {t.POOL_RATIO}.",
             "percentunit",
             (
                 largest(select("vibebox_db_connection_pool_utilization"), "instance"),
                 "{{instance}}",
             ),
             bounds=(0, 1),
-            thresholds=steps("green", orange=0.8, red=1),
+            thresholds=steps("green", orange=0.8, red=t.POOL_RATIO),
         ),
     ),
 )
@@ -46,13 +48,13 @@ _INTERPRETER = Row(
             "Scheduling lag",
             12,
             "How late a thread wakes up that asked to sleep 100 ms. HighEventLoopLag warns at a "
-            "p99 of 0.1 s.",
+            f"p99 of {t.LAG_SECONDS} s.",
             "s",
             *(
                 (quantile(share / 100, "vibebox_scheduling_lag_seconds"), f"p{share}")
                 for share in (50, 90, 99)
             ),
-            thresholds=steps("green", yellow=0.05, red=0.1),
+            thresholds=steps("green", yellow=0.05, red=t.LAG_SECONDS),
         ),
         graph(
             "Pauses of the garbage collector",
@@ -98,7 +100,7 @@ _PROCESSES = Row(
                 "{{worker}}",
             ),
             bounds=(0, None),
-            thresholds=steps("green", orange=0.8, red=0.9),
+            thresholds=steps("green", orange=t.DESCRIPTOR_RATIO, red=0.9),
         ),
     ),
 )

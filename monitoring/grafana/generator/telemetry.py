@@ -21,6 +21,7 @@ from monitoring.grafana.generator.promql import (
     while_led,
     while_up,
 )
+from monitoring.rules import thresholds as t
 
 _SCRAPE = select("scrape_duration_seconds")
 _LEFT_OUT, _OVERFLOW = (
@@ -40,9 +41,9 @@ _NOW = Row(
             largest(_SCRAPE),
             "scrape",
             "The slowest instance. Prometheus gives a scrape up at its time-out; ScrapeNearTimeout "
-            "warns at 5 s.",
+            f"warns at {t.SCRAPE_SECONDS} s.",
             "s",
-            thresholds=steps("green", yellow=1, red=5),
+            thresholds=steps("green", yellow=1, red=t.SCRAPE_SECONDS),
         ),
         stat(
             "Samples in a scrape",
@@ -83,7 +84,7 @@ _NOW = Row(
             "s",
             (largest(_SCRAPE, "instance"), "{{instance}}"),
             bounds=(0, None),
-            thresholds=steps("green", yellow=1, red=5),
+            thresholds=steps("green", yellow=1, red=t.SCRAPE_SECONDS),
         ),
         graph(
             "Time of each part of a scrape",
@@ -209,7 +210,7 @@ _TRUTH = Row(
             "p95 over the time shown, from the accepted request to a container that answers; "
             "pulls included.",
             "s",
-            thresholds=steps("green", yellow=10, red=30),
+            thresholds=steps("green", yellow=10, red=t.START_SECONDS),
             down="environments",
         ),
         stat(
@@ -241,20 +242,22 @@ _AGENT = Row(
         graph(
             "Time since the records were compared",
             8,
-            "With Docker, all of them. EnvironmentsNotCompared warns at 5 minutes.",
+            "With Docker, all of them. EnvironmentsNotCompared warns at "
+            f"{t.SWEEP_SECONDS // 60} minutes.",
             "s",
             (f"{largest(select('vibebox_agent_sweep_age_seconds'))} < Inf", "age"),
             bounds=(0, None),
-            thresholds=steps("green", red=300),
+            thresholds=steps("green", red=t.SWEEP_SECONDS),
         ),
         graph(
             "Failures of the agent by loop",
             8,
-            "An hour; one that fails stops no other. AgentTaskFailing warns at 30 in 15 minutes.",
+            "An hour; one that fails stops no other. AgentTaskFailing warns at "
+            f"{t.TASK_FAILURES} in 15 minutes.",
             "short",
             (f"{total(rate('vibebox_agent_failures_total'), 'task')} * {_HOUR}", "{{task}}"),
             bounds=(0, None),
-            thresholds=steps("green", red=120),
+            thresholds=steps("green", red=4 * t.TASK_FAILURES),
         ),
     ),
 )
