@@ -93,7 +93,7 @@ def start_exporter(settings: Settings) -> KeptProcess | None:
 
     It ends with this process (see `app.exporter.supervisor`), sooner when it is closed.
     """
-    from app.tracing.installed import is_installed
+    from app.tracing.installed import MISSING, is_installed
 
     if settings.metrics_refusal:
         _log.error("metrics are not pushed", extra={"why": settings.metrics_refusal})
@@ -109,8 +109,7 @@ def start_exporter(settings: Settings) -> KeptProcess | None:
     if not sent:
         return None
     if not is_installed():
-        why = "vibebox[otel] is not installed"
-        _log.warning("nothing is exported", extra={"why": why, "receivers": sent})
+        _log.warning("nothing is exported", extra={"why": MISSING, "receivers": sent})
         return None
     _log.info("exporting", extra={"receivers": sent})
     command = [sys.executable, "-P", "-m", "app.cli", "exporter", "--starter"]

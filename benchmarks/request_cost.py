@@ -90,7 +90,7 @@ def _exporter_section(directory: Path) -> None:
     for label, (name, number) in kept.items():
         cost = microseconds_per_trace(directory / name, number)
         if cost is None:
-            section.row(label, "not installed: pip install 'vibebox[otel]'")
+            section.row(label, "not installed: pip install '.[otel]'")
         else:
             section.row(label, *(f"{cost * share:.1f}" for share in _SHARES.values()))
 

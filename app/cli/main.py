@@ -194,7 +194,7 @@ def exporter(starter: int | None) -> None:
     from app.core.settings import read_settings
     from app.exporter.lock import held
     from app.exporter.supervisor import supervise
-    from app.tracing.installed import is_installed
+    from app.tracing.installed import MISSING, is_installed
     from app.tracing.log_records import copy_logs
 
     # Those who use the values have checked them; here their libraries would be loaded for that.
@@ -205,7 +205,7 @@ def exporter(starter: int | None) -> None:
             raise click.UsageError(f"{settings.metrics_refusal}.")
         raise click.UsageError("There is no receiver: set OTEL_EXPORTER_OTLP_ENDPOINT.")
     if not is_installed():
-        raise click.UsageError("That needs an extra: pip install 'vibebox[otel]'.")
+        raise click.UsageError(f"This cannot work here: {MISSING}.")
     configure(settings.log_level, "exporter")
     copy_logs(settings, _UNCOPIED)
 
@@ -226,14 +226,14 @@ def container_log_receivers(settings: "Settings") -> "Receivers | None":
     """Return what makes receivers of container logs for the agent; None where none are sent."""
     if settings.container_logs_exporter == "none":
         return None
-    from app.tracing.installed import is_installed
+    from app.tracing.installed import MISSING, is_installed
 
     if settings.container_logs_endpoint is None:
         why = "no receiver is set (OTEL_EXPORTER_OTLP_ENDPOINT), or OTEL_SDK_DISABLED=true"
         _log.warning("container logs are not sent", extra={"why": why})
         return None
     if not is_installed():
-        _log.warning("container logs are not sent", extra={"why": "vibebox[otel] is not installed"})
+        _log.warning("container logs are not sent", extra={"why": MISSING})
         return None
     from app.exporter.container_logs import receivers
 

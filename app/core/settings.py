@@ -304,10 +304,13 @@ class Settings(BaseModel):
     otel_resource_attributes: str = _shared(
         "OTEL_RESOURCE_ATTRIBUTES",
         "",
-        "What all traces say of this installation: name=value,name=value, percent-encoded.",
+        "What traces, metrics and log records say of this installation: name=value,name=value, "
+        "percent-encoded.",
     )
     otel_sdk_disabled: str = _shared(
-        "OTEL_SDK_DISABLED", "false", "Whether tracing is off in spite of an endpoint (true)."
+        "OTEL_SDK_DISABLED",
+        "false",
+        "Whether nothing is sent in spite of an endpoint (true): no traces, metrics or logs.",
     )
     otel_traces_exporter: SignalExporter = _shared(
         "OTEL_TRACES_EXPORTER", "otlp", "Whether traces are sent (otlp) or not (none)."

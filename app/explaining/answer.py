@@ -36,7 +36,7 @@ class StepView(_View):
     """A step on the way to the culprit; the last one names it."""
 
     culprit: CulpritView
-    because: str = Field(examples=["route /api/v1/teams: the worst of 7, by 12.4"])
+    because: str = Field(examples=["the worst of 7 (12.4)"])
 
 
 class AlertAsked(_View):

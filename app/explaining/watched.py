@@ -77,7 +77,7 @@ class Watched:
         found = promql.Compared("", True).worst_first(self._query(look.query(asked)))
         named = [one for one in found if all(one.labels.get(label) for label in look.by)]
         return [
-            Step(_culprit(look, one), _because(look, one, place, len(named)))
+            Step(_culprit(look, one), _because(one, place, len(named)))
             for place, one in enumerate(named)
         ]
 
@@ -168,11 +168,10 @@ def _culprit(look: Look, one: Series) -> Culprit:
     return Culprit(look.kind, name_of(look.kind, values))
 
 
-def _because(look: Look, one: Series, place: int, number: int) -> str:
-    said = ", ".join(f"{label} {one.labels[label]}" for label in look.by)
+def _because(one: Series, place: int, number: int) -> str:
     rank = "the worst" if place == 0 else f"place {place + 1}"
     among = f"{rank} of {number}" if number > 1 else "the only one"
-    return f"{said}: {among}, by {one.value:.3g}"
+    return f"{among} ({one.value:.3g})"
 
 
 def of_dependency(check: str) -> Step:

@@ -36,7 +36,7 @@ def test_everything_that_is_known_is_printed(explain: Explain, world: World) -> 
     lines = result.output.splitlines()
     assert lines[0] == f"{NAME} fires since 2026-01-31 12:00:00Z. It fails"
     assert lines[1] == "Culprit: docker_operation start"
-    assert f"route {ROUTE}: route {ROUTE}: the worst of 2, by 12" in lines[2]
+    assert lines[2] == f"  route {ROUTE}: the worst of 2 (12)"
     assert f"{TRACE} POST {ROUTE} 2.000 s: longest POST {ROUTE} 1.999 s" in result.output
     assert "failed docker start (EngineUnreachableError)" in result.output
     assert "info request path=/x problem=engine-unreachable" in result.output

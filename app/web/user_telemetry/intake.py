@@ -17,7 +17,7 @@ from app.domain.user_telemetry.build import build_tokens
 from app.domain.user_telemetry.sources import Sources
 from app.domain.user_telemetry.tokens import TelemetryTokens
 from app.storage import Database
-from app.tracing.installed import is_installed
+from app.tracing.installed import MISSING, is_installed
 from app.tracing.rules import Rate
 from app.web.user_telemetry.forwarding import Forwarding
 
@@ -94,7 +94,7 @@ def build(settings: Settings, database: Database) -> Intake | None:
     if tokens is None or settings.user_otlp_endpoint is None:
         return None
     if not is_installed():
-        raise SettingsError(["VIBEBOX_USER_OTLP_ENDPOINT: needs pip install 'vibebox[otel]'"])
+        raise SettingsError([f"VIBEBOX_USER_OTLP_ENDPOINT: {MISSING}"])
     headers = pairs(settings.user_otlp_headers.get_secret_value())
     forwarding = Forwarding(settings.user_otlp_endpoint, headers)
     return Intake(tokens, Sources(database), forwarding, settings.user_otlp_rate)
