@@ -5,9 +5,11 @@ import secrets
 import signal
 import time
 from functools import partial
+from pathlib import Path
 
 import pytest
 
+from app.tracing.log_records import SLOTS
 from tests.backends import http
 from tests.backends.agent import Agent
 from tests.backends.otlp_sink import Behaviour, LogLine, OtlpSink
@@ -17,6 +19,7 @@ from tests.backends.web import WebServer
 from tests.conftest import WebServerFactory
 from tests.end_to_end.api import PASSWORD, Api
 from tests.end_to_end.test_traces import settings as traced
+from tests.support.rings import held
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(180)]
 
@@ -148,9 +151,12 @@ def test_what_has_no_room_is_counted(web_server: WebServerFactory) -> None:
         "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": f"http://127.0.0.1:{port}/v1/logs",
         "VIBEBOX_LOGS_MB": "1",
     }
-    server: WebServer = web_server(env)
-    for _ in range(400):
-        http.get(f"{server.url}/nothing")
+    server: WebServer = web_server(env, start=False)
+    rings = Path(f"{server.env['PROMETHEUS_MULTIPROC_DIR']}-traces/logs")
+    with held(rings, 1 << 20, SLOTS, SLOTS - 4):
+        server.start()
+        for _ in range(400):
+            http.get(f"{server.url}/nothing")
     dropped = partial(server.metric, "vibebox_log_records_total", result="dropped")
     wait_until(lambda: dropped() > 0, PATIENCE)
     with OtlpSink(port) as sink:

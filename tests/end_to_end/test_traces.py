@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
+from app.tracing.rings import SLOTS
 from tests.backends import http
 from tests.backends.agent import Agent
 from tests.backends.docker_engine import DockerEngine
@@ -24,6 +25,7 @@ from tests.backends.web import WebServer
 from tests.conftest import WebServerFactory
 from tests.end_to_end.api import PASSWORD, Api
 from tests.end_to_end.sockets import Screen, opened
+from tests.support.rings import held
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(180)]
 
@@ -220,8 +222,11 @@ def test_what_has_no_room_is_counted(web_server: WebServerFactory) -> None:
     with OtlpSink() as gone:
         port = gone.port
     env = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}", "VIBEBOX_TRACES_MB": "1"}
-    server = web_server({**env, "VIBEBOX_TRACES_RATIO": "1"})
-    ids = [http.get(f"{server.url}/nothing").headers["X-Request-ID"] for _ in range(600)]
+    server = web_server({**env, "VIBEBOX_TRACES_RATIO": "1"}, start=False)
+    rings = Path(f"{server.env['PROMETHEUS_MULTIPROC_DIR']}-traces")
+    with held(rings, 1 << 20, SLOTS, SLOTS - 3):
+        server.start()
+        ids = [http.get(f"{server.url}/nothing").headers["X-Request-ID"] for _ in range(600)]
     dropped = server.metric("vibebox_spans_total", result="dropped")
     recorded = server.metric("vibebox_spans_total", result="recorded")
     assert dropped > 0
