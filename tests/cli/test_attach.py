@@ -167,6 +167,7 @@ class TestAttach:
             terminal.type("exit 7\n")
             assert terminal.ended() == 7
 
+    @pytest.mark.full
     def test_tmux_stays_when_one_leaves(self, ada: Ada, server: WebServer) -> None:
         with Terminal(ada, "--type", "tmux") as terminal:
             terminal.do("echo kept-$((40 + 2))", "kept-42")
@@ -222,7 +223,9 @@ class TestAttach:
             terminal.type("\x1d")
             assert terminal.ended() == 0
 
-    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+    @pytest.mark.parametrize(
+        "number", size([signal.SIGHUP], [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+    )
     def test_terminal_is_restored_whatever_ends_it(self, ada: Ada, number: int) -> None:
         with Terminal(ada) as terminal:
             modes = "printf '\\e[?1049h\\e[?25l\\e[?1000;1006h'; echo full-$((1 + 1))"

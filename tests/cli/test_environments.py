@@ -211,6 +211,7 @@ def test_pull_is_shown_as_lines(ada: Person, image: str, registry: Registry) -> 
     assert "Error: The start of bad failed. There is no image" in said
 
 
+@pytest.mark.full
 def test_pull_is_shown_as_a_bar(ada: Person, image: str) -> None:
     """On a terminal, which a pseudo-terminal is."""
     ada.good("create", "api", "--image", image)
@@ -361,6 +362,7 @@ def test_follow_ends_where_the_environment_does(counting: Person) -> None:
     assert "Environment not found" in following.stderr
 
 
+@pytest.mark.full
 def test_name_in_several_projects_is_ambiguous(ada: Person, server: WebServer) -> None:
     team = api(ada, "POST", "/teams", {"name": f"t-{uuid.uuid4().hex[:8]}"})
     body = {"name": "shared", "team_id": team["id"]}

@@ -25,6 +25,7 @@ from tests.backends.web import WebServer
 from tests.conftest import WebServerFactory
 from tests.end_to_end.api import PASSWORD, Api
 from tests.end_to_end.sockets import Screen, opened
+from tests.sizes import size
 from tests.support.rings import held
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(180)]
@@ -388,7 +389,7 @@ def test_a_killed_supervisor_is_started_anew(traced: WebServer, sink: OtlpSink) 
 def test_none_is_left_of_a_server_that_dies_at_once(
     sink: OtlpSink, web_server: WebServerFactory
 ) -> None:
-    for pause in (0.0, 0.1, 0.3):
+    for pause in size((0.1,), (0.0, 0.1, 0.3)):
         server = web_server(settings(sink), start=False)
         server.start(wait=False)
         wait_until(lambda its=server: told(its, "exporting"), PATIENCE)  # type: ignore[misc]

@@ -25,7 +25,7 @@ from tests.sizes import size
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(size(180, 1800))]
 
 WORKERS = 4
-REQUESTS = size(4_000, 100_000)
+REQUESTS = size(2_400, 100_000)
 KILLED = size(4, 50)
 RECYCLED = size(8, 200)
 AT_ONCE = 8

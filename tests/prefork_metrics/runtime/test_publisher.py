@@ -13,6 +13,7 @@ from prefork_metrics.runtime.publisher import Part, Publisher
 from prefork_metrics.runtime.runtime import Runtime
 from prefork_metrics.runtime.saturation import ServerReadings
 from tests.prefork_metrics.registry import moved, read, registry
+from tests.sizes import size
 
 ERRORS = "test_metrics_collect_errors_total"
 
@@ -120,7 +121,7 @@ def test_children_forked_while_it_publishes_can_count() -> None:
     runtime.start()
     busy.start()
     try:
-        for _ in range(30):
+        for _ in range(size(12, 30)):
             pid = os.fork()
             if pid == 0:
                 own = Runtime(registry, "web", "web-95")
