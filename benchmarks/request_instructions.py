@@ -64,7 +64,7 @@ def _bars(added: Mapping[str, float]) -> list[Bar]:
     """Return the bars that a busy machine cannot hide."""
     bars = []
     for name, without, words, most in (
-        ("log", "ours", "request id and line", 0.5),
+        ("log", "ours", "request id and line", 0.75),
         ("traces-off", "log", "traces that are off", 0.03),
         ("traces-none", "log", "traces, none kept,", 0.2),
     ):

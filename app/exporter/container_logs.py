@@ -19,8 +19,8 @@ _OF_THIS_HOST = ("host.name", "service.version")
 """Another host's agent may send the same line again: it is the same there."""
 # Receivers say them of single requests, which are then never taken; of any other status somebody
 # has to correct something, and the lines wait for that.
-_UNWANTED = ("status 400", "status 422")
-_TOO_LARGE = "status 413"
+_UNWANTED = (400, 422)
+_TOO_LARGE = 413
 
 
 class OtlpReceiver:
@@ -92,12 +92,12 @@ def _record(line: ShippedLine) -> logs_pb2.LogRecord:
 def _reply(answer: Answer) -> Reply:
     if answer.retry:
         # A collector says 503 of a store that did not answer in time: that may have taken them.
-        in_doubt = answer.in_doubt or (answer.retry == "status 503" and answer.after is None)
+        in_doubt = answer.in_doubt or (answer.status == 503 and answer.after is None)
         return Reply(Outcome.RETRY, answer.retry, in_doubt, answer.after)
     if not answer.refused:
         left, why = rejected(answer.accepted or b"")
         return Reply(Outcome.TAKEN, why, rejected=left)
-    if answer.refused == _TOO_LARGE:
+    if answer.status == _TOO_LARGE:
         return Reply(Outcome.TOO_LARGE, answer.refused)
-    unwanted = answer.refused in _UNWANTED
+    unwanted = answer.status in _UNWANTED
     return Reply(Outcome.UNWANTED if unwanted else Outcome.CLOSED, answer.refused)

@@ -41,7 +41,7 @@ class Answer:
 
     accepted: the body that it answered with. retry: why the batch is sent again, not before
     `after` seconds where the receiver said so; in_doubt: it may have been accepted. refused: why it
-    never will be.
+    never will be. status: of the answer; 0 where there was none.
     """
 
     accepted: bytes | None = None
@@ -49,6 +49,7 @@ class Answer:
     after: float | None = None
     in_doubt: bool = False
     refused: str = ""
+    status: int = 0
 
 
 class Sender:
@@ -123,9 +124,11 @@ class Sender:
         if status in TRY_AGAIN:
             after = _after(response.headers.get("Retry-After"))
             # What stands between us and the receiver says these, and does not know.
-            return Answer(retry=f"status {status}", after=after, in_doubt=status in (502, 504))
+            in_doubt = status in (502, 504)
+            return Answer(retry=f"status {status}", after=after, in_doubt=in_doubt, status=status)
         said = self._shown(_body(response, ends_at))
-        return Answer(refused=f"status {status}: {said}" if said else f"status {status}")
+        why = f"status {status}: {said}" if said else f"status {status}"
+        return Answer(refused=why, status=status)
 
     def _shown(self, body: bytes) -> str:
         """Return what a person can read of an answer, without what we sent as credentials."""

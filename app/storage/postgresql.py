@@ -165,6 +165,8 @@ class PostgresqlBackend:
             creator=self.connect,
             # Looking for a type that we do not use would cost each connection a query.
             use_native_hstore=False,
+            # An error's text goes into the log, and parameters are what users have told us.
+            hide_parameters=True,
             **pool_arguments,
         )
 

@@ -125,7 +125,8 @@ class SqliteBackend:
     def engine(self, **pool_arguments: Any) -> Engine:
         """Make an engine whose pool opens its connections by `connect`."""
         url = self.url.set(drivername="sqlite+vibebox")
-        engine = create_engine(url, creator=self.connect, **pool_arguments)
+        # An error's text goes into the log, and parameters are what users have told us.
+        engine = create_engine(url, creator=self.connect, hide_parameters=True, **pool_arguments)
         event.listen(engine, "begin", _note_kind)
         return engine
 

@@ -5,6 +5,7 @@ here at all. Nothing of it can fail a request: a ring that cannot be had, or is 
 """
 
 import logging
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,7 +54,7 @@ class Rings:
             writer = self._open()
         try:
             written = writer is not None and writer.write(record)
-        except ValueError:  # it has just been closed, for another
+        except (ValueError, OSError, struct.error):  # it has just been closed, or is damaged
             written = False
         signals.emit(signals.spans_ended, result="recorded" if written else "dropped", number=spans)
         return written

@@ -2,11 +2,11 @@
 
 A directory has a fixed number of files of a fixed size, allocated before the first byte, so that
 traces take no more room than that. Each process writes one of them, which it holds by a lock (the
-kernel gives it up when the process ends), and goes on in another that nobody holds when it is full;
-the exporter reads all of them. A record is there once
-the position behind it is written, which is one store of eight bytes: a writer may be killed at any
-moment. A record that has no room is not written, and counted: its spans by who wanted to, a line of
-the log in the file (who counts may log, and may not be counting meanwhile).
+kernel gives it up when the process ends). When it is full it goes on in an empty one that nobody
+holds, as long as a quarter of all stay so: who starts has room. The exporter reads all of them. A
+record is there once the position behind it is written, which is one store of eight bytes: a writer
+may be killed at any moment. A record that has no room is not written, and counted: its spans by who
+wanted to, a line of the log in the file (who counts may log, and may not be counting meanwhile).
 
 Header: 8 bytes of magic, then unsigned 64-bit numbers of this machine: written and read, positions
 that only grow (modulo the size of the data they are places); lost, by the writer, and how many of
@@ -35,6 +35,7 @@ _LENGTHS = struct.Struct("<II")
 _ALIGNED = 8
 _DAMAGED_SECONDS = 1.0
 _MOVE_SECONDS = 0.25
+_SPARE_SHARE = 4
 
 
 class RingsFullError(OSError):
@@ -90,8 +91,8 @@ class RingWriter:
         self._next_move = 0.0
         self._path, self._file, self._ring = self._open()
 
-    def _open(self) -> tuple[Path, int, _Ring]:
-        path, file = _take(self._directory, self._size, self._slots)
+    def _open(self, spare: int = 0) -> tuple[Path, int, _Ring]:
+        path, file = _take(self._directory, self._size, self._slots, spare)
         try:
             return path, file, _Ring(file, self._size)
         except BaseException:
@@ -101,7 +102,8 @@ class RingWriter:
     @property
     def is_gone(self) -> bool:
         """Whether nobody finds the file any more: the directory was deleted."""
-        return not _is_same(self._file, self._path)
+        with self._lock:
+            return not _is_same(self._file, self._path)
 
     def write(self, record: bytes) -> bool:
         """Write a record; tell whether it had room."""
@@ -122,19 +124,15 @@ class RingWriter:
             lock.release()
 
     def _moves(self, length: int) -> bool:
-        """Go on in a ring that has so much room, if one is free; what is in this one stays."""
-        if (now := monotonic()) < self._next_move:
+        """Go on in an empty ring, if it has so much room and others stay free; this one's stays."""
+        if length > self._ring.size or (now := monotonic()) < self._next_move:
             return False
         self._next_move = now + _MOVE_SECONDS
         try:
-            path, file, ring = self._open()
+            path, file, ring = self._open(spare=max(1, self._slots // _SPARE_SHARE))
         except OSError:
             return False
-        if not ring.has_room(length):
-            ring.memory.close()
-            os.close(file)
-            return False
-        self.close()
+        self._leave()
         self._path, self._file, self._ring = path, file, ring
         return True
 
@@ -145,43 +143,68 @@ class RingWriter:
 
     def close(self) -> None:
         """Give the file back; what is in it stays."""
+        with self._lock:
+            self._leave()
+
+    def _leave(self) -> None:
         self._ring.memory.close()
         os.close(self._file)
 
 
-def _take(directory: Path, size: int, slots: int) -> tuple[Path, int]:
-    """Return the emptiest ring of this size that is nobody's, and its descriptor, with the lock."""
-    best: tuple[int, Path, int] | None = None
+def _take(directory: Path, size: int, slots: int, spare: int) -> tuple[Path, int]:
+    """Return the emptiest ring that is nobody's, and its descriptor, which holds the lock.
+
+    spare: so many empty ones are left to others, and what is returned is empty; 0: any will do.
+    Raises: RingsFullError where there is none; OSError where none can be had.
+    """
+    trouble: OSError = RingsFullError(f"all {slots} rings of {directory} are taken")
+    free = sorted(_free(directory, size, slots))
+    if spare:
+        empty = [one for one in free if not one[0]]
+        free = empty[: max(0, len(empty) - spare)]
+    for _, path in free:
+        try:
+            file = _locked(path)
+        except OSError as error:
+            trouble = error
+            continue
+        if file is None:  # somebody was quicker
+            continue
+        try:
+            return path, file if _is_ring(file, size) else _replaced(path, file, size)
+        except BaseException:
+            os.close(file)
+            raise
+    raise trouble
+
+
+def _free(directory: Path, size: int, slots: int) -> Iterator[tuple[int, Path]]:
+    """Yield how much is unread of each ring that nobody holds, and its path.
+
+    Not of one in another size that the exporter has not read to its end: it would be replaced.
+    """
     for slot in range(slots):
         path = directory / f"ring-{slot:02d}"
-        file = _locked(path)
-        if file is None:
+        file = None
+        try:
+            file = _locked(path) if path.exists() else None
+            unread = 0 if file is None else _unread(file)
+            if not path.exists() or (file is not None and (not unread or _is_ring(file, size))):
+                yield unread, path
+        except OSError:  # of another owner, or no file
             continue
-        unread = _unread(file, size)
-        if best is not None and unread >= best[0]:
-            os.close(file)
-            continue
-        if best is not None:
-            os.close(best[2])
-        best = unread, path, file
-        if not unread:
-            break
-    if best is None:
-        raise RingsFullError(f"all {slots} rings of {directory} are taken")
-    _, path, file = best
-    try:
-        return path, file if _is_ring(file, size) else _replaced(path, file, size)
-    except BaseException:
-        os.close(file)
-        raise
+        finally:
+            if file is not None:
+                os.close(file)
 
 
-def _unread(file: int, size: int) -> int:
+def _unread(file: int) -> int:
     """Return how many bytes wait for the exporter there; none in what is no ring."""
-    if not _is_ring(file, size):
+    head = os.pread(file, _HEADER, 0)
+    if len(head) < _HEADER or not head.startswith(_MAGIC):
         return 0
-    written, read = (_POSITION.unpack(os.pread(file, 8, at))[0] for at in (_WRITTEN, _READ))
-    return int(written - read)
+    written, read = (int(_POSITION.unpack_from(head, at)[0]) for at in (_WRITTEN, _READ))
+    return max(0, written - read)
 
 
 def _locked(path: Path) -> int | None:
@@ -200,10 +223,9 @@ def _locked(path: Path) -> int | None:
 
 def _is_same(file: int, path: Path) -> bool:
     try:
-        found = path.stat()
+        found, ours = path.stat(), os.fstat(file)
     except OSError:
         return False
-    ours = os.fstat(file)
     return (found.st_dev, found.st_ino) == (ours.st_dev, ours.st_ino)
 
 
@@ -240,7 +262,7 @@ class RingReader:
         file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
             self._identity = os.fstat(file)
-            if os.pread(file, len(_MAGIC), 0) != _MAGIC:
+            if self._identity.st_size < _HEADER or os.pread(file, len(_MAGIC), 0) != _MAGIC:
                 raise ValueError(f"{path} is no ring")
             self._ring = _Ring(file, self._identity.st_size)
         finally:
@@ -269,7 +291,8 @@ class RingReader:
     def _whole(self, written: int) -> bytes | None:
         """Return the next record; None where what lies there is none."""
         length, checksum = _LENGTHS.unpack(self._ring.load(self._next, _LENGTHS.size))
-        if length > written - self._next - _LENGTHS.size:
+        # Of zeros, which a host leaves that crashed, the checksum would be right.
+        if not 0 < length <= written - self._next - _LENGTHS.size:
             return None
         record = self._ring.load(self._next + _LENGTHS.size, length)
         return record if zlib.crc32(record) == checksum else None

@@ -1,5 +1,6 @@
 """reading() and writing(): what they keep, undo, refuse and let through."""
 
+import traceback
 from typing import Any
 
 import pytest
@@ -91,3 +92,13 @@ def test_engine_errors_reach_the_events_of_the_engine(sqlite_url: str) -> None:
         session.execute(text("SELECT 1 FROM users WHERE nonsense("))
     assert len(seen) == 1
     database.dispose()
+
+
+def test_what_a_user_told_us_is_in_no_error(database: Database) -> None:
+    """The log has the traceback of a failed statement, and so has whoever gets the log."""
+    insert = text("INSERT INTO users (id, email) VALUES ('1', :email)")
+    with pytest.raises(Exception, match="users") as caught, database.writing() as session:
+        session.execute(insert.bindparams(email="ada-s3cret@example.org"))
+    told = "".join(traceback.format_exception(caught.value))
+    assert "INSERT INTO users" in told
+    assert "[SQL parameters hidden" in told

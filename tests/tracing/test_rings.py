@@ -5,9 +5,10 @@ import os
 import random
 import signal
 import struct
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,7 @@ def test_everything_comes_once_and_in_order_around_the_end(tmp_path: Path) -> No
     writer, seen, written = writer_of(tmp_path, TOTAL // SLOTS, 1), [], []
     ours = reader(tmp_path)
     for turn in range(2000):
-        record = bytes([turn % 251]) * random.randrange(0, 700)
+        record = bytes([turn % 251]) * random.randrange(1, 700)
         if not writer.write(record):
             for found, position in ours.records():
                 seen.append(found)
@@ -81,27 +82,94 @@ def test_whose_ring_is_full_goes_on_in_the_free_ones(
     written = 0
     while writer.write(written.to_bytes(8) + b"x" * 492):
         written += 1
-    # All of the room but for what the other one holds, and a rest in each.
-    assert written == (SLOTS - 1) * (ROOM // 512)
-    found = [[record for record, _ in reader(tmp_path, slot).records()] for slot in range(SLOTS)]
-    assert found[0] == [b"other"]
-    numbers = [int.from_bytes(record[:8]) for records in found[1:] for record in records]
-    assert sorted(numbers) == list(range(written))
-    ours = reader(tmp_path, SLOTS - 1)
-    for _, position in ours.records():
-        ours.release(position)
+    # All of the room but the one of the other, a quarter for who starts, and a rest in each.
+    assert written == (SLOTS - 1 - SLOTS // 4) * (ROOM // 512)
+    assert writer_of(tmp_path).write(b"somebody new")
+    found = [
+        record
+        for slot in range(1, len([*tmp_path.iterdir()]))
+        for record, _ in reader(tmp_path, slot).records()
+        if record != b"somebody new"
+    ]
+    assert sorted(int.from_bytes(record[:8]) for record in found) == list(range(written))
+    assert [record for record, _ in reader(tmp_path).records()] == [b"other"]
+    read = reader(tmp_path, 2)
+    for _, position in read.records():
+        read.release(position)
     assert writer.write(b"again")
 
 
 def test_a_new_process_begins_in_the_emptiest(tmp_path: Path) -> None:
-    for length in (300, 200, 400):
-        writer = writer_of(tmp_path, 3 * (TOTAL // SLOTS), 3)
-        for _ in range(3):
-            writer.write(b"x" * length)
-    for one in _open:
-        one.close()
+    writers = [RingWriter(tmp_path, 3 * (TOTAL // SLOTS), 3) for _ in range(3)]
+    for writer, length in zip(writers, (300, 200, 400), strict=True):
+        writer.write(b"x" * length)
+    for writer in writers:
+        writer.close()
     writer_of(tmp_path, 3 * (TOTAL // SLOTS), 3).write(b"new")
     assert b"new" in [record for record, _ in reader(tmp_path, 1).records()]
+
+
+def test_what_cannot_be_opened_costs_its_own_room_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rings, "_MOVE_SECONDS", 0.0)
+    (tmp_path / "ring-01").mkdir()
+    writer = writer_of(tmp_path)
+    before = len(os.listdir("/proc/self/fd"))
+    while writer.write(b"x" * 1000):
+        pass
+    for _ in range(20):
+        assert not writer.write(b"x" * 1000)
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert writer_of(tmp_path).write(b"somebody else")
+
+
+def test_a_ring_is_not_taken_for_gone_while_it_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rings, "_MOVE_SECONDS", 0.0)
+    writer, done = writer_of(tmp_path), threading.Event()
+
+    def fill() -> None:
+        while not done.is_set():
+            if not writer.write(b"x" * 1000):
+                for path in tmp_path.glob("ring-??"):
+                    with suppress(ValueError), closing(RingReader(path)) as read:
+                        for _, position in read.records():
+                            read.release(position)
+
+    thread = threading.Thread(target=fill)
+    thread.start()
+    ends_at = time.monotonic() + 0.5
+    while time.monotonic() < ends_at:
+        assert not writer.is_gone
+    done.set()
+    thread.join()
+
+
+def test_zeros_are_no_records(tmp_path: Path) -> None:
+    writer = writer_of(tmp_path)
+    writer.write(b"lost with the host" * 100)
+    with (tmp_path / "ring-00").open("r+b") as file:
+        file.seek(64)
+        file.write(bytes(ROOM))
+    ours = reader(tmp_path)
+    assert list(ours.records()) == []
+    time.sleep(1.1)
+    assert [found for found, _ in ours.records()] == [b""]
+
+
+def test_of_another_size_is_replaced_when_it_is_read(tmp_path: Path) -> None:
+    writer = RingWriter(tmp_path, TOTAL)
+    writer.write(b"of before")
+    writer.close()
+    RingWriter(tmp_path, 2 * TOTAL).close()
+    read = reader(tmp_path)
+    ((record, position),) = read.records()
+    assert record == b"of before"
+    read.release(position)
+    RingWriter(tmp_path, 2 * TOTAL).close()
+    assert not read.is_of(tmp_path / "ring-00")
 
 
 def test_what_was_not_through_is_read_again_by_the_next_reader(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 MOST_RESOURCES = 64
 """Of one request: each is given attributes that are larger than an empty one."""
+MOST_ATTRIBUTES = 1024
+"""Of all resources of one request; SDKs send a dozen each."""
 _REQUESTS: Mapping[str, tuple[Any, str]] = {
     "traces": (ExportTraceServiceRequest, "resource_spans"),
     "metrics": (ExportMetricsServiceRequest, "resource_metrics"),
@@ -39,6 +41,9 @@ def rewrite(signal: str, body: bytes, attributes: Mapping[str, str]) -> bytes:
     parts = getattr(message, field)
     if len(parts) > MOST_RESOURCES:
         raise ValueError(f"Send at most {MOST_RESOURCES} resources in one request.")
+    # Counted before any is touched: a kilobyte of gzip holds half a million.
+    if sum(len(part.resource.attributes) for part in parts) > MOST_ATTRIBUTES:
+        raise ValueError(f"Send at most {MOST_ATTRIBUTES} attributes of resources in one request.")
     for part in parts:
         _overwrite(part.resource, attributes)
     return bytes(message.SerializeToString())

@@ -23,7 +23,7 @@ from app.storage import new_id
 from app.web.user_telemetry import routes
 from app.web.user_telemetry.forwarding import Forwarding
 from app.web.user_telemetry.intake import Intake
-from app.web.user_telemetry.rewriting import MOST_RESOURCES, rewrite
+from app.web.user_telemetry.rewriting import MOST_ATTRIBUTES, MOST_RESOURCES, rewrite
 from tests.backends.otlp_sink import Behaviour, OtlpSink
 from tests.support.application import MakeApp, User, sign_up
 
@@ -149,6 +149,13 @@ def test_nothing_slips_past_in_fields_that_we_do_not_know() -> None:
         assert [one.key for one in found.resource.attributes] == ["service.name"]
 
 
+def crowded(attributes: int) -> bytes:
+    """Return a request with one resource of so many empty attributes, two bytes each."""
+    resource = Resource(attributes=[KeyValue()] * attributes)
+    spans = trace_pb2.ResourceSpans(resource=resource)
+    return bytes(ExportTraceServiceRequest(resource_spans=[spans]).SerializeToString())
+
+
 @pytest.mark.parametrize(
     ("body", "headers", "status"),
     [
@@ -159,6 +166,7 @@ def test_nothing_slips_past_in_fields_that_we_do_not_know() -> None:
         (gzip.compress(b"\0" * (routes.LARGEST + 1)), {"Content-Encoding": "gzip"}, 413),
         (b"\0" * (routes.LARGEST + 1), {}, 413),
         (b"\x0a\x00" * (MOST_RESOURCES + 1), {}, 400),
+        (crowded(MOST_ATTRIBUTES + 1), {}, 400),
         (b"", {"Authorization": "Bearer vbx_ot_nobody"}, 401),
         (b"", {"Authorization": ""}, 401),
     ],
