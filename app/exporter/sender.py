@@ -14,6 +14,7 @@ import requests
 from requests import exceptions
 from urllib3.exceptions import NameResolutionError, NewConnectionError
 
+from app.core.ended_requests import Ends
 from app.exporter.target import Target
 
 TRY_AGAIN = frozenset({429, 502, 503, 504})
@@ -65,6 +66,7 @@ class Sender:
         session = requests.Session()
         # What the environment says of proxies counts, the password file of a user does not.
         session.auth = _without_login
+        self._ends = Ends.of(session)
         session.headers.update(self._target.headers)
         session.headers["Content-Type"] = "application/x-protobuf"
         if self._target.gzip:
@@ -74,14 +76,17 @@ class Sender:
     def send(self, body: bytes) -> Answer:
         """Send a batch, in the time-out of the target; raises nothing.
 
-        In a thread that is left to itself where a receiver drips its answer: no time-out of a
-        socket bounds the whole of it.
+        In a thread, which is ended where a receiver drips its answer: no time-out of a socket
+        bounds the whole of it.
         """
         answers: list[Answer] = []
         thread = threading.Thread(
             target=lambda: answers.append(self._exchange(body)), name="sender", daemon=True
         )
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:
+            return Answer(retry="there is no thread left")
         ends_at = monotonic() + self._target.timeout + _LOOK_SECONDS
         while thread.is_alive() and monotonic() < ends_at:
             thread.join(_LOOK_SECONDS)
@@ -91,6 +96,7 @@ class Sender:
                 break
         if answers:
             return answers[0]
+        self._ends.end()
         self._session = self._new_session()
         return Answer(retry="no answer in time", in_doubt=True)
 

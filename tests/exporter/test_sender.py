@@ -15,6 +15,9 @@ from app.exporter.sender import Answer, Sender
 from app.exporter.target import Target
 from app.tracing.records import Span
 from tests.backends.otlp_sink import Behaviour, OtlpSink
+from tests.backends.programs import wait_until
+from tests.support import dripping as drip
+from tests.support.dripping import dripping, threads
 
 SPANS = [
     Span(
@@ -150,6 +153,26 @@ def test_a_dripping_receiver_has_its_time_and_no_more() -> None:
     assert answer == Answer(retry="no answer in time", in_doubt=True)
     assert took < 2
     time.sleep(0.3)  # its thread ends with the connection
+
+
+@pytest.mark.parametrize("beginning", [drip.HEAD, drip.BODY, drip.LAST_BODY])
+def test_no_thread_is_left_behind_a_dripping_receiver(beginning: bytes) -> None:
+    with dripping(beginning) as url:
+        dripped = Sender(Target(url, {}, 0.2, False, None))
+        for _ in range(3):
+            dripped.send(BODY)
+            wait_until(lambda: not threads("sender"), timeout=5)
+        dripped.close()
+
+
+def test_without_a_thread_it_is_tried_again(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", none_left)
+    assert sender.send(BODY) == Answer(retry="there is no thread left")
 
 
 @pytest.mark.parametrize("text", ["a=%0Ab", "a=%E2%82%AC", "x y=1", "a=\x07"])

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 
 import requests
 
+from app.core.ended_requests import Ends
 from app.core.errors import TelemetryPostponedError, TelemetryRefusedError
 
 SECONDS = 3.0
 """For one request to the receiver."""
 _MOST_THREADS = 8
-"""Those included that a dripping answer keeps."""
+"""Those included that a name keeps which is looked up for long."""
 _TRY_AGAIN = frozenset({429, 502, 503, 504})
 _log = logging.getLogger(__name__)
 
@@ -52,29 +53,40 @@ class Forwarding:
     def _status(self, signal: str, body: bytes) -> int | None:
         """Return what the receiver answers; None where it does not in time.
 
-        In a thread that is left to itself where the answer drips: no time-out of a socket bounds
-        the whole of it.
+        In a thread, which is ended where the answer drips: no time-out of a socket bounds the whole
+        of it.
         """
         if not self._threads.acquire(blocking=False):
             return None
         found: list[int] = []
+        session = requests.Session()
+        ends = Ends.of(session)
         thread = threading.Thread(
-            target=lambda: found.extend(self._ask(signal, body)), name="forwarding", daemon=True
+            target=lambda: found.extend(self._ask(session, signal, body)),
+            name="forwarding",
+            daemon=True,
         )
-        thread.start()
-        thread.join(self._seconds)
-        return found[0] if found else None
-
-    def _ask(self, signal: str, body: bytes) -> list[int]:
         try:
-            return [self._post(signal, body)]
-        except (requests.RequestException, OSError, ValueError):
+            thread.start()
+        except RuntimeError:
+            self._threads.release()
+            return None
+        thread.join(self._seconds)
+        if found:
+            return found[0]
+        ends.end()  # what it finds now is half an answer
+        return None
+
+    def _ask(self, session: requests.Session, signal: str, body: bytes) -> list[int]:
+        try:
+            return [self._post(session, signal, body)]
+        except Exception:  # of the network, or of what the receiver made of HTTP
             return []
         finally:
             self._threads.release()
 
-    def _post(self, signal: str, body: bytes) -> int:
-        with requests.Session() as session:
+    def _post(self, session: requests.Session, signal: str, body: bytes) -> int:
+        with session:
             session.trust_env = False  # no proxy of the environment, no credentials of a file
             with session.post(
                 f"{self._endpoint}/v1/{signal}",

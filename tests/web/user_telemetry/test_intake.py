@@ -25,7 +25,9 @@ from app.web.user_telemetry.forwarding import Forwarding
 from app.web.user_telemetry.intake import Intake
 from app.web.user_telemetry.rewriting import MOST_ATTRIBUTES, MOST_RESOURCES, rewrite
 from tests.backends.otlp_sink import Behaviour, OtlpSink
+from tests.backends.programs import wait_until
 from tests.support.application import MakeApp, User, sign_up
+from tests.support.dripping import HEAD, dripping, threads
 
 KEY = "x9aMlY-1MLrIJYgVYv7uqZcXl1xLcYtJZ8yP4S1Rk1k="
 FORGED = {
@@ -220,6 +222,15 @@ def test_a_slow_receiver_is_waited_for_no_longer_than_that(sink: OtlpSink) -> No
     for thread in threading.enumerate():
         if thread.name == "forwarding":
             thread.join(5)
+
+
+def test_dripping_answers_keep_no_thread() -> None:
+    with dripping(HEAD) as url:
+        forwarding = Forwarding(url, {}, seconds=0.1)
+        for _ in range(10):
+            with pytest.raises(TelemetryPostponedError):
+                forwarding.send("traces", a_trace())
+        wait_until(lambda: not threads("forwarding"), timeout=5)
 
 
 def test_an_environment_has_one_place_and_its_share_of_a_second() -> None:
