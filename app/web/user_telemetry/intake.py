@@ -22,7 +22,7 @@ from app.tracing.rules import Rate
 from app.web.user_telemetry.forwarding import Forwarding
 
 AT_ONCE = 2
-"""Requests that a worker hands on at the same time: each holds a thread."""
+"""Requests that a worker unpacks and hands on at the same time."""
 _MOST_RATES = 1000
 
 
@@ -45,6 +45,7 @@ class Intake:
         self._now = now
         self._rates: dict[str, Rate] = {}
         self._busy: set[str] = set()
+        self._turns = threading.BoundedSemaphore(AT_ONCE)
         self._lock = threading.Lock()
 
     def environment_of(self, token: str) -> str | None:
@@ -53,15 +54,15 @@ class Intake:
 
     @contextmanager
     def place(self, environment_id: str) -> Iterator[None]:
-        """Have one of the places, of which each environment gets one.
+        """Have the place of an environment: it sends one request after another.
 
-        Raises: TelemetryPostponedError where there is none, or it has had enough of late.
+        Raises: TelemetryPostponedError where it is taken, or it has had enough of late.
         """
         with self._lock:
             if len(self._rates) >= _MOST_RATES:
                 self._rates.clear()
             rate = self._rates.setdefault(environment_id, Rate(self._a_second, self._now))
-            if environment_id in self._busy or len(self._busy) >= AT_ONCE or not rate.take():
+            if environment_id in self._busy or not rate.take():
                 raise TelemetryPostponedError
             self._busy.add(environment_id)
         try:
@@ -69,6 +70,19 @@ class Intake:
         finally:
             with self._lock:
                 self._busy.discard(environment_id)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Have one of the turns, of which there are few: with the body read, which may last.
+
+        Raises: TelemetryPostponedError where there is none.
+        """
+        if not self._turns.acquire(blocking=False):
+            raise TelemetryPostponedError
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     def take(self, signal: str, environment_id: str, body: bytes) -> None:
         """Hand a body on, under the name of its environment.

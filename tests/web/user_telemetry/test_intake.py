@@ -1,6 +1,7 @@
 """What users' programs tell of themselves arrives under the name of their environment alone."""
 
 import gzip
+import io
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -22,7 +23,7 @@ from app.domain.user_telemetry.tokens import TelemetryTokens
 from app.storage import new_id
 from app.web.user_telemetry import routes
 from app.web.user_telemetry.forwarding import Forwarding
-from app.web.user_telemetry.intake import Intake
+from app.web.user_telemetry.intake import AT_ONCE, Intake
 from app.web.user_telemetry.rewriting import MOST_ATTRIBUTES, MOST_RESOURCES, rewrite
 from tests.backends.otlp_sink import Behaviour, OtlpSink
 from tests.backends.programs import wait_until
@@ -240,7 +241,7 @@ def test_an_environment_has_one_place_and_its_share_of_a_second() -> None:
     with intake.place("a"):
         with pytest.raises(TelemetryPostponedError), intake.place("a"):
             pass
-        with intake.place("b"), pytest.raises(TelemetryPostponedError), intake.place("c"):
+        with intake.place("b"), intake.place("c"):
             pass
     with intake.place("a"):
         pass
@@ -248,6 +249,62 @@ def test_an_environment_has_one_place_and_its_share_of_a_second() -> None:
         pass
     clock[0] = 1.0
     with intake.place("a"):
+        pass
+
+
+class Slow(io.BytesIO):
+    """A body whose end does not come before it may."""
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__(body)
+        self.begun, self.may_end = threading.Event(), threading.Event()
+
+    def readinto(self, buffer: Any) -> int:
+        self.begun.set()
+        assert self.may_end.wait(10)
+        return super().readinto(buffer)
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.begun.set()
+        assert self.may_end.wait(10)
+        return super().read(size)
+
+
+def test_who_sends_slowly_holds_up_nobody_else(sender: Sender, client: FlaskClient) -> None:
+    user = sign_up(client, "bob@example.org")
+    body, answers = a_trace(), []
+    slow = [(Sender(client, user, f"slow-{n}"), Slow(body)) for n in range(AT_ONCE)]
+
+    def send(environment: Sender, stream: Slow) -> None:
+        headers = {
+            "Authorization": f"Bearer {environment.token}",
+            "Content-Type": "application/x-protobuf",
+            "Content-Length": str(len(body)),
+            "Host": "host.docker.internal",
+        }
+        fresh = client.application.test_client()
+        answer = fresh.post("/telemetry/v1/traces", input_stream=stream, headers=headers)
+        answers.append(answer.status_code)
+
+    threads = [threading.Thread(target=send, args=one) for one in slow]
+    for thread, (_, stream) in zip(threads, slow, strict=True):
+        thread.start()
+        assert stream.begun.wait(10)
+
+    assert sender.send(body).status_code == 200
+    assert slow[0][0].send(body).status_code == 429  # one request after another
+    for thread, (_, stream) in zip(threads, slow, strict=True):
+        stream.may_end.set()
+        thread.join()
+    assert answers == [200] * AT_ONCE
+
+
+def test_few_are_handed_on_at_once() -> None:
+    never: Any = None
+    intake = Intake(TelemetryTokens(KEY), never, never, 2)
+    with intake.turn(), intake.turn(), pytest.raises(TelemetryPostponedError), intake.turn():
+        pass
+    with intake.turn():
         pass
 
 
