@@ -324,6 +324,10 @@ class StoreUnavailableError(VibeBoxError):
         self.extensions["setting"] = setting
 
 
+class StoreAnswerTooLargeError(StoreUnavailableError):
+    """A store answers, with more than is read: of one question, and not of the next."""
+
+
 class RequestNotFoundError(VibeBoxError):
     """Nothing was written of such a request or trace, or not any more."""
 

@@ -722,6 +722,12 @@ class Settings(BaseModel):
         return url and otlp_receivers.doubt(url, self.temporality)
 
     @property
+    def service_name(self) -> str:
+        """What the service is called where its signals are kept."""
+        said = setting_values.pairs(self.otel_resource_attributes).get("service.name", "vibebox")
+        return self.otel_service_name or said
+
+    @property
     def temporality(self) -> str:
         """Whether totals are pushed (cumulative), or what was added (delta)."""
         return self.otel_exporter_otlp_metrics_temporality_preference

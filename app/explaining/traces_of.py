@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from time import time
 
-from app.core.errors import StoreUnavailableError
+from app.core.errors import StoreAnswerTooLargeError, StoreUnavailableError
 from app.explaining.watched import Watched
 from app.stores.prometheus import Exemplar
 from app.stores.traces import SETTING, StoredTrace, TraceStore
@@ -27,6 +27,8 @@ class Traces:
         self.missing: str | None = f"{SETTING} is not set" if store is None else None
         """Why traces are missing; None where none are."""
         self._is_gone = False
+        self._too_large = ""
+        """Why a trace that an exemplar names was not read."""
 
     def of_route(self, route: str, *, failed: bool = False) -> list[StoredTrace]:
         """Return traces of a route, those first that were slowest, or that failed.
@@ -50,22 +52,29 @@ class Traces:
         self.read = []
         if self._store is None or self._is_gone:
             return []
+        self._too_large = ""
         try:
             named = [self._trace(one.labels["trace_id"]) for one in exemplars[:MOST]]
             self.read = [one for one in named if one is not None]
             if not self.read and tags:
                 self.read = self._searched(self._store, tags, failed)
+        except StoreAnswerTooLargeError as error:  # of the search
+            self.missing = error.detail
         except StoreUnavailableError as error:
             self.missing = error.detail
             self._is_gone = True  # nor is it waited for again
         else:
-            self.missing = None if self.read else "no trace of it is in the store"
+            why = self._too_large or "no trace of it is in the store"
+            self.missing = None if self.read else why
         return self.read
 
     def _trace(self, id: str) -> StoredTrace | None:
         assert self._store is not None
         if id not in self._known:
-            self._known[id] = self._store.trace(id)
+            try:
+                self._known[id] = self._store.trace(id)
+            except StoreAnswerTooLargeError as error:
+                self._known[id], self._too_large = None, error.detail
         return self._known[id]
 
     def _searched(self, store: TraceStore, tags: dict[str, str], failed: bool) -> list[StoredTrace]:

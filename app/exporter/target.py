@@ -63,7 +63,6 @@ def resource(settings: Settings) -> dict[str, str]:
     return {
         "service.version": __version__,
         "host.name": socket.gethostname(),
-        "service.name": "vibebox",
         **pairs(settings.otel_resource_attributes),
-        **({"service.name": name} if (name := settings.otel_service_name) else {}),
+        "service.name": settings.service_name,
     }

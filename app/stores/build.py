@@ -11,7 +11,6 @@ from app.stores.log_lines import LogStore, Loki, VictoriaLogs
 from app.stores.prometheus import PrometheusStore
 from app.stores.traces import TraceStore
 
-_SERVICE = "vibebox"
 _KINDS: dict[str, type[Loki | VictoriaLogs]] = {"loki": Loki, "victorialogs": VictoriaLogs}
 
 
@@ -26,8 +25,7 @@ class Stores:
 
 def build(settings: Settings) -> Stores:
     """Return the stores; nothing is asked of them yet."""
-    # As the exporter names us to them.
-    service = settings.otel_service_name or _SERVICE
+    service = settings.service_name
     watching = _store(prometheus.SETTING, settings.prometheus_url, settings.prometheus_token)
     tracing = _store(traces.SETTING, settings.trace_store_url, settings.trace_store_token)
     logging = _store(log_lines.SETTING, settings.log_store_url, settings.log_store_token)

@@ -18,7 +18,7 @@ from typing import Any, overload
 from urllib.parse import SplitResult, unquote, urlencode, urlsplit
 
 from app.core import deadline
-from app.core.errors import StoreUnavailableError
+from app.core.errors import StoreAnswerTooLargeError, StoreUnavailableError
 
 MOST_BYTES = 8 * 1024 * 1024
 _SECONDS = 5.0
@@ -49,7 +49,9 @@ class Store:
     def get(
         self, path: str, parameters: Mapping[str, str], has_missing: bool = False
     ) -> bytes | None:
-        """Return what it answers, with status 200. Raises: StoreUnavailableError.
+        """Return what it answers, with status 200.
+
+        Raises: StoreUnavailableError; StoreAnswerTooLargeError where that is all there is to it.
 
         has_missing: None for 404, which else is an error as others.
         """
@@ -66,6 +68,8 @@ class Store:
             raise self.failed("did not answer in time")
         if has_missing and question.status == 404:
             return None
+        if question.is_too_large:
+            raise StoreAnswerTooLargeError(self.setting, "answers with more than is read of it")
         if question.trouble is not None:
             raise self.failed(question.trouble)
         return question.answer
@@ -109,6 +113,7 @@ class _Question:
         self._socket: socket.socket | None = None
         self.answer = b""
         self.status = 0
+        self.is_too_large = False
         self.trouble: str | None = "was not asked"
 
     def ask(self) -> None:
@@ -142,7 +147,8 @@ class _Question:
             pieces.append(piece)
             size += len(piece)
             if size > self._most:
-                return "answers with more than is read of it"
+                self.is_too_large = True
+                return None
         if response.length:  # as many bytes of it did not come
             return "does not answer"
         self.answer = b"".join(pieces)

@@ -52,7 +52,7 @@ class StoredTrace:
 
 
 class TraceStore:
-    """Asks it; all raise StoreUnavailableError. `service` is our name there."""
+    """Asks it; all raise StoreUnavailableError. `service` is our name there: its spans are read."""
 
     def __init__(self, store: Store, service: str) -> None:
         self._store = store
@@ -83,19 +83,22 @@ class TraceStore:
     def _read(self, path: str, parameters: Mapping[str, str]) -> list[StoredTrace]:
         answer = self._store.json(path, parameters, missing={"data": []})
         try:
-            return [_trace(one) for one in answer["data"] or () if one["spans"]]
+            found = [self._trace(one) for one in answer["data"] or ()]
         except (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError):
             raise self._store.strange() from None
+        return [one for one in found if one.spans]
+
+    def _trace(self, told: Any) -> StoredTrace:
+        """Return a trace with our own spans: others write into the store too, into any trace."""
+        ours = {id for id, one in told["processes"].items() if one["serviceName"] == self._service}
+        spans = [one for one in told["spans"] or () if one["processID"] in ours][:MOST_SPANS]
+        read = sorted(map(_span, spans), key=lambda span: span.began)
+        return StoredTrace(str(told["traceID"]), tuple(read))
 
 
 def moment(seconds: float) -> datetime:
     """Return the moment of so many seconds since 1970."""
     return datetime.fromtimestamp(seconds, UTC)
-
-
-def _trace(told: Any) -> StoredTrace:
-    spans = sorted(map(_span, told["spans"][:MOST_SPANS]), key=lambda span: span.began)
-    return StoredTrace(str(told["traceID"]), tuple(spans))
 
 
 def _span(told: Any) -> Span:

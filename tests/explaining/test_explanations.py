@@ -10,6 +10,7 @@ from flask_openapi3 import OpenAPI
 
 from app.domain.accounts.operators import set_operator
 from app.storage import ContainerExit, ExitReason, LogEntry, LogStream, utc_now
+from app.stores.http import MOST_BYTES
 from tests.backends.programs import free_port
 from tests.explaining.world import EXPRESSION, JOB, NAME, OOM, ROUTE, TRACE, World
 from tests.support.application import User, parts
@@ -104,6 +105,22 @@ def test_owner_sees_their_environment_and_no_signal_of_the_service(
     assert (found["culprit"], found["culprit_missing"], found["steps"]) == (None, HIDDEN, [])
     for part in ("series", "exemplars", "traces", "lines"):
         assert found[part] == {"items": [], "missing": HIDDEN}
+
+
+def test_a_trace_that_is_too_large_hides_no_other(
+    operator: User, owner: User, world: World
+) -> None:
+    path, large = f"/api/traces/{TRACE}", "f" * 32
+    world.peer.answers[f"/api/traces/{large}"] = lambda _: b" " * (MOST_BYTES + 1)
+    world.also_named = (large,)
+    (trace,) = explained(operator)["traces"]["items"]
+    assert trace["trace_id"] == TRACE
+
+    world.also_named = ()
+    world.peer.answers[path] = world.peer.answers[f"/api/traces/{large}"]
+    found = explained(operator)["traces"]
+    assert (found["items"], "more than is read" in found["missing"]) == ([], True)
+    assert "/api/traces" in [path for path, _ in world.peer.asked]
 
 
 def test_stranger_sees_nothing_of_it(owner: User, stranger_of: User, world: World) -> None:

@@ -48,6 +48,8 @@ class World:
         self.environment = "0f8c2a52-7a4e-4a55-9d0e-3a6f0f6f2f10"
         self.down: list[str] = []
         self.holds = True
+        self.also_named: tuple[str, ...] = ()
+        """Further traces that exemplars name, of slower requests."""
         self.rules = [
             rule(NAME, EXPRESSION, firing(NAME)),
             rule(OOM, OOM_EXPRESSION, firing(OOM)),
@@ -76,8 +78,11 @@ class World:
 
     def exemplars(self, asked: Mapping[str, str]) -> Any:
         labels = {"route": ROUTE, "status_code": "503"}
-        one = {"labels": {"trace_id": TRACE}, "value": "2", "timestamp": time.time()}
-        data = [{"seriesLabels": labels, "exemplars": [one]}] if ROUTE in asked["query"] else []
+        found = [
+            {"labels": {"trace_id": id}, "value": value, "timestamp": time.time()}
+            for id, value in ((TRACE, "2"), *((id, "3") for id in self.also_named))
+        ]
+        data = [{"seriesLabels": labels, "exemplars": found}] if ROUTE in asked["query"] else []
         return {"data": data}
 
     def trace(self) -> dict[str, Any]:
@@ -108,7 +113,10 @@ class World:
             error__type="EngineUnreachableError",
             vibebox__docker__operation="start",
         )
-        return {"traceID": TRACE, "spans": [root, call]}
+        processes = {"p1": {"serviceName": "vibebox"}, "p2": {"serviceName": "somebody"}}
+        forged = span("c", "docker kill", "a", error=True, vibebox__docker__operation="kill")
+        spans = [forged | {"processID": "p2"}, *(one | {"processID": "p1"} for one in (root, call))]
+        return {"traceID": TRACE, "spans": spans, "processes": processes}
 
     def lines(self, _asked: Mapping[str, str]) -> Any:
         fields = {"request_id": "of-a-client", "path": "/x", "problem": "engine-unreachable"}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import SettingsError
-from app.exporter.target import Signal, target
+from app.exporter.target import Signal, resource, target
 from app.wiring import load_settings, start_exporter
 
 BASE = "OTEL_EXPORTER_OTLP"
@@ -52,6 +52,22 @@ def test_an_empty_value_of_a_signal_is_none(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv(f"{BASE}_COMPRESSION", "GZIP")
     monkeypatch.setenv(f"{BASE}_TRACES_COMPRESSION", "")
     assert target(load_settings(), Signal.TRACES, URL).gzip
+
+
+@pytest.mark.parametrize(
+    ("variables", "name"),
+    [
+        ({}, "vibebox"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=ours"}, "ours"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=ours", "OTEL_SERVICE_NAME": "mine"}, "mine"),
+    ],
+)
+def test_stores_are_asked_for_the_name_that_is_sent(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], name: str
+) -> None:
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value)
+    assert resource(load_settings())["service.name"] == load_settings().service_name == name
 
 
 def test_a_query_of_the_endpoint_stays_behind_the_path(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,6 +106,21 @@ def test_trace_says_what_failed_and_what_took_longest(jaeger: Jaeger) -> None:
     assert store.trace("0" * 31 + "1") is None
 
 
+def test_spans_of_others_are_not_read(peer: StandIn) -> None:
+    """Whoever may write into the store can put one into any trace."""
+    processes = {"p1": {"serviceName": "vibebox"}, "p2": {"serviceName": "vibebox-environment"}}
+    spans = [
+        {"spanID": id, "operationName": id, "startTime": 1, "duration": 1, "processID": process}
+        for id, process in (("ours", "p1"), ("theirs", "p2"), ("nobody's", "p3"))
+    ]
+    told = {"traceID": "a" * 32, "spans": spans, "processes": processes}
+    foreign = {**told, "spans": spans[1:]}
+    peer.answers["/api/traces"] = lambda _: {"data": [told, foreign]}
+
+    (found,) = TraceStore(Store(SETTING, peer.url), "vibebox").search({}, 0, 1, 5)
+    assert [span.id for span in found.spans] == ["ours"]
+
+
 @pytest.mark.parametrize("id", ["", "../services", "A" * 32, "0" * 33])
 def test_what_is_no_trace_id_is_not_asked_for(peer: StandIn, id: str) -> None:
     assert TraceStore(Store(SETTING, peer.url), "vibebox").trace(id) is None
