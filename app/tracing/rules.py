@@ -1,8 +1,9 @@
 """Which traces are kept: decided when it is known how they ended.
 
-Failures and what is slow are always kept, then what a caller whom we know has sampled, as long as
-that is not too many, and a share of the rest, by its trace id: so that all processes of a trace
-decide alike. What an exemplar is about to name is kept too (see `Recorder.keep_named`).
+Failures and what is slow are always kept, then some in which a call failed and nobody was told of
+it as a failure, what a caller whom we know has sampled, as long as that is not too many, and a
+share of the rest, by its trace id: so that all processes of a trace decide alike. What an exemplar
+is about to name is kept too (see `Recorder.keep_named`).
 """
 
 from collections.abc import Callable
@@ -18,6 +19,9 @@ _FLOOR_SECONDS = 0.01
 # A step up, for what is above, is 99 steps down: they are in balance where 1 % is above.
 _STEP = 0.0005
 _DOWN, _UP = 1 - _STEP, 1 + 99 * _STEP
+_SETTLED_A_SECOND = 0.1
+"""Traces of one kind that are kept since a call failed, where the whole did not: a name that is
+taken is a failed statement too, and anybody can ask for it all day."""
 _MOST_ROUTES = 1000
 _LEAST_SEEN = 200
 """Requests after which the estimate of a route is believed."""
@@ -67,7 +71,7 @@ class Rate:
     def __init__(self, a_second: float, now: Callable[[], float] = monotonic) -> None:
         self._a_second = a_second
         self._now = now
-        self._left = a_second
+        self._left = max(1.0, a_second) if a_second else 0.0
         self._at = now()
         self._lock = Lock()
 
@@ -87,12 +91,16 @@ class Rate:
 class Rules:
     """Decides for one process."""
 
-    def __init__(self, ratio: float, callers_a_second: float) -> None:
+    def __init__(
+        self, ratio: float, callers_a_second: float, now: Callable[[], float] = monotonic
+    ) -> None:
         """ratio: the share of ordinary traces, 0 to 1; callers_a_second: how many are kept because
         their caller sampled them."""
         self._below = round(ratio * (1 << _ID_BITS))
-        self._callers = Rate(callers_a_second)
+        self._now = now
+        self._callers = Rate(callers_a_second, now)
         self._usual: dict[str, Quantile] = {}
+        self._settled: dict[str, Rate] = {}
 
     def reason(
         self, trace: Trace, kind: str, seconds: float | None, *, failed: bool
@@ -107,7 +115,7 @@ class Rules:
             usual = self._usual.get(kind) or self._new(kind)
             is_rare = usual.exceeded(seconds)
             is_slow = (is_rare and seconds > _FLOOR_SECONDS) or seconds > SLOW_SECONDS
-        if failed or (trace.spans and any(span[-1] for span in trace.spans)):
+        if failed or (trace.spans and any(span[-1] for span in trace.spans) and self._room(kind)):
             return Reason.FAILED
         if is_slow:
             return Reason.SLOW
@@ -123,6 +131,12 @@ class Rules:
         """
         id = trace.trace_id if trace.is_ours else trace.span_id
         return int(id[-_ID_DIGITS:], 16) < self._below
+
+    def _room(self, kind: str) -> bool:
+        """Tell whether one more is kept in which a call failed, and the whole did not."""
+        if len(self._settled) >= _MOST_ROUTES:
+            self._settled.clear()
+        return self._settled.setdefault(kind, Rate(_SETTLED_A_SECOND, self._now)).take()
 
     def _new(self, kind: str) -> Quantile:
         if len(self._usual) >= _MOST_ROUTES:

@@ -24,6 +24,26 @@ def test_failures_are_kept() -> None:
     assert rules.reason(one, "GET /", 0.001, failed=False) is Reason.FAILED
 
 
+def test_what_failed_within_a_whole_that_did_not_is_kept_now_and_then() -> None:
+    """Else whoever asks for a name that is taken has all room for failures."""
+    clock = [0.0]
+    rules = Rules(0, 0, lambda: clock[0])
+
+    def kept(kind: str, *, failed: bool) -> int:
+        found = 0
+        for _ in range(200):
+            one = trace()
+            one.note(SpanKind.STATEMENT, 0.0, "insert", "projects", "UniqueViolation")
+            found += rules.reason(one, kind, 0.001, failed=failed) is Reason.FAILED
+        return found
+
+    assert kept("POST /projects", failed=False) == 1
+    assert kept("POST /projects", failed=True) == 200
+    assert kept("POST /teams", failed=False) == 1
+    clock[0] = 10.0
+    assert kept("POST /projects", failed=False) == 1
+
+
 def test_slow_is_what_is_far_from_usual_of_its_kind_or_long_for_any() -> None:
     rules = Rules(0, 0)
     for _ in range(1000):
