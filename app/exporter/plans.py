@@ -16,8 +16,8 @@ from typing import Any, Protocol
 from prometheus_client import Metric
 from prometheus_client.samples import Sample
 
-from app.exporter.metric_messages import Temporality, requests
-from app.exporter.start_time import StartTime, Totals, key, replace
+from app.exporter.metric_messages import Temporality, points, requests
+from app.exporter.start_time import StartTime, Totals, key, read_time, read_totals, replace
 
 _PARTS = ("le", "quantile")
 _TOTALS = ("counter", "histogram", "summary")
@@ -104,9 +104,8 @@ class Delta:
         changed = [self._changed(family, totals) for family in families]
         self._intended = {**self._acknowledged, **totals}
         self._intended_end = now
-        self._intent = list(
-            requests(changed, self._resource, max(self._end, begun), now, Temporality.DELTA)
-        )
+        start = min(max(self._end, begun), now)  # the clock may have been ahead
+        self._intent = list(requests(changed, self._resource, start, now, Temporality.DELTA))
         try:
             self._write()
         except OSError:
@@ -141,14 +140,19 @@ class Delta:
     def _read(self) -> None:
         try:
             found = json.loads(self._path.read_text())
+            acknowledged, intended = map(read_totals, (found["acknowledged"], found["intended"]))
+            ends = read_time(found["end"]), read_time(found["intended_end"])
+            intent = [base64.b64decode(body) for body in found["intent"]]
+            for body in intent:
+                points(body)
         except FileNotFoundError:
             return
-        except (OSError, ValueError) as error:
-            _log.error("pushed totals are forgotten", extra={"why": str(error)})
+        except Exception as error:  # whatever is wrong with it: it must not end who reads it
+            why = f"{type(error).__name__}: {error}"
+            _log.error("pushed totals are forgotten", extra={"why": why})
             return
-        self._acknowledged, self._end = found["acknowledged"], found["end"]
-        self._intended, self._intended_end = found["intended"], found["intended_end"]
-        self._intent = [base64.b64decode(body) for body in found["intent"]]
+        self._acknowledged, self._intended, self._intent = acknowledged, intended, intent
+        self._end, self._intended_end = ends
 
     def _write(self) -> None:
         state: dict[str, Any] = {

@@ -23,6 +23,18 @@ def key(sample: Sample) -> str:
     return json.dumps([sample.name, *sorted(sample.labels.items())])
 
 
+def read_totals(found: Any) -> Totals:
+    """Return what a file says of totals. Raises: ValueError, TypeError, AttributeError."""
+    return {str(name): float(value) for name, value in found.items()}
+
+
+def read_time(found: Any) -> int:
+    """Return what a file says of a time. Raises: ValueError, TypeError, OverflowError."""
+    if (time := int(found)) < 0:
+        raise ValueError("a time before 1970")
+    return time
+
+
 class StartTime:
     """Kept in a file for the next exporter; times are Unix nanoseconds."""
 
@@ -46,6 +58,7 @@ class StartTime:
         if (self._of and found and found != self._of) or less * 2 > len(counted):
             # They began anew behind the last look; what it saw was of the old ones.
             self._start = self._looked + 1
+        self._start = min(self._start, now)  # the clock may have been ahead
         self._looked, self._totals, self._of = now, totals, found or self._of
         self._write()
         return self._start
@@ -54,8 +67,9 @@ class StartTime:
         try:
             found = json.loads(self._path.read_text())
             of = str(found.get("of", ""))
-            return int(found["start"]), int(found["looked"]), dict(found["totals"]), of
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            start, looked = read_time(found["start"]), read_time(found["looked"])
+            return start, looked, read_totals(found["totals"]), of
+        except Exception:  # whatever is wrong with it: it must not end who reads it
             return None
 
     def _write(self) -> None:

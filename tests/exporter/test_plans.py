@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
@@ -83,6 +84,49 @@ def test_a_removed_series_moves_no_start_and_an_emptied_directory_does(tmp_path:
     )
     (point,) = metric.sum.data_points
     assert (point.as_double, point.start_time_unix_nano) == (2.0, 21)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "null",
+        "[]",
+        "{}",
+        '{"acknowledged": [], "end": 1, "intended": {}, "intended_end": 1, "intent": []}',
+        '{"acknowledged": {"a": "b"}, "end": 1, "intended": {}, "intended_end": 1, "intent": []}',
+        '{"acknowledged": {}, "end": -1, "intended": {}, "intended_end": 1, "intent": []}',
+        '{"acknowledged": {}, "end": 1, "intended": {}, "intended_end": 1, "intent": [7]}',
+        '{"acknowledged": {}, "end": 1, "intended": {}, "intended_end": 1, "intent": ["/////w=="]}',
+        "[" * 100_000,
+    ],
+)
+def test_a_damaged_file_is_begun_anew_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str
+) -> None:
+    for name in ("pushed.json", "start.json"):
+        (tmp_path / name).write_text(text)
+    ours = plan(tmp_path)
+    assert [record.message for record in caplog.records] == ["pushed totals are forgotten"]
+    assert not ours.pending()
+    assert said(ours, histogram(1, 2, 3), 10)["h"] == [1, 1, 1]
+
+
+def test_no_start_is_later_than_now(tmp_path: Path) -> None:
+    """The clock was ahead when the exporter began, and was put right."""
+    path = tmp_path / "start.json"
+    StartTime(path, 1000).of(families(""), 1000)
+    start = StartTime(path, 100)
+    assert [start.of(families(""), now) for now in (100, 200)] == [100, 100]
+    ours = plan(tmp_path)
+    said(ours, "", 5000)
+    ours.take(families(""), 300)
+    (body,) = ours.taken
+    for metric in (
+        ExportMetricsServiceRequest.FromString(body).resource_metrics[0].scope_metrics[0].metrics
+    ):
+        for point in metric.sum.data_points:
+            assert point.start_time_unix_nano <= point.time_unix_nano == 300
 
 
 def test_a_restart_that_outgrows_the_totals_is_said_whole(tmp_path: Path) -> None:
