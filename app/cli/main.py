@@ -14,6 +14,7 @@ from app.cli import screen, streams
 from app.cli.accounts import accounts
 from app.cli.client.commands import COMMANDS
 from app.cli.client.errors import INTERRUPTED
+from app.cli.doctor import doctor
 from app.cli.documents import renewed
 from app.cli.explain import explain
 from app.cli.migrations import downgrade, migrate
@@ -283,3 +284,4 @@ main.add_command(accounts)
 main.add_command(operators)
 main.add_command(monitoring)
 main.add_command(explain)
+main.add_command(doctor)

@@ -4,7 +4,9 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from http import HTTPStatus
+from typing import Any
 
 from docker.errors import APIError
 
@@ -77,6 +79,15 @@ class EngineCalls:
                 # Another process verifies too. It is the making that proves something.
                 if error.status_code not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
                     raise
+
+    def clock(self, timeout: float) -> datetime:
+        """See `Engine.clock`."""
+        with self._call(timeout) as client:
+            told: dict[str, Any] = client.info()
+        try:
+            return datetime.fromisoformat(told["SystemTime"]).astimezone(UTC)
+        except (KeyError, TypeError, ValueError) as error:
+            raise EngineError("Docker Engine did not say what time it is.") from error
 
     @contextmanager
     def _call(

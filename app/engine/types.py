@@ -4,6 +4,7 @@ Nothing here knows the docker SDK, so that services, fakes and telemetry can use
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from types import MappingProxyType, TracebackType
 from typing import Literal, ParamSpec, Protocol, Self, TypeVar
 
@@ -135,6 +136,12 @@ class Engine(Protocol):
 
         For checks, and so no operation that is counted. It makes a volume and removes it.
         Raises: EngineFullError and others.
+        """
+
+    def clock(self, timeout: float) -> datetime:
+        """Return what time it is on the engine's host.
+
+        For checks, as `verify`, and so no operation that is counted.
         """
 
     @operation("list")

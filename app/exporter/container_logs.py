@@ -9,10 +9,10 @@ from opentelemetry.proto.logs.v1 import logs_pb2
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from app.core.log_receiver import Outcome, Reply, ShippedLine
+from app.core.otlp_sender import Answer, Sender
+from app.core.otlp_target import Signal, Target, resource, target
 from app.core.settings import Settings
 from app.exporter.log_messages import attributes, rejected, text
-from app.exporter.sender import Answer, Sender
-from app.exporter.target import Signal, Target, resource, target
 
 _SCOPE = "vibebox.containers"
 _OF_THIS_HOST = ("host.name", "service.version")

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 from app.core import signals
+from app.core.otlp_sender import Answer, Sender
+from app.core.otlp_target import Signal, resource, target
 from app.core.settings import Settings
 from app.exporter import messages
 from app.exporter.batches import Batch, Batches
-from app.exporter.sender import Answer, Sender
-from app.exporter.target import Signal, resource, target
 from app.tracing import records
 from app.tracing.records import Span
 

@@ -5,12 +5,12 @@ import threading
 from collections.abc import Callable, Iterator
 
 from app.core import signals
+from app.core.otlp_sender import Sender
+from app.core.otlp_target import Signal, resource, target
 from app.core.settings import Settings
 from app.exporter import log_messages, messages
 from app.exporter.batches import Batches
 from app.exporter.exporters import Exporter
-from app.exporter.sender import Sender
-from app.exporter.target import Signal, resource, target
 from app.tracing import log_records
 from app.tracing.log_records import LogRecord
 

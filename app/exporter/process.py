@@ -17,15 +17,15 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.core.otlp_receivers import hint
+from app.core.otlp_sender import Sender
+from app.core.otlp_target import Signal, resource, target
 from app.core.settings import Settings
 from app.exporter.exporters import SpanExporter
 from app.exporter.instance import instance_id
 from app.exporter.log_exporter import LogExporter
 from app.exporter.plans import Cumulative, Delta
 from app.exporter.pusher import Pusher
-from app.exporter.sender import Sender
 from app.exporter.start_time import StartTime
-from app.exporter.target import Signal, resource, target
 from app.metrics import events
 from app.metrics.backfill import directory_identity
 from app.metrics.catalogue import health_check_up, registry

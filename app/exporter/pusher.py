@@ -8,9 +8,9 @@ from time import monotonic, time_ns
 from prometheus_client import Metric
 
 from app.core import signals
+from app.core.otlp_sender import Sender
 from app.exporter.metric_messages import points, rejected
 from app.exporter.plans import Plan
-from app.exporter.sender import Sender
 
 _log = logging.getLogger(__name__)
 

@@ -3,7 +3,8 @@
 from app.metrics.catalogue import REQUESTS
 
 # One Prometheus watches many services: job is ours, as in monitoring/prometheus.
-_OURS = 'job="vibebox-backend"'
+JOB = "vibebox-backend"
+_OURS = f'job="{JOB}"'
 
 REQUEST_RATE = f"sum(rate({REQUESTS.requests.name}{{{_OURS}}}[5m]))"
 """Requests a second, of the past five minutes."""
@@ -15,3 +16,20 @@ LATENCY = (
 
 FIRING = f'ALERTS{{alertstate="firing",{_OURS}}}'
 """The alerts that fire."""
+
+UP = f"up{{{_OURS}}}"
+"""1 for each target of ours that is scraped, 0 for each that is not."""
+
+
+def refused_notifications(seconds: float) -> str:
+    """Return what asks which notifications of Alertmanager were refused of late, by status."""
+    return (
+        f"sum by (status_code) (increase({REQUESTS.requests.name}"
+        f'{{{_OURS},method="POST",route="/api/v1/alerts",status_code!~"2.."}}[{seconds:.0f}s])) > 0'
+    )
+
+
+def failed_webhooks(seconds: float) -> str:
+    """Return what asks which an Alertmanager could not deliver of late, where it is scraped."""
+    name = "alertmanager_notifications_failed_total"
+    return f'sum(increase({name}{{integration="webhook"}}[{seconds:.0f}s])) > 0'

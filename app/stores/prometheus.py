@@ -55,6 +55,14 @@ class Rule:
     """When Prometheus last did, in seconds since 1970."""
 
 
+@dataclass(frozen=True)
+class Target:
+    """What Prometheus scrapes; `trouble` is why it cannot, empty where it can or has not tried."""
+
+    labels: Labels = field(hash=False)
+    trouble: str
+
+
 class PrometheusStore:
     """Asks it; all raise StoreUnavailableError."""
 
@@ -77,6 +85,14 @@ class PrometheusStore:
     def rules(self) -> list[Rule]:
         """Return all rules, each alert with what fires of it now."""
         return self._ask(_rules, "/api/v1/rules")
+
+    def targets(self) -> list[Target]:
+        """Return what it scrapes itself."""
+        return self._ask(_targets, "/api/v1/targets", state="active")
+
+    def alertmanagers(self) -> list[str]:
+        """Return the addresses to which it sends alerts, whether or not somebody is there."""
+        return self._ask(_alertmanagers, "/api/v1/alertmanagers")
 
     def _ask(self, read: Callable[[Any], T], path: str, **parameters: str) -> T:
         answer = self._store.json(path, parameters)
@@ -105,6 +121,17 @@ def _exemplars(data: Any) -> list[Exemplar]:
     ]
     found = [one for one in found if math.isfinite(one.value) and math.isfinite(one.at)]
     return sorted(found, key=lambda one: one.at)
+
+
+def _targets(data: Any) -> list[Target]:
+    return [
+        Target(_texts(one["labels"]), str(one.get("lastError") or ""))
+        for one in data["activeTargets"]
+    ]
+
+
+def _alertmanagers(data: Any) -> list[str]:
+    return [str(one["url"]) for one in data["activeAlertmanagers"]]
 
 
 def _rules(data: Any) -> list[Rule]:

@@ -7,6 +7,7 @@ have to build (see gunicorn.conf.py).
 from flask_openapi3 import OpenAPI
 
 from app.core.settings import Settings
+from app.doctor.build import build as build_doctor
 from app.domain.accounts.build import build as build_accounts
 from app.domain.alerts.build import build as build_alerts
 from app.domain.audit.service import AuditLog
@@ -125,6 +126,7 @@ def _services(
         alerts=alerts,
         explanations=build_explanations(stores, database),
         own_lines=OwnLines(stores.lines),
+        doctor=build_doctor(settings, database, engine, stores),
         monitoring=build_monitoring(settings, alerts),
         user_telemetry=build_user_telemetry(settings, database),
     )

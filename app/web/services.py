@@ -7,6 +7,7 @@ from flask import current_app
 
 if TYPE_CHECKING:
     from app.core.settings import Settings
+    from app.doctor.examination import Doctor
     from app.domain.accounts.administration import Administration
     from app.domain.accounts.invitations import Invitations
     from app.domain.accounts.keys import ApiKeys
@@ -76,6 +77,7 @@ class Components:
     alerts: "Alerts"
     explanations: "Explanations"
     own_lines: "OwnLines"
+    doctor: "Doctor"
     monitoring: "Monitoring"
     user_telemetry: "Intake | None"
 
@@ -91,6 +93,7 @@ class Components:
         self.heartbeat.close()
         self.sockets.close()
         self.monitoring.close()
+        self.doctor.close()
         self.telemetry.close()
         self.engine.close()
         self.database.dispose()

@@ -11,7 +11,7 @@ PROMETHEUS_MULTIPROC_DIR is final, and the client library reads that variable wh
 from prefork_metrics.directory.absorption import Absorption, absorb, remove
 from prefork_metrics.directory.heartbeat import Heartbeat, State
 from prefork_metrics.directory.membership import Membership
-from prefork_metrics.directory.ownership import Ownership
+from prefork_metrics.directory.ownership import Owner, Ownership, owner_of
 from prefork_metrics.directory.reading import Snapshot, snapshot
 from prefork_metrics.directory.starting import prepare, prepare_for_server, refuse_second
 from prefork_metrics.directory.trouble import Trouble, trouble_with
@@ -20,11 +20,13 @@ __all__ = [
     "Absorption",
     "Heartbeat",
     "Membership",
+    "Owner",
     "Ownership",
     "Snapshot",
     "State",
     "Trouble",
     "absorb",
+    "owner_of",
     "prepare",
     "prepare_for_server",
     "refuse_second",

@@ -10,6 +10,7 @@ import json
 import os
 import socket
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from prefork_metrics.directory import layout
@@ -79,6 +80,29 @@ def is_owned(directory: Path) -> bool:
         return False
     finally:
         os.close(descriptor)
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The web server that holds the lock, as it has described itself; 0 and "" where it could not.
+
+    Attributes: process (of the master, as its own host numbers it), host, listening_on.
+    """
+
+    process: int = 0
+    host: str = ""
+    listening_on: str = ""
+
+
+def owner_of(directory: Path) -> Owner | None:
+    """Return whose web server runs with the directory; None where none does. Raises: OSError."""
+    if not is_owned(directory):
+        return None
+    try:
+        told = json.loads((directory / layout.OWNER).read_bytes()[:_MOST_BYTES])
+        return Owner(int(told["process"]), str(told["host"]), str(told["listening_on"]))
+    except (ValueError, KeyError, TypeError):
+        return Owner()
 
 
 def _describe(descriptor: int, listening_on: str) -> None:

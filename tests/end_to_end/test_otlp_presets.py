@@ -18,12 +18,12 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.core.otlp_receivers import SETTING, hint
+from app.core.otlp_sender import Sender
+from app.core.otlp_target import Signal, target
 from app.core.trace_context import SpanKind, Trace
 from app.exporter.plans import Cumulative, Delta
 from app.exporter.pusher import Pusher
-from app.exporter.sender import Sender
 from app.exporter.start_time import StartTime
-from app.exporter.target import Signal, target
 from app.tracing.records import Root, encode
 from app.tracing.rings import RingWriter
 from app.wiring import load_settings

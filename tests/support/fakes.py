@@ -168,12 +168,17 @@ class FakeEngine:
     """Set when a start was asked for."""
     gate: threading.Event | None = None
     """What a start waits for."""
+    clock_ahead: timedelta = timedelta(0)
+    """By how much its host's clock is ahead."""
 
     def ping(self, timeout: float | None = None) -> None:
         return self._call("ping", lambda: None)
 
     def verify(self, timeout: float) -> None:
         return self._call("verify", lambda: None)
+
+    def clock(self, timeout: float) -> datetime:
+        return self._call("clock", lambda: datetime.now(UTC) + self.clock_ahead)
 
     def list_containers(self, *, environment_label_only: bool = True) -> list[ContainerSummary]:
         return self._call("list_containers", lambda: [*map(_summary, self.containers.items())])

@@ -63,6 +63,7 @@ class Action(StrEnum):
     ALERT_READ = "alert.read"
     SIGNAL_READ = "signal.read"
     SERVICE_LOG_READ = "service_log.read"
+    SERVICE_EXAMINE = "service.examine"
     API_KEY_READ = "api_key.read"
     API_KEY_CHANGE = "api_key.change"
     LOGOUT = "logout"
@@ -123,6 +124,9 @@ RULES: dict[Action, Rule] = {
     ),
     Action.SERVICE_LOG_READ: Rule(
         Scope.READ, _NONE, "read the service's own log lines of a request or trace", Who.OPERATOR
+    ),
+    Action.SERVICE_EXAMINE: Rule(
+        Scope.READ, _NONE, "have the installation examined (the doctor)", Who.OPERATOR
     ),
     Action.API_KEY_READ: Rule(Scope.READ, _NONE, "see their own API keys", Who.ANYBODY),
     Action.API_KEY_CHANGE: Rule(Scope.WRITE, _NONE, "make and revoke API keys", Who.LOGIN),

@@ -78,6 +78,11 @@ def accounts() -> str:
     return render_template("console/accounts.html")
 
 
+@pages.get("/operator/doctor")
+def doctor() -> str:
+    return render_template("console/doctor.html")
+
+
 @pages.get("/static/<release>/<path:filename>")
 def static_file(release: str, filename: str) -> Response:
     response = send_from_directory(DIRECTORY, filename)

@@ -1,9 +1,10 @@
 """The checks behind readiness, from the settings."""
 
 from app.core.settings import Settings
+from app.doctor.looks import look_for_agent
 from app.engine import Engine
 from app.storage import Database
-from app.web.health.checks import Check, Checks, look_for_agent
+from app.web.health.checks import Check, Checks
 from app.web.health.disk import look_at_disk
 from app.web.health.docker import DockerLook
 from app.web.lifecycle import Lifecycle

@@ -10,10 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.core import signals
-from app.core.errors import AgentMissingError, StorageError
 from app.core.single_flight import Run, SingleFlight
-from app.storage import Database
-from app.storage.lease import agent_leads
+from app.doctor.looks import reason as reason_of
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +58,7 @@ class Check:
         try:
             run.result(self._deadline)
         except Exception as error:
-            reason = _reason(error)
+            reason = reason_of(error)
         # A run that hangs is told as what it was waited for, not as the hours that it may last.
         seconds = min(run.seconds, self._deadline)
         if self._is_news(run):
@@ -98,14 +96,6 @@ class CheckNotMadeError(Exception):
 
     It counts as failed all the same: what cannot be seen to be well must not be taken for well.
     """
-
-
-def _reason(error: Exception) -> str:
-    """Return for the log what went wrong: of a database the next step, else the driver's words."""
-    if isinstance(error, StorageError) and error.for_operator:
-        return f"{type(error).__name__}: {error.for_operator}"
-    cause = f" ({error.__cause__})" if error.__cause__ is not None else ""
-    return f"{type(error).__name__}: {error}{cause}"
 
 
 class Checks:
@@ -148,12 +138,3 @@ class Checks:
                 _log.exception("refreshing the health checks failed")
             if self._stopped.wait(self._interval):
                 return
-
-
-def look_for_agent(database: Database, seconds: float) -> None:
-    """Return when an agent leads.
-
-    Raises: AgentMissingError; StorageUnavailableError where the database does not say in time.
-    """
-    if not agent_leads(database, seconds):
-        raise AgentMissingError

@@ -97,6 +97,7 @@ POST   /api/v1/alerts                              403 403 403 403 403 403 403 4
 GET    /api/v1/alerts                              yes yes yes yes yes 401 yes 403 403 yes
 GET    /api/v1/alerts/<alert_id>/explanation       yes yes yes yes yes 401 yes 403 403 yes
 GET    /api/v1/requests/<request_id>/lines         403 403 403 403 403 401 403 403 403 yes
+GET    /api/v1/doctor                              403 403 403 403 403 401 403 403 403 yes
 POST   /api/v1/environments                        yes yes yes 403 404 401 403 yes 403 404
 GET    /api/v1/environments                        yes yes yes yes yes 401 yes 403 403 yes
 GET    /api/v1/environments/<environment_id>       yes yes yes yes 404 401 yes 403 403 404
@@ -136,6 +137,7 @@ GET    /api-keys                                   yes yes yes yes yes yes yes y
 GET    /account                                    yes yes yes yes yes yes yes yes yes yes
 GET    /service                                    yes yes yes yes yes yes yes yes yes yes
 GET    /operator/accounts                          yes yes yes yes yes yes yes yes yes yes
+GET    /operator/doctor                            yes yes yes yes yes yes yes yes yes yes
 GET    /static/<release>/<path:filename>           yes yes yes yes yes yes yes yes yes yes
 POST   /console/token                              401 401 401 401 401 401 401 401 401 401
 POST   /console/sign-in                            yes yes yes yes yes yes yes yes yes yes

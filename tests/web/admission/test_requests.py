@@ -20,6 +20,7 @@ REFUSALS = "vibebox_limit_refusals_total"
 SEARCHES = {
     "app.web.api.alerts.explanation",
     "app.web.api.audit.index",
+    "app.web.api.doctor.index",
     "app.web.api.extensions.upload",
     "app.web.api.logs.index",
     "app.web.api.request_lines.index",

@@ -5,6 +5,7 @@ import { SignedOut, ready, signOut } from "./access.js";
 import { mountAccount } from "./account.js";
 import { mountAccounts } from "./accounts.js";
 import { mountApiKeys } from "./api-keys.js";
+import { mountDoctor } from "./doctor.js";
 import { notice, one } from "./dom.js";
 import { mountEnvironment } from "./environment.js";
 import { mountEnvironments } from "./environments.js";
@@ -25,6 +26,7 @@ const views = {
   "api-keys": mountApiKeys,
   account: mountAccount,
   accounts: mountAccounts,
+  doctor: mountDoctor,
   service: mountService,
 };
 let leaving = new AbortController();

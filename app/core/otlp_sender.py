@@ -15,7 +15,7 @@ from requests import exceptions
 from urllib3.exceptions import NameResolutionError, NewConnectionError
 
 from app.core.ended_requests import Ends
-from app.exporter.target import Target
+from app.core.otlp_target import Target
 
 TRY_AGAIN = frozenset({429, 502, 503, 504})
 _MOST_BYTES = 64 * 1024

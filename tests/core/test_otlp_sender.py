@@ -9,10 +9,10 @@ from email.utils import formatdate
 
 import pytest
 
+from app.core.otlp_sender import Answer, Sender
+from app.core.otlp_target import Target
 from app.core.setting_values import headers, pairs
 from app.exporter.messages import rejected, request
-from app.exporter.sender import Answer, Sender
-from app.exporter.target import Target
 from app.tracing.records import Span
 from tests.backends.otlp_sink import Behaviour, OtlpSink
 from tests.backends.programs import wait_until

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import SettingsError
-from app.exporter.target import Signal, resource, target
+from app.core.otlp_target import Signal, resource, target
 from app.wiring import load_settings, start_exporter
 
 BASE = "OTEL_EXPORTER_OTLP"

@@ -1,0 +1,77 @@
+"""The table of checks, and the doctor of an installation, from its settings.
+
+The order is that of the answer: what others stand on comes first.
+"""
+
+from app.core.settings import Settings
+from app.doctor.checks import (
+    agent,
+    alertmanager,
+    clocks,
+    collector,
+    engine,
+    images,
+    mail,
+    metrics_directory,
+    prometheus,
+    web,
+)
+from app.doctor.checks import database as database_check
+from app.doctor.checks import settings as settings_check
+from app.doctor.examination import Doctor
+from app.doctor.findings import Check
+from app.engine import Engine
+from app.storage import Database
+from app.stores.build import Stores
+
+NAMES = (
+    settings_check.NAME,
+    "database",
+    "docker",
+    "images",
+    "clocks",
+    "metrics_directory",
+    "web",
+    "agent",
+    "sweeps",
+    "prometheus",
+    "alertmanager",
+    "collector",
+    "mail",
+)
+"""Of all checks, in their order: also where the settings allow none but the first."""
+
+
+def build(settings: Settings, database: Database, docker: Engine, stores: Stores) -> Doctor:
+    """Return what examines an installation; it looks by what it is given, and closes none of it."""
+    return Doctor(checks(settings, database, docker, stores))
+
+
+def checks(
+    settings: Settings, database: Database, docker: Engine, stores: Stores
+) -> tuple[Check, ...]:
+    """Return the table: a check a row, with those that it cannot do without."""
+    watching = stores.prometheus
+    return (
+        Check(settings_check.NAME, settings_check.look),
+        Check("database", lambda: database_check.look(database)),
+        Check("docker", lambda: engine.look(docker, settings.docker_host)),
+        Check("images", lambda: images.look(database, docker), ("database", "docker")),
+        Check("clocks", lambda: clocks.look(database, docker)),
+        Check("metrics_directory", lambda: metrics_directory.look(settings)),
+        Check("web", lambda: web.look(settings)),
+        Check("agent", lambda: agent.look(database), ("database",)),
+        Check(
+            "sweeps",
+            lambda: agent.look_at_sweeps(database, settings),
+            ("database", "docker", "agent"),
+        ),
+        Check("prometheus", lambda: prometheus.look(watching), ("web",)),
+        Check(
+            "alertmanager",
+            lambda: alertmanager.look(settings, database, watching),
+            ("database", "web", "prometheus"),
+        ),
+        Check("collector", lambda: collector.look(settings), seconds=collector.SECONDS),
+        Check("mail", mail.look),
+    )

@@ -1,0 +1,23 @@
+"""The database: it answers, has a schema that serves this release, and takes changes."""
+
+from app.core.errors import StorageError
+from app.doctor.findings import Finding, failed, ok, parted
+from app.doctor.looks import refuse_absent
+from app.storage import Database
+from app.storage.revisions import expected_revision
+
+_SECONDS = 1.5
+_NEXT_STEP = "See the database's own log, and DATABASE_URL."
+
+
+def look(database: Database) -> Finding:
+    """Return whether the database can do its work; a row of its own is written for that."""
+    try:
+        refuse_absent(database)
+        database.probe(_SECONDS)
+    except StorageError as error:
+        return failed(*parted(error.reason, _NEXT_STEP))
+    return ok(
+        f"{database.describe()} answers, has schema {expected_revision()} or one that serves it, "
+        "and takes changes."
+    )

@@ -1,0 +1,56 @@
+"""What readiness and the doctor both look at, and how both say why something failed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from app.core.errors import AgentMissingError, StorageError, StorageRefusedError
+from app.storage import Database
+from app.storage.lease import agent_leads
+from prefork_metrics.sqlalchemy import UNMEASURED
+
+
+def look_for_agent(database: Database, seconds: float) -> None:
+    """Return when an agent leads.
+
+    Raises: AgentMissingError; StorageUnavailableError where the database does not say in time.
+    """
+    if not agent_leads(database, seconds):
+        raise AgentMissingError
+
+
+def reason(error: Exception) -> str:
+    """Return for an operator what went wrong: of a database the next step, else its words."""
+    if isinstance(error, StorageError) and error.for_operator:
+        return f"{type(error).__name__}: {error.for_operator}"
+    cause = f" ({error.__cause__})" if error.__cause__ is not None else ""
+    return f"{type(error).__name__}: {error}{cause}"
+
+
+def refuse_absent(database: Database) -> None:
+    """Return where asking the database makes no new one.
+
+    SQLite makes a file that is not there, as a command in another working directory would.
+    Raises: StorageRefusedError.
+    """
+    url = database.engine.url
+    if url.get_backend_name() == "sqlite" and not Path(str(url.database)).exists():
+        raise StorageRefusedError(
+            for_operator=f"There is no database {url.database}. Name the service's own in "
+            "DATABASE_URL (a relative path counts from the working directory), or make it with "
+            "`vibebox migrate`."
+        )
+
+
+@contextmanager
+def reading(database: Database) -> Iterator[Session]:
+    """Read in a transaction that is not measured: whoever examines is no load of the service's.
+
+    Raises: StorageError.
+    """
+    refuse_absent(database)
+    with database.reading() as session:
+        session.connection(execution_options=UNMEASURED)
+        yield session

@@ -1,0 +1,405 @@
+"""A whole installation with services of its own, and what may go wrong with it, one at a time.
+
+Who is examined is the same every time; what a fault of the settings changes is what the doctor is
+told, as if the service had been started so.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner
+
+from app.cli.main import main
+from tests.backends import scratch, wrong_clock
+from tests.backends.agent import Agent
+from tests.backends.alertmanager import Alertmanager
+from tests.backends.docker_engine import DockerEngine
+from tests.backends.otlp_sink import Behaviour, OtlpSink
+from tests.backends.postgresql import GUARDED, PostgreSQL
+from tests.backends.programs import ServiceError, free_port
+from tests.backends.prometheus import Prometheus
+from tests.backends.web import ROOT, WebServer
+from tests.conftest import require, shared
+from tests.end_to_end.api import Api
+
+TOKEN = "told-by-alertmanager"
+MANY = 50
+LABELS = {"alertname": "Slow", "severity": "warning", "job": "vibebox-backend"}
+Settings = dict[str, str]
+Undo = Callable[[], object]
+
+
+@dataclass
+class Installation:
+    """A VibeBox with all that it may be told to talk to."""
+
+    directory: Path
+    database: PostgreSQL
+    engine: DockerEngine
+    server: WebServer
+    agent: Agent
+    prometheus: Prometheus
+    others: Mapping[str, Prometheus]
+    """Prometheus as somebody has set it up wrongly, by what is wrong."""
+    alertmanager: Alertmanager
+    sink: OtlpSink
+
+    @property
+    def metrics_disk(self) -> Path:
+        return self.directory / "metrics-disk"
+
+    @property
+    def metrics(self) -> Path:
+        return self.metrics_disk / "metrics"
+
+    @property
+    def settings(self) -> Settings:
+        """What the doctor is told where nothing is wrong."""
+        return {
+            **self.server.env,
+            "VIBEBOX_PROMETHEUS_URL": self.prometheus.url,
+            "OTEL_EXPORTER_OTLP_ENDPOINT": self.sink.url,
+        }
+
+    def examined(self, settings: Settings | None = None) -> dict[str, Any]:
+        """Return what `vibebox doctor --json` says, of this process."""
+        told = {**self.settings, **(settings or {})}
+        found = CliRunner().invoke(main, ["doctor", "--json"], env=told)
+        assert found.exit_code in (0, 1, 2) and not _crashed(found.exception), found.output
+        answer: dict[str, Any] = json.loads(found.output)
+        assert found.exit_code == {"ok": 0, "warning": 1, "failed": 2}[answer["outcome"]]
+        return answer
+
+    def command(self, *options: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        """Run `vibebox doctor` as an operator does."""
+        return subprocess.run(
+            [*COMMAND, *options],
+            env={**self.settings, **settings},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def named(self, settings: Settings | None = None) -> dict[str, str]:
+        """Return what is wrong, by the check that says so."""
+        checks = self.examined(settings)["checks"]
+        wrong = [one for one in checks if one["outcome"] in ("warning", "failed")]
+        assert all(one["next_step"] for one in wrong), wrong
+        return {one["name"]: f"{one['outcome']}: {one['says']}" for one in wrong}
+
+
+COMMAND = [str(Path(sys.executable).with_name("vibebox")), "doctor"]
+
+
+def _crashed(exception: BaseException | None) -> bool:
+    return exception is not None and not isinstance(exception, SystemExit)
+
+
+def teller(url: str) -> str:
+    """Return a configuration of Alertmanager that tells at once."""
+    authorization = {"credentials_file": "token"}
+    webhook = {"url": f"{url}/api/v1/alerts", "http_config": {"authorization": authorization}}
+    route = {
+        "receiver": "vibebox",
+        "group_wait": "10ms",
+        "group_interval": "1s",
+        "repeat_interval": "1h",
+    }
+    return json.dumps(
+        {"route": route, "receivers": [{"name": "vibebox", "webhook_configs": [webhook]}]}
+    )
+
+
+def _alerting(target: str) -> str:
+    return (
+        f"alerting: {json.dumps({'alertmanagers': [{'static_configs': [{'targets': [target]}]}]})}"
+    )
+
+
+@contextmanager
+def installation() -> Iterator[Installation]:
+    """Start one; it takes as long as Prometheus waits for its first scrape."""
+    for kind in (PostgreSQL, DockerEngine, Prometheus, Alertmanager):
+        require(kind.__name__, kind.installed())
+    with ExitStack() as stack:
+        directory = scratch.new_directory("doctor")
+        stack.callback(scratch.remove_directory, directory)
+        try:
+            scratch.mount_small(directory / "metrics-disk", "8m")
+            database = stack.enter_context(shared(PostgreSQL(disk=100)))
+            engine = stack.enter_context(shared(DockerEngine(disk=64)))
+        except ServiceError as error:
+            require("disks to fill", str(error))
+            raise
+        sink = stack.enter_context(OtlpSink())
+        server = WebServer(
+            directory,
+            {
+                "DATABASE_URL": database.url,
+                "DOCKER_HOST": engine.host,
+                "PROMETHEUS_MULTIPROC_DIR": str(directory / "metrics-disk" / "metrics"),
+                "VIBEBOX_ALERTS_TOKEN": TOKEN,
+            },
+        )
+        alertmanager = stack.enter_context(
+            closing(Alertmanager(teller(server.url), files={"token": TOKEN}))
+        )
+        us, alerting = f"127.0.0.1:{server.port}", _alerting(alertmanager.target)
+
+        def prometheus(*targets: str, **options: Any) -> Prometheus:
+            options.setdefault("extra_config", alerting)
+            return stack.enter_context(closing(Prometheus(targets, **options)))
+
+        stack.enter_context(shared(server)).start()
+        made = prometheus(us, others={"alertmanager": alertmanager.target})
+        others = {
+            "refused": prometheus(us, metrics_path="/api/v1/environments"),
+            "of another job": prometheus(us, job="something"),
+            "alerts nobody": prometheus(us, extra_config=""),
+        }
+        agent = stack.enter_context(shared(Agent.beside(server).start()))
+        for one in (made, others["alerts nobody"]):
+            one.wait_for('up{job="vibebox-backend"} == 1')
+        others["refused"].wait_for("up == 0")
+        made.wait_for('up{job="alertmanager"} == 1')
+        yield Installation(
+            directory, database, engine, server, agent, made, others, alertmanager, sink
+        )
+
+
+def frozen(pid: int) -> Undo:
+    os.kill(pid, signal.SIGSTOP)
+    return lambda: os.kill(pid, signal.SIGCONT)
+
+
+def nothing() -> None:
+    """What a fault of the settings leaves behind."""
+
+
+def database_gone(it: Installation) -> Undo:
+    it.database.stop()
+    return it.database.start
+
+
+def database_hangs(it: Installation) -> Undo:
+    it.database.suspend()
+    return it.database.resume
+
+
+def database_read_only(it: Installation) -> Undo:
+    def set_to(value: str) -> None:
+        it.database.execute(f"ALTER SYSTEM SET default_transaction_read_only = {value}")
+        it.database.execute("SELECT pg_reload_conf()")
+
+    set_to("on")
+    return lambda: set_to("off")
+
+
+def database_full(it: Installation) -> Undo:
+    assert it.database.disk
+    return scratch.fill(it.database.disk).unlink
+
+
+def engine_gone(it: Installation) -> Undo:
+    it.engine.stop()
+    return it.engine.start
+
+
+def engine_hangs(it: Installation) -> Undo:
+    it.engine.suspend()
+    return it.engine.resume
+
+
+def engine_only_answers(it: Installation) -> Undo:
+    it.engine.suspend_runtime()
+    return it.engine.resume_runtime
+
+
+def engine_full(it: Installation) -> Undo:
+    return scratch.fill(it.engine.disk).unlink
+
+
+def image_cleaned_away(it: Installation) -> Undo:
+    """An environment has run with an image, which is then removed."""
+    image, (repository, tag) = "once:1", ("once", "1")
+    client: Any = it.engine.client()
+
+    def load() -> None:
+        client.tag(it.engine.busybox, repository, tag)
+
+    load()
+    with Api(it.server.url) as api:
+        api.sign_up()
+        environment = api.create("once", image, pull="never")
+        assert api.act(environment, "start").ok and api.act(environment, "stop").ok
+    client.remove_container(f"vibebox-{environment}", force=True)
+    client.remove_image(image)
+    return load
+
+
+def metrics_disk_full(it: Installation) -> Undo:
+    return scratch.fill(it.metrics_disk).unlink
+
+
+def metrics_disk_read_only(it: Installation) -> Undo:
+    # Who has a file open for writing keeps a disk from being remounted, but no bind mount of it.
+    disk = str(it.metrics)
+    subprocess.run(["mount", "--bind", disk, disk], check=True)
+    subprocess.run(["mount", "-o", "remount,bind,ro", disk], check=True)
+    return lambda: subprocess.run(["umount", disk], check=True)
+
+
+def stranger_in_metrics(it: Installation) -> Undo:
+    stranger = it.metrics / "notes.txt"
+    stranger.write_text("whose?")
+    return stranger.unlink
+
+
+def web_hangs(it: Installation) -> Undo:
+    it.server.suspend()
+    return it.server.resume
+
+
+def web_killed(it: Installation) -> Undo:
+    it.server.kill()
+    return it.server.start
+
+
+def agent_killed(it: Installation) -> Undo:
+    it.agent.kill()
+    return it.agent.start
+
+
+def agent_hangs(it: Installation) -> Undo:
+    return frozen(it.agent.pid)
+
+
+def sweeps_stopped(it: Installation) -> Undo:
+    """As where the leader's sweep has not come to its end for an hour."""
+    move = "UPDATE agent_reports SET at = at {} interval '1 hour' WHERE name = 'sweep'"
+    it.database.execute(move.format("-"), "vibebox")
+    return lambda: it.database.execute(
+        "UPDATE agent_reports SET at = clock_timestamp() WHERE name = 'sweep'", "vibebox"
+    )
+
+
+def prometheus_hangs(it: Installation) -> Undo:
+    return frozen(it.prometheus.pid)
+
+
+def alertmanager_hangs(it: Installation) -> Undo:
+    return frozen(it.alertmanager.pid)
+
+
+def alertmanager_has_another_token(it: Installation) -> Undo:
+    wrong = Alertmanager(teller(it.server.url), files={"token": "another"})
+    wrong.post(LABELS)
+
+    def right() -> None:
+        wrong.close()
+        it.alertmanager.post(LABELS)
+
+    return right
+
+
+def collector_refuses(it: Installation) -> Undo:
+    it.sink.behave(*[Behaviour(status=401, says=b"who are you?")] * MANY)
+    return it.sink.behave
+
+
+def collector_hangs(it: Installation) -> Undo:
+    it.sink.behave(*[Behaviour(seconds=3)] * 3)
+    return it.sink.behave
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is done, which check names it, with which words; `told` is what the doctor is told."""
+
+    name: str
+    check: str
+    says: str
+    harm: Callable[[Installation], Undo] = lambda _: nothing
+    told: Callable[[Installation], Settings] = lambda _: {}
+    rare: bool = False
+    """Whether another one is of its kind and takes less."""
+
+
+def _nobody() -> str:
+    return f"http://127.0.0.1:{free_port()}"
+
+
+FAULTS = (
+    Fault("no number", "settings", "VIBEBOX_THREADS", told=lambda _: {"VIBEBOX_THREADS": "x"}),
+    Fault(
+        "no setting", "settings", "did you mean VIBEBOX_THREADS",
+        told=lambda _: {"VIBEBOX_TREADS": "8"},
+    ),
+    Fault("gone", "database", "Nothing answers as PostgreSQL", database_gone),
+    Fault("hangs", "database", "before the deadline", database_hangs, rare=True),
+    Fault("read-only", "database", "PostgreSQL takes no changes", database_read_only),
+    Fault("full", "database", "disk is full", database_full),
+    Fault(
+        "no schema", "database", "has no schema yet",
+        told=lambda it: {"DATABASE_URL": it.database.new_database()},
+    ),
+    Fault(
+        "wrong password", "database", "does not accept the password",
+        told=lambda it: {
+            "DATABASE_URL": it.database.url.replace("vibebox@", f"{GUARDED}:wrong@", 1)
+        },
+    ),
+    Fault("gone", "docker", "no engine is reached", engine_gone),
+    Fault("hangs", "docker", "is silent: it hangs", engine_hangs, rare=True),
+    Fault("only answers", "docker", "what runs containers for it does", engine_only_answers),
+    Fault("full", "docker", "disk of Docker Engine is full", engine_full),
+    Fault("cleaned away", "images", "warning: Environments have run", image_cleaned_away),
+    Fault("full", "metrics_directory", "No space left", metrics_disk_full),
+    Fault("read-only", "metrics_directory", "Read-only", metrics_disk_read_only),
+    Fault("stranger", "metrics_directory", "warning: PROMETHEUS_", stranger_in_metrics),
+    Fault("hangs", "web", "runs and does not answer", web_hangs),
+    Fault("killed", "web", "No web server runs", web_killed, rare=True),
+    Fault("killed", "agent", "No agent is at work", agent_killed),
+    Fault("hangs", "agent", "No agent is at work", agent_hangs, rare=True),
+    Fault("no end", "sweeps", "warning: Records were last compared", sweeps_stopped),
+    Fault(
+        "gone", "prometheus", "does not answer",
+        told=lambda _: {"VIBEBOX_PROMETHEUS_URL": _nobody()},
+    ),
+    Fault("hangs", "prometheus", "did not answer in time", prometheus_hangs),
+    Fault(
+        "refused", "prometheus", "does not scrape 127.0.0.1",
+        told=lambda it: {"VIBEBOX_PROMETHEUS_URL": it.others["refused"].url},
+    ),
+    Fault(
+        "no target", "prometheus", "no target of the job",
+        told=lambda it: {"VIBEBOX_PROMETHEUS_URL": it.others["of another job"].url},
+    ),
+    Fault(
+        "none", "alertmanager", "to no Alertmanager",
+        told=lambda it: {"VIBEBOX_PROMETHEUS_URL": it.others["alerts nobody"].url},
+    ),
+    Fault("hangs", "alertmanager", "does not reach Alertmanager", alertmanager_hangs),
+    Fault("token", "alertmanager", "refused with status 401", alertmanager_has_another_token),
+    Fault(
+        "gone", "collector", "does not take them: ConnectionError",
+        told=lambda _: {"OTEL_EXPORTER_OTLP_ENDPOINT": _nobody()},
+    ),
+    Fault("refuses", "collector", "status 401: who are you?", collector_refuses),
+    Fault("hangs", "collector", "does not take them", collector_hangs, rare=True),
+)  # fmt: skip
+
+
+def clock_off() -> dict[str, str]:
+    """Return the environment of a doctor on a host whose clock is behind by an hour."""
+    return wrong_clock.ahead("-1h")
