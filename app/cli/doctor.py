@@ -14,6 +14,7 @@ import click
 from app.cli import screen
 
 if TYPE_CHECKING:
+    from app.core.errors import SettingsError
     from app.core.settings import Settings
     from app.doctor.answer import CheckView, Examination
     from app.doctor.examination import Doctor
@@ -52,19 +53,29 @@ def examined() -> "Examination":
     try:
         settings = load_settings()
     except SettingsError as error:
-        from app.doctor.build import NAMES
-        from app.doctor.examination import only_settings
-
-        return only_settings(error.mistakes, NAMES)
+        return without_settings(error)
     with opened(settings) as (examining, _):
         return examining.examine()
+
+
+def without_settings(error: "SettingsError") -> "Examination":
+    """Return the answer where nothing can be looked at, for want of settings."""
+    _leave_metrics_alone()
+    from app.doctor.build import NAMES
+    from app.doctor.examination import only_settings
+
+    return only_settings(error.mistakes, NAMES)
+
+
+def _leave_metrics_alone() -> None:
+    """Keep the client of the metrics, which is imported next, from opening files of its own."""
+    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
 
 
 @contextmanager
 def opened(settings: "Settings") -> "Iterator[tuple[Doctor, Database]]":
     """Open what the checks look by, for the block; nothing is asked before somebody does."""
-    # The client of the metrics would open files of its own in there.
-    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
+    _leave_metrics_alone()
     from app.doctor.build import build
     from app.stores.build import build as build_stores
     from app.wiring import open_database, open_engine

@@ -21,6 +21,7 @@ from app.cli.migrations import downgrade, migrate
 from app.cli.monitoring import monitoring
 from app.cli.operators import operators
 from app.cli.secrets import secrets
+from app.cli.support_bundle import support_bundle
 from app.core.errors import SettingsError, StorageError, VibeBoxError
 from app.core.loading import loading
 from prefork_metrics.errors import PreforkMetricsError
@@ -285,3 +286,4 @@ main.add_command(operators)
 main.add_command(monitoring)
 main.add_command(explain)
 main.add_command(doctor)
+main.add_command(support_bundle)

@@ -37,7 +37,7 @@ _SECRETS = (
         r"\1\2\3[redacted]\2\3",
     ),
 )
-_SECRET_FIELD = re.compile(r"passw|secret|token|api_key|authorization|cookie", re.IGNORECASE)
+SECRET_NAME = re.compile(r"passw|secret|token|api_key|authorization|cookie", re.IGNORECASE)
 
 # What any of the patterns needs; most text has none of it, and this is one search instead of four.
 _HINT = re.compile(r"vbx_|bearer|basic|://|passw|secret|token|api_key", re.IGNORECASE)
@@ -71,7 +71,7 @@ encode = json.JSONEncoder(default=lambda value: redact(str(value))).encode
 def _clean(value: Any, name: str) -> Any:
     """Return the field `name` without secrets, whatever it is made of."""
     if isinstance(value, str):
-        return "[redacted]" if _SECRET_FIELD.search(name) else redact(value)
+        return "[redacted]" if SECRET_NAME.search(name) else redact(value)
     if isinstance(value, Mapping):
         return {str(key): _clean(inner, str(key)) for key, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -53,8 +53,7 @@ LARGEST_NUMBER = 1e9
 """Of any setting: in seconds 31 years."""
 TEAM_MAKERS = ("accounts", "operators")
 LOG_LEVELS = ("debug", "info", "warning", "error")
-# A mistake in one of these is told without its value.
-_MAY_HOLD_SECRETS = (
+MAY_HOLD_SECRETS = (
     "DATABASE_URL",
     "DOCKER_HOST",
     "OTEL_EXPORTER_OTLP_HEADERS",
@@ -74,6 +73,7 @@ _MAY_HOLD_SECRETS = (
     "VIBEBOX_USER_OTLP_ENDPOINT",
     "VIBEBOX_USER_OTLP_HEADERS",
 )
+"""A mistake in one of these is told without its value, and none of them is shown as it is."""
 
 
 def _shared(name: str, default: Any, description: str, **rules: Any) -> Any:
@@ -810,7 +810,7 @@ def _in_plain_words(item: dict[str, Any]) -> str:
     key = str(item["loc"][0])
     field = Settings.model_fields.get(key.lower())
     name = environment_name(key.lower(), field) if field else key
-    shown = "" if name in _MAY_HOLD_SECRETS else f" (got {item['input']!r})"
+    shown = "" if name in MAY_HOLD_SECRETS else f" (got {item['input']!r})"
     own = item["type"] == "value_error"  # a rule of ours, in words of ours
     message = str(item["ctx"]["error"]) if own else sentence(item).removesuffix(".")
     return f"{name}: {message}{shown}"

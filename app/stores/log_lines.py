@@ -46,6 +46,9 @@ class LogStore(Protocol):
         Raises: ValueError for what is no id.
         """
 
+    def latest(self, since: datetime, until: datetime, limit: int) -> list[StoredLine]:
+        """Return the last lines of the service, in the order of time."""
+
 
 class VictoriaLogs:
     """The lines in a VictoriaLogs, asked in LogsQL. `service` is our name there."""
@@ -61,11 +64,17 @@ class VictoriaLogs:
         wanted = " or ".join(
             f"{name}:={_quoted(_checked(id))}" for id in ids for name in ("trace_id", "request_id")
         )
-        query = f'"service.name":={_quoted(self._service)} ({wanted})'
+        return self._asked(f"({wanted}) | sort by (_time) limit {limit:d}", since, until)
+
+    def latest(self, since: datetime, until: datetime, limit: int) -> list[StoredLine]:
+        """See LogStore."""
+        return self._asked(f"| sort by (_time desc) limit {limit:d}", since, until)
+
+    def _asked(self, rest: str, since: datetime, until: datetime) -> list[StoredLine]:
         body = self._store.get(
             "/select/logsql/query",
             {
-                "query": f"{query} | sort by (_time) limit {limit:d}",
+                "query": f'"service.name":={_quoted(self._service)} {rest}',
                 "start": since.isoformat(),
                 "end": until.isoformat(),
             },
@@ -91,14 +100,23 @@ class Loki:
         wanted = " or ".join(
             f"{name}={_quoted(_checked(id))}" for id in ids for name in ("trace_id", "request_id")
         )
+        return self._asked(f" | {wanted}", since, until, limit, "forward")[:limit]
+
+    def latest(self, since: datetime, until: datetime, limit: int) -> list[StoredLine]:
+        """See LogStore."""
+        return self._asked("", since, until, limit, "backward")[-limit:]
+
+    def _asked(
+        self, rest: str, since: datetime, until: datetime, limit: int, direction: str
+    ) -> list[StoredLine]:
         answer = self._store.json(
             "/loki/api/v1/query_range",
             {
-                "query": f"{{service_name={_quoted(self._service)}}} | {wanted}",
+                "query": f"{{service_name={_quoted(self._service)}}}{rest}",
                 "start": str(_nanoseconds(since)),
                 "end": str(_nanoseconds(until)),
                 "limit": str(limit),
-                "direction": "forward",
+                "direction": direction,
             },
         )
         try:
@@ -107,7 +125,7 @@ class Loki:
                 for stream in answer["data"]["result"]
                 for at, text, *more in stream["values"]
             ]
-            return _in_order(found)[:limit]
+            return _in_order(found)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
             raise self._store.strange() from None
 

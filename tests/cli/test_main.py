@@ -29,6 +29,8 @@ COMMANDS = (
     "operators",
     "monitoring",
     "run",
+    "doctor",
+    "support-bundle",
 )
 
 

@@ -1,19 +1,24 @@
 """The doctor names what is wrong, and nothing else; where nothing is, it says so at once."""
 
+import json
 import os
 import re
 import resource
+import tarfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from _pytest.mark.structures import ParameterSet
+from click.testing import CliRunner
 
+from app.cli.main import main
 from app.doctor.build import NAMES
 from tests.backends import wrong_clock
 from tests.backends.programs import wait_until
 from tests.conftest import require
-from tests.end_to_end.doctor import FAULTS, Fault, Installation, clock_off, installation
+from tests.end_to_end.doctor import FAULTS, TOKEN, Fault, Installation, clock_off, installation
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 
@@ -88,3 +93,26 @@ def test_clock_that_is_off(it: Installation) -> None:
     wrong = [line for line in found.stdout.splitlines() if " failed " in line]
     assert len(wrong) == 1 and "The clock of this host is 36" in wrong[0], found.stdout
     assert "s behind" in wrong[0]
+
+
+def test_support_bundle_of_a_whole_installation(it: Installation, tmp_path: Path) -> None:
+    well(it)
+    target = tmp_path / "bundle.tar.gz"
+    arguments = ["support-bundle", str(target), "--log", str(it.server.log)]
+    found = CliRunner().invoke(main, arguments, env=it.settings)
+
+    assert found.exit_code == 0, found.output
+    with tarfile.open(target) as archive:
+        texts = {one.name.partition("/")[2]: read(archive, one) for one in archive.getmembers()}
+    assert "vibebox_http_requests_total{" in texts["metrics.txt"]
+    assert '"firing": []' in texts["alerts.json"]
+    assert '"event": "listening"' in texts["logs/1-web.log"]
+    assert json.loads(texts["doctor.json"])["outcome"] == "ok"
+    assert "Missing: log.jsonl: VIBEBOX_LOG_STORE_URL is not set" in texts["README.txt"]
+    assert [name for name, text in texts.items() if TOKEN in text] == []
+
+
+def read(archive: tarfile.TarFile, member: tarfile.TarInfo) -> str:
+    file = archive.extractfile(member)
+    assert file is not None
+    return file.read().decode()

@@ -27,6 +27,8 @@ SHOWN_ONLY = {
     "agent/extensions/work.py": "when a row was changed: only shown",
     "explaining/own_lines.py": "until when lines are asked for, which their writers' clocks have",
     "explaining/service.py": "until when lines are asked for, which their writers' clocks have",
+    "cli/support_bundle.py": "names a file",
+    "doctor/bundle/parts.py": "until when lines are asked for, which their writers' clocks have",
     "doctor/examination.py": "when it was examined: only shown",
     "doctor/checks/clocks.py": "what it compares with other clocks",
     "doctor/checks/alertmanager.py": "against when Prometheus says that an alert began",

@@ -54,6 +54,18 @@ def test_loki_is_asked_by_structured_metadata(peer: StandIn) -> None:
     assert found[0].at == NOW.replace(microsecond=0)
 
 
+def test_loki_is_asked_for_the_last_lines(peer: StandIn) -> None:
+    values = [[str(number * 10**9), f"line {number}"] for number in (3, 2, 1)]
+    result = {"resultType": "streams", "result": [{"stream": {}, "values": values}]}
+    peer.answers["/loki/api/v1/query_range"] = lambda _: {"data": result}
+
+    found = Loki(Store(SETTING, peer.url), "vibebox").latest(*AROUND, 2)
+
+    (_, asked) = peer.asked[0]
+    assert (asked["query"], asked["direction"]) == ('{service_name="vibebox"}', "backward")
+    assert [line.event for line in found] == ["line 2", "line 3"]
+
+
 STRANGE: list[Any] = [
     None,
     [{}],
@@ -79,6 +91,8 @@ def test_real_victoria_logs_has_the_lines_of_a_request_and_of_a_trace(
         {"_msg": "first", "trace_id": TRACE, "severity_text": "ERROR"},
         {"_msg": "another", "request_id": "other"},
         {"_msg": "of a container", "request_id": REQUEST, "service.name": "vibebox-container"},
+        {"_msg": "last", "service.name": "vibebox-last"},
+        {"_msg": "older", "service.name": "vibebox-last"},
     ]
     shared = {"service.name": "vibebox"}
     body = "\n".join(
@@ -99,4 +113,7 @@ def test_real_victoria_logs_has_the_lines_of_a_request_and_of_a_trace(
     assert found[1].fields["path"] == "/x"
     assert [line.event for line in store.lines([REQUEST, TRACE], *AROUND, 1)] == ["first"]
     assert store.lines(["nothing"], *AROUND, 10) == []
+    other = VictoriaLogs(Store(SETTING, victoria_logs.url), "vibebox-last")
+    assert [line.event for line in other.latest(*AROUND, 2)] == ["older", "last"]
+    assert [line.event for line in other.latest(*AROUND, 1)] == ["last"]
     assert store.lines([REQUEST], AROUND[1], AROUND[1] + timedelta(hours=1), 10) == []

@@ -29,7 +29,7 @@ def look(settings: Settings) -> Finding:
             "the same working directory.",
         )
     where = f" at {owner.listening_on}" if owner.listening_on else ""
-    url = _address(owner, settings)
+    url = address(owner, settings)
     if url is None:
         return ok(f"A web server runs{where}.")
     with deadline.within(_SECONDS):
@@ -43,7 +43,7 @@ def look(settings: Settings) -> Finding:
     return ok(f"The web server answers{where}.")
 
 
-def _address(owner: Owner, settings: Settings) -> str | None:
+def address(owner: Owner, settings: Settings) -> str | None:
     """Return where it answers this host; None where we cannot ask, as from another container."""
     if owner.host != socket.gethostname() or "certfile" in settings.gunicorn_cmd_args:
         return None

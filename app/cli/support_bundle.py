@@ -1,0 +1,61 @@
+"""`vibebox support-bundle`: the facts of an installation in one file, without its secrets."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from app.cli import screen
+from app.cli.doctor import opened, without_settings
+
+
+@click.command("support-bundle")
+@click.argument("target", metavar="[FILE]", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--log",
+    "log_files",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    multiple=True,
+    help="File with log lines, whose last ones go along; may be given several times.",
+)
+def support_bundle(target: Path | None, log_files: tuple[Path, ...]) -> None:
+    """Write versions, settings, the doctor's answer, a scrape, alerts and log lines to FILE.
+
+    A tar.gz that only you may read (by default vibebox-support-TIME.tar.gz here). Secrets are left
+    out. Works while the service is down, as `vibebox doctor` does.
+    """
+    target = target or Path(f"vibebox-support-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.tar.gz")
+    try:
+        missing = _written(target, log_files)
+    except FileExistsError:
+        raise click.UsageError(f"{target} is there already: name another file.") from None
+    except OSError as error:
+        raise click.UsageError(f"{target} cannot be written: {error.strerror}.") from error
+    click.echo(f"Wrote {target}. Look through it before you give it away.")
+    for line in missing:
+        click.echo(f"Missing: {screen.line(line)}")
+
+
+def _written(target: Path, log_files: tuple[Path, ...]) -> list[str]:
+    """Write the archive; return what is missing in it. Raises: OSError."""
+    from app.core.errors import SettingsError
+    from app.wiring import load_settings
+
+    # As it is now: what is secret is taken from it, whether or not the settings are valid.
+    environment = dict(os.environ)
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        found = without_settings(error)
+        from app.doctor.bundle.archive import write
+        from app.doctor.bundle.parts import Subject
+
+        return write(target, Subject(found, log_files), environment)
+    with opened(settings) as (examining, database):
+        from app.doctor.bundle.archive import write
+        from app.doctor.bundle.parts import Subject
+        from app.stores.build import build
+
+        subject = Subject(examining.examine(), log_files, settings, database, build(settings))
+        return write(target, subject, environment)

@@ -1,0 +1,217 @@
+"""The parts of a bundle: a table of names, and what makes the text of each.
+
+A part may raise what it likes: then the archive says why there is none. Whatever it returns goes
+through `secrets.without`.
+"""
+
+import json
+import platform
+import sqlite3
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from app._version import __version__
+from app.core.errors import StoreUnavailableError
+from app.core.settings import MAY_HOLD_SECRETS, Settings, environment_name
+from app.doctor.answer import Examination
+from app.doctor.bundle.secrets import INSTEAD, shown_url
+from app.doctor.checks import web
+from app.doctor.looks import reading, refuse_absent
+from app.storage import Alert, Database
+from app.storage.revisions import expected_revision
+from app.stores.build import Stores
+from app.stores.http import Store
+from app.stores.log_lines import SETTING as LOG_SETTING
+from prefork_metrics.directory import owner_of
+
+MOST_LINES = 2000
+MOST_ALERTS = 200
+_MOST_BYTES = 4 * 1024 * 1024
+_SECONDS = 2.0
+_PAST = timedelta(hours=1)
+
+
+class MissingError(Exception):
+    """A part cannot be had, for a reason that an operator understands."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The installation, as far as it can be used; `settings` None: they are not valid."""
+
+    found: Examination
+    log_files: tuple[Path, ...] = ()
+    settings: Settings | None = None
+    database: Database | None = None
+    stores: Stores | None = None
+
+
+Part = Callable[[Subject], str]
+
+
+def parts(subject: Subject) -> dict[str, Part]:
+    """Return the table: the name of each file of the archive, and what makes its text."""
+    table: dict[str, Part] = {
+        "doctor.json": lambda it: it.found.model_dump_json(indent=2),
+        "versions.json": _versions,
+    }
+    if subject.settings is not None:
+        table |= {
+            "settings.txt": _settings,
+            "metrics.txt": _metrics,
+            "alerts.json": _alerts,
+            "log.jsonl": _stored_lines,
+        }
+    names = {path: f"logs/{number}-{path.name}" for number, path in enumerate(subject.log_files, 1)}
+    return table | {name: _tail_of(path) for path, name in names.items()}
+
+
+def _versions(subject: Subject) -> str:
+    installed = {one.name: one.version for one in metadata.distributions()}
+    return _document(
+        {
+            "vibebox": __version__,
+            "python": sys.version,
+            "platform": platform.platform(),
+            "sqlite": sqlite3.sqlite_version,
+            "schema_needed": expected_revision(),
+            "schema": _schema(subject.database),
+            "distributions": dict(sorted(installed.items())),
+        }
+    )
+
+
+def _schema(database: Database | None) -> str | None:
+    """Return the revision of the schema; None where the database does not say."""
+    if database is None:
+        return None
+    try:
+        refuse_absent(database)
+        return database.schema_state(_SECONDS).revision
+    except Exception:  # the doctor's answer says why
+        return None
+
+
+def _settings(subject: Subject) -> str:
+    """Return each setting, and whether it is the default."""
+    assert subject.settings is not None
+    lines = []
+    for name, field in Settings.model_fields.items():
+        value = getattr(subject.settings, name)
+        told = environment_name(name, field)
+        mark = "" if name in subject.settings.model_fields_set else "  # default"
+        lines.append(f"{told}={_shown(told, value)}{mark}")
+    return "\n".join(sorted(lines)) + "\n"
+
+
+def _shown(name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    text = str(value)
+    if name not in MAY_HOLD_SECRETS:
+        return text
+    if "://" in text:
+        return shown_url(text)
+    # What is a secret as a whole hides itself: its text is of stars, or empty.
+    return INSTEAD if text else ""
+
+
+def _metrics(subject: Subject) -> str:
+    """Return what a scrape of the web server shows."""
+    assert subject.settings is not None
+    directory = Path(subject.settings.prometheus_multiproc_dir).absolute()
+    owner = owner_of(directory) if directory.is_dir() else None
+    url = None if owner is None else web.address(owner, subject.settings)
+    if url is None:
+        raise MissingError("No web server of this host runs with the directory of the metrics.")
+    token = subject.settings.metrics_token
+    store = Store("HOST", url, None if token is None else token.get_secret_value())
+    try:
+        return store.get("/health/metrics", {}).decode()
+    except StoreUnavailableError as error:
+        raise MissingError(f"The web server does not answer a scrape: {error.detail}") from error
+
+
+def _alerts(subject: Subject) -> str:
+    """Return what Alertmanager has told of, and what Prometheus says fires."""
+    return _document(
+        {"received": _told(lambda: _received(subject)), "firing": _told(lambda: _firing(subject))}
+    )
+
+
+def _received(subject: Subject) -> list[dict[str, Any]]:
+    if subject.database is None:
+        raise MissingError("There is no database.")
+    query = select(Alert).order_by(Alert.heard_at.desc()).limit(MOST_ALERTS)
+    with reading(subject.database) as session:
+        return [
+            {
+                "labels": one.labels,
+                "annotations": one.annotations,
+                "starts_at": one.starts_at.isoformat(),
+                "ends_at": one.ends_at.isoformat(),
+                "resolved": one.resolved,
+                "heard_at": one.heard_at.isoformat(),
+            }
+            for one in session.scalars(query)
+        ]
+
+
+def _firing(subject: Subject) -> list[dict[str, Any]]:
+    if subject.stores is None or subject.stores.prometheus is None:
+        raise MissingError("VIBEBOX_PROMETHEUS_URL is not set.")
+    return [
+        {"labels": dict(firing.labels), "starts_at": firing.starts_at.isoformat()}
+        for rule in subject.stores.prometheus.rules()
+        for firing in rule.firing
+    ]
+
+
+def _told(ask: Callable[[], list[dict[str, Any]]]) -> Any:
+    """Return the list, or why there is none: one of two does not hide the other."""
+    try:
+        return ask()
+    except Exception as error:
+        return {"missing": reason(error)}
+
+
+def _stored_lines(subject: Subject) -> str:
+    """Return the last lines of the service's log, from the store that the settings name."""
+    if subject.stores is None or subject.stores.lines is None:
+        raise MissingError(
+            f"{LOG_SETTING} is not set: the lines are where standard output of the processes goes "
+            "(journalctl, docker logs). Put them into a file, and name it with --log."
+        )
+    # Clocks of hosts differ by a little.
+    until = datetime.now(UTC) + timedelta(minutes=1)
+    found = subject.stores.lines.latest(until - _PAST, until, MOST_LINES)
+    lines = [asdict(line) | {"at": line.at.isoformat()} for line in found]
+    return "".join(f"{json.dumps(line)}\n" for line in lines)
+
+
+def _tail_of(path: Path) -> Part:
+    def tail(_: Subject) -> str:
+        with path.open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - _MOST_BYTES))
+            lines = file.read(_MOST_BYTES).decode(errors="replace").splitlines()
+        return "".join(f"{line}\n" for line in lines[-MOST_LINES:])
+
+    return tail
+
+
+def reason(error: Exception) -> str:
+    """Return why a part cannot be had."""
+    detail = getattr(error, "detail", None)
+    return str(detail or error or type(error).__name__)
+
+
+def _document(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, indent=2, default=str) + "\n"

@@ -1,0 +1,205 @@
+"""What leaves the house holds no secret that the settings hold, wherever it stands."""
+
+import json
+import stat
+import tarfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, get_args
+from urllib.parse import quote
+
+import pytest
+from click.testing import CliRunner, Result
+from cryptography.fernet import Fernet
+from pydantic import SecretStr
+
+from app.cli.main import main
+from app.core.settings import MAY_HOLD_SECRETS, Settings, environment_name
+from app.doctor.bundle.secrets import INSTEAD, secrets_of, shown_url, without
+from app.storage import Alert, Database, utc_now
+from tests.explaining.world import firing, rule
+from tests.support.stand_in import StandIn
+
+HARD = "pa ss/wörd%41&\"q'\\"
+"""Characters that each way of writing writes in another way."""
+
+
+@pytest.fixture
+def peer() -> Iterator[StandIn]:
+    with closing(StandIn()) as peer:
+        yield peer
+
+
+class Markers:
+    """A setting of each kind that may hold a secret, and the secrets in them."""
+
+    def __init__(self, peer: StandIn) -> None:
+        self.secrets: list[str] = []
+        self._peer = peer
+        self.environment = {name: self._value(name) for name in MAY_HOLD_SECRETS}
+        self.environment["PGPASSWORD"] = self._new("pgpassword")
+
+    def _new(self, of: str, more: str = "") -> str:
+        self.secrets.append(f"marker-{len(self.secrets)}-{of.lower()}{more}")
+        return self.secrets[-1]
+
+    def _value(self, name: str) -> str:
+        if name == "DATABASE_URL":
+            return f"postgresql://ada:{quote(self._new('db', HARD), safe='')}@127.0.0.1:1/none"
+        if name == "DOCKER_HOST":
+            return "tcp://127.0.0.1:1"  # a login in it is refused
+        if name == "VIBEBOX_RATE_LIMIT_STORAGE":
+            return f"redis://:{self._new('redis')}@127.0.0.1:1/0"
+        if name == "VIBEBOX_SECRET_KEYS":
+            keys = [Fernet.generate_key().decode() for _ in range(2)]
+            self.secrets += keys
+            return ",".join(keys)
+        if name.endswith("_HEADERS"):
+            hard = quote(self._new("key", "/=é"), safe="")
+            return f"authorization=Bearer {self._new(name)},x-key={hard}"
+        if name == "VIBEBOX_USER_OTLP_ENDPOINT":  # a login in it is refused
+            return f"http://localhost:2/?key={self._new(name)}"
+        if name.endswith("_URL"):
+            login = f"{self._new('user')}:{quote(self._new(name, HARD), safe='')}"
+            return self._peer.url.replace("//", f"//{login}@") + f"/?key={self._new('query')}"
+        return self._new(name)
+
+
+@pytest.fixture
+def markers(peer: StandIn) -> Markers:
+    return Markers(peer)
+
+
+def members(file: Path) -> dict[str, str]:
+    with tarfile.open(file) as archive:
+        return {
+            one.name.partition("/")[2]: archive.extractfile(one).read().decode()  # type: ignore[union-attr]
+            for one in archive.getmembers()
+        }
+
+
+def bundle(tmp_path: Path, *options: str, **environment: str) -> tuple[Result, Path]:
+    target = tmp_path / "bundle.tar.gz"
+    arguments = ["support-bundle", str(target), *options]
+    return CliRunner().invoke(main, arguments, env=environment), target
+
+
+def assert_without(texts: dict[str, str], secrets: list[str]) -> None:
+    for name, text in texts.items():
+        for secret in secrets:
+            ways = {secret, quote(secret), quote(secret, safe=""), json.dumps(secret)[1:-1]}
+            assert [way for way in ways if way in text] == [], name
+
+
+def test_every_secret_setting_is_known() -> None:
+    secret = {
+        environment_name(name, field)
+        for name, field in Settings.model_fields.items()
+        if SecretStr in (field.annotation, *get_args(field.annotation))
+    }
+    assert secret <= set(MAY_HOLD_SECRETS)
+
+
+def test_no_secret_is_in_the_bundle(tmp_path: Path, markers: Markers, peer: StandIn) -> None:
+    labels = {"leaks": markers.secrets[0], "url": f"http://x:{markers.secrets[1]}@y/"}
+    peer.answers["/api/v1/rules"] = lambda _: {
+        "data": {"groups": [{"rules": [rule("Odd", "vector(1)", firing("Odd", **labels))]}]}
+    }
+    log = tmp_path / "web.log"
+    log.write_text("".join(f"{s}\n{quote(s)}\n{json.dumps({'why': s})}\n" for s in markers.secrets))
+    settings = {
+        **markers.environment,
+        "VIBEBOX_USER_OTLP_ADDRESS": "http://127.0.0.1:3000",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1",
+        "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "metrics"),
+    }
+    result, target = bundle(tmp_path, "--log", str(log), **settings)
+
+    assert result.exit_code == 0, result.output
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    texts = members(target)
+    assert set(texts) == {
+        *("README.txt", "doctor.json", "versions.json", "settings.txt", "alerts.json"),
+        "logs/1-web.log",
+    }
+    assert "log.jsonl: " in texts["README.txt"] and "metrics.txt: " in texts["README.txt"]
+    assert INSTEAD in texts["settings.txt"] and INSTEAD in texts["logs/1-web.log"]
+    assert '"alertname": "Odd"' in texts["alerts.json"]
+    assert_without({**texts, "output": result.output}, markers.secrets)
+
+
+def test_settings_that_are_not_valid_are_told_without_their_values(
+    tmp_path: Path, markers: Markers
+) -> None:
+    settings = {name: f"{markers.secrets[0]}\x7f{name}" for name in MAY_HOLD_SECRETS}
+    result, target = bundle(tmp_path, **settings)
+
+    assert result.exit_code == 0, result.output
+    texts = members(target)
+    assert set(texts) == {"README.txt", "doctor.json", "versions.json"}
+    assert "DATABASE_URL" in texts["doctor.json"]
+    assert_without({**texts, "output": result.output}, markers.secrets[:1])
+
+
+def test_facts_are_there(tmp_path: Path, database: Database, database_url: str) -> None:
+    now = utc_now()
+    with database.writing() as session:
+        session.add(
+            Alert(
+                fingerprint="f",
+                starts_at=now,
+                ends_at=now,
+                resolved=True,
+                heard_at=now,
+                labels={"alertname": "Slow"},
+                annotations={},
+                generator_url="",
+            )
+        )
+    result, target = bundle(tmp_path, DATABASE_URL=database_url, VIBEBOX_THREADS="9")
+    texts = members(target)
+
+    assert result.exit_code == 0
+    assert "VIBEBOX_THREADS=9\n" in texts["settings.txt"]
+    assert "PORT=3000  # default\n" in texts["settings.txt"]
+    versions: dict[str, Any] = json.loads(texts["versions.json"])
+    assert versions["schema"] == versions["schema_needed"]
+    assert versions["distributions"]["Flask"] or versions["distributions"]["flask"]
+    alerts = json.loads(texts["alerts.json"])
+    assert alerts["received"][0]["labels"] == {"alertname": "Slow"}
+    assert alerts["firing"] == {"missing": "VIBEBOX_PROMETHEUS_URL is not set."}
+    assert json.loads(texts["doctor.json"])["checks"][0]["name"] == "settings"
+
+
+def test_a_file_that_is_there_stays(tmp_path: Path, database_url: str) -> None:
+    (tmp_path / "bundle.tar.gz").write_text("mine")
+    result, target = bundle(tmp_path, DATABASE_URL=database_url)
+
+    assert result.exit_code == 2 and "name another file" in result.output
+    assert target.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://host:9090/path", "http://host:9090/path"),
+        ("http://token@host/", f"http://{INSTEAD}@host/"),
+        ("https://ada:secret@host/?key=x", f"https://{INSTEAD}@host/?{INSTEAD}"),
+        ("postgresql://ada:se:c@ret@host/db", f"postgresql://ada:{INSTEAD}@host/db"),
+        ("postgresql://ada@host/db", "postgresql://ada@host/db"),
+        ("sqlite:////var/x.db", "sqlite:////var/x.db"),
+    ],
+)
+def test_address_is_shown_without_its_login(url: str, shown: str) -> None:
+    assert shown_url(url) == shown
+
+
+def test_words_that_are_in_every_text_are_no_secrets() -> None:
+    found = secrets_of({"VIBEBOX_PROMETHEUS_TOKEN": "abc", "X_TOKEN": "true", "PATH": "/bin"})
+    assert found == frozenset()
+    assert secrets_of({"OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20good-one"}) >= {
+        "good-one",
+        "Bearer good-one",
+    }
+    assert without("Bearers of good-one", frozenset({"good-one"})) == "Bearers of [redacted]"
