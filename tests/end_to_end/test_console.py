@@ -441,6 +441,12 @@ def _operator(day: Day, pictures: Path) -> None:
     visit = day.visit(pictures)
     page = visit.page
     visit.sign_in(day.server.url, operator)
+    visit.go("Doctor")
+    expect(visit.row("leads; it said so")).to_contain_text("ok")
+    expect(page.get_by_text("Nothing is wrong.")).to_be_visible()
+    visit.look("doctor")
+    page.get_by_role("button", name="Examine again").click()
+    expect(page.get_by_role("button", name="Examine again")).to_be_enabled()
     visit.go("Accounts")
     expect(page.get_by_text("Registration is open")).to_be_visible()
     page.get_by_label("Find").fill("vera")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 
 import pytest
 
@@ -36,6 +37,12 @@ def gateway(small_engine: DockerEngine) -> Iterator[Gateway]:
     yield gateway
     gateway.close()
     small_engine.close_clients()
+
+
+def test_clock(gateway: Gateway) -> None:
+    began = datetime.now(UTC)
+    shown = gateway.clock(5)
+    assert began <= shown <= datetime.now(UTC)
 
 
 def test_full_disk(small_engine: DockerEngine, gateway: Gateway) -> None:

@@ -1,13 +1,22 @@
 """One web server to a directory; agents beside it, binary upgrades and restarts are let in."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from prefork_metrics.directory import Ownership, layout, prepare, prepare_for_server, refuse_second
+from prefork_metrics.directory import (
+    Owner,
+    Ownership,
+    layout,
+    owner_of,
+    prepare,
+    prepare_for_server,
+    refuse_second,
+)
 from prefork_metrics.errors import MetricsDirectoryError, MetricsDirectoryInUseError
 from tests.prefork_metrics.directory.support import names, write_dead
 
@@ -43,6 +52,16 @@ def test_refusal_needs_no_description(directory: Path) -> None:
     with pytest.raises(MetricsDirectoryError, match="another web server's, and"):
         prepare_for_server(directory, "x")
     first.forget()
+
+
+def test_owner_is_who_holds_the_lock(directory: Path) -> None:
+    assert owner_of(directory) is None
+    first, _ = prepare_for_server(directory, "127.0.0.1:3000")
+    assert owner_of(directory) == Owner(os.getpid(), socket.gethostname(), "127.0.0.1:3000")
+    (directory / layout.OWNER).write_text("garbled")
+    assert owner_of(directory) == Owner()
+    first.forget()
+    assert owner_of(directory) is None  # its description is still there
 
 
 def test_agent_is_let_in_and_cleans_nothing(directory: Path) -> None:

@@ -1,12 +1,20 @@
 // For operators: what is wrong with the installation, and the next step.
 
 import { api } from "./access.js";
-import { chip, one, say, showProblem } from "./dom.js";
+import { chip, make, one, say, showProblem } from "./dom.js";
 import { cell, drawTable } from "./rows.js";
 
 const tones = { ok: "good", warning: "warn", failed: "bad" };
 const words = (text) => text.replaceAll("_", " ");
 const verdicts = { ok: "Nothing is wrong.", warning: "Something may be wrong.", failed: "Something is wrong." };
+
+/** Commands and settings stand between backticks. */
+const told = (text) => text.split("`").map((part, number) => (number % 2 ? make("code", {}, part) : part));
+
+function finding({ says, next_step }) {
+  const next = next_step ? [make("p", {}, ...told(next_step))] : [];
+  return cell("Found", make("div", { class: "told" }, make("p", {}, ...told(says)), ...next));
+}
 
 export function mountDoctor({ root, signal, attempt }) {
   const button = one("[data-examine]", root);
@@ -26,8 +34,7 @@ export function mountDoctor({ root, signal, attempt }) {
     showProblem(root, null);
     say(state, `${verdicts[found.outcome]} VibeBox ${found.version}, at ${new Date(found.at).toLocaleTimeString()}.`);
     drawTable(one("[data-rows]", root), found.checks, (check) => [
-      cell("", words(check.name)), cell("State", chip(words(check.outcome), tones[check.outcome] ?? "")),
-      cell("What is found", check.says), cell("Next step", check.next_step ?? ""),
+      cell("", words(check.name)), finding(check), cell("State", chip(words(check.outcome), tones[check.outcome] ?? "")),
     ]);
     one("[data-checks]", root).hidden = false;
   }
