@@ -23,6 +23,8 @@ from app.agent.reports import Reports
 from app.agent.sessions.on_start import SessionsOnStart
 from app.agent.sessions.reconciler import SessionReconciler
 from app.agent.tasks import Task
+from app.agent.usage.meter import Meter
+from app.agent.usage.retention import UsageRetention
 from app.core.isolation import Loop
 from app.core.log_receiver import Receivers
 from app.core.settings import Settings
@@ -31,6 +33,7 @@ from app.domain.environments.containers import InstallationId
 from app.domain.environments.service import Environments
 from app.domain.heartbeat import Heartbeat
 from app.domain.sessions.build import build_server
+from app.domain.usage.ledger import Ledger
 from app.engine import Engine
 from app.storage import Database
 from app.storage.cautious_clock import CautiousClock
@@ -84,6 +87,13 @@ def new_work(parts: Parts, term: Term, counts: DurableCounters) -> Work:
     database, engine = parts.database, parts.engine
     queue, drift, reports = WorkQueue(), Drift(), Reports(database, term)
     logs = new_logs(parts, term, counts)
+    meter = Meter(
+        database,
+        engine,
+        Ledger(database, term.fence),
+        parts.settings.usage_interval,
+        term.over.is_set,
+    )
     reconciler = Reconciler(
         database,
         engine,
@@ -110,6 +120,7 @@ def new_work(parts: Parts, term: Term, counts: DurableCounters) -> Work:
         instance=parts.instance,
         on_gap=sweep.after_gap,
         on_start=logs.follow,
+        on_signal=meter.read_soon,
     )
     return Work(
         queue=queue,
@@ -120,6 +131,7 @@ def new_work(parts: Parts, term: Term, counts: DurableCounters) -> Work:
         tasks=[
             *_tasks(parts, term, counts, sweep),
             Task(Loop.DRIFT, parts.pace.drift, lambda: drift.report_news(reports)),
+            *_usage(parts, term, meter),
         ],
     )
 
@@ -148,6 +160,26 @@ def _tasks(parts: Parts, term: Term, counts: DurableCounters, sweep: Sweep) -> l
         Task(Loop.PULLS, pace.pulls, parts.pulls.run_pending),
         *_session_tasks(parts, term, counts),
         *_shipping(parts, term, counts),
+    ]
+
+
+def _usage(parts: Parts, term: Term, meter: Meter) -> list[Task]:
+    """Return the tasks of what environments use."""
+    settings = parts.settings
+    retention = UsageRetention(
+        parts.database,
+        parts.clock,
+        term.fence,
+        hours=settings.usage_hours_days,
+        days=settings.usage_days_days,
+    )
+    return [
+        Task(Loop.USAGE, settings.usage_interval, meter.run, meter.wanted),
+        Task(
+            Loop.USAGE_RETENTION,
+            parts.pace.usage_retention,
+            lambda: retention.run(term.over.is_set),
+        ),
     ]
 
 

@@ -41,6 +41,8 @@ class Loop(StrEnum):
     LOG_INTAKE = "log_intake"
     LOG_RETENTION = "log_retention"
     LOG_SHIPPING = "log_shipping"
+    USAGE = "usage"
+    USAGE_RETENTION = "usage_retention"
     PULLS = "pulls"
     SESSIONS = "sessions"
     SESSIONS_ON_START = "sessions_on_start"
@@ -59,6 +61,8 @@ ROUNDS = (
     Loop.HOUSEKEEPING,
     Loop.LOG_RETENTION,
     Loop.LOG_SHIPPING,
+    Loop.USAGE,
+    Loop.USAGE_RETENTION,
     Loop.PULLS,
     Loop.SESSIONS,
     Loop.SESSIONS_ON_START,

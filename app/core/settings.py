@@ -519,6 +519,22 @@ class Settings(BaseModel):
     log_limit_mb: float = _own(
         20, "MiB of logs that are kept of each environment.", gt=0, le=1_000_000
     )
+    usage_interval: float = _own(
+        10,
+        "Seconds between two readings of what each container uses: what it uses between the last "
+        "of them and its end is not booked, but told as unread.",
+        ge=1,
+        le=3600,
+    )
+    usage_hours_days: float = _own(
+        35,
+        "Days that the use of environments is kept by the hour; older hours are added up by day.",
+        ge=2,
+        le=36500,
+    )
+    usage_days_days: float = _own(
+        800, "Days that the use of environments is kept by the day.", ge=2, le=36500
+    )
     audit_retention_days: float = _own(365, "Days that the audit log is kept.", gt=0, le=36500)
 
     # Quotas of an account or a team that has none of its own.

@@ -4,6 +4,7 @@ Use `Engine` in annotations and `DockerEngine` where the app is wired; everythin
 package is its own business.
 """
 
+from app.engine.cgroups import GroupFiles, group_files
 from app.engine.cutting import Cut
 from app.engine.docker_engine import DockerEngine
 from app.engine.types import OPERATIONS, Engine, Operation, Stream, TerminalStream, operation
@@ -23,6 +24,7 @@ from app.engine.values import (
     LogLine,
     PortBinding,
     PullProgress,
+    RunCounters,
     VolumeMount,
     VolumeSummary,
 )
@@ -42,15 +44,18 @@ __all__ = [
     "Engine",
     "ExecResult",
     "ExecState",
+    "GroupFiles",
     "HostProcess",
     "LayerProgress",
     "LogLine",
     "Operation",
     "PortBinding",
     "PullProgress",
+    "RunCounters",
     "Stream",
     "TerminalStream",
     "VolumeMount",
     "VolumeSummary",
+    "group_files",
     "operation",
 ]

@@ -91,6 +91,7 @@ def container_state(answer: dict[str, Any]) -> ContainerState:
             name=str(answer["Name"]).removeprefix("/"),
             image=str(answer["Config"]["Image"]),
             pids_limit=answer["HostConfig"].get("PidsLimit") or None,
+            pid=int(state["Pid"]) or None,
         )
 
 

@@ -20,6 +20,7 @@ from app.engine.values import (
     HostProcess,
     LogLine,
     PullProgress,
+    RunCounters,
     VolumeSummary,
 )
 
@@ -298,8 +299,16 @@ class Engine(Protocol):
 
     @operation("stats")
     def stats(self, container: str) -> ContainerStats:
-        """Measure for about a second what the container uses.
+        """Measure for about a quarter of a second what the container uses.
 
+        Raises: ContainerNotFoundError, EngineConflictError when the container is not running.
+        """
+
+    @operation("stats")
+    def counters(self, container: str) -> RunCounters:
+        """Return what the container has used since it was started, without waiting.
+
+        Docker does not say of which start: who has to know looks before and after.
         Raises: ContainerNotFoundError, EngineConflictError when the container is not running.
         """
 

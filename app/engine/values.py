@@ -73,7 +73,8 @@ class ContainerState:
     `oom_killed` says that some process of the container was killed for memory, not that this ended
     the container; Docker keeps it beyond the next start. `finished_at` is the end of the last run
     that ended, also while another one runs. `started` is Docker's own text of the start, to the
-    nanosecond: the identity of one run, empty for a container that was never started.
+    nanosecond: the identity of one run, empty for a container that was never started. `pid` is that
+    of its first process, in the numbers of the engine's host; None where nothing runs.
     """
 
     id: str
@@ -92,6 +93,7 @@ class ContainerState:
     name: str = ""
     image: str = ""
     pids_limit: int | None = None
+    pid: int | None = None
 
 
 @dataclass(frozen=True)
@@ -174,6 +176,29 @@ class ContainerStats:
     block_write_bytes: int
     pids: int
     read_at: datetime
+
+
+@dataclass(frozen=True)
+class RunCounters:
+    """What a run of a container has used since its start, and what it holds at `read_at_ns`.
+
+    That is the clock of the engine's host, in nanoseconds since 1970. `memory_bytes` leaves
+    inactive page cache out; `memory_peak_bytes` is the kernel's own, cache included, and None where
+    it keeps none. `memory_limit_bytes` is 0 without a limit. `oom_kills` is None where the source
+    does not tell them.
+    """
+
+    read_at_ns: int
+    cpu_ns: int
+    throttled_ns: int
+    memory_bytes: int
+    memory_peak_bytes: int | None
+    memory_limit_bytes: int
+    oom_kills: int | None
+    network_rx_bytes: int
+    network_tx_bytes: int
+    block_read_bytes: int
+    block_write_bytes: int
 
 
 class VolumeSummary(NamedTuple):

@@ -3,7 +3,7 @@
 from app.storage import schema
 from app.storage.clock import db_now, now
 from app.storage.database import Database
-from app.storage.inserting import insert_missing, put_rows
+from app.storage.inserting import add_rows, insert_missing, put_rows
 from app.storage.models import (
     AgentReport,
     Alert,
@@ -49,6 +49,9 @@ from app.storage.models import (
     TeamRole,
     Terminal,
     TokenKind,
+    UsageCursor,
+    UsagePeriod,
+    UsageRow,
     User,
     new_id,
     utc_now,
@@ -100,7 +103,11 @@ __all__ = [
     "TeamRole",
     "Terminal",
     "TokenKind",
+    "UsageCursor",
+    "UsagePeriod",
+    "UsageRow",
     "User",
+    "add_rows",
     "db_now",
     "insert_missing",
     "new_id",

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from sqlalchemy import func
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -28,6 +29,35 @@ def put_rows(
         here = sqlite.insert(model)
         new = {name: here.excluded[name] for name in changed}
         session.execute(here.on_conflict_do_update(index_elements=key, set_=new), rows)
+
+
+def add_rows(
+    session: Session,
+    model: type[Base],
+    rows: Sequence[dict[str, Any]],
+    *,
+    key: Sequence[str],
+    added: Sequence[str],
+    largest: Sequence[str] = (),
+    changed: Sequence[str] = (),
+) -> None:
+    """Insert rows, each of another key; to those that there are by `key`, add the columns `added`.
+
+    Of `largest` the larger value stays, and `changed` are written anew.
+    """
+    if not rows:
+        return
+    insert: Any
+    larger: Any
+    if session.get_bind().dialect.name == "postgresql":
+        insert, larger = postgresql.insert(model), func.greatest
+    else:
+        insert, larger = sqlite.insert(model), func.max
+    there = model.__table__.c
+    new = {name: there[name] + insert.excluded[name] for name in added}
+    new |= {name: larger(there[name], insert.excluded[name]) for name in largest}
+    new |= {name: insert.excluded[name] for name in changed}
+    session.execute(insert.on_conflict_do_update(index_elements=key, set_=new), rows)
 
 
 def insert_missing(session: Session, model: type[Base], rows: Sequence[dict[str, Any]]) -> None:

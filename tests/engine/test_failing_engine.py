@@ -41,6 +41,7 @@ CALLS: dict[str, Callable[[DockerEngine], object]] = {
     "update": lambda engine: engine.update("c", cpu_limit=1, memory_limit_mb=64),
     "remove": lambda engine: engine.remove("c"),
     "stats": lambda engine: engine.stats("c"),
+    "counters": lambda engine: engine.counters("c"),
     "logs": lambda engine: list(engine.logs("c")),
     "events": lambda engine: list(engine.events()),
     "volume_create": lambda engine: engine.volume_create("v", {}),

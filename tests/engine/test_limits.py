@@ -25,6 +25,7 @@ CALLS: dict[str, Callable[[DockerEngine, str], object]] = {
     "unpause": lambda gateway, container: gateway.unpause(container),
     "update": lambda gateway, name: gateway.update(name, cpu_limit=1, memory_limit_mb=64),
     "stats": lambda gateway, container: gateway.stats(container),
+    "counters": lambda gateway, container: gateway.counters(container),
 }
 
 
@@ -36,7 +37,7 @@ def test_absent_container_is_not_found(
         call(gateway, "vibebox-absent")
 
 
-@pytest.mark.parametrize("name", ["kill", "pause", "unpause", "stats"])
+@pytest.mark.parametrize("name", ["kill", "pause", "unpause", "stats", "counters"])
 def test_container_that_does_not_run_is_a_conflict(
     gateway: DockerEngine, spec: ContainerSpec, name: str
 ) -> None:
@@ -137,7 +138,7 @@ def test_container_removed_while_it_is_measured_is_not_found(
         for _ in range(5):  # a busy engine may remove it only after both samples
             container = launch("sleep 60")
             measured = pool.submit(gateway.stats, container)
-            time.sleep(0.3)
+            time.sleep(0.05)
             gateway.remove(container)
             if error := measured.exception():
                 break

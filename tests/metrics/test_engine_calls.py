@@ -81,6 +81,7 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "unpause": ("n",),
     "update": ("n",),
     "stats": ("n",),
+    "counters": ("n",),
     "logs": ("n",),
     "events": (),
     "volume_create": ("v", {}),

@@ -37,6 +37,7 @@ from app.engine import (
     LogLine,
     PortBinding,
     PullProgress,
+    RunCounters,
     TerminalStream,
     VolumeSummary,
 )
@@ -47,6 +48,9 @@ IMAGE = "busybox:1"
 ENDED = b"vibebox: ended\n"
 FIRST_FREE_PORT = 32768
 FIRST_START = datetime(2026, 1, 1, tzinfo=UTC)
+NOTHING_USED = RunCounters(
+    int(FIRST_START.timestamp()) * 10**9 + 10**10, 0, 0, 0, None, 64 * 2**20, None, 0, 0, 0, 0
+)
 
 
 class Failure(Enum):
@@ -127,6 +131,7 @@ class FakeEngine:
 
     images: set[str] = field(default_factory=lambda: {IMAGE})
     containers: dict[str, FakeContainer] = field(default_factory=dict)
+    used: dict[str, RunCounters] = field(default_factory=dict)
     registry: set[str] = field(default_factory=lambda: {IMAGE})
     """Images that can be pulled."""
     image_ids: dict[str, str] = field(default_factory=dict)
@@ -265,6 +270,14 @@ class FakeEngine:
             return ContainerStats(50.0, 1.5, limit // 2, limit, 1, 2, 3, 4, 5, FIRST_START)
 
         return self._call("stats", work)
+
+    def counters(self, container: str) -> RunCounters:
+        def work() -> RunCounters:
+            found = self._get(container)
+            self._require(found.up)
+            return self.used.get(self._named(container) or "", NOTHING_USED)
+
+        return self._call("counters", work)
 
     def logs(
         self, container: str, *, since_ns: int | None = None, follow: bool = False

@@ -43,7 +43,7 @@ class EventFollower:
 
     `on_gap` is called after each connection: what happened before it may be missing; and, now and
     then, where events could not be read. `on_start` hears of containers that start, by environment
-    and container.
+    and container; `on_signal` of those whose first process is sent a signal, which may end them.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class EventFollower:
         instance: Callable[[], str],
         on_gap: Callable[[], None],
         on_start: Callable[[str, str], None],
+        on_signal: Callable[[str], None] = lambda container: None,
     ) -> None:
         self._engine = engine
         self._event_history = event_history
@@ -64,6 +65,7 @@ class EventFollower:
         self._instance = instance
         self._on_gap = on_gap
         self._on_start = on_start
+        self._on_signal = on_signal
         self._since: int | None = None
         self._stream: Stream[ContainerEvent] | None = None
         self._lock = threading.Lock()
@@ -122,6 +124,8 @@ class EventFollower:
         self._queue.add(environment_id)
         if event.action == "start":
             self._on_start(environment_id, event.container)
+        if event.action == "kill":
+            self._on_signal(event.container)
 
     def _note_unknown(self) -> None:
         """Have everything looked at, but not as often as a container can bring this about."""

@@ -58,6 +58,7 @@ from app.storage.models.sessions import (
     SocketTicket,
     Terminal,
 )
+from app.storage.models.usage import UsageCursor, UsagePeriod, UsageRow
 
 __all__ = [
     "AgentReport",
@@ -104,6 +105,9 @@ __all__ = [
     "TeamRole",
     "Terminal",
     "TokenKind",
+    "UsageCursor",
+    "UsagePeriod",
+    "UsageRow",
     "User",
     "WriteProof",
     "new_id",

@@ -350,6 +350,8 @@ STATEMENTS: Mapping[str, tuple[str, ...]] = {
     "agent_reports": ("insert",),
     "clock_readings": ("select", "insert"),
     "terminals": ("select", "delete"),
+    "usage_cursors": ("select", "insert", "delete"),
+    "usage_rows": ("select", "insert"),
     "other": ("select", "other"),
 }
 """Statements by model, as PostgreSQL sees them; the test of the steps holds it equal to that."""
@@ -387,6 +389,11 @@ NO_STATEMENT_YET: Mapping[str, Mapping[str, str]] = {
         ("insert", "update"), "a terminal is a WebSocket, which these steps do not open"
     ),
     "log_shipping": dict.fromkeys(_ALL, "lines of containers are not shipped in these steps"),
+    "usage_cursors": {"update": "one that moves is written by INSERT … ON CONFLICT"},
+    "usage_rows": {
+        "update": "what is added is written by INSERT … ON CONFLICT",
+        "delete": "hours are kept for weeks; a unit test sees to that",
+    },
     "write_probes": dict.fromkeys(_ALL, "readiness checks write it, and those are not measured"),
     "other": dict.fromkeys(("insert", "update", "delete"), "every table has a model"),
 }

@@ -1,0 +1,1 @@
+"""The meter: reads what containers use, and has it booked."""

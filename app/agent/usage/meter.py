@@ -1,0 +1,155 @@
+"""The task that reads what all containers use and has it booked.
+
+Nothing is kept here that the database does not have: an agent that is killed costs no more than the
+readings it would have taken. What a container uses after its last reading, up to its end, is not
+known; so one that is about to end is read at once (see `read_soon`).
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+
+from sqlalchemy import select
+
+from app.agent.usage.sources import Sources
+from app.core.errors import (
+    ContainerNotFoundError,
+    EngineConflictError,
+    LeadershipLostError,
+    StorageError,
+)
+from app.core.isolation import Loop
+from app.core.items import Items
+from app.domain.usage.ledger import Ledger, Reading, Run
+from app.engine import Engine
+from app.storage import Database, Environment, EnvironmentStatus
+
+_UP = (
+    EnvironmentStatus.STARTING,
+    EnvironmentStatus.RUNNING,
+    EnvironmentStatus.STOPPING,
+    EnvironmentStatus.PAUSED,
+)
+# Readings that are booked in one transaction: more holds the lease's row for longer.
+_BATCH = 250
+# What one container may take of a round, where the engine is asked.
+_SECONDS = 5.0
+_log = logging.getLogger(__name__)
+
+
+class Meter:
+    """Reads in a term; one thread calls `run`, any thread `read_soon`."""
+
+    def __init__(
+        self,
+        database: Database,
+        engine: Engine,
+        ledger: Ledger,
+        interval: float,
+        over: Callable[[], bool] = lambda: False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Read each container every `interval` seconds, until `over` says so."""
+        self._database = database
+        self._ledger = ledger
+        self._sources = Sources(engine)
+        self._interval = interval
+        self._over = over
+        self._clock = clock
+        self._due = clock()
+        self._lock = threading.Lock()
+        self._soon: set[str] = set()
+        self._containers = Items(Loop.USAGE, seconds=_SECONDS)
+        self._apart = Items(Loop.USAGE, seconds=_SECONDS)
+        self.wanted = threading.Event()
+        """Set: some containers are to be read at once."""
+
+    def read_soon(self, container_id: str) -> None:
+        """Have a container read at once, since it may end; returns at once, and never fails."""
+        with self._lock:
+            self._soon.add(container_id)
+        self.wanted.set()
+
+    def run(self) -> None:
+        """Read and book those whose turn it is. Raises: StorageError, EngineError, and others."""
+        with self._lock:
+            soon, self._soon = self._soon, set()
+        whole = self._clock() >= self._due
+        up = self._up()
+        if whole:
+            self._due = self._clock() + 0.9 * self._interval
+            self._sources.keep(set(up))
+        wanted = up if whole else {id: up[id] for id in soon & up.keys()}
+        try:
+            self._read(wanted)
+        finally:
+            # Whatever becomes of Docker, the ends that are known are booked.
+            if whole:
+                self._close_ended()
+
+    def _up(self) -> dict[str, str]:
+        """Return the environments of the containers that are up, by container."""
+        query = select(Environment.container_id, Environment.id).where(
+            Environment.status.in_(_UP), Environment.container_id.is_not(None)
+        )
+        with self._database.reading() as session:
+            return {str(container): id for container, id in session.execute(query)}
+
+    def _read(self, wanted: dict[str, str]) -> None:
+        """Read these and book what was read, also where some, or Docker, cannot be read."""
+        readings: list[Reading] = []
+
+        def read(container_id: str) -> None:
+            try:
+                reading = self._sources.read(wanted[container_id], container_id)
+            except (ContainerNotFoundError, EngineConflictError):
+                return  # it ended just now
+            if reading is not None:
+                readings.append(reading)
+            if len(readings) >= _BATCH:
+                self._book(readings)
+
+        try:
+            self._containers.go_through(wanted, read, self._over)
+        finally:
+            self._book(readings)
+
+    def _book(self, readings: list[Reading]) -> None:
+        """Book readings, and forget them."""
+        batch = {reading.run.container_id: reading for reading in readings}
+        readings.clear()
+        self._together_or_apart(
+            batch, lambda some: self._ledger.store([batch[container] for container in some])
+        )
+
+    def _close_ended(self) -> None:
+        while not self._over():
+            runs = {f"{run.container_id} {run.started}": run for run in self._ledger.ended()}
+            if not runs:
+                return
+            if not self._together_or_apart(runs, partial(self._close, runs)):
+                return  # those that fail would come again at once
+
+    def _close(self, runs: Mapping[str, Run], some: Sequence[str]) -> None:
+        self._ledger.close([runs[name] for name in some])
+
+    def _together_or_apart(
+        self, items: Collection[str], work: Callable[[Sequence[str]], None]
+    ) -> bool:
+        """Do the work for all in one transaction; where that fails for a reason of one, each apart.
+
+        Returns whether it was done together.
+        """
+        if not items:
+            return True
+        try:
+            work(list(items))
+        except (StorageError, LeadershipLostError):
+            raise
+        except Exception as error:
+            _log.warning("usage booked apart", extra={"why": type(error).__name__})
+            self._apart.go_through(items, lambda item: work([item]), self._over)
+            return False
+        return True

@@ -1,0 +1,83 @@
+"""Where the use of a run is read: the kernel's files where they are to be had, else the engine.
+
+Which run a reading is of has to be certain, since each begins at zero. The kernel's files are of
+one process, whose run is known. The engine's statistics do not say: so the run is asked for before
+and after, and where it has changed, nothing is read.
+"""
+
+from dataclasses import dataclass
+
+from app.domain.usage.booking import Totals
+from app.domain.usage.ledger import Reading, Run
+from app.engine import Engine, GroupFiles, RunCounters, group_files
+from app.engine.cgroups import RunOverError
+
+_NOT_TOLD = -1
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A run that goes on, and its files where there are any."""
+
+    run: Run
+    files: GroupFiles | None
+
+
+class Sources:
+    """Reads runs; for one thread."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._known: dict[str, _Known] = {}
+
+    def keep(self, containers: set[str]) -> None:
+        """Forget all containers but these."""
+        self._known = {id: known for id, known in self._known.items() if id in containers}
+
+    def read(self, environment_id: str, container_id: str) -> Reading | None:
+        """Return what the container's present run has used; None where it began or ended just now.
+
+        Raises: EngineError, ContainerNotFoundError among them.
+        """
+        known = self._known.get(container_id) or self._look(container_id)
+        if known is None:
+            return None
+        counters = self._counters(known)
+        if counters is None:
+            self._known.pop(container_id, None)
+            return None
+        return Reading(known.run, environment_id, _totals(counters), counters.memory_limit_bytes)
+
+    def _look(self, container_id: str) -> _Known | None:
+        state = self._engine.inspect(container_id)
+        if not state.running or not state.started:
+            return None
+        files = None if state.pid is None else group_files(state.id, state.pid)
+        known = self._known[container_id] = _Known(Run(state.id, state.started), files)
+        return known
+
+    def _counters(self, known: _Known) -> RunCounters | None:
+        if known.files is not None:
+            try:
+                return known.files.read()
+            except RunOverError:
+                return None
+        counters = self._engine.counters(known.run.container_id)
+        state = self._engine.inspect(known.run.container_id)
+        return counters if state.running and state.started == known.run.started else None
+
+
+def _totals(counters: RunCounters) -> Totals:
+    peak, kills = counters.memory_peak_bytes, counters.oom_kills
+    return Totals(
+        read_at_ns=counters.read_at_ns,
+        cpu_ns=counters.cpu_ns,
+        throttled_ns=counters.throttled_ns,
+        memory_bytes=counters.memory_bytes,
+        memory_peak_bytes=_NOT_TOLD if peak is None else peak,
+        oom_kills=_NOT_TOLD if kills is None else kills,
+        network_rx_bytes=counters.network_rx_bytes,
+        network_tx_bytes=counters.network_tx_bytes,
+        block_read_bytes=counters.block_read_bytes,
+        block_write_bytes=counters.block_write_bytes,
+    )

@@ -1,0 +1,1 @@
+"""What environments use, booked exactly once."""

@@ -1,0 +1,273 @@
+"""Books readings: rows and cursors in one transaction, under the leader's fence.
+
+The cursor is what makes it exactly once. What is booked is what lies between the cursor that the
+very transaction reads and the new reading, so that a process may die, and a commit get no answer,
+at any moment: the next reading begins where the database says.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import and_, or_, select, tuple_
+from sqlalchemy.orm import Session
+
+from app.domain.usage.booking import SUMS, Booking, Totals, Use, book, book_end
+from app.storage import (
+    ContainerExit,
+    Database,
+    Environment,
+    ExitReason,
+    Project,
+    Team,
+    UsageCursor,
+    UsageRow,
+    User,
+    add_rows,
+    put_rows,
+)
+from app.storage.fence import Fence
+
+# Ends that are booked in one transaction.
+_ENDS = 250
+_ROW_KEY = ("environment_id", "starts_at", "period")
+_CURSOR_KEY = ("container_id", "run_started")
+_TOTALS = tuple(field.name for field in fields(Totals))
+
+
+class Run(NamedTuple):
+    """One run of a container; `started` is Docker's word for its start."""
+
+    container_id: str
+    started: str
+
+
+class Owner(NamedTuple):
+    """Whose an environment is, with the names of the moment; the columns of `UsageRow`."""
+
+    environment: str | None = None
+    project_id: str | None = None
+    project: str | None = None
+    team_id: str | None = None
+    team: str | None = None
+    account_id: str | None = None
+    account: str | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a run has used up to a moment; `memory_limit_bytes` is 0 without a limit.
+
+    `memory_peak_bytes` and `oom_kills` of the totals are -1 where the source does not tell them.
+    """
+
+    run: Run
+    environment_id: str
+    totals: Totals
+    memory_limit_bytes: int
+
+
+class _Rows:
+    """What one transaction adds, each row once."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, datetime, str], dict[str, Any]] = {}
+
+    def add(
+        self, environment_id: str, owner: Owner, bookings: Iterable[Booking], limit: int
+    ) -> None:
+        for booking in bookings:
+            key = (environment_id, booking.starts_at, booking.period.value)
+            known = self._found.get(key)
+            use = booking.use
+            peak, most = booking.memory_peak_bytes, limit
+            if known is not None:
+                use = use + Use(**{name: known[name] for name in SUMS})
+                peak = max(peak, known["memory_peak_bytes"])
+                most = max(most, known["memory_limit_bytes"])
+            self._found[key] = {
+                **dict(
+                    zip(_ROW_KEY, (environment_id, booking.starts_at, booking.period), strict=True)
+                ),
+                **owner._asdict(),
+                **{name: getattr(use, name) for name in SUMS},
+                "memory_peak_bytes": peak,
+                "memory_limit_bytes": most,
+            }
+
+    def write(self, session: Session) -> None:
+        """Add them to those of the database. In one order, so that no two wait for each other."""
+        add_rows(
+            session,
+            UsageRow,
+            [self._found[key] for key in sorted(self._found)],
+            key=_ROW_KEY,
+            added=SUMS,
+            largest=("memory_peak_bytes", "memory_limit_bytes"),
+        )
+
+
+class Ledger:
+    """The one place that books."""
+
+    def __init__(self, database: Database, fence: Fence) -> None:
+        """`fence` is called first in each transaction; see `app.storage.fence`."""
+        self._database = database
+        self._fence = fence
+
+    def store(self, readings: Sequence[Reading]) -> None:
+        """Book readings, each of another run; may be called again after a failure.
+
+        Raises: StorageError, which may come after the change was made; and what the fence raises.
+        """
+        with self._database.writing() as session:
+            self._fence(session)
+            owners = owners_of(session, {reading.environment_id for reading in readings})
+            cursors = _cursors(session, {reading.run.container_id for reading in readings})
+            rows, moved = _Rows(), []
+            for reading in sorted(readings, key=lambda reading: reading.run):
+                cursor = cursors.get(reading.run)
+                before = None if cursor is None else _totals(cursor)
+                after = _completed(reading.totals, before)
+                bookings = book(before, after, _began(reading.run, after))
+                owner = owners.get(reading.environment_id, Owner())
+                rows.add(reading.environment_id, owner, bookings, reading.memory_limit_bytes)
+                ended = cursor is not None and cursor.ended
+                moved.append(_cursor_row(reading.run, reading.environment_id, after, ended=ended))
+            rows.write(session)
+            _move(session, moved)
+
+    def ended(self) -> list[Run]:
+        """Return some runs whose end is known and not booked yet. Raises: StorageError."""
+        with self._database.reading() as session:
+            found = session.execute(_ENDED_RUNS.limit(_ENDS))
+            return [Run(ended.container_id, ended.run_started) for ended, _ in found]
+
+    def close(self, runs: Sequence[Run]) -> None:
+        """Book the ends of these runs, of those that are not booked yet.
+
+        Of a run that nobody read, all that is known is how long it lasted. Raises as `store` does.
+        """
+        named = tuple_(ContainerExit.container_id, ContainerExit.run_started).in_(runs)
+        with self._database.writing() as session:
+            self._fence(session)
+            found = session.execute(_ENDED_RUNS.where(named)).all()
+            owners = owners_of(session, {ended.environment_id for ended, _ in found})
+            rows, moved = _Rows(), []
+            for ended, cursor in found:
+                run = Run(ended.container_id, ended.run_started)
+                before = None if cursor is None else _totals(cursor)
+                at = _nanoseconds(ended.exited_at)
+                bookings = book_end(
+                    before,
+                    at,
+                    min(_nanoseconds_of(run.started, at), at),
+                    oom=_ran_out(ended, before),
+                )
+                rows.add(
+                    ended.environment_id, owners.get(ended.environment_id, Owner()), bookings, 0
+                )
+                # A run that goes on all the same, unseen, is not booked twice for this time.
+                last = before or Totals(at)
+                last = replace(last, read_at_ns=max(at, last.read_at_ns))
+                moved.append(_cursor_row(run, ended.environment_id, last, ended=True))
+            rows.write(session)
+            _move(session, moved)
+
+
+def _ran_out(ended: ContainerExit, before: Totals | None) -> bool:
+    """Tell whether the end was a kill for want of memory; a flag may be of an earlier run."""
+    return ended.reason is ExitReason.OOM or (before is None and bool(ended.oom_killed))
+
+
+_ENDED_RUNS = (
+    select(ContainerExit, UsageCursor)
+    .outerjoin(
+        UsageCursor,
+        and_(
+            UsageCursor.container_id == ContainerExit.container_id,
+            UsageCursor.run_started == ContainerExit.run_started,
+        ),
+    )
+    .where(or_(UsageCursor.container_id.is_(None), ~UsageCursor.ended))
+    .order_by(ContainerExit.container_id, ContainerExit.run_started)
+)
+
+
+def owners_of(session: Session, environments: Collection[str]) -> dict[str, Owner]:
+    """Return whose these environments are; of one that is gone, whose it was when it was booked."""
+    query = (
+        select(
+            Environment.id,
+            Environment.name,
+            Project.id,
+            Project.name,
+            Team.id,
+            Team.name,
+            User.id,
+            User.email,
+        )
+        .join(Project, Project.id == Environment.project_id)
+        .outerjoin(Team, Team.id == Project.owner_team_id)
+        .outerjoin(User, User.id == Environment.created_by)
+        .where(Environment.id.in_(sorted(environments)))
+    )
+    found = {id: Owner(*rest) for id, *rest in session.execute(query)}
+    if gone := sorted(set(environments) - found.keys()):
+        columns = (getattr(UsageRow, name) for name in Owner._fields)
+        booked = (
+            select(UsageRow.environment_id, *columns)
+            .where(UsageRow.environment_id.in_(gone))
+            .order_by(UsageRow.starts_at)
+        )
+        found |= {id: Owner(*rest) for id, *rest in session.execute(booked)}
+    return found
+
+
+def _cursors(session: Session, containers: Iterable[str]) -> Mapping[Run, UsageCursor]:
+    query = select(UsageCursor).where(UsageCursor.container_id.in_(sorted(containers)))
+    # Locked in one order, as they are written.
+    ordered = query.order_by(UsageCursor.container_id, UsageCursor.run_started).with_for_update()
+    return {Run(row.container_id, row.run_started): row for row in session.scalars(ordered)}
+
+
+def _totals(cursor: UsageCursor) -> Totals:
+    return Totals(**{name: getattr(cursor, name) for name in _TOTALS})
+
+
+def _completed(after: Totals, before: Totals | None) -> Totals:
+    """Return the reading with what its source does not tell as it was before."""
+    known = before or Totals(0)
+    told = {name: getattr(after, name) for name in _TOTALS}
+    for name in ("memory_peak_bytes", "oom_kills"):
+        if told[name] < 0:
+            told[name] = getattr(known, name)
+    return Totals(**told)
+
+
+def _cursor_row(run: Run, environment_id: str, totals: Totals, *, ended: bool) -> dict[str, Any]:
+    told = {name: getattr(totals, name) for name in _TOTALS}
+    key = {"container_id": run.container_id, "run_started": run.started}
+    return {**key, "environment_id": environment_id, "ended": ended, **told}
+
+
+def _move(session: Session, moved: Sequence[dict[str, Any]]) -> None:
+    put_rows(session, UsageCursor, moved, key=_CURSOR_KEY, changed=("ended", *_TOTALS))
+
+
+def _began(run: Run, after: Totals) -> int:
+    return min(_nanoseconds_of(run.started, after.read_at_ns), after.read_at_ns)
+
+
+def _nanoseconds_of(started: str, otherwise: int) -> int:
+    """Return Docker's moment in nanoseconds since 1970; `otherwise` where it is none."""
+    try:
+        return _nanoseconds(datetime.fromisoformat(started))
+    except ValueError:
+        return otherwise
+
+
+def _nanoseconds(moment: datetime) -> int:
+    passed = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    return ((passed.days * 86400 + passed.seconds) * 1_000_000 + passed.microseconds) * 1000

@@ -1,0 +1,200 @@
+"""What a run has used, read from the kernel's own files where the engine is on this host.
+
+That costs the engine nothing, and some microseconds here. The files are found by the first process
+of the container: its control group has the container's id in its path, which nothing but a process
+of that container on this very host has. Both versions of control groups are read, and hosts that
+mix them. A process ends with its run, so what is read while it lives is of that run.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.engine.values import RunCounters
+
+_PROC = Path("/proc")
+# What a limit of "none" reads as in version 1: the largest number of whole pages.
+_UNLIMITED = 2**60
+_LOOPBACK = "lo"
+
+
+class RunOverError(Exception):
+    """The run has ended, and its control group with it."""
+
+
+@dataclass(frozen=True)
+class GroupFiles:
+    """The directories of one run's control groups.
+
+    Attributes: container_id; pid (of its first process); born (when the kernel says that began,
+    which tells it from a later process of the same number); groups (directory by controller of
+    version 1; under "" that of version 2).
+    """
+
+    container_id: str
+    pid: int
+    born: str
+    groups: Mapping[str, Path]
+
+    def read(self) -> RunCounters:
+        """Return what the run has used. Raises: RunOverError."""
+        try:
+            counters = self._read()
+        except (OSError, ValueError, KeyError, IndexError) as error:
+            raise RunOverError from error
+        # Read while the process lived, all of it is of this run.
+        if _born(self.pid) != self.born:
+            raise RunOverError
+        return counters
+
+    def _read(self) -> RunCounters:
+        received, sent = _network(self.pid)
+        cpu_ns, throttled_ns = self._cpu()
+        memory, peak, limit, kills = self._memory()
+        read, written = self._blocks()
+        return RunCounters(
+            read_at_ns=time.time_ns(),
+            cpu_ns=cpu_ns,
+            throttled_ns=throttled_ns,
+            memory_bytes=memory,
+            memory_peak_bytes=peak,
+            memory_limit_bytes=0 if limit >= _UNLIMITED else limit,
+            oom_kills=kills,
+            network_rx_bytes=received,
+            network_tx_bytes=sent,
+            block_read_bytes=read,
+            block_write_bytes=written,
+        )
+
+    def _cpu(self) -> tuple[int, int]:
+        if (group := self.groups.get("cpuacct")) is not None:
+            limiting = _pairs(self.groups["cpu"] / "cpu.stat")
+            return _number(group / "cpuacct.usage"), limiting.get("throttled_time", 0)
+        both = _pairs(self.groups[""] / "cpu.stat")
+        return both["usage_usec"] * 1000, both.get("throttled_usec", 0) * 1000
+
+    def _memory(self) -> tuple[int, int | None, int, int | None]:
+        """Return use, peak, limit and kills for want of memory."""
+        if (group := self.groups.get("memory")) is not None:
+            used = _number(group / "memory.usage_in_bytes")
+            inactive = _pairs(group / "memory.stat").get("total_inactive_file", 0)
+            peak: int | None = _number(group / "memory.max_usage_in_bytes")
+            limit = _number(group / "memory.limit_in_bytes")
+            kills = _pairs(group / "memory.oom_control").get("oom_kill")
+        else:
+            group = self.groups[""]
+            used = _number(group / "memory.current")
+            inactive = _pairs(group / "memory.stat").get("inactive_file", 0)
+            # Linux 5.19 and later.
+            peak = _number(group / "memory.peak") if (group / "memory.peak").exists() else None
+            limit = _number(group / "memory.max")
+            kills = _pairs(group / "memory.events").get("oom_kill")
+        return used - inactive if inactive < used else used, peak, limit, kills
+
+    def _blocks(self) -> tuple[int, int]:
+        if (group := self.groups.get("blkio")) is not None:
+            return _blocks_of_version_1(group)
+        return _blocks_of_version_2(self.groups[""] / "io.stat")
+
+
+def group_files(container_id: str, pid: int, proc: Path = _PROC) -> GroupFiles | None:
+    """Return where a run's use can be read on this host; None where that cannot be done here.
+
+    Args:
+        container_id: Docker's whole id.
+        pid: The container's first process, in the numbers of the engine's host.
+        proc: Where the kernel tells of processes.
+    """
+    try:
+        born = _born(pid, proc)
+        mounts = _mounts((proc / "self/mountinfo").read_text())
+        groups = {}
+        for line in (proc / str(pid) / "cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            for controller in controllers.split(","):
+                if container_id in path and (group := _directory(mounts, controller, path)):
+                    groups[controller] = group
+        found = GroupFiles(container_id, pid, born, groups)
+        found.read()
+    except (OSError, ValueError, IndexError, RunOverError):
+        return None
+    return found
+
+
+def _born(pid: int, proc: Path = _PROC) -> str:
+    try:
+        text = (proc / str(pid) / "stat").read_text()
+    except OSError:
+        return ""
+    # The name in parentheses may have spaces and parentheses of its own; behind it the 20th is it.
+    fields = text.rpartition(")")[2].split()
+    # A zombie has ended, and waits for nothing but its parent.
+    return "" if fields[0] in "ZX" else fields[19]
+
+
+def _mounts(text: str) -> dict[str, tuple[str, Path]]:
+    """Return root and place of each mounted hierarchy, by controller; "" is that of version 2."""
+    found: dict[str, tuple[str, Path]] = {}
+    for line in text.splitlines():
+        before, _, after = line.partition(" - ")
+        root, place = before.split()[3:5]
+        kind, _, options = after.split(" ", 2)
+        if kind == "cgroup2":
+            found.setdefault("", (root, Path(place)))
+        elif kind == "cgroup":
+            for option in options.split(","):
+                found.setdefault(option, (root, Path(place)))
+    return found
+
+
+def _directory(mounts: Mapping[str, tuple[str, Path]], controller: str, path: str) -> Path | None:
+    if controller not in mounts:
+        return None
+    root, place = mounts[controller]
+    inside = path if root == "/" else path.removeprefix(root)
+    directory = place / inside.lstrip("/")
+    return directory if directory.is_dir() else None
+
+
+def _number(path: Path) -> int:
+    text = path.read_text().strip()
+    return _UNLIMITED if text == "max" else int(text)
+
+
+def _pairs(path: Path) -> dict[str, int]:
+    """Return a file of lines of a name and a number."""
+    lines = (line.split() for line in path.read_text().splitlines())
+    return {line[0]: int(line[1]) for line in lines if len(line) == 2}
+
+
+def _network(pid: int) -> tuple[int, int]:
+    """Return what was received and sent in the network namespace of a process."""
+    received = sent = 0
+    for line in (_PROC / str(pid) / "net/dev").read_text().splitlines()[2:]:
+        name, _, numbers = line.partition(":")
+        if name.strip() != _LOOPBACK:
+            columns = numbers.split()
+            received += int(columns[0])
+            sent += int(columns[8])
+    return received, sent
+
+
+def _blocks_of_version_1(group: Path) -> tuple[int, int]:
+    read = written = 0
+    for line in (group / "blkio.throttle.io_service_bytes_recursive").read_text().splitlines():
+        words = line.split()
+        if len(words) == 3 and words[1] == "Read":
+            read += int(words[2])
+        elif len(words) == 3 and words[1] == "Write":
+            written += int(words[2])
+    return read, written
+
+
+def _blocks_of_version_2(path: Path) -> tuple[int, int]:
+    read = written = 0
+    for line in path.read_text().splitlines():
+        fields = dict(word.split("=", 1) for word in line.split()[1:])
+        read += int(fields.get("rbytes", 0))
+        written += int(fields.get("wbytes", 0))
+    return read, written

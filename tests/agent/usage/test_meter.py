@@ -1,0 +1,152 @@
+"""The meter and its ledger: ends, what is unread, and one container that cannot be read."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import delete, select, update
+
+from app.agent.usage.meter import Meter
+from app.domain.usage.ledger import Ledger, Reading
+from app.engine import RunCounters
+from app.storage import (
+    ContainerExit,
+    Database,
+    Environment,
+    ExitReason,
+    UsageCursor,
+    UsageRow,
+    utc_now,
+)
+from app.storage.fence import unfenced
+from tests.agent.usage.support import NS, World, sums
+
+
+def test_end_books_the_time_that_nobody_read(world: World) -> None:
+    container = world.environment("one")
+    world.use(container, 100, seconds=10)
+    world.meter().run()
+    world.use(container, 50, seconds=3)
+    world.note_end(container, after=2)
+    for _ in range(2):  # once, however often it is looked for
+        world.meter().run()
+    booked = sums(world.database)[None]
+    assert (booked["cpu_ns"], booked["runs"], booked["unread_runs"]) == (100, 1, 0)
+    assert booked["unread_ns"] == 5 * NS
+    # The first reading of a fake run is 10 s after its start, less the second that runs are apart.
+    assert booked["running_ns"] == (19 + 5) * NS
+
+
+def test_run_that_was_too_short_to_be_read_is_listed(world: World) -> None:
+    container = world.environment("one")
+    world.use(container, 100, seconds=10)
+    world.note_end(container)
+    world.meter().run()
+    booked = sums(world.database)[None]
+    assert (booked["cpu_ns"], booked["runs"], booked["unread_runs"]) == (0, 1, 1)
+    assert booked["running_ns"] == booked["unread_ns"] == 19 * NS
+    assert set(sums(world.database, UsageRow.team)) == {"red"}
+
+
+def test_end_for_want_of_memory_is_a_kill(world: World) -> None:
+    container = world.environment("one")
+    world.meter().run()
+    world.note_end(container, ExitReason.OOM)
+    world.meter().run()
+    assert sums(world.database)[None]["oom_kills"] == 1
+
+
+def test_end_of_what_was_deleted_counts_for_its_team(world: World) -> None:
+    container = world.environment("one")
+    world.use(container, 100)
+    world.meter().run()
+    world.note_end(container, after=5 * 3600)
+    with world.database.writing() as session:
+        session.execute(delete(Environment))
+    world.meter().run()
+    booked = sums(world.database, UsageRow.team)
+    assert set(booked) == {"red"}
+    assert booked["red"]["unread_ns"] == 5 * 3600 * NS
+    names = select(UsageRow.environment, UsageRow.project, UsageRow.account).distinct()
+    with world.database.reading() as session:
+        assert session.execute(names).all() == [("one", "of-red", "ada@example.org")]
+
+
+def test_container_that_may_end_is_read_at_once(world: World) -> None:
+    first, second = world.environment("one"), world.environment("two")
+    meter = Meter(world.database, world.engine, Ledger(world.database, unfenced), 3600)
+    meter.run()
+    for container in (first, second):
+        world.use(container, 100)
+    meter.read_soon(first)
+    meter.read_soon("not ours")
+    assert meter.wanted.is_set()
+    meter.run()
+    assert sums(world.database)[None]["cpu_ns"] == 100
+
+
+def test_container_that_cannot_be_read_holds_up_no_other(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, good = world.environment("bad"), world.environment("good", team=1)
+    for container in (bad, good):
+        world.use(container, 100)
+    counters = world.engine.counters
+
+    def fitful(container: str) -> RunCounters:
+        if container == bad:
+            raise RuntimeError("a bug")
+        return counters(container)
+
+    monkeypatch.setattr(world.engine, "counters", fitful)
+    world.meter().run()
+    assert {team: use["cpu_ns"] for team, use in sums(world.database, UsageRow.team).items()} == {
+        "blue": 100
+    }
+
+
+def test_reading_that_cannot_be_booked_holds_up_no_other(world: World) -> None:
+    bad, good = world.environment("bad"), world.environment("good", team=1)
+    for container in (bad, good):
+        world.use(container, 100)
+
+    class Choosy(Ledger):
+        def store(self, readings: list[Reading]) -> None:  # type: ignore[override]
+            if any(reading.run.container_id == bad for reading in readings):
+                raise RuntimeError("a bug")
+            super().store(readings)
+
+    Meter(world.database, world.engine, Choosy(world.database, unfenced), 0).run()
+    assert set(sums(world.database, UsageRow.team)) == {"blue"}
+
+
+def test_run_that_was_taken_for_ended_goes_on(world: World) -> None:
+    container = world.environment("one")
+    world.use(container, 100)
+    world.meter().run()
+    with world.database.writing() as session:
+        session.execute(update(UsageCursor).values(ended=True))
+    world.use(container, 100)
+    world.meter().run()
+    booked = sums(world.database)[None]
+    assert (booked["cpu_ns"], booked["runs"], booked["running_ns"]) == (200, 1, 29 * NS)
+
+
+def test_environment_of_nobody_known_is_booked_all_the_same(database: Database) -> None:
+    """A short run whose environment is gone: the sum over teams is that over environments."""
+    at = utc_now().replace(minute=30, microsecond=0)
+    started = (at - timedelta(seconds=4)).isoformat()
+    with database.writing() as session:
+        session.add(
+            ContainerExit(
+                container_id="gone",
+                run_started=started,
+                environment_id="nobody",
+                reason=ExitReason.USER,
+                exited_at=at,
+            )
+        )
+    ledger = Ledger(database, unfenced)
+    ledger.close(ledger.ended())
+    assert ledger.ended() == []
+    assert sums(database, UsageRow.team) == {None: sums(database)[None]}
+    assert sums(database)[None]["unread_ns"] == 4 * NS

@@ -1,0 +1,247 @@
+"""What is booked, beside what an independent reader of the kernel's files saw, with a real engine.
+
+Containers burn CPU while the process that reads is killed, the engine is killed and started again,
+and one runs out of memory. Then all are stopped: nothing is used any more, so that both have the
+same to read.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from sqlalchemy import func, select, update
+
+from app.agent.usage.sources import Sources
+from app.domain.usage.ledger import Run
+from app.engine import ContainerSpec, DockerEngine, cgroups, group_files
+from app.storage import (
+    ContainerExit,
+    Database,
+    Environment,
+    EnvironmentStatus,
+    ExitReason,
+    UsageCursor,
+    UsageRow,
+    utc_now,
+)
+from tests.agent.usage import meter_process
+from tests.agent.usage.support import NS, World, sums
+from tests.backends.docker_engine import DockerEngine as RealEngine
+from tests.backends.programs import Program, wait_until
+from tests.backends.web import ROOT
+from tests.engine.images import commit
+from tests.sizes import size
+from tests.support.fakes import FakeEngine
+
+pytestmark = pytest.mark.integration
+
+SOON = 60.0
+CONTAINERS = size(4, 50)
+SECONDS = size(2.0, 100.0)
+BURNING = "while :; do :; done"
+
+
+@pytest.fixture
+def gateway(docker_engine: RealEngine) -> Iterator[DockerEngine]:
+    gateway = DockerEngine(docker_engine.host, query_timeout=30)
+    yield gateway
+    gateway.close()
+    docker_engine.clear()
+
+
+@pytest.fixture
+def database(migrated_postgresql: str) -> Iterator[Database]:
+    database = Database(migrated_postgresql)
+    yield database
+    database.dispose()
+
+
+class Bench:
+    """Environments whose containers are real."""
+
+    def __init__(self, database: Database, real: RealEngine, gateway: DockerEngine) -> None:
+        self.world = World(database, FakeEngine())
+        self.database, self.real, self.gateway = database, real, gateway
+        self.images: dict[str, str] = {}
+
+    def launch(self, script: str, name: str, team: int = 0, cpus: float = 0.2) -> str:
+        """Run a script as the container of a new environment; return the container's id."""
+        raw: Any = self.real.client()
+        if script not in self.images:
+            self.images[script] = commit(raw, self.real, script)
+        with self.database.writing() as session:
+            made = Environment(
+                project_id=self.world.projects[team],
+                name=name,
+                image="x",
+                cpu_limit=cpus,
+                memory_limit_mb=16,
+                status=EnvironmentStatus.RUNNING,
+            )
+            session.add(made)
+            session.flush()
+            spec = ContainerSpec(made.id, name, self.images[script], {}, [], cpus, 16)
+            made.container_id = self.gateway.create(spec)
+            self.gateway.start(made.container_id)
+            return made.container_id
+
+
+@pytest.fixture
+def bench(database: Database, docker_engine: RealEngine, gateway: DockerEngine) -> Bench:
+    return Bench(database, docker_engine, gateway)
+
+
+@pytest.fixture
+def reader(
+    migrated_postgresql: str, docker_engine: RealEngine, tmp_path: Path
+) -> Iterator[Program]:
+    env = {**os.environ, "DATABASE_URL": migrated_postgresql, "DOCKER_HOST": docker_engine.host}
+    command = [sys.executable, "-m", meter_process.__name__]
+    program = Program(command, tmp_path / "meter.log", env=env, cwd=ROOT)
+    yield program
+    program.stop(20)
+
+
+def group_of(pid: int, controller: str) -> Path:
+    """Return a control group's directory, as the kernel tells it: without a line of the product."""
+    unified = ""
+    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controller in controllers.split(","):
+            return Path(f"/sys/fs/cgroup/{controller}{path}")
+        unified = path if not controllers else unified
+    return Path(f"/sys/fs/cgroup{unified}")
+
+
+def cpu_of(pid: int) -> int:
+    group = group_of(pid, "cpuacct")
+    if (group / "cpuacct.usage").exists():
+        return int((group / "cpuacct.usage").read_text())
+    return int((group / "cpu.stat").read_text().split()[1]) * 1000
+
+
+def booked_cpu(database: Database, container: str) -> int:
+    with database.reading() as session:
+        query = select(func.sum(UsageCursor.cpu_ns)).where(UsageCursor.container_id == container)
+        return int(session.scalar(query) or 0)
+
+
+def end(bench: Bench, container: str) -> None:
+    """Record the end of a run, as the reconciler does."""
+    wait_until(lambda: not bench.gateway.inspect(container).running, SOON)
+    state = bench.gateway.inspect(container)
+    set_status(bench, container, EnvironmentStatus.STOPPED)
+    reason = ExitReason.OOM if state.oom_killed else ExitReason.COMPLETED
+    ended = ContainerExit(container_id=container, run_started=state.started, reason=reason)
+    ended.exited_at, ended.environment_id = (
+        state.finished_at or utc_now(),
+        state.environment_id or "",
+    )
+    with bench.database.writing() as session:
+        session.add(ended)
+
+
+def set_status(bench: Bench, container: str, status: EnvironmentStatus) -> None:
+    is_it = Environment.container_id == container
+    with bench.database.writing() as session:
+        session.execute(update(Environment).where(is_it).values(status=status))
+
+
+def stopped(bench: Bench, containers: list[str]) -> dict[str, int]:
+    """Stop their processes, and return what each container has used in this run.
+
+    By signals: the freezer of version 1 does not get hold of processes that wait for their CPU.
+    """
+    groups = {it: group_of(bench.gateway.inspect(it).pid or 0, "memory") for it in containers}
+    for group in groups.values():
+        for process in map(int, (group / "cgroup.procs").read_text().split()):
+            os.kill(process, signal.SIGSTOP)
+            wait_until(lambda it=process: psutil.Process(it).status() == "stopped", SOON)  # type: ignore[misc]
+    return {it: cpu_of(bench.gateway.inspect(it).pid or 0) for it in containers}
+
+
+def test_ledger_has_what_the_kernel_has(bench: Bench, reader: Program) -> None:
+    containers = [bench.launch(BURNING, f"burns-{n}", n % 2) for n in range(CONTAINERS)]
+    reader.start()
+    short = bench.launch("sleep 1", "short")
+    thirsty = bench.launch("x=x; while :; do x=$x$x; done", "thirsty")
+    for _ in range(3):
+        time.sleep(SECONDS)
+        reader.kill()
+        reader.start()
+    for container in (thirsty, short):
+        end(bench, container)
+    truth = stopped(bench, containers)
+    wait_until(lambda: all(booked_cpu(bench.database, it) == truth[it] for it in truth), SOON)
+
+    bench.real.kill()
+    time.sleep(SECONDS)
+    bench.real.start()  # which ends what ran
+    for container in containers:
+        end(bench, container)
+        bench.gateway.start(container)
+        set_status(bench, container, EnvironmentStatus.RUNNING)
+    time.sleep(SECONDS)
+    for container, used in stopped(bench, containers).items():
+        truth[container] += used
+    wait_until(lambda: all(booked_cpu(bench.database, it) == truth[it] for it in truth), SOON)
+    reader.stop(20)
+
+    by_environment = sums(bench.database, UsageRow.environment)
+    assert sum(use["cpu_ns"] for name, use in by_environment.items() if "burns" in name) == sum(
+        truth.values()
+    )
+    everything = sums(bench.database)[None]
+    teams = sums(bench.database, UsageRow.team).values()
+    assert {name: sum(use[name] for use in teams) for name in everything} == everything
+    assert by_environment["thirsty"]["oom_kills"] >= 1
+    assert by_environment["burns-0"]["throttled_ns"] > 0
+    assert everything["runs"] == 2 * CONTAINERS + 2
+    assert by_environment["short"]["unread_ns"] > 0
+
+
+def test_files_and_engine_tell_the_same(
+    bench: Bench, gateway: DockerEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = "head -c 8000000 /dev/zero > /dev/shm/full; head -c 5000000 /dev/zero > /f; sleep 1000"
+    container = bench.launch(script, "one", cpus=1)
+    wait_until(lambda: gateway.counters(container).memory_bytes > 8_000_000, SOON)
+    gateway.pause(container)
+    state = gateway.inspect(container)
+    assert state.pid is not None
+    files = group_files(state.id, state.pid)
+    assert files is not None
+    kernel, engine = files.read(), gateway.counters(container)
+    assert kernel.cpu_ns == engine.cpu_ns
+    assert (kernel.throttled_ns, kernel.memory_limit_bytes) == (
+        engine.throttled_ns,
+        engine.memory_limit_bytes,
+    )
+    assert kernel.memory_bytes == pytest.approx(engine.memory_bytes, rel=0.05)
+    # The bridge tells everybody of its own existence now and then.
+    assert 0 <= engine.network_rx_bytes - kernel.network_rx_bytes < 100_000
+    assert kernel.oom_kills == 0
+    assert abs(kernel.read_at_ns - engine.read_at_ns) < SOON * NS
+
+    run = Run(state.id, state.started)
+    assert _read(gateway, container) == run
+    # Where the files are not to be had, the engine is asked.
+    monkeypatch.setattr("app.agent.usage.sources.group_files", lambda *_: None)
+    assert _read(gateway, container) == run
+    gateway.unpause(container)
+    gateway.kill(container)
+    with pytest.raises(cgroups.RunOverError):
+        for _ in range(100):
+            files.read()
+            time.sleep(0.1)
+
+
+def _read(gateway: DockerEngine, container: str) -> Run | None:
+    reading = Sources(gateway).read("environment", container)
+    return None if reading is None else reading.run

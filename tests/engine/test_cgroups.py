@@ -1,0 +1,82 @@
+"""The kernel's files of a run: those of version 2 as it writes them; version 1 is read for real."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.engine.cgroups import GroupFiles, RunOverError, _born, _mounts, group_files
+
+FILES = {
+    "cpu.stat": "usage_usec 1500\nuser_usec 1000\nnr_throttled 2\nthrottled_usec 30\n",
+    "memory.current": "1000\n",
+    "memory.stat": "anon 600\ninactive_file 300\n",
+    "memory.peak": "4000\n",
+    "memory.max": "max\n",
+    "memory.events": "low 0\noom 2\noom_kill 1\noom_group_kill 0\n",
+    "io.stat": "8:0 rbytes=10 wbytes=20 rios=1 wios=1\n8:16 rbytes=1 wbytes=2 rios=1\n7:0 \n",
+}
+
+
+@pytest.fixture
+def process() -> Iterator["subprocess.Popen[bytes]"]:
+    started = subprocess.Popen(["sleep", "60"])
+    yield started
+    started.kill()
+    started.wait()
+
+
+def group(directory: Path, pid: int, **changes: str) -> GroupFiles:
+    for name, text in {**FILES, **changes}.items():
+        (directory / name).write_text(text)
+    return GroupFiles("c", pid, _born(pid), {"": directory})
+
+
+def test_second_version_is_read(tmp_path: Path, process: "subprocess.Popen[bytes]") -> None:
+    counters = group(tmp_path, process.pid).read()
+    assert (counters.cpu_ns, counters.throttled_ns) == (1_500_000, 30_000)
+    assert (counters.memory_bytes, counters.memory_peak_bytes) == (700, 4000)
+    assert (counters.memory_limit_bytes, counters.oom_kills) == (0, 1)
+    assert (counters.block_read_bytes, counters.block_write_bytes) == (11, 22)
+
+
+def test_older_kernel_keeps_no_peak(tmp_path: Path, process: "subprocess.Popen[bytes]") -> None:
+    files = group(tmp_path, process.pid)
+    (tmp_path / "memory.peak").unlink()
+    assert files.read().memory_peak_bytes is None
+
+
+def test_run_that_is_over_is_not_read(tmp_path: Path, process: "subprocess.Popen[bytes]") -> None:
+    files = group(tmp_path, process.pid)
+    files.read()
+    process.kill()
+    process.wait()
+    with pytest.raises(RunOverError):
+        files.read()
+
+
+def test_process_of_the_same_number_is_another_run(
+    tmp_path: Path, process: "subprocess.Popen[bytes]"
+) -> None:
+    files = group(tmp_path, process.pid)
+    with pytest.raises(RunOverError):
+        GroupFiles("c", process.pid, "earlier", files.groups).read()
+
+
+def test_process_that_is_not_of_the_container_is_not_taken_for_it(
+    process: "subprocess.Popen[bytes]",
+) -> None:
+    assert group_files("f" * 64, process.pid) is None
+    assert group_files("f" * 64, 2**22 + 1) is None
+
+
+def test_hierarchies_are_found_where_they_are_mounted() -> None:
+    text = (
+        "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755\n"
+        "32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw shared:9 - cgroup cgroup rw,cpu,cpuacct\n"
+        "41 31 0:38 /inner /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw,nsdelegate\n"
+    )
+    found = _mounts(text)
+    assert found["cpuacct"] == found["cpu"] == ("/", Path("/sys/fs/cgroup/cpu,cpuacct"))
+    assert found[""] == ("/inner", Path("/sys/fs/cgroup/unified"))
