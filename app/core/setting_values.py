@@ -25,6 +25,7 @@ LOWEST_HOST_PORT = 1024
 """Below are the host's own services; a container gets none of them."""
 
 PortRange = tuple[int, int]
+_HIGHEST_PRICE = 1e9
 _T = TypeVar("_T")
 
 
@@ -55,6 +56,44 @@ def port_ranges(text: str) -> tuple[PortRange, ...]:
         else:
             joined.append((first, last))
     return tuple(joined)
+
+
+PRICED = (
+    "running_hour",
+    "cpu_hour",
+    "memory_gib_hour",
+    "network_rx_gib",
+    "network_tx_gib",
+    "block_read_gib",
+    "block_write_gib",
+)
+"""What use may have a price by."""
+
+
+def prices(text: str) -> dict[str, float]:
+    """Return the prices of a list such as cpu_hour=0.04,memory_gib_hour=0.005.
+
+    Raises: ValueError.
+    """
+    found: dict[str, float] = {}
+    for unit, price in _each(text, _price):
+        if unit in found:
+            raise ValueError(f"has two prices for {unit}")
+        found[unit] = price
+    return found
+
+
+def _price(text: str) -> tuple[str, float]:
+    unit, _, number = text.partition("=")
+    if unit.strip() not in PRICED:
+        raise ValueError(f"has none of the units {', '.join(PRICED)}")
+    try:
+        price = float(number)
+    except ValueError:
+        price = -1.0
+    if not 0 <= price < _HIGHEST_PRICE:
+        raise ValueError("has no price: write a number, such as 0.04")
+    return unit.strip(), price
 
 
 def _each(text: str, parse: Callable[[str], _T]) -> list[_T]:
@@ -223,6 +262,7 @@ Rate = Annotated[str, AfterValidator(_rate)]
 HostNames = Annotated[str, _checked(host_names)]
 Origins = Annotated[str, _checked(origins)]
 PortList = Annotated[str, _checked(ports)]
+Prices = Annotated[str, _checked(prices)]
 PortRanges = Annotated[str, _checked(port_ranges)]
 OtlpProtocol = Annotated[str, AfterValidator(_otlp_protocol)]
 Compression = Annotated[str, _one_of("none", "gzip")]

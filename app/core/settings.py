@@ -42,6 +42,7 @@ from app.core.setting_values import (
     PortList,
     PortRange,
     PortRanges,
+    Prices,
     Rate,
     RateLimitStorage,
     ReadableFile,
@@ -534,6 +535,14 @@ class Settings(BaseModel):
     )
     usage_days_days: float = _own(
         800, "Days that the use of environments is kept by the day.", ge=2, le=36500
+    )
+    usage_prices: Prices = _own(
+        "",
+        "What use costs: unit=price,unit=price, with the units running_hour, cpu_hour, "
+        "memory_gib_hour, network_rx_gib, network_tx_gib, block_read_gib and block_write_gib.",
+    )
+    usage_currency: str = _own(
+        "EUR", "What those prices are in, as it is shown.", min_length=1, max_length=8
     )
     audit_retention_days: float = _own(365, "Days that the audit log is kept.", gt=0, le=36500)
 

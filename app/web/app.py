@@ -6,6 +6,7 @@ have to build (see gunicorn.conf.py).
 
 from flask_openapi3 import OpenAPI
 
+from app.core.setting_values import prices
 from app.core.settings import Settings
 from app.doctor.build import build as build_doctor
 from app.domain.accounts.build import build as build_accounts
@@ -20,6 +21,7 @@ from app.domain.quotas.build import build as build_quotas
 from app.domain.quotas.build import build_checks as build_quota_checks
 from app.domain.sessions.build import build as build_sessions
 from app.domain.teams.build import build as build_teams
+from app.domain.usage.service import Usage
 from app.explaining.build import build as build_explanations
 from app.explaining.own_lines import OwnLines
 from app.storage import Database
@@ -113,6 +115,7 @@ def _services(
         projects=build_projects(database),
         quotas=build_quotas(settings, database),
         audit_log=AuditLog(database),
+        usage=Usage(database, prices(settings.usage_prices)),
         environments=environments,
         logs=Logs(database),
         sessions=build_sessions(settings, database, engine, heartbeat),

@@ -24,6 +24,7 @@ from app.web.api import (
     templates,
     terminals,
     tickets,
+    usage,
 )
 from app.web.console import access_routes, routes
 
@@ -36,6 +37,7 @@ API: tuple[APIBlueprint, ...] = (
     projects.api,
     quotas.api,
     audit.api,
+    usage.api,
     alerts.api,
     request_lines.api,
     doctor.api,

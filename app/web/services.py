@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from app.domain.quotas.service import Quotas
     from app.domain.sessions.service import Sessions
     from app.domain.teams.service import Teams
+    from app.domain.usage.service import Usage
     from app.engine import Engine
     from app.explaining.own_lines import OwnLines
     from app.explaining.service import Explanations
@@ -66,6 +67,7 @@ class Components:
     projects: "Projects"
     quotas: "Quotas"
     audit_log: "AuditLog"
+    usage: "Usage"
     environments: "Environments"
     logs: "Logs"
     sessions: "Sessions"

@@ -19,6 +19,7 @@ from app.cli.client.project_commands import projects
 from app.cli.client.running_commands import pause, restart, start, stats, stop, unpause
 from app.cli.client.team_commands import members, teams
 from app.cli.client.token_commands import token
+from app.cli.client.usage_commands import usage
 from app.cli.client.vscode_command import vscode
 
 COMMANDS: tuple[click.Command, ...] = (
@@ -45,6 +46,7 @@ COMMANDS: tuple[click.Command, ...] = (
     vscode,
     templates,
     quota,
+    usage,
     teams,
     members,
     projects,

@@ -58,6 +58,7 @@ class Action(StrEnum):
     TEAM_MEMBERS = "team.members"
     TEAM_LEAVE = "team.leave"
     AUDIT_READ = "audit.read"
+    USAGE_READ = "usage.read"
     QUOTA_READ = "quota.read"
     QUOTA_CHANGE = "quota.change"
     ALERT_READ = "alert.read"
@@ -113,6 +114,9 @@ RULES: dict[Action, Rule] = {
     Action.TEAM_MEMBERS: Rule(Scope.WRITE, _CHIEFS, "add, change and remove members"),
     Action.TEAM_LEAVE: Rule(Scope.WRITE, _ALL, "leave a team"),
     Action.AUDIT_READ: Rule(Scope.READ, _CHIEFS, "read the audit log of a project or team"),
+    Action.USAGE_READ: Rule(
+        Scope.READ, _ALL, "see what the environments of a project or team have used"
+    ),
     Action.QUOTA_READ: Rule(Scope.READ, _ALL, "see quotas and what is used of them"),
     Action.QUOTA_CHANGE: Rule(Scope.WRITE, _NONE, "set quotas", Who.OPERATOR),
     Action.ALERT_READ: Rule(Scope.READ, _NONE, "see the alerts of the service", Who.ANYBODY),
@@ -170,6 +174,7 @@ ON_PROJECTS = (
     Action.PROJECT_DELETE,
     Action.ENVIRONMENT_CREATE,
     Action.AUDIT_READ,
+    Action.USAGE_READ,
 )
 ON_TEAMS = (
     Action.TEAM_READ,
@@ -180,6 +185,7 @@ ON_TEAMS = (
     Action.PROJECT_CREATE,
     Action.QUOTA_READ,
     Action.AUDIT_READ,
+    Action.USAGE_READ,
 )
 """What can be done to one of each, and is told with it."""
 

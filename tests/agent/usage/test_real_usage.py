@@ -42,8 +42,8 @@ from tests.support.fakes import FakeEngine
 pytestmark = pytest.mark.integration
 
 SOON = 60.0
-CONTAINERS = size(4, 50)
-SECONDS = size(2.0, 100.0)
+CONTAINERS = size(2, 50)
+SECONDS = size(1.0, 100.0)
 BURNING = "while :; do :; done"
 
 

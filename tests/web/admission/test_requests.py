@@ -24,6 +24,7 @@ SEARCHES = {
     "app.web.api.extensions.upload",
     "app.web.api.logs.index",
     "app.web.api.request_lines.index",
+    "app.web.api.usage.index",
 }
 """What takes long without Docker."""
 

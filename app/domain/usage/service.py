@@ -1,0 +1,167 @@
+"""Reads the ledger: everybody what is theirs and their teams', operators all of it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+
+from app.core.errors import InvalidInputError
+from app.domain.authorization import Action, Identity, may_in
+from app.domain.usage.booking import SUMS
+from app.domain.usage.prices import cost
+from app.storage import Database, Membership, Project, UsageRow, now
+
+USUAL = timedelta(days=30)
+_LARGEST = ("memory_peak_bytes", "memory_limit_bytes")
+
+
+class By(StrEnum):
+    """What use is added up by."""
+
+    ENVIRONMENT = "environment"
+    PROJECT = "project"
+    TEAM = "team"
+    ACCOUNT = "account"
+
+
+@dataclass(frozen=True)
+class UsageQuery:
+    """What use is asked for; None leaves open.
+
+    `since` is inside and `until` is not: each hour, or where hours are added up already each day,
+    counts whole where its beginning lies between them. `each_period`: by those as well.
+    """
+
+    by: By = By.ENVIRONMENT
+    since: datetime | None = None
+    until: datetime | None = None
+    environment_id: str | None = None
+    project_id: str | None = None
+    team_id: str | None = None
+    account_id: str | None = None
+    each_period: bool = False
+
+    def conditions(self) -> Iterator[ColumnElement[bool]]:
+        """Yield them as conditions on `UsageRow`, without those of time."""
+        for name in ("environment_id", "project_id", "team_id", "account_id"):
+            wanted = getattr(self, name)
+            if wanted is not None:
+                yield getattr(UsageRow, name) == wanted
+
+
+@dataclass(frozen=True)
+class Used:
+    """What one of them has used; `id` is None for what belongs to none, such as no team."""
+
+    id: str | None
+    name: str | None
+    sums: Mapping[str, int]
+    cost: float | None
+    starts_at: datetime | None = None
+    period: str | None = None
+
+
+@dataclass(frozen=True)
+class UsageReport:
+    """Some of what is asked for, the largest CPU first (by period: the earliest), and all of it.
+
+    `count` is how many items there are in all.
+    """
+
+    since: datetime
+    until: datetime
+    items: list[Used]
+    count: int
+    total: Used
+    prices: Mapping[str, float] = field(default_factory=dict)
+
+
+class Usage:
+    """The readers' side of the ledger."""
+
+    def __init__(self, database: Database, prices: Mapping[str, float]) -> None:
+        """`prices` by unit; see `app.domain.usage.prices`."""
+        self._database = database
+        self._prices = prices
+
+    def report(
+        self, identity: Identity, query: UsageQuery, *, limit: int, offset: int = 0
+    ) -> UsageReport:
+        """Return what was used of what the caller may see.
+
+        Raises: PermissionDeniedError, InvalidInputError.
+        """
+        may_in(identity, Action.USAGE_READ)
+        with self._database.reading() as session:
+            until = query.until or now(session)
+            since = query.since or _before(until)
+            if since >= until:
+                raise InvalidInputError(
+                    [{"field": "since", "message": "Name a time before `until`."}]
+                )
+            conditions = [
+                UsageRow.starts_at >= since,
+                UsageRow.starts_at < until,
+                *query.conditions(),
+            ]
+            if not identity.is_operator:
+                conditions.append(_seen_by(identity))
+            groups = _groups(query)
+            grouped = select(*groups, *_sums()).where(*conditions).group_by(*groups)
+            counted = select(func.count()).select_from(grouped.subquery())
+            rows = session.execute(_named(grouped, query, limit, offset)).mappings().all()
+            whole = session.execute(select(*_sums()).where(*conditions)).mappings().one()
+            return UsageReport(
+                since=since,
+                until=until,
+                items=[self._used(row, query.each_period) for row in rows],
+                count=session.scalar(counted) or 0,
+                total=self._used({"id": None, "name": None, **whole}, False),
+                prices=self._prices,
+            )
+
+    def _used(self, row: Mapping[Any, Any], each_period: bool) -> Used:
+        # Sums of PostgreSQL are decimals, and NULL where there is nothing to add up.
+        sums = {name: int(row[name] or 0) for name in (*SUMS, *_LARGEST)}
+        when = (row["starts_at"], row["period"]) if each_period else (None, None)
+        return Used(row["id"], row["name"], sums, cost(self._prices, sums), *when)
+
+
+def _before(until: datetime) -> datetime:
+    try:
+        return until - USUAL
+    except OverflowError:
+        return datetime.min.replace(tzinfo=UTC)
+
+
+def _seen_by(identity: Identity) -> ColumnElement[bool]:
+    """Return the condition that a row is of the caller, or of a team that they are in now."""
+    teams = select(Membership.team_id).where(Membership.user_id == identity.user_id)
+    own = select(Project.id).where(Project.owner_user_id == identity.user_id)
+    # Of a project that is gone: without a team it was its account's own.
+    alone = and_(UsageRow.team_id.is_(None), UsageRow.account_id == identity.user_id)
+    return or_(UsageRow.team_id.in_(teams), UsageRow.project_id.in_(own), alone)
+
+
+def _groups(query: UsageQuery) -> list[Any]:
+    id_of = getattr(UsageRow, f"{query.by}_id").label("id")
+    return [id_of, UsageRow.starts_at, UsageRow.period] if query.each_period else [id_of]
+
+
+def _sums() -> list[Any]:
+    sums = [func.sum(getattr(UsageRow, name)).label(name) for name in SUMS]
+    return sums + [func.max(getattr(UsageRow, name)).label(name) for name in _LARGEST]
+
+
+def _named(grouped: Select[Any], query: UsageQuery, limit: int, offset: int) -> Select[Any]:
+    """Return the page of the groups, each with a name."""
+    named = grouped.add_columns(func.max(getattr(UsageRow, query.by)).label("name"))
+    id_of = getattr(UsageRow, f"{query.by}_id")
+    if query.each_period:
+        ordered = named.order_by(UsageRow.starts_at, UsageRow.period, id_of)
+    else:
+        ordered = named.order_by(func.sum(UsageRow.cpu_ns).desc(), id_of)
+    return ordered.limit(limit).offset(offset)

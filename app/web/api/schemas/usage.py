@@ -1,0 +1,105 @@
+"""The query and the answer of the route of use."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+from app.domain.fields import NO_NUL, Moment
+from app.domain.usage.service import By, UsageReport, Used
+
+_Id = Annotated[str, Field(max_length=36, pattern=NO_NUL)]
+_NS = 1_000_000_000
+
+
+class UsageQueryArgs(BaseModel):
+    """Of what, and from when to when."""
+
+    by: By = Field(default=By.ENVIRONMENT, description="What use is added up by.")
+    since: Moment | None = Field(default=None, description="Inclusive; 30 days before `until`.")
+    until: Moment | None = Field(default=None, description="Exclusive; now.")
+    environment_id: _Id | None = None
+    project_id: _Id | None = None
+    team_id: _Id | None = None
+    account_id: _Id | None = None
+    each_period: bool = Field(
+        default=False, description="An item for each hour, or day where hours are added up."
+    )
+    format: Literal["json", "csv"] | None = Field(
+        default=None, description="Instead of the header Accept."
+    )
+    limit: int = Field(default=100, ge=1, le=1000)
+    offset: int = Field(default=0, ge=0, le=1_000_000)
+
+
+class UsedView(BaseModel):
+    """What was used."""
+
+    id: str | None = Field(description="null for what belongs to none, such as no team.")
+    name: str | None = Field(examples=["billing-api"])
+    starts_at: datetime | None = Field(description="Of the period; null for all together.")
+    period: Literal["hour", "day"] | None
+    running_seconds: float
+    unread_seconds: float = Field(
+        description="The part of it between the last reading of a run and its end."
+    )
+    runs: int
+    unread_runs: int = Field(description="Runs that ended before anybody read them.")
+    cpu_seconds: float
+    throttled_seconds: float
+    memory_byte_seconds: int
+    memory_peak_bytes: int
+    memory_limit_bytes: int
+    oom_kills: int
+    network_rx_bytes: int
+    network_tx_bytes: int
+    block_read_bytes: int
+    block_write_bytes: int
+    cost: float | None = Field(description="null without prices.")
+
+
+class UsageView(BaseModel):
+    """Some of the items, and the sum of all: those that are not on this page too."""
+
+    since: datetime
+    until: datetime
+    items: list[UsedView]
+    total: int = Field(description="How many items there are.")
+    limit: int
+    offset: int
+    sum: UsedView
+    currency: str = Field(examples=["EUR"])
+    prices: dict[str, float] = Field(examples=[{"cpu_hour": 0.04}])
+
+
+def used_view(used: Used) -> UsedView:
+    """Return what is shown of a sum."""
+    seconds = {
+        f"{name}_seconds": used.sums[f"{name}_ns"] / _NS
+        for name in ("running", "unread", "cpu", "throttled")
+    }
+    rest = {name: value for name, value in used.sums.items() if not name.endswith("_ns")}
+    return UsedView(
+        id=used.id,
+        name=used.name,
+        starts_at=used.starts_at,
+        period=used.period,
+        cost=used.cost,
+        **seconds,
+        **rest,
+    )
+
+
+def usage_view(report: UsageReport, query: UsageQueryArgs, currency: str) -> UsageView:
+    """Return the whole answer."""
+    return UsageView(
+        since=report.since,
+        until=report.until,
+        items=[used_view(item) for item in report.items],
+        total=report.count,
+        limit=query.limit,
+        offset=query.offset,
+        sum=used_view(report.total),
+        currency=currency,
+        prices=dict(report.prices),
+    )

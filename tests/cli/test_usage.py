@@ -1,0 +1,57 @@
+"""`vibebox usage`: a table, CSV and JSON of what was booked."""
+
+import csv
+from collections.abc import Callable, Iterator
+from io import StringIO
+
+import pytest
+
+from app.storage import Database, UsagePeriod, UsageRow, utc_now
+from tests.backends.web import WebServer
+from tests.cli.support import Person
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(120)]
+HOUR = 3600 * 1_000_000_000
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
+    prices = {"VIBEBOX_USAGE_PRICES": "cpu_hour=0.5", "VIBEBOX_USAGE_CURRENCY": "CHF"}
+    with WebServer(tmp_path_factory.mktemp("usage"), prices) as server:
+        yield server
+
+
+def test_use_is_shown(person: Callable[..., Person], server: WebServer) -> None:
+    ada = person()
+    ada.login("ada@example.org", "--register")
+    account = ada.json("whoami")["id"]
+    at = utc_now().replace(minute=0, second=0, microsecond=0)
+    database = Database(server.env["DATABASE_URL"])
+    with database.writing() as session:
+        for number, name in enumerate(("api", "web"), 1):
+            session.add(
+                UsageRow(
+                    environment_id=name,
+                    environment=name,
+                    account_id=account,
+                    starts_at=at,
+                    period=UsagePeriod.HOUR,
+                    running_ns=HOUR,
+                    cpu_ns=number * HOUR // 4,
+                    memory_byte_seconds=number * 2**30 * 3600,
+                )
+            )
+    database.dispose()
+
+    lines = [line.split() for line in ada.good("usage").stdout.splitlines()]
+    assert lines[0] == [
+        "ENVIRONMENT", "RUNNING", "CPU", "MEMORY", "NETWORK", "DISK", "I/O", "UNREAD", "CHF",
+    ]  # fmt: skip
+    assert [line[0] for line in lines[1:]] == ["web", "api", "all"]
+    assert lines[3] == "all 2.00 h 0.75 h 3.00 GiB h 0 B 0 B 0.00 h 0.38".split()
+    assert ada.json("usage")["sum"]["cpu_seconds"] == 0.75 * 3600
+    rows = list(csv.DictReader(StringIO(ada.good("usage", "--csv").stdout)))
+    assert [(row["name"], row["cost"]) for row in rows] == [("web", "0.25"), ("api", "0.125")]
+    assert [item["id"] for item in ada.json("usage", "--by", "account")["items"]] == [account]
+    assert ada.json("usage", "--until", "2h")["total"] == 0
+    assert "There is no team" in ada.refused(1, "usage", "--team", "nobodys")
