@@ -536,6 +536,13 @@ class Settings(BaseModel):
     usage_days_days: float = _own(
         800, "Days that the use of environments is kept by the day.", ge=2, le=36500
     )
+    usage_series: int = _own(
+        1000,
+        "Teams, and environments, of which a scrape shows the use where it asks for that; how many "
+        "more there are it shows as well.",
+        ge=1,
+        le=100_000,
+    )
     usage_prices: Prices = _own(
         "",
         "What use costs: unit=price,unit=price, with the units running_hour, cpu_hour, "

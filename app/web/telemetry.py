@@ -12,6 +12,7 @@ from app.metrics.engine_calls import measured
 from app.metrics.exemplars import of_trace
 from app.metrics.instruments import measure_process
 from app.metrics.inventory import Inventory
+from app.metrics.usage_series import UsageSeries
 from app.storage import Database
 from app.tracing.recorder import Recorder
 from prefork_metrics.exchange import Exchange, Exchanges
@@ -36,6 +37,7 @@ class Telemetry:
         measure_process(database, settings.pool_limit)
         self.scrapes = scrapes
         self._inventory = Inventory(database, settings.scrape_timeout)
+        self.usage = UsageSeries(database, settings.scrape_timeout, settings.usage_series)
         self.exposition = Exposition(registry, [self._inventory], always=[health_check_up])
         self._requests = RequestMetrics(
             registry, scrape_path=SCRAPE_PATH, without_queue=_WITHOUT_QUEUE, exemplar=self._leads_to
@@ -69,6 +71,7 @@ class Telemetry:
     def close(self) -> None:
         """End the threads of telemetry."""
         self._inventory.close()
+        self.usage.close()
         if self._recorder is not None:
             record_tasks(None)
             self._recorder.close()

@@ -100,7 +100,7 @@ ROUTES = (
     _open("GET", "/health"),
     _open("GET", "/health/live"),
     _open("GET", "/health/ready"),
-    _open("GET", "/health/metrics"),
+    Route("GET", "/health/metrics", bad_query="collect%5B%5D=cats"),
     _open("GET", f"{_AUTH}/registration"),
     _open("POST", f"{_AUTH}/register", {**_LOGIN, "email": "new@example.org"}),
     _open("POST", f"{_AUTH}/login", _LOGIN),

@@ -20,6 +20,8 @@ from app.storage import (
     UsageCursor,
     UsagePeriod,
     UsageRow,
+    UsageTotal,
+    UsageTotalKind,
     add_rows,
 )
 from app.storage.cautious_clock import CautiousClock
@@ -56,6 +58,7 @@ class UsageRetention:
         while not stopping() and self._delete(now - self._days) == _BATCH:
             pass
         self._forget_runs(now - _CURSORS_KEPT)
+        self._forget_totals()
 
     def _add_up(self, until: datetime) -> int:
         """Put some hours before `until` into the rows of their days; return how many."""
@@ -98,6 +101,18 @@ class UsageRetention:
                     UsageCursor.read_at_ns < int(before.timestamp()) * 1_000_000_000,
                     ~recorded,
                     UsageCursor.ended | ~has_record,
+                )
+            )
+
+    def _forget_totals(self) -> None:
+        """Drop the totals of environments that are gone, once none of their runs is to be ended."""
+        exists_still = exists().where(Environment.id == UsageTotal.id)
+        is_read = exists().where(UsageCursor.environment_id == UsageTotal.id)
+        with self._database.writing() as session:
+            self._fence(session)
+            session.execute(
+                delete(UsageTotal).where(
+                    UsageTotal.kind == UsageTotalKind.ENVIRONMENT, ~exists_still, ~is_read
                 )
             )
 

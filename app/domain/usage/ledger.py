@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import and_, or_, select, tuple_
 from sqlalchemy.orm import Session
 
-from app.domain.usage.booking import SUMS, Booking, Totals, Use, book, book_end
+from app.domain.usage.booking import Totals, book, book_end
+from app.domain.usage.rows import Owner, Rows
 from app.storage import (
     ContainerExit,
     Database,
@@ -24,14 +25,12 @@ from app.storage import (
     UsageCursor,
     UsageRow,
     User,
-    add_rows,
     put_rows,
 )
 from app.storage.fence import Fence
 
 # Ends that are booked in one transaction.
 _ENDS = 250
-_ROW_KEY = ("environment_id", "starts_at", "period")
 _CURSOR_KEY = ("container_id", "run_started")
 _TOTALS = tuple(field.name for field in fields(Totals))
 
@@ -41,18 +40,6 @@ class Run(NamedTuple):
 
     container_id: str
     started: str
-
-
-class Owner(NamedTuple):
-    """Whose an environment is, with the names of the moment; the columns of `UsageRow`."""
-
-    environment: str | None = None
-    project_id: str | None = None
-    project: str | None = None
-    team_id: str | None = None
-    team: str | None = None
-    account_id: str | None = None
-    account: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,46 +53,6 @@ class Reading:
     environment_id: str
     totals: Totals
     memory_limit_bytes: int
-
-
-class _Rows:
-    """What one transaction adds, each row once."""
-
-    def __init__(self) -> None:
-        self._found: dict[tuple[str, datetime, str], dict[str, Any]] = {}
-
-    def add(
-        self, environment_id: str, owner: Owner, bookings: Iterable[Booking], limit: int
-    ) -> None:
-        for booking in bookings:
-            key = (environment_id, booking.starts_at, booking.period.value)
-            known = self._found.get(key)
-            use = booking.use
-            peak, most = booking.memory_peak_bytes, limit
-            if known is not None:
-                use = use + Use(**{name: known[name] for name in SUMS})
-                peak = max(peak, known["memory_peak_bytes"])
-                most = max(most, known["memory_limit_bytes"])
-            self._found[key] = {
-                **dict(
-                    zip(_ROW_KEY, (environment_id, booking.starts_at, booking.period), strict=True)
-                ),
-                **owner._asdict(),
-                **{name: getattr(use, name) for name in SUMS},
-                "memory_peak_bytes": peak,
-                "memory_limit_bytes": most,
-            }
-
-    def write(self, session: Session) -> None:
-        """Add them to those of the database. In one order, so that no two wait for each other."""
-        add_rows(
-            session,
-            UsageRow,
-            [self._found[key] for key in sorted(self._found)],
-            key=_ROW_KEY,
-            added=SUMS,
-            largest=("memory_peak_bytes", "memory_limit_bytes"),
-        )
 
 
 class Ledger:
@@ -125,7 +72,7 @@ class Ledger:
             self._fence(session)
             owners = owners_of(session, {reading.environment_id for reading in readings})
             cursors = _cursors(session, {reading.run.container_id for reading in readings})
-            rows, moved = _Rows(), []
+            rows, moved = Rows(), []
             for reading in sorted(readings, key=lambda reading: reading.run):
                 cursor = cursors.get(reading.run)
                 before = None if cursor is None else _totals(cursor)
@@ -154,7 +101,7 @@ class Ledger:
             self._fence(session)
             found = session.execute(_ENDED_RUNS.where(named)).all()
             owners = owners_of(session, {ended.environment_id for ended, _ in found})
-            rows, moved = _Rows(), []
+            rows, moved = Rows(), []
             for ended, cursor in found:
                 run = Run(ended.container_id, ended.run_started)
                 before = None if cursor is None else _totals(cursor)

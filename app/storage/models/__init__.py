@@ -58,7 +58,13 @@ from app.storage.models.sessions import (
     SocketTicket,
     Terminal,
 )
-from app.storage.models.usage import UsageCursor, UsagePeriod, UsageRow
+from app.storage.models.usage import (
+    UsageCursor,
+    UsagePeriod,
+    UsageRow,
+    UsageTotal,
+    UsageTotalKind,
+)
 
 __all__ = [
     "AgentReport",
@@ -108,6 +114,8 @@ __all__ = [
     "UsageCursor",
     "UsagePeriod",
     "UsageRow",
+    "UsageTotal",
+    "UsageTotalKind",
     "User",
     "WriteProof",
     "new_id",

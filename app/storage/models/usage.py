@@ -69,6 +69,43 @@ class UsageRow(Base):
     block_write_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
 
 
+class UsageTotalKind(StrEnum):
+    """Whose a total is."""
+
+    ENVIRONMENT = "environment"
+    TEAM = "team"
+
+
+class UsageTotal(Base):
+    """What one environment, or one team, has used since the ledger began: what series count.
+
+    Raised in the transaction that books, so that it is the sum of all rows there ever were; it
+    never falls, also when old rows are deleted. `id` is empty for what belongs to no team. That of
+    an environment goes some days after the environment, that of a team stays.
+    """
+
+    __tablename__ = "usage_totals"
+
+    kind: Mapped[UsageTotalKind] = mapped_column(choice(UsageTotalKind, "kind"), primary_key=True)
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    name: Mapped[str | None] = mapped_column(String(63))
+    project: Mapped[str | None] = mapped_column(String(63))
+    team: Mapped[str | None] = mapped_column(String(63))
+
+    running_ns: Mapped[int] = mapped_column(BigInteger, default=0)
+    unread_ns: Mapped[int] = mapped_column(BigInteger, default=0)
+    runs: Mapped[int] = mapped_column(BigInteger, default=0)
+    unread_runs: Mapped[int] = mapped_column(BigInteger, default=0)
+    cpu_ns: Mapped[int] = mapped_column(BigInteger, default=0)
+    throttled_ns: Mapped[int] = mapped_column(BigInteger, default=0)
+    memory_byte_seconds: Mapped[int] = mapped_column(BigInteger, default=0)
+    oom_kills: Mapped[int] = mapped_column(BigInteger, default=0)
+    network_rx_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    network_tx_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    block_read_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    block_write_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+
+
 class UsageCursor(Base):
     """How far one run of a container is booked: its totals at the last reading.
 

@@ -6,9 +6,13 @@ from flask import Response, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 
 from app._version import __version__
-from app.core.errors import MetricsForbiddenError
+from app.core.errors import (
+    InvalidInputError,
+    MetricsForbiddenError,
+    StorageUnavailableError,
+)
 from app.web.health.access import may_scrape, peer_of
-from app.web.health.schemas import CheckResult, Health, Readiness
+from app.web.health.schemas import CheckResult, Collect, Health, Readiness
 from app.web.lifecycle import Phase
 from app.web.openapi import Answer, problems
 from app.web.services import components
@@ -25,7 +29,7 @@ _SCRAPE = {
             "application/openmetrics-text": {"schema": {"type": "string"}},
         },
     },
-    **problems(MetricsForbiddenError),
+    **problems(MetricsForbiddenError, InvalidInputError, StorageUnavailableError),
 }
 
 
@@ -59,15 +63,25 @@ def ready() -> Answer:
     return _readiness("starting" if never_ready else "unavailable", shown), 503
 
 
-@api.get("/metrics", summary="Metrics of all processes, for Prometheus", responses=_SCRAPE)
-def metrics() -> Answer:
+@api.get(
+    "/metrics",
+    summary="Metrics of all processes, for Prometheus",
+    description="With `collect[]=teams` or `collect[]=environments` (or both) nothing but what "
+    "these have used, as series of each.",
+    responses=_SCRAPE,
+)
+def metrics(query: Collect) -> Answer:
     token = components().settings.metrics_token
     secret = token.get_secret_value() if token else None
     if not may_scrape(peer_of(request.environ), request.headers, secret):
         raise MetricsForbiddenError
     telemetry = components().telemetry
+    accept = request.headers.get("Accept", "")
+    if query.collect:
+        body, content_type = telemetry.usage.render(query.collect, accept)
+        return Response(body, content_type=content_type)
     with telemetry.scrapes.serve():
-        body, content_type = telemetry.exposition.render(request.headers.get("Accept", ""))
+        body, content_type = telemetry.exposition.render(accept)
     return Response(body, content_type=content_type)
 
 

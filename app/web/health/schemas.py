@@ -4,6 +4,14 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from app.metrics.usage_series import Part
+
+
+class Collect(BaseModel):
+    """Which series of what has been used a scrape asks for, in place of all others."""
+
+    collect: list[Part] = Field(default=[], alias="collect[]", max_length=len(Part))
+
 
 class Health(BaseModel):
     """The process answers; nothing else was looked at."""

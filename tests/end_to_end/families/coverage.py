@@ -352,6 +352,7 @@ STATEMENTS: Mapping[str, tuple[str, ...]] = {
     "terminals": ("select", "delete"),
     "usage_cursors": ("select", "insert", "delete"),
     "usage_rows": ("select", "insert"),
+    "usage_totals": ("insert", "delete"),
     "other": ("select", "other"),
 }
 """Statements by model, as PostgreSQL sees them; the test of the steps holds it equal to that."""
@@ -393,6 +394,10 @@ NO_STATEMENT_YET: Mapping[str, Mapping[str, str]] = {
     "usage_rows": {
         "update": "what is added is written by INSERT … ON CONFLICT",
         "delete": "hours are kept for weeks; a unit test sees to that",
+    },
+    "usage_totals": {
+        "select": "the scrape reads it, and what a scrape reads is not measured",
+        "update": "what is added is written by INSERT … ON CONFLICT",
     },
     "write_probes": dict.fromkeys(_ALL, "readiness checks write it, and those are not measured"),
     "other": dict.fromkeys(("insert", "update", "delete"), "every table has a model"),

@@ -59,6 +59,21 @@ def upgrade() -> None:
         op.create_index(f"ix_usage_rows_{column}_starts_at", "usage_rows", [column, "starts_at"])
     op.create_index("ix_usage_rows_starts_at", "usage_rows", ["starts_at"])
     op.create_table(
+        "usage_totals",
+        sa.Column("kind", sa.String(16), nullable=False),
+        sa.Column("id", sa.String(36), nullable=False),
+        sa.Column("name", sa.String(63), nullable=True),
+        sa.Column("project", sa.String(63), nullable=True),
+        sa.Column("team", sa.String(63), nullable=True),
+        *(
+            sa.Column(name, sa.BigInteger(), nullable=False)
+            for name in _SUMS
+            if name not in ("memory_peak_bytes", "memory_limit_bytes")
+        ),
+        sa.CheckConstraint("kind IN ('environment', 'team')", name=op.f("ck_usage_totals_kind")),
+        sa.PrimaryKeyConstraint("kind", "id", name="pk_usage_totals"),
+    )
+    op.create_table(
         "usage_cursors",
         sa.Column("container_id", sa.String(64), nullable=False),
         sa.Column("run_started", sa.String(40), nullable=False),
@@ -79,4 +94,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("usage_cursors")
+    op.drop_table("usage_totals")
     op.drop_table("usage_rows")
