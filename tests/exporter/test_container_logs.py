@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from app.core.log_receiver import Outcome
+from app.core.otlp_target import Target
 from app.exporter.container_logs import OtlpReceiver
-from app.exporter.target import Target
 from tests.backends.otlp_sink import Behaviour, OtlpSink
 
 HTML = b"<html><head><title>Request Entity Too Large</title></head></html>"
