@@ -4,7 +4,6 @@ https://opentelemetry.io/docs/specs/otlp/#otlphttp
 """
 
 import gzip
-import re
 import threading
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -15,13 +14,12 @@ from requests import exceptions
 from urllib3.exceptions import NameResolutionError, NewConnectionError
 
 from app.core.ended_requests import Ends
+from app.core.otlp_said import shown
 from app.core.otlp_target import Target
 
 TRY_AGAIN = frozenset({429, 502, 503, 504})
 _MOST_BYTES = 64 * 1024
-_MOST_SAID = 300
 _SHORTEST_SECRET = 6
-_READABLE = re.compile(r"[\x20-\x7e]{4,}")
 _PIECE = 4096
 _LOOK_SECONDS = 0.1
 _HURRIED_SECONDS = 2.0
@@ -126,7 +124,7 @@ class Sender:
     def _answer(self, response: requests.Response, ends_at: float) -> Answer:
         status = response.status_code
         if 200 <= status < 300:
-            return Answer(accepted=_body(response, ends_at))
+            return Answer(accepted=self._masked(_body(response, ends_at)))
         if status in TRY_AGAIN:
             after = _after(response.headers.get("Retry-After"))
             # What stands between us and the receiver says these, and does not know.
@@ -138,12 +136,15 @@ class Sender:
 
     def _shown(self, body: bytes) -> str:
         """Return what a person can read of an answer, without what we sent as credentials."""
-        text = " ".join(_READABLE.findall(body.decode("ascii", "replace")))
+        return shown(self._masked(body).decode("ascii", "replace"))
+
+    def _masked(self, body: bytes) -> bytes:
+        """Return an answer without what we sent as credentials, and as long: it may be protobuf."""
         for value in self._target.headers.values():
             for word in (value, *value.split()):
                 if len(word) >= _SHORTEST_SECRET:
-                    text = text.replace(word, "…")
-        return text[:_MOST_SAID].strip()
+                    body = body.replace(word.encode(), b"*" * len(word.encode()))
+        return body
 
     def close(self) -> None:
         """Close the connection."""

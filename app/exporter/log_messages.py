@@ -18,6 +18,7 @@ from opentelemetry.proto.logs.v1 import logs_pb2
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from app._version import __version__
+from app.core.otlp_said import shown
 from app.exporter.messages import of_process
 from app.tracing.log_records import LogRecord
 
@@ -79,7 +80,7 @@ def rejected(body: bytes) -> tuple[int, str]:
         told = ExportLogsServiceResponse.FromString(body).partial_success
     except Exception:  # of protobuf: DecodeError, whatever implementation it has
         return 0, ""
-    return max(0, told.rejected_log_records), told.error_message
+    return max(0, told.rejected_log_records), shown(told.error_message)
 
 
 def _id(digits: str, length: int) -> bytes:

@@ -13,6 +13,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 from app._version import __version__
+from app.core.otlp_said import shown
 from app.tracing.records import Span, Value
 
 _KINDS = {
@@ -78,7 +79,7 @@ def rejected(body: bytes) -> tuple[int, str]:
         told = ExportTraceServiceResponse.FromString(body).partial_success
     except Exception:  # of protobuf: DecodeError, whatever implementation it has
         return 0, ""
-    return max(0, told.rejected_spans), told.error_message
+    return max(0, told.rejected_spans), shown(told.error_message)
 
 
 def of_process(process: str, resource: Mapping[str, str]) -> dict[str, Value]:

@@ -18,6 +18,7 @@ from prometheus_client import Metric
 from prometheus_client.samples import Sample
 
 from app._version import __version__
+from app.core.otlp_said import shown
 from app.exporter.messages import MOST_BYTES, attributes
 
 
@@ -80,7 +81,7 @@ def rejected(body: bytes) -> tuple[int, str]:
         told = ExportMetricsServiceResponse.FromString(body).partial_success
     except Exception:  # of protobuf: DecodeError, whatever implementation it has
         return 0, ""
-    return max(0, told.rejected_data_points), told.error_message
+    return max(0, told.rejected_data_points), shown(told.error_message)
 
 
 def _body(metrics: list[pb.Metric], resource: Mapping[str, str]) -> bytes:

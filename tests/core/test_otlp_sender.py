@@ -3,15 +3,23 @@
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from email.utils import formatdate
+from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceResponse,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from app.core.logging import redact
 from app.core.otlp_sender import Answer, Sender
 from app.core.otlp_target import Target
 from app.core.setting_values import headers, pairs
+from app.exporter import log_messages, messages, metric_messages
 from app.exporter.messages import rejected, request
 from app.tracing.records import Span
 from tests.backends.otlp_sink import Behaviour, OtlpSink
@@ -84,9 +92,37 @@ def test_what_a_refusing_receiver_says_is_told_without_our_key(sink: OtlpSink) -
     ours = Sender(Target(f"{sink.url}/v1/traces", headers, 2.0, True, None))
     said = b"\x08\x10\x12\x1eno access for c2VjcmV0OmtleQ==\nsee \xc3\xa4 page 7\x00"
     sink.behave(Behaviour(403, says=said), Behaviour(400, says=b"a long story " * 10_000))
-    assert ours.send(BODY).refused == "status 403: no access for … see   page 7"
+    assert ours.send(BODY).refused == "status 403: no access for **************** see   page 7"
     assert len(ours.send(BODY).refused) < 400
     ours.close()
+
+
+@pytest.mark.parametrize(
+    ("of", "field", "reader"),
+    [
+        (ExportTraceServiceResponse, "rejected_spans", messages.rejected),
+        (ExportMetricsServiceResponse, "rejected_data_points", metric_messages.rejected),
+        (ExportLogsServiceResponse, "rejected_log_records", log_messages.rejected),
+    ],
+)
+def test_what_an_accepting_receiver_says_is_told_as_little(
+    sink: OtlpSink, of: Any, field: str, reader: Callable[[bytes], tuple[int, str]]
+) -> None:
+    """Our key is not in it, it is not long, and to look for other secrets takes no second."""
+    said = "too old\nfor c2VjcmV0OmtleQ== at http://user:" + "p" * 300 + "@host " + "://a:" * 10_000
+    answer = of(partial_success={field: 2, "error_message": said})
+    ours = Sender(Target(f"{sink.url}/", {"x": "Basic c2VjcmV0OmtleQ=="}, 2.0, False, None))
+    sink.behave(Behaviour(201, says=answer.SerializeToString()))
+    accepted = ours.send(BODY).accepted
+    ours.close()
+    assert accepted is not None
+    begun = time.process_time()
+    number, why = reader(accepted)
+    redact(why)
+    assert time.process_time() - begun < 0.1
+    assert number == 2
+    assert why.startswith("too old for **************** at http://user:[redacted]@host")
+    assert len(why) <= 300
 
 
 def test_slow_and_gone_and_silent_are_tried_again(sink: OtlpSink) -> None:
