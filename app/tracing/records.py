@@ -16,6 +16,8 @@ from app.core.trace_context import Noted, SpanKind, Trace, new_span_id
 
 Value = str | int | float | bool
 _PATH_SHOWN = 200
+PATH_READ = 4 * _PATH_SHOWN
+"""Bytes that are read of a path: a character has four at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,5 +149,9 @@ def _link(found: Any) -> tuple[str, str] | None:
 
 
 def shown_path(path: str) -> str:
-    """Return a path without secrets, in the length that a log line has of it."""
-    return redact(path.encode("latin-1", "replace").decode("utf-8", "replace"))[:_PATH_SHOWN]
+    """Return a path without secrets, cut, as text: WSGI hands its bytes over as Latin-1 (PEP 3333).
+
+    Of what is behind `PATH_READ` an @ may be, by which a password in an address is told.
+    """
+    piece = path[:PATH_READ].encode("latin-1", "replace").decode("utf-8", "replace")
+    return redact(f"{piece}@" if len(path) >= PATH_READ else piece)[:_PATH_SHOWN]

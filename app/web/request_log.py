@@ -19,6 +19,7 @@ from app.core.named_in_path import environment_of
 from app.core.random_ids import RandomIds
 from app.core.trace_context import Parent, parse
 from app.domain.audit import origin
+from app.tracing.records import PATH_READ, shown_path
 from prefork_metrics.exchange import Exchange
 
 HEADER = "X-Request-ID"
@@ -26,8 +27,6 @@ SUBPROTOCOL = "vibebox.traceparent."
 """With a `traceparent` behind it, offered for a WebSocket."""
 _KEY = "HTTP_X_REQUEST_ID"
 _WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_PATH_SHOWN = 200
-_PATH_KEPT = 4 * _PATH_SHOWN  # bytes: a character has four at most
 _WORTH_TELLING = 0.001
 """Seconds of a wait that stand in a line."""
 # The name by which operators filter these lines, wherever this module lies.
@@ -79,7 +78,7 @@ def write_line(exchange: Exchange) -> None:
     The query string is left out: it may carry a token.
     """
     level = logging.DEBUG if exchange.route.startswith("/health") else logging.INFO
-    kind = exchange.method, exchange.route, exchange.path[:_PATH_KEPT], exchange.status
+    kind = exchange.method, exchange.route, exchange.path[:PATH_READ], exchange.status
     exchange.logged = _lines.write(level, _lines.known(kind, _named), _more(exchange))
     request_id.set("")
     origin.set("")
@@ -92,7 +91,7 @@ def _named(method: str, route: str, path: str, status: int) -> dict[str, str | i
     fields: dict[str, str | int] = {
         "method": method,
         "route": route,
-        "path": _readable(path)[:_PATH_SHOWN],
+        "path": shown_path(path),
         "status": status,
     }
     if (environment := environment_of(route, path)) is not None:
@@ -111,8 +110,3 @@ def _more(exchange: Exchange) -> dict[str, str]:
     if exchange.problem:
         fields["problem"] = text(exchange.problem)
     return fields
-
-
-def _readable(path: str) -> str:
-    """Return the path as text: WSGI hands its bytes over as Latin-1 (PEP 3333)."""
-    return path.encode("latin-1").decode("utf-8", "replace")

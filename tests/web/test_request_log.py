@@ -106,6 +106,18 @@ def test_path_is_cut(client: FlaskClient, log: pytest.LogCaptureFixture) -> None
     assert len(vars(line)["path"]) == 200
 
 
+@pytest.mark.parametrize("length", [150, 250, 5000])
+def test_a_secret_is_taken_out_before_the_path_is_cut(
+    client: FlaskClient, log: pytest.LogCaptureFixture, length: int
+) -> None:
+    """Else it stays where its end, by which it is told, is behind the cut."""
+    client.get(f"/http://user:{'s' * length}@host/" + "x" * 5000)
+
+    (line,) = lines(log)
+    assert vars(line)["path"].startswith("/http://user:[redacted]@")
+    assert len(vars(line)["path"]) <= 200
+
+
 def test_id_is_gone_when_the_request_is_over(client: FlaskClient) -> None:
     client.get("/health", headers={"X-Request-ID": GOOD})
 
