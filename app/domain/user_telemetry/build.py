@@ -33,6 +33,17 @@ def mistakes(settings: Settings) -> list[str]:
         found.append(
             f"{_ENDPOINT}: is the receiver of the service's own signals; name another host or port"
         )
+    stores = {
+        "VIBEBOX_TRACE_STORE_URL": settings.trace_store_url,
+        "VIBEBOX_LOG_STORE_URL": settings.log_store_url,
+        "VIBEBOX_PROMETHEUS_URL": settings.prometheus_url,
+    }
+    # Explanations are read there, and what a program of a user wrote would be read with the rest.
+    found += [
+        f"{_ENDPOINT}: is the store of {name}; name another host or port"
+        for name, url in stores.items()
+        if url and _receiver(settings.user_otlp_endpoint) == _receiver(url)
+    ]
     return found
 
 

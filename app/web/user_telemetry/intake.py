@@ -111,4 +111,6 @@ def build(settings: Settings, database: Database) -> Intake | None:
         raise SettingsError([f"VIBEBOX_USER_OTLP_ENDPOINT: {MISSING}"])
     headers = pairs(settings.user_otlp_headers.get_secret_value())
     forwarding = Forwarding(settings.user_otlp_endpoint, headers)
-    return Intake(tokens, Sources(database), forwarding, settings.user_otlp_rate)
+    return Intake(
+        tokens, Sources(database, settings.service_name), forwarding, settings.user_otlp_rate
+    )

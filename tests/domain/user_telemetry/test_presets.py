@@ -88,6 +88,9 @@ def test_off_unless_it_is_set() -> None:
             },
             "the service's own",
         ),
+        ({"trace_store_url": "http://users.example:4318"}, "VIBEBOX_TRACE_STORE_URL"),
+        ({"log_store_url": "http://Users.example:4318/loki"}, "VIBEBOX_LOG_STORE_URL"),
+        ({"prometheus_url": "http://me:pass@users.example:4318/"}, "VIBEBOX_PROMETHEUS_URL"),
     ],
 )
 def test_what_cannot_be_refuses_the_start(changes: dict[str, object], named: str) -> None:
@@ -96,4 +99,5 @@ def test_what_cannot_be_refuses_the_start(changes: dict[str, object], named: str
 
 
 def test_another_port_is_another_receiver() -> None:
-    assert mistakes(settings(otel_exporter_otlp_endpoint="http://users.example:4317")) == []
+    other = "http://users.example:4317"
+    assert mistakes(settings(otel_exporter_otlp_endpoint=other, trace_store_url=other)) == []

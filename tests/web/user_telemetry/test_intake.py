@@ -112,6 +112,15 @@ def test_what_it_says_of_itself_is_overwritten(sender: Sender, sink: OtlpSink) -
     assert "authorization" not in request
 
 
+@pytest.mark.parametrize("name", ["vibebox", "vibebox-environment"])
+def test_no_environment_is_called_as_the_service_is(
+    sender: Sender, client: FlaskClient, sink: OtlpSink, name: str
+) -> None:
+    user = sign_up(client, "bob@example.org")
+    assert Sender(client, user, name).send(a_trace()).status_code == 200
+    assert sink.spans[0].resource["service.name"] == f"environment-{name}"
+
+
 def test_packed_bodies_are_taken(sender: Sender, sink: OtlpSink) -> None:
     packed = gzip.compress(a_trace())
     assert sender.send(packed, **{"Content-Encoding": "gzip"}).status_code == 200
