@@ -27,8 +27,8 @@ class Traces:
         self.missing: str | None = f"{SETTING} is not set" if store is None else None
         """Why traces are missing; None where none are."""
         self._is_gone = False
-        self._too_large = ""
-        """Why a trace that an exemplar names was not read."""
+        self._too_large: dict[str, str] = {}
+        """Of traces that were not read for it: what is said of them."""
 
     def of_route(self, route: str, *, failed: bool = False) -> list[StoredTrace]:
         """Return traces of a route, those first that were slowest, or that failed.
@@ -52,7 +52,6 @@ class Traces:
         self.read = []
         if self._store is None or self._is_gone:
             return []
-        self._too_large = ""
         try:
             named = [self._trace(one.labels["trace_id"]) for one in exemplars[:MOST]]
             self.read = [one for one in named if one is not None]
@@ -64,7 +63,8 @@ class Traces:
             self.missing = error.detail
             self._is_gone = True  # nor is it waited for again
         else:
-            why = self._too_large or "no trace of it is in the store"
+            large = [self._too_large.get(one.labels["trace_id"]) for one in exemplars[:MOST]]
+            why = next(filter(None, large), "no trace of it is in the store")
             self.missing = None if self.read else why
         return self.read
 
@@ -74,7 +74,7 @@ class Traces:
             try:
                 self._known[id] = self._store.trace(id)
             except StoreAnswerTooLargeError as error:
-                self._known[id], self._too_large = None, error.detail
+                self._known[id], self._too_large[id] = None, error.detail
         return self._known[id]
 
     def _searched(self, store: TraceStore, tags: dict[str, str], failed: bool) -> list[StoredTrace]:
