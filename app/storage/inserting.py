@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import func
+from sqlalchemy import bindparam, cast, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -41,23 +41,43 @@ def add_rows(
     largest: Sequence[str] = (),
     changed: Sequence[str] = (),
 ) -> None:
-    """Insert rows, each of another key; to those that there are by `key`, add the columns `added`.
+    """Insert many rows; to those that there are by `key`, add the columns `added`.
 
-    Of `largest` the larger value stays, and `changed` are written anew.
+    Of `largest` the larger value stays, and `changed` are written anew. Each row is of another key
+    and has a value for every column: nothing has a default here.
     """
     if not rows:
         return
     insert: Any
     larger: Any
+    given: list[Any] = []
     if session.get_bind().dialect.name == "postgresql":
-        insert, larger = postgresql.insert(model), func.greatest
+        insert, larger = _of_arrays(model, rows), func.greatest
     else:
         insert, larger = sqlite.insert(model), func.max
+        given = [rows]
     there = model.__table__.c
     new = {name: there[name] + insert.excluded[name] for name in added}
     new |= {name: larger(there[name], insert.excluded[name]) for name in largest}
     new |= {name: insert.excluded[name] for name in changed}
-    session.execute(insert.on_conflict_do_update(index_elements=key, set_=new), rows)
+    upsert = insert.on_conflict_do_update(index_elements=key, set_=new)
+    session.execute(upsert, *given)
+
+
+def _of_arrays(model: type[Base], rows: Sequence[dict[str, Any]]) -> postgresql.Insert:
+    """Return the insertion of rows, each with the same columns, by one array for each column.
+
+    One statement, whose text does not depend on their number: with ON CONFLICT the driver would
+    send one for each row, and a statement of all their values would be put together each time.
+    """
+    names = list(rows[0])
+    columns = [model.__table__.c[name] for name in names]
+    arrays = [
+        func.unnest(cast(bindparam(None, [row[column.name] for row in rows], of), of))
+        for column in columns
+        for of in [postgresql.ARRAY(column.type)]
+    ]
+    return postgresql.insert(model).from_select(names, select(*arrays), include_defaults=False)
 
 
 def insert_missing(session: Session, model: type[Base], rows: Sequence[dict[str, Any]]) -> None:

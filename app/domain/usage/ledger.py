@@ -25,7 +25,7 @@ from app.storage import (
     UsageCursor,
     UsageRow,
     User,
-    put_rows,
+    add_rows,
 )
 from app.storage.fence import Fence
 
@@ -200,7 +200,8 @@ def _cursor_row(run: Run, environment_id: str, totals: Totals, *, ended: bool) -
 
 
 def _move(session: Session, moved: Sequence[dict[str, Any]]) -> None:
-    put_rows(session, UsageCursor, moved, key=_CURSOR_KEY, changed=("ended", *_TOTALS))
+    changed = ("ended", *_TOTALS)
+    add_rows(session, UsageCursor, moved, key=_CURSOR_KEY, added=(), changed=changed)
 
 
 def _began(run: Run, after: Totals) -> int:
