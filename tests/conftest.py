@@ -97,7 +97,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     And spare the garbage collector what lives as long as the session: the leak detectors collect
     after each test; without this each of those takes 40 ms.
     """
-    if any(item.get_closest_marker("end_to_end") for item in session.items):
+    starting = ("end_to_end", "integration")
+    if any(item.get_closest_marker(mark) for item in session.items for mark in starting):
         warm.prepare()
     gc.collect()
     gc.freeze()

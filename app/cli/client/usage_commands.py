@@ -40,7 +40,10 @@ def usage(
     as_csv: bool,
     as_json: bool,
 ) -> None:
-    """Show what was used of what is yours and your teams'; of the last 30 days without --since."""
+    """Show what environments of yours and your teams' have used.
+
+    Without --since it is that of the last 30 days.
+    """
     team_id = lookup.team_id(api, team) if team else None
     found = _all(api, by=by, since=since, until=until, team_id=team_id)
     if as_json:

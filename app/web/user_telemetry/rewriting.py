@@ -3,7 +3,7 @@
 Loaded with the first request that needs it: where users' telemetry is off it never is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -24,6 +24,7 @@ _SERVICE = "service.name"
 _SAID = "vibebox.said.service"
 """What the program calls itself: of several in one environment."""
 _LONGEST_SAID = 200
+_ENVIRONMENT = "environment.id"
 
 
 def rewrite(signal: str, body: bytes, attributes: Mapping[str, str]) -> bytes:
@@ -46,6 +47,9 @@ def rewrite(signal: str, body: bytes, attributes: Mapping[str, str]) -> bytes:
         raise ValueError(f"Send at most {MOST_ATTRIBUTES} attributes of resources in one request.")
     for part in parts:
         _overwrite(part.resource, attributes)
+    if signal == "logs":
+        for record in _records(parts):
+            _leave_out(record)
     return bytes(message.SerializeToString())
 
 
@@ -59,7 +63,24 @@ def _overwrite(resource: Any, attributes: Mapping[str, str]) -> None:
     resource.CopyFrom(new)
 
 
+def _records(parts: Any) -> Iterator[Any]:
+    return (one for part in parts for scope in part.scope_logs for one in scope.log_records)
+
+
+def _leave_out(record: Any) -> None:
+    """Leave out the environment that a record names: lines are looked for by it, of any service."""
+    kept = [one for one in record.attributes if _folded(one.key) != _ENVIRONMENT]
+    if len(kept) < len(record.attributes):
+        new = type(record)(attributes=kept)
+        record.ClearField("attributes")
+        record.MergeFrom(new)
+
+
+def _folded(name: str) -> str:
+    return name.strip().lower().replace("_", ".").replace("-", ".")
+
+
 def _is_ours(name: str) -> bool:
     """Tell whether an attribute says who it is; however it is written, receivers fold names."""
-    folded = name.strip().lower().replace("_", ".").replace("-", ".")
-    return folded.startswith(("vibebox.", "service.name")) or folded == "vibebox"
+    folded = _folded(name)
+    return folded.startswith(("vibebox.", "service.name")) or folded in ("vibebox", _ENVIRONMENT)

@@ -139,7 +139,8 @@ def test_team_shares_projects_and_environments(
 
     assert user.get(f"/api/v1/environments/{environment}").status_code == 200
     (seen,) = mate.get(PROJECTS).get_json()["items"]
-    assert (seen["id"], seen["may"]) == (project["id"], ["project.read", "environment.create"])
+    may = ["project.read", "environment.create", "usage.read"]
+    assert (seen["id"], seen["may"]) == (project["id"], may)
     assert mate.get(f"{PROJECTS}?team_id={team}").get_json()["total"] == 1
     assert stranger.get(PROJECTS).get_json()["items"] == []
     assert_problem(stranger.get(f"{PROJECTS}?team_id={team}"), 404, "team-not-found")

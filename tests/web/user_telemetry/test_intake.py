@@ -145,6 +145,23 @@ def test_metrics_and_logs_too() -> None:
         assert found == true | {"vibebox.said.service": "vibebox"}
 
 
+@pytest.mark.parametrize("name", ["environment_id", "Environment.Id", " environment-id"])
+def test_no_record_names_another_environment(name: str) -> None:
+    """Links of dashboards look for an environment's lines by it, whoever sent them."""
+    said = [KeyValue(key=key, value=AnyValue(string_value="x")) for key in (name, "kept")]
+    records = [logs_pb2.LogRecord(attributes=said, severity_text="info")]
+    scope = logs_pb2.ScopeLogs(log_records=records)
+    logs = ExportLogsServiceRequest(
+        resource_logs=[logs_pb2.ResourceLogs(resource=resource(**{name: "x"}), scope_logs=[scope])]
+    )
+    done = ExportLogsServiceRequest.FromString(rewrite("logs", logs.SerializeToString(), {}))
+    (part,) = done.resource_logs
+    (record,) = part.scope_logs[0].log_records
+    assert [one.key for one in part.resource.attributes] == []
+    assert [one.key for one in record.attributes] == ["kept"]
+    assert record.severity_text == "info"
+
+
 def test_nothing_slips_past_in_fields_that_we_do_not_know() -> None:
     body = a_trace()
     part = ExportTraceServiceRequest.FromString(body).resource_spans[0].SerializeToString()
