@@ -1,13 +1,24 @@
 """`vibebox support-bundle`: the facts of an installation in one file, without its secrets."""
 
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from app.cli import screen
 from app.cli.doctor import opened, without_settings
+
+if TYPE_CHECKING:
+    from app.doctor.bundle.parts import Subject
+
+_STDOUT = Path("-")
+_NAME = "vibebox-support"
 
 
 @click.command("support-bundle")
@@ -22,40 +33,55 @@ from app.cli.doctor import opened, without_settings
 def support_bundle(target: Path | None, log_files: tuple[Path, ...]) -> None:
     """Write versions, settings, the doctor's answer, a scrape, alerts and log lines to FILE.
 
-    A tar.gz that only you may read (by default vibebox-support-TIME.tar.gz here). Secrets are left
-    out. Works while the service is down, as `vibebox doctor` does.
+    A tar.gz that only you may read (by default vibebox-support-TIME.tar.gz here; - is standard
+    output). Secrets are left out. Works while the service is down, as `vibebox doctor` does.
     """
-    target = target or Path(f"vibebox-support-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.tar.gz")
+    target = target or Path(f"{_NAME}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.tar.gz")
     try:
         missing = _written(target, log_files)
     except FileExistsError:
         raise click.UsageError(f"{target} is there already: name another file.") from None
     except OSError as error:
         raise click.UsageError(f"{target} cannot be written: {error.strerror}.") from error
-    click.echo(f"Wrote {target}. Look through it before you give it away.")
     for line in missing:
-        click.echo(f"Missing: {screen.line(line)}")
+        click.echo(f"Missing: {screen.line(line)}", err=True)
+    if target != _STDOUT:
+        click.echo(f"Wrote {target}. Look through it before you give it away.", err=True)
 
 
 def _written(target: Path, log_files: tuple[Path, ...]) -> list[str]:
     """Write the archive; return what is missing in it. Raises: OSError."""
+    # As it is now: what is secret is taken from it, whether or not the settings are valid.
+    environment = dict(os.environ)
+    with _subject(log_files) as subject:
+        from app.doctor.bundle.archive import fill, write
+
+        if target != _STDOUT:
+            return write(target, subject, environment)
+        # A pipe cannot be written to as archives are.
+        whole = BytesIO()
+        missing = fill(whole, _NAME, subject, environment)
+    sys.stdout.buffer.write(whole.getvalue())
+    sys.stdout.buffer.flush()
+    return missing
+
+
+@contextmanager
+def _subject(log_files: tuple[Path, ...]) -> "Iterator[Subject]":
+    """Return the installation, open for as long as the block."""
     from app.core.errors import SettingsError
     from app.wiring import load_settings
 
-    # As it is now: what is secret is taken from it, whether or not the settings are valid.
-    environment = dict(os.environ)
     try:
         settings = load_settings()
     except SettingsError as error:
         found = without_settings(error)
-        from app.doctor.bundle.archive import write
         from app.doctor.bundle.parts import Subject
 
-        return write(target, Subject(found, log_files), environment)
+        yield Subject(found, log_files)
+        return
     with opened(settings) as (examining, database):
-        from app.doctor.bundle.archive import write
         from app.doctor.bundle.parts import Subject
         from app.stores.build import build
 
-        subject = Subject(examining.examine(), log_files, settings, database, build(settings))
-        return write(target, subject, environment)
+        yield Subject(examining.examine(), log_files, settings, database, build(settings))

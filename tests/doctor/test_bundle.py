@@ -180,6 +180,15 @@ def test_a_file_that_is_there_stays(tmp_path: Path, database_url: str) -> None:
     assert target.read_text() == "mine"
 
 
+def test_standard_output_has_the_archive_alone(tmp_path: Path, database_url: str) -> None:
+    environment = {"DATABASE_URL": database_url}
+    result = CliRunner().invoke(main, ["support-bundle", "-"], env=environment)
+    (file := tmp_path / "piped.tar.gz").write_bytes(result.stdout_bytes)
+
+    assert result.exit_code == 0 and "settings.txt" in members(file)
+    assert "Missing: log.jsonl" in result.stderr and not (Path.cwd() / "-").exists()
+
+
 @pytest.mark.parametrize(
     ("url", "shown"),
     [

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 from app.core import deadline
 from app.doctor.bundle.parts import Subject, parts, reason
@@ -32,16 +33,17 @@ def write(target: Path, subject: Subject, environment: Mapping[str, str]) -> lis
     try:
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(descriptor, MODE)  # whatever the umask adds to it
-            return _fill(file, target.name.partition(".")[0], subject, environment)
+            return fill(file, target.name.partition(".")[0], subject, environment)
     except BaseException:
         with suppress(OSError):
             target.unlink()
         raise
 
 
-def _fill(
-    file: io.BufferedWriter, folder: str, subject: Subject, environment: Mapping[str, str]
+def fill(
+    file: IO[bytes], folder: str, subject: Subject, environment: Mapping[str, str]
 ) -> list[str]:
+    """Write the archive into a file, all of it in a folder; see `write`."""
     secrets = secrets_of(environment)
     missing = []
     with tarfile.open(fileobj=file, mode="w:gz") as archive:
