@@ -14,7 +14,7 @@ from app.core.errors import VibeBoxError
 from app.core.logging import redact
 from app.core.single_flight import DeadlineExceededError, Run, SingleFlight
 from app.doctor.answer import CheckView, Examination
-from app.doctor.findings import Check, Finding, Outcome, failed, skipped, worst
+from app.doctor.findings import Check, Finding, Outcome, ended, failed, skipped, worst
 from app.doctor.looks import reason
 from app.domain.authorization import Action, Identity, may_in
 
@@ -102,7 +102,7 @@ def _in_sight(check: Check, found: dict[str, Finding]) -> Finding:
 
 def _sentence(error: Exception) -> str:
     told = error.detail if isinstance(error, VibeBoxError) else f"The check failed: {reason(error)}"
-    return f"{redact(told).rstrip('.')}."
+    return ended(redact(told))
 
 
 def _view(name: str, finding: Finding, seconds: float) -> CheckView:
@@ -125,7 +125,7 @@ def only_settings(mistakes: Sequence[str], names: Sequence[str]) -> Examination:
         _view(
             first,
             failed(
-                f"{'; '.join(mistakes)}.",
+                ended("; ".join(mistakes)),
                 "Correct it in the environment or .env, as .env.example has it: no process of this "
                 "release starts with it.",
             ),

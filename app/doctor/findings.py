@@ -82,6 +82,12 @@ def worst(outcomes: list[Outcome]) -> Outcome:
     return next((outcome for outcome in _WORSE if outcome in outcomes), Outcome.OK)
 
 
+def ended(text: str) -> str:
+    """Return what others say as a sentence: with one full stop, or the mark that it has."""
+    text = text.rstrip().rstrip(".")
+    return text if text.endswith(("?", "!")) else f"{text}."
+
+
 _SEAMS = (". ", "; ", "): ", ": ")
 
 
@@ -95,8 +101,8 @@ def parted(sentence: str, otherwise: str) -> tuple[str, str]:
         says, found, next_step = sentence.partition(seam)
         if found and next_step:
             kept = ")" if seam.startswith(")") else ""
-            return f"{says}{kept}.", f"{next_step[0].upper()}{next_step[1:].rstrip('.')}."
-    return f"{sentence.rstrip('.')}.", otherwise
+            return ended(f"{says}{kept}"), ended(f"{next_step[0].upper()}{next_step[1:]}")
+    return ended(sentence), otherwise
 
 
 def ago(seconds: float) -> str:

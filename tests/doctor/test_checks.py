@@ -1,5 +1,6 @@
 """What checks say of what a whole installation does not do on demand (see tests/end_to_end)."""
 
+import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -21,6 +22,7 @@ from app.storage import Alert, Database, Environment, ImagePull, PullPolicy, Pul
 from app.stores.http import Store
 from app.stores.prometheus import SETTING, PrometheusStore
 from prefork_metrics.directory import Owner
+from scripts import log_events
 from tests.backends.otlp_sink import Behaviour, OtlpSink
 from tests.explaining.world import JOB, firing, rule, vector
 from tests.storage.support import add_environment
@@ -336,3 +338,10 @@ def test_temporality_that_a_receiver_refuses(sent: Sent, sink: OtlpSink) -> None
 def test_without_what_encodes_nothing_is_sent(sent: Sent, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collector, "is_installed", lambda: False)
     assert "vibebox[otel]" in (sent().next_step or "")
+
+
+def test_events_of_the_log_that_are_named_are_logged() -> None:
+    source = "".join(path.read_text() for path in Path(images.__file__).parent.glob("*.py"))
+    named = re.findall(r"`([a-z ]+)`(?= (?:and|in) )", source)
+    assert set(named) >= {"pulled start failed", "request", "work failed", "work waits"}
+    assert set(named) <= {event.name for event in log_events.events()}

@@ -342,7 +342,7 @@ def _nobody() -> str:
 FAULTS = (
     Fault("no number", "settings", "VIBEBOX_THREADS", told=lambda _: {"VIBEBOX_THREADS": "x"}),
     Fault(
-        "no setting", "settings", "did you mean VIBEBOX_THREADS",
+        "no setting", "settings", "did you mean VIBEBOX_THREADS?",
         told=lambda _: {"VIBEBOX_TREADS": "8"},
     ),
     Fault("gone", "database", "Nothing answers as PostgreSQL", database_gone),
@@ -357,6 +357,26 @@ FAULTS = (
         "wrong password", "database", "does not accept the password",
         told=lambda it: {
             "DATABASE_URL": it.database.url.replace("vibebox@", f"{GUARDED}:wrong@", 1)
+        },
+    ),
+    Fault(
+        "no such database",
+        "database",
+        'has no database "nowhere"',
+        told=lambda it: {"DATABASE_URL": f"{it.database.url.rpartition('/')[0]}/nowhere"},
+    ),
+    Fault(
+        "no such host",
+        "database",
+        "There is no host",
+        told=lambda it: {"DATABASE_URL": it.database.url.replace("127.0.0.1", "nowhere.invalid")},
+    ),
+    Fault(
+        "no right to write",
+        "database",
+        "PostgreSQL refuses: permission denied",
+        told=lambda it: {
+            "DATABASE_URL": it.database.url.replace("vibebox@", f"{GUARDED}:right@", 1)
         },
     ),
     Fault("gone", "docker", "no engine is reached", engine_gone),

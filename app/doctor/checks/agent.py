@@ -61,6 +61,6 @@ def look_at_sweeps(database: Database, settings: Settings) -> Finding:
     if age > limit:
         return warning(
             f"Records were last compared with Docker {ago(age)} ago: their states may be wrong.",
-            "See the agent's log (`task failed`, `task stuck`), and restart it.",
+            "See `work failed` and `work waits` in the agent's log, and restart it.",
         )
     return ok(f"Records were last compared with Docker {ago(age)} ago.")

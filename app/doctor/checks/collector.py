@@ -12,7 +12,7 @@ from app.core import setting_values
 from app.core.otlp_sender import Answer, Sender
 from app.core.otlp_target import Signal, Target, target
 from app.core.settings import Settings
-from app.doctor.findings import Finding, failed, not_configured, ok, warning
+from app.doctor.findings import Finding, ended, failed, not_configured, ok, warning
 from app.tracing.installed import is_installed
 
 SECONDS = 3.0
@@ -34,7 +34,7 @@ class Receiver(NamedTuple):
 def look(settings: Settings) -> Finding:
     """Return which of the receivers takes nothing, the first one that does not."""
     if settings.metrics_refusal:
-        return failed("Metrics are not pushed.", f"{settings.metrics_refusal}.")
+        return failed("Metrics are not pushed.", ended(settings.metrics_refusal))
     receivers = list(_receivers(settings))
     if not receivers:
         return not_configured(
@@ -49,7 +49,7 @@ def look(settings: Settings) -> Finding:
         if found := _trouble(receiver):
             return found
     if settings.metrics_doubt:
-        return warning("Metrics may be refused.", f"{settings.metrics_doubt}.")
+        return warning("Metrics may be refused.", ended(settings.metrics_doubt))
     return ok(f"Receivers answer for {', '.join(one.what for one in receivers)}.")
 
 
@@ -80,8 +80,10 @@ def _trouble(receiver: Receiver) -> Finding | None:
         return None
     if answer.refused:
         return failed(
-            f"The receiver of {receiver.what} at {receiver.setting} refuses them: "
-            f"{answer.refused}.",
+            ended(
+                f"The receiver of {receiver.what} at {receiver.setting} refuses them: "
+                f"{answer.refused}"
+            ),
             "Correct the address, or the credentials in the headers of that setting; see the "
             "receiver's own log.",
         )

@@ -35,8 +35,8 @@ def look(database: Database, engine: Engine) -> Finding:
     if failing:
         return warning(
             f"Images that were pulled before cannot be pulled now: {_named(failing)}.",
-            "See `pull failed` in the agent's log: whether the registry is reached, and whether "
-            "the host is logged in to it.",
+            "See `pulled start failed` in the agent's log: whether the registry is reached, "
+            "and whether the host is logged in to it.",
         )
     return ok(f"{len(fixed)} images that no start pulls are there; no pull fails that once worked.")
 

@@ -1,7 +1,7 @@
 """Whether the Prometheus of the settings scrapes this service."""
 
 from app.core.errors import StoreUnavailableError
-from app.doctor.findings import Finding, failed, not_configured, ok, parted, warning
+from app.doctor.findings import Finding, ended, failed, not_configured, ok, parted, warning
 from app.metrics.promql import JOB, UP
 from app.stores.prometheus import SETTING, PrometheusStore, Series
 
@@ -27,7 +27,7 @@ def look(store: PrometheusStore | None) -> Finding:
     if not found:
         return _unscraped(reasons)
     why = next((reasons[name] for name in down if reasons.get(name)), "no reason is told")
-    says = f"Prometheus does not scrape {', '.join(down)}: {why}."
+    says = ended(f"Prometheus does not scrape {', '.join(down)}: {why}")
     step = (
         "Correct the target, or the network between them; on status 403 give Prometheus the value "
         "of VIBEBOX_METRICS_TOKEN as its credentials."
