@@ -20,6 +20,7 @@ from app.doctor.checks import database as database_check
 from app.doctor.checks import settings as settings_check
 from app.doctor.examination import Doctor
 from app.doctor.findings import Check
+from app.doctor.looks import Records
 from app.engine import Engine
 from app.storage import Database
 from app.stores.build import Stores
@@ -51,26 +52,27 @@ def checks(
     settings: Settings, database: Database, docker: Engine, stores: Stores
 ) -> tuple[Check, ...]:
     """Return the table: a check a row, with those that it cannot do without."""
-    watching = stores.prometheus
+    watching, records = stores.prometheus, Records(database)
     return (
         Check(settings_check.NAME, settings_check.look),
         Check("database", lambda: database_check.look(database)),
         Check("docker", lambda: engine.look(docker, settings.docker_host)),
-        Check("images", lambda: images.look(database, docker), ("database", "docker")),
-        Check("clocks", lambda: clocks.look(database, docker)),
+        Check("images", lambda: images.look(records, docker), ("database", "docker")),
+        Check("clocks", lambda: clocks.look(records, docker)),
         Check("metrics_directory", lambda: metrics_directory.look(settings)),
-        Check("web", lambda: web.look(settings)),
-        Check("agent", lambda: agent.look(database), ("database",)),
+        Check("web", lambda: web.look(settings), seconds=web.SECONDS),
+        Check("agent", lambda: agent.look(records), ("database",)),
         Check(
             "sweeps",
-            lambda: agent.look_at_sweeps(database, settings),
+            lambda: agent.look_at_sweeps(records, settings),
             ("database", "docker", "agent"),
         ),
-        Check("prometheus", lambda: prometheus.look(watching), ("web",)),
+        Check("prometheus", lambda: prometheus.look(watching), ("web",), prometheus.SECONDS),
         Check(
             "alertmanager",
-            lambda: alertmanager.look(settings, database, watching),
+            lambda: alertmanager.look(settings, records, watching),
             ("database", "web", "prometheus"),
+            prometheus.SECONDS,
         ),
         Check("collector", lambda: collector.look(settings), seconds=collector.SECONDS),
         Check("mail", mail.look),

@@ -42,7 +42,12 @@ class Doctor:
         found = {check.name: self._finish(check, run, ends_at) for check, run in runs}
         known = {name: finding for name, (finding, _) in found.items()}
         told = [
-            _view(check.name, _in_sight(check, known), found[check.name][1])
+            # One that hangs is told as what it was waited for, not as the hours that it may last.
+            _view(
+                check.name,
+                _in_sight(check, known),
+                min(found[check.name][1], check.seconds + MARGIN),
+            )
             for check in self._checks
         ]
         return examination(told)

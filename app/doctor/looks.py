@@ -1,12 +1,19 @@
 """What readiness and the doctor both look at, and how both say why something failed."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from app.core.errors import AgentMissingError, StorageError, StorageRefusedError
+from app.core import deadline
+from app.core.errors import (
+    AgentMissingError,
+    StorageBusyError,
+    StorageError,
+    StorageRefusedError,
+)
 from app.storage import Database
 from app.storage.lease import agent_leads
 from prefork_metrics.sqlalchemy import UNMEASURED
@@ -54,3 +61,26 @@ def reading(database: Database) -> Iterator[Session]:
     with database.reading() as session:
         session.connection(execution_options=UNMEASURED)
         yield session
+
+
+class Records:
+    """What checks read of the database, one after the other.
+
+    A worker's pool has a connection for each request that it may serve, and no more: an examination
+    is one request, whatever goes on in it at once.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._turn = threading.Lock()
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """See `reading`. Raises: StorageError, also where others take too long."""
+        if not self._turn.acquire(timeout=min(deadline.remaining(), threading.TIMEOUT_MAX)):
+            raise StorageBusyError
+        try:
+            with reading(self.database) as session:
+                yield session
+        finally:
+            self._turn.release()

@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 
-from app.core import setting_names
+from app.core import deadline, setting_names
+from app.core.errors import StorageBusyError
 from app.core.setting_names import Retired
 from app.core.settings import Settings
 from app.doctor.checks import agent, alertmanager, clocks, collector, images, prometheus, web
 from app.doctor.checks import engine as engine_check
 from app.doctor.checks import settings as settings_check
 from app.doctor.findings import Finding, Outcome
+from app.doctor.looks import Records
 from app.storage import Alert, Database, Environment, ImagePull, PullPolicy, PullStatus, utc_now
 from app.stores.http import Store
 from app.stores.prometheus import SETTING, PrometheusStore
@@ -112,12 +114,12 @@ def test_web_server_is_asked_where_it_listens(bound: str, expected: str | None) 
 
 
 def test_clock_of_the_engines_host(database: Database, engine: FakeEngine) -> None:
-    assert clocks.look(database, engine).outcome is Outcome.OK
+    assert clocks.look(Records(database), engine).outcome is Outcome.OK
     engine.clock_ahead = timedelta(seconds=30)
-    outcome, says = said(clocks.look(database, engine))
+    outcome, says = said(clocks.look(Records(database), engine))
     assert outcome == "failed" and "that of Docker Engine 30 s ahead" in says
     engine.failures["clock"] = Failure.UNREACHABLE
-    assert said(clocks.look(database, engine)) == (
+    assert said(clocks.look(Records(database), engine)) == (
         "ok",
         "The clocks of this host and of the database agree.",
     )
@@ -126,8 +128,18 @@ def test_clock_of_the_engines_host(database: Database, engine: FakeEngine) -> No
 def test_clocks_that_nobody_shows(tmp_path: Path, engine: FakeEngine) -> None:
     engine.failures["clock"] = Failure.TIMED_OUT
     database = Database(f"sqlite:///{tmp_path}/none.db")
-    assert clocks.look(database, engine).outcome is Outcome.SKIPPED
+    assert clocks.look(Records(database), engine).outcome is Outcome.SKIPPED
     database.dispose()
+
+
+def test_records_are_read_one_after_the_other(database: Database) -> None:
+    """An examination takes no more connections of a worker than a request does."""
+    records = Records(database)
+    with records.reading(), deadline.within(0.05):
+        with pytest.raises(StorageBusyError), records.reading():
+            raise AssertionError("two at once")
+    with records.reading() as session:
+        assert session.scalar(select(1)) == 1
 
 
 def pulled(database: Database, *statuses: PullStatus) -> None:
@@ -158,7 +170,7 @@ def test_pulls_that_worked_go_on_to(
     database: Database, engine: FakeEngine, statuses: tuple[PullStatus, ...], outcome: str
 ) -> None:
     pulled(database, *statuses)
-    found = images.look(database, engine)
+    found = images.look(Records(database), engine)
     assert found.outcome == outcome
     assert ("python:3.11" in found.says) == (outcome == "warning")
 
@@ -169,16 +181,16 @@ def test_images_that_never_ran_are_their_owners_matter(
     with database.writing() as session:
         made = session.get_one(Environment, add_environment(session).id)
         made.pull = PullPolicy.NEVER
-    assert images.look(database, engine).outcome is Outcome.OK
+    assert images.look(Records(database), engine).outcome is Outcome.OK
     with database.writing() as session:
         session.get_one(Environment, made.id).exited_at = utc_now()
-    assert images.look(database, engine).outcome is Outcome.WARNING
+    assert images.look(Records(database), engine).outcome is Outcome.WARNING
     engine.images.add("python:3.11")
-    assert images.look(database, engine).outcome is Outcome.OK
+    assert images.look(Records(database), engine).outcome is Outcome.OK
 
 
 def test_agent_that_has_just_begun_has_not_compared_yet(database: Database) -> None:
-    assert agent.look_at_sweeps(database, Settings()).outcome is Outcome.OK
+    assert agent.look_at_sweeps(Records(database), Settings()).outcome is Outcome.OK
 
 
 @pytest.mark.parametrize("call", ["ping", "verify"])
@@ -232,17 +244,17 @@ def heard(database: Database, ago: timedelta) -> None:
 
 
 def test_notifications_without_a_prometheus(database: Database) -> None:
-    assert alertmanager.look(Settings(), database, None).outcome is Outcome.NOT_CONFIGURED
-    assert alertmanager.look(TOKEN, database, None).outcome is Outcome.WARNING
+    assert alertmanager.look(Settings(), Records(database), None).outcome is Outcome.NOT_CONFIGURED
+    assert alertmanager.look(TOKEN, Records(database), None).outcome is Outcome.WARNING
     heard(database, 3 * MINUTE)
-    assert said(alertmanager.look(TOKEN, database, None)) == (
+    assert said(alertmanager.look(TOKEN, Records(database), None)) == (
         "ok",
         "The last notification came 3 min ago.",
     )
 
 
 def test_way_of_alerts_on_which_nothing_is_due(database: Database, watcher: Watcher) -> None:
-    assert said(alertmanager.look(TOKEN, database, watcher.store)) == (
+    assert said(alertmanager.look(TOKEN, Records(database), watcher.store)) == (
         "ok",
         "Prometheus sends alerts to Alertmanager; no notification has come within a day.",
     )
@@ -250,14 +262,14 @@ def test_way_of_alerts_on_which_nothing_is_due(database: Database, watcher: Watc
 
 def test_alert_that_nobody_has_told_of(database: Database, watcher: Watcher) -> None:
     watcher.alerts = [firing("Slow"), {**firing("Slow"), "state": "pending"}]
-    outcome, says = said(alertmanager.look(TOKEN, database, watcher.store))
+    outcome, says = said(alertmanager.look(TOKEN, Records(database), watcher.store))
     assert (outcome, says[:27]) == ("warning", "Slow fires in Prometheus, a")
     # What fires since a moment ago may be on its way.
     watcher.alerts = [{**firing("Slow"), "activeAt": utc_now().isoformat()}]
-    assert alertmanager.look(TOKEN, database, watcher.store).outcome is Outcome.OK
+    assert alertmanager.look(TOKEN, Records(database), watcher.store).outcome is Outcome.OK
     watcher.alerts = [firing("Slow")]
     heard(database, MINUTE)
-    assert alertmanager.look(TOKEN, database, watcher.store).outcome is Outcome.OK
+    assert alertmanager.look(TOKEN, Records(database), watcher.store).outcome is Outcome.OK
 
 
 @pytest.mark.parametrize("last", [None, 2 * MINUTE])
@@ -267,9 +279,9 @@ def test_notifications_that_fail(
     if last is not None:
         heard(database, last)
     watcher.failed_webhooks = True
-    assert "cannot deliver" in alertmanager.look(TOKEN, database, watcher.store).says
+    assert "cannot deliver" in alertmanager.look(TOKEN, Records(database), watcher.store).says
     watcher.refused = [({"status_code": "413"}, 2)]
-    assert "status 413" in alertmanager.look(TOKEN, database, watcher.store).says
+    assert "status 413" in alertmanager.look(TOKEN, Records(database), watcher.store).says
     # Only what came since the last one that was taken.
     (asked,) = [asked["query"] for _, asked in watcher.peer.asked[-1:]]
     assert ("[600s]" if last is None else "[120s]") in asked
@@ -277,7 +289,7 @@ def test_notifications_that_fail(
 
 def test_without_prometheus_answer_nothing_is_known(database: Database, watcher: Watcher) -> None:
     watcher.peer.status = 503
-    assert alertmanager.look(TOKEN, database, watcher.store).outcome is Outcome.SKIPPED
+    assert alertmanager.look(TOKEN, Records(database), watcher.store).outcome is Outcome.SKIPPED
 
 
 Sent = Callable[..., Finding]

@@ -5,8 +5,8 @@ from sqlalchemy import select
 from app.core.errors import AgentMissingError, StorageError
 from app.core.settings import Settings
 from app.doctor.findings import Finding, ago, failed, ok, parted, warning
-from app.doctor.looks import look_for_agent, reading, refuse_absent
-from app.storage import AgentReport, Database, Lease, Process, Report, db_now
+from app.doctor.looks import Records, look_for_agent, refuse_absent
+from app.storage import AgentReport, Lease, Process, Report, db_now
 from app.storage.lease import NAME, TTL
 
 _SECONDS = 1.0
@@ -14,11 +14,11 @@ LATE = 10.0
 """Rounds that may be missing: the alert EnvironmentsNotCompared waits for as many."""
 
 
-def look(database: Database) -> Finding:
+def look(records: Records) -> Finding:
     """Return who leads, and when its lease was renewed."""
     try:
-        refuse_absent(database)
-        look_for_agent(database, _SECONDS)
+        refuse_absent(records.database)
+        look_for_agent(records.database, _SECONDS)
     except AgentMissingError:
         return failed(
             "No agent is at work: images are not pulled, ended containers not noticed, and nothing "
@@ -33,7 +33,7 @@ def look(database: Database) -> Finding:
         .join(Lease, Lease.holder == Process.id)
         .where(Lease.name == NAME)
     )
-    with reading(database) as session:
+    with records.reading() as session:
         found = session.execute(query).first()
     if found is None:  # it has signed off between the two questions
         return ok("An agent leads.")
@@ -43,7 +43,7 @@ def look(database: Database) -> Finding:
     return ok(f"{place}, which runs for {ago(age)}, leads; it said so {ago(renewed)} ago.")
 
 
-def look_at_sweeps(database: Database, settings: Settings) -> Finding:
+def look_at_sweeps(records: Records, settings: Settings) -> Finding:
     """Return when the leader was through with comparing all records with Docker."""
     limit = LATE * settings.agent_sweep_interval
     query = select(AgentReport.at, db_now()).where(AgentReport.name == Report.SWEEP)
@@ -52,7 +52,7 @@ def look_at_sweeps(database: Database, settings: Settings) -> Finding:
         .join(Lease, Lease.holder == Process.id)
         .where(Lease.name == NAME)
     )
-    with reading(database) as session:
+    with records.reading() as session:
         found = session.execute(query).first() or session.execute(began).first()
     if found is None:
         return ok("The agent has just begun.")

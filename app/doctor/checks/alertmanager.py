@@ -13,9 +13,9 @@ from sqlalchemy import func, select
 from app.core.errors import StoreUnavailableError
 from app.core.settings import Settings
 from app.doctor.findings import Finding, ago, failed, not_configured, ok, skipped, warning
-from app.doctor.looks import reading
+from app.doctor.looks import Records
 from app.metrics.promql import JOB, failed_webhooks, refused_notifications
-from app.storage import Alert, Database, db_now
+from app.storage import Alert, db_now
 from app.stores.prometheus import SETTING, PrometheusStore
 
 DUE = timedelta(minutes=5)
@@ -28,11 +28,11 @@ _CONNECT = (
 )
 
 
-def look(settings: Settings, database: Database, store: PrometheusStore | None) -> Finding:
+def look(settings: Settings, records: Records, store: PrometheusStore | None) -> Finding:
     """Return which link of the way is broken, the first one first."""
     if settings.alerts_token is None:
         return not_configured("VIBEBOX_ALERTS_TOKEN is not set: no alerts are received.")
-    heard = _heard(database)
+    heard = _heard(records)
     if store is None:
         return _unwatched(heard)
     try:
@@ -46,10 +46,10 @@ def look(settings: Settings, database: Database, store: PrometheusStore | None) 
         return skipped("Prometheus does not say which alerts it sends where.")
 
 
-def _heard(database: Database) -> float | None:
+def _heard(records: Records) -> float | None:
     """Return how many seconds ago the last notification came; None where none has in a day."""
     query = select(func.max(Alert.heard_at), db_now())
-    with reading(database) as session:
+    with records.reading() as session:
         at, moment = session.execute(query).one()
     return None if at is None else float((moment - at).total_seconds())
 

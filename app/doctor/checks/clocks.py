@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 
 from app.core.errors import EngineError, StorageError
 from app.doctor.findings import Finding, failed, ok, skipped
-from app.doctor.looks import reading
+from app.doctor.looks import Records
 from app.engine import Engine
-from app.storage import Database, now
+from app.storage import now
 
 TOLERANCE = 2.0
 """Seconds. Hosts that keep their time differ by milliseconds; a busy one answers late."""
@@ -21,12 +21,12 @@ _NEXT_STEP = (
 )
 
 
-def look(database: Database, engine: Engine) -> Finding:
+def look(records: Records, engine: Engine) -> Finding:
     """Return whose clock is off: of two that agree against ours it is ours."""
     ahead = {
         name: seconds
         for name, seconds in (
-            ("the database", _ahead(lambda: _of_database(database))),
+            ("the database", _ahead(lambda: _of_database(records))),
             ("Docker Engine", _ahead(lambda: engine.clock(_ENGINE_SECONDS))),
         )
         if seconds is not None
@@ -59,8 +59,8 @@ def _ahead(ask: Callable[[], datetime]) -> float | None:
     return (shown - (ended if shown > ended else began)).total_seconds()
 
 
-def _of_database(database: Database) -> datetime:
-    with reading(database) as session:
+def _of_database(records: Records) -> datetime:
+    with records.reading() as session:
         return now(session)
 
 

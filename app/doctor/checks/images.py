@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 
 from app.core.errors import ImageMissingError
 from app.doctor.findings import Finding, ok, warning
-from app.doctor.looks import reading
+from app.doctor.looks import Records
 from app.engine import Engine
-from app.storage import Database, Environment, ImagePull, PullPolicy, PullStatus, db_now
+from app.storage import Environment, ImagePull, PullPolicy, PullStatus, db_now
 
 MOST = 50
 """Images that Docker is asked for: a millisecond or two each."""
@@ -21,9 +21,9 @@ _SHOWN = 3
 _RECENT = timedelta(days=1)
 
 
-def look(database: Database, engine: Engine) -> Finding:
+def look(records: Records, engine: Engine) -> Finding:
     """Return which images are missing that environments have run with."""
-    with reading(database) as session:
+    with records.reading() as session:
         fixed = _never_pulled(session)
         failing = _failing(session)
     gone = [image for image in fixed if _is_missing(engine, image)]

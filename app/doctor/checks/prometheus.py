@@ -5,6 +5,8 @@ from app.doctor.findings import Finding, ended, failed, not_configured, ok, part
 from app.metrics.promql import JOB, UP
 from app.stores.prometheus import SETTING, PrometheusStore, Series
 
+SECONDS = 3.0
+"""A question gets half of what is left of them."""
 NEXT_STEP = (
     f"Start it, or correct {SETTING} (and VIBEBOX_PROMETHEUS_TOKEN where it asks for a login)."
 )
