@@ -35,7 +35,7 @@ def look(records: Records, engine: Engine) -> Finding:
         return skipped("Neither the database nor Docker Engine says what time it is.")
     off = {name: seconds for name, seconds in ahead.items() if abs(seconds) > TOLERANCE}
     if not off:
-        return ok(f"The clocks of this host and of {' and '.join(ahead)} agree.")
+        return ok(f"The clocks of this host and of {' and of '.join(ahead)} agree.")
     if len(off) == 2 and max(off.values()) - min(off.values()) <= TOLERANCE:
         return failed(
             f"The clock of this host is {_said(-max(off.values()))}, against those of the database "

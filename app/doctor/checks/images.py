@@ -38,7 +38,9 @@ def look(records: Records, engine: Engine) -> Finding:
             "See `pulled start failed` in the agent's log: whether the registry is reached, "
             "and whether the host is logged in to it.",
         )
-    return ok(f"{len(fixed)} images that no start pulls are there; no pull fails that once worked.")
+    return ok(
+        "No image is missing that an environment has run with; no pull fails that once worked."
+    )
 
 
 def _never_pulled(session: Session) -> list[str]:
