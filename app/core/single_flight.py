@@ -101,6 +101,12 @@ class SingleFlight(Generic[T]):
             self._queue.put(self._current)
             return self._current
 
+    @property
+    def busy(self) -> bool:
+        """Whether a run is under way."""
+        with self._lock:
+            return self._current is not None and not self._current.done
+
     def close(self) -> None:
         """Let the thread end after its current run."""
         self._queue.put(None)

@@ -4,6 +4,7 @@ A check that hangs is not waited for, and not begun a second time while it does:
 however often somebody asks.
 """
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -31,15 +32,15 @@ class Doctor:
         """checks: in the order in which they are told; close: gives back what they use."""
         self._checks = tuple(checks)
         self._close = close
-        self._flights = {
-            check.name: SingleFlight(f"doctor-{check.name}", _bounded(check)) for check in checks
-        }
+        self._lock = threading.Lock()
+        self._flights = {check.name: _flight(check) for check in checks}
 
     def examine(self) -> Examination:
         """Return what all checks find. Raises nothing of theirs."""
         ends_at = time.monotonic() + TOTAL
         runs = [(check, self._begin(check)) for check in self._checks]
         found = {check.name: self._finish(check, run, ends_at) for check, run in runs}
+        self._let_threads_end()
         known = {name: finding for name, (finding, _) in found.items()}
         told = [
             # One that hangs is told as what it was waited for, not as the hours that it may last.
@@ -65,9 +66,21 @@ class Doctor:
 
     def _begin(self, check: Check) -> Run[Finding]:
         try:
-            return self._flights[check.name].begin()
+            with self._lock:
+                return self._flights[check.name].begin()
         except RuntimeError as error:  # there is no thread left
             return Run.failed(error)
+
+    def _let_threads_end(self) -> None:
+        """End the threads that do nothing: a worker is examined now and then, and lives for long.
+
+        One that hangs stays, so that it is not begun again.
+        """
+        with self._lock:
+            for check in self._checks:
+                if not self._flights[check.name].busy:
+                    self._flights[check.name].close()
+                    self._flights[check.name] = _flight(check)
 
     def _finish(self, check: Check, run: Run[Finding], ends_at: float) -> tuple[Finding, float]:
         try:
@@ -77,6 +90,10 @@ class Doctor:
             return failed(f"No answer within {check.seconds:g} s.", check.next_step), run.seconds
         except Exception as error:
             return failed(_sentence(error), check.next_step), run.seconds
+
+
+def _flight(check: Check) -> SingleFlight[Finding]:
+    return SingleFlight(f"doctor-{check.name}", _bounded(check))
 
 
 def examination(told: list[CheckView]) -> Examination:

@@ -23,6 +23,7 @@ from app.doctor.findings import (
     worst,
 )
 from app.doctor.looks import reason
+from tests.backends.programs import wait_until
 
 WELL = ok("It is well.")
 
@@ -76,6 +77,39 @@ def test_one_that_hangs_or_raises_stops_no_other() -> None:
         assert "disk of Docker Engine is full" in full.says
         assert well.outcome is Outcome.OK and well.next_step is None
         assert answer.outcome is Outcome.FAILED
+
+
+def test_threads_end_with_the_examination() -> None:
+    over = threading.Event()
+
+    def hang() -> Finding:
+        over.wait(10)
+        return WELL
+
+    def names() -> set[str]:
+        return {one.name for one in threading.enumerate() if one.name.startswith("doctor-")}
+
+    with doctor(Check("well", lambda: WELL), Check("hangs", hang, seconds=0.05)) as examining:
+        examining.examine()
+        wait_until(lambda: names() == {"doctor-hangs"}, 5)
+        over.set()
+        wait_until(lambda: examining.examine().outcome is Outcome.OK, 5)
+        wait_until(lambda: names() == set(), 5)
+
+
+def test_many_at_once_are_all_answered() -> None:
+    found: list[Outcome] = []
+
+    def ask(examining: Doctor) -> None:
+        found.extend(examining.examine().outcome for _ in range(50))
+
+    with doctor(*(Check(str(number), lambda: WELL) for number in range(5))) as examining:
+        threads = [threading.Thread(target=ask, args=(examining,)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert found == [Outcome.OK] * 400
 
 
 def test_without_a_thread_the_check_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
