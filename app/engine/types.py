@@ -299,15 +299,16 @@ class Engine(Protocol):
 
     @operation("stats")
     def stats(self, container: str) -> ContainerStats:
-        """Measure for about a quarter of a second what the container uses.
+        """Measure for about a quarter of a second, or a second, what the container uses.
 
         Raises: ContainerNotFoundError, EngineConflictError when the container is not running.
         """
 
     @operation("stats")
     def counters(self, container: str) -> RunCounters:
-        """Return what the container has used since it was started, without waiting.
+        """Return what the container has used since it was started.
 
+        At once, or by 20.10 when its own reading of the second comes round.
         Docker does not say of which start: who has to know looks before and after.
         Raises: ContainerNotFoundError, EngineConflictError when the container is not running.
         """

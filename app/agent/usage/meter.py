@@ -13,6 +13,7 @@ from functools import partial
 
 from sqlalchemy import select
 
+from app.agent.usage.asking import Asking
 from app.agent.usage.sources import Sources
 from app.core.errors import (
     ContainerNotFoundError,
@@ -20,7 +21,7 @@ from app.core.errors import (
     LeadershipLostError,
     StorageError,
 )
-from app.core.isolation import Loop
+from app.core.isolation import Isolation, Loop
 from app.core.items import Items
 from app.domain.usage.ledger import Ledger, Reading, Run
 from app.engine import Engine
@@ -61,7 +62,8 @@ class Meter:
         self._due = clock()
         self._lock = threading.Lock()
         self._soon: set[str] = set()
-        self._containers = Items(Loop.USAGE, seconds=_SECONDS)
+        self._near = Items(Loop.USAGE, seconds=_SECONDS)
+        self._asking = Asking(Isolation(Loop.USAGE, _SECONDS))
         self._apart = Items(Loop.USAGE, seconds=_SECONDS)
         self.wanted = threading.Event()
         """Set: some containers are to be read at once."""
@@ -108,18 +110,18 @@ class Meter:
                 return  # it ended just now
             if reading is not None:
                 readings.append(reading)
-            if len(readings) >= _BATCH:
-                self._book(readings)
 
+        near = {id for id in wanted if self._sources.is_near(id)}
         try:
-            self._containers.go_through(wanted, read, self._over)
+            self._near.go_through(near, read, self._over)
+            self._asking.go_through(wanted.keys() - near, read, self._over)
         finally:
-            self._book(readings)
+            while readings:
+                self._book(readings[-_BATCH:])
+                del readings[-_BATCH:]
 
-    def _book(self, readings: list[Reading]) -> None:
-        """Book readings, and forget them."""
+    def _book(self, readings: Sequence[Reading]) -> None:
         batch = {reading.run.container_id: reading for reading in readings}
-        readings.clear()
         self._together_or_apart(
             batch, lambda some: self._ledger.store([batch[container] for container in some])
         )

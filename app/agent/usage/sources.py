@@ -24,7 +24,7 @@ class _Known:
 
 
 class Sources:
-    """Reads runs; for one thread."""
+    """Reads runs, each container in one thread at a time."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -33,6 +33,11 @@ class Sources:
     def keep(self, containers: set[str]) -> None:
         """Forget all containers but these."""
         self._known = {id: known for id, known in self._known.items() if id in containers}
+
+    def is_near(self, container_id: str) -> bool:
+        """Tell whether the container is known to be read without asking the engine."""
+        known = self._known.get(container_id)
+        return known is not None and known.files is not None
 
     def read(self, environment_id: str, container_id: str) -> Reading | None:
         """Return what the container's present run has used; None where it began or ended just now.

@@ -17,8 +17,9 @@ import psutil
 import pytest
 from sqlalchemy import func, select, update
 
+from app.agent.usage.meter import Meter
 from app.agent.usage.sources import Sources
-from app.domain.usage.ledger import Run
+from app.domain.usage.ledger import Ledger, Run
 from app.engine import ContainerSpec, DockerEngine, cgroups, group_files
 from app.storage import (
     ContainerExit,
@@ -30,6 +31,7 @@ from app.storage import (
     UsageRow,
     utc_now,
 )
+from app.storage.fence import unfenced
 from tests.agent.usage import meter_process
 from tests.agent.usage.support import NS, World, sums
 from tests.backends.docker_engine import DockerEngine as RealEngine
@@ -44,6 +46,9 @@ pytestmark = pytest.mark.integration
 SOON = 60.0
 CONTAINERS = size(2, 50)
 SECONDS = size(1.0, 100.0)
+IDLE = size(4, 500)
+INTERVAL = 10
+ROUNDS = size(3, 6)
 BURNING = "while :; do :; done"
 
 
@@ -204,6 +209,35 @@ def test_ledger_has_what_the_kernel_has(bench: Bench, reader: Program) -> None:
     assert by_environment["burns-0"]["throttled_ns"] > 0
     assert everything["runs"] == 2 * CONTAINERS + 2
     assert by_environment["short"]["unread_ns"] > 0
+
+
+def cpu_seconds(engine: RealEngine) -> float:
+    """Return what this process and the engine, with its runtime, have used so far."""
+    daemon = psutil.Process(engine.pid)
+    times = [one.cpu_times() for one in [daemon, *daemon.children()]]
+    return time.process_time() + sum(one.user + one.system for one in times)
+
+
+@pytest.mark.parametrize("source", ["files", "engine"])
+def test_readings_cost_less_than_a_tenth_of_a_core(
+    bench: Bench, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With 500 containers at full size, the engine's share included; a round fits its interval."""
+    if source == "engine":
+        monkeypatch.setattr("app.agent.usage.sources.group_files", lambda *_: None)
+    for number in range(IDLE):
+        bench.launch("sleep 1000", f"idle-{number}")
+    meter = Meter(bench.database, bench.gateway, Ledger(bench.database, unfenced), 0)
+    meter.run()  # which looks for where to read
+    before, began = cpu_seconds(bench.real), time.monotonic()
+    for _ in range(ROUNDS):
+        meter.run()
+    used, took = cpu_seconds(bench.real) - before, time.monotonic() - began
+    print(f"{source}: {used / ROUNDS:.3f} s of CPU, {took / ROUNDS:.2f} s, for {IDLE} containers")
+    assert sums(bench.database)[None]["runs"] == IDLE
+    assert took / ROUNDS < INTERVAL
+    if source == "files":
+        assert used / ROUNDS / INTERVAL < 0.1
 
 
 def test_files_and_engine_tell_the_same(
