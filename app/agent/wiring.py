@@ -112,6 +112,11 @@ def new_work(parts: Parts, term: Term, counts: DurableCounters) -> Work:
         instance=parts.instance,
         follow=logs.follow,
     )
+
+    def on_start(environment_id: str, container_id: str) -> None:
+        logs.follow(environment_id, container_id)
+        meter.read_soon(environment_id, container_id)
+
     follower = EventFollower(
         engine,
         parts.event_history,
@@ -119,7 +124,7 @@ def new_work(parts: Parts, term: Term, counts: DurableCounters) -> Work:
         term,
         instance=parts.instance,
         on_gap=sweep.after_gap,
-        on_start=logs.follow,
+        on_start=on_start,
         on_signal=meter.read_soon,
     )
     return Work(

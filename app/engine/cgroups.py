@@ -3,7 +3,9 @@
 That costs the engine nothing, and some microseconds here. The files are found by the first process
 of the container: its control group has the container's id in its path, which nothing but a process
 of that container on this very host has. Both versions of control groups are read, and hosts that
-mix them. A process ends with its run, so what is read while it lives is of that run.
+mix them. Each run has directories of its own, which the kernel numbers anew, and which stay for
+some milliseconds after its last process: so the use of a run that has just ended can still be read,
+but for its network, which goes with the process.
 """
 
 import time
@@ -29,27 +31,29 @@ class GroupFiles:
 
     Attributes: container_id; pid (of its first process); born (when the kernel says that began,
     which tells it from a later process of the same number); groups (directory by controller of
-    version 1; under "" that of version 2).
+    version 1; under "" that of version 2); numbers (the kernel's, of these directories).
     """
 
     container_id: str
     pid: int
     born: str
     groups: Mapping[str, Path]
+    numbers: Mapping[str, int]
 
     def read(self) -> RunCounters:
         """Return what the run has used. Raises: RunOverError."""
         try:
             counters = self._read()
+            # Where the directories are still the same, all of it is of this run.
+            same = numbers_of(self.groups) == self.numbers
         except (OSError, ValueError, KeyError, IndexError) as error:
             raise RunOverError from error
-        # Read while the process lived, all of it is of this run.
-        if _born(self.pid) != self.born:
+        if not same:
             raise RunOverError
         return counters
 
     def _read(self) -> RunCounters:
-        received, sent = _network(self.pid)
+        received, sent = self._network()
         cpu_ns, throttled_ns = self._cpu()
         memory, peak, limit, kills = self._memory()
         read, written = self._blocks()
@@ -66,6 +70,13 @@ class GroupFiles:
             block_read_bytes=read,
             block_write_bytes=written,
         )
+
+    def _network(self) -> tuple[int | None, int | None]:
+        try:
+            told = _network(self.pid)
+        except (OSError, ValueError, IndexError):
+            return None, None
+        return told if _born(self.pid) == self.born else (None, None)
 
     def _cpu(self) -> tuple[int, int]:
         if (group := self.groups.get("cpuacct")) is not None:
@@ -115,11 +126,19 @@ def group_files(container_id: str, pid: int, proc: Path = _PROC) -> GroupFiles |
             for controller in controllers.split(","):
                 if container_id in path and (group := _directory(mounts, controller, path)):
                     groups[controller] = group
-        found = GroupFiles(container_id, pid, born, groups)
+        found = GroupFiles(container_id, pid, born, groups, numbers_of(groups))
         found.read()
+        # The paths were those of the process, if it has lived until now.
+        if not born or _born(pid, proc) != born:
+            return None
     except (OSError, ValueError, IndexError, RunOverError):
         return None
     return found
+
+
+def numbers_of(groups: Mapping[str, Path]) -> dict[str, int]:
+    """Return the kernel's numbers of directories. Raises: OSError."""
+    return {controller: group.stat().st_ino for controller, group in groups.items()}
 
 
 def _born(pid: int, proc: Path = _PROC) -> str:

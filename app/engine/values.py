@@ -184,8 +184,8 @@ class RunCounters:
 
     That is the clock of the engine's host, in nanoseconds since 1970. `memory_bytes` leaves
     inactive page cache out; `memory_peak_bytes` is the kernel's own, cache included, and None where
-    it keeps none. `memory_limit_bytes` is 0 without a limit. `oom_kills` is None where the source
-    does not tell them.
+    it keeps none. `memory_limit_bytes` is 0 without a limit. `oom_kills` and the network are None
+    where the source does not tell them.
     """
 
     read_at_ns: int
@@ -195,8 +195,8 @@ class RunCounters:
     memory_peak_bytes: int | None
     memory_limit_bytes: int
     oom_kills: int | None
-    network_rx_bytes: int
-    network_tx_bytes: int
+    network_rx_bytes: int | None
+    network_tx_bytes: int | None
     block_read_bytes: int
     block_write_bytes: int
 

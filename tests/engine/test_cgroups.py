@@ -30,7 +30,7 @@ def process() -> Iterator["subprocess.Popen[bytes]"]:
 def group(directory: Path, pid: int, **changes: str) -> GroupFiles:
     for name, text in {**FILES, **changes}.items():
         (directory / name).write_text(text)
-    return GroupFiles("c", pid, _born(pid), {"": directory})
+    return GroupFiles("c", pid, _born(pid), {"": directory}, {"": directory.stat().st_ino})
 
 
 def test_second_version_is_read(tmp_path: Path, process: "subprocess.Popen[bytes]") -> None:
@@ -47,21 +47,32 @@ def test_older_kernel_keeps_no_peak(tmp_path: Path, process: "subprocess.Popen[b
     assert files.read().memory_peak_bytes is None
 
 
-def test_run_that_is_over_is_not_read(tmp_path: Path, process: "subprocess.Popen[bytes]") -> None:
-    files = group(tmp_path, process.pid)
-    files.read()
+def test_run_whose_process_has_ended_is_read_as_long_as_its_group_is_there(
+    tmp_path: Path, process: "subprocess.Popen[bytes]"
+) -> None:
+    directory = tmp_path / "group"
+    directory.mkdir()
+    files = group(directory, process.pid)
+    assert files.read().network_rx_bytes is not None
     process.kill()
     process.wait()
+    last = files.read()
+    assert (last.cpu_ns, last.network_rx_bytes, last.network_tx_bytes) == (1_500_000, None, None)
+    directory.rename(tmp_path / "gone")
+    with pytest.raises(RunOverError):
+        files.read()
+    directory.mkdir()  # of the next run
+    group(directory, process.pid)
     with pytest.raises(RunOverError):
         files.read()
 
 
-def test_process_of_the_same_number_is_another_run(
+def test_network_of_a_process_of_the_same_number_is_not_taken(
     tmp_path: Path, process: "subprocess.Popen[bytes]"
 ) -> None:
     files = group(tmp_path, process.pid)
-    with pytest.raises(RunOverError):
-        GroupFiles("c", process.pid, "earlier", files.groups).read()
+    other = GroupFiles("c", process.pid, "earlier", files.groups, files.numbers)
+    assert other.read().network_rx_bytes is None
 
 
 def test_process_that_is_not_of_the_container_is_not_taken_for_it(

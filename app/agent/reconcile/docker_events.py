@@ -56,7 +56,7 @@ class EventFollower:
         instance: Callable[[], str],
         on_gap: Callable[[], None],
         on_start: Callable[[str, str], None],
-        on_signal: Callable[[str], None] = lambda container: None,
+        on_signal: Callable[[str, str], None] = lambda environment, container: None,
     ) -> None:
         self._engine = engine
         self._event_history = event_history
@@ -125,7 +125,7 @@ class EventFollower:
         if event.action == "start":
             self._on_start(environment_id, event.container)
         if event.action == "kill":
-            self._on_signal(event.container)
+            self._on_signal(environment_id, event.container)
 
     def _note_unknown(self) -> None:
         """Have everything looked at, but not as often as a container can bring this about."""

@@ -61,29 +61,32 @@ class Meter:
         self._clock = clock
         self._due = clock()
         self._lock = threading.Lock()
-        self._soon: set[str] = set()
+        self._soon: dict[str, str] = {}
         self._near = Items(Loop.USAGE, seconds=_SECONDS)
         self._asking = Asking(Isolation(Loop.USAGE, _SECONDS))
         self._apart = Items(Loop.USAGE, seconds=_SECONDS)
         self.wanted = threading.Event()
         """Set: some containers are to be read at once."""
 
-    def read_soon(self, container_id: str) -> None:
-        """Have a container read at once, since it may end; returns at once, and never fails."""
+    def read_soon(self, environment_id: str, container_id: str) -> None:
+        """Have a container read at once, since it began or may end; returns at once, never fails.
+
+        One that has just begun is known from then on, and can be read as soon as it is to end.
+        """
         with self._lock:
-            self._soon.add(container_id)
+            self._soon[container_id] = environment_id
         self.wanted.set()
 
     def run(self) -> None:
         """Read and book those whose turn it is. Raises: StorageError, EngineError, and others."""
         with self._lock:
-            soon, self._soon = self._soon, set()
+            soon, self._soon = self._soon, {}
         whole = self._clock() >= self._due
-        up = self._up()
+        wanted = soon
         if whole:
             self._due = self._clock() + 0.9 * self._interval
-            self._sources.keep(set(up))
-        wanted = up if whole else {id: up[id] for id in soon & up.keys()}
+            wanted = soon | self._up()
+            self._sources.keep(wanted.keys())
         try:
             self._read(wanted)
         finally:

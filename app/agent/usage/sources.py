@@ -5,6 +5,7 @@ one process, whose run is known. The engine's statistics do not say: so the run 
 and after, and where it has changed, nothing is read.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from app.domain.usage.booking import Totals
@@ -30,7 +31,7 @@ class Sources:
         self._engine = engine
         self._known: dict[str, _Known] = {}
 
-    def keep(self, containers: set[str]) -> None:
+    def keep(self, containers: Collection[str]) -> None:
         """Forget all containers but these."""
         self._known = {id: known for id, known in self._known.items() if id in containers}
 
@@ -64,25 +65,32 @@ class Sources:
     def _counters(self, known: _Known) -> RunCounters | None:
         if known.files is not None:
             try:
-                return known.files.read()
+                counters = known.files.read()
             except RunOverError:
                 return None
+            if counters.network_rx_bytes is None:
+                # Its process has ended: this was the last reading, even if the group stays.
+                self._known.pop(known.run.container_id, None)
+            return counters
         counters = self._engine.counters(known.run.container_id)
         state = self._engine.inspect(known.run.container_id)
         return counters if state.running and state.started == known.run.started else None
 
 
 def _totals(counters: RunCounters) -> Totals:
-    peak, kills = counters.memory_peak_bytes, counters.oom_kills
     return Totals(
         read_at_ns=counters.read_at_ns,
         cpu_ns=counters.cpu_ns,
         throttled_ns=counters.throttled_ns,
         memory_bytes=counters.memory_bytes,
-        memory_peak_bytes=_NOT_TOLD if peak is None else peak,
-        oom_kills=_NOT_TOLD if kills is None else kills,
-        network_rx_bytes=counters.network_rx_bytes,
-        network_tx_bytes=counters.network_tx_bytes,
+        memory_peak_bytes=_told(counters.memory_peak_bytes),
+        oom_kills=_told(counters.oom_kills),
+        network_rx_bytes=_told(counters.network_rx_bytes),
+        network_tx_bytes=_told(counters.network_tx_bytes),
         block_read_bytes=counters.block_read_bytes,
         block_write_bytes=counters.block_write_bytes,
     )
+
+
+def _told(number: int | None) -> int:
+    return _NOT_TOLD if number is None else number

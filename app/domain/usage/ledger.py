@@ -32,6 +32,7 @@ from app.storage.fence import Fence
 # Ends that are booked in one transaction.
 _ENDS = 250
 _CURSOR_KEY = ("container_id", "run_started")
+_MAYBE = ("memory_peak_bytes", "oom_kills", "network_rx_bytes", "network_tx_bytes")
 _TOTALS = tuple(field.name for field in fields(Totals))
 
 
@@ -46,7 +47,7 @@ class Run(NamedTuple):
 class Reading:
     """What a run has used up to a moment; `memory_limit_bytes` is 0 without a limit.
 
-    `memory_peak_bytes` and `oom_kills` of the totals are -1 where the source does not tell them.
+    Peak, kills and network of the totals are -1 where the source does not tell them.
     """
 
     run: Run
@@ -187,7 +188,7 @@ def _completed(after: Totals, before: Totals | None) -> Totals:
     """Return the reading with what its source does not tell as it was before."""
     known = before or Totals(0)
     told = {name: getattr(after, name) for name in _TOTALS}
-    for name in ("memory_peak_bytes", "oom_kills"):
+    for name in _MAYBE:
         if told[name] < 0:
             told[name] = getattr(known, name)
     return Totals(**told)

@@ -77,8 +77,8 @@ def test_container_that_may_end_is_read_at_once(world: World) -> None:
     meter.run()
     for container in (first, second):
         world.use(container, 100)
-    meter.read_soon(first)
-    meter.read_soon("not ours")
+    meter.read_soon("", "gone by now")
+    meter.read_soon(world.engine.inspect(first).environment_id or "", first)
     assert meter.wanted.is_set()
     meter.run()
     assert sums(world.database)[None]["cpu_ns"] == 100
