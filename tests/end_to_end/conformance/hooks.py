@@ -23,6 +23,7 @@ _BEYOND_SCHEMA = (
     "each host port once",  # one member of each of the ports
     "is no .vsix",  # what is in a file
     "within the next 90 days",  # when it is now
+    "Name a time before `until`",  # another parameter
     "not your present password",  # which one is right
 )
 _NOT_THERE = (
