@@ -378,6 +378,7 @@ def exporters(server: WebServer) -> list[psutil.Process]:
     ]
 
 
+@pytest.mark.full
 def test_a_killed_supervisor_is_started_anew(traced: WebServer, sink: OtlpSink) -> None:
     wait_until(lambda: told(traced, "exporting traces"), PATIENCE)
     for process in exporters(traced):

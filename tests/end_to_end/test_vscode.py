@@ -127,6 +127,7 @@ def test_vscode_server(
     assert requests.get(f"{again['connection_url']}healthz", timeout=PATIENCE).ok
 
 
+@pytest.mark.full
 def test_server_that_cannot_be_started(api: Api, image: str, docker_engine: DockerEngine) -> None:
     environment = started(api, image, 8000)
     path = f"/environments/{environment}/sessions"

@@ -201,7 +201,7 @@ def test_kill_at_any_step_of_a_removal_shows_all_or_nothing_of_it(
 ) -> None:
     one, two = other(), other()
     before = 0
-    for step in range(0, 100, size(3, 1)):
+    for step in range(0, 100, size(9, 1)):
         for process in (one, two):
             process.do("counter.labels('a').inc(5)", "counter.labels('b').inc(1)")
         before += 2

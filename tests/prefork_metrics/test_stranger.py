@@ -268,6 +268,7 @@ def test_wsgi_example(programs: Path, tmp_path: Path) -> None:
         assert "plain_worker_threads" not in text, "the sync worker has none to tell of"
 
 
+@pytest.mark.full
 def test_gevent_counts_and_says_what_it_cannot_tell(programs: Path, tmp_path: Path) -> None:
     add(programs, "gevent >=25, <27", "packaging")
     arguments = ("-k", "gevent", "--log-level", "info")
