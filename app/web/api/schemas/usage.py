@@ -1,9 +1,9 @@
 """The query and the answer of the route of use."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.domain.fields import NO_NUL, Moment
 from app.domain.usage.service import By, UsageReport, Used
@@ -60,6 +60,11 @@ class UsedView(BaseModel):
 
 class UsageView(BaseModel):
     """Some of the items, and the sum of all: those that are not on this page too."""
+
+    # What else the route answers with: flask-openapi3 reads it here.
+    model_config = cast(
+        ConfigDict, {"openapi_extra": {"content": {"text/csv": {"schema": {"type": "string"}}}}}
+    )
 
     since: datetime
     until: datetime
