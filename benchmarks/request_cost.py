@@ -1,16 +1,13 @@
 """CPU time of one request: what each way to measure adds to bare Flask, and to a list of 20 rows.
 
 Every variant answers the same from the same route, in a process of its own. They take turns in
-short rounds, so that another load on the machine hits all alike. What a variant adds is the median
-of its differences to the plain one in the same turn. The yardstick for traces is what the stock
-metrics client adds in this run. What sending takes, in another process, stands beside it.
+short rounds (`benchmarks.turns`). What a variant adds is the median of its differences to the plain
+one in the same turn. The yardstick for traces is what the stock metrics client adds in this run.
+What sending takes, in another process, stands beside it.
 """
 
 import statistics
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -18,15 +15,12 @@ from benchmarks import place
 from benchmarks.child import REQUESTS
 from benchmarks.exporter_cost import microseconds_per_trace
 from benchmarks.service_child import CALLS, LIST_VARIANTS
-from benchmarks.table import Bar, Section, progress, times
+from benchmarks.table import Bar, Section, times
+from benchmarks.turns import OF_ALL, ROUNDS, Times, measure, place_of
 from benchmarks.variants import VARIANTS
 
-ROUNDS = 31
 _ADDED_MICROSECONDS = 8.0
-_ENDS_WITHIN = 10.0
 _SHARES = {"1 %": 0.01, "10 %": 0.1, "all": 1.0}
-
-Times = dict[str, list[float]]
 
 
 class Titled(Protocol):
@@ -39,18 +33,18 @@ class Titled(Protocol):
 def run() -> list[Bar]:
     """Measure, print the sections, and return how their bars were met."""
     with place.temporary() as directory:
-        measured = _measure("benchmarks.child", directory, VARIANTS)
+        measured = measure("benchmarks.child", directory, VARIANTS)
         added = _added(measured, "bare")
         _request_section(measured, added)
         stock = added.get("stock")
-        listed = _measure("benchmarks.service_child", directory, LIST_VARIANTS)
+        listed = measure("benchmarks.service_child", directory, LIST_VARIANTS)
         _list_section(listed, _added(listed, "plain-list"), stock)
         _exporter_section(directory)
     return _bars(added)
 
 
 def _request_section(measured: Times, added: Mapping[str, float]) -> None:
-    title = f"CPU time of one request, in process: median of {ROUNDS} rounds of {REQUESTS}"
+    title = f"CPU time of one request, in process: {OF_ALL} of {REQUESTS}"
     section = Section(title, "variant", "µs", "added µs", "added/ours", "added/stock")
     stock = added.get("stock")
     for name, variant in VARIANTS.items():
@@ -69,7 +63,7 @@ def _request_section(measured: Times, added: Mapping[str, float]) -> None:
 
 
 def _list_section(measured: Times, added: Mapping[str, float], stock: float | None) -> None:
-    title = f"CPU time of the list request: median of {ROUNDS} rounds of {CALLS}"
+    title = f"CPU time of the list request: {OF_ALL} of {CALLS}"
     section = Section(title, "variant", "µs", "added µs", "added/stock")
     for name, variant in LIST_VARIANTS.items():
         if name in measured:
@@ -88,7 +82,7 @@ def _exporter_section(directory: Path) -> None:
         "the list, with its statements": ("list-all", (ROUNDS + 1) * CALLS),
     }
     for label, (name, number) in kept.items():
-        cost = microseconds_per_trace(directory / name, number)
+        cost = microseconds_per_trace(place_of(directory, name), number)
         if cost is None:
             section.row(label, "not installed: pip install '.[otel]'")
         else:
@@ -126,45 +120,6 @@ def _added(measured: Times, plain: str) -> dict[str, float]:
         name: statistics.median(_differences(rounds, measured[plain]))
         for name, rounds in measured.items()
     }
-
-
-def _measure(module: str, directory: Path, variants: Mapping[str, Titled]) -> Times:
-    """Return the rounds of each variant that could be built."""
-    progress(f"{ROUNDS} rounds in turn, {len(variants)} variants of {module}")
-    with ExitStack() as stack:
-        children = {name: stack.enter_context(child(module, directory, name)) for name in variants}
-        measured: Times = {name: [] for name, one in children.items() if round_of(one)}
-        for _ in range(ROUNDS):
-            for name, rounds in measured.items():
-                rounds.append(round_of(children[name]))
-        return measured
-
-
-@contextmanager
-def child(module: str, directory: Path, name: str) -> Iterator["subprocess.Popen[str]"]:
-    """Start the process of a variant, and end it with the block."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", module, name],
-        cwd=place.ROOT,
-        # One order of all dictionaries in all children.
-        env={**place.environment(directory / name), "PYTHONHASHSEED": "0"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        yield process
-        _, _ = process.communicate(timeout=_ENDS_WITHIN)
-
-
-def round_of(child: "subprocess.Popen[str]") -> float:
-    """Let the child run a round; 0 when it has ended, since it could not be built."""
-    assert child.stdin is not None and child.stdout is not None
-    try:
-        print(file=child.stdin, flush=True)
-    except BrokenPipeError:
-        return 0.0
-    return float(child.stdout.readline() or 0.0)
 
 
 def _differences(rounds: list[float], bare: list[float]) -> list[float]:

@@ -1,30 +1,26 @@
 """CPU time of the finished service: a transaction, and the list request with 20 environments.
 
-As in `request_cost`, each variant is a process of its own, and they take turns in short rounds;
-what is measured runs without a server. The second of each pair is the same without its telemetry.
+Each variant is a process of its own (`benchmarks.turns`); what is measured runs without a server.
+The second of each pair is the same without its telemetry.
 """
 
 import statistics
-from contextlib import ExitStack
 
 from benchmarks import place
-from benchmarks.request_cost import child, round_of
 from benchmarks.service_child import CALLS, VARIANTS
-from benchmarks.table import Bar, Section, progress
+from benchmarks.table import Bar, Section
+from benchmarks.turns import OF_ALL, measure
 
-ROUNDS = 31
 _MOST_OF_A_LINE = 15.0
 _MOST_OF_A_TRANSACTION = 0.04
 _MOST_OF_A_LIST = 0.12
 
-Times = dict[str, list[float]]
-
 
 def run() -> list[Bar]:
     """Measure, print the section, and return how its bars were met."""
-    progress(f"{ROUNDS} rounds of {CALLS} calls, {len(VARIANTS)} variants in turn")
-    measured = _measure()
-    title = f"CPU time of the finished service: median of {ROUNDS} rounds of {CALLS}"
+    with place.temporary() as directory:
+        measured = measure("benchmarks.service_child", directory, VARIANTS)
+    title = f"CPU time of the finished service: {OF_ALL} of {CALLS}"
     section = Section(title, "variant", "µs", "added µs", "share")
     for name, variant in VARIANTS.items():
         median = statistics.median(measured[name])
@@ -55,16 +51,3 @@ def _added(rounds: list[float], without: list[float]) -> tuple[float, float]:
     """Return what is added, in µs and as a share of the whole."""
     added = statistics.median(a - b for a, b in zip(rounds, without, strict=True))
     return added, added / statistics.median(rounds)
-
-
-def _measure() -> Times:
-    with place.temporary() as directory, ExitStack() as stack:
-        children = {
-            name: stack.enter_context(child("benchmarks.service_child", directory, name))
-            for name in VARIANTS
-        }
-        measured: Times = {name: [] for name in children}
-        for _ in range(ROUNDS):
-            for name, one in children.items():
-                measured[name].append(round_of(one))
-        return measured

@@ -77,7 +77,7 @@ def _logged() -> "Flask":
     from app.wiring import load_settings
 
     os.environ.update(
-        OTEL_EXPORTER_OTLP_LOGS_ENDPOINT="http://127.0.0.1:1/v1/logs", VIBEBOX_LOGS_MB="4096"
+        OTEL_EXPORTER_OTLP_LOGS_ENDPOINT="http://127.0.0.1:1/v1/logs", VIBEBOX_LOGS_MB="1024"
     )
     copy_logs(load_settings())
     return _telemetry_and_log()

@@ -17,7 +17,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.openmetrics.exposition import UNDERSCORES
 
-from prefork_metrics.absorbing import absorb_dead
+from prefork_metrics.absorb_dead import absorb_dead
 from prefork_metrics.aggregation import Aggregator, Beside, Support, client_support
 from prefork_metrics.directory import Snapshot, snapshot
 from prefork_metrics.directory.states import newest

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from prefork_metrics import registry as registries
-from prefork_metrics.absorbing import absorb_dead
+from prefork_metrics.absorb_dead import absorb_dead
 from prefork_metrics.directory import Ownership, layout, prepare_for_server
 from prefork_metrics.errors import MetricsDirectoryError
 from prefork_metrics.registry import Registry

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.core.logging import JsonFormatter, request_id
+from app.core.context import Context, context
+from app.core.logging import JsonFormatter
 from scripts import log_events
 from scripts.log_events import EventError, events_of
 
@@ -96,10 +97,10 @@ def test_commands_of_the_page_find_what_it_says(tmp_path: Path) -> None:
 
 
 def _line(level: int, id: str) -> str:
-    token = request_id.set(id)
+    token = context.set(Context(id))
     try:
         return JsonFormatter().format(
             logging.makeLogRecord({"levelno": level, "levelname": logging.getLevelName(level)})
         )
     finally:
-        request_id.reset(token)
+        context.reset(token)

@@ -16,7 +16,7 @@ from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from app.core import logging as ours
-from app.core import trace_context
+from app.core.context import context
 
 _MOST_TEXTS = 1024
 # Looking one up takes a tenth of what formatting it does.
@@ -98,12 +98,13 @@ class LogLines:
         if made_for != (level, worker, _process[0]):
             made_for, same = self._beginning = self._begin(level, worker)
         ids = ""
-        if current := ours.request_id.get():
-            ids = f', "request_id": {encode_basestring_ascii(current)}'
-        if trace := trace_context.current.get():  # hexadecimal digits need no encoding
+        here = context.get()
+        if here.request_id:
+            ids = f', "request_id": {encode_basestring_ascii(here.request_id)}'
+        if (trace := here.trace) is not None:  # hexadecimal digits need no encoding
             ids += f', "trace_id": "{trace.trace_id}", "span_id": "{trace.span_id}"'
-        elif id := ours.trace_id.get():
-            ids += f', "trace_id": {encode_basestring_ascii(id)}'
+        elif here.trace_id:
+            ids += f', "trace_id": {encode_basestring_ascii(here.trace_id)}'
         milliseconds = _MILLISECONDS[rest // 1_000_000]
         return f'{{"time": "{moment}.{milliseconds}+00:00"{same}{ids}{fields}}}\n'
 

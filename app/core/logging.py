@@ -11,16 +11,10 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
-from app.core.trace_context import current
-
-# Set by the request hooks; empty outside a request.
-request_id: ContextVar[str] = ContextVar("request_id", default="")
-# Of the caller's trace, where we record none of our own (see `trace_context.current`).
-trace_id: ContextVar[str] = ContextVar("trace_id", default="")
+from app.core.context import context
 
 # Our tokens carry a prefix of their own (see accounts.tokens) so that they are found anywhere.
 _SECRETS = (
@@ -91,12 +85,13 @@ class JsonFormatter(logging.Formatter):
             **_worker,
             "pid": record.process,
         }
-        if id := request_id.get():
-            entry["request_id"] = id
-        if trace := current.get():
+        here = context.get()
+        if here.request_id:
+            entry["request_id"] = here.request_id
+        if (trace := here.trace) is not None:
             entry["trace_id"], entry["span_id"] = trace.trace_id, trace.span_id
-        elif id := trace_id.get():
-            entry["trace_id"] = id
+        elif here.trace_id:
+            entry["trace_id"] = here.trace_id
         for key, value in vars(record).items():
             if key not in _STANDARD and not key.startswith("_"):
                 entry[key] = _clean(value, key)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from time import perf_counter
 
+from app.core.context import context
 from app.core.errors import VibeBoxError
 from app.core.random_ids import RandomIds
 
@@ -79,7 +80,8 @@ class Trace:
     ) -> None:
         """is_share: tells whether the trace is of those that are kept whatever happens."""
         self.trace_id = trace_id
-        self.span_id = _span_ids.new()
+        # It has to be unique within its trace: half of a random id that nothing else has is.
+        self.span_id = trace_id[16:] if parent is None else _span_ids.new()
         self.parent = parent
         self.is_share = is_share
         self.calling = ""
@@ -112,12 +114,14 @@ class Trace:
         return f"00-{self.trace_id}-{self.calling or self.span_id}-{'01' if sampled else '00'}"
 
 
-current: ContextVar[Trace | None] = ContextVar("trace", default=None)
+def current() -> Trace | None:
+    """Return the trace of what this thread does now; None where it is not traced."""
+    return context.get().trace
 
 
 def traceparent() -> str | None:
     """Return the header of the current trace; None where there is none."""
-    trace = current.get()
+    trace = current()
     return None if trace is None else trace.traceparent()
 
 
@@ -144,7 +148,7 @@ def task(
     name: of closed values; parent: who asked for it, elsewhere: then it is part of that trace;
     said: what a task of its own has as attributes.
     """
-    trace = current.get()
+    trace = current()
     if trace is not None and parent is None:
         return _below(trace, name)
     return _record[0](name, parent, said or {}) if _record else nullcontext()

@@ -14,7 +14,7 @@ from uuid import uuid4
 from app.metrics.catalogue import registry
 from app.metrics.events import DURABLE
 from app.storage import DurableCounter
-from prefork_metrics.absorbing import absorb_dead
+from prefork_metrics.absorb_dead import absorb_dead
 from prefork_metrics.directory import codec, disk, layout, locks, snapshot
 from prefork_metrics.values import store
 

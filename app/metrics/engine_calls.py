@@ -47,7 +47,7 @@ def _measured(call: Callable[..., Any], operation: str) -> Callable[..., Any]:
     def measured_call(*arguments: Any, **named: Any) -> Any:
         started = time.perf_counter()
         status, error, span_id = "failure", "", ""
-        trace = current.get()
+        trace = current()
         if trace is not None:
             # The engine is told of the call that it answers.
             span_id = trace.calling = new_span_id()

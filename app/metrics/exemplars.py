@@ -4,8 +4,8 @@ import logging
 from bisect import bisect_left
 from time import time
 
-from app.core.logging import request_id, trace_id
-from app.core.trace_context import SpanKind, Trace, current
+from app.core.context import context
+from app.core.trace_context import SpanKind, Trace
 from app.metrics.catalogue import DATABASE, docker_operation_duration
 from prefork_metrics.exemplars import Exemplar
 from prefork_metrics.values import store
@@ -33,10 +33,11 @@ def of_request() -> dict[str, str] | None:
     None outside a request, where the label would be too long, and where no line would be found.
     None too where the request is traced: whether its trace is kept is known at its end only.
     """
-    if current.get() is not None:
+    here = context.get()
+    if here.trace is not None:
         return None
-    for label, variable in (("trace_id", trace_id), ("request_id", request_id)):
-        if id := variable.get():
+    for label, id in (("trace_id", here.trace_id), ("request_id", here.request_id)):
+        if id:
             fits = Exemplar(((label, id),), 0.0, 0.0).fits and _access_log.isEnabledFor(
                 logging.INFO
             )

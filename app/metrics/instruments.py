@@ -24,6 +24,6 @@ def measure_process(database: Database, pool_limit: int) -> None:
 
 def _note_statement(operation: str, table: str, started: float, error: str) -> None:
     """Note a statement in the trace of what runs it; nothing where there is none."""
-    trace = current.get()
+    trace = current()
     if trace is not None:
         trace.note(SpanKind.STATEMENT, started, operation, table, error)

@@ -13,19 +13,19 @@ from threading import Lock
 from time import monotonic, perf_counter
 
 from app.core import signals
+from app.core.context import NOTHING, Context, context
 from app.core.named_in_path import environment_of
 from app.core.trace_context import (
     Parent,
     Said,
     Trace,
-    current,
     error_type,
     follows,
     new_trace_id,
 )
 from app.tracing.records import Root, Value, encode, shown_path
 from app.tracing.rings import RingWriter
-from app.tracing.rules import Reason, Rules
+from app.tracing.rules import FLOOR_SECONDS, Reason, Rules
 from prefork_metrics.exchange import Exchange
 from prefork_metrics.standard.requests import METHODS
 
@@ -89,8 +89,8 @@ class Recorder:
     def __init__(self, rules: Rules, rings: Rings, database: str, *, trusts_peers: bool) -> None:
         """database: the name of the system; trusts_peers: the sampled flag of any request is that
         of a proxy of ours."""
-        self._rules = rules
         self._is_share = rules.is_share
+        self._reason = rules.reason
         self._rings = rings
         self._database = database
         self._trusts_peers = trusts_peers
@@ -114,19 +114,25 @@ class Recorder:
         if parent is not None:
             trace.sampled_by_known = self._trusts_peers and parent.sampled
         exchange.trace_id = id
-        current.set(trace)
+        here = context.get()
+        if here is NOTHING:
+            context.set(Context(exchange.request_id, trace=trace))
+        else:
+            here.trace = trace
 
     def finish(self, exchange: Exchange) -> None:
         """Decide what becomes of the trace of a request that is over."""
         trace = exchange.trace
         if not isinstance(trace, Trace):
             return
-        current.set(None)
+        if context.get().trace is trace:  # who began the context has not ended it
+            context.set(NOTHING)
         # Not what its client took: who sends slowly would have his traces kept.
-        seconds = None if exchange.lasting else exchange.seconds
-        reason = self._rules.reason(
-            trace, exchange.route, seconds, failed=exchange.status >= 500 or exchange.unhandled
-        )
+        seconds: float | None = exchange.seconds
+        if exchange.seconds > FLOOR_SECONDS and exchange.lasting:
+            seconds = None
+        failed = exchange.status >= 500 or exchange.unhandled
+        reason = self._reason(trace, exchange.route, seconds, failed)
         if reason is not None:
             self._keep_request(exchange, trace, reason)
 
@@ -192,7 +198,7 @@ class Recorder:
         trace = Trace(parent.trace_id if parent else new_trace_id(), parent, self._is_share)
         # Who wrote the row was of ours, and knows the caller; the flag says what was decided there.
         trace.sampled_by_known = parent.sampled if parent else before is not None and before.kept
-        token = current.set(trace)
+        token = context.set(context.get().within(trace))
         started, error = perf_counter(), ""
         try:
             yield trace
@@ -200,9 +206,9 @@ class Recorder:
             error = error_type(failure)
             raise
         finally:
-            current.reset(token)
+            context.reset(token)
             seconds = perf_counter() - started
-            reason = self._rules.reason(trace, name, seconds, failed=bool(error))
+            reason = self._reason(trace, name, seconds, bool(error))
             if reason is not None:
                 attributes: dict[str, Value] = {**said, "vibebox.kept_because": reason}
                 if error:

@@ -15,7 +15,8 @@ from app.core.trace_context import Trace
 
 SLOW_SECONDS = 1.0
 """Longer is slow on any route."""
-_FLOOR_SECONDS = 0.01
+FLOOR_SECONDS = 0.01
+"""Shorter is slow on no route: what is usual of one is followed down to this, and no further."""
 # A step up, for what is above, is 99 steps down: they are in balance where 1 % is above.
 _STEP = 0.0005
 _DOWN, _UP = 1 - _STEP, 1 + 99 * _STEP
@@ -25,7 +26,6 @@ taken is a failed statement too, and anybody can ask for it all day."""
 _MOST_ROUTES = 1000
 _LEAST_SEEN = 200
 """Requests after which the estimate of a route is believed."""
-_LEAST = 1e-6
 _ID_BITS = 56
 _ID_DIGITS = _ID_BITS // 4
 
@@ -41,7 +41,7 @@ class Reason(StrEnum):
 
 
 class Quantile:
-    """Follows the 99th percentile of numbers, in the space of two (the frugal stream algorithm).
+    """Follows the 99th percentile of durations, in the space of two (the frugal stream algorithm).
 
     Ma, Muthukrishnan, Sandler: Frugal Streaming for Estimating Quantiles (2013); steps are shares
     of the estimate, since durations spread over decades.
@@ -50,19 +50,19 @@ class Quantile:
     __slots__ = ("seen", "value")
 
     def __init__(self) -> None:
-        self.value = 0.0
+        self.value = FLOOR_SECONDS
         self.seen = 0
 
-    def exceeded(self, number: float) -> bool:
-        """Take a number up; tell whether it is above what 99 of 100 are."""
-        before = self.value
-        above = number > before
-        if self.seen == 0:
-            self.value = max(number, _LEAST)
-        else:
-            self.value = before * (_UP if above else _DOWN)
-        self.seen += 1
-        return above and self.seen > _LEAST_SEEN
+    def exceeded(self, seconds: float) -> bool:
+        """Take a duration up; tell whether it is above what 99 of 100 are."""
+        self.seen = seen = self.seen + 1
+        value = self.value
+        if seconds > value:
+            self.value = value * _UP
+            return seen > _LEAST_SEEN
+        if value > FLOOR_SECONDS:
+            self.value = max(value * _DOWN, FLOOR_SECONDS)
+        return False
 
 
 class Rate:
@@ -102,9 +102,7 @@ class Rules:
         self._usual: dict[str, Quantile] = {}
         self._settled: dict[str, Rate] = {}
 
-    def reason(
-        self, trace: Trace, kind: str, seconds: float | None, *, failed: bool
-    ) -> Reason | None:
+    def reason(self, trace: Trace, kind: str, seconds: float | None, failed: bool) -> Reason | None:
         """Return why the trace is kept, None where it is not.
 
         kind: what it is compared with (its route, its task), of closed values; seconds: None where
@@ -113,8 +111,10 @@ class Rules:
         is_slow = False
         if seconds is not None:
             usual = self._usual.get(kind) or self._new(kind)
-            is_rare = usual.exceeded(seconds)
-            is_slow = (is_rare and seconds > _FLOOR_SECONDS) or seconds > SLOW_SECONDS
+            if seconds > usual.value or usual.value > FLOOR_SECONDS:
+                is_slow = usual.exceeded(seconds) or seconds > SLOW_SECONDS
+            else:  # as most are: written out, since a call costs more than all of this
+                usual.seen += 1
         if failed or (trace.spans and any(span[-1] for span in trace.spans) and self._room(kind)):
             return Reason.FAILED
         if is_slow:

@@ -31,7 +31,7 @@ def authenticate() -> None:
 
 def believe_sampled() -> None:
     """Have the trace of this request kept where its caller, who is known now, asks for it."""
-    trace = current.get()
+    trace = current()
     if trace is not None and trace.parent is not None:
         trace.sampled_by_known = trace.parent.sampled
 

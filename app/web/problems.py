@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, ValidationError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from app.core import signals
+from app.core.context import context
 from app.core.errors import (
     AuthenticationError,
     BodyTooLargeError,
@@ -23,7 +24,6 @@ from app.core.errors import (
     MalformedBodyError,
     VibeBoxError,
 )
-from app.core.logging import request_id
 from app.core.sentences import place, sentence
 
 CONTENT_TYPE = "application/problem+json"
@@ -82,7 +82,7 @@ def problem(
         "title": title,
         "status": status,
         "detail": detail,
-        "request_id": request_id.get(),
+        "request_id": context.get().request_id,
         **(extensions or {}),
     }
     response = Response(json.dumps(body) + "\n", status, content_type=CONTENT_TYPE)

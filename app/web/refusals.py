@@ -7,8 +7,8 @@ import uuid
 from email.utils import formatdate
 from http import HTTPStatus
 
+from app.core.context import NOTHING, Context, context
 from app.core.errors import VibeBoxError
-from app.core.logging import request_id
 from app.web.problems import problem
 from app.web.request_log import HEADER
 from prefork_metrics.exchange import Exchanges
@@ -31,13 +31,13 @@ class Refusals:
         application has counted the request and could not answer it.
         """
         id = seen_as or uuid.uuid4().hex
-        request_id.set(id)
+        context.set(Context(id))
         try:
             response = _response(error, id, head=method == _HEAD)
             if seen_as is None:
                 self._exchanges.note(method, path, error.status, error.slug, id)
         finally:
-            request_id.set("")
+            context.set(NOTHING)
         return response
 
 

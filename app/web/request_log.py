@@ -13,12 +13,11 @@ from typing import Any
 
 from flask import Response
 
+from app.core.context import NOTHING, Context, context
 from app.core.log_lines import LogLines, milliseconds, text
-from app.core.logging import request_id, trace_id
 from app.core.named_in_path import environment_of
 from app.core.random_ids import RandomIds
 from app.core.trace_context import Parent, parse
-from app.domain.audit import origin
 from app.tracing.records import PATH_READ, shown_path
 from prefork_metrics.exchange import Exchange
 
@@ -43,14 +42,12 @@ def identify(exchange: Exchange) -> None:
     offered = environ.get(_KEY, "")
     well_formed = offered and _WELL_FORMED.fullmatch(offered)
     exchange.request_id = id = offered if well_formed else _ids.new()
-    request_id.set(id)
-    # A proxy may hand over anything; the audit log keeps this much.
-    origin.set(environ.get("REMOTE_ADDR", "")[:64])
     parent = _parent(environ)
     if parent is not None:
         exchange.parent = parent
         exchange.trace_id = parent.trace_id
-        trace_id.set(parent.trace_id)
+    # A proxy may hand over anything; the audit log keeps this much of an address.
+    context.set(Context(id, environ.get("REMOTE_ADDR", "")[:64], exchange.trace_id))
 
 
 def _parent(environ: Mapping[str, Any]) -> Parent | None:
@@ -68,7 +65,8 @@ def _parent(environ: Mapping[str, Any]) -> Parent | None:
 
 def return_id(response: Response) -> Response:
     """Return the id with the response: an after_request hook."""
-    response.headers.add(HEADER, request_id.get())  # a third of what it costs to replace one
+    # A third of what it costs to replace one.
+    response.headers.add(HEADER, context.get().request_id)
     return response
 
 
@@ -80,10 +78,7 @@ def write_line(exchange: Exchange) -> None:
     level = logging.DEBUG if exchange.route.startswith("/health") else logging.INFO
     kind = exchange.method, exchange.route, exchange.path[:PATH_READ], exchange.status
     exchange.logged = _lines.write(level, _lines.known(kind, _named), _more(exchange))
-    request_id.set("")
-    origin.set("")
-    if exchange.parent is not None:
-        trace_id.set("")
+    context.set(NOTHING)
 
 
 def _named(method: str, route: str, path: str, status: int) -> dict[str, str | int]:

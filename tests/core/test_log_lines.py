@@ -13,6 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.core import logging as ours
+from app.core.context import NOTHING, Context, context
 from app.core.log_lines import Known, LogLines, milliseconds, text
 
 NAME = "app.test.lines"
@@ -53,15 +54,13 @@ def taken(stream: io.StringIO) -> str:
 @pytest.mark.parametrize("level", [logging.INFO, logging.WARNING])
 def test_line_is_byte_for_byte_the_formatters(written: io.StringIO, level: int) -> None:
     logger = logging.getLogger(NAME)
-    ours.request_id.set('a"b')
-    ours.trace_id.set("0af7651916cd43dd8448eb211c80319c")
+    context.set(Context('a"b', trace_id="0af7651916cd43dd8448eb211c80319c"))
     try:
         logger.log(level, "request", extra=FIELDS)
         expected = taken(written)
         LogLines(logger, "request").write(level, NAMED, MORE)
     finally:
-        ours.request_id.set("")
-        ours.trace_id.set("")
+        context.set(NOTHING)
     assert taken(written) == expected
     assert "vbx_[redacted]" in expected and "secret" not in json.loads(expected)["path"]
 
@@ -77,13 +76,13 @@ def test_values_are_shown_as_the_formatter_shows_them(
         {"name": NAME, "levelno": 20, "levelname": "INFO", "msg": "request", "created": 0.0}
     )
     record.__dict__.update(fields)
-    token = ours.request_id.set(id)
+    token = context.set(Context(id))
     try:
         expected = json.loads(ours.JsonFormatter().format(record))
         lines = LogLines(logging.getLogger(NAME), "request")
         line = json.loads(lines._line(20, Known(fields).text, time.time_ns()))
     finally:
-        ours.request_id.reset(token)
+        context.reset(token)
     assert {**line, "time": ""} == {**expected, "time": ""}
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from app.core.logging import JsonFormatter, config, redact, request_id
+from app.core.context import Context, context
+from app.core.logging import JsonFormatter, config, redact
 
 TOKEN = "vbx_at_8Zk3-x_Y"
 SECRET = "hunter2hunter2"
@@ -50,11 +51,11 @@ def test_fields_become_keys() -> None:
 
 
 def test_line_of_a_request_carries_its_id() -> None:
-    reset = request_id.set("abc")
+    reset = context.set(Context("abc"))
     try:
         assert line("anything")["request_id"] == "abc"
     finally:
-        request_id.reset(reset)
+        context.reset(reset)
 
 
 def test_line_outside_a_request_has_no_id() -> None:

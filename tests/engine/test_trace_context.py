@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from app.core.trace_context import Trace, current
+from app.core.context import Context, context
+from app.core.trace_context import Trace
 from app.engine import DockerEngine
 from app.engine.hijacking import hijack
 from app.metrics.engine_calls import measured
@@ -51,11 +52,11 @@ def test_calls_carry_the_trace(seen: tuple[str, list[str | None]]) -> None:
         assert set(headers) == {None}
         headers.clear()
         trace = Trace("a" * 32, None)
-        token = current.set(trace)
+        token = context.set(Context(trace=trace))
         try:
             engine.list_containers()
         finally:
-            current.reset(token)
+            context.reset(token)
     finally:
         gateway.close()
     ((_, span_id, *_, error),) = trace.spans

@@ -2,13 +2,13 @@
 
 import logging
 
-from app.core.logging import request_id
+from app.core.context import Context, context
 from app.metrics.exemplars import of_request
 
 
 def test_without_the_line_of_the_request_there_is_no_exemplar() -> None:
     logger = logging.getLogger("app.access")
-    token = request_id.set("a1")
+    token = context.set(Context("a1"))
     before = logger.level
     try:
         logger.setLevel(logging.INFO)
@@ -17,4 +17,4 @@ def test_without_the_line_of_the_request_there_is_no_exemplar() -> None:
         assert of_request() is None
     finally:
         logger.setLevel(before)
-        request_id.reset(token)
+        context.reset(token)

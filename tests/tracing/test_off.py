@@ -15,7 +15,7 @@ from app.core.trace_context import current
 app = create_app()
 with app.test_client().get("/nothing") as answer:  # closed, as every server does it
     assert answer.status_code == 404
-assert current.get() is None
+assert current() is None
 print([name for name in sys.modules if name.partition(".")[0] == "opentelemetry"])
 """
 

@@ -123,5 +123,5 @@ def test_what_a_caller_brings_about_is_no_fault(read: Read) -> None:
 def test_a_task_leaves_nothing_behind(read: Read) -> None:
     with pytest.raises(ValueError, match="wrong"), task("wrong"):
         raise ValueError("wrong")
-    assert current.get() is None
+    assert current() is None
     assert error_type(ValueError("secret")) == "ValueError"

@@ -17,11 +17,11 @@ def trace(parent: Parent | None = None, id: str = "f" * 32) -> Trace:
 
 def test_failures_are_kept() -> None:
     rules = Rules(0, 0)
-    assert rules.reason(trace(), "GET /", 0.001, failed=False) is None
-    assert rules.reason(trace(), "GET /", 0.001, failed=True) is Reason.FAILED
+    assert rules.reason(trace(), "GET /", 0.001, False) is None
+    assert rules.reason(trace(), "GET /", 0.001, True) is Reason.FAILED
     one = trace()
     one.note(SpanKind.STATEMENT, 0.0, "select", "users", "OperationalError")
-    assert rules.reason(one, "GET /", 0.001, failed=False) is Reason.FAILED
+    assert rules.reason(one, "GET /", 0.001, False) is Reason.FAILED
 
 
 def test_what_failed_within_a_whole_that_did_not_is_kept_now_and_then() -> None:
@@ -34,7 +34,7 @@ def test_what_failed_within_a_whole_that_did_not_is_kept_now_and_then() -> None:
         for _ in range(200):
             one = trace()
             one.note(SpanKind.STATEMENT, 0.0, "insert", "projects", "UniqueViolation")
-            found += rules.reason(one, kind, 0.001, failed=failed) is Reason.FAILED
+            found += rules.reason(one, kind, 0.001, failed) is Reason.FAILED
         return found
 
     assert kept("POST /projects", failed=False) == 1
@@ -47,11 +47,11 @@ def test_what_failed_within_a_whole_that_did_not_is_kept_now_and_then() -> None:
 def test_slow_is_what_is_far_from_usual_of_its_kind_or_long_for_any() -> None:
     rules = Rules(0, 0)
     for _ in range(1000):
-        rules.reason(trace(), "fast", random.uniform(0.001, 0.002), failed=False)
-        rules.reason(trace(), "slow", random.uniform(0.2, 0.3), failed=False)
-    assert rules.reason(trace(), "fast", 0.1, failed=False) is Reason.SLOW
-    assert rules.reason(trace(), "slow", 0.15, failed=False) is None
-    assert rules.reason(trace(), "slow", 1.01, failed=False) is Reason.SLOW
+        rules.reason(trace(), "fast", random.uniform(0.001, 0.002), False)
+        rules.reason(trace(), "slow", random.uniform(0.2, 0.3), False)
+    assert rules.reason(trace(), "fast", 0.1, False) is Reason.SLOW
+    assert rules.reason(trace(), "slow", 0.15, False) is None
+    assert rules.reason(trace(), "slow", 1.01, False) is Reason.SLOW
 
 
 @pytest.mark.parametrize("spread", [1.1, 4])
@@ -68,7 +68,7 @@ def test_a_share_is_kept_by_the_trace_and_all_processes_decide_alike() -> None:
     web, agent = Rules(0.1, 0), Rules(0.1, 0)
 
     def kept(rules: Rules) -> list[bool]:
-        return [rules.reason(trace(id=id), "GET /", 0, failed=False) is not None for id in ids]
+        return [rules.reason(trace(id=id), "GET /", 0, False) is not None for id in ids]
 
     decided = kept(web)
     assert decided == kept(agent)
@@ -80,7 +80,7 @@ def test_a_share_is_kept_by_the_trace_and_all_processes_decide_alike() -> None:
 def test_a_strangers_header_forces_nothing() -> None:
     rules = Rules(0.01, 10)
     chosen = [trace(Parent("0" * 32, SPAN, sampled=True), "0" * 32) for _ in range(2000)]
-    kept = sum(rules.reason(one, "GET /", 0, failed=False) is not None for one in chosen)
+    kept = sum(rules.reason(one, "GET /", 0, False) is not None for one in chosen)
     assert kept < 60
 
 
@@ -89,7 +89,7 @@ def test_what_a_known_caller_chose_is_bounded() -> None:
     chosen = [trace(Parent("0" * 32, SPAN, sampled=True), "0" * 32) for _ in range(2000)]
     for one in chosen:
         one.sampled_by_known = True
-    reasons = [rules.reason(one, "GET /", 0, failed=False) for one in chosen]
+    reasons = [rules.reason(one, "GET /", 0, False) for one in chosen]
     assert reasons[:10] == [Reason.CALLER] * 10
     assert sum(reason is not None for reason in reasons) < 80
 
@@ -107,10 +107,10 @@ def test_few_callers_a_second_are_some() -> None:
 def test_what_takes_long_by_design_is_not_slow() -> None:
     rules = Rules(0, 0)
     for _ in range(300):
-        assert rules.reason(trace(), "wait", None, failed=False) is None
+        assert rules.reason(trace(), "wait", None, False) is None
     for _ in range(300):
-        rules.reason(trace(), "wait", 0.02, failed=False)
-    assert rules.reason(trace(), "wait", 0.019, failed=False) is None
+        rules.reason(trace(), "wait", 0.02, False)
+    assert rules.reason(trace(), "wait", 0.019, False) is None
 
 
 def test_callers_have_so_many_a_second() -> None:

@@ -1,5 +1,5 @@
 """The audit log: who changed what, from where."""
 
-from app.domain.audit.recording import Target, origin, record
+from app.domain.audit.recording import Target, record
 
-__all__ = ["Target", "origin", "record"]
+__all__ = ["Target", "record"]

@@ -1,17 +1,13 @@
 """Writes the audit log, in the transaction of the change: both are stored, or neither is."""
 
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from app.core.logging import request_id
+from app.core.context import context
 from app.domain.authorization import Identity
 from app.storage import AuditEntry, Environment, Project, Team
-
-origin: ContextVar[str] = ContextVar("origin", default="")
-"""Address that the request came from; empty where there is no request (agent, command line)."""
 
 SYSTEM = "vibebox"
 """The actor of what VibeBox does by itself, such as ending an expired environment."""
@@ -50,6 +46,7 @@ def record(
 
     `details` are plain JSON values and never secrets.
     """
+    here = context.get()
     session.add(
         AuditEntry(
             actor_id=actor.user_id if actor else None,
@@ -61,8 +58,8 @@ def record(
             target_name=target.name,
             project_id=target.project_id,
             team_id=target.team_id,
-            address=origin.get() or None,
-            request_id=request_id.get() or None,
+            address=here.address or None,
+            request_id=here.request_id or None,
             details=details,
         )
     )

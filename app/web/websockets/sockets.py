@@ -8,8 +8,8 @@ from http import HTTPStatus
 from time import monotonic
 
 from app.core import signals
+from app.core.context import Context, context
 from app.core.errors import VibeBoxError
-from app.core.logging import request_id, trace_id
 from app.core.trace_context import Said, Trace, follows, task
 from app.domain.authorization import Access
 from app.web.admission.admission import Admission, Kind
@@ -106,8 +106,8 @@ class Sockets:
 def _continue(handshake: Handshaken) -> None:
     """Make what this thread does the handshake's: log lines carry its ids, spans are linked."""
     trace = handshake.trace
-    request_id.set(handshake.request_id)
-    trace_id.set(trace.trace_id if trace is not None else "")
+    trace_id = trace.trace_id if trace is not None else ""
+    context.set(Context(handshake.request_id, trace_id=trace_id))
     follows.set(trace)
 
 

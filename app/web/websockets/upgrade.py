@@ -18,9 +18,8 @@ from websockets.http11 import Request as Handshake
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
+from app.core.context import context
 from app.core.errors import HandshakeInvalidError, UpgradeRequiredError
-from app.core.logging import request_id
-from app.core.trace_context import current
 from app.web.admission.held import Held
 from app.web.services import components
 from app.web.websockets.assembly import QUIET
@@ -97,7 +96,8 @@ class _Body:
         self._peer = peer
         self._kind = kind
         self._handler = handler
-        self._handshake = Handshaken(request_id.get(), current.get())
+        here = context.get()
+        self._handshake = Handshaken(here.request_id, here.trace)
         self._goes_on = False
 
     def __iter__(self) -> Iterator[bytes]:
