@@ -29,6 +29,7 @@ from tests.conftest import require, shared
 from tests.end_to_end import harms
 from tests.end_to_end.api import Api
 from tests.end_to_end.harms import Undo
+from tests.sizes import FULL
 
 TOKEN = "told-by-alertmanager"
 MANY = 50
@@ -163,9 +164,10 @@ def installation() -> Iterator[Installation]:
         made = prometheus(us, others={"alertmanager": alertmanager.target})
         others = {
             "refused": prometheus(us, metrics_path="/api/v1/environments"),
-            "of another job": prometheus(us, job="something"),
             "alerts nobody": prometheus(us, extra_config=""),
         }
+        if FULL:
+            others["of another job"] = prometheus(us, job="something")
         agent = stack.enter_context(shared(Agent.beside(server).start()))
         for one in (made, others["alerts nobody"]):
             one.wait_for('up{job="vibebox-backend"} == 1')
@@ -270,7 +272,7 @@ class Fault:
     harm: Callable[[Installation], Undo] = lambda _: nothing
     told: Callable[[Installation], Settings] = lambda _: {}
     rare: bool = False
-    """Whether another one is of its kind and takes less."""
+    """Whether another one is of its kind and takes less, or readiness is shown the same one."""
 
 
 def _nobody() -> str:
@@ -285,8 +287,11 @@ FAULTS = (
     ),
     Fault("gone", "database", "Nothing answers as PostgreSQL", harms.database_gone),
     Fault("hangs", "database", "before the deadline", harms.database_hangs, rare=True),
-    Fault("read-only", "database", "PostgreSQL takes no changes", harms.database_read_only),
-    Fault("full", "database", "disk is full", harms.database_full),
+    Fault(
+        "read-only", "database", "PostgreSQL takes no changes",
+        harms.database_read_only, rare=True,
+    ),
+    Fault("full", "database", "disk is full", harms.database_full, rare=True),
     Fault(
         "no schema", "database", "has no schema yet",
         told=lambda it: {"DATABASE_URL": it.database.new_database()},
@@ -308,6 +313,7 @@ FAULTS = (
         "database",
         "There is no host",
         told=lambda it: {"DATABASE_URL": it.database.url.replace("127.0.0.1", "nowhere.invalid")},
+        rare=True,
     ),
     Fault(
         "no right to write",
@@ -319,10 +325,13 @@ FAULTS = (
     ),
     Fault("gone", "docker", "no engine is reached", harms.engine_gone),
     Fault("hangs", "docker", "is silent: it hangs", harms.engine_hangs, rare=True),
-    Fault("only answers", "docker", "what runs containers for it does", harms.engine_only_answers),
-    Fault("full", "docker", "disk of Docker Engine is full", harms.engine_full),
+    Fault(
+        "only answers", "docker", "what runs containers for it does",
+        harms.engine_only_answers, rare=True,
+    ),
+    Fault("full", "docker", "disk of Docker Engine is full", harms.engine_full, rare=True),
     Fault("cleaned away", "images", "warning: Environments have run", image_cleaned_away),
-    Fault("full", "metrics_directory", "No space left", harms.metrics_disk_full),
+    Fault("full", "metrics_directory", "No space left", harms.metrics_disk_full, rare=True),
     Fault("read-only", "metrics_directory", "Read-only", metrics_disk_read_only),
     Fault("stranger", "metrics_directory", "warning: PROMETHEUS_", stranger_in_metrics),
     Fault("hangs", "web", "runs and does not answer", web_hangs),
@@ -334,7 +343,7 @@ FAULTS = (
         "gone", "prometheus", "does not answer",
         told=lambda _: {"VIBEBOX_PROMETHEUS_URL": _nobody()},
     ),
-    Fault("hangs", "prometheus", "did not answer in time", prometheus_hangs),
+    Fault("hangs", "prometheus", "did not answer in time", prometheus_hangs, rare=True),
     Fault(
         "refused", "prometheus", "does not scrape 127.0.0.1",
         told=lambda it: {"VIBEBOX_PROMETHEUS_URL": it.others["refused"].url},
@@ -342,12 +351,13 @@ FAULTS = (
     Fault(
         "no target", "prometheus", "no target of the job",
         told=lambda it: {"VIBEBOX_PROMETHEUS_URL": it.others["of another job"].url},
+        rare=True,
     ),
     Fault(
         "none", "alertmanager", "to no Alertmanager",
         told=lambda it: {"VIBEBOX_PROMETHEUS_URL": it.others["alerts nobody"].url},
     ),
-    Fault("hangs", "alertmanager", "does not reach Alertmanager", alertmanager_hangs),
+    Fault("hangs", "alertmanager", "does not reach Alertmanager", alertmanager_hangs, rare=True),
     Fault("token", "alertmanager", "refused with status 401", alertmanager_has_another_token),
     Fault(
         "gone", "collector", "does not take them: ConnectionError",
