@@ -33,7 +33,12 @@ from tests.support.remembered import forget_unused
 if TYPE_CHECKING:
     from tests.backends.otlp_sink import OtlpSink
 
-pytest_plugins = ["tests.support.application", "tests.support.first_import", "tests.support.ledger"]
+pytest_plugins = [
+    "tests.support.application",
+    "tests.support.databases",
+    "tests.support.first_import",
+    "tests.support.ledger",
+]
 
 SERVICE_SETTINGS = (
     "DATABASE_URL",

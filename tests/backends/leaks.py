@@ -5,7 +5,9 @@ import os
 import threading
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -47,22 +49,29 @@ def _descriptors() -> dict[tuple[int, str], str]:
 def _processes() -> dict[psutil.Process, str]:
     # Children only. A descendant whose parent lives belongs to that parent, which is listed; one
     # whose parent has died cannot be told from a stranger's process.
-    if not _has_children():
-        return {}
-    children = psutil.Process().children()
     starter = warm.pid()
+    pids = _children(os.getpid())
     if starter is not None:
-        children += psutil.Process(starter).children()
-    return {process: _describe(process) for process in children if process.pid != starter}
+        pids = [*(pid for pid in pids if pid != starter), *_children(starter)]
+    found = {}
+    for pid in pids:
+        with suppress(psutil.NoSuchProcess):
+            process = psutil.Process(pid)
+            found[process] = _describe(process)
+    return found
 
 
-def _has_children() -> bool:
-    """Ask the kernel, which knows; psutil reads every process of the machine to find out."""
-    try:
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        return False
-    return True
+def _children(pid: int) -> list[int]:
+    """Ask the kernel, which keeps them by the thread that made them.
+
+    psutil reads every process of the machine to find out: twice a test, that was a tenth of what
+    all tests cost.
+    """
+    found: list[int] = []
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended
+            found += map(int, Path(f"/proc/{pid}/task/{thread}/children").read_text().split())
+    return found
 
 
 def _describe(process: psutil.Process) -> str:

@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -42,6 +43,7 @@ STOP_TIMEOUT = 40.0
 """More than the service's own graceful time-out (30 s)."""
 
 Sample = tuple[str, frozenset[tuple[str, str]]]
+_SAMPLES = re.compile(r"^[^#\n].*$", re.MULTILINE)
 
 
 class WebServer:
@@ -179,31 +181,15 @@ class WebServer:
 
     def metrics(self) -> dict[Sample, float]:
         """Scrape /health/metrics and return each sample by its name and labels."""
-        return {
-            (sample.name, frozenset(sample.labels.items())): sample.value
-            for metric in text_string_to_metric_families(self._scrape())
-            for sample in metric.samples
-        }
+        return dict(map(_sample, _SAMPLES.findall(self._scrape())))
 
     def metric(self, name: str, **labels: str) -> float:
-        """Return the sum of the samples with that name and those labels; 0 when there are none.
-
-        Only its lines are read: the client library's parser takes longer than the scrape, which
-        tests ask for again and again.
-        """
+        """Return the sum of the samples with that name and those labels; 0 when there are none."""
         wanted = labels.items()
         lines = re.findall(
             rf"^{re.escape(name)}(?:\{{.*\}})? [^ \n]+", self._scrape(), re.MULTILINE
         )
-        return sum(
-            (
-                sample.value
-                for metric in text_string_to_metric_families("\n".join(lines))
-                for sample in metric.samples
-                if wanted <= sample.labels.items()
-            ),
-            0.0,
-        )
+        return sum((value for (_, has), value in map(_sample, lines) if wanted <= has), 0.0)
 
     def close(self) -> None:
         """Leave no process behind. A server that still runs is stopped at once."""
@@ -235,6 +221,22 @@ def _exports(process: psutil.Process) -> bool:
         return "exporter" in process.cmdline()
     except psutil.Error:
         return False
+
+
+def _sample(line: str) -> tuple[Sample, float]:
+    series, value = line.rsplit(" ", 1)
+    return _series(series), float(value)
+
+
+@cache
+def _series(text: str) -> Sample:
+    """Read name and labels; by the client library, which takes longer for it than the scrape.
+
+    So that is done once for each: tests that poll see the same ones again and again.
+    """
+    (family,) = text_string_to_metric_families(f"{text} 0\n")
+    (sample,) = family.samples
+    return sample.name, frozenset(sample.labels.items())
 
 
 def _parsed(line: str) -> dict[str, Any]:

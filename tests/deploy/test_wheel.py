@@ -21,7 +21,7 @@ from app._version import __version__
 from app.cli import shipped
 from tests.backends import http
 from tests.backends.programs import Program, family, free_port, tail, wait_until
-from tests.deploy.built import ROOT, build, environment
+from tests.deploy.built import ROOT, build, built_once, environment
 from tests.end_to_end.api import PASSWORD, Api
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(240)]
@@ -48,13 +48,13 @@ STRANGERS = (
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The wheels of this checkout."""
-    return build(tmp_path_factory.mktemp("dist"))
+    return built_once(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
 def programs(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The `bin` of an environment in which pip has installed the wheels and what they require."""
-    return environment(tmp_path_factory.mktemp("elsewhere"), *wheels.values())
+    return environment(tmp_path_factory.mktemp("elsewhere"), "vibebox", *wheels.values())
 
 
 def test_wheel_holds_the_package_and_what_ships_with_it_only(wheels: dict[str, Path]) -> None:

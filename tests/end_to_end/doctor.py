@@ -5,8 +5,6 @@ told, as if the service had been started so.
 """
 
 import json
-import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -28,13 +26,15 @@ from tests.backends.programs import ServiceError, free_port
 from tests.backends.prometheus import Prometheus
 from tests.backends.web import ROOT, WebServer
 from tests.conftest import require, shared
+from tests.end_to_end import harms
 from tests.end_to_end.api import Api
+from tests.end_to_end.harms import Undo
+from tests.sizes import FULL
 
 TOKEN = "told-by-alertmanager"
 MANY = 50
 LABELS = {"alertname": "Slow", "severity": "warning", "job": "vibebox-backend"}
 Settings = dict[str, str]
-Undo = Callable[[], object]
 
 
 @dataclass
@@ -164,9 +164,10 @@ def installation() -> Iterator[Installation]:
         made = prometheus(us, others={"alertmanager": alertmanager.target})
         others = {
             "refused": prometheus(us, metrics_path="/api/v1/environments"),
-            "of another job": prometheus(us, job="something"),
             "alerts nobody": prometheus(us, extra_config=""),
         }
+        if FULL:
+            others["of another job"] = prometheus(us, job="something")
         agent = stack.enter_context(shared(Agent.beside(server).start()))
         for one in (made, others["alerts nobody"]):
             one.wait_for('up{job="vibebox-backend"} == 1')
@@ -177,56 +178,8 @@ def installation() -> Iterator[Installation]:
         )
 
 
-def frozen(pid: int) -> Undo:
-    os.kill(pid, signal.SIGSTOP)
-    return lambda: os.kill(pid, signal.SIGCONT)
-
-
 def nothing() -> None:
     """What a fault of the settings leaves behind."""
-
-
-def database_gone(it: Installation) -> Undo:
-    it.database.stop()
-    return it.database.start
-
-
-def database_hangs(it: Installation) -> Undo:
-    it.database.suspend()
-    return it.database.resume
-
-
-def database_read_only(it: Installation) -> Undo:
-    def set_to(value: str) -> None:
-        it.database.execute(f"ALTER SYSTEM SET default_transaction_read_only = {value}")
-        it.database.execute("SELECT pg_reload_conf()")
-
-    set_to("on")
-    return lambda: set_to("off")
-
-
-def database_full(it: Installation) -> Undo:
-    assert it.database.disk
-    return scratch.fill(it.database.disk).unlink
-
-
-def engine_gone(it: Installation) -> Undo:
-    it.engine.stop()
-    return it.engine.start
-
-
-def engine_hangs(it: Installation) -> Undo:
-    it.engine.suspend()
-    return it.engine.resume
-
-
-def engine_only_answers(it: Installation) -> Undo:
-    it.engine.suspend_runtime()
-    return it.engine.resume_runtime
-
-
-def engine_full(it: Installation) -> Undo:
-    return scratch.fill(it.engine.disk).unlink
 
 
 def image_cleaned_away(it: Installation) -> Undo:
@@ -245,10 +198,6 @@ def image_cleaned_away(it: Installation) -> Undo:
     client.remove_container(f"vibebox-{environment}", force=True)
     client.remove_image(image)
     return load
-
-
-def metrics_disk_full(it: Installation) -> Undo:
-    return scratch.fill(it.metrics_disk).unlink
 
 
 def metrics_disk_read_only(it: Installation) -> Undo:
@@ -275,15 +224,6 @@ def web_killed(it: Installation) -> Undo:
     return it.server.start
 
 
-def agent_killed(it: Installation) -> Undo:
-    it.agent.kill()
-    return it.agent.start
-
-
-def agent_hangs(it: Installation) -> Undo:
-    return frozen(it.agent.pid)
-
-
 def sweeps_stopped(it: Installation) -> Undo:
     """As where the leader's sweep has not come to its end for an hour."""
     move = "UPDATE agent_reports SET at = at {} interval '1 hour' WHERE name = 'sweep'"
@@ -294,11 +234,11 @@ def sweeps_stopped(it: Installation) -> Undo:
 
 
 def prometheus_hangs(it: Installation) -> Undo:
-    return frozen(it.prometheus.pid)
+    return harms.frozen(it.prometheus.pid)
 
 
 def alertmanager_hangs(it: Installation) -> Undo:
-    return frozen(it.alertmanager.pid)
+    return harms.frozen(it.alertmanager.pid)
 
 
 def alertmanager_has_another_token(it: Installation) -> Undo:
@@ -332,7 +272,7 @@ class Fault:
     harm: Callable[[Installation], Undo] = lambda _: nothing
     told: Callable[[Installation], Settings] = lambda _: {}
     rare: bool = False
-    """Whether another one is of its kind and takes less."""
+    """Whether another one is of its kind and takes less, or readiness is shown the same one."""
 
 
 def _nobody() -> str:
@@ -345,10 +285,13 @@ FAULTS = (
         "no setting", "settings", "did you mean VIBEBOX_THREADS?",
         told=lambda _: {"VIBEBOX_TREADS": "8"},
     ),
-    Fault("gone", "database", "Nothing answers as PostgreSQL", database_gone),
-    Fault("hangs", "database", "before the deadline", database_hangs, rare=True),
-    Fault("read-only", "database", "PostgreSQL takes no changes", database_read_only),
-    Fault("full", "database", "disk is full", database_full),
+    Fault("gone", "database", "Nothing answers as PostgreSQL", harms.database_gone),
+    Fault("hangs", "database", "before the deadline", harms.database_hangs, rare=True),
+    Fault(
+        "read-only", "database", "PostgreSQL takes no changes",
+        harms.database_read_only, rare=True,
+    ),
+    Fault("full", "database", "disk is full", harms.database_full, rare=True),
     Fault(
         "no schema", "database", "has no schema yet",
         told=lambda it: {"DATABASE_URL": it.database.new_database()},
@@ -370,6 +313,7 @@ FAULTS = (
         "database",
         "There is no host",
         told=lambda it: {"DATABASE_URL": it.database.url.replace("127.0.0.1", "nowhere.invalid")},
+        rare=True,
     ),
     Fault(
         "no right to write",
@@ -379,24 +323,27 @@ FAULTS = (
             "DATABASE_URL": it.database.url.replace("vibebox@", f"{GUARDED}:right@", 1)
         },
     ),
-    Fault("gone", "docker", "no engine is reached", engine_gone),
-    Fault("hangs", "docker", "is silent: it hangs", engine_hangs, rare=True),
-    Fault("only answers", "docker", "what runs containers for it does", engine_only_answers),
-    Fault("full", "docker", "disk of Docker Engine is full", engine_full),
+    Fault("gone", "docker", "no engine is reached", harms.engine_gone),
+    Fault("hangs", "docker", "is silent: it hangs", harms.engine_hangs, rare=True),
+    Fault(
+        "only answers", "docker", "what runs containers for it does",
+        harms.engine_only_answers, rare=True,
+    ),
+    Fault("full", "docker", "disk of Docker Engine is full", harms.engine_full, rare=True),
     Fault("cleaned away", "images", "warning: Environments have run", image_cleaned_away),
-    Fault("full", "metrics_directory", "No space left", metrics_disk_full),
+    Fault("full", "metrics_directory", "No space left", harms.metrics_disk_full, rare=True),
     Fault("read-only", "metrics_directory", "Read-only", metrics_disk_read_only),
     Fault("stranger", "metrics_directory", "warning: PROMETHEUS_", stranger_in_metrics),
     Fault("hangs", "web", "runs and does not answer", web_hangs),
     Fault("killed", "web", "No web server runs", web_killed, rare=True),
-    Fault("killed", "agent", "No agent is at work", agent_killed),
-    Fault("hangs", "agent", "No agent is at work", agent_hangs, rare=True),
+    Fault("killed", "agent", "No agent is at work", harms.agent_killed),
+    Fault("hangs", "agent", "No agent is at work", harms.agent_hangs, rare=True),
     Fault("no end", "sweeps", "warning: Records were last compared", sweeps_stopped),
     Fault(
         "gone", "prometheus", "does not answer",
         told=lambda _: {"VIBEBOX_PROMETHEUS_URL": _nobody()},
     ),
-    Fault("hangs", "prometheus", "did not answer in time", prometheus_hangs),
+    Fault("hangs", "prometheus", "did not answer in time", prometheus_hangs, rare=True),
     Fault(
         "refused", "prometheus", "does not scrape 127.0.0.1",
         told=lambda it: {"VIBEBOX_PROMETHEUS_URL": it.others["refused"].url},
@@ -404,12 +351,13 @@ FAULTS = (
     Fault(
         "no target", "prometheus", "no target of the job",
         told=lambda it: {"VIBEBOX_PROMETHEUS_URL": it.others["of another job"].url},
+        rare=True,
     ),
     Fault(
         "none", "alertmanager", "to no Alertmanager",
         told=lambda it: {"VIBEBOX_PROMETHEUS_URL": it.others["alerts nobody"].url},
     ),
-    Fault("hangs", "alertmanager", "does not reach Alertmanager", alertmanager_hangs),
+    Fault("hangs", "alertmanager", "does not reach Alertmanager", alertmanager_hangs, rare=True),
     Fault("token", "alertmanager", "refused with status 401", alertmanager_has_another_token),
     Fault(
         "gone", "collector", "does not take them: ConnectionError",

@@ -1,7 +1,5 @@
 """Each fault of agent, database, engine and disk is told by readiness, gauge and log, in time."""
 
-import os
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,6 +16,8 @@ from tests.backends.postgresql import PostgreSQL
 from tests.backends.programs import ServiceError, wait_until
 from tests.backends.web import WebServer
 from tests.conftest import require, shared
+from tests.end_to_end import harms
+from tests.end_to_end.harms import Undo
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 
@@ -64,75 +64,6 @@ class Service:
         )
 
 
-Undo = Callable[[], object]
-
-
-def filled(disk: Path) -> Undo:
-    return scratch.fill(disk).unlink
-
-
-def frozen(pid: int) -> Undo:
-    os.kill(pid, signal.SIGSTOP)
-    return lambda: os.kill(pid, signal.SIGCONT)
-
-
-def agent_killed(service: Service) -> Undo:
-    service.agent.kill()
-    return service.agent.start
-
-
-def agent_frozen(service: Service) -> Undo:
-    return frozen(service.agent.pid)
-
-
-def database_gone(service: Service) -> Undo:
-    service.database.stop()
-    return service.database.start
-
-
-def database_hung(service: Service) -> Undo:
-    service.database.suspend()
-    return service.database.resume
-
-
-def database_read_only(service: Service) -> Undo:
-    def set_to(value: str) -> None:
-        service.database.execute(f"ALTER SYSTEM SET default_transaction_read_only = {value}")
-        service.database.execute("SELECT pg_reload_conf()")
-
-    set_to("on")
-
-    return lambda: set_to("off")
-
-
-def database_full(service: Service) -> Undo:
-    assert service.database.disk
-    return filled(service.database.disk)
-
-
-def engine_gone(service: Service) -> Undo:
-    service.engine.stop()
-    return service.engine.start
-
-
-def engine_hung(service: Service) -> Undo:
-    service.engine.suspend()
-    return service.engine.resume
-
-
-def engine_that_only_answers(service: Service) -> Undo:
-    service.engine.suspend_runtime()
-    return service.engine.resume_runtime
-
-
-def engine_full(service: Service) -> Undo:
-    return filled(service.engine.disk)
-
-
-def disk_full(service: Service) -> Undo:
-    return filled(service.metrics_disk)
-
-
 @dataclass(frozen=True)
 class Fault:
     """What is done, which checks tell it (with what in the log), and how soon."""
@@ -147,17 +78,17 @@ class Fault:
 DATABASE = ("database", "agent")
 """Without the database nobody knows whether an agent leads."""
 FAULTS = (
-    Fault(agent_killed, ("agent",), "No agent is at work", ready=True, within=LEASE),
-    Fault(agent_frozen, ("agent",), "No agent is at work", ready=True, within=LEASE),
-    Fault(database_gone, DATABASE, "Nothing answers as PostgreSQL"),
-    Fault(database_hung, DATABASE, "DeadlineExceededError"),
-    Fault(database_read_only, DATABASE, "PostgreSQL takes no changes", within=LEASE),
-    Fault(database_full, ("database",), "PostgreSQL's disk is full"),
-    Fault(engine_gone, ("docker",), "EngineUnreachableError"),
-    Fault(engine_hung, ("docker",), "DeadlineExceededError"),
-    Fault(engine_that_only_answers, ("docker",), "EngineTimeoutError", within=LEASE),
-    Fault(engine_full, ("docker",), "EngineFullError"),
-    Fault(disk_full, ("disk",), "PROMETHEUS_MULTIPROC_DIR", ready=True),
+    Fault(harms.agent_killed, ("agent",), "No agent is at work", ready=True, within=LEASE),
+    Fault(harms.agent_hangs, ("agent",), "No agent is at work", ready=True, within=LEASE),
+    Fault(harms.database_gone, DATABASE, "Nothing answers as PostgreSQL"),
+    Fault(harms.database_hangs, DATABASE, "DeadlineExceededError"),
+    Fault(harms.database_read_only, DATABASE, "PostgreSQL takes no changes", within=LEASE),
+    Fault(harms.database_full, ("database",), "PostgreSQL's disk is full"),
+    Fault(harms.engine_gone, ("docker",), "EngineUnreachableError"),
+    Fault(harms.engine_hangs, ("docker",), "DeadlineExceededError"),
+    Fault(harms.engine_only_answers, ("docker",), "EngineTimeoutError", within=LEASE),
+    Fault(harms.engine_full, ("docker",), "EngineFullError"),
+    Fault(harms.metrics_disk_full, ("disk",), "PROMETHEUS_MULTIPROC_DIR", ready=True),
 )
 
 
@@ -191,7 +122,7 @@ def service() -> Iterator[Service]:
 
 def _parameter(fault: Fault) -> ParameterSet:
     # What hangs is missed as soon as what is gone; the gate has little time.
-    hung = (agent_frozen, database_hung, engine_hung)
+    hung = (harms.agent_hangs, harms.database_hangs, harms.engine_hangs)
     marks = [pytest.mark.full] if fault.harm in hung else []
     return pytest.param(fault, id=fault.harm.__name__, marks=marks)
 

@@ -15,10 +15,11 @@ from tests.backends.dripping_registry import DrippingRegistry
 from tests.backends.programs import free_port, wait_until
 from tests.backends.registry import Registry
 from tests.engine.leaks import without_leaks
+from tests.sizes import size
 
 pytestmark = pytest.mark.integration
 
-SIZE = 20_000_000
+SIZE = size(8_000_000, 20_000_000)
 
 
 @pytest.fixture

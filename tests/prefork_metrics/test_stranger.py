@@ -19,13 +19,13 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.backends.programs import Program, free_port, wait_until
-from tests.deploy.built import ROOT, add, build, environment
+from tests.deploy.built import ROOT, add, built_once, environment
 from tests.sizes import size
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(size(180, 1800))]
 
 WORKERS = 4
-REQUESTS = size(2_400, 100_000)
+REQUESTS = size(1_200, 100_000)
 KILLED = size(4, 50)
 RECYCLED = size(8, 200)
 AT_ONCE = 8
@@ -81,9 +81,13 @@ def child_exit(server, worker):
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The `bin` of an environment with the library, Flask and gunicorn alone."""
-    wheels = build(tmp_path_factory.mktemp("dist"))
+    wheels = built_once(tmp_path_factory)
     (library,) = (wheel for name, wheel in wheels.items() if name.startswith("prefork"))
-    return environment(tmp_path_factory.mktemp("stranger"), f"{library}[flask,gunicorn]")
+    extras = ("flask", "gunicorn")
+    wanted = f"{library}[{','.join(extras)}]"
+    return environment(
+        tmp_path_factory.mktemp("stranger"), "prefork-metrics", wanted, extras=extras
+    )
 
 
 class Shop:

@@ -2,24 +2,22 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
 
 import pytest
 
 from app.storage import Database
 from tests.backends.migrated import at_head
 from tests.backends.postgresql import PostgreSQL
+from tests.support.databases import KINDS, migrated_url
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.integration)])
+@pytest.fixture(params=KINDS)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty database; for a test that asks for `database`, of a migrated one."""
-    is_migrated = "database" in request.fixturenames
+    if "database" in request.fixturenames:
+        return migrated_url(request, tmp_path)
     if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path}/data/vibebox.db"
-        return at_head(url) if is_migrated else url
-    if is_migrated:
-        return cast(str, request.getfixturevalue("migrated_postgresql"))
+        return f"sqlite:///{tmp_path}/data/vibebox.db"
     server: PostgreSQL = request.getfixturevalue("postgresql")
     return server.new_database()
 
@@ -35,7 +33,7 @@ def empty_database(url: str) -> Iterator[Database]:
 @pytest.fixture
 def database(url: str) -> Iterator[Database]:
     """A database with the schema of this release."""
-    database = Database(at_head(url))
+    database = Database(at_head(url))  # A test may have a `url` of its own.
     yield database
     database.dispose()
 

@@ -16,11 +16,12 @@ from app import create_app
 from app.core.settings import Settings
 from app.storage import Database, schema
 from app.web.services import EXTENSION, Components
+from tests.support import routing, statements
 from tests.support.checks import PASSWORD
 from tests.support.fakes import IMAGE, FakeEngine
-from tests.support.routing import compile_once
 
-compile_once()
+routing.compile_once()
+statements.compile_once()
 
 MakeApp = Callable[..., OpenAPI]
 UNLIMITED = "1000000 per minute"

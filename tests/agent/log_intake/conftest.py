@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Protocol
 
 import pytest
@@ -13,21 +12,14 @@ from app.engine import Engine
 from app.storage import Database
 from app.storage.fence import Fence, unfenced
 from tests.agent.log_intake.support import DIRECTORY
-from tests.backends.migrated import at_head
 from tests.storage.support import add_environment
 from tests.support.fakes import FakeEngine
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.integration)])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+@pytest.fixture
+def database(each_database: Database) -> Database:
     """A database with the schema of this release."""
-    if request.param == "sqlite":
-        url = at_head(f"sqlite:///{tmp_path}/vibebox.db")
-    else:
-        url = request.getfixturevalue("migrated_postgresql")
-    database = Database(url)
-    yield database
-    database.dispose()
+    return each_database
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable
+from functools import cache
 
 Moves = Counter[str]
 
@@ -59,8 +60,13 @@ def read(text: str, names: Iterable[str] = WATCHED) -> Moves:
     found: Moves = Counter()
     for name, labels, value in _SAMPLE.findall(text):
         if name in names and _SCRAPE not in labels:
-            found[series(name, **dict(_LABEL.findall(labels)))] += int(float(value))
+            found[_in_order(name, labels)] += int(float(value))
     return found
+
+
+@cache
+def _in_order(name: str, labels: str) -> str:
+    return series(name, **dict(_LABEL.findall(labels)))
 
 
 def difference(after: Moves, before: Moves) -> dict[str, int]:

@@ -183,13 +183,16 @@ class Stack:
         """Return the watched series."""
         return read(self.scrape())
 
-    def mismatched_statements(self) -> dict[str, int]:
-        """Return by how much the statements shown differ from those that PostgreSQL logged."""
+    def shown_and_mismatched(self) -> tuple[Moves, dict[str, int]]:
+        """Return the watched series, and by how much the statements that the same scrape shows
+        differ from those that PostgreSQL logged."""
         before = self.statements.counted()
-        shown = read(self.scrape(), {STATEMENTS})
+        text = self.scrape()
         after = self.statements.counted()
+        shown = read(text, {STATEMENTS})
         # Asked meanwhile: to be looked at again.
-        return difference(moves(shown, self.batched), before) or difference(after, before)
+        wrong = difference(moves(shown, self.batched), before) or difference(after, before)
+        return read(text), wrong
 
     @contextmanager
     def accounted(self, step: Step, before: Moves) -> Iterator[None]:
@@ -202,7 +205,7 @@ class Stack:
         expected = moves(step.moves, *requests)
 
         def faults() -> str:
-            now = self.shown()
+            now, statements = self.shown_and_mismatched()
             found = difference(now, before)
             wanted = expected
             if step.looks:
@@ -212,7 +215,6 @@ class Stack:
                 for name in wanted.keys() | found.keys()
                 if wanted.get(name, 0) != found.get(name, 0)
             }
-            statements = self.mismatched_statements()
             return f"declared: {wrong}; PostgreSQL differs by {statements}" * bool(
                 wrong or statements
             )
