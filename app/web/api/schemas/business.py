@@ -11,11 +11,12 @@ from app.domain.business.days import ACTIVE
 from app.domain.business.journey import FUNNEL, SUMS, WITHIN
 from app.domain.business.service import BusinessReport, Cohort
 
-_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_WRITTEN = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 def _a_day(value: Any) -> Any:
-    if isinstance(value, str) and not _DAY.fullmatch(value):
+    # pydantic alone takes a number of seconds for a day, which the schema that we publish does not.
+    if isinstance(value, str) and not _WRITTEN.fullmatch(value):
         raise ValueError("Enter a day, such as 2030-01-31.")
     return value
 
