@@ -31,7 +31,7 @@ from app.storage import (
 )
 from app.storage.fence import Fence
 
-BATCH = 1000
+BATCH = 500
 TURN = timedelta(minutes=10)
 """How old what is read for good is at least."""
 

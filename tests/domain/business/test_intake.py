@@ -119,7 +119,7 @@ def test_entry_that_appears_below_others_is_taken_in(database: Database, log: Lo
     who = log.sign_up(NOON, id=10)
     log.write(entry(NOON, "account.login", who, id=30))
     intake = Intake(database, unfenced)
-    for minutes in range(0, 12, 3):
+    for minutes in (0, 5, 11):
         intake.run(NOON + timedelta(minutes=minutes))
     log.write(entry(NOON, "environment.create", who, id=20))
     intake.run(NOON + timedelta(minutes=12))
@@ -179,6 +179,16 @@ def test_clock_of_a_host_that_is_a_year_ahead(database: Database, log: Log) -> N
     clock.moment = NOON + 2 * DAY
     leader(database, clock).run()
     assert active(database, clock.moment.date())[0] == 1
+
+
+def test_sign_up_from_the_future_stays_where_it_was_read(database: Database, log: Log) -> None:
+    log.sign_up(NOON + 365 * DAY)
+    intake = Intake(database, unfenced)
+    for hours in (0, 13):
+        intake.run(NOON + hours * HOUR)
+    with database.reading() as session:
+        days = select(BusinessCohort.day).where(BusinessCohort.signed_up == 1)
+        assert session.scalars(days).all() == [(NOON + DAY).date()]
 
 
 def test_clock_that_is_set_back_counts_no_day_again(database: Database, log: Log) -> None:
