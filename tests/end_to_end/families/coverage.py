@@ -377,6 +377,11 @@ STATEMENTS: Mapping[str, tuple[str, ...]] = {
     "agent_reports": ("insert",),
     "clock_readings": ("select", "insert"),
     "terminals": ("select", "delete"),
+    "business_accounts": ("select", "insert", "delete"),
+    "business_cohorts": ("select", "insert"),
+    "business_cursor": ("select", "insert", "update"),
+    "business_days": ("select", "insert"),
+    "business_totals": ("insert",),
     "usage_cursors": ("select", "insert", "delete"),
     "usage_rows": ("select", "insert"),
     "usage_totals": ("insert", "delete"),
@@ -386,6 +391,8 @@ STATEMENTS: Mapping[str, tuple[str, ...]] = {
 
 _LATER = "it is kept for a month after its end"
 _KEPT = "a row that stays for as long as what it belongs to, which takes it along"
+_UPSERT = "what is counted anew is written by INSERT … ON CONFLICT"
+_SWITCHED_OFF = "where a setting switches it off; a unit test sees to that"
 NO_STATEMENT_YET: Mapping[str, Mapping[str, str]] = {
     "alerts": {"update": "an alert that is told again is written by INSERT … ON CONFLICT"},
     "audit_entries": {"update": "what happened is never rewritten"},
@@ -417,6 +424,15 @@ NO_STATEMENT_YET: Mapping[str, Mapping[str, str]] = {
         ("insert", "update"), "a terminal is a WebSocket, which these steps do not open"
     ),
     "log_shipping": dict.fromkeys(_ALL, "lines of containers are not shipped in these steps"),
+    "business_accounts": {"update": _UPSERT},
+    "business_cohorts": {"update": _UPSERT, "delete": _SWITCHED_OFF},
+    "business_cursor": {"delete": _SWITCHED_OFF},
+    "business_days": {"update": _UPSERT, "delete": _SWITCHED_OFF},
+    "business_totals": {
+        "select": "the scrape reads it, and what a scrape reads is not measured",
+        "update": _UPSERT,
+        "delete": _SWITCHED_OFF,
+    },
     "usage_cursors": {"update": "one that moves is written by INSERT … ON CONFLICT"},
     "usage_rows": {
         "update": "what is added is written by INSERT … ON CONFLICT",
