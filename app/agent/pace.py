@@ -26,6 +26,7 @@ class Pace:
     old: float = 300.0
     retention: float = 60.0
     usage_retention: float = 600.0
+    business: float = 60.0
     shipping: float = 0.5
     sessions: float = 10.0
     on_start: float = 1.0

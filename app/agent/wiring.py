@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from app.agent.business import Business
 from app.agent.exit_counter import ExitCounter
 from app.agent.extensions.build import build_installer
 from app.agent.housekeeping import Housekeeping
@@ -154,6 +155,7 @@ def _tasks(parts: Parts, term: Term, counts: DurableCounters, sweep: Sweep) -> l
         ships=parts.receivers is not None,
     )
     exits = ExitCounter(parts.database, counts, term)
+    business = Business(parts.database, clock, term.fence, enabled=settings.business)
     return [
         Task(Loop.SWEEP, settings.agent_sweep_interval, sweep.run, sweep.wanted, close=sweep.close),
         Task(Loop.ABANDONED, pace.abandoned, sweep.heal_abandoned),
@@ -161,6 +163,7 @@ def _tasks(parts: Parts, term: Term, counts: DurableCounters, sweep: Sweep) -> l
         Task(Loop.EXPIRED, pace.expired, chores.end_expired, close=chores.close),
         Task(Loop.HOUSEKEEPING, pace.old, chores.delete_old),
         Task(Loop.LOG_RETENTION, pace.retention, lambda: retention.run(term.over.is_set)),
+        Task(Loop.BUSINESS, pace.business, lambda: business.run(term.over.is_set)),
         # A pull outlives the term: the environment is held by this process, which lives on.
         Task(Loop.PULLS, pace.pulls, parts.pulls.run_pending),
         *_session_tasks(parts, term, counts),

@@ -311,6 +311,18 @@ class StoreNotSetError(VibeBoxError):
         self.extensions["setting"] = setting
 
 
+class BusinessNotCountedError(VibeBoxError):
+    """Sign-ups and what follows are not counted, so that there is nothing to show."""
+
+    status = 409
+    slug = "business-not-counted"
+    title = "This is not counted"
+    default_detail = (
+        "VIBEBOX_BUSINESS is false, so sign-ups and returns are not counted; an operator of the "
+        "host may set it to true."
+    )
+
+
 class StoreUnavailableError(VibeBoxError):
     """A store that a setting names does not answer, or not as one of its kind does."""
 

@@ -91,6 +91,7 @@ def _own(context: Context) -> str:
 _TEXT = "Enter a text."
 _WHOLE = "Enter a whole number."
 _ANY_NUMBER = "Enter a number."
+_DAY = "Enter a day, such as 2030-01-31."
 _MOMENT = "Enter a date and time with a time zone, such as 2030-01-31T12:00:00Z."
 _YES_OR_NO = "Enter true or false."
 _OBJECT = "Give an object with named fields."
@@ -136,6 +137,10 @@ _KINDS: dict[str, str | Callable[[Context], str]] = {
     "datetime_parsing": _MOMENT,
     "datetime_object_invalid": _MOMENT,
     "datetime_from_date_parsing": _MOMENT,
+    "date_type": _DAY,
+    "date_parsing": _DAY,
+    "date_from_datetime_parsing": _DAY,
+    "date_from_datetime_inexact": _DAY,
     "timezone_aware": _MOMENT,
     "timezone_naive": _MOMENT,
     "value_error": _own,

@@ -551,6 +551,11 @@ class Settings(BaseModel):
     usage_currency: str = _own(
         "EUR", "What those prices are in, as it is shown.", min_length=1, max_length=8
     )
+    business: bool = _own(
+        True,
+        "Whether sign-ups, first steps and returns of accounts are counted, all together and never "
+        "by account; false: nothing is counted, shown or kept, and what was is deleted.",
+    )
     audit_retention_days: float = _own(365, "Days that the audit log is kept.", gt=0, le=36500)
 
     # Quotas of an account or a team that has none of its own.

@@ -100,7 +100,7 @@ def _metrics_pushed(
         return
     _log.info("pushing metrics")
     database = open_database(settings, 1)
-    inventory = Inventory(database, settings.scrape_timeout)
+    inventory = Inventory(database, settings.scrape_timeout, with_business=settings.business)
     exposition = Exposition(registry, [inventory], always=[health_check_up])
 
     def collect() -> list[Metric]:

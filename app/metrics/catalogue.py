@@ -53,6 +53,12 @@ LOOPS = tuple(Loop)
 SESSION_TYPES = tuple(SessionType)
 SESSION_STATUSES = tuple(SessionStatus)
 USER_STATES = ("registered", "active_24h", "active_7d")
+SIGNUP_WAYS = ("open", "invitation", "first", "command_line", "unknown")
+MILESTONES = ("environment", "started", "terminal", "vscode", "shell", "second_week")
+FUNNEL_STEPS = ("signed_up", "environment", "started", "shell", "second_week")
+SHELL_SECONDS = ("60", "300", "900", "3600", "14400", "86400", "604800")
+ACTIVE_DAYS = ("1", "7", "30")
+SECOND_WEEKS = ("over", "returned")
 MESSAGE_DIRECTIONS = ("in", "out")
 SPAN_RESULTS = ("recorded", "dropped", "exported", "rejected", "failed", "doubtful")
 RECORD_RESULTS = ("dropped", "exported", "rejected", "failed", "doubtful")
@@ -283,6 +289,51 @@ environment_drift = registry.computed(
     {},
     "each comparison by the agent, within a second; 0 again when the records are mended; what the "
     "last agent found where none leads",
+)
+_BUSINESS = "each round of the leading agent, from the audit log; deleted accounts included"
+business_signups = registry.computed(
+    "business_signups",
+    "Accounts that were made, by way.",
+    {"way": SIGNUP_WAYS},
+    f"{_BUSINESS}; unknown: from before the audit log",
+)
+business_accounts = registry.computed(
+    "business_accounts",
+    "Accounts that have come to a milestone, whatever came before it.",
+    {"milestone": MILESTONES},
+    f"{_BUSINESS}; shell: a terminal or VS Code; second_week: an act 7 to 14 days after sign-up",
+)
+business_funnel = registry.computed(
+    "business_funnel",
+    "Accounts that have come to a step and to all before it.",
+    {"step": FUNNEL_STEPS},
+    _BUSINESS,
+)
+business_shell_accounts = registry.computed(
+    "business_shell_accounts",
+    "Accounts that had a usable shell within so many seconds of their sign-up.",
+    {"within_seconds": SHELL_SECONDS},
+    _BUSINESS,
+)
+business_shell_seconds = registry.computed(
+    "business_shell_seconds",
+    "Time from sign-up to the first usable shell, of all accounts that had one together.",
+    {},
+    _BUSINESS,
+)
+business_active = registry.computed(
+    "business_active_accounts",
+    "Accounts with an act in the audit log, within so many days that end with the last finished "
+    "one (UTC).",
+    {"days": ACTIVE_DAYS},
+    "an hour after the end of each day, for good",
+)
+business_second_week = registry.computed(
+    "business_second_week_accounts",
+    "Accounts whose second week was over at the end of the last finished day, and how many of "
+    "them came back in it.",
+    {"state": SECOND_WEEKS},
+    "an hour after the end of each day, for good",
 )
 
 

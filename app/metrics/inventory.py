@@ -15,6 +15,7 @@ from sqlalchemy import case, func, or_, select
 from sqlalchemy.orm import Session
 
 from app.core.single_flight import SingleFlight
+from app.metrics import business as business_numbers
 from app.metrics.catalogue import (
     ENVIRONMENT_STATUSES,
     SESSION_STATUSES,
@@ -54,6 +55,7 @@ class _Counts(NamedTuple):
     agent_leads: bool
     drift: float
     sweep_age: float
+    business: business_numbers.Counts | None
 
 
 class Inventory:
@@ -61,8 +63,9 @@ class Inventory:
 
     name = "inventory"
 
-    def __init__(self, database: Database, deadline: float) -> None:
+    def __init__(self, database: Database, deadline: float, *, with_business: bool) -> None:
         self._database = database
+        self._with_business = with_business
         self._deadline = deadline
         self._well = True
         self._read = SingleFlight("inventory", self._count)
@@ -90,6 +93,7 @@ class Inventory:
             agent_leading.samples([((), float(counts.agent_leads))]),
             agent_sweep_age.samples([((), counts.sweep_age)]),
             environment_drift.samples([((), counts.drift)]),
+            *(business_numbers.families(counts.business) if counts.business is not None else ()),
         ]
 
     def close(self) -> None:
@@ -112,7 +116,8 @@ class Inventory:
             environments = {str(status): count for status, count in session.execute(by_status)}
             states = session.execute(by_state).one()._asdict()
             found = {(str(row[0]), str(row[1])): row[2] for row in session.execute(by_type)}
-            counts = _Counts(environments, states, found, *_agent(session))
+            of_business = business_numbers.count(session) if self._with_business else None
+            counts = _Counts(environments, states, found, *_agent(session), of_business)
         self._well = True  # also where nobody waited for so long
         return counts
 

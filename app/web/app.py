@@ -12,6 +12,7 @@ from app.doctor.build import build as build_doctor
 from app.domain.accounts.build import build as build_accounts
 from app.domain.alerts.build import build as build_alerts
 from app.domain.audit.service import AuditLog
+from app.domain.business.service import BusinessNumbers
 from app.domain.environments.build import build as build_environments
 from app.domain.extensions.service import Extensions
 from app.domain.heartbeat import Heartbeat
@@ -116,6 +117,7 @@ def _services(
         quotas=build_quotas(settings, database),
         audit_log=AuditLog(database),
         usage=Usage(database, prices(settings.usage_prices)),
+        business=BusinessNumbers(database, enabled=settings.business),
         environments=environments,
         logs=Logs(database),
         sessions=build_sessions(settings, database, engine, heartbeat),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from app.domain.accounts.service import Accounts
     from app.domain.alerts.service import Alerts
     from app.domain.audit.service import AuditLog
+    from app.domain.business.service import BusinessNumbers
     from app.domain.environments.service import Environments
     from app.domain.extensions.service import Extensions
     from app.domain.heartbeat import Heartbeat
@@ -68,6 +69,7 @@ class Components:
     quotas: "Quotas"
     audit_log: "AuditLog"
     usage: "Usage"
+    business: "BusinessNumbers"
     environments: "Environments"
     logs: "Logs"
     sessions: "Sessions"

@@ -36,7 +36,9 @@ class Telemetry:
         self._recorder = recorder
         measure_process(database, settings.pool_limit)
         self.scrapes = scrapes
-        self._inventory = Inventory(database, settings.scrape_timeout)
+        self._inventory = Inventory(
+            database, settings.scrape_timeout, with_business=settings.business
+        )
         self.usage = UsageSeries(database, settings.scrape_timeout, settings.usage_series)
         self.exposition = Exposition(registry, [self._inventory], always=[health_check_up])
         self._requests = RequestMetrics(

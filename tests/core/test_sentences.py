@@ -54,6 +54,7 @@ TYPES = {
     "model-fields": ("missing", "extra_forbidden"),
     "model-field": (),
     "datetime": ("datetime_type", "datetime_parsing", "timezone_aware"),
+    "date": ("date_type", "date_parsing", "date_from_datetime_parsing"),
     "function-after": ("value_error",),
     "function-before": ("value_error",),
     "function-plain": ("value_error",),

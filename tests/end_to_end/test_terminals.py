@@ -140,6 +140,9 @@ def test_shell(server: WebServer, api: Api, image: str, docker_engine: DockerEng
     wait_closed(server)
 
     assert api.call("GET", f"/sessions/{session}").json()["exit_code"] == 7
+    (opened_once,) = api.call("GET", "/audit?action=session.open").json()["items"]
+    assert opened_once["target_id"] == session
+    assert opened_once["address"] == "127.0.0.1"
     wait_until(lambda: "1000" not in processes(docker_engine, environment).split(), PATIENCE)
     assert since.metric("vibebox_sessions_total", type="shell", status="terminated") == 1
     assert since.metric(MESSAGES, direction="in", kind="terminal") == 4

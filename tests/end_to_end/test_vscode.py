@@ -109,6 +109,8 @@ def test_vscode_server(
     told = api.call("GET", f"/sessions/{session['id']}/connection")
     assert told.headers["Cache-Control"] == "no-store"
     assert told.json()["connection_url"] == url
+    (noted,) = api.call("GET", "/audit?action=session.open").json()["items"]
+    assert (noted["target_id"], noted["details"]) == (session["id"], {"type": "vscode_server"})
     with requests.Session() as browser:
         sent = {"password": told.json()["password"]}
         opened = browser.post(f"{url}login", data=sent, timeout=PATIENCE)

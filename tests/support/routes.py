@@ -142,6 +142,7 @@ ROUTES = (
     _guarded("PUT", f"{_TEAM}/quota", _QUOTA, op=True),
     _guarded("GET", "/api/v1/audit", bad="since=yesterday"),
     _guarded("GET", "/api/v1/usage", bad="by=colour"),
+    _guarded("GET", "/api/v1/business", bad="since=yesterday", op=True),
     Route("POST", "/api/v1/alerts", body=True, good=_WEBHOOK, machine=True),
     _guarded("GET", "/api/v1/alerts", bad="ended=maybe"),
     _guarded("GET", "/api/v1/alerts/<alert_id>/explanation"),

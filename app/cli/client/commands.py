@@ -8,6 +8,7 @@ import click
 
 from app.cli.client.account_commands import login, logout, whoami
 from app.cli.client.attach_command import attach
+from app.cli.client.business_command import business
 from app.cli.client.completion import completion
 from app.cli.client.edit_command import edit
 from app.cli.client.environment_commands import create, ls, rm, show
@@ -47,6 +48,7 @@ COMMANDS: tuple[click.Command, ...] = (
     templates,
     quota,
     usage,
+    business,
     teams,
     members,
     projects,

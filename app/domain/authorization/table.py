@@ -59,6 +59,7 @@ class Action(StrEnum):
     TEAM_LEAVE = "team.leave"
     AUDIT_READ = "audit.read"
     USAGE_READ = "usage.read"
+    BUSINESS_READ = "business.read"
     QUOTA_READ = "quota.read"
     QUOTA_CHANGE = "quota.change"
     ALERT_READ = "alert.read"
@@ -131,6 +132,9 @@ RULES: dict[Action, Rule] = {
     ),
     Action.SERVICE_EXAMINE: Rule(
         Scope.READ, _NONE, "have the installation examined (the doctor)", Who.OPERATOR
+    ),
+    Action.BUSINESS_READ: Rule(
+        Scope.READ, _NONE, "see how many sign up, get to a shell and come back", Who.OPERATOR
     ),
     Action.API_KEY_READ: Rule(Scope.READ, _NONE, "see their own API keys", Who.ANYBODY),
     Action.API_KEY_CHANGE: Rule(Scope.WRITE, _NONE, "make and revoke API keys", Who.LOGIN),

@@ -18,6 +18,7 @@ from app.core.trace_context import traceparent
 from app.domain.authorization import Action, Identity, environment_for
 from app.domain.heartbeat import Heartbeat
 from app.domain.paging import Page
+from app.domain.sessions.audited import audit_opened
 from app.domain.sessions.rows import ended, living
 from app.engine import TerminalStream
 from app.storage import (
@@ -161,9 +162,13 @@ class SessionRecords:
             raise SessionConflictError(_TAKEN)
 
     def note_exec(
-        self, found: EnvironmentSession, terminal_id: str, stream: TerminalStream
+        self,
+        identity: Identity,
+        found: EnvironmentSession,
+        terminal_id: str,
+        stream: TerminalStream,
     ) -> None:
-        """Keep which process of the container a terminal is, and a shell."""
+        """Keep which process of the container a terminal is, and a shell; note who is at it."""
         with self._database.writing() as session:
             session.execute(
                 update(Terminal)
@@ -176,6 +181,7 @@ class SessionRecords:
                     .where(EnvironmentSession.id == found.id)
                     .values(exec_id=stream.exec_id)
                 )
+            audit_opened(session, identity, found)
 
     def close(self, found: EnvironmentSession, terminal_id: str) -> None:
         """Forget a terminal whose command has ended; a shell has ended with it."""

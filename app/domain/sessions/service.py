@@ -8,9 +8,10 @@ from app.domain.authorization import Action, Identity, environment_for
 from app.domain.heartbeat import Heartbeat
 from app.domain.paging import Page
 from app.domain.sessions import programs, vscode
+from app.domain.sessions.audited import audit_opened, audit_session
 from app.domain.sessions.marked import NotEndedError
 from app.domain.sessions.records import ENDED, SessionRecords, ask_end_in
-from app.domain.sessions.starting import Starting, audit_session
+from app.domain.sessions.starting import Starting
 from app.engine import Engine
 from app.storage import Database, EnvironmentSession, SessionStatus, SessionType
 from app.storage.fence import unfenced
@@ -98,4 +99,7 @@ class Sessions:
             raise SessionConflictError(ENDED)
         if found.connection_url is None:
             raise SessionConflictError("The session is no VS Code server; use its terminal.")
-        return found.connection_url, vscode.password(self._engine, found)
+        password = vscode.password(self._engine, found)
+        with self._database.writing() as session:
+            audit_opened(session, identity, found)
+        return found.connection_url, password

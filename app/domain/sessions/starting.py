@@ -1,7 +1,6 @@
 """How a session comes into being, for whoever asks: a user, or the agent after a start."""
 
 import logging
-from typing import Any
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -14,10 +13,10 @@ from app.core.errors import (
     SessionConflictError,
 )
 from app.core.isolation import reason
-from app.domain import audit
 from app.domain.authorization import Action, Identity, environment_for
 from app.domain.quotas.row_limits import refuse_more
 from app.domain.sessions import programs, vscode
+from app.domain.sessions.audited import audit_session
 from app.domain.sessions.marked import NotEndedError
 from app.domain.sessions.records import ENDED, ask_end_in, end_in
 from app.domain.sessions.rows import living
@@ -27,7 +26,6 @@ from app.storage import (
     Environment,
     EnvironmentSession,
     EnvironmentStatus,
-    Project,
     SessionStatus,
     SessionType,
     db_now,
@@ -174,23 +172,6 @@ def running(environment: Environment) -> str:
             f"The environment is {environment.status}; sessions need it to be running."
         )
     return environment.container_id
-
-
-def audit_session(
-    session: Session,
-    identity: Identity | None,
-    action: str,
-    found: EnvironmentSession,
-    **details: Any,
-) -> None:
-    """Note in the audit log what is done to a session."""
-    project_id, team_id = session.execute(
-        select(Project.id, Project.owner_team_id)
-        .join(Environment, Environment.project_id == Project.id)
-        .where(Environment.id == found.environment_id)
-    ).one_or_none() or (None, None)
-    target = audit.Target("session", found.id, found.name, project_id, team_id)
-    audit.record(session, identity, action, target, **details)
 
 
 def _locked(session: Session, identity: Identity | None, environment_id: str) -> Environment:

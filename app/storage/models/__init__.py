@@ -20,6 +20,13 @@ from app.storage.models.accounts import (
 )
 from app.storage.models.alerts import Alert
 from app.storage.models.base import Base, new_id, utc_now
+from app.storage.models.business import (
+    BusinessAccount,
+    BusinessCohort,
+    BusinessCursor,
+    BusinessDay,
+    BusinessTotal,
+)
 from app.storage.models.environments import (
     ContainerExit,
     Environment,
@@ -73,6 +80,11 @@ __all__ = [
     "AuditEntry",
     "AuthToken",
     "Base",
+    "BusinessAccount",
+    "BusinessCohort",
+    "BusinessCursor",
+    "BusinessDay",
+    "BusinessTotal",
     "ClockReading",
     "ContainerExit",
     "DurableCounter",

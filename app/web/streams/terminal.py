@@ -12,6 +12,7 @@ from websockets.frames import CloseCode
 from app.core.errors import EngineError, SessionConflictError
 from app.core.isolation import reason
 from app.core.trace_context import task, traceparent
+from app.domain.audit import origin
 from app.domain.authorization import Access, Action, Identity
 from app.domain.heartbeat import Heartbeat
 from app.domain.sessions import programs
@@ -72,7 +73,7 @@ class Terminals:
         found = self._records.get(identity, session_id, Action.SESSION_USE)
         self._records.refuse(found)
         handler = TerminalHandler(
-            self._records, self._engine, self._watching, found, size, acknowledge
+            self._records, self._engine, self._watching, identity, found, size, acknowledge
         )
         return Opening(Access(identity, Action.SESSION_USE, found.environment_id), handler)
 
@@ -85,6 +86,7 @@ class TerminalHandler:
         records: SessionRecords,
         engine: Engine,
         watching: tuple[PollingHub, SessionLooks],
+        identity: Identity,
         found: EnvironmentSession,
         size: tuple[int, int],
         acknowledge: bool = False,
@@ -101,8 +103,10 @@ class TerminalHandler:
         self._taken = 0
         self._ahead: int | None = None  # known of a client that tells what it has shown
         self._acknowledges = acknowledge
+        self._identity = identity
         # Of the handshake, which has ended when the command begins.
         self._traceparent = traceparent()
+        self._origin = origin.get()
 
     def __call__(self, channel: Channel) -> None:
         """Carry bytes both ways until the command ends or the client goes.
@@ -135,7 +139,8 @@ class TerminalHandler:
         )
         try:
             self._pids = {stream.pid} if stream.pid else set()
-            self._records.note_exec(self._session, claimed.terminal_id, stream)
+            origin.set(self._origin)  # of this thread, which serves nothing else
+            self._records.note_exec(self._identity, self._session, claimed.terminal_id, stream)
         except BaseException:
             stream.close()
             raise

@@ -8,6 +8,7 @@ package writes.
 
 from monitoring.grafana.generator import (
     api_performance,
+    business,
     environments,
     overview,
     slo,
@@ -21,4 +22,5 @@ BOARDS: tuple[Board, ...] = (
     environments.BOARD,
     slo.BOARD,
     telemetry.BOARD,
+    business.BOARD,
 )

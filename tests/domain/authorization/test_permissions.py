@@ -94,6 +94,7 @@ PUT    /api/v1/users/<user_id>/quota               403 403 403 403 403 401 403 4
 PUT    /api/v1/teams/<team_id>/quota               403 403 403 403 403 401 403 403 403 yes
 GET    /api/v1/audit                               yes yes yes yes yes 401 yes 403 403 yes
 GET    /api/v1/usage                               yes yes yes yes yes 401 yes 403 403 yes
+GET    /api/v1/business                            403 403 403 403 403 401 403 403 403 yes
 POST   /api/v1/alerts                              403 403 403 403 403 403 403 403 403 403
 GET    /api/v1/alerts                              yes yes yes yes yes 401 yes 403 403 yes
 GET    /api/v1/alerts/<alert_id>/explanation       yes yes yes yes yes 401 yes 403 403 yes

@@ -24,6 +24,8 @@ _BEYOND_SCHEMA = (
     "is no .vsix",  # what is in a file
     "within the next 90 days",  # when it is now
     "Name a time before `until`",  # another parameter
+    "Name a day not after `until`",  # another parameter
+    "Name at most 1100 days",  # another parameter
     "not your present password",  # which one is right
 )
 _NOT_THERE = (

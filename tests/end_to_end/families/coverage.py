@@ -7,6 +7,14 @@ build. The steps of this package name their values themselves; here is what they
 from collections.abc import Mapping
 
 from app.core.isolation import ROUNDS, Loop
+from app.metrics.catalogue import (
+    ACTIVE_DAYS,
+    FUNNEL_STEPS,
+    MILESTONES,
+    SECOND_WEEKS,
+    SHELL_SECONDS,
+    SIGNUP_WAYS,
+)
 
 _E2E = "tests/end_to_end"
 _PUSHED = f"{_E2E}/test_pushed_metrics.py"
@@ -50,6 +58,7 @@ _ADMISSION = "tests/web/admission/test_requests.py"
 _QUOTAS, _NUMBERS = "tests/domain/quotas/test_service.py", "tests/web/admission/test_limits.py"
 _SHARE = f"{_ADMISSION}::test_account_over_its_share_is_refused_everywhere"
 _HANDSHAKE = "tests/web/websockets/test_handshake.py"
+_BUSINESS = "tests/web/health/test_business.py::test_series_are_what_was_counted"
 _UPLOADS = f"{_NUMBERS}::test_uploads_at_once"
 
 COVERED: Mapping[str, str] = {
@@ -123,6 +132,18 @@ COVERED: Mapping[str, str] = {
     "vibebox_sessions_total": STEPS,
     "vibebox_sessions": STEPS,
     "vibebox_users": STEPS,
+    **dict.fromkeys(
+        (
+            "vibebox_business_signups",
+            "vibebox_business_accounts",
+            "vibebox_business_funnel",
+            "vibebox_business_shell_accounts",
+            "vibebox_business_shell_seconds",
+            "vibebox_business_active_accounts",
+            "vibebox_business_second_week_accounts",
+        ),
+        _BUSINESS,
+    ),
     "vibebox_agent_leading": _LEADING,
     "vibebox_agent_sweep_age_seconds": _LEADING,
     "vibebox_environment_drift": STEPS,
@@ -278,6 +299,12 @@ ELSEWHERE: Mapping[tuple[str, str], Mapping[str, str]] = {
         **dict.fromkeys(("denied", "busy", "other"), f"{_TROUBLE}::test_meaning"),
     },
     ("vibebox_health_check_up", "check"): {"disk": _FULL},
+    ("vibebox_business_signups", "way"): dict.fromkeys(SIGNUP_WAYS, _BUSINESS),
+    ("vibebox_business_accounts", "milestone"): dict.fromkeys(MILESTONES, _BUSINESS),
+    ("vibebox_business_funnel", "step"): dict.fromkeys(FUNNEL_STEPS, _BUSINESS),
+    ("vibebox_business_shell_accounts", "within_seconds"): dict.fromkeys(SHELL_SECONDS, _BUSINESS),
+    ("vibebox_business_active_accounts", "days"): dict.fromkeys(ACTIVE_DAYS, _BUSINESS),
+    ("vibebox_business_second_week_accounts", "state"): dict.fromkeys(SECOND_WEEKS, _BUSINESS),
 }
 """Values that another test moves, by family and label; see `SAME` for families that share them."""
 
@@ -350,6 +377,11 @@ STATEMENTS: Mapping[str, tuple[str, ...]] = {
     "agent_reports": ("insert",),
     "clock_readings": ("select", "insert"),
     "terminals": ("select", "delete"),
+    "business_accounts": ("select", "insert", "delete"),
+    "business_cohorts": ("select", "insert"),
+    "business_cursor": ("select", "insert", "update"),
+    "business_days": ("select", "insert"),
+    "business_totals": ("insert",),
     "usage_cursors": ("select", "insert", "delete"),
     "usage_rows": ("select", "insert"),
     "usage_totals": ("insert", "delete"),
@@ -359,6 +391,8 @@ STATEMENTS: Mapping[str, tuple[str, ...]] = {
 
 _LATER = "it is kept for a month after its end"
 _KEPT = "a row that stays for as long as what it belongs to, which takes it along"
+_UPSERT = "what is counted anew is written by INSERT … ON CONFLICT"
+_SWITCHED_OFF = "where a setting switches it off; a unit test sees to that"
 NO_STATEMENT_YET: Mapping[str, Mapping[str, str]] = {
     "alerts": {"update": "an alert that is told again is written by INSERT … ON CONFLICT"},
     "audit_entries": {"update": "what happened is never rewritten"},
@@ -390,6 +424,15 @@ NO_STATEMENT_YET: Mapping[str, Mapping[str, str]] = {
         ("insert", "update"), "a terminal is a WebSocket, which these steps do not open"
     ),
     "log_shipping": dict.fromkeys(_ALL, "lines of containers are not shipped in these steps"),
+    "business_accounts": {"update": _UPSERT},
+    "business_cohorts": {"update": _UPSERT, "delete": _SWITCHED_OFF},
+    "business_cursor": {"delete": _SWITCHED_OFF},
+    "business_days": {"update": _UPSERT, "delete": _SWITCHED_OFF},
+    "business_totals": {
+        "select": "the scrape reads it, and what a scrape reads is not measured",
+        "update": _UPSERT,
+        "delete": _SWITCHED_OFF,
+    },
     "usage_cursors": {"update": "one that moves is written by INSERT … ON CONFLICT"},
     "usage_rows": {
         "update": "what is added is written by INSERT … ON CONFLICT",

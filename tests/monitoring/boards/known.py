@@ -12,7 +12,17 @@ from prefork_metrics.family import OTHER
 
 ROOT = Path(__file__).parents[3]
 RULES = ROOT / "monitoring" / "prometheus"
-_COUNTED_IN_DATABASE = ("environments", "sessions", "users")
+_COUNTED_IN_DATABASE = (
+    "environments",
+    "sessions",
+    "users",
+    "business_signups",
+    "business_accounts",
+    "business_funnel",
+    "business_shell_accounts",
+    "business_active_accounts",
+    "business_second_week_accounts",
+)
 _OF_A_SCRAPE = ("up", "scrape_duration_seconds", "scrape_samples_scraped")
 TARGET_LABELS = frozenset({"job", "instance"})
 Sort = Literal["counter", "gauge", "bucket", "database", "recorded", "alerts"]

@@ -17,7 +17,7 @@ Rule = Callable[[str, Json], Complaints]
 DASHBOARDS = Path(__file__).parents[3] / "monitoring" / "grafana" / "dashboards"
 WITH_SIGNALS = DASHBOARDS.parent / "signals" / "dashboards"
 """The same dashboards, with links into traces and logs."""
-BOARDS = ("vibebox-overview", "api-performance", "environments", "slo", "telemetry")
+BOARDS = ("vibebox-overview", "api-performance", "environments", "slo", "telemetry", "business")
 COLUMNS = 24
 # What Grafana itself knows.
 _BUILT_IN = re.compile(r"__\w+")

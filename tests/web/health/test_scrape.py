@@ -148,7 +148,7 @@ def test_hung_database_costs_a_scrape_its_deadline_once(
         gate.wait(10)
 
     monkeypatch.setattr(Inventory, "_count", hung)
-    inventory = Inventory(database, 0.5)
+    inventory = Inventory(database, 0.5, with_business=True)
     took = sum(waited(inventory) for _ in range(20))
     gate.set()
     inventory.close()
@@ -167,7 +167,7 @@ def test_database_that_fails_slowly_costs_a_scrape_its_deadline_once(
         raise OSError
 
     monkeypatch.setattr(Inventory, "_count", slow)
-    inventory = Inventory(database, 1)
+    inventory = Inventory(database, 1, with_business=True)
     times = [waited(inventory) for _ in range(6)]
     inventory.close()
 
@@ -178,7 +178,7 @@ def test_database_that_fails_slowly_costs_a_scrape_its_deadline_once(
 def test_counts_come_back_with_the_database(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inventory = Inventory(database, 5)
+    inventory = Inventory(database, 5, with_business=True)
     with monkeypatch.context() as patch:
         patch.setattr(database, "reading", lambda: 1 / 0)
         with pytest.raises(ZeroDivisionError):

@@ -1,0 +1,1 @@
+"""How people come to use the service: sign-ups, first steps, returns; never who."""
