@@ -123,8 +123,9 @@ def group_files(container_id: str, pid: int, proc: Path = _PROC) -> GroupFiles |
         groups = {}
         for line in (proc / str(pid) / "cgroup").read_text().splitlines():
             _, controllers, path = line.split(":", 2)
+            own = _own_group(path, container_id)
             for controller in controllers.split(","):
-                if container_id in path and (group := _directory(mounts, controller, path)):
+                if own and (group := _directory(mounts, controller, own)):
                     groups[controller] = group
         found = GroupFiles(container_id, pid, born, groups, numbers_of(groups))
         found.read()
@@ -165,6 +166,16 @@ def _mounts(text: str) -> dict[str, tuple[str, Path]]:
             for option in options.split(","):
                 found.setdefault(option, (root, Path(place)))
     return found
+
+
+def _own_group(path: str, container_id: str) -> str:
+    """Return the part of a process's path that is the container's own group; empty if it is not in.
+
+    The first process may have moved below it, as an init system does: what it is in then has a part
+    of what the container uses.
+    """
+    above, named, rest = path.partition(container_id)
+    return above + named + rest.partition("/")[0] if named else ""
 
 
 def _directory(mounts: Mapping[str, tuple[str, Path]], controller: str, path: str) -> Path | None:

@@ -138,7 +138,7 @@ def _text(part: Part, found: _Found, openmetrics: bool) -> Iterator[str]:
         yield from _head(name, f"{family.help} See docs/usage.md.", "counter", openmetrics)
         divisor = family.divisor
         for labels, values in labelled:
-            yield f"{name}{labels} {values[number] / divisor!r}"
+            yield f"{name}{labels} {float(values[number]) / divisor!r}"
     left_out = f"vibebox_{thing}_series_left_out"
     yield from _head(
         left_out, f"How many {part} are beyond the cap and not shown.", "gauge", openmetrics

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from app.engine.cgroups import GroupFiles, RunOverError, _born, _mounts, group_files
+from app.engine.cgroups import (
+    GroupFiles,
+    RunOverError,
+    _born,
+    _mounts,
+    _own_group,
+    group_files,
+)
 
 FILES = {
     "cpu.stat": "usage_usec 1500\nuser_usec 1000\nnr_throttled 2\nthrottled_usec 30\n",
@@ -91,3 +98,16 @@ def test_hierarchies_are_found_where_they_are_mounted() -> None:
     found = _mounts(text)
     assert found["cpuacct"] == found["cpu"] == ("/", Path("/sys/fs/cgroup/cpu,cpuacct"))
     assert found[""] == ("/inner", Path("/sys/fs/cgroup/unified"))
+
+
+@pytest.mark.parametrize(
+    ("path", "own"),
+    [
+        ("/docker/abc", "/docker/abc"),
+        ("/docker/abc/init.scope", "/docker/abc"),
+        ("/system.slice/docker-abc.scope/a/abc", "/system.slice/docker-abc.scope"),
+        ("/user.slice", ""),
+    ],
+)
+def test_group_is_that_of_the_whole_container(path: str, own: str) -> None:
+    assert _own_group(path, "abc") == own

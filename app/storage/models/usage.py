@@ -3,10 +3,14 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, Index, String
+from sqlalchemy import BigInteger, Index, Numeric, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.storage.models.base import Base, choice
+
+# 500 environments run 292 years, all that 64 bits have of nanoseconds, in seven months. SQLite goes
+# on with a float there, of which a series has no more anyway.
+_TOTAL = BigInteger().with_variant(Numeric(38, 0), "postgresql")
 
 
 class UsagePeriod(StrEnum):
@@ -92,18 +96,18 @@ class UsageTotal(Base):
     project: Mapped[str | None] = mapped_column(String(63))
     team: Mapped[str | None] = mapped_column(String(63))
 
-    running_ns: Mapped[int] = mapped_column(BigInteger, default=0)
-    unread_ns: Mapped[int] = mapped_column(BigInteger, default=0)
-    runs: Mapped[int] = mapped_column(BigInteger, default=0)
-    unread_runs: Mapped[int] = mapped_column(BigInteger, default=0)
-    cpu_ns: Mapped[int] = mapped_column(BigInteger, default=0)
-    throttled_ns: Mapped[int] = mapped_column(BigInteger, default=0)
-    memory_byte_seconds: Mapped[int] = mapped_column(BigInteger, default=0)
-    oom_kills: Mapped[int] = mapped_column(BigInteger, default=0)
-    network_rx_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
-    network_tx_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
-    block_read_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
-    block_write_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    running_ns: Mapped[int] = mapped_column(_TOTAL, default=0)
+    unread_ns: Mapped[int] = mapped_column(_TOTAL, default=0)
+    runs: Mapped[int] = mapped_column(_TOTAL, default=0)
+    unread_runs: Mapped[int] = mapped_column(_TOTAL, default=0)
+    cpu_ns: Mapped[int] = mapped_column(_TOTAL, default=0)
+    throttled_ns: Mapped[int] = mapped_column(_TOTAL, default=0)
+    memory_byte_seconds: Mapped[int] = mapped_column(_TOTAL, default=0)
+    oom_kills: Mapped[int] = mapped_column(_TOTAL, default=0)
+    network_rx_bytes: Mapped[int] = mapped_column(_TOTAL, default=0)
+    network_tx_bytes: Mapped[int] = mapped_column(_TOTAL, default=0)
+    block_read_bytes: Mapped[int] = mapped_column(_TOTAL, default=0)
+    block_write_bytes: Mapped[int] = mapped_column(_TOTAL, default=0)
 
 
 class UsageCursor(Base):

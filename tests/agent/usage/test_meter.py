@@ -15,6 +15,8 @@ from app.storage import (
     ExitReason,
     UsageCursor,
     UsageRow,
+    UsageTotal,
+    UsageTotalKind,
     utc_now,
 )
 from app.storage.fence import unfenced
@@ -150,3 +152,12 @@ def test_environment_of_nobody_known_is_booked_all_the_same(database: Database) 
     assert ledger.ended() == []
     assert sums(database, UsageRow.team) == {None: sums(database)[None]}
     assert sums(database)[None]["unread_ns"] == 4 * NS
+
+
+def test_totals_hold_more_than_64_bits(world: World) -> None:
+    for name in ("one", "two", "three", "four"):
+        world.use(world.environment(name), 2**62)
+    world.meter().run()
+    with world.database.reading() as session:
+        query = select(UsageTotal.cpu_ns).where(UsageTotal.kind == UsageTotalKind.TEAM)
+        assert [int(value) for value in session.scalars(query)] == [2**64]
