@@ -47,6 +47,8 @@ FAMILIES = (
     _Family("network_sent_bytes", "Bytes sent.", "network_tx_bytes"),
     _Family("block_read_bytes", "Bytes read from disks.", "block_read_bytes"),
     _Family("block_written_bytes", "Bytes written to disks.", "block_write_bytes"),
+    _Family("volume_byte_seconds", "Bytes in volumes, times seconds.", "volume_byte_seconds"),
+    _Family("layer_byte_seconds", "Bytes in writable layers, times seconds.", "layer_byte_seconds"),
     _Family("running_seconds", "Time that containers ran.", "running_ns", _NS),
     _Family("unread_seconds", "The part of it whose use nobody could read.", "unread_ns", _NS),
     _Family("oom_kills", "Kills for want of memory.", "oom_kills"),

@@ -38,6 +38,8 @@ class Use:
     network_tx_bytes: int = 0
     block_read_bytes: int = 0
     block_write_bytes: int = 0
+    volume_byte_seconds: int = 0
+    layer_byte_seconds: int = 0
 
     def __add__(self, other: Self) -> Self:
         """Return the sum."""
@@ -145,18 +147,25 @@ def book_end(before: Totals | None, ended_ns: int, began_ns: int, *, oom: bool) 
     return _spread(use, 0, since, ended_ns) if use != Use() else []
 
 
+def by_day(use: Use, since: int, until: int) -> list[Booking]:
+    """Return use as that of whole days, by the part of it that lies in each."""
+    return _spread(use, 0, _plausible(since, until), until, whole_days=True)
+
+
 def _plausible(since: int, until: int) -> int:
     """Return since when time has passed; `until` where the clock was set in between."""
     return since if 0 <= until - since <= _LONGEST else until
 
 
-def _spread(use: Use, peak: int, since: int, until: int) -> list[Booking]:
+def _spread(
+    use: Use, peak: int, since: int, until: int, *, whole_days: bool = False
+) -> list[Booking]:
     """Divide what was used over the hours, or days, from `since` to `until`, by their length."""
     elapsed = until - since
     if not elapsed:  # the clock was set
         return [Booking(UsagePeriod.HOUR, _moment(until - until % _HOUR), use, peak)]
-    by_day = elapsed > _BY_HOUR
-    period, length = (UsagePeriod.DAY, _DAY) if by_day else (UsagePeriod.HOUR, _HOUR)
+    is_long = whole_days or elapsed > _BY_HOUR
+    period, length = (UsagePeriod.DAY, _DAY) if is_long else (UsagePeriod.HOUR, _HOUR)
     found, begin = [], since
     while begin < until:
         start = begin - begin % length

@@ -1,7 +1,7 @@
 """Reads the ledger: everybody what is theirs and their teams', operators all of it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -13,7 +13,8 @@ from app.core.errors import InvalidInputError
 from app.domain.authorization import Action, Identity, may_in
 from app.domain.usage.booking import SUMS
 from app.domain.usage.prices import cost
-from app.storage import Database, Membership, Project, UsageRow, now
+from app.engine import DiskUse
+from app.storage import Database, Membership, Project, UsageDisk, UsageRow, now
 
 # A sum of nanoseconds may have more than 64 bits: 500 environments run 292 years in seven months.
 _HALF = 2**32
@@ -57,7 +58,10 @@ class UsageQuery:
 
 @dataclass(frozen=True)
 class Used:
-    """What one of them has used; `id` is None for what belongs to none, such as no team."""
+    """What one of them has used; `id` is None for what belongs to none, such as no team.
+
+    `disk` is what an environment that there is held at the last reading.
+    """
 
     id: str | None
     name: str | None
@@ -65,6 +69,7 @@ class Used:
     cost: float | None
     starts_at: datetime | None = None
     period: str | None = None
+    disk: DiskUse | None = None
 
 
 @dataclass(frozen=True)
@@ -117,13 +122,18 @@ class Usage:
             grouped = select(*groups, *_sums()).where(*conditions).group_by(*groups)
             counted = select(func.count()).select_from(grouped.subquery())
             rows = session.execute(_page(grouped, query, limit, offset)).mappings().all()
-            names = _names(session, query.by, [row["id"] for row in rows], until)
+            ids = [row["id"] for row in rows]
+            names = _names(session, query.by, ids, until)
+            disks = _disks(session, ids) if query.by is By.ENVIRONMENT else {}
             whole = session.execute(select(*_sums()).where(*conditions)).mappings().one()
             return UsageReport(
                 since=since,
                 until=until,
                 items=[
-                    self._used(row, names.get(row["id"]), each_period=query.each_period)
+                    replace(
+                        self._used(row, names.get(row["id"]), each_period=query.each_period),
+                        disk=disks.get(row["id"]),
+                    )
                     for row in rows
                 ],
                 count=session.scalar(counted) or 0,
@@ -200,3 +210,10 @@ def _names(session: Session, by: By, ids: Sequence[str | None], until: datetime)
         newest, and_(newest.c.id == id_of, newest.c.at == UsageRow.starts_at)
     )
     return {id: name for id, name in session.execute(query.where(*named).group_by(id_of))}
+
+
+def _disks(session: Session, environments: Sequence[str | None]) -> dict[str, DiskUse]:
+    """Return the last sizes of these environments."""
+    wanted = UsageDisk.environment_id.in_({id for id in environments if id})
+    query = select(UsageDisk.environment_id, UsageDisk.volume_bytes, UsageDisk.layer_bytes)
+    return {id: DiskUse(*sizes) for id, *sizes in session.execute(query.where(wanted))}

@@ -60,6 +60,7 @@ from app.storage.models.sessions import (
 )
 from app.storage.models.usage import (
     UsageCursor,
+    UsageDisk,
     UsagePeriod,
     UsageRow,
     UsageTotal,
@@ -112,6 +113,7 @@ __all__ = [
     "Terminal",
     "TokenKind",
     "UsageCursor",
+    "UsageDisk",
     "UsagePeriod",
     "UsageRow",
     "UsageTotal",

@@ -32,7 +32,7 @@ class UsageRow(Base):
     end, whose use nobody knows); runs (that began to be booked) and unread_runs (that ended before
     anybody read them); memory_byte_seconds (use times time, without inactive page cache);
     memory_peak_bytes (as the kernel counts it, page cache included) and memory_limit_bytes (the
-    largest that it was).
+    largest that it was); volume_byte_seconds and layer_byte_seconds (of rows by day alone).
     """
 
     __tablename__ = "usage_rows"
@@ -71,6 +71,8 @@ class UsageRow(Base):
     network_tx_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
     block_read_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
     block_write_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    volume_byte_seconds: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    layer_byte_seconds: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
 
 
 class UsageTotalKind(StrEnum):
@@ -108,6 +110,8 @@ class UsageTotal(Base):
     network_tx_bytes: Mapped[int] = mapped_column(_TOTAL, default=0)
     block_read_bytes: Mapped[int] = mapped_column(_TOTAL, default=0)
     block_write_bytes: Mapped[int] = mapped_column(_TOTAL, default=0)
+    volume_byte_seconds: Mapped[int] = mapped_column(_TOTAL, default=0, server_default="0")
+    layer_byte_seconds: Mapped[int] = mapped_column(_TOTAL, default=0, server_default="0")
 
 
 class UsageCursor(Base):
@@ -134,3 +138,18 @@ class UsageCursor(Base):
     network_tx_bytes: Mapped[int] = mapped_column(BigInteger)
     block_read_bytes: Mapped[int] = mapped_column(BigInteger)
     block_write_bytes: Mapped[int] = mapped_column(BigInteger)
+
+
+class UsageDisk(Base):
+    """What one environment held on disk at the last reading: volume, and writable layer.
+
+    Its moment is what the next reading is booked from. It goes with the environment, some time
+    after it.
+    """
+
+    __tablename__ = "usage_disks"
+
+    environment_id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    read_at: Mapped[datetime]
+    volume_bytes: Mapped[int] = mapped_column(BigInteger)
+    layer_bytes: Mapped[int] = mapped_column(BigInteger)
