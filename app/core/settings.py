@@ -570,6 +570,17 @@ class Settings(BaseModel):
         32768, "Memory in MiB of all environments of an account or a team that are up.", ge=16
     )
 
+    quota_cpu_hours: float | None = _own(
+        None,
+        "CPU hours that an account or a team may use in a month (default: as many as it likes).",
+        gt=0,
+    )
+    quota_memory_gib_hours: float | None = _own(
+        None,
+        "GiB hours of memory that an account or a team may use in a month (default: no bound).",
+        gt=0,
+    )
+
     teams_made_by: str = _own(
         "accounts",
         "Who makes teams: accounts (what a team has counts against who made it, until an operator "

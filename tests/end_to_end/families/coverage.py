@@ -197,6 +197,10 @@ ELSEWHERE: Mapping[tuple[str, str], Mapping[str, str]] = {
         "test_an_environment_has_one_place_and_its_share_of_a_second",
         "environments": f"{_QUOTAS}::test_number_of_environments_is_limited",
         **dict.fromkeys(("cpus", "memory_mb"), f"{_QUOTAS}::test_what_is_up_is_limited"),
+        **dict.fromkeys(
+            ("cpu_hours", "memory_gib_hours"),
+            "tests/domain/quotas/test_month.py::test_team_has_a_quota_of_its_own_or_its_makers",
+        ),
         "api_keys": f"{_NUMBERS}::test_api_keys",
         "projects": f"{_NUMBERS}::test_projects_of_an_account_and_of_a_team",
         "members": f"{_NUMBERS}::test_members",
