@@ -17,6 +17,7 @@ SECTIONS = (
     "scrape_time",
     "processes_seen",
     "environments",
+    "usage",
 )
 _PACKAGES = (
     "flask",
@@ -34,7 +35,7 @@ def main(sections: tuple[str, ...]) -> None:
     """Measure VibeBox's telemetry beside its peers and print one table.
 
     SECTION: one of request_cost, request_instructions, service_cost, throughput, scrape_time,
-    processes_seen and environments, or several; all of them if none is named.
+    processes_seen, environments and usage, or several; all of them if none is named.
     docs/benchmarks.md tells how to read the table.
     """
     # The scrapes name a directory each; what this process itself counts belongs into none of them.

@@ -25,6 +25,7 @@ class Pace:
     pulls: float = 0.5
     old: float = 300.0
     retention: float = 60.0
+    usage_disk: float = 60.0
     usage_retention: float = 600.0
     business: float = 60.0
     shipping: float = 0.5

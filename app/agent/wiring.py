@@ -24,6 +24,7 @@ from app.agent.reports import Reports
 from app.agent.sessions.on_start import SessionsOnStart
 from app.agent.sessions.reconciler import SessionReconciler
 from app.agent.tasks import Task
+from app.agent.usage.disk import DiskMeter
 from app.agent.usage.meter import Meter
 from app.agent.usage.retention import UsageRetention
 from app.core.isolation import Loop
@@ -34,6 +35,7 @@ from app.domain.environments.containers import InstallationId
 from app.domain.environments.service import Environments
 from app.domain.heartbeat import Heartbeat
 from app.domain.sessions.build import build_server
+from app.domain.usage.disk import DiskLedger
 from app.domain.usage.ledger import Ledger
 from app.engine import Engine
 from app.storage import Database
@@ -181,8 +183,11 @@ def _usage(parts: Parts, term: Term, meter: Meter) -> list[Task]:
         hours=settings.usage_hours_days,
         days=settings.usage_days_days,
     )
+    ledger = DiskLedger(parts.database, term.fence)
+    disk = DiskMeter(parts.engine, ledger, settings.usage_disk_interval)
     return [
         Task(Loop.USAGE, settings.usage_interval, meter.run, meter.wanted),
+        Task(Loop.USAGE_DISK, parts.pace.usage_disk, disk.run),
         Task(
             Loop.USAGE_RETENTION,
             parts.pace.usage_retention,

@@ -9,6 +9,7 @@ This module only declares; `app.web.problems` turns an error into a response (RF
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -34,6 +35,8 @@ class Limit(StrEnum):
     ENVIRONMENTS = "environments"
     CPUS = "cpus"
     MEMORY_MB = "memory_mb"
+    CPU_HOURS = "cpu_hours"
+    MEMORY_GIB_HOURS = "memory_gib_hours"
     API_KEYS = "api_keys"
     PROJECTS = "projects"
     MEMBERS = "members"
@@ -502,12 +505,24 @@ class QuotaExceededError(LimitError):
     default_detail = "Delete or stop environments, or ask an operator for a larger quota."
 
     def __init__(
-        self, resource: str, *, of: str, limit: float, used: float, requested: float
+        self,
+        resource: str,
+        *,
+        of: str,
+        limit: float,
+        used: float,
+        requested: float,
+        until: datetime | None = None,
     ) -> None:
+        """`until`: of a quota of a month, when the next one begins."""
         whose, step = _WHOSE[of]
-        super().__init__(
-            f"{whose} of {resource} is {limit:g}: {used:g} in use, {requested:g} asked for. {step}"
-        )
+        told = f"{used:g} in use, {requested:g} asked for. {step}"
+        if until is not None:
+            told = (
+                f"{used:g} are used this month. What runs goes on; wait for {until:%Y-%m-%d} "
+                "(UTC), when the next one begins, or ask an operator for a larger quota."
+            )
+        super().__init__(f"{whose} of {resource} is {limit:g}: {told}")
         self.limit = Limit(f"host_{resource}" if of == "host" else resource)
         self.extensions = {
             "quota": {

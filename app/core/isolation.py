@@ -42,6 +42,7 @@ class Loop(StrEnum):
     LOG_RETENTION = "log_retention"
     LOG_SHIPPING = "log_shipping"
     USAGE = "usage"
+    USAGE_DISK = "usage_disk"
     USAGE_RETENTION = "usage_retention"
     BUSINESS = "business"
     PULLS = "pulls"
@@ -63,6 +64,7 @@ ROUNDS = (
     Loop.LOG_RETENTION,
     Loop.LOG_SHIPPING,
     Loop.USAGE,
+    Loop.USAGE_DISK,
     Loop.USAGE_RETENTION,
     Loop.BUSINESS,
     Loop.PULLS,

@@ -66,6 +66,8 @@ PRICED = (
     "network_tx_gib",
     "block_read_gib",
     "block_write_gib",
+    "volume_gib_hour",
+    "layer_gib_hour",
 )
 """What use may have a price by."""
 

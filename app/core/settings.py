@@ -527,6 +527,13 @@ class Settings(BaseModel):
         ge=1,
         le=3600,
     )
+    usage_disk_interval: float = _own(
+        86400,
+        "Seconds between two readings of what volumes and writable layers hold, for which Docker "
+        "walks through their files; 0 for none.",
+        ge=0,
+        le=30 * 86400,
+    )
     usage_hours_days: float = _own(
         35,
         "Days that the use of environments is kept by the hour; older hours are added up by day.",
@@ -546,7 +553,8 @@ class Settings(BaseModel):
     usage_prices: Prices = _own(
         "",
         "What use costs: unit=price,unit=price, with the units running_hour, cpu_hour, "
-        "memory_gib_hour, network_rx_gib, network_tx_gib, block_read_gib and block_write_gib.",
+        "memory_gib_hour, network_rx_gib, network_tx_gib, block_read_gib, "
+        "block_write_gib, volume_gib_hour and layer_gib_hour.",
     )
     usage_currency: str = _own(
         "EUR", "What those prices are in, as it is shown.", min_length=1, max_length=8
@@ -565,6 +573,17 @@ class Settings(BaseModel):
     )
     quota_memory_mb: int = _own(
         32768, "Memory in MiB of all environments of an account or a team that are up.", ge=16
+    )
+
+    quota_cpu_hours: float | None = _own(
+        None,
+        "CPU hours that an account or a team may use in a month (default: as many as it likes).",
+        gt=0,
+    )
+    quota_memory_gib_hours: float | None = _own(
+        None,
+        "GiB hours of memory that an account or a team may use in a month (default: no bound).",
+        gt=0,
     )
 
     teams_made_by: str = _own(

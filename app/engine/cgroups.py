@@ -9,9 +9,10 @@ but for its network, which goes with the process.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from app.engine.values import RunCounters
 
@@ -19,10 +20,18 @@ _PROC = Path("/proc")
 # What a limit of "none" reads as in version 1: the largest number of whole pages.
 _UNLIMITED = 2**60
 _LOOPBACK = "lo"
+_UP = "/.."
 
 
 class RunOverError(Exception):
     """The run has ended, and its control group with it."""
+
+
+class _Mount(NamedTuple):
+    """A hierarchy: which group of it is mounted, and where."""
+
+    root: str
+    place: Path
 
 
 @dataclass(frozen=True)
@@ -123,8 +132,9 @@ def group_files(container_id: str, pid: int, proc: Path = _PROC) -> GroupFiles |
         groups = {}
         for line in (proc / str(pid) / "cgroup").read_text().splitlines():
             _, controllers, path = line.split(":", 2)
+            own = _own_group(path, container_id)
             for controller in controllers.split(","):
-                if container_id in path and (group := _directory(mounts, controller, path)):
+                if own and (group := _directory(mounts.get(controller, []), own)):
                     groups[controller] = group
         found = GroupFiles(container_id, pid, born, groups, numbers_of(groups))
         found.read()
@@ -152,28 +162,50 @@ def _born(pid: int, proc: Path = _PROC) -> str:
     return "" if fields[0] in "ZX" else fields[19]
 
 
-def _mounts(text: str) -> dict[str, tuple[str, Path]]:
-    """Return root and place of each mounted hierarchy, by controller; "" is that of version 2."""
-    found: dict[str, tuple[str, Path]] = {}
+def _mounts(text: str) -> dict[str, list[_Mount]]:
+    """Return where each hierarchy is mounted, by controller; "" is that of version 2."""
+    found: dict[str, list[_Mount]] = {}
     for line in text.splitlines():
         before, _, after = line.partition(" - ")
         root, place = before.split()[3:5]
         kind, _, options = after.split(" ", 2)
-        if kind == "cgroup2":
-            found.setdefault("", (root, Path(place)))
-        elif kind == "cgroup":
-            for option in options.split(","):
-                found.setdefault(option, (root, Path(place)))
+        names = {"cgroup2": [""], "cgroup": options.split(",")}.get(kind, [])
+        for name in names:
+            found.setdefault(name, []).append(_Mount(root, Path(place)))
     return found
 
 
-def _directory(mounts: Mapping[str, tuple[str, Path]], controller: str, path: str) -> Path | None:
-    if controller not in mounts:
-        return None
-    root, place = mounts[controller]
-    inside = path if root == "/" else path.removeprefix(root)
-    directory = place / inside.lstrip("/")
-    return directory if directory.is_dir() else None
+def _own_group(path: str, container_id: str) -> str:
+    """Return the part of a process's path that is the container's own group; empty if it is not in.
+
+    The first process may have moved below it, as an init system does: what it is in then has a part
+    of what the container uses.
+    """
+    above, named, rest = path.partition(container_id)
+    return above + named + rest.partition("/")[0] if named else ""
+
+
+def _directory(mounts: Iterable[_Mount], path: str) -> Path | None:
+    """Return where a group is found that has the id of a container in its name."""
+    found = (directory for mount in mounts for directory in _places(mount, path))
+    return next((directory for directory in found if directory.is_dir()), None)
+
+
+def _places(mount: _Mount, path: str) -> Iterator[Path]:
+    """Yield where the group may be, below one mount.
+
+    Seen from a container with a namespace of its own for groups, paths begin with as many `..` as
+    lead out of it, and the names of what is above are not told: but the end is one of its kind.
+    """
+    outside = f"{_UP}/"
+    if not (path.startswith(outside) or mount.root.startswith(_UP)):
+        inside = path if mount.root == "/" else path.removeprefix(mount.root)
+        yield mount.place / inside.lstrip("/")
+        return
+    while path.startswith(outside):
+        path = path.removeprefix(_UP)
+    for above in ("", "*/", "*/*/"):
+        yield from mount.place.glob(above + path.lstrip("/"))
 
 
 def _number(path: Path) -> int:

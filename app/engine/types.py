@@ -15,6 +15,7 @@ from app.engine.values import (
     ContainerState,
     ContainerStats,
     ContainerSummary,
+    DiskUse,
     ExecResult,
     ExecState,
     HostProcess,
@@ -345,6 +346,13 @@ class Engine(Protocol):
     @operation("volume")
     def list_volumes(self) -> list[VolumeSummary]:
         """Return the volumes of all environments."""
+
+    @operation("stats")
+    def disk_usage(self) -> dict[str, DiskUse]:
+        """Return what environments hold on disk, by id, of those that have a volume or container.
+
+        The engine walks through the files of all volumes: it may take minutes.
+        """
 
     def close(self) -> None:
         """Give back idle connections; asks nothing of Docker, so it is no operation."""

@@ -201,6 +201,13 @@ class RunCounters:
     block_write_bytes: int
 
 
+class DiskUse(NamedTuple):
+    """Bytes that an environment holds: in its volume, and in its container's writable layer."""
+
+    volume_bytes: int
+    layer_bytes: int
+
+
 class VolumeSummary(NamedTuple):
     """A named volume in a list."""
 

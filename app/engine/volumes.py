@@ -2,13 +2,17 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 from docker.errors import APIError
 
 from app.engine.answers import describing
 from app.engine.calls import NAME, EngineCalls
 from app.engine.containers import environment_of, instance_of
-from app.engine.values import ENVIRONMENT_LABEL, VolumeSummary
+from app.engine.values import ENVIRONMENT_LABEL, DiskUse, VolumeSummary
+
+# That of a walk through all files of all volumes; the agent's tasks are waited for longer.
+_DISK_SECONDS = 600.0
 
 
 class Volumes(EngineCalls):
@@ -38,3 +42,25 @@ class Volumes(EngineCalls):
                 VolumeSummary(str(volume["Name"]), environment_of(volume), instance_of(volume))
                 for volume in answer["Volumes"] or []
             ]
+
+    def disk_usage(self) -> dict[str, DiskUse]:
+        """See `Engine.disk_usage`."""
+        with self._call(_DISK_SECONDS) as client, describing("the use of disks"):
+            return disk_uses(client.df())
+
+
+def disk_uses(answer: Any) -> dict[str, DiskUse]:
+    """Return what is in an answer of GET /system/df, by environment."""
+    found: dict[str, DiskUse] = {}
+    for volume in answer["Volumes"] or []:
+        if (environment := environment_of(volume)) is not None:
+            # -1 is Docker's word for a size that it cannot tell.
+            size = max(0, int((volume.get("UsageData") or {}).get("Size", 0)))
+            before = found.get(environment, DiskUse(0, 0))
+            found[environment] = before._replace(volume_bytes=before.volume_bytes + size)
+    for container in answer["Containers"] or []:
+        if (environment := environment_of(container)) is not None:
+            before = found.get(environment, DiskUse(0, 0))
+            size = max(0, int(container.get("SizeRw") or 0))
+            found[environment] = before._replace(layer_bytes=before.layer_bytes + size)
+    return found

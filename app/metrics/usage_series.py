@@ -47,6 +47,8 @@ FAMILIES = (
     _Family("network_sent_bytes", "Bytes sent.", "network_tx_bytes"),
     _Family("block_read_bytes", "Bytes read from disks.", "block_read_bytes"),
     _Family("block_written_bytes", "Bytes written to disks.", "block_write_bytes"),
+    _Family("volume_byte_seconds", "Bytes in volumes, times seconds.", "volume_byte_seconds"),
+    _Family("layer_byte_seconds", "Bytes in writable layers, times seconds.", "layer_byte_seconds"),
     _Family("running_seconds", "Time that containers ran.", "running_ns", _NS),
     _Family("unread_seconds", "The part of it whose use nobody could read.", "unread_ns", _NS),
     _Family("oom_kills", "Kills for want of memory.", "oom_kills"),
@@ -138,7 +140,7 @@ def _text(part: Part, found: _Found, openmetrics: bool) -> Iterator[str]:
         yield from _head(name, f"{family.help} See docs/usage.md.", "counter", openmetrics)
         divisor = family.divisor
         for labels, values in labelled:
-            yield f"{name}{labels} {values[number] / divisor!r}"
+            yield f"{name}{labels} {float(values[number]) / divisor!r}"
     left_out = f"vibebox_{thing}_series_left_out"
     yield from _head(
         left_out, f"How many {part} are beyond the cap and not shown.", "gauge", openmetrics

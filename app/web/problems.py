@@ -41,7 +41,7 @@ class FieldError(BaseModel):
 class QuotaNumbers(BaseModel):
     """Which quota a request would exceed, and by what."""
 
-    resource: Literal["environments", "cpus", "memory_mb"]
+    resource: Literal["environments", "cpus", "memory_mb", "cpu_hours", "memory_gib_hours"]
     limit: float = Field(examples=[10])
     used: float = Field(examples=[10])
     requested: float = Field(examples=[1])

@@ -45,10 +45,11 @@ def test_use_is_shown(person: Callable[..., Person], server: WebServer) -> None:
 
     lines = [line.split() for line in ada.good("usage").stdout.splitlines()]
     assert lines[0] == [
-        "ENVIRONMENT", "RUNNING", "CPU", "MEMORY", "NETWORK", "DISK", "I/O", "UNREAD", "CHF",
+        "ENVIRONMENT", "RUNNING", "CPU", "MEMORY", "NETWORK", "DISK", "I/O", "STORED", "UNREAD",
+        "CHF",
     ]  # fmt: skip
     assert [line[0] for line in lines[1:]] == ["web", "api", "all"]
-    assert lines[3] == "all 2.00 h 0.75 h 3.00 GiB h 0 B 0 B 0.00 h 0.38".split()
+    assert lines[3] == "all 2.00 h 0.75 h 3.00 GiB h 0 B 0 B 0.00 GiB h 0.00 h 0.38".split()
     assert ada.json("usage")["sum"]["cpu_seconds"] == 0.75 * 3600
     rows = list(csv.DictReader(StringIO(ada.good("usage", "--csv").stdout)))
     assert [(row["name"], row["cost"]) for row in rows] == [("web", "0.25"), ("api", "0.125")]

@@ -261,7 +261,9 @@ def test_templates_of_the_host_are_where_the_service_looks_for_them() -> None:
     default = "./deploy/templates.json"
     mount = f"${{VIBEBOX_TEMPLATES_FILE:-{default}}}:{inside}:ro"
     assert mount in SERVICES["backend"]["volumes"]
-    assert SERVICES["agent"]["volumes"] == SERVICES["backend"]["volumes"]
+    # The agent reads what environments use, too.
+    groups = "/sys/fs/cgroup:/sys/fs/cgroup:ro"
+    assert SERVICES["agent"]["volumes"] == [*SERVICES["backend"]["volumes"], groups]
     assert json.loads((ROOT / default).read_text()) == []
 
 

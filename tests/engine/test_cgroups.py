@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from app.engine.cgroups import GroupFiles, RunOverError, _born, _mounts, group_files
+from app.engine.cgroups import (
+    GroupFiles,
+    RunOverError,
+    _born,
+    _mounts,
+    _own_group,
+    group_files,
+)
 
 FILES = {
     "cpu.stat": "usage_usec 1500\nuser_usec 1000\nnr_throttled 2\nthrottled_usec 30\n",
@@ -89,5 +96,50 @@ def test_hierarchies_are_found_where_they_are_mounted() -> None:
         "41 31 0:38 /inner /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw,nsdelegate\n"
     )
     found = _mounts(text)
-    assert found["cpuacct"] == found["cpu"] == ("/", Path("/sys/fs/cgroup/cpu,cpuacct"))
-    assert found[""] == ("/inner", Path("/sys/fs/cgroup/unified"))
+    assert found["cpuacct"] == found["cpu"] == [("/", Path("/sys/fs/cgroup/cpu,cpuacct"))]
+    assert found[""] == [("/inner", Path("/sys/fs/cgroup/unified"))]
+
+
+@pytest.mark.parametrize(
+    ("path", "own"),
+    [
+        ("/docker/abc", "/docker/abc"),
+        ("/docker/abc/init.scope", "/docker/abc"),
+        ("/system.slice/docker-abc.scope/a/abc", "/system.slice/docker-abc.scope"),
+        ("/user.slice", ""),
+    ],
+)
+def test_group_is_that_of_the_whole_container(path: str, own: str) -> None:
+    assert _own_group(path, "abc") == own
+
+
+@pytest.mark.parametrize(
+    ("root", "seen", "place"),
+    [
+        ("/", "/docker/{}", "docker/{}"),
+        ("/..", "/../{}", "{}"),
+        ("/../..", "/../docker-{}.scope", "system.slice/docker-{}.scope"),
+        ("/../../..", "/../../b/{}/init.scope", "a/b/{}"),
+    ],
+    ids=["same namespace", "sibling", "systemd", "cousin"],
+)
+def test_group_is_found_from_a_container_with_the_hosts_processes(
+    tmp_path: Path, root: str, seen: str, place: str
+) -> None:
+    """As from a namespace of its own, in which the names above it are not told."""
+    container = "f" * 64
+    directory, proc = tmp_path / "mounted" / place.format(container), tmp_path / "proc"
+    for made in (directory, proc / "self", proc / "7", tmp_path / "own"):
+        made.mkdir(parents=True)
+    for name, text in FILES.items():
+        (directory / name).write_text(text)
+    (proc / "self/mountinfo").write_text(
+        f"40 31 0:28 / {tmp_path}/own ro - cgroup2 cgroup ro\n"
+        f"41 31 0:28 {root} {tmp_path}/mounted ro - cgroup2 cgroup ro\n"
+    )
+    (proc / "7/cgroup").write_text(f"0::{seen.format(container)}\n")
+    (proc / "7/stat").write_text(f"7 (a b) S {' '.join('1' * 20)}\n")
+    found = group_files(container, 7, proc)
+    assert found is not None
+    assert found.groups == {"": directory}
+    assert found.read().cpu_ns == 1_500_000

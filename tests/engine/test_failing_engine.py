@@ -46,6 +46,7 @@ CALLS: dict[str, Callable[[DockerEngine], object]] = {
     "events": lambda engine: list(engine.events()),
     "volume_create": lambda engine: engine.volume_create("v", {}),
     "volume_remove": lambda engine: engine.volume_remove("v"),
+    "disk_usage": lambda engine: engine.disk_usage(),
     "list_volumes": lambda engine: engine.list_volumes(),
     "exec": lambda engine: engine.exec("c", ["true"]),
     "put_file": lambda engine: engine.put_file("c", "/tmp/x", b"x", (0, 0)),

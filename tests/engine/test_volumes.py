@@ -9,8 +9,9 @@ import pytest
 
 from app.core.errors import EngineConflictError, EngineError
 from app.engine import ENVIRONMENT_LABEL, INSTANCE_LABEL, ContainerSpec, DockerEngine, VolumeMount
+from app.engine.volumes import disk_uses
 from tests.backends.docker_engine import DockerEngine as RealEngine
-from tests.engine.images import commit
+from tests.engine.images import commit, until_ended
 
 pytestmark = pytest.mark.integration
 
@@ -89,6 +90,29 @@ def test_list_has_the_volumes_of_environments(gateway: DockerEngine, volume: str
     raw.remove_volume(foreign)
     assert listed[volume] == (volume, "e", "here")
     assert foreign not in listed
+
+
+def test_what_is_held_on_disk_is_told(
+    gateway: DockerEngine, volume: str, mounted: ContainerSpec, docker_engine: RealEngine, raw: Any
+) -> None:
+    foreign = raw.create_volume()["Name"]
+    script = "head -c 5000000 /dev/zero > /workspace/in; head -c 3000000 /dev/zero > /beside"
+    gateway.volume_create(volume, {ENVIRONMENT_LABEL: mounted.environment_id})
+    container = gateway.create(replace(mounted, image=commit(raw, docker_engine, script)))
+    assert gateway.disk_usage()[mounted.environment_id] == (0, 0)
+    gateway.start(container)
+    until_ended(gateway, container)
+    found = gateway.disk_usage()
+    gateway.remove(container)
+    raw.remove_volume(foreign)
+    assert found[mounted.environment_id] == (5_000_000, 3_000_000)
+
+
+def test_answer_without_sizes_is_one_of_nothing() -> None:
+    labels = {ENVIRONMENT_LABEL: "e"}
+    volumes = [{"Labels": labels, "UsageData": {"Size": -1}}, {"Labels": None}, {"Labels": labels}]
+    assert disk_uses({"Volumes": volumes, "Containers": None}) == {"e": (0, 0)}
+    assert disk_uses({"Volumes": None, "Containers": [{"Labels": labels}]}) == {"e": (0, 0)}
 
 
 def test_anonymous_volumes_go_with_the_container(

@@ -86,6 +86,7 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "events": (),
     "volume_create": ("v", {}),
     "volume_remove": ("v",),
+    "disk_usage": (),
     "list_volumes": (),
     "remove": ("n",),
     "exec": ("n", ["true"]),

@@ -19,6 +19,9 @@ _FILLING = re.compile(r"(INSERT|UPDATE)\b", re.IGNORECASE)
 _NEW_TABLE = re.compile(r"CREATE TABLE (?P<table>\w+)", re.IGNORECASE)
 _NEW_INDEX = re.compile(r"CREATE (?P<unique>UNIQUE )?INDEX \w+ ON (?P<table>\w+)", re.IGNORECASE)
 _NEW_COLUMN = re.compile(r"ALTER TABLE \w+ ADD COLUMN (?P<column>.*)", re.IGNORECASE | re.DOTALL)
+_NEW_TYPE = re.compile(
+    r"ALTER TABLE (?P<table>\w+)( ALTER COLUMN \w+ TYPE \w+(\(\d+, \d+\))?,?)+$", re.IGNORECASE
+)
 # The release before deletes rows without knowing who refers to them by now.
 _REFERS = re.compile(r"\bREFERENCES\b", re.IGNORECASE)
 _LETS_GO = re.compile(r"\bON DELETE (CASCADE|SET NULL)\b", re.IGNORECASE)
@@ -37,6 +40,8 @@ def _expands(text: str, made: set[str]) -> bool:
         return True
     if index := _NEW_INDEX.match(text):
         return not index["unique"] or index["table"] in made
+    if changed := _NEW_TYPE.match(text):
+        return changed["table"] in made
     if column := _NEW_COLUMN.match(text):
         definition = column["column"].upper()
         return "NOT NULL" not in definition or "DEFAULT" in definition
@@ -68,6 +73,7 @@ def test_migrations_after_the_first_release_only_expand(empty_database: Database
         "ALTER TABLE sessions RENAME TO shells",
         "ALTER TABLE users ADD COLUMN role VARCHAR(8) NOT NULL",
         "ALTER TABLE users ALTER COLUMN email SET NOT NULL",
+        "ALTER TABLE users ALTER COLUMN id TYPE NUMERIC(38, 0)",
         "ALTER TABLE users ADD CONSTRAINT one UNIQUE (email)",
         "CREATE UNIQUE INDEX one ON users (password_hash)",
         "CREATE TABLE _alembic_tmp_users (id INTEGER)\x00DROP TABLE users",

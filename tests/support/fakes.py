@@ -30,6 +30,7 @@ from app.engine import (
     ContainerStats,
     ContainerSummary,
     Cut,
+    DiskUse,
     ExecResult,
     ExecState,
     HostProcess,
@@ -165,6 +166,7 @@ class FakeEngine:
     """Id of a container -> what it printed."""
     failures: dict[str, Failure] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
+    disks: dict[str, DiskUse] = field(default_factory=dict)
     picks: list[int] = field(default_factory=list)
     """First host port that is picked at each start to come; FIRST_FREE_PORT after that."""
     ends_with: int | None = None
@@ -318,6 +320,9 @@ class FakeEngine:
             self.volumes.pop(name, None)
 
         self._call("volume_remove", work)
+
+    def disk_usage(self) -> dict[str, DiskUse]:
+        return self._call("disk_usage", lambda: dict(self.disks))
 
     def list_volumes(self) -> list[VolumeSummary]:
         def work() -> list[VolumeSummary]:

@@ -13,7 +13,7 @@ from functools import partial
 
 from sqlalchemy import select
 
-from app.agent.usage.asking import Asking
+from app.agent.usage.asking import PER_SECOND, Asking
 from app.agent.usage.sources import Sources
 from app.core.errors import (
     ContainerNotFoundError,
@@ -52,14 +52,17 @@ class Meter:
         over: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Read each container every `interval` seconds, until `over` says so."""
+        """Read each container every `interval` seconds, until `over` says so.
+
+        Where the engine has to be asked for many, later: see `app.agent.usage.asking`.
+        """
         self._database = database
         self._ledger = ledger
         self._sources = Sources(engine)
         self._interval = interval
         self._over = over
         self._clock = clock
-        self._due = clock()
+        self._due = self._asking_due = clock()
         self._lock = threading.Lock()
         self._soon: dict[str, str] = {}
         self._near = Items(Loop.USAGE, seconds=_SECONDS)
@@ -85,14 +88,24 @@ class Meter:
         wanted = soon
         if whole:
             self._due = self._clock() + 0.9 * self._interval
-            wanted = soon | self._up()
-            self._sources.keep(wanted.keys())
+            up = soon | self._up()
+            self._sources.keep(up.keys())
+            wanted = soon | {it: up[it] for it in self._with_turn(up)}
         try:
             self._read(wanted)
         finally:
             # Whatever becomes of Docker, the ends that are known are booked.
             if whole:
                 self._close_ended()
+
+    def _with_turn(self, up: Collection[str]) -> Collection[str]:
+        """Return those that are to be read in this round: the engine is not asked in each."""
+        far = {container for container in up if self._sources.is_far(container)}
+        if self._clock() < self._asking_due:
+            return set(up) - far
+        # As the interval of the others: what is due shortly is due.
+        self._asking_due = self._clock() + 0.9 * len(far) / PER_SECOND
+        return up
 
     def _up(self) -> dict[str, str]:
         """Return the environments of the containers that are up, by container."""

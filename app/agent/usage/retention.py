@@ -18,6 +18,7 @@ from app.storage import (
     Database,
     Environment,
     UsageCursor,
+    UsageDisk,
     UsagePeriod,
     UsageRow,
     UsageTotal,
@@ -105,11 +106,13 @@ class UsageRetention:
             )
 
     def _forget_totals(self) -> None:
-        """Drop the totals of environments that are gone, once none of their runs is to be ended."""
+        """Drop sizes and totals of environments that are gone, once no run is to be ended."""
         exists_still = exists().where(Environment.id == UsageTotal.id)
         is_read = exists().where(UsageCursor.environment_id == UsageTotal.id)
+        is_there = exists().where(Environment.id == UsageDisk.environment_id)
         with self._database.writing() as session:
             self._fence(session)
+            session.execute(delete(UsageDisk).where(~is_there))
             session.execute(
                 delete(UsageTotal).where(
                     UsageTotal.kind == UsageTotalKind.ENVIRONMENT, ~exists_still, ~is_read

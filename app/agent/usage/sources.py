@@ -40,6 +40,11 @@ class Sources:
         known = self._known.get(container_id)
         return known is not None and known.files is not None
 
+    def is_far(self, container_id: str) -> bool:
+        """Tell whether it is known that the engine has to be asked."""
+        known = self._known.get(container_id)
+        return known is not None and known.files is None
+
     def read(self, environment_id: str, container_id: str) -> Reading | None:
         """Return what the container's present run has used; None where it began or ended just now.
 

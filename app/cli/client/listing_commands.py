@@ -39,4 +39,14 @@ def quota(api: "Api", team: str | None, as_json: bool) -> None:
         (shown, f"{found['used'][name]:.12g}", f"{found['limits'][name]:.12g}")
         for name, shown in names.items()
     ]
+    hours = {"cpu_hours": "CPU hours", "memory_gib_hours": "memory (GiB hours)"}
+    month = found["month"]
+    rows += [
+        (
+            f"{shown}, this month",
+            f"{month['used'][name]:.2f}",
+            "none" if month["limits"][name] is None else f"{month['limits'][name]:.12g}",
+        )
+        for name, shown in hours.items()
+    ]
     output.table(("RESOURCE", "USED", "LIMIT"), rows)

@@ -82,7 +82,7 @@ def _harmless(name: str) -> str:
 def _print_table(by: str, found: dict[str, Any]) -> None:
     rows = [_row(item, item["name"] or "(none)") for item in found["items"]]
     rows.append(_row(found["sum"], "all"))
-    headings = [by.upper(), "RUNNING", "CPU", "MEMORY", "NETWORK", "DISK I/O", "UNREAD"]
+    headings = [by.upper(), "RUNNING", "CPU", "MEMORY", "NETWORK", "DISK I/O", "STORED", "UNREAD"]
     if found["prices"]:
         headings.append(found["currency"])
     output.table(headings, [row[: len(headings)] for row in rows])
@@ -98,6 +98,7 @@ def _row(item: dict[str, Any], name: str) -> list[str]:
         f"{item['memory_byte_seconds'] / _GIB_HOUR:.2f} GiB h",
         output.size(network),
         output.size(blocks),
+        f"{(item['volume_byte_seconds'] + item['layer_byte_seconds']) / _GIB_HOUR:.2f} GiB h",
         _hours(item["unread_seconds"]),
         f"{item['cost'] or 0:.2f}",
     ]

@@ -3,6 +3,7 @@
 from app.core.settings import Settings
 from app.domain.quotas.checks import Checks, Limits
 from app.domain.quotas.host import default_cpus, default_memory_mb
+from app.domain.quotas.month import Month
 from app.domain.quotas.service import Quotas
 from app.storage import Database
 
@@ -19,6 +20,7 @@ def build_checks(settings: Settings) -> Checks:
         host,
         teams=settings.quota_teams,
         accounts=settings.host_accounts,
+        month=Month(settings.quota_cpu_hours, settings.quota_memory_gib_hours),
     )
 
 

@@ -12,10 +12,10 @@ as the caller's transaction.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, or_, select, true
+from sqlalchemy import ColumnElement, false, func, or_, select, true
 from sqlalchemy.orm import Session
 
 from app.core.errors import (
@@ -26,6 +26,7 @@ from app.core.errors import (
     TeamConflictError,
 )
 from app.domain.authorization import Identity
+from app.domain.quotas.month import Month, demand_month, month_limits, rows_of
 from app.domain.quotas.usage import (
     AT_REST,
     Usage,
@@ -59,6 +60,8 @@ class Account:
     of: str  # "account", "team", "maker" or "host", as the answer names it
     limits: Limits
     counts: ColumnElement[bool]
+    month: Month = field(default_factory=Month)
+    rows: ColumnElement[bool] = field(default_factory=false)  # of the ledger
 
     def used(self, session: Session, *, without: Environment | None = None) -> Usage:
         """Return what it has, without one environment."""
@@ -75,6 +78,10 @@ class Account:
                 resource, of=self.of, limit=limit, used=has, requested=requested
             )
 
+    def demand_month(self, session: Session) -> None:
+        """Ask that something is left of the month's quota. Raises: QuotaExceededError."""
+        demand_month(session, self.month, self.rows, self.of)
+
     def demand_fits(
         self, session: Session, cpu: float, memory: int, *, without: Environment | None = None
     ) -> None:
@@ -90,8 +97,17 @@ class Checks:
     Every `check_…` raises QuotaExceededError with the numbers.
     """
 
-    def __init__(self, defaults: Limits, host: Limits, *, teams: int, accounts: int) -> None:
+    def __init__(
+        self,
+        defaults: Limits,
+        host: Limits,
+        *,
+        teams: int,
+        accounts: int,
+        month: Month | None = None,
+    ) -> None:
         self._defaults = defaults
+        self._month = month or Month()
         self._host = host
         self.most_teams = teams
         self._most_accounts = accounts
@@ -110,6 +126,7 @@ class Checks:
         for account in self._asked(session, owner, identity):
             account.demand("environments", account.used(session), 1)
             account.demand_fits(session, fields["cpu_limit"], fields["memory_limit_mb"])
+            account.demand_month(session)
 
     def check_start(
         self, session: Session, identity: Identity | None, environment: Environment
@@ -121,7 +138,12 @@ class Checks:
         """
         if environment.status in AT_REST:
             self._demand_beside_others(
-                session, identity, environment, environment.cpu_limit, environment.memory_limit_mb
+                session,
+                identity,
+                environment,
+                environment.cpu_limit,
+                environment.memory_limit_mb,
+                starts=True,
             )
 
     def check_change(
@@ -168,9 +190,12 @@ class Checks:
     def account(self, owner: User | Team, of: str = "") -> Account:
         """Return the account of an owner."""
         if isinstance(owner, User):
+            of = of or "account"
             counts = or_(Project.owner_user_id == owner.id, counted_teams(owner.id))
-            return Account(of or "account", self.limits(owner), counts)
-        return Account("team", self.limits(owner), Project.owner_team_id == owner.id)
+        else:
+            of, counts = "team", or_(Project.owner_team_id == owner.id)
+        month = month_limits(owner, self._month)
+        return Account(of, self.limits(owner), counts, month, rows_of(owner))
 
     def host(self) -> Account:
         """Return the account of all together."""
@@ -195,6 +220,8 @@ class Checks:
         environment: Environment,
         cpu: float,
         memory: int,
+        *,
+        starts: bool = False,
     ) -> None:
         project = session.get_one(Project, environment.project_id)
         for account in self._asked(session, lock_owner(session, project), identity):
@@ -203,6 +230,8 @@ class Checks:
                 account.demand("cpus", others, cpu)
             if memory:
                 account.demand("memory_mb", others, memory)
+            if starts:
+                account.demand_month(session)
 
 
 def hand_over(session: Session, team: Team, leaving: str, actor: str) -> None:

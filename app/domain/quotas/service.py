@@ -8,7 +8,8 @@ from sqlalchemy.orm import Session
 from app.core.errors import InvalidTokenError, TeamNotFoundError, UserNotFoundError
 from app.domain import audit
 from app.domain.authorization import Action, Identity, may_in, team_for
-from app.domain.quotas.checks import Checks, Limits
+from app.domain.quotas.checks import Account, Checks, Limits
+from app.domain.quotas.month import Month, used_this_month
 from app.domain.quotas.usage import Usage, counted_teams, usage
 from app.storage import Database, Team, User
 
@@ -30,6 +31,14 @@ class Teams:
 
 
 @dataclass(frozen=True)
+class MonthShare:
+    """What there may be in a month, None without a bound, and what has been used in this one."""
+
+    limits: Month
+    used: Month
+
+
+@dataclass(frozen=True)
 class Quota:
     """The limits of an account or a team, what it uses of them, and the same of the host.
 
@@ -40,6 +49,7 @@ class Quota:
     limits: Limits
     used: Usage
     host: Share
+    month: MonthShare
     in_teams: Usage | None = None
     teams: Teams | None = None
 
@@ -51,6 +61,8 @@ class OwnLimits:
     environments: int | None
     cpus: float | None
     memory_mb: int | None
+    cpu_hours: float | None = None
+    memory_gib_hours: float | None = None
 
 
 class Quotas:
@@ -106,6 +118,8 @@ class Quotas:
         owner.max_environments = limits.environments
         owner.max_cpus = limits.cpus
         owner.max_memory_mb = limits.memory_mb
+        owner.max_cpu_hours = limits.cpu_hours
+        owner.max_memory_gib_hours = limits.memory_gib_hours
         audit.record(session, identity, "quota.change", target, **asdict(limits))
         session.flush()
 
@@ -116,14 +130,19 @@ class Quotas:
             mine.limits,
             mine.used(session),
             self._host(session),
+            _month(session, mine),
             usage(session, counted_teams(user.id)),
             Teams(self._checks.most_teams, session.scalar(made) or 0),
         )
 
     def _team(self, session: Session, team: Team) -> Quota:
         ours = self._checks.account(team)
-        return Quota(ours.limits, ours.used(session), self._host(session))
+        return Quota(ours.limits, ours.used(session), self._host(session), _month(session, ours))
 
     def _host(self, session: Session) -> Share:
         host = self._checks.host()
         return Share(host.limits, host.used(session))
+
+
+def _month(session: Session, account: Account) -> MonthShare:
+    return MonthShare(account.month, used_this_month(session, account.rows))

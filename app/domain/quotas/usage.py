@@ -10,6 +10,14 @@ from app.storage import Environment, EnvironmentStatus, Project, Team
 AT_REST = (EnvironmentStatus.STOPPED, EnvironmentStatus.ERROR)
 """Statuses in which an environment counts against the number of environments only."""
 
+_OWN = (
+    Team.max_environments,
+    Team.max_cpus,
+    Team.max_memory_mb,
+    Team.max_cpu_hours,
+    Team.max_memory_gib_hours,
+)
+
 
 @dataclass(frozen=True)
 class Usage:
@@ -22,7 +30,7 @@ class Usage:
 
 def stands_for_itself(team: Team) -> bool:
     """Tell whether what a team has counts against nobody else."""
-    own = (team.max_environments, team.max_cpus, team.max_memory_mb)
+    own = [getattr(team, column.key) for column in _OWN]
     return team.created_by is None or any(limit is not None for limit in own)
 
 
@@ -30,9 +38,7 @@ def counted_teams(user_id: str) -> ColumnElement[bool]:
     """Return the condition on `Project` that it is of a team that counts against this account."""
     counted = select(Team.id).where(
         Team.created_by == user_id,
-        and_(
-            Team.max_environments.is_(None), Team.max_cpus.is_(None), Team.max_memory_mb.is_(None)
-        ),
+        and_(*(column.is_(None) for column in _OWN)),
     )
     return Project.owner_team_id.in_(counted)
 

@@ -17,6 +17,9 @@ _DAY = 24 * _HOUR
 # Use whose moment is not known closer than this is booked by day: a month that nobody read would be
 # 720 rows.
 _BY_HOUR = 2 * _DAY
+# A longer time than this between two readings is a clock that was set, as on a machine which has
+# none of its own and begins in 1970: no time that anything ran.
+_LONGEST = 3 * 366 * _DAY
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class Use:
     network_tx_bytes: int = 0
     block_read_bytes: int = 0
     block_write_bytes: int = 0
+    volume_byte_seconds: int = 0
+    layer_byte_seconds: int = 0
 
     def __add__(self, other: Self) -> Self:
         """Return the sum."""
@@ -103,7 +108,8 @@ def book(before: Totals | None, after: Totals, began_ns: int) -> list[Booking]:
     """
     first = before is None
     known = Totals(began_ns, memory_bytes=after.memory_bytes) if before is None else before
-    elapsed = max(0, after.read_at_ns - known.read_at_ns)
+    since = _plausible(known.read_at_ns, after.read_at_ns)
+    elapsed = after.read_at_ns - since
     # A total that falls was counted anew, as where a network is taken away: not a use below zero.
     counted = {
         name: max(0, getattr(after, name) - getattr(known, name))
@@ -115,7 +121,7 @@ def book(before: Totals | None, after: Totals, began_ns: int) -> list[Booking]:
     # The kernel's peak is of the whole run: where it has not risen, it is not of this time.
     rose = after.memory_peak_bytes > known.memory_peak_bytes
     peak = after.memory_peak_bytes if rose else max(known.memory_bytes, after.memory_bytes)
-    return _spread(use, peak, known.read_at_ns, after.read_at_ns)
+    return _spread(use, peak, since, after.read_at_ns)
 
 
 def book_end(before: Totals | None, ended_ns: int, began_ns: int, *, oom: bool) -> list[Booking]:
@@ -127,8 +133,8 @@ def book_end(before: Totals | None, ended_ns: int, began_ns: int, *, oom: bool) 
         began_ns: When it began.
         oom: Whether it ended for want of memory, which is a kill that no reading may have seen.
     """
-    since = began_ns if before is None else before.read_at_ns
-    unread = max(0, ended_ns - since)
+    since = _plausible(began_ns if before is None else before.read_at_ns, ended_ns)
+    unread = ended_ns - since
     unseen = before is None
     seen_kills = 0 if before is None else before.oom_kills
     use = Use(
@@ -141,13 +147,25 @@ def book_end(before: Totals | None, ended_ns: int, began_ns: int, *, oom: bool) 
     return _spread(use, 0, since, ended_ns) if use != Use() else []
 
 
-def _spread(use: Use, peak: int, since: int, until: int) -> list[Booking]:
+def by_day(use: Use, since: int, until: int) -> list[Booking]:
+    """Return use as that of whole days, by the part of it that lies in each."""
+    return _spread(use, 0, _plausible(since, until), until, whole_days=True)
+
+
+def _plausible(since: int, until: int) -> int:
+    """Return since when time has passed; `until` where the clock was set in between."""
+    return since if 0 <= until - since <= _LONGEST else until
+
+
+def _spread(
+    use: Use, peak: int, since: int, until: int, *, whole_days: bool = False
+) -> list[Booking]:
     """Divide what was used over the hours, or days, from `since` to `until`, by their length."""
     elapsed = until - since
-    if elapsed <= 0:  # the clock was set back
+    if not elapsed:  # the clock was set
         return [Booking(UsagePeriod.HOUR, _moment(until - until % _HOUR), use, peak)]
-    by_day = elapsed > _BY_HOUR
-    period, length = (UsagePeriod.DAY, _DAY) if by_day else (UsagePeriod.HOUR, _HOUR)
+    is_long = whole_days or elapsed > _BY_HOUR
+    period, length = (UsagePeriod.DAY, _DAY) if is_long else (UsagePeriod.HOUR, _HOUR)
     found, begin = [], since
     while begin < until:
         start = begin - begin % length

@@ -16,6 +16,8 @@ _UNITS = {
     "network_tx_gib": ("network_tx_bytes", _GIB),
     "block_read_gib": ("block_read_bytes", _GIB),
     "block_write_gib": ("block_write_bytes", _GIB),
+    "volume_gib_hour": ("volume_byte_seconds", _GIB * _SECONDS_PER_HOUR),
+    "layer_gib_hour": ("layer_byte_seconds", _GIB * _SECONDS_PER_HOUR),
 }
 _DIGITS = 6
 

@@ -1,19 +1,23 @@
 """Reads the ledger: everybody what is theirs and their teams', operators all of it."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy.orm import Session
 
 from app.core.errors import InvalidInputError
 from app.domain.authorization import Action, Identity, may_in
 from app.domain.usage.booking import SUMS
 from app.domain.usage.prices import cost
-from app.storage import Database, Membership, Project, UsageRow, now
+from app.engine import DiskUse
+from app.storage import Database, Membership, Project, UsageDisk, UsageRow, now
 
+# A sum of nanoseconds may have more than 64 bits: 500 environments run 292 years in seven months.
+_HALF = 2**32
 USUAL = timedelta(days=30)
 _LARGEST = ("memory_peak_bytes", "memory_limit_bytes")
 
@@ -54,7 +58,10 @@ class UsageQuery:
 
 @dataclass(frozen=True)
 class Used:
-    """What one of them has used; `id` is None for what belongs to none, such as no team."""
+    """What one of them has used; `id` is None for what belongs to none, such as no team.
+
+    `disk` is what an environment that there is held at the last reading.
+    """
 
     id: str | None
     name: str | None
@@ -62,6 +69,7 @@ class Used:
     cost: float | None
     starts_at: datetime | None = None
     period: str | None = None
+    disk: DiskUse | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +104,7 @@ class Usage:
         """
         may_in(identity, Action.USAGE_READ)
         with self._database.reading() as session:
+            _hold_still(session)
             until = query.until or now(session)
             since = query.since or _before(until)
             if since >= until:
@@ -112,22 +121,44 @@ class Usage:
             groups = _groups(query)
             grouped = select(*groups, *_sums()).where(*conditions).group_by(*groups)
             counted = select(func.count()).select_from(grouped.subquery())
-            rows = session.execute(_named(grouped, query, limit, offset)).mappings().all()
+            rows = session.execute(_page(grouped, query, limit, offset)).mappings().all()
+            ids = [row["id"] for row in rows]
+            names = _names(session, query.by, ids, until)
+            disks = _disks(session, ids) if query.by is By.ENVIRONMENT else {}
             whole = session.execute(select(*_sums()).where(*conditions)).mappings().one()
             return UsageReport(
                 since=since,
                 until=until,
-                items=[self._used(row, query.each_period) for row in rows],
+                items=[
+                    replace(
+                        self._used(row, names.get(row["id"]), each_period=query.each_period),
+                        disk=disks.get(row["id"]),
+                    )
+                    for row in rows
+                ],
                 count=session.scalar(counted) or 0,
-                total=self._used({"id": None, "name": None, **whole}, False),
+                total=self._used({"id": None, **whole}, None),
                 prices=self._prices,
             )
 
-    def _used(self, row: Mapping[Any, Any], each_period: bool) -> Used:
-        # Sums of PostgreSQL are decimals, and NULL where there is nothing to add up.
-        sums = {name: int(row[name] or 0) for name in (*SUMS, *_LARGEST)}
+    def _used(self, row: Mapping[Any, Any], name: str | None, *, each_period: bool = False) -> Used:
+        # NULL where there is nothing to add up, and decimals of PostgreSQL.
+        sums = {
+            column: int(row[f"{column}_high"] or 0) * _HALF + int(row[column] or 0)
+            for column in SUMS
+        }
+        sums |= {column: int(row[column] or 0) for column in _LARGEST}
         when = (row["starts_at"], row["period"]) if each_period else (None, None)
-        return Used(row["id"], row["name"], sums, cost(self._prices, sums), *when)
+        return Used(row["id"], name, sums, cost(self._prices, sums), *when)
+
+
+def _hold_still(session: Session) -> None:
+    """Have all that is read be of one moment: items, count and sum, whatever is booked meanwhile.
+
+    SQLite's transactions are so by themselves.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
 
 
 def _before(until: datetime) -> datetime:
@@ -152,16 +183,37 @@ def _groups(query: UsageQuery) -> list[Any]:
 
 
 def _sums() -> list[Any]:
-    sums = [func.sum(getattr(UsageRow, name)).label(name) for name in SUMS]
-    return sums + [func.max(getattr(UsageRow, name)).label(name) for name in _LARGEST]
+    """Return the sums, each in two halves: SQLite refuses one of more than 64 bits."""
+    columns = [(name, getattr(UsageRow, name)) for name in SUMS]
+    low = [func.sum(column % _HALF).label(name) for name, column in columns]
+    high = [func.sum(column // _HALF).label(f"{name}_high") for name, column in columns]
+    return [*low, *high, *(func.max(getattr(UsageRow, name)).label(name) for name in _LARGEST)]
 
 
-def _named(grouped: Select[Any], query: UsageQuery, limit: int, offset: int) -> Select[Any]:
-    """Return the page of the groups, each with a name."""
-    named = grouped.add_columns(func.max(getattr(UsageRow, query.by)).label("name"))
+def _page(grouped: Select[Any], query: UsageQuery, limit: int, offset: int) -> Select[Any]:
+    """Return the page of the groups."""
     id_of = getattr(UsageRow, f"{query.by}_id")
     if query.each_period:
-        ordered = named.order_by(UsageRow.starts_at, UsageRow.period, id_of)
+        ordered = grouped.order_by(UsageRow.starts_at, UsageRow.period, id_of)
     else:
-        ordered = named.order_by(func.sum(UsageRow.cpu_ns).desc(), id_of)
+        ordered = grouped.order_by(func.sum(UsageRow.cpu_ns * 1.0).desc(), id_of)
     return ordered.limit(limit).offset(offset)
+
+
+def _names(session: Session, by: By, ids: Sequence[str | None], until: datetime) -> dict[str, str]:
+    """Return the last name that each of these had before a moment."""
+    id_of, name_of = getattr(UsageRow, f"{by}_id"), getattr(UsageRow, by)
+    named = (id_of.in_({id for id in ids if id}), name_of.is_not(None), UsageRow.starts_at < until)
+    last = select(id_of.label("id"), func.max(UsageRow.starts_at).label("at"))
+    newest = last.where(*named).group_by(id_of).subquery()
+    query = select(id_of, func.max(name_of)).join(
+        newest, and_(newest.c.id == id_of, newest.c.at == UsageRow.starts_at)
+    )
+    return {id: name for id, name in session.execute(query.where(*named).group_by(id_of))}
+
+
+def _disks(session: Session, environments: Sequence[str | None]) -> dict[str, DiskUse]:
+    """Return the last sizes of these environments."""
+    wanted = UsageDisk.environment_id.in_({id for id in environments if id})
+    query = select(UsageDisk.environment_id, UsageDisk.volume_bytes, UsageDisk.layer_bytes)
+    return {id: DiskUse(*sizes) for id, *sizes in session.execute(query.where(wanted))}

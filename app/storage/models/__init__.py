@@ -67,6 +67,7 @@ from app.storage.models.sessions import (
 )
 from app.storage.models.usage import (
     UsageCursor,
+    UsageDisk,
     UsagePeriod,
     UsageRow,
     UsageTotal,
@@ -124,6 +125,7 @@ __all__ = [
     "Terminal",
     "TokenKind",
     "UsageCursor",
+    "UsageDisk",
     "UsagePeriod",
     "UsageRow",
     "UsageTotal",

@@ -62,6 +62,9 @@ class _Quota:
     max_environments: Mapped[int | None]
     max_cpus: Mapped[float | None] = mapped_column(Double)
     max_memory_mb: Mapped[int | None]
+    # In a month.
+    max_cpu_hours: Mapped[float | None] = mapped_column(Double)
+    max_memory_gib_hours: Mapped[float | None] = mapped_column(Double)
 
 
 class User(_Quota, Base):

@@ -15,6 +15,8 @@ from app.storage import (
     ExitReason,
     UsageCursor,
     UsageRow,
+    UsageTotal,
+    UsageTotalKind,
     utc_now,
 )
 from app.storage.fence import unfenced
@@ -150,3 +152,32 @@ def test_environment_of_nobody_known_is_booked_all_the_same(database: Database) 
     assert ledger.ended() == []
     assert sums(database, UsageRow.team) == {None: sums(database)[None]}
     assert sums(database)[None]["unread_ns"] == 4 * NS
+
+
+def test_totals_hold_more_than_64_bits(world: World) -> None:
+    for name in ("one", "two", "three", "four"):
+        world.use(world.environment(name), 2**62)
+    world.meter().run()
+    with world.database.reading() as session:
+        query = select(UsageTotal.cpu_ns).where(UsageTotal.kind == UsageTotalKind.TEAM)
+        assert [int(value) for value in session.scalars(query)] == [2**64]
+
+
+def test_engine_is_asked_the_more_rarely_the_more_containers_there_are(world: World) -> None:
+    now = 100.0
+    ledger = Ledger(world.database, unfenced)
+    meter = Meter(world.database, world.engine, ledger, 1, clock=lambda: now)
+    names = [f"env-{number}" for number in range(60)]
+    containers = [world.environment(name) for name in names]
+    asked = []
+    for _ in range(6):
+        before = world.engine.calls.count("counters")
+        meter.run()
+        asked.append(world.engine.calls.count("counters") - before)
+        now += 1
+    # 60 of them, 20 a second: every three seconds, and once more when it is known how.
+    assert asked == [60, 60, 0, 0, 60, 0]
+    meter.read_soon("", containers[0])
+    before = world.engine.calls.count("counters")
+    meter.run()
+    assert world.engine.calls.count("counters") - before == 1

@@ -83,3 +83,11 @@ def test_run_that_nobody_read_is_told_as_such() -> None:
 
 def test_kill_that_was_read_is_not_counted_again_at_the_end() -> None:
     assert book_end(Totals(BEGAN, oom_kills=1), BEGAN, BEGAN, oom=True) == []
+
+
+def test_clock_that_began_in_1970_is_no_time_that_anything_ran() -> None:
+    early = Totals(5 * NS, memory_bytes=2**30)
+    (booking,) = book(early, Totals(BEGAN, cpu_ns=7, memory_bytes=2**30), 0)
+    assert (booking.use, booking.starts_at.year) == (Use(cpu_ns=7), 2026)
+    assert book_end(early, BEGAN, 0, oom=False) == []
+    assert total(book_end(None, BEGAN, 0, oom=False)) == Use(runs=1, unread_runs=1)

@@ -218,6 +218,10 @@ ELSEWHERE: Mapping[tuple[str, str], Mapping[str, str]] = {
         "test_an_environment_has_one_place_and_its_share_of_a_second",
         "environments": f"{_QUOTAS}::test_number_of_environments_is_limited",
         **dict.fromkeys(("cpus", "memory_mb"), f"{_QUOTAS}::test_what_is_up_is_limited"),
+        **dict.fromkeys(
+            ("cpu_hours", "memory_gib_hours"),
+            "tests/domain/quotas/test_month.py::test_team_has_a_quota_of_its_own_or_its_makers",
+        ),
         "api_keys": f"{_NUMBERS}::test_api_keys",
         "projects": f"{_NUMBERS}::test_projects_of_an_account_and_of_a_team",
         "members": f"{_NUMBERS}::test_members",
@@ -383,6 +387,7 @@ STATEMENTS: Mapping[str, tuple[str, ...]] = {
     "business_days": ("select", "insert"),
     "business_totals": ("insert",),
     "usage_cursors": ("select", "insert", "delete"),
+    "usage_disks": ("select", "delete"),
     "usage_rows": ("select", "insert"),
     "usage_totals": ("insert", "delete"),
     "other": ("select", "other"),
@@ -434,6 +439,10 @@ NO_STATEMENT_YET: Mapping[str, Mapping[str, str]] = {
         "delete": _SWITCHED_OFF,
     },
     "usage_cursors": {"update": "one that moves is written by INSERT … ON CONFLICT"},
+    "usage_disks": {
+        "insert": "sizes are read once a day; a unit test sees to that",
+        "update": "one that is read again is written by INSERT … ON CONFLICT",
+    },
     "usage_rows": {
         "update": "what is added is written by INSERT … ON CONFLICT",
         "delete": "hours are kept for weeks; a unit test sees to that",

@@ -95,6 +95,41 @@ def test_range_is_by_the_beginning_of_each_period(database: Database, user: User
     assert ask(user)["total"] == 0  # the last 30 days
 
 
+def test_sums_hold_more_than_64_bits(database: Database, user: User) -> None:
+    for _ in range(4):
+        book(database, {"account_id": user.id}, cpu_ns=2**62 + 1, memory_byte_seconds=2**62 + 1)
+    found = ask(user, by="account")
+    assert found["sum"]["memory_byte_seconds"] == 2**64 + 4
+    assert found["items"][0]["memory_byte_seconds"] == 2**64 + 4
+    assert found["sum"]["cpu_seconds"] == pytest.approx(2**64 / 1e9)
+
+
+def test_name_is_the_last_that_it_had(database: Database, user: User) -> None:
+    for hours, name in ((2, "zeta"), (1, "alpha"), (0, None)):
+        owner = {"environment_id": "e", "environment": name, "account_id": user.id}
+        book(database, owner, at=datetime.now(UTC) - timedelta(hours=hours), cpu_ns=1)
+    assert [item["name"] for item in ask(user)["items"]] == ["alpha"]
+    each = ask(user, each_period="true")["items"]
+    assert [item["name"] for item in each] == ["alpha"] * 3
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"until": "9999-12-31T23:59:59Z"},
+        {"since": "0001-01-01T00:00:00Z", "until": "9999-12-31T00:00:00Z"},
+    ],
+)
+def test_range_of_all_time_is_answered(user: User, query: dict[str, str]) -> None:
+    assert ask(user, **query)["total"] == 0
+
+
+@pytest.mark.parametrize("since", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_range_beyond_all_time_is_refused(user: User, since: str) -> None:
+    response = user.get(PATH, query_string={"since": since})
+    assert_problem(response, 422, "invalid-input")
+
+
 def test_pages_have_all(database: Database, user: User) -> None:
     for number in range(5):
         owner = {"environment_id": f"e{number}", "account_id": user.id}

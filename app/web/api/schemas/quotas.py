@@ -28,6 +28,24 @@ class HostView(BaseModel):
     used: Amounts
 
 
+class MonthAmounts(BaseModel):
+    """In a month; null without a bound."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    cpu_hours: float | None = Field(examples=[200])
+    memory_gib_hours: float | None = Field(examples=[None])
+
+
+class MonthView(BaseModel):
+    """What may be used in a month (UTC), and what has been in this one."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    limits: MonthAmounts
+    used: MonthAmounts
+
+
 class TeamsView(BaseModel):
     """How many teams an account may make, and has made."""
 
@@ -49,6 +67,7 @@ class QuotaView(BaseModel):
     )
     teams: TeamsView | None = Field(description="Of an account.")
     host: HostView
+    month: MonthView
 
 
 class NewQuota(BaseModel):
@@ -62,6 +81,13 @@ class NewQuota(BaseModel):
     cpus: Annotated[float, Field(ge=0.01, le=1_000_000), JsonNumber] | None = Field(examples=[32])
     memory_mb: Annotated[int, Field(ge=16, le=2**31 - 1), JsonNumber] | None = Field(
         examples=[None]
+    )
+    # Of a month. Not asked of a client that knows only what there was before.
+    cpu_hours: Annotated[float, Field(gt=0, le=1e9), JsonNumber] | None = Field(
+        default=None, examples=[200]
+    )
+    memory_gib_hours: Annotated[float, Field(gt=0, le=1e9), JsonNumber] | None = Field(
+        default=None, examples=[None]
     )
 
 

@@ -55,6 +55,10 @@ class UsedView(BaseModel):
     network_tx_bytes: int
     block_read_bytes: int
     block_write_bytes: int
+    volume_byte_seconds: int
+    layer_byte_seconds: int = Field(description="Of what containers wrote beside their volumes.")
+    volume_bytes: int | None = Field(description="Of an environment, at the last reading.")
+    layer_bytes: int | None
     cost: float | None = Field(description="null without prices.")
 
 
@@ -90,6 +94,8 @@ def used_view(used: Used) -> UsedView:
         starts_at=used.starts_at,
         period=used.period,
         cost=used.cost,
+        volume_bytes=used.disk.volume_bytes if used.disk else None,
+        layer_bytes=used.disk.layer_bytes if used.disk else None,
         **seconds,
         **rest,
     )

@@ -12,6 +12,7 @@ import { actionButtons, remark, replaceButtons, statusChip } from "./statuses.js
 import { mountTabs } from "./tabs.js";
 import { mountTerminal } from "./terminal.js";
 import { mountUsage } from "./usage.js";
+import { mountHistory } from "./history.js";
 import { mountVsCode } from "./vscode.js";
 
 const SECONDS = 1.5;
@@ -66,6 +67,7 @@ export function mountEnvironment(here) {
     mountVsCode(here, path);
     mountExtensions(here, path, environment);
     mountUsage(here, path);
+    mountHistory(here, id);
     mountSettings(here, path, { done, gone });
     openTab = mountTabs(one("[role=tablist]", root), tab, (name) => {
       root.dataset.tab = name;

@@ -4,6 +4,7 @@ import { api } from "./access.js";
 import { confirmed } from "./confirm.js";
 import { make, notice, one, say, showProblem } from "./dom.js";
 import { onSubmit } from "./forms.js";
+import { drawTeamUsage } from "./history.js";
 import { me } from "./me.js";
 import { drawQuota } from "./quota.js";
 import { action, actions, all, cell, drawTable } from "./rows.js";
@@ -81,6 +82,8 @@ export function mountTeam(here) {
     newProject.hidden = !team.may.includes("project.create");
     one("[data-quota]", root).hidden = false;
     drawQuota(one("[data-quota] dl", root), quota);
+    one("[data-used]", root).hidden = false;
+    await drawTeamUsage(one("[data-used]", root), team.id);
   }
   onSubmit(newMember, here, async ({ elements }) => {
     await api("POST", `${path}/members`, { email: elements.email.value.trim(), role: elements.role.value });

@@ -6,7 +6,7 @@ import { fact } from "./header.js";
 
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
 
-function size(count) {
+export function size(count) {
   let [left, unit] = [count, 0];
   for (; left >= 1024 && unit < UNITS.length - 1; unit += 1) left /= 1024;
   return `${unit ? left.toFixed(1) : left} ${UNITS[unit]}`;

@@ -1,0 +1,40 @@
+"""The task that has the engine tell what volumes and writable layers hold, once a day.
+
+The engine walks through the files of all volumes for it, which is work for its disks: so it is
+asked once for everything, never twice at a time, and after a failure not soon again.
+"""
+
+import time
+from collections.abc import Callable
+
+from app.domain.usage.disk import DiskLedger
+from app.engine import Engine
+
+_AFTER_TROUBLE = 3600.0
+
+
+class DiskMeter:
+    """Asks in a term; one thread calls `run`, as often as it likes."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        ledger: DiskLedger,
+        interval: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Ask every `interval` seconds, by what is booked: over terms and restarts; 0: never."""
+        self._engine = engine
+        self._ledger = ledger
+        self._interval = interval
+        self._clock = clock
+        self._not_before = clock()
+
+    def run(self) -> None:
+        """Read and book if it is time to. Raises: StorageError, EngineError."""
+        if not self._interval or self._clock() < self._not_before:
+            return
+        if not self._ledger.is_due(self._interval):
+            return
+        self._not_before = self._clock() + min(_AFTER_TROUBLE, self._interval)
+        self._ledger.store(self._engine.disk_usage())

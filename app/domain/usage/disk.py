@@ -1,0 +1,82 @@
+"""Books what volumes and writable layers hold, from one reading of all to the next.
+
+By day, not by hour: a size is read once a day, and what is stopped holds it too. Times are those of
+the database, since the engine tells sizes without a moment.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.domain.usage.booking import Booking, Use, by_day
+from app.domain.usage.ledger import owners_of
+from app.domain.usage.rows import Rows
+from app.engine import DiskUse
+from app.storage import Database, Environment, UsageDisk, now, put_rows
+from app.storage.fence import Fence
+
+_BATCH = 250
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NOTHING = DiskUse(0, 0)
+
+
+class DiskLedger:
+    """The one place that books sizes."""
+
+    def __init__(self, database: Database, fence: Fence) -> None:
+        """`fence` is called first in each transaction; see `app.storage.fence`."""
+        self._database = database
+        self._fence = fence
+
+    def is_due(self, interval: float) -> bool:
+        """Tell whether the last reading is so many seconds ago. Raises: StorageError."""
+        with self._database.reading() as session:
+            last = session.scalar(select(func.max(UsageDisk.read_at)))
+            return last is None or now(session) - last >= timedelta(seconds=interval)
+
+    def store(self, found: Mapping[str, DiskUse]) -> None:
+        """Book the sizes of all environments; of one that is not in `found` there is nothing.
+
+        Raises: StorageError, which may come after the change was made; and what the fence raises.
+        """
+        with self._database.reading() as session:
+            everything = session.scalars(select(Environment.id).order_by(Environment.id)).all()
+        for start in range(0, len(everything), _BATCH):
+            with self._database.writing() as session:
+                self._fence(session)
+                _store(session, found, everything[start : start + _BATCH])
+
+
+def _store(session: Session, found: Mapping[str, DiskUse], environments: Sequence[str]) -> None:
+    at, owners = now(session), owners_of(session, environments)
+    query = select(UsageDisk).where(UsageDisk.environment_id.in_(environments))
+    known = {row.environment_id: row for row in session.scalars(query.with_for_update())}
+    rows, sizes = Rows(), []
+    for environment in environments:
+        holds, before = found.get(environment, _NOTHING), known.get(environment)
+        if before is not None:
+            rows.add(environment, owners[environment], _between(before, holds, at), 0)
+        if before is not None or holds != _NOTHING:
+            size = {"volume_bytes": holds.volume_bytes, "layer_bytes": holds.layer_bytes}
+            sizes.append({"environment_id": environment, "read_at": at, **size})
+    rows.write(session)
+    changed = ("read_at", "volume_bytes", "layer_bytes")
+    put_rows(session, UsageDisk, sizes, key=("environment_id",), changed=changed)
+
+
+def _between(before: UsageDisk, after: DiskUse, at: datetime) -> list[Booking]:
+    """Return what was held between two readings: sizes are taken to have changed evenly."""
+    since, until = _nanoseconds(before.read_at), _nanoseconds(at)
+    # In microseconds, which is what the database has.
+    passed = max(0, until - since) // 1000
+    use = Use(
+        volume_byte_seconds=(before.volume_bytes + after.volume_bytes) * passed // 2_000_000,
+        layer_byte_seconds=(before.layer_bytes + after.layer_bytes) * passed // 2_000_000,
+    )
+    return by_day(use, since, until)
+
+
+def _nanoseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1) * 1000

@@ -1,0 +1,123 @@
+"""Sizes on a schedule of their own: booked by day, once, whatever fails, and not too often."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import delete, select, update
+
+from app.agent.usage.disk import DiskMeter
+from app.agent.usage.retention import UsageRetention
+from app.core.errors import EngineUnreachableError
+from app.domain.usage.disk import DiskLedger
+from app.engine import DiskUse
+from app.storage import Environment, UsageDisk, UsagePeriod, UsageRow
+from app.storage.cautious_clock import CautiousClock
+from app.storage.fence import unfenced
+from tests.agent.usage.support import World, sums
+from tests.support.fakes import Failure
+
+DAY = 86400
+
+
+class Disks:
+    """The task, and what it has booked."""
+
+    def __init__(self, world: World) -> None:
+        self.world, self.now = world, 0.0
+        self.ledger = DiskLedger(world.database, unfenced)
+        self.meter = self.start()
+
+    def start(self, interval: float = DAY) -> DiskMeter:
+        return DiskMeter(self.world.engine, self.ledger, interval, lambda: self.now)
+
+    @property
+    def asked(self) -> int:
+        return self.world.engine.calls.count("disk_usage")
+
+    def pass_by(self, days: float) -> None:
+        """Have the last reading be so much longer ago."""
+        self.now += days * DAY
+        with self.world.database.writing() as session:
+            for row in session.scalars(select(UsageDisk)):
+                row.read_at -= timedelta(days=days)
+
+
+@pytest.fixture
+def disks(world: World) -> Disks:
+    return Disks(world)
+
+
+def holds(world: World, name: str, *sizes: int) -> str:
+    with world.database.reading() as session:
+        id = session.scalars(select(Environment.id).where(Environment.name == name)).one()
+    world.engine.disks[id] = DiskUse(*sizes)
+    return id
+
+
+def booked(world: World, column: Any = None) -> dict[str, tuple[int, int]]:
+    found = sums(world.database, column or UsageRow.environment).items()
+    return {name: (use["volume_byte_seconds"], use["layer_byte_seconds"]) for name, use in found}
+
+
+def test_what_is_held_is_booked_by_day(world: World, disks: Disks) -> None:
+    for number, name in enumerate(("one", "two")):
+        world.environment(name, number)
+        holds(world, name, 1000, 10)
+    disks.meter.run()
+    assert booked(world) == {}  # since when nobody knows
+    disks.pass_by(2.5)
+    holds(world, "one", 3000, 10)
+    del world.engine.disks[holds(world, "two", 0, 0)]
+    disks.meter.run()
+    found = booked(world)
+    assert found["one"] == pytest.approx((2000 * 2.5 * DAY, 10 * 2.5 * DAY), rel=1e-3)
+    assert found["two"] == pytest.approx((500 * 2.5 * DAY, 5 * 2.5 * DAY), rel=1e-3)
+    teams = booked(world, UsageRow.team)
+    assert (teams["red"], teams["blue"]) == (found["one"], found["two"])
+    with world.database.reading() as session:
+        rows = list(session.scalars(select(UsageRow).where(UsageRow.environment == "one")))
+        assert {row.period for row in rows} == {UsagePeriod.DAY}
+        assert len(rows) in (3, 4)
+
+
+def test_engine_is_asked_once_a_day_over_restarts(world: World, disks: Disks) -> None:
+    world.environment("one")
+    holds(world, "one", 1000, 10)
+    for _ in range(3):
+        disks.meter.run()
+        disks.start().run()
+    assert disks.asked == 1
+    disks.pass_by(1)
+    disks.meter.run()
+    assert disks.asked == 2
+    disks.pass_by(9)
+    disks.start(interval=0).run()
+    assert disks.asked == 2
+
+
+def test_engine_that_cannot_tell_is_not_asked_soon_again(world: World, disks: Disks) -> None:
+    world.environment("one")
+    world.engine.failures["disk_usage"] = Failure.UNREACHABLE
+    with pytest.raises(EngineUnreachableError):
+        disks.meter.run()
+    disks.meter.run()
+    assert disks.asked == 1
+    disks.now += 3600
+    with pytest.raises(EngineUnreachableError):
+        disks.meter.run()
+
+
+def test_sizes_go_with_the_environment(world: World, disks: Disks) -> None:
+    world.environment("one")
+    id = holds(world, "one", 1000, 10)
+    disks.meter.run()
+    with world.database.writing() as session:
+        session.execute(update(Environment).where(Environment.id == id).values(container_id=None))
+        session.execute(delete(Environment).where(Environment.id == id))
+    clock = CautiousClock(world.database)
+    UsageRetention(world.database, clock, unfenced, hours=35, days=800).run()
+    disks.meter = disks.start()
+    disks.meter.run()
+    with world.database.reading() as session:
+        assert session.scalars(select(UsageDisk)).all() == []
