@@ -21,6 +21,7 @@ from app.storage.models.accounts import (
 from app.storage.models.alerts import Alert
 from app.storage.models.base import Base, new_id, utc_now
 from app.storage.models.environments import (
+    AT_REST,
     ContainerExit,
     Environment,
     EnvironmentStatus,
@@ -67,6 +68,7 @@ from app.storage.models.usage import (
 )
 
 __all__ = [
+    "AT_REST",
     "AgentReport",
     "Alert",
     "ApiKey",

@@ -11,6 +11,7 @@ from monitoring.grafana.generator import (
     environments,
     overview,
     slo,
+    team,
     telemetry,
 )
 from monitoring.grafana.generator.panels import Board
@@ -20,5 +21,6 @@ BOARDS: tuple[Board, ...] = (
     api_performance.BOARD,
     environments.BOARD,
     slo.BOARD,
+    team.BOARD,
     telemetry.BOARD,
 )

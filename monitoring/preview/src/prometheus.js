@@ -19,6 +19,7 @@ export class Source {
     this.variables = {
       job: '.+',
       instance: '.+',
+      team: '.+',
       __interval: `${step}s`,
       // As Grafana computes it: a rate needs two samples, and one may be missing on either side.
       __rate_interval: `${Math.max(step + interval, 4 * interval)}s`,
