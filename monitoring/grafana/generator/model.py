@@ -31,6 +31,10 @@ def as_text(board: Board, boards: Sequence[Board], signals: bool = False) -> str
 def as_json(board: Board, boards: Sequence[Board], signals: bool) -> Json:
     """Return a board as Grafana stores it."""
     panels = list(_placed(board.rows))
+    if board.interval:
+        for target in (each for panel in panels for each in panel.get("targets", ())):
+            # From here Grafana knows over which range a rate has the samples that it needs.
+            target["interval"] = board.interval
     choices = [*map(dict, board.choices)] or variables()
     by_title = {panel.title: panel for panel in board.panels if signals and leads(panel)}
     for written in panels:

@@ -13,10 +13,6 @@ Kind = Literal["stat", "timeseries", "bargauge", "table", "state-timeline", "hea
 NOTHING = "no data"
 UNKNOWN = "unknown"
 NONE = "none"
-NO_CURVE = (
-    "No data: nothing of this kind happened in the time shown, or Prometheus does not read the "
-    "service (Service status on the Overview tells)."
-)
 MEANS = {
     NOTHING: '"no data": nothing of it happened, or Prometheus does not read the service.',
     UNKNOWN: '"unknown": who would tell does not run, or Prometheus does not read the service.',
@@ -89,7 +85,8 @@ class Panel:
         widths: of a table: names and widths in pixels of columns that would be too wide or narrow.
         height: lines of the grid, where it is not what its kind has.
         decimals: digits behind the point, where Grafana's own choice reads badly.
-        empty: what stands there while there is nothing to show. It cannot tell "nothing happened"
+        empty: what stands there while there is nothing to show; short, since legends show it for a
+            series without a value. It cannot tell "nothing happened"
             from "nobody says": so it never says the first.
         exemplars: single requests are dots on the curves (of the first query: all read the same).
         leads: to which traces and log lines the panel leads.
@@ -138,7 +135,8 @@ class Row:
 class Board:
     """One dashboard.
 
-    `choices` are those at its top, as Grafana writes them, where they are not the usual ones.
+    `choices` are those at its top, as Grafana writes them, where they are not the usual ones;
+    `interval` is how often its series are scraped, where that is not as often as the service.
     """
 
     uid: str
@@ -146,6 +144,7 @@ class Board:
     description: str
     rows: tuple[Row, ...]
     choices: tuple[Mapping[str, Any], ...] = ()
+    interval: str = ""
 
     @property
     def panels(self) -> Iterator[Panel]:
@@ -171,7 +170,7 @@ def graph(
 ) -> Panel:
     """Return a panel with curves; each query with its legend, and maybe a colour."""
     found = tuple(Query(*query) for query in queries)
-    options = {"empty": NO_CURVE, **more}
+    options = {"empty": NOTHING, **more}
     return Panel(title, "timeseries", width, description, found, unit, **options)
 
 
@@ -185,7 +184,7 @@ def timeline(
 ) -> Panel:
     """Return a panel that shows which state each series had, and when: a bar for each."""
     found = tuple(Query(*query) for query in queries)
-    options = {"empty": NO_CURVE, "mappings": mappings, **more}
+    options = {"empty": NOTHING, "mappings": mappings, **more}
     return Panel(title, "state-timeline", width, description, found, "none", **options)
 
 
@@ -194,7 +193,7 @@ def heatmap(title: str, width: int, description: str, expression: str, **more: A
 
     `expression` is events a second by the bounds of a histogram in seconds.
     """
-    options = {"empty": NO_CURVE, "exemplars": True, **more}
+    options = {"empty": NOTHING, "exemplars": True, **more}
     query = Query(expression, "{{le}}")
     return Panel(title, "heatmap", width, description, (query,), "s", **options)
 

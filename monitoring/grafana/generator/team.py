@@ -78,6 +78,7 @@ _NOW = Row(
             "Share of what a team may have that it has: the fullest of environments, CPUs and "
             "memory, of all chosen teams. At 100 % more is refused.",
             "percentunit",
+            decimals=0,
             thresholds=_FULL,
         ),
         stat(
@@ -107,7 +108,6 @@ _NOW = Row(
             "Of the time shown, at the prices and in the currency of the settings "
             "(VIBEBOX_USAGE_PRICES). Without prices there is none.",
             "short",
-            decimals=2,
             thresholds=BLUE,
         ),
     ),
@@ -132,6 +132,7 @@ _ENVIRONMENTS = Row(
             "are up.",
             "percentunit",
             bounds=(0, 1),
+            decimals=0,
             thresholds=_FULL,
         ),
     ),
@@ -204,7 +205,7 @@ _COST = Row(
     (
         graph(
             "Cost an hour",
-            8,
+            12,
             "What the chosen teams use costs an hour, by what it is for, at the prices of now.",
             "short",
             (f"{costs.rate_by_unit()} * 3600", "{{unit}}"),
@@ -213,7 +214,7 @@ _COST = Row(
         Panel(
             "Teams",
             "table",
-            8,
+            12,
             "What each team used in the time shown, and what it costs.",
             (
                 Query(f"{rises('cpu_seconds')} / 3600", "CPU"),
@@ -224,11 +225,10 @@ _COST = Row(
             snapshot=True,
             columns=(("CPU hours", "none"), ("memory hours", "bytes"), ("cost", "short")),
             empty=NONE,
-            decimals=2,
         ),
         graph(
             "Stored log lines",
-            8,
+            24,
             "What the stored lines of containers take, by team. Old ones go by age and by size.",
             "bytes",
             (gauge("vibebox_team_log_bytes", "team"), "{{team}}"),
@@ -244,4 +244,5 @@ BOARD = Board(
     "ask its data source for every team. The walls are the console and GET /api/v1/usage.",
     (_NOW, _ENVIRONMENTS, _USE, _FAILURES, _COST),
     choices=(datasource(), choice("team", "label_values(vibebox_team_quota_limit, team)", ".+")),
+    interval="1m",
 )

@@ -2,7 +2,7 @@
 import { FieldType } from '@grafana/data';
 
 const AXIS = 20;
-const LABELS = 150;
+const LABELS = 190;
 const FONT = 12;
 
 const numbersOf = (frame) => frame.fields.find((field) => field.type === FieldType.number);

@@ -17,7 +17,7 @@ export class Source {
     Object.assign(this, { url, from, to, interval, width });
     const step = this.step(width);
     this.variables = {
-      job: '.+',
+      job: 'vibebox-backend',
       instance: '.+',
       team: '.+',
       __interval: `${step}s`,

@@ -175,7 +175,7 @@ BROKEN: tuple[tuple[str, Break], ...] = (
     ("says_that_there_is_nothing", at(UP, "description", value="Whether it is up.")),
     (
         "says_that_there_is_nothing",
-        at(GRAPH, "fieldConfig", "defaults", "noValue", value="no data"),
+        at(GRAPH, "fieldConfig", "defaults", "noValue", value="nothing"),
     ),
     (
         "curves_have_no_points",

@@ -23,6 +23,7 @@ type Source = { type: 'prometheus'; uid: '${datasource}' };
 
 interface Target {
   exemplar?: true;
+  interval?: '1m';
   refId: string;
   datasource: Source;
   editorMode: 'code';
