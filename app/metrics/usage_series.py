@@ -17,6 +17,8 @@ from sqlalchemy import Row, and_, func, select
 
 from app.core.errors import StorageBusyError
 from app.core.single_flight import DeadlineExceededError, SingleFlight
+from app.metrics import team_series
+from app.metrics.team_series import TeamTerms
 from app.storage import Database, Environment, UsageTotal, UsageTotalKind
 from prefork_metrics.exposition import Encoding
 from prefork_metrics.sqlalchemy import UNMEASURED
@@ -64,14 +66,17 @@ class _Found(NamedTuple):
     labels: Sequence[str]
     rows: Sequence[Row[Any]]
     left_out: int
+    more: Sequence[str] = ()
+    """Lines of further families."""
 
 
 class UsageSeries:
     """Reads and writes them. One read of a part at a time, which all scrapes share."""
 
-    def __init__(self, database: Database, deadline: float, most: int) -> None:
+    def __init__(self, database: Database, deadline: float, most: int, terms: TeamTerms) -> None:
         """`deadline`: seconds that a scrape waits; `most`: of teams, and of environments."""
         self._database = database
+        self._terms = terms
         self._deadline = deadline
         self._most = most
         self._reads = {
@@ -106,7 +111,10 @@ class UsageSeries:
         # Without a team last: those of accounts, all together.
         query = select(UsageTotal.id, UsageTotal.name, *_COLUMNS).where(of_team)
         count = select(func.count()).select_from(UsageTotal).where(of_team)
-        return self._read(("team_id", "team"), query.order_by(UsageTotal.id), count)
+        found = self._read(("team_id", "team"), query.order_by(UsageTotal.id), count)
+        with self._database.reading() as session:
+            session.connection(execution_options=UNMEASURED)
+            return found._replace(more=team_series.lines(session, self._terms, self._most))
 
     def _environments(self) -> _Found:
         query = (
@@ -146,6 +154,7 @@ def _text(part: Part, found: _Found, openmetrics: bool) -> Iterator[str]:
         left_out, f"How many {part} are beyond the cap and not shown.", "gauge", openmetrics
     )
     yield f"{left_out} {float(found.left_out)!r}"
+    yield from found.more
 
 
 def _head(name: str, text: str, kind: str, openmetrics: bool) -> Iterator[str]:

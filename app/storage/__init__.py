@@ -5,6 +5,7 @@ from app.storage.clock import db_now, now
 from app.storage.database import Database
 from app.storage.inserting import add_rows, insert_missing, put_rows
 from app.storage.models import (
+    AT_REST,
     AgentReport,
     Alert,
     ApiKey,
@@ -66,6 +67,7 @@ from app.storage.models import (
 )
 
 __all__ = [
+    "AT_REST",
     "AgentReport",
     "Alert",
     "ApiKey",

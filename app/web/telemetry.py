@@ -12,6 +12,7 @@ from app.metrics.engine_calls import measured
 from app.metrics.exemplars import of_trace
 from app.metrics.instruments import measure_process
 from app.metrics.inventory import Inventory
+from app.metrics.team_series import TeamTerms
 from app.metrics.usage_series import UsageSeries
 from app.storage import Database
 from app.tracing.recorder import Recorder
@@ -39,7 +40,9 @@ class Telemetry:
         self._inventory = Inventory(
             database, settings.scrape_timeout, with_business=settings.business
         )
-        self.usage = UsageSeries(database, settings.scrape_timeout, settings.usage_series)
+        self.usage = UsageSeries(
+            database, settings.scrape_timeout, settings.usage_series, TeamTerms.of(settings)
+        )
         self.exposition = Exposition(registry, [self._inventory], always=[health_check_up])
         self._requests = RequestMetrics(
             registry, scrape_path=SCRAPE_PATH, without_queue=_WITHOUT_QUEUE, exemplar=self._leads_to

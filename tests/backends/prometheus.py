@@ -35,6 +35,7 @@ class Prometheus:
         env: further variables of its environment.
         program: which one, where it is not the one of the system.
         others: further targets, each a job of its own by this name.
+        scrapes: further jobs, as Prometheus has them in `scrape_configs`.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Prometheus:
         env: Mapping[str, str] | None = None,
         program: str | Path = "prometheus",
         others: Mapping[str, str] | None = None,
+        scrapes: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self._program = str(program)
         self._directory = new_directory("prometheus")
@@ -63,11 +65,12 @@ class Prometheus:
         }
         if bearer_token is not None:
             scrape["authorization"] = {"credentials_file": str(self._token_file(bearer_token))}
-        scrapes = [scrape] + [
+        jobs: list[Mapping[str, Any]] = [scrape, *scrapes]
+        jobs += [
             {"job_name": name, "static_configs": [{"targets": [target]}]}
             for name, target in (others or {}).items()
         ]
-        self._write_config(scrapes, scrape_interval, extra_config, external_labels or {})
+        self._write_config(jobs, scrape_interval, extra_config, external_labels or {})
         self._server = Program(
             self._command(flags),
             self._directory / "log",
@@ -105,7 +108,11 @@ class Prometheus:
         return file
 
     def _write_config(
-        self, scrapes: list[dict[str, Any]], interval: str, extra: str, labels: Mapping[str, str]
+        self,
+        scrapes: Sequence[Mapping[str, Any]],
+        interval: str,
+        extra: str,
+        labels: Mapping[str, str],
     ) -> None:
         # The values are JSON, which is YAML too and needs no library.
         settings = {

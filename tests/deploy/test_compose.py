@@ -148,8 +148,13 @@ def test_grafana_finds_dashboards_and_sources_where_the_file_puts_them(service: 
     for made, sources in (({}, prometheus), ({"GRAFANA_SET": "signals"}, {**prometheus, **more})):
         found = {target: ROOT / source for source, target in mounts(SERVICES[service], **made)}
         assert (found["/etc/grafana/provisioning/dashboards"] / "default.yml").is_file()
-        boards = found[provider["options"]["path"]]
-        assert len(list(boards.glob("*.json"))) == 5
+        # Folders are called as directories are: the service's own, and one for each team.
+        assert provider["options"]["foldersFromFilesStructure"] and "folder" not in provider
+        place = f"{provider['options']['path']}/VibeBox"
+        boards, teams = found[place], found[f"{place}/teams"]
+        assert len(list(boards.glob("*.json"))) == 6
+        # Docker makes no directory in what is mounted read-only.
+        assert (boards / "teams").is_dir() and teams == ROOT / "monitoring/grafana/dashboards/teams"
         assert ("vibebox-jaeger" in (boards / "slo.json").read_text()) == (sources != prometheus)
         files = sorted(found["/etc/grafana/provisioning/datasources"].glob("*.yml"))
         assert provisioned(*files) == sources

@@ -187,8 +187,10 @@ def test_profile_of_signals_comes_and_goes(running: Stack) -> None:
             "405"
         ] * 2
         assert inside("grafana", sources).split() == ["jaeger.yml", "loki.yml", "prometheus.yml"]
-        kept = "cat /var/lib/grafana/dashboards/slo.json"
+        kept = "cat /var/lib/grafana/dashboards/VibeBox/slo.json"
         assert "vibebox-jaeger" in inside("grafana", kept)
+        teams = "head -1 /var/lib/grafana/dashboards/VibeBox/teams/README.md"
+        assert inside("grafana", teams) == "# Dashboards of the teams\n"
     assert not {f"vibebox-{name}" for name in stack.SIGNALS} & set(running.states())
     wait_until(lambda: http.answers(f"{running.url('PORT')}/health/ready"), 60)
 

@@ -28,13 +28,12 @@ from app.core.errors import (
 from app.domain.authorization import Identity
 from app.domain.quotas.month import Month, demand_month, month_limits, rows_of
 from app.domain.quotas.usage import (
-    AT_REST,
     Usage,
     counted_teams,
     stands_for_itself,
     usage,
 )
-from app.storage import Environment, Installation, Project, Team, User
+from app.storage import AT_REST, Environment, Installation, Project, Team, User
 
 NOBODY = ""
 """`Team.created_by` of a team whose maker has left it: who next makes or starts something in it

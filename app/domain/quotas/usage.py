@@ -5,10 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, and_, case, func, select
 from sqlalchemy.orm import Session
 
-from app.storage import Environment, EnvironmentStatus, Project, Team
-
-AT_REST = (EnvironmentStatus.STOPPED, EnvironmentStatus.ERROR)
-"""Statuses in which an environment counts against the number of environments only."""
+from app.storage import AT_REST, Environment, Project, Team
 
 _OWN = (
     Team.max_environments,

@@ -28,6 +28,7 @@ from app.storage.models.business import (
     BusinessTotal,
 )
 from app.storage.models.environments import (
+    AT_REST,
     ContainerExit,
     Environment,
     EnvironmentStatus,
@@ -75,6 +76,7 @@ from app.storage.models.usage import (
 )
 
 __all__ = [
+    "AT_REST",
     "AgentReport",
     "Alert",
     "ApiKey",

@@ -33,6 +33,10 @@ class EnvironmentStatus(StrEnum):
     ERROR = "error"
 
 
+AT_REST = (EnvironmentStatus.STOPPED, EnvironmentStatus.ERROR)
+"""Statuses in which nothing of an environment runs."""
+
+
 class ExitReason(StrEnum):
     """Why a container ended."""
 

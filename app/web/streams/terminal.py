@@ -12,7 +12,6 @@ from websockets.frames import CloseCode
 from app.core.errors import EngineError, SessionConflictError
 from app.core.isolation import reason
 from app.core.trace_context import task, traceparent
-from app.domain.audit import origin
 from app.domain.authorization import Access, Action, Identity
 from app.domain.heartbeat import Heartbeat
 from app.domain.sessions import programs
@@ -106,7 +105,6 @@ class TerminalHandler:
         self._identity = identity
         # Of the handshake, which has ended when the command begins.
         self._traceparent = traceparent()
-        self._origin = origin.get()
 
     def __call__(self, channel: Channel) -> None:
         """Carry bytes both ways until the command ends or the client goes.
@@ -139,7 +137,6 @@ class TerminalHandler:
         )
         try:
             self._pids = {stream.pid} if stream.pid else set()
-            origin.set(self._origin)  # of this thread, which serves nothing else
             self._records.note_exec(self._identity, self._session, claimed.terminal_id, stream)
         except BaseException:
             stream.close()

@@ -37,9 +37,10 @@ class Opening:
 
 @dataclass(frozen=True)
 class Handshaken:
-    """The request that became a WebSocket: its id, and its trace where there is one."""
+    """The request that became a WebSocket: its id, whence it came, and its trace if there is one."""
 
     request_id: str
+    address: str = ""
     trace: Trace | None = None
 
 
@@ -107,7 +108,7 @@ def _continue(handshake: Handshaken) -> None:
     """Make what this thread does the handshake's: log lines carry its ids, spans are linked."""
     trace = handshake.trace
     trace_id = trace.trace_id if trace is not None else ""
-    context.set(Context(handshake.request_id, trace_id=trace_id))
+    context.set(Context(handshake.request_id, handshake.address, trace_id))
     follows.set(trace)
 
 

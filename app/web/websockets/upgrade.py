@@ -97,7 +97,7 @@ class _Body:
         self._kind = kind
         self._handler = handler
         here = context.get()
-        self._handshake = Handshaken(here.request_id, here.trace)
+        self._handshake = Handshaken(here.request_id, here.address, here.trace)
         self._goes_on = False
 
     def __iter__(self) -> Iterator[bytes]:

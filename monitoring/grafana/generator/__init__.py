@@ -12,6 +12,7 @@ from monitoring.grafana.generator import (
     environments,
     overview,
     slo,
+    team,
     telemetry,
 )
 from monitoring.grafana.generator.panels import Board
@@ -21,6 +22,7 @@ BOARDS: tuple[Board, ...] = (
     api_performance.BOARD,
     environments.BOARD,
     slo.BOARD,
+    team.BOARD,
     telemetry.BOARD,
     business.BOARD,
 )

@@ -1,5 +1,6 @@
 """Dashboard "VibeBox - API performance": what is slow, what fails, and what holds it up."""
 
+from monitoring.grafana.generator.golden import golden_signals
 from monitoring.grafana.generator.leads import (
     ALL_REQUESTS,
     ERRORS_OF_ALL_KINDS,
@@ -9,14 +10,17 @@ from monitoring.grafana.generator.leads import (
     OF_STATUS,
     of_route,
 )
+from monitoring.grafana.generator.levels import watched
+from monitoring.grafana.generator.palette import CRITICAL, MAUVE
 from monitoring.grafana.generator.panels import (
+    NOTHING,
     Board,
     Panel,
     Query,
     Row,
     graph,
+    heatmap,
     stat,
-    steps,
 )
 from monitoring.grafana.generator.promql import (
     DURATION,
@@ -26,6 +30,7 @@ from monitoring.grafana.generator.promql import (
     REQUESTS,
     STATEMENTS,
     USERS,
+    by_duration,
     largest,
     now,
     quantile,
@@ -36,7 +41,7 @@ from monitoring.grafana.generator.promql import (
 from monitoring.grafana.generator.signals import column
 from monitoring.rules import thresholds as t
 
-_SLOW = steps("green", yellow=0.5, orange=t.LATENCY_WARNING, red=t.LATENCY_CRITICAL)
+_SLOW = watched(notice=0.5, HighAPILatency=t.LATENCY_WARNING, VeryHighAPILatency=t.LATENCY_CRITICAL)
 _ROUTE = "method, route"
 
 
@@ -89,7 +94,9 @@ _TRAFFIC = Row(
             "and what took too long.",
             "ops",
             (total(rate(ERRORS), "type"), "{{type}}"),
-            thresholds=steps("green", orange=t.ERRORS_WARNING, red=t.ERRORS_CRITICAL),
+            thresholds=watched(
+                HighAPIErrorRate=t.ERRORS_WARNING, VeryHighAPIErrorRate=t.ERRORS_CRITICAL
+            ),
             leads=ERRORS_OF_ALL_KINDS,
         ),
         graph(
@@ -97,8 +104,9 @@ _TRAFFIC = Row(
             8,
             "Answers of 500 and above a second, for each route that gives any.",
             "ops",
-            (f"{total(rate(ERRORS, FAILED), 'route')} > 0", "{{route}}"),
+            (f"{total(rate(ERRORS, FAILED), 'route')} > 0", "{{route}}", CRITICAL),
             bounds=(0, None),
+            sparse=True,
             leads=FAILED_REQUESTS,
             series_leads=FAILED_ON_ROUTE,
         ),
@@ -126,11 +134,34 @@ _ROUTES = Row(
             snapshot=True,
             columns=(("p95", "s"), ("p50", "s"), ("rate", "reqps")),
             widths=(("method", 110), ("route", 700)),
+            empty=NOTHING,
             # Ten lines and the heading.
             height=12,
             series_leads=of_route(column),
         ),
     ),
+)
+_HEAT = Row(
+    "Distribution of durations",
+    (
+        heatmap(
+            "Requests by duration",
+            12,
+            "How many requests a second took how long, without probes and streams: two bands are "
+            "two kinds of requests, which a percentile hides. Dots are single requests.",
+            by_duration(DURATION, USERS),
+            leads=ALL_REQUESTS,
+        ),
+        heatmap(
+            "Statements by duration",
+            12,
+            "How many statements of the database a second took how long, without those of probes "
+            "and scrapes.",
+            by_duration(STATEMENTS),
+            leads=EVERYTHING,
+        ),
+    ),
+    added=True,
 )
 _CONNECTIONS = Row(
     "Connections",
@@ -168,7 +199,10 @@ _WORK = Row(
             (quantile(0.95, STATEMENTS, by="operation"), "p95 {{operation}}"),
             (quantile(0.5, STATEMENTS), "p50 all"),
             (quantile(0.99, STATEMENTS), "p99 all"),
-            thresholds=steps("green", orange=t.DATABASE_WARNING, red=t.DATABASE_CRITICAL),
+            thresholds=watched(
+                SlowDatabaseQueries=t.DATABASE_WARNING,
+                VerySlowDatabaseQueries=t.DATABASE_CRITICAL,
+            ),
             exemplars=True,
             leads=EVERYTHING,
         ),
@@ -179,7 +213,7 @@ _WORK = Row(
             f"starved CPU. HighEventLoopLag warns at a p99 of {t.LAG_SECONDS} s.",
             "s",
             (quantile(0.99, "vibebox_scheduling_lag_seconds", by="instance"), "p99 {{instance}}"),
-            thresholds=steps("green", yellow=0.05, red=t.LAG_SECONDS),
+            thresholds=watched(notice=0.05, HighEventLoopLag=t.LAG_SECONDS),
             down="telemetry",
         ),
     ),
@@ -198,6 +232,7 @@ _LIMITS = Row(
                 "{{limit}}",
             ),
             bounds=(0, None),
+            sparse=True,
         ),
     ),
     added=True,
@@ -213,7 +248,7 @@ _QUEUES = Row(
             f"RequestsWaitForThreads warns at a p95 of {t.QUEUE_SECONDS} s.",
             "s",
             *((quantile(share / 100, _WAIT), f"p{share}") for share in (50, 95, 99)),
-            thresholds=steps("green", orange=t.QUEUE_SECONDS, red=5),
+            thresholds=watched(RequestsWaitForThreads=t.QUEUE_SECONDS),
         ),
         graph(
             "Requests and connections that wait",
@@ -225,6 +260,7 @@ _QUEUES = Row(
             (
                 largest(select("vibebox_accept_queue_depth"), "instance"),
                 "connections {{instance}}",
+                MAUVE,
             ),
             bounds=(0, None),
         ),
@@ -239,7 +275,7 @@ _QUEUES = Row(
                 "{{instance}}",
             ),
             bounds=(0, None),
-            thresholds=steps("green", red=t.STUCK_SECONDS),
+            thresholds=watched(RequestStuck=t.STUCK_SECONDS),
         ),
     ),
     added=True,
@@ -274,6 +310,7 @@ _CLIENTS = Row(
             "short",
             (f"{total(rate('vibebox_clients_cut_off_total'), 'reason')} * 60", "{{reason}}"),
             bounds=(0, None),
+            sparse=True,
         ),
     ),
     added=True,
@@ -283,5 +320,16 @@ BOARD = Board(
     "api-performance",
     "VibeBox - API performance",
     "Which requests are slow or fail, and what holds them up.",
-    (_LATENCY, _TRAFFIC, _ROUTES, _CONNECTIONS, _WORK, _QUEUES, _CLIENTS, _LIMITS),
+    (
+        golden_signals("api-performance"),
+        _LATENCY,
+        _TRAFFIC,
+        _HEAT,
+        _ROUTES,
+        _CONNECTIONS,
+        _WORK,
+        _QUEUES,
+        _CLIENTS,
+        _LIMITS,
+    ),
 )

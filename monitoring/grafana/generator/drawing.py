@@ -1,13 +1,18 @@
 """How panels are drawn: the options of each kind, with what they share said once."""
 
+from collections.abc import Iterator
 from typing import Any
 
+from monitoring.grafana.generator import palette
+from monitoring.grafana.generator.coloring import color_overrides, default_color
 from monitoring.grafana.generator.panels import Panel
 
 Json = dict[str, Any]
 
 _LAST = {"calcs": ["lastNotNull"], "fields": "", "values": False}
-_TOOLTIP = {"mode": "multi", "sort": "desc"}
+_TOOLTIP = {"mode": "multi", "sort": "desc", "hideZeros": True}
+_WIDE = 16
+"""Columns from which on a legend has its place beside the curves."""
 
 
 def options(panel: Panel) -> Json:
@@ -15,9 +20,10 @@ def options(panel: Panel) -> Json:
     return {
         "stat": _stat,
         "timeseries": _timeseries,
-        "piechart": _piechart,
         "bargauge": _bargauge,
         "table": _table,
+        "state-timeline": _timeline,
+        "heatmap": _heatmap,
     }[panel.kind](panel)
 
 
@@ -33,47 +39,32 @@ def _stat(panel: Panel) -> Json:
     }
 
 
-def _timeseries(_panel: Panel) -> Json:
+def _timeseries(panel: Panel) -> Json:
     return {
         "legend": {
-            "displayMode": "list",
-            "placement": "bottom",
+            "displayMode": "table",
+            "placement": "right" if panel.width >= _WIDE else "bottom",
             "showLegend": True,
-            # Values beside the names would leave no room for the curves; the tooltip has them.
-            "calcs": [],
+            "calcs": ["lastNotNull", "max"],
+            "sortBy": "Max",
+            "sortDesc": True,
         },
         "tooltip": dict(_TOOLTIP),
     }
 
 
-def _piechart(_panel: Panel) -> Json:
-    return {
-        "reduceOptions": dict(_LAST),
-        "pieType": "donut",
-        "displayLabels": ["percent"],
-        "legend": {
-            "displayMode": "table",
-            "placement": "right",
-            "showLegend": True,
-            "calcs": [],
-            "values": ["value", "percent"],
-        },
-        "tooltip": {"mode": "single", "sort": "none"},
-    }
-
-
-def _bargauge(_panel: Panel) -> Json:
+def _bargauge(panel: Panel) -> Json:
     return {
         "reduceOptions": dict(_LAST),
         "orientation": "horizontal",
-        "displayMode": "gradient",
-        "valueMode": "color",
+        "displayMode": "basic",
+        "valueMode": "text" if panel.by_kind else "color",
         "namePlacement": "auto",
         "showUnfilled": True,
         "sizing": "auto",
         "minVizHeight": 16,
         "minVizWidth": 8,
-        "maxVizHeight": 300,
+        "maxVizHeight": 40,
     }
 
 
@@ -82,6 +73,43 @@ def _table(panel: Panel) -> Json:
     if panel.columns:
         shown["sortBy"] = [{"displayName": panel.columns[0][0], "desc": True}]
     return shown
+
+
+def _timeline(_panel: Panel) -> Json:
+    return {
+        "alignValue": "left",
+        "mergeValues": True,
+        "rowHeight": 0.8,
+        "showValue": "auto",
+        # The bars say it themselves.
+        "legend": {"displayMode": "list", "placement": "bottom", "showLegend": False, "calcs": []},
+        "tooltip": {"mode": "single", "sort": "none"},
+    }
+
+
+def _heatmap(_panel: Panel) -> Json:
+    return {
+        "calculate": False,
+        "cellGap": 1,
+        # Turned round on the dark background by Grafana itself: the most is farthest from it.
+        "color": {
+            "mode": "scheme",
+            "scheme": "Blues",
+            "scale": "exponential",
+            "exponent": 0.5,
+            "steps": 64,
+            "fill": palette.NEUTRAL,
+            "reverse": False,
+        },
+        "exemplars": {"color": palette.MAUVE},
+        # Cells of nothing are no cells.
+        "filterValues": {"le": 1e-9},
+        "legend": {"show": True},
+        "rowsFrame": {"layout": "auto", "value": "a second"},
+        "showValue": "never",
+        "tooltip": {"mode": "single", "showColorScale": True, "yHistogram": False},
+        "yAxis": {"axisPlacement": "left", "reverse": False, "unit": "s"},
+    }
 
 
 def transformations(panel: Panel) -> list[Json]:
@@ -111,10 +139,10 @@ def field_config(panel: Panel) -> Json:
     least, greatest = panel.bounds
     defaults: Json = {
         "unit": panel.unit,
-        "color": {"mode": _color_mode(panel)},
+        "color": default_color(panel),
         "thresholds": {
             "mode": "absolute",
-            "steps": [{"color": color, "value": value} for color, value in panel.thresholds],
+            "steps": [{"color": step.color, "value": step.value} for step in panel.thresholds],
         },
         "mappings": [],
     }
@@ -128,39 +156,74 @@ def field_config(panel: Panel) -> Json:
         defaults["decimals"] = panel.decimals
     if panel.empty:
         defaults["noValue"] = panel.empty
-    if panel.kind == "timeseries":
-        defaults["custom"] = _curves(panel)
+    if custom := _custom(panel):
+        defaults["custom"] = custom
     return {"defaults": defaults, "overrides": _overrides(panel)}
 
 
 def _overrides(panel: Panel) -> list[Json]:
-    """Return what is different in single columns of a table."""
+    """Return what is different in single series, or in single columns of a table."""
     units = [(name, "unit", unit) for name, unit in panel.columns if unit != panel.unit]
     widths = [(name, "custom.width", width) for name, width in panel.widths]
-    return [
+    columns = [
         {
             "matcher": {"id": "byName", "options": name},
             "properties": [{"id": key, "value": value}],
         }
         for name, key, value in (*units, *widths)
     ]
+    return [
+        *columns,
+        *_colored_cells(panel),
+        *color_overrides(panel),
+        *_without_zeros(panel),
+    ]
 
 
-def _color_mode(panel: Panel) -> str:
-    """Return how values get their colour: by threshold, except where colours tell series apart."""
-    return "palette-classic" if panel.kind in ("timeseries", "piechart") else "thresholds"
+def _colored_cells(panel: Panel) -> Iterator[Json]:
+    """Yield what colours the columns of a table that the thresholds are of, and that have words."""
+    colored = {"id": "custom.cellOptions", "value": {"type": "color-text"}}
+    if len(panel.thresholds) > 1:
+        for name, unit in panel.columns:
+            if unit == panel.unit:
+                yield {"matcher": {"id": "byName", "options": name}, "properties": [colored]}
+    for name, words in panel.words:
+        mappings = {"id": "mappings", "value": [{"type": "value", "options": words}]}
+        yield {"matcher": {"id": "byName", "options": name}, "properties": [mappings, colored]}
+
+
+def _without_zeros(panel: Panel) -> list[Json]:
+    """Return what takes series out of the legend that were 0 all the time."""
+    if panel.kind != "timeseries" or panel.zeros:
+        return []
+    hidden = {"legend": True, "tooltip": True, "viz": False}
+    return [
+        {
+            "matcher": {
+                "id": "byValue",
+                "options": {"reducer": "allIsZero", "op": "gte", "value": 0},
+            },
+            "properties": [{"id": "custom.hideFrom", "value": hidden}],
+        }
+    ]
+
+
+def _custom(panel: Panel) -> Json:
+    if panel.kind == "timeseries":
+        return _curves(panel)
+    return {"fillOpacity": 85, "lineWidth": 0} if panel.kind == "state-timeline" else {}
 
 
 def _curves(panel: Panel) -> Json:
     """Return how curves are drawn; thresholds are lines where there is more than one colour."""
     return {
-        "drawStyle": "line",
+        "drawStyle": "bars" if panel.sparse else "line",
         "lineInterpolation": "linear",
-        "lineWidth": 1,
-        "fillOpacity": 30 if panel.stacked else 8,
-        # Automatic: a value between two gaps would be no line, and not seen at all.
-        "showPoints": "auto",
-        "pointSize": 4,
+        # A line at the top of a stack would have the colour of the last series, though that is 0.
+        "lineWidth": 0 if panel.stacked else 2,
+        "fillOpacity": 75 if panel.stacked or panel.sparse else 0,
+        # A value between two gaps is no line: what has such is drawn as bars, or has a heatmap.
+        "showPoints": "never",
         "spanNulls": False,
         "stacking": {"mode": "normal" if panel.stacked else "none", "group": "A"},
         "thresholdsStyle": {"mode": "dashed" if len(panel.thresholds) > 1 else "off"},

@@ -1,6 +1,8 @@
 """Dashboard "VibeBox - Environments": containers, sessions, extensions and logs."""
 
+from monitoring.grafana.generator.golden import objectives
 from monitoring.grafana.generator.leads import CALLS
+from monitoring.grafana.generator.levels import Thresholds, watched
 from monitoring.grafana.generator.panels import (
     BLUE,
     GREEN,
@@ -8,9 +10,9 @@ from monitoring.grafana.generator.panels import (
     Board,
     Panel,
     Row,
-    Thresholds,
     bars,
     graph,
+    heatmap,
     shares,
     stat,
     steps,
@@ -19,6 +21,7 @@ from monitoring.grafana.generator.promql import (
     DOCKER,
     DOCKER_TIME,
     RANGE,
+    by_duration,
     increase,
     largest,
     now,
@@ -26,6 +29,7 @@ from monitoring.grafana.generator.promql import (
     rate,
     select,
     total,
+    while_up,
 )
 from monitoring.rules import thresholds as t
 
@@ -60,6 +64,59 @@ def _sessions(title: str, kind: str, legend: str, meaning: str) -> Panel:
     )
 
 
+_STARTED = "vibebox_environment_start_duration_seconds"
+_EXITS = "vibebox_environment_exits_total"
+_BAD = 'reason=~"oom|error|killed"'
+_GOLDEN = Row(
+    "Golden signals and objectives",
+    (
+        stat(
+            "Start time (p95)",
+            4,
+            while_up(now(quantile(0.95, _STARTED, 'outcome="success"', over=RANGE))),
+            "p95",
+            "What 95 of 100 starts of the time shown took at most, from the accepted request to a "
+            f"container that answers; pulls included. SlowEnvironmentStarts warns at "
+            f"{t.START_SECONDS} s.",
+            "s",
+            thresholds=watched(notice=10, SlowEnvironmentStarts=t.START_SECONDS),
+        ),
+        stat(
+            "Starts",
+            4,
+            while_up(total(increase(f"{_STARTED}_count"))),
+            "starts",
+            "Starts of the time shown that came to their end, however they ended.",
+            "short",
+            decimals=0,
+            thresholds=BLUE,
+        ),
+        stat(
+            "Failed starts",
+            4,
+            while_up(total(increase(f"{_STARTED}_count", 'outcome="failure"'))),
+            "failed",
+            "Starts of the time shown that failed because of Docker or VibeBox, not because of "
+            "what the user asked for.",
+            "short",
+            decimals=0,
+            thresholds=steps("ok", warning=1),
+        ),
+        stat(
+            "Ended badly",
+            4,
+            while_up(total(increase(_EXITS, _BAD))),
+            "ended",
+            "Containers of the time shown that ended short of memory, by an error of their "
+            "command, or by a signal that VibeBox did not send.",
+            "short",
+            decimals=0,
+            thresholds=steps("ok", notice=1),
+        ),
+        *objectives(),
+    ),
+    added=True,
+)
 _STATES = Row(
     "Environments",
     (
@@ -71,7 +128,7 @@ _STATES = Row(
             "error",
             "Environments that failed to start or ended by themselves. HighEnvironmentErrorRate "
             f"warns at {_MANY}.",
-            steps("green", orange=1, red=_MANY),
+            watched(notice=1, HighEnvironmentErrorRate=_MANY),
         ),
         graph(
             "Environments over time",
@@ -102,7 +159,8 @@ _DOCKER = Row(
             "percentunit",
             (f"({_FAILED} or 0 * {_CALLS}) / ({_CALLS} > 0)", "{{operation}}"),
             bounds=(0, 1),
-            thresholds=steps("green", yellow=0.05, red=t.DOCKER_FAILURE_RATIO),
+            sparse=True,
+            thresholds=watched(notice=0.05, HighDockerFailureRate=t.DOCKER_FAILURE_RATIO),
             series_leads=CALLS,
         ),
         graph(
@@ -113,7 +171,7 @@ _DOCKER = Row(
             "s",
             (quantile(0.95, DOCKER_TIME, by="operation"), "p95 {{operation}}"),
             (quantile(0.5, DOCKER_TIME), "p50 all"),
-            thresholds=steps("green", red=t.DOCKER_SECONDS),
+            thresholds=watched(SlowDockerOperations=t.DOCKER_SECONDS),
             exemplars=True,
             series_leads=CALLS,
         ),
@@ -124,10 +182,53 @@ _DOCKER = Row(
             "{{operation}}",
             "p95 of each kind of call over the time shown.",
             "s",
-            thresholds=steps("green", yellow=10, red=t.DOCKER_SECONDS),
+            thresholds=watched(notice=10, SlowDockerOperations=t.DOCKER_SECONDS),
             series_leads=CALLS,
         ),
     ),
+)
+_HEAT = Row(
+    "Distribution of durations",
+    (
+        heatmap(
+            "Docker calls by duration",
+            12,
+            "How many calls a second took how long; one that came but once has a cell too.",
+            by_duration(DOCKER_TIME),
+        ),
+        heatmap(
+            "Starts by duration",
+            12,
+            "How many starts of environments a second took how long, pulls included.",
+            by_duration(_STARTED),
+            exemplars=False,
+        ),
+    ),
+    added=True,
+)
+_ENDS = Row(
+    "Starts and ends",
+    (
+        graph(
+            "Starts by outcome",
+            12,
+            "An hour. user_error: what the user asked for cannot be (no such image, a command that "
+            "ends); failure: Docker or VibeBox.",
+            "short",
+            (f"{total(rate(f'{_STARTED}_count'), 'outcome')} * 3600", "{{outcome}}"),
+            stacked=True,
+        ),
+        graph(
+            "Ends by reason",
+            12,
+            "Containers that ended, an hour. user: asked for; completed, error: the command ended; "
+            "oom: short of memory; killed: a signal that VibeBox did not send.",
+            "short",
+            (f"{total(rate(_EXITS), 'reason')} * 3600", "{{reason}}"),
+            stacked=True,
+        ),
+    ),
+    added=True,
 )
 _PEOPLE = Row(
     "Sessions",
@@ -159,11 +260,11 @@ _INSTALLED = Row(
         shares(
             "Extension installations by result",
             12,
-            total(increase(_EXTENSIONS), "status"),
+            f"sort_desc({total(increase(_EXTENSIONS), 'status')})",
             "{{status}}",
             "Finished installations of the time shown.",
-            "short",
-            thresholds=BLUE,
+            "locale",
+            decimals=0,
         ),
     ),
 )
@@ -181,10 +282,11 @@ _LOGS = Row(
         shares(
             "Log volume by stream",
             8,
-            total(increase(_LINES), "stream"),
+            f"sort_desc({total(increase(_LINES), 'stream')})",
             "{{stream}}",
             "Lines of the time shown.",
-            "short",
+            "locale",
+            decimals=0,
         ),
     ),
 )
@@ -193,5 +295,5 @@ BOARD = Board(
     "environments",
     "VibeBox - Environments",
     "Environments, what Docker does for them, and what happens in them.",
-    (_STATES, _DOCKER, _PEOPLE, _INSTALLED, _LOGS),
+    (_GOLDEN, _STATES, _ENDS, _DOCKER, _HEAT, _PEOPLE, _INSTALLED, _LOGS),
 )

@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import quote
 
 from monitoring.grafana.generator.panels import Board, Panel
-from monitoring.grafana.generator.promql import SCOPE
+from monitoring.grafana.generator.promql import everywhere
 
 Json = dict[str, Any]
 
@@ -52,7 +52,7 @@ def _explore(panel: Panel) -> str:
     several instances, or `.+`, would not arrive.
     """
     queries = [
-        {"refId": letter, "expr": query.expression.replace(f"{SCOPE},", "").replace(SCOPE, "")}
+        {"refId": letter, "expr": everywhere(query.expression)}
         for letter, query in zip("ABCDEFGH", panel.queries, strict=False)
     ]
     pane = {

@@ -6,7 +6,7 @@ from typing import Any
 
 from monitoring.grafana.generator.drawing import field_config, options, transformations
 from monitoring.grafana.generator.links import board_link, explore_link, panel_link
-from monitoring.grafana.generator.panels import Board, Panel, Row
+from monitoring.grafana.generator.panels import MEANS, Board, Panel, Row
 from monitoring.grafana.generator.signals import leads, panel_links, series_links
 from monitoring.grafana.generator.surroundings import annotations, service, variables
 
@@ -14,8 +14,9 @@ Json = dict[str, Any]
 
 SCHEMA_VERSION = 41
 COLUMNS = 24
-_HEIGHTS = {"stat": 4}
-_HEIGHT = 8
+_HEIGHTS = {"stat": 4, "state-timeline": 6}
+_HEIGHT = 10
+_FORMATS = {"table": "table", "heatmap": "heatmap"}
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 
 
@@ -30,7 +31,11 @@ def as_text(board: Board, boards: Sequence[Board], signals: bool = False) -> str
 def as_json(board: Board, boards: Sequence[Board], signals: bool) -> Json:
     """Return a board as Grafana stores it."""
     panels = list(_placed(board.rows))
-    choices = variables()
+    if board.interval:
+        for target in (each for panel in panels for each in panel.get("targets", ())):
+            # From here Grafana knows over which range a rate has the samples that it needs.
+            target["interval"] = board.interval
+    choices = [*map(dict, board.choices)] or variables()
     by_title = {panel.title: panel for panel in board.panels if signals and leads(panel)}
     for written in panels:
         if panel := by_title.get(written["title"]):
@@ -50,7 +55,7 @@ def as_json(board: Board, boards: Sequence[Board], signals: bool) -> Json:
         "time": {"from": "now-1h", "to": "now"},
         "timezone": "browser",
         "links": [board_link(other) for other in boards if other.uid != board.uid],
-        "annotations": {"list": annotations()},
+        "annotations": {"list": annotations(not board.choices)},
         "templating": {"list": choices},
         "panels": panels,
     }
@@ -108,7 +113,7 @@ def _panel(panel: Panel, number: int, place: dict[str, int]) -> Json:
         "id": number,
         "type": panel.kind,
         "title": panel.title,
-        "description": panel.description,
+        "description": _description(panel),
         "gridPos": place,
         "datasource": dict(SOURCE),
         "links": [panel_link(panel)],
@@ -119,6 +124,12 @@ def _panel(panel: Panel, number: int, place: dict[str, int]) -> Json:
     if panel.kind == "table":
         found["transformations"] = transformations(panel)
     return found
+
+
+def _description(panel: Panel) -> str:
+    """Return what a panel shows, and what it means that it is empty."""
+    meaning = MEANS.get(panel.empty or "")
+    return f"{panel.description} {meaning}" if meaning else panel.description
 
 
 def _lead_on(written: Json, panel: Panel) -> None:
@@ -147,7 +158,7 @@ def _targets(panel: Panel) -> Iterator[Json]:
             "editorMode": "code",
             "expr": query.expression,
             "legendFormat": query.legend,
-            "format": "table" if panel.kind == "table" else "time_series",
+            "format": _FORMATS.get(panel.kind, "time_series"),
             "instant": panel.snapshot,
             "range": not panel.snapshot,
         }

@@ -1,8 +1,12 @@
 """Dashboard "VibeBox - Overview": is it well, and if not, where to look."""
 
+from monitoring.grafana.generator.golden import FAILING, golden_signals
 from monitoring.grafana.generator.leads import ALL_REQUESTS, FAILED_REQUESTS, of_route
+from monitoring.grafana.generator.levels import watched
+from monitoring.grafana.generator.palette import CPU, MEMORY
 from monitoring.grafana.generator.panels import (
     BLUE,
+    NONE,
     UNKNOWN,
     Board,
     Panel,
@@ -13,6 +17,7 @@ from monitoring.grafana.generator.panels import (
     shares,
     stat,
     steps,
+    timeline,
 )
 from monitoring.grafana.generator.promql import (
     DURATION,
@@ -31,6 +36,7 @@ from monitoring.grafana.generator.promql import (
     while_up,
 )
 from monitoring.grafana.generator.signals import label
+from monitoring.grafana.generator.states import SEVERITY, UP_OR_DOWN
 from monitoring.rules import thresholds as t
 
 _ALL = total(rate(REQUESTS, USERS))
@@ -43,10 +49,6 @@ _CORES = largest(select("vibebox_cpu_limit_cores"), _PROCESS)
 _MEMORY = largest(select("vibebox_memory_usage_bytes"), _PROCESS)
 _ALLOWED = largest(select("vibebox_memory_limit_bytes"), _PROCESS)
 
-_UP_OR_DOWN = {
-    "0": {"text": "DOWN", "color": "red", "index": 0},
-    "1": {"text": "UP", "color": "green", "index": 1},
-}
 _FIRING = select_alerts('alertstate="firing"')
 
 _WELL = Row(
@@ -60,8 +62,8 @@ _WELL = Row(
             "What the checks of every chosen instance found last: database and Docker have to be "
             "well for readiness, an agent has to lead for pulls and true records.",
             "none",
-            thresholds=steps("red", green=1),
-            mappings=_UP_OR_DOWN,
+            thresholds=steps("critical", ok=1),
+            mappings=UP_OR_DOWN,
             empty=UNKNOWN,
             height=5,
             down="telemetry",
@@ -74,7 +76,7 @@ _WELL = Row(
             "firing",
             "How many alerts fire for the chosen jobs.",
             "none",
-            thresholds=steps("green", red=1),
+            thresholds=steps("ok", warning=1),
             empty=UNKNOWN,
         ),
         Panel(
@@ -85,7 +87,19 @@ _WELL = Row(
             (Query(f"max by (severity, alertname, instance) ({_FIRING})", "firing"),),
             "none",
             snapshot=True,
-            empty="none",
+            empty=NONE,
+            words=(("severity", SEVERITY),),
+        ),
+        timeline(
+            "Readiness over time",
+            24,
+            "Each check, at its worst instance, and whether Prometheus reached every instance. "
+            "Where there is no bar, nobody told.",
+            (f"min by (check) ({select('vibebox_health_check_up')})", "{{check}}"),
+            (f"min by (job) ({select('up')})", "scrape of {{job}}"),
+            mappings=UP_OR_DOWN,
+            thresholds=steps("critical", ok=1),
+            down="telemetry",
         ),
     ),
     added=True,
@@ -101,8 +115,8 @@ _STATUS = Row(
             "Whether Prometheus reads the metrics of every chosen instance. DOWN also where no "
             "instance is known at all.",
             "none",
-            thresholds=steps("red", green=1),
-            mappings=_UP_OR_DOWN,
+            thresholds=steps("critical", ok=1),
+            mappings=UP_OR_DOWN,
             down="telemetry",
         ),
         stat(
@@ -112,7 +126,7 @@ _STATUS = Row(
             "uptime",
             "Time since the youngest server started; replaced workers do not count.",
             "dtdurations",
-            thresholds=steps("orange", green=300),
+            thresholds=steps("notice", ok=300),
             down="telemetry",
         ),
         stat(
@@ -132,7 +146,7 @@ _STATUS = Row(
             "5xx",
             "Share of requests that the service answered with 5xx. Nothing while nobody asks.",
             "percentunit",
-            thresholds=steps("green", yellow=0.001, orange=0.01, red=0.05),
+            thresholds=FAILING,
             down="slo",
             leads=FAILED_REQUESTS,
         ),
@@ -154,10 +168,11 @@ _TRAFFIC = Row(
         shares(
             "Requests by method",
             8,
-            total(increase(REQUESTS), "method"),
+            f"sort_desc({total(increase(REQUESTS), 'method')} > 0)",
             "{{method}}",
             "All requests of the time shown.",
-            "short",
+            "locale",
+            decimals=0,
             down="api-performance",
         ),
     ),
@@ -173,7 +188,9 @@ _LATENCY = Row(
             "are single requests: their ids are in the log, and their traces where there are any.",
             "s",
             *((quantile(share / 100, DURATION, USERS), f"p{share}") for share in (50, 90, 95, 99)),
-            thresholds=steps("green", orange=t.LATENCY_WARNING, red=t.LATENCY_CRITICAL),
+            thresholds=watched(
+                HighAPILatency=t.LATENCY_WARNING, VeryHighAPILatency=t.LATENCY_CRITICAL
+            ),
             exemplars=True,
             down="api-performance",
             leads=ALL_REQUESTS,
@@ -197,7 +214,7 @@ _RESOURCES = Row(
         shares(
             "Environments by status",
             8,
-            largest(select("vibebox_environments_total"), "status"),
+            f"sort_desc({largest(select('vibebox_environments_total'), 'status')})",
             "{{status}}",
             "What the database says now; the same on every instance.",
             "none",
@@ -210,10 +227,10 @@ _RESOURCES = Row(
             "server and agent; memory is that of all who share the limit. HighCPUUsage warns at "
             f"{t.CPU_RATIO}, HighMemoryUsage at {t.MEMORY_RATIO}.",
             "percentunit",
-            (f"{_CPU} / {_CORES}", "CPU {{instance}} {{role}}"),
-            (f"{_MEMORY} / {_ALLOWED}", "memory {{instance}} {{role}}"),
+            (f"{_CPU} / {_CORES}", "CPU {{instance}} {{role}}", CPU),
+            (f"{_MEMORY} / {_ALLOWED}", "memory {{instance}} {{role}}", MEMORY),
             bounds=(0, 1),
-            thresholds=steps("green", orange=t.CPU_RATIO, red=t.MEMORY_RATIO),
+            thresholds=watched(HighCPUUsage=t.CPU_RATIO, HighMemoryUsage=t.MEMORY_RATIO),
             down="telemetry",
         ),
     ),
@@ -238,5 +255,5 @@ BOARD = Board(
     "vibebox-overview",
     "VibeBox - Overview",
     "Whether the service is well, how much it is used, and how full it is.",
-    (_WELL, _STATUS, _TRAFFIC, _LATENCY, _RESOURCES, _ACCOUNTS),
+    (golden_signals("vibebox-overview"), _WELL, _STATUS, _TRAFFIC, _LATENCY, _RESOURCES, _ACCOUNTS),
 )

@@ -4,20 +4,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["stat", "timeseries", "piechart", "bargauge", "table"]
-Color = str
-# The first step has no value: it is the colour of all that is below the second.
-Thresholds = tuple[tuple[Color, float | None], ...]
+from monitoring.grafana.generator import palette
+from monitoring.grafana.generator.levels import Thresholds as Thresholds
+from monitoring.grafana.generator.levels import steps as steps
 
-
-def steps(base: Color, **above: float) -> Thresholds:
-    """Return thresholds: the colour to begin with, and from which value on another one holds."""
-    return ((base, None), *above.items())
-
+Kind = Literal["stat", "timeseries", "bargauge", "table", "state-timeline", "heatmap"]
 
 NOTHING = "no data"
 UNKNOWN = "unknown"
-GREEN, BLUE, GREY = steps("green"), steps("blue"), steps("#8e8e8e")
+NONE = "none"
+MEANS = {
+    NOTHING: '"no data": nothing of it happened, or Prometheus does not read the service.',
+    UNKNOWN: '"unknown": who would tell does not run, or Prometheus does not read the service.',
+    NONE: '"none": none is known; where Service status says DOWN, nobody tells.',
+}
+"""What the words of an empty panel mean; `model` adds it to the description."""
+
+GREEN, BLUE, GREY = steps("ok"), steps("neutral"), steps("rest")
 
 
 @dataclass(frozen=True)
@@ -53,10 +56,14 @@ class Leads:
 
 @dataclass(frozen=True)
 class Query:
-    """A query, and the name of its series as a pattern of labels."""
+    """A query, and the name of its series as a pattern of labels.
+
+    `color` is that of series whose name says nothing about it: the palette has the others.
+    """
 
     expression: str
     legend: str
+    color: str = palette.NEUTRAL
 
 
 @dataclass(frozen=True)
@@ -69,12 +76,17 @@ class Panel:
         stacked: series lie on one another, from 0 on.
         bounds: least and greatest value of the axis.
         mappings: texts for values, as Grafana writes them.
+        zeros: series that were 0 all the time stand in the legend too.
+        sparse: what happens now and then: bars, since a single value makes no line.
+        words: of a table: columns with colours for their texts, as mappings.
+        by_kind: of bars: each has the colour of its kind, instead of that of a threshold.
         columns: of a table: names and units of the values, one for each query; without any the
             values are not shown.
         widths: of a table: names and widths in pixels of columns that would be too wide or narrow.
         height: lines of the grid, where it is not what its kind has.
         decimals: digits behind the point, where Grafana's own choice reads badly.
-        empty: what stands there while there is nothing to show. It cannot tell "nothing happened"
+        empty: what stands there while there is nothing to show; short, since legends show it for a
+            series without a value. It cannot tell "nothing happened"
             from "nobody says": so it never says the first.
         exemplars: single requests are dots on the curves (of the first query: all read the same).
         leads: to which traces and log lines the panel leads.
@@ -93,6 +105,10 @@ class Panel:
     stacked: bool = False
     bounds: tuple[float | None, float | None] = (None, None)
     mappings: Mapping[str, Mapping[str, Any]] | None = None
+    zeros: bool = False
+    sparse: bool = False
+    by_kind: bool = False
+    words: tuple[tuple[str, Mapping[str, Mapping[str, Any]]], ...] = ()
     columns: tuple[tuple[str, str], ...] = ()
     widths: tuple[tuple[str, int], ...] = ()
     height: int | None = None
@@ -117,12 +133,18 @@ class Row:
 
 @dataclass(frozen=True)
 class Board:
-    """One dashboard."""
+    """One dashboard.
+
+    `choices` are those at its top, as Grafana writes them, where they are not the usual ones;
+    `interval` is how often its series are scraped, where that is not as often as the service.
+    """
 
     uid: str
     title: str
     description: str
     rows: tuple[Row, ...]
+    choices: tuple[Mapping[str, Any], ...] = ()
+    interval: str = ""
 
     @property
     def panels(self) -> Iterator[Panel]:
@@ -144,24 +166,51 @@ def stat(
 
 
 def graph(
-    title: str, width: int, description: str, unit: str, *queries: tuple[str, str], **more: Any
+    title: str, width: int, description: str, unit: str, *queries: tuple[str, ...], **more: Any
 ) -> Panel:
-    """Return a panel with curves; each query with its legend."""
+    """Return a panel with curves; each query with its legend, and maybe a colour."""
     found = tuple(Query(*query) for query in queries)
-    return Panel(title, "timeseries", width, description, found, unit, **more)
+    options = {"empty": NOTHING, **more}
+    return Panel(title, "timeseries", width, description, found, unit, **options)
+
+
+def timeline(
+    title: str,
+    width: int,
+    description: str,
+    *queries: tuple[str, ...],
+    mappings: Mapping[str, Mapping[str, Any]],
+    **more: Any,
+) -> Panel:
+    """Return a panel that shows which state each series had, and when: a bar for each."""
+    found = tuple(Query(*query) for query in queries)
+    options = {"empty": NOTHING, "mappings": mappings, **more}
+    return Panel(title, "state-timeline", width, description, found, "none", **options)
+
+
+def heatmap(title: str, width: int, description: str, expression: str, **more: Any) -> Panel:
+    """Return a panel of how many events took how long; single ones are dots.
+
+    `expression` is events a second by the bounds of a histogram in seconds.
+    """
+    options = {"empty": NOTHING, "exemplars": True, **more}
+    query = Query(expression, "{{le}}")
+    return Panel(title, "heatmap", width, description, (query,), "s", **options)
 
 
 def shares(
     title: str, width: int, expression: str, legend: str, description: str, unit: str, **more: Any
 ) -> Panel:
-    """Return a pie of the time shown."""
+    """Return bars of the parts of a whole, over the time shown, each in the colour of its kind."""
     query = Query(expression, legend)
-    return Panel(title, "piechart", width, description, (query,), unit, snapshot=True, **more)
+    options = {"empty": NOTHING, "by_kind": True, **more}
+    return Panel(title, "bargauge", width, description, (query,), unit, snapshot=True, **options)
 
 
 def bars(
     title: str, width: int, expression: str, legend: str, description: str, unit: str, **more: Any
 ) -> Panel:
-    """Return bars side by side, of the time shown."""
+    """Return bars side by side, of the time shown, in colours of their thresholds."""
     query = Query(expression, legend)
-    return Panel(title, "bargauge", width, description, (query,), unit, snapshot=True, **more)
+    options = {"empty": NOTHING, **more}
+    return Panel(title, "bargauge", width, description, (query,), unit, snapshot=True, **options)

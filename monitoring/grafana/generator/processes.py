@@ -1,5 +1,7 @@
 """Rows of the dashboard "VibeBox - Telemetry" about what the service runs on."""
 
+from monitoring.grafana.generator.levels import watched
+from monitoring.grafana.generator.palette import REST
 from monitoring.grafana.generator.panels import Row, graph, steps
 from monitoring.grafana.generator.promql import largest, quantile, rate, select, total
 from monitoring.rules import thresholds as t
@@ -22,8 +24,8 @@ _FULL = Row(
             "Connections that wait on the listening socket, and how many may. A worker takes "
             "connections before it has a thread for them: look at the threads first.",
             "none",
-            (largest(select("vibebox_accept_queue_depth"), "instance"), "{{instance}} waiting"),
-            (largest(select("vibebox_accept_queue_limit"), "instance"), "{{instance}} limit"),
+            (largest(select("vibebox_accept_queue_depth"), "instance"), "waiting {{instance}}"),
+            (largest(select("vibebox_accept_queue_limit"), "instance"), "limit {{instance}}", REST),
             bounds=(0, None),
         ),
         graph(
@@ -37,7 +39,7 @@ _FULL = Row(
                 "{{instance}}",
             ),
             bounds=(0, 1),
-            thresholds=steps("green", orange=0.8, red=t.POOL_RATIO),
+            thresholds=watched(notice=0.8, DatabasePoolExhausted=t.POOL_RATIO),
         ),
     ),
 )
@@ -54,7 +56,7 @@ _INTERPRETER = Row(
                 (quantile(share / 100, "vibebox_scheduling_lag_seconds"), f"p{share}")
                 for share in (50, 90, 99)
             ),
-            thresholds=steps("green", yellow=0.05, red=t.LAG_SECONDS),
+            thresholds=watched(notice=0.05, HighEventLoopLag=t.LAG_SECONDS),
         ),
         graph(
             "Pauses of the garbage collector",
@@ -65,7 +67,7 @@ _INTERPRETER = Row(
                 quantile(0.99, "vibebox_python_gc_duration_seconds", by="generation"),
                 "generation {{generation}}",
             ),
-            thresholds=steps("green", yellow=0.05, red=0.1),
+            thresholds=steps("ok", notice=0.05),
         ),
     ),
 )
@@ -100,7 +102,7 @@ _PROCESSES = Row(
                 "{{worker}}",
             ),
             bounds=(0, None),
-            thresholds=steps("green", orange=t.DESCRIPTOR_RATIO, red=0.9),
+            thresholds=watched(HighFileDescriptorUsage=t.DESCRIPTOR_RATIO),
         ),
     ),
 )

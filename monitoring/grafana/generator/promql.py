@@ -8,6 +8,8 @@ every instance tells the same number.
 JOB = 'job=~"$job"'
 SCOPE = f'{JOB},instance=~"$instance"'
 """What every selector carries: the choice at the top of the dashboard."""
+TEAM = 'team=~"$team"'
+"""The same of the dashboard of teams."""
 
 USERS = 'route!~"/health.*|unmatched|.*/(stream|terminal|events)"'
 """Requests of users: probes and streams that live long would poison rates and latencies, and so
@@ -28,9 +30,28 @@ DOCKER = "vibebox_docker_operations_total"
 DOCKER_TIME = "vibebox_docker_operation_duration_seconds"
 
 
+def everywhere(expression: str) -> str:
+    """Return a query without what is chosen at the top of the dashboard."""
+    for choice in (SCOPE, JOB, TEAM):
+        for written in (f"{choice},", f",{choice}", choice):
+            expression = expression.replace(written, "")
+    return expression
+
+
 def select(name: str, *matchers: str) -> str:
     """Return the series of a family that the dashboard's choice leaves."""
     return f"{name}{{{','.join((SCOPE, *matchers))}}}"
+
+
+def recorded(name: str, objective: str = "") -> str:
+    """Return what a rule records, of an objective if one is named; it knows jobs alone."""
+    matchers = [JOB, *([f'slo="{objective}"'] if objective else [])]
+    return f"{name}{{{','.join(matchers)}}}"
+
+
+def by_duration(name: str, *matchers: str) -> str:
+    """Return events a second of a histogram by its bounds, for a heatmap."""
+    return total(rate(f"{name}_bucket", *matchers), "le")
 
 
 def select_alerts(*matchers: str) -> str:

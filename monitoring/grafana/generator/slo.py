@@ -4,9 +4,10 @@ It reads what monitoring/rules records, which knows jobs and no instances: an ob
 the whole service.
 """
 
+from monitoring.grafana.generator.golden import LEFT, budget
 from monitoring.grafana.generator.leads import FAILED_REQUESTS
 from monitoring.grafana.generator.panels import (
-    UNKNOWN,
+    NOTHING,
     Board,
     Panel,
     Query,
@@ -15,38 +16,24 @@ from monitoring.grafana.generator.panels import (
     stat,
     steps,
 )
-from monitoring.grafana.generator.promql import RANGE, largest, total, while_up
+from monitoring.grafana.generator.promql import RANGE, largest, recorded, total, while_up
+from monitoring.rules import slo
+from monitoring.rules.objectives import WINDOWS
 
-_BUDGET = "vibebox:slo_budget:remaining_ratio30d"
-_ERRORS, _REQUESTS = "vibebox:slo_errors:rate5m", "vibebox:slo_requests:rate5m"
-_LEFT = steps("red", orange=0, green=0.25)
-# The factors at which AvailabilityBudgetBurnSlow and -Fast, and their like of latency, begin.
-_BURNING = steps("green", yellow=1, orange=3, red=6)
+
+def _factor(severity: str) -> float:
+    """Return the larger, or for a page the least, burn rate at which an alert of it begins."""
+    found = [window.factor for window in WINDOWS if window.severity == severity]
+    return min(found) if severity == "critical" else max(found)
+
+
+# The factors at which the alerts on budgets begin: a warning, and a page.
+_BURNING = steps("ok", notice=1, warning=_factor("warning"), critical=_factor("critical"))
 _WINDOWS = ("5m", "1h", "6h", "1d", "3d")
 
 
-def _recorded(name: str, objective: str = "") -> str:
-    matchers = ['job=~"$job"', *([f'slo="{objective}"'] if objective else [])]
-    return f"{name}{{{','.join(matchers)}}}"
-
-
 def _burn(window: str, objective: str = "") -> str:
-    return _recorded(f"vibebox:slo_errors:burnrate{window}", objective)
-
-
-def _left(title: str, objective: str, promise: str) -> Panel:
-    return stat(
-        title,
-        6,
-        while_up(f"min({_recorded(_BUDGET, objective)})"),
-        "left",
-        f"Share of what may fail in 30 days that is still left. The objective: {promise}. Below 0 "
-        "it is missed; what Prometheus has not seen of the 30 days counts as clean.",
-        "percentunit",
-        thresholds=_LEFT,
-        empty=UNKNOWN,
-        down="api-performance",
-    )
+    return recorded(slo.burn_rate(window), objective)
 
 
 def _burns(title: str, objective: str) -> Panel:
@@ -72,29 +59,22 @@ def _course(title: str, objective: str) -> Panel:
         "30 min, 3 over 1 d and 2 h, 1 over 3 d and 6 h.",
         "none",
         *curves,
-        bounds=(0, None),
+        # Faster, it pages either way; the legend has the number.
+        bounds=(0, 20),
         thresholds=_BURNING,
         down="api-performance",
     )
 
 
 def _average(name: str) -> str:
-    return total(f"avg_over_time({_recorded(name)}[{RANGE}])", "slo")
+    return total(f"avg_over_time({recorded(name)}[{RANGE}])", "slo")
 
 
 _BUDGETS = Row(
     "Error budget",
     (
-        _left(
-            "Availability budget left",
-            "availability",
-            "99.9 % of requests answered without a 5xx",
-        ),
-        _left(
-            "Latency budget left",
-            "latency",
-            "99 % of requests that wait for no container answered within 0.5 s",
-        ),
+        budget("Availability budget left", "availability", 6, "api-performance"),
+        budget("Latency budget left", "latency", 6, "api-performance"),
         _burns("Availability burn rate", "availability"),
         _burns("Latency burn rate", "latency"),
         graph(
@@ -102,10 +82,10 @@ _BUDGETS = Row(
             24,
             "The share that is left of 30 days, at each moment.",
             "percentunit",
-            (f"min by (slo) ({_recorded(_BUDGET)})", "{{slo}}"),
+            (f"min by (slo) ({recorded(slo.BUDGET)})", "{{slo}}"),
             # Deeper it is lost either way, and the rest of the course would look flat.
             bounds=(-1, 1),
-            thresholds=_LEFT,
+            thresholds=LEFT,
         ),
     ),
 )
@@ -126,8 +106,8 @@ _OBJECTIVES = Row(
             "For each objective what is left of 30 days, the share of bad requests in the time "
             "shown, and the burn rates that the alerts look at.",
             (
-                Query(f"min by (slo) ({_recorded(_BUDGET)})", "budget left"),
-                Query(f"{_average(_ERRORS)} / ({_average(_REQUESTS)} > 0)", "bad"),
+                Query(f"min by (slo) ({recorded(slo.BUDGET)})", "budget left"),
+                Query(f"{_average(slo.ERRORS)} / ({_average(slo.REQUESTS)} > 0)", "bad"),
                 *(Query(largest(_burn(window), "slo"), f"burn {window}") for window in _WINDOWS),
             ),
             "none",
@@ -139,6 +119,7 @@ _OBJECTIVES = Row(
                 *((f"burn {window}", "none") for window in _WINDOWS),
             ),
             height=5,
+            empty=NOTHING,
             down="api-performance",
         ),
         graph(
@@ -146,7 +127,7 @@ _OBJECTIVES = Row(
             12,
             "A second, by objective. That of latency leaves out what waits for a container.",
             "reqps",
-            (total(_recorded(_REQUESTS), "slo"), "{{slo}}"),
+            (total(recorded(slo.REQUESTS), "slo"), "{{slo}}"),
             bounds=(0, None),
             down="api-performance",
         ),
@@ -155,7 +136,7 @@ _OBJECTIVES = Row(
             12,
             "A second, by objective: answers of 500 and above, and answers later than 0.5 s.",
             "reqps",
-            (total(_recorded(_ERRORS), "slo"), "{{slo}}"),
+            (total(recorded(slo.ERRORS), "slo"), "{{slo}}"),
             bounds=(0, None),
             down="api-performance",
             leads=FAILED_REQUESTS,

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from monitoring.grafana.generator.promql import INTERVAL, select
+from monitoring.grafana.generator import palette
+from monitoring.grafana.generator.promql import INTERVAL, everywhere, select
 
 DATASOURCE_UID = "vibebox-prometheus"
 """uid of the data source, as provisioned; the choice at the top begins with it."""
@@ -17,23 +18,28 @@ _KNOWN = "vibebox_build_info"
 def variables() -> list[dict[str, Any]]:
     """Return the choices: data source, job, instance."""
     return [
-        {
-            "name": "datasource",
-            "label": "Data source",
-            "type": "datasource",
-            "query": "prometheus",
-            "current": {"text": "Prometheus", "value": DATASOURCE_UID},
-            "hide": 0,
-            "includeAll": False,
-            "multi": False,
-            "refresh": 1,
-            "regex": "",
-        },
+        datasource(),
         # All of them means those that are VibeBox: Prometheus, which scrapes itself and others
         # too, has an `up` of theirs, and theirs is not the service's status.
-        _choice("job", f"label_values({_KNOWN}, job)", everything=None),
-        _choice("instance", f'label_values({_KNOWN}{{job=~"$job"}}, instance)', everything=".+"),
+        choice("job", f"label_values({_KNOWN}, job)", everything=None),
+        choice("instance", f'label_values({_KNOWN}{{job=~"$job"}}, instance)', everything=".+"),
     ]
+
+
+def datasource() -> dict[str, Any]:
+    """Return the choice of the data source."""
+    return {
+        "name": "datasource",
+        "label": "Data source",
+        "type": "datasource",
+        "query": "prometheus",
+        "current": {"text": "Prometheus", "value": DATASOURCE_UID},
+        "hide": 0,
+        "includeAll": False,
+        "multi": False,
+        "refresh": 1,
+        "regex": "",
+    }
 
 
 def service() -> dict[str, Any]:
@@ -51,7 +57,8 @@ def service() -> dict[str, Any]:
     }
 
 
-def _choice(name: str, query: str, everything: str | None) -> dict[str, Any]:
+def choice(name: str, query: str, everything: str | None) -> dict[str, Any]:
+    """Return a choice of several values of a query; `everything`: what stands for all of them."""
     found = {
         "name": name,
         "label": name.capitalize(),
@@ -71,13 +78,27 @@ def _choice(name: str, query: str, everything: str | None) -> dict[str, Any]:
     return {**found, "allValue": everything} if everything else found
 
 
-def annotations() -> list[dict[str, Any]]:
-    """Return the marks: alerts that fire, and restarts of a server."""
+def annotations(chosen: bool = True) -> list[dict[str, Any]]:
+    """Return the marks: alerts that fire, restarts of a server, and releases.
+
+    chosen: whether jobs and instances can be chosen on the dashboard.
+    """
+    found = _marks()
+    if not chosen:
+        found = [{**mark, "expr": everywhere(mark["expr"])} for mark in found]
+    return found
+
+
+def _marks() -> list[dict[str, Any]]:
     restarts = select("vibebox_process_start_time_seconds", 'worker="master"')
+    running = f"group by (version) ({select(_KNOWN)})"
+    before = f"({select(_KNOWN)} offset {INTERVAL})"
+    # The first version that Prometheus ever saw is no release.
+    new = f"{running} unless group by (version) {before} and on () group {before}"
     return [
         _mark(
             "Firing alerts",
-            "red",
+            palette.CRITICAL,
             'ALERTS{alertstate="firing",job=~"$job"}',
             title="{{alertname}}",
             text="{{severity}} {{instance}}",
@@ -85,12 +106,13 @@ def annotations() -> list[dict[str, Any]]:
         ),
         _mark(
             "Restarts",
-            "blue",
+            palette.BLUE,
             f"changes({restarts}[{INTERVAL}]) > 0",
             title="Restart",
             text="{{instance}}",
             tags="instance",
         ),
+        _mark("Releases", palette.VIOLET, new, title="Release", text="{{version}}", tags="version"),
     ]
 
 

@@ -1,5 +1,6 @@
 """Dashboard "VibeBox - Telemetry": what the service's own numbers cost, and whether they hold."""
 
+from monitoring.grafana.generator.levels import watched
 from monitoring.grafana.generator.panels import (
     UNKNOWN,
     Board,
@@ -7,6 +8,7 @@ from monitoring.grafana.generator.panels import (
     graph,
     stat,
     steps,
+    timeline,
 )
 from monitoring.grafana.generator.processes import RUNTIME
 from monitoring.grafana.generator.promql import (
@@ -21,6 +23,7 @@ from monitoring.grafana.generator.promql import (
     while_led,
     while_up,
 )
+from monitoring.grafana.generator.states import IN_TROUBLE, LEADS, UP_OR_DOWN
 from monitoring.rules import thresholds as t
 
 _SCRAPE = select("scrape_duration_seconds")
@@ -28,7 +31,6 @@ _LEFT_OUT, _OVERFLOW = (
     "vibebox_metrics_collect_errors_total",
     "vibebox_metrics_label_overflow_total",
 )
-_NONE = steps("green", red=1)
 _PROCESSES = largest(select("vibebox_metrics_processes"), "instance, state")
 _HOUR = "3600"
 
@@ -43,7 +45,7 @@ _NOW = Row(
             "The slowest instance. Prometheus gives a scrape up at its time-out; ScrapeNearTimeout "
             f"warns at {t.SCRAPE_SECONDS} s.",
             "s",
-            thresholds=steps("green", yellow=1, red=t.SCRAPE_SECONDS),
+            thresholds=watched(notice=1, ScrapeNearTimeout=t.SCRAPE_SECONDS),
         ),
         stat(
             "Samples in a scrape",
@@ -53,7 +55,7 @@ _NOW = Row(
             "Of the largest instance. It grows with the routes that are asked, never with users, "
             "paths or replaced workers.",
             "none",
-            thresholds=steps("green", yellow=20000),
+            thresholds=steps("ok", notice=20000),
         ),
         stat(
             "Parts left out",
@@ -64,7 +66,7 @@ _NOW = Row(
             "of those that are left out again and again.",
             "none",
             decimals=0,
-            thresholds=_NONE,
+            thresholds=watched(MetricsCollectErrors=1),
         ),
         stat(
             "Label values outside their set",
@@ -75,7 +77,7 @@ _NOW = Row(
             "that is not complete.",
             "none",
             decimals=0,
-            thresholds=steps("green", yellow=1),
+            thresholds=steps("ok", notice=1),
         ),
         graph(
             "Scrape time",
@@ -84,7 +86,7 @@ _NOW = Row(
             "s",
             (largest(_SCRAPE, "instance"), "{{instance}}"),
             bounds=(0, None),
-            thresholds=steps("green", yellow=1, red=t.SCRAPE_SECONDS),
+            thresholds=watched(notice=1, ScrapeNearTimeout=t.SCRAPE_SECONDS),
         ),
         graph(
             "Time of each part of a scrape",
@@ -104,6 +106,7 @@ _NOW = Row(
             "ops",
             (total(rate(_LEFT_OUT), "collector"), "{{collector}}"),
             bounds=(0, None),
+            sparse=True,
         ),
         graph(
             "Label values outside their set by family",
@@ -112,6 +115,7 @@ _NOW = Row(
             "ops",
             (f"{total(rate(_OVERFLOW), 'family')} > 0", "{{family}}"),
             bounds=(0, None),
+            sparse=True,
         ),
     ),
 )
@@ -143,6 +147,7 @@ _SHARED = Row(
             "short",
             (f"{total(rate('vibebox_worker_exits_total'), 'reason')} * {_HOUR}", "{{reason}}"),
             bounds=(0, None),
+            sparse=True,
         ),
     ),
 )
@@ -159,13 +164,14 @@ _NOT_SHOWN = Row(
             stacked=True,
             bounds=(0, None),
         ),
-        graph(
+        timeline(
             "Trouble with the directory of the metrics",
             12,
-            "1 where it cannot take anything new, by the reason; MetricsDirectoryFailing warns.",
-            "none",
+            "Whether it cannot take anything new, by the reason; MetricsDirectoryFailing warns.",
             (largest(select("vibebox_metrics_directory_trouble"), "reason"), "{{reason}}"),
-            bounds=(0, 1),
+            mappings=IN_TROUBLE,
+            thresholds=steps("ok", warning=1),
+            height=10,
         ),
     ),
     added=True,
@@ -173,14 +179,15 @@ _NOT_SHOWN = Row(
 _TRUTH = Row(
     "Checks and truth",
     (
-        graph(
+        timeline(
             "Health checks",
             12,
-            "1 where the dependency was well at the last check of every instance, else 0. NotReady "
-            "alerts on those that are required.",
-            "none",
+            "Whether the dependency was well at the last check of every instance. NotReady pages "
+            "for those that are required.",
             (f"min by (check) ({select('vibebox_health_check_up')})", "{{check}}"),
-            bounds=(0, 1),
+            mappings=UP_OR_DOWN,
+            thresholds=steps("critical", ok=1),
+            height=10,
         ),
         graph(
             "Time of health checks",
@@ -188,7 +195,7 @@ _TRUTH = Row(
             "p95 of each check; a check is given up after 0.8 s.",
             "s",
             (quantile(0.95, "vibebox_health_check_duration_seconds", by="check"), "{{check}}"),
-            thresholds=steps("green", red=0.8),
+            thresholds=steps("ok", warning=0.8),
         ),
         stat(
             "Records that differ from Docker",
@@ -199,7 +206,7 @@ _TRUTH = Row(
             "it within seconds; EnvironmentStatusDrift warns when it does not. Unknown while no "
             "agent compares them.",
             "none",
-            thresholds=_NONE,
+            thresholds=watched(EnvironmentStatusDrift=1),
             empty=UNKNOWN,
         ),
         stat(
@@ -210,7 +217,7 @@ _TRUTH = Row(
             "p95 over the time shown, from the accepted request to a container that answers; "
             "pulls included.",
             "s",
-            thresholds=steps("green", yellow=10, red=t.START_SECONDS),
+            thresholds=watched(notice=10, SlowEnvironmentStarts=t.START_SECONDS),
             down="environments",
         ),
         stat(
@@ -222,7 +229,7 @@ _TRUTH = Row(
             "of each.",
             "none",
             decimals=0,
-            thresholds=_NONE,
+            thresholds=watched(EnvironmentsKilledByMemory=1),
             empty=UNKNOWN,
             down="environments",
         ),
@@ -231,13 +238,14 @@ _TRUTH = Row(
 _AGENT = Row(
     "Agent",
     (
-        graph(
+        timeline(
             "An agent leads",
             8,
-            "1 while one does, as the database says; AgentNotLeading pages where none does.",
-            "none",
-            (largest(select("vibebox_agent_leading")), "leads"),
-            bounds=(0, 1),
+            "Whether one does, as the database says; AgentNotLeading pages where none does.",
+            (largest(select("vibebox_agent_leading")), "agent"),
+            mappings=LEADS,
+            thresholds=steps("critical", ok=1),
+            height=10,
         ),
         graph(
             "Time since the records were compared",
@@ -247,7 +255,7 @@ _AGENT = Row(
             "s",
             (f"{largest(select('vibebox_agent_sweep_age_seconds'))} < Inf", "age"),
             bounds=(0, None),
-            thresholds=steps("green", red=t.SWEEP_SECONDS),
+            thresholds=watched(EnvironmentsNotCompared=t.SWEEP_SECONDS),
         ),
         graph(
             "Failures of the agent by loop",
@@ -257,7 +265,7 @@ _AGENT = Row(
             "short",
             (f"{total(rate('vibebox_agent_failures_total'), 'task')} * {_HOUR}", "{{task}}"),
             bounds=(0, None),
-            thresholds=steps("green", red=4 * t.TASK_FAILURES),
+            thresholds=watched(AgentTaskFailing=4 * t.TASK_FAILURES),
         ),
     ),
 )

@@ -1,5 +1,6 @@
 // Turns what Prometheus answers into the data frames that Grafana's components draw.
 import {
+  fieldMatchers,
   FieldType,
   getDisplayProcessor,
   getMinMaxAndDelta,
@@ -19,10 +20,12 @@ export async function framesOf(panel, source, width, theme) {
   const found = await Promise.all(panel.targets.map((target) => framesOfTarget(target, panel, source, width)));
   const frames = await transformed(found.flat(), panel.transformations);
   let series = 0;
-  for (const field of frames.flatMap((frame) => frame.fields)) {
-    configure(field, panel, theme);
+  for (const [frame, field] of frames.flatMap((each) => each.fields.map((field) => [each, field]))) {
+    configure(field, frame, frames, panel, theme);
     if (field.type === FieldType.number) {
       field.state = { ...field.state, seriesIndex: series++, range: getMinMaxAndDelta(field) };
+      // Shades follow the number of the series, which is known only now.
+      field.display = getDisplayProcessor({ field, theme, timeZone: 'utc' });
     }
   }
   return frames;
@@ -87,14 +90,13 @@ function transformed(frames, transformations) {
   });
 }
 
-function configure(field, panel, theme) {
+function configure(field, frame, frames, panel, theme) {
   const defaults = field.type === FieldType.number ? panel.fieldConfig.defaults : {};
-  const name = field.config.displayNameFromDS ?? field.config.displayName ?? field.name;
   const own = {};
   const custom = { ...defaults.custom };
-  for (const override of panel.fieldConfig.overrides) {
-    if (override.matcher.id === 'byName' && override.matcher.options === name) {
-      override.properties.forEach(({ id, value }) => {
+  for (const { matcher, properties } of panel.fieldConfig.overrides) {
+    if (fieldMatchers.get(matcher.id).get(matcher.options)(field, frame, frames)) {
+      properties.forEach(({ id, value }) => {
         (id.startsWith('custom.') ? custom : own)[id.replace('custom.', '')] = value;
       });
     }

@@ -1,14 +1,16 @@
-// Each kind of panel, drawn by Grafana's own component where it is published; the pie is not.
+// Each kind of panel, drawn by Grafana's own component where it is published; drawn.jsx has the others.
 import { FieldType, getDisplayProcessor, VizOrientation } from '@grafana/data';
 import { BarGauge, BigValue, Table, TimeSeries } from '@grafana/ui';
 
 import { valuesOf } from './data.js';
+import { Heat, Timeline } from './drawn.jsx';
 
 const GAP = 4;
 
 export function isEmpty(frames) {
   return !frames.some((frame) => frame.fields.some((field) =>
-    field.type === FieldType.number && field.values.some((value) => Number.isFinite(value))));
+    field.type === FieldType.number ? field.values.some((value) => Number.isFinite(value))
+      : field.type === FieldType.string && field.values.length));
 }
 
 function Graph({ panel, frames, width, height, timeRange }) {
@@ -68,52 +70,19 @@ function Bars({ panel, frames, width, height, theme }) {
         key={value.title}
         theme={theme}
         width={width}
-        height={Math.max(16, Math.floor(height / values.length) - GAP)}
+        height={Math.min(40, Math.max(16, Math.floor(height / values.length) - GAP))}
         field={field}
         display={getDisplayProcessor({ field: { ...value.field, config: field }, theme })}
         value={value}
         orientation={VizOrientation.Horizontal}
         displayMode={panel.options.displayMode}
+        valueDisplayMode={panel.options.valueMode}
         alignmentFactors={{ title: longest('title'), text: longest('text'), suffix: longest('suffix') }}
         showUnfilled={panel.options.showUnfilled}
         itemSpacing={GAP}
       />
     );
   });
-}
-
-function Pie({ panel, frames, width, height, theme }) {
-  const values = valuesOf(frames, panel).filter((value) => Number.isFinite(value.numeric));
-  const whole = values.reduce((sum, value) => sum + value.numeric, 0) || 1;
-  const radius = Math.min(width * 0.5, height) / 2 - 6;
-  const at = (angle, distance) =>
-    `${radius + 6 + distance * Math.cos(angle)} ${height / 2 + distance * Math.sin(angle)}`;
-  let angle = -Math.PI / 2;
-  return (
-    <svg width={width} height={height}>
-      {values.map((value, index) => {
-        const share = value.numeric / whole;
-        const start = angle;
-        // A whole circle has no arc: its ends are the same point.
-        const end = (angle += 2 * Math.PI * share) - 1e-4;
-        const large = share > 0.5 ? 1 : 0;
-        const inner = radius * 0.6;
-        const color = theme.visualization.getColorByName(theme.visualization.palette[index]);
-        return (
-          <g key={value.title} fill={color} fontSize="12">
-            <path
-              d={`M ${at(start, radius)} A ${radius} ${radius} 0 ${large} 1 ${at(end, radius)}
-                  L ${at(end, inner)} A ${inner} ${inner} 0 ${large} 0 ${at(start, inner)} Z`}
-            />
-            <rect x={2 * radius + 24} y={18 + index * 20} width="12" height="4" />
-            <text x={2 * radius + 42} y={24 + index * 20} fill={theme.colors.text.primary}>
-              {value.title} {value.text}{value.suffix} ({Math.round(100 * share)} %)
-            </text>
-          </g>
-        );
-      })}
-    </svg>
-  );
 }
 
 function Rows({ frames, width, height, timeRange, panel }) {
@@ -128,4 +97,4 @@ function Rows({ frames, width, height, timeRange, panel }) {
   );
 }
 
-export const KINDS = { timeseries: Graph, stat: Stat, bargauge: Bars, piechart: Pie, table: Rows };
+export const KINDS = { timeseries: Graph, stat: Stat, bargauge: Bars, table: Rows, heatmap: Heat, 'state-timeline': Timeline };

@@ -17,8 +17,9 @@ export class Source {
     Object.assign(this, { url, from, to, interval, width });
     const step = this.step(width);
     this.variables = {
-      job: '.+',
+      job: 'vibebox-backend',
       instance: '.+',
+      team: '.+',
       __interval: `${step}s`,
       // As Grafana computes it: a rate needs two samples, and one may be missing on either side.
       __rate_interval: `${Math.max(step + interval, 4 * interval)}s`,

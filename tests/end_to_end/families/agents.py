@@ -49,16 +49,16 @@ def new_and_started(stack: Stack) -> None:
     act("two", "start")(stack)
 
 
-def container(stack: Stack) -> str:
-    return f"vibebox-{stack.kept['two']}"
+def container(stack: Stack, name: str = "two") -> str:
+    return f"vibebox-{stack.kept[name]}"
 
 
-def type_into(stack: Stack, line: str) -> None:
+def type_into(stack: Stack, line: str, name: str = "two") -> None:
     """Give the shell that is the container's first process a line to read."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(30)
         connection.connect(stack.engine.socket_path)
-        path = f"/containers/{container(stack)}/attach?stdin=1&stream=1"
+        path = f"/containers/{container(stack, name)}/attach?stdin=1&stream=1"
         headers = "Host: docker\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n"
         connection.sendall(f"POST {path} HTTP/1.1\r\n{headers}\r\n".encode())
         assert b" 101 " in connection.recv(4096)

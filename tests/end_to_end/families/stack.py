@@ -44,6 +44,7 @@ ALERTS_TOKEN = "told-by-alertmanager"
 _SETTINGS = {
     "VIBEBOX_STOP_GRACE": "0",
     "VIBEBOX_ALERTS_TOKEN": ALERTS_TOKEN,
+    "VIBEBOX_USAGE_PRICES": "cpu_hour=0.04,memory_gib_hour=0.005",
 }
 _RULES = [(route, re.compile(re.sub("<.*?>", "[^/]+", route.rule))) for route in ROUTES]
 

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 import yaml
 
-from app.metrics import catalogue
+from app.metrics import catalogue, team_series, usage_series
+from app.storage import EnvironmentStatus
 from prefork_metrics.family import OTHER
 
 ROOT = Path(__file__).parents[3]
@@ -25,7 +26,7 @@ _COUNTED_IN_DATABASE = (
 )
 _OF_A_SCRAPE = ("up", "scrape_duration_seconds", "scrape_samples_scraped")
 TARGET_LABELS = frozenset({"job", "instance"})
-Sort = Literal["counter", "gauge", "bucket", "database", "recorded", "alerts"]
+Sort = Literal["counter", "gauge", "bucket", "database", "recorded", "alerts", "ledger", "team"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,30 @@ def samples() -> dict[str, Sample]:
             for label, values in family.labels.items()
         }
         found |= _of_family(family.name, family.kind, labels)
-    return found | _recorded()
+    return found | _recorded() | _of_teams()
+
+
+def _of_teams() -> dict[str, Sample]:
+    """Return what `collect[]` shows of teams and environments."""
+    of: dict[str, tuple[str, ...]] = {
+        "team": ("team_id", "team"),
+        "environment": ("environment_id", "environment", "project", "team"),
+    }
+    found = {
+        f"vibebox_{part}_{family.name}_total": Sample("ledger", dict.fromkeys(labels))
+        for part, labels in of.items()
+        for family in usage_series.FAMILIES
+    }
+    statuses, resources = map(frozenset, (map(str, EnvironmentStatus), team_series.RESOURCES))
+    team = dict.fromkeys(of["team"])
+    quota = Sample("team", {**team, "resource": resources})
+    return found | {
+        "vibebox_team_environments": Sample("team", {**team, "status": statuses}),
+        "vibebox_team_quota_limit": quota,
+        "vibebox_team_quota_used": quota,
+        "vibebox_team_log_bytes": Sample("team", {**team}),
+        "vibebox_usage_price": Sample("team", dict.fromkeys(("unit", "currency"))),
+    }
 
 
 def _recorded() -> dict[str, Sample]:

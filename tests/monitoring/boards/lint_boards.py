@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.monitoring.boards import lint_panels, lint_queries
+from tests.monitoring.boards import lint_colors, lint_panels, lint_queries
 
 Json = dict[str, Any]
 Complaints = Iterator[str]
@@ -17,7 +17,15 @@ Rule = Callable[[str, Json], Complaints]
 DASHBOARDS = Path(__file__).parents[3] / "monitoring" / "grafana" / "dashboards"
 WITH_SIGNALS = DASHBOARDS.parent / "signals" / "dashboards"
 """The same dashboards, with links into traces and logs."""
-BOARDS = ("vibebox-overview", "api-performance", "environments", "slo", "telemetry", "business")
+BOARDS = (
+    "vibebox-overview",
+    "api-performance",
+    "environments",
+    "slo",
+    "team",
+    "business",
+    "telemetry",
+)
 COLUMNS = 24
 # What Grafana itself knows.
 _BUILT_IN = re.compile(r"__\w+")
@@ -97,26 +105,32 @@ def _texts(value: Any) -> Iterator[str]:
         yield value
 
 
-def choices_are_the_three(_name: str, board: Json) -> Complaints:
+def choices_are_the_usual(name: str, board: Json) -> Complaints:
     """Data source, job and instance; the last two several at once and all of them.
 
-    Where panels lead into traces and logs, whose they are can be chosen too.
+    Series of teams have jobs of their own: there, it is the team. Where panels lead into traces and
+    logs, whose they are can be chosen too.
     """
     choices = {variable["name"]: variable for variable in board["templating"]["list"]}
-    if [name for name in choices if name != "service"] != ["datasource", "job", "instance"]:
+    wanted = ("team",) if name == "team" else ("job", "instance")
+    if [each for each in choices if each != "service"] != ["datasource", *wanted]:
         yield f"the choices are {list(choices)}"
-    for name in ("job", "instance"):
-        found = choices.get(name, {})
+    for each in wanted:
+        found = choices.get(each, {})
         if found.get("type") != "query" or not (found.get("multi") and found.get("includeAll")):
-            yield f"{name} is no query for several and all"
-    if choices.get("instance", {}).get("allValue") != ".+":
-        yield "all instances are not .+"
+            yield f"{each} is no query for several and all"
+    if choices.get(wanted[-1], {}).get("allValue") != ".+":
+        yield f"all of {wanted[-1]} are not .+"
 
 
 def marks_alerts_and_restarts(_name: str, board: Json) -> Complaints:
-    """Curves are read beside what fired and what was restarted."""
+    """Curves are read beside what fired, what was restarted, and what was released."""
     marks = {mark["name"]: mark for mark in board["annotations"]["list"]}
-    wanted = {"Firing alerts": "ALERTS", "Restarts": "vibebox_process_start_time_seconds"}
+    wanted = {
+        "Firing alerts": "ALERTS",
+        "Restarts": "vibebox_process_start_time_seconds",
+        "Releases": "vibebox_build_info",
+    }
     for name, metric in wanted.items():
         mark = marks.get(name, {})
         broken = [*lint_queries.parses(mark)] if mark else ["is missing"]
@@ -141,7 +155,7 @@ RULES: tuple[Rule, ...] = (
     ids_and_titles_are_unique,
     panels_fill_the_grid,
     variables_are_used_and_defined,
-    choices_are_the_three,
+    choices_are_the_usual,
     marks_alerts_and_restarts,
     links_to_the_others,
 )
@@ -153,7 +167,10 @@ def complaints(name: str, board: Json) -> Iterator[tuple[str, str]]:
         for complaint in rule(name, board):
             yield rule.__name__, complaint
     for panel in panels(board):
-        for broken, complaint in lint_panels.complaints(panel):
+        for broken, complaint in (
+            *lint_panels.complaints(panel),
+            *lint_colors.complaints(panel),
+        ):
             yield broken, f"{panel.get('title')}: {complaint}"
         for target in panel["targets"]:
             for broken, complaint in lint_queries.complaints(panel, target):

@@ -21,8 +21,10 @@ REDUCERS = {"lastNotNull", "last", "first", "min", "max", "mean", "sum", "count"
 TRANSFORMATIONS = {"merge", "organize"}
 KEPT = ("${__url_time_range}", "${__all_variables}")
 """What a link of a panel takes along: the time shown, and the choices."""
-SNAPSHOTS = ("piechart", "bargauge", "table", "stat")
+SNAPSHOTS = ("bargauge", "table", "stat")
+COURSES = ("timeseries", "state-timeline", "heatmap")
 """A stat too: of a course, Grafana shows the last value for as long as it is in the time shown."""
+ZEROS = {"id": "byValue", "options": {"reducer": "allIsZero", "op": "gte", "value": 0}}
 LEAST_DESCRIPTION = 15
 
 
@@ -61,7 +63,7 @@ def reducers_are_known(panel: Json) -> Complaints:
     """Of the value that a panel shows, and of its legend; a panel of one value has exactly one."""
     options = panel["options"]
     shown = options.get("reduceOptions", {}).get("calcs")
-    if panel["type"] in ("stat", "piechart", "bargauge") and len(shown or []) != 1:
+    if panel["type"] in ("stat", "bargauge") and len(shown or []) != 1:
         yield f"reduces by {shown}"
     for name in [*(shown or []), *options.get("legend", {}).get("calcs", [])]:
         if name not in REDUCERS:
@@ -95,15 +97,45 @@ def stacked_graphs_begin_at_zero(panel: Json) -> Complaints:
 
 def snapshots_are_instant(panel: Json) -> Complaints:
     """A panel of the time shown asks once; a graph asks for the course."""
-    if panel["type"] == "stat" and not panel["fieldConfig"]["defaults"].get("noValue"):
-        yield "does not say that there is nothing"
     for target in panel["targets"]:
         if target["instant"] == target["range"]:
             yield f"query {target['refId']} is instant and a range at once, or neither"
         if panel["type"] in SNAPSHOTS and not target["instant"]:
             yield f"query {target['refId']} is not instant"
-        if panel["type"] == "timeseries" and target["instant"]:
+        if panel["type"] in COURSES and target["instant"]:
             yield f"query {target['refId']} is instant"
+
+
+def says_that_there_is_nothing(panel: Json) -> Complaints:
+    """And what that means, in the description."""
+    shown = panel["fieldConfig"]["defaults"].get("noValue", "")
+    if not shown:
+        yield "does not say that there is nothing"
+    elif f'"{shown}": ' not in panel["description"]:
+        yield f"its description does not say what {shown!r} means"
+
+
+def curves_have_no_points(panel: Json) -> Complaints:
+    """Lines alone, and a legend that is a table of the last and the largest value.
+
+    Series that were 0 all the time stand on no line of it.
+    """
+    if panel["type"] != "timeseries":
+        return
+    if panel["fieldConfig"]["defaults"]["custom"]["showPoints"] != "never":
+        yield "shows points"
+    legend = panel["options"]["legend"]
+    if (legend["displayMode"], legend["calcs"]) != ("table", ["lastNotNull", "max"]):
+        yield f"has the legend {legend}"
+    hidden = [
+        each["value"]
+        for override in panel["fieldConfig"]["overrides"]
+        if override["matcher"] == ZEROS
+        for each in override["properties"]
+        if each["id"] == "custom.hideFrom"
+    ]
+    if hidden != [{"legend": True, "tooltip": True, "viz": False}]:
+        yield "lists what was 0 all the time"
 
 
 def links_one_level_down(panel: Json) -> Complaints:
@@ -140,6 +172,8 @@ RULES: tuple[Rule, ...] = (
     thresholds_ascend_from_null,
     stacked_graphs_begin_at_zero,
     snapshots_are_instant,
+    says_that_there_is_nothing,
+    curves_have_no_points,
     links_one_level_down,
 )
 

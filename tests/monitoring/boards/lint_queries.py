@@ -15,6 +15,8 @@ Complaints = Iterator[str]
 Rule = Callable[[Json, Json, syntax.Node], Complaints]
 """Takes the panel, the target and its parsed query."""
 
+OF_TEAMS = ("ledger", "team")
+TEAMS = {"team": VARIABLES["team"]}
 _RATES = ("rate", "increase")
 EXEMPLIFIED = {
     f"vibebox_{name}_seconds_bucket"
@@ -37,8 +39,11 @@ def selectors_carry_the_choice(_panel: Json, target: Json, query: syntax.Node) -
     """Every selector takes the jobs and instances chosen; what has no instance, the jobs only."""
     for selector, _ in selectors(query):
         wanted = {"job": VARIABLES["job"], "instance": VARIABLES["instance"]}
-        if selector.name in samples() and samples()[selector.name].sort in ("recorded", "alerts"):
+        sort = samples()[selector.name].sort if selector.name in samples() else None
+        if sort in ("recorded", "alerts"):
             del wanted["instance"]
+        if sort in OF_TEAMS:
+            wanted = {} if "team" not in samples()[selector.name].labels else TEAMS
         found = {label: value for label, op, value in syntax.matchers(selector) if op == "Re"}
         if missing := [label for label in wanted if found.get(label) != wanted[label]]:
             yield f"{selector.name} is selected without {', '.join(missing)}"
@@ -48,7 +53,7 @@ def selectors_carry_the_choice(_panel: Json, target: Json, query: syntax.Node) -
 
 def metrics_and_labels_are_known(_panel: Json, _target: Json, query: syntax.Node) -> Complaints:
     """Metric, labels and values stand in the catalogue, or Prometheus makes them."""
-    for selector, above in selectors(query):
+    for selector, _ in selectors(query):
         sample = samples().get(selector.name)
         if sample is None:
             yield f"{selector.name} is not known"
@@ -60,12 +65,11 @@ def metrics_and_labels_are_known(_panel: Json, _target: Json, query: syntax.Node
                 yield f"{selector.name} has no label {label}"
             elif operator == "Equal" and value not in (sample.labels.get(label) or {value}):
                 yield f"{label} of {selector.name} is never {value}"
-        made = {str(node.args[1].val) for node in above if function(node) == "label_replace"}
-        has = labels_by_name()[selector.name] | made
-        for node in above:
-            if aggregation(node):
-                for label in sorted(syntax.grouped_by(node) - has):
-                    yield f"{selector.name} has no label {label} to aggregate by"
+    for node, _ in syntax.walk(query):
+        if aggregation(node):
+            has = syntax.labels(node.expr, labels_by_name())
+            for label in sorted(syntax.grouped_by(node) - has):
+                yield f"there is no label {label} to aggregate by"
 
 
 def counters_stand_under_rate(_panel: Json, _target: Json, query: syntax.Node) -> Complaints:
@@ -73,16 +77,19 @@ def counters_stand_under_rate(_panel: Json, _target: Json, query: syntax.Node) -
     for selector, above in selectors(query):
         sort = samples()[selector.name].sort if selector.name in samples() else None
         rated = len(above) > 1 and function(above[-2]) in _RATES
-        if sort in ("counter", "bucket") and not rated:
+        if sort in ("counter", "bucket", "ledger") and not rated:
             yield f"{selector.name} is a counter and not under rate or increase"
-        if sort in ("gauge", "database", "recorded") and rated:
+        if sort in ("gauge", "database", "recorded", "team") and rated:
             yield f"{selector.name} is a gauge and under {function(above[-2])}"
 
 
 def database_counts_are_never_summed(_panel: Json, _target: Json, query: syntax.Node) -> Complaints:
     """Each instance tells the same number: a sum would multiply it."""
     for selector, above in selectors(query):
-        if selector.name in samples() and samples()[selector.name].sort == "database":
+        if selector.name in samples() and samples()[selector.name].sort in (
+            "database",
+            *OF_TEAMS,
+        ):
             nearest = next((found for node in reversed(above) if (found := aggregation(node))), "")
             if nearest != "max":
                 yield f"{selector.name} is read with {nearest or 'no aggregation'}, not max"
@@ -96,10 +103,14 @@ def ranges_are_grafanas(_panel: Json, target: Json, _query: syntax.Node) -> Comp
             yield f"range [{found}] is none of {', '.join(allowed)}"
 
 
-def buckets_make_quantiles(_panel: Json, _target: Json, query: syntax.Node) -> Complaints:
-    """histogram_quantile(q, sum by (le, …) (rate(…))), and buckets nowhere else."""
+def buckets_make_quantiles(panel: Json, _target: Json, query: syntax.Node) -> Complaints:
+    """histogram_quantile(q, sum by (le, …) (rate(…))); a heatmap draws what is in it."""
     for selector, above in selectors(query):
         if selector.name not in samples() or samples()[selector.name].sort != "bucket":
+            continue
+        if panel["type"] == "heatmap":
+            if [aggregation(node) or function(node) for node in above[:-1]] != ["sum", "rate"]:
+                yield f"{selector.name} is not sum by (le) (rate())"
             continue
         shape = [aggregation(node) or function(node) for node in above[-4:-1]]
         quantile = shape == ["histogram_quantile", "sum", "rate"]
@@ -123,7 +134,7 @@ def _filtered(above: tuple[syntax.Node, ...]) -> bool:
 def exemplars_are_of_latencies(panel: Json, target: Json, query: syntax.Node) -> Complaints:
     """Each course of the duration of requests shows single ones, once a panel."""
     asked = [each["refId"] for each in panel["targets"] if each.get("exemplar")]
-    if panel["type"] != "timeseries":
+    if panel["type"] not in ("timeseries", "heatmap"):
         if asked:
             yield f"shows exemplars on a {panel['type']}"
         return

@@ -31,6 +31,7 @@ STEPS: tuple[Step, ...] = (
 
 SLOW = "/api/v1/projects"
 _SLOW_CALLERS, _SLOW_SECONDS = 6, 1.6
+BUSY = "while :; do i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; sleep 1; done"
 LINES = {"stdout": 2, "stderr": 1}
 
 
@@ -81,6 +82,22 @@ def write_lines(stack: Stack) -> None:
     agents.new_and_started(stack)
     stack.agent.start()
     agents.type_into(stack, "echo out; echo more; echo err >&2")
+
+
+def use_a_team(stack: Stack) -> None:
+    """Have a container of a team run, write lines and want more CPU than it may have."""
+    api = stack.api
+    team = expect(201, api.call("POST", "/teams", {"name": "builders"}))["id"]
+    project = expect(201, api.call("POST", "/projects", {"name": "site", "team_id": team}))["id"]
+    stack.kept["team's"] = api.create(
+        "forge",
+        stack.engine.busybox,
+        project_id=project,
+        cpu_limit=0.1,
+        memory_limit_mb=32,
+    )
+    act("team's", "start")(stack)
+    agents.type_into(stack, BUSY, "team's")
 
 
 @contextmanager

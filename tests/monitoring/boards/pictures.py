@@ -58,6 +58,7 @@ def main(directory: Path) -> int:
         load.write_lines(stack)
         load.install_extension(stack)
         agents.upload_again(stack)
+        load.use_a_team(stack)
         with load.sessions_in_use(stack), _callers(stack):
             _keep_busy(stack, begun + SECONDS)
             return _draw(prometheus, round(time.monotonic() - begun) - 10, directory)

@@ -9,6 +9,7 @@ from tests.monitoring.syntax import Node
 VARIABLES = {
     "job": "vibebox-backend",
     "instance": ".+",
+    "team": "a-team",
     # A range that nothing else is written with, so that it can be told from a literal one.
     "__rate_interval": "4111s",
     "__range": "7331s",

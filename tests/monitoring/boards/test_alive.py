@@ -14,8 +14,10 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import pytest
+import yaml
 
 from tests.backends.docker_engine import DockerEngine
 from tests.backends.host_image import missing_programs
@@ -26,7 +28,7 @@ from tests.conftest import require
 from tests.end_to_end.families.moves import DOCKER, REQUESTS, Moves, moves
 from tests.end_to_end.families.stack import Stack
 from tests.monitoring.boards import load
-from tests.monitoring.boards.known import RULES
+from tests.monitoring.boards.known import ROOT, RULES
 from tests.monitoring.boards.lint_boards import BOARDS, panels
 from tests.monitoring.boards.load import by, without
 from tests.monitoring.boards.promql import substituted, without_fallback
@@ -38,6 +40,7 @@ PATIENCE = 30.0
 # Seconds: a scrape has as long to be answered, and the machine may be busy.
 INTERVAL = 2
 RATE_INTERVAL = f"{4 * INTERVAL}s"
+USAGE_JOBS = ROOT / "deploy" / "prometheus" / "usage.yml"
 RUNBOOKS = RULES.parent / "runbooks"
 _QUERY = re.compile(r"```promql\n(.*?)```", re.DOTALL)
 # Routes that the panels of users' requests leave out.
@@ -98,7 +101,23 @@ def prometheus_of(stack: Stack) -> Prometheus:
     always.write_text(json.dumps(_ALWAYS))
     rules = f"rule_files: {json.dumps([*_RULE_FILES, str(always)])}"
     flags = ["--enable-feature=exemplar-storage"]
-    return Prometheus([target], scrape_interval=f"{INTERVAL}s", extra_config=rules, flags=flags)
+    return Prometheus(
+        [target],
+        scrape_interval=f"{INTERVAL}s",
+        extra_config=rules,
+        flags=flags,
+        scrapes=[*_usage_jobs(target)],
+    )
+
+
+def _usage_jobs(target: str) -> Iterator[dict[str, Any]]:
+    """Yield the shipped jobs of what teams and environments use, for this target."""
+    for job in yaml.safe_load(USAGE_JOBS.read_text())["scrape_configs"]:
+        yield {
+            **job,
+            "scrape_interval": f"{INTERVAL}s",
+            "static_configs": [{"targets": [target]}],
+        }
 
 
 def _under_load(stack: Stack, prometheus: Prometheus) -> Seen:
@@ -115,6 +134,7 @@ def _under_load(stack: Stack, prometheus: Prometheus) -> Seen:
 
     load.write_lines(stack)
     load.install_extension(stack)
+    load.use_a_team(stack)
     with load.sessions_in_use(stack) as sockets:
         for title, kind in (("tmux sessions", "tmux"), ("Shell sessions", "shell")):
             query = substituted(query_of("environments", title))
@@ -126,6 +146,14 @@ def _under_load(stack: Stack, prometheus: Prometheus) -> Seen:
         substituted(lines, __range="1h"),
         lambda found: len([value for _, value in found if value > 0]) == len(load.LINES),
     )
+    # Booked once in each round of the ledger: a rate needs two of them.
+    for title in ("CPU by environment", "Cost"):
+        used = query_of("team", title)
+        prometheus.wait_for(
+            substituted(used, __rate_interval=RATE_INTERVAL, __range="1h"),
+            lambda found: any(value > 0 for _, value in found),
+            PATIENCE,
+        )
     extensions = query_of("environments", "Extension installations by result")
     prometheus.wait_for(
         substituted(extensions, __range="1h"),

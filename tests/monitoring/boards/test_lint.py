@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.monitoring.boards import lint_boards, lint_panels, lint_queries
+from monitoring.grafana.generator import palette
+from tests.monitoring.boards import lint_boards, lint_colors, lint_panels, lint_queries
 from tests.monitoring.boards.lint_boards import BOARDS, DASHBOARDS, WITH_SIGNALS, complaints
 
 Json = dict[str, Any]
@@ -23,6 +24,7 @@ RULES = {
         lint_queries.parses,
         *lint_queries.RULES,
         *lint_panels.RULES,
+        *lint_colors.RULES,
         *lint_boards.RULES,
     )
 }
@@ -169,7 +171,39 @@ BROKEN: tuple[tuple[str, Break], ...] = (
             },
         ),
     ),
-    ("snapshots_are_instant", at(UP, "fieldConfig", "defaults", "noValue", value=None)),
+    ("says_that_there_is_nothing", at(UP, "fieldConfig", "defaults", "noValue", value="")),
+    ("says_that_there_is_nothing", at(UP, "description", value="Whether it is up.")),
+    (
+        "says_that_there_is_nothing",
+        at(GRAPH, "fieldConfig", "defaults", "noValue", value="nothing"),
+    ),
+    (
+        "curves_have_no_points",
+        at(GRAPH, "fieldConfig", "defaults", "custom", "showPoints", value="auto"),
+    ),
+    ("curves_have_no_points", at(GRAPH, "options", "legend", "displayMode", value="list")),
+    ("curves_have_no_points", at(GRAPH, "options", "legend", "calcs", value=["lastNotNull"])),
+    ("curves_have_no_points", at(GRAPH, "fieldConfig", "overrides", value=[])),
+    ("colors_are_of_the_palette", at(GRAPH, *STEPS, 0, "color", value="green")),
+    (
+        "colors_are_of_the_palette",
+        at(GRAPH, "fieldConfig", "defaults", "color", value={"mode": "palette-classic"}),
+    ),
+    ("red_is_what_is_wrong", at("Request rate", *STEPS, 0, "color", value=palette.CRITICAL)),
+    (
+        "red_is_what_is_wrong",
+        at(
+            STATUS,
+            "fieldConfig",
+            "overrides",
+            0,
+            "properties",
+            0,
+            "value",
+            "fixedColor",
+            value=palette.CRITICAL,
+        ),
+    ),
     ("snapshots_are_instant", at(UP, "targets", 0, value={**_target(UP), **COURSE})),
     (
         "snapshots_show_numbers",
@@ -210,9 +244,9 @@ BROKEN: tuple[tuple[str, Break], ...] = (
         "variables_are_used_and_defined",
         lambda board: board["templating"]["list"].append({"name": "route"}),
     ),
-    ("choices_are_the_three", lambda board: board["templating"]["list"].pop()),
-    ("choices_are_the_three", lambda board: board["templating"]["list"][1].update(multi=False)),
-    ("choices_are_the_three", lambda board: board["templating"]["list"][2].update(allValue=".*")),
+    ("choices_are_the_usual", lambda board: board["templating"]["list"].pop()),
+    ("choices_are_the_usual", lambda board: board["templating"]["list"][1].update(multi=False)),
+    ("choices_are_the_usual", lambda board: board["templating"]["list"][2].update(allValue=".*")),
     ("marks_alerts_and_restarts", lambda board: board["annotations"]["list"].pop()),
     (
         "marks_alerts_and_restarts",

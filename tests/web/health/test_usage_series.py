@@ -8,14 +8,31 @@ from flask.testing import FlaskClient
 from flask_openapi3 import OpenAPI
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain
+from sqlalchemy import select
 
 from app.metrics.usage_series import FAMILIES
-from app.storage import Database, Environment, Project, Team, UsageTotal, UsageTotalKind
+from app.storage import (
+    Database,
+    Environment,
+    EnvironmentStatus,
+    LogUsage,
+    Project,
+    Team,
+    UsageTotal,
+    UsageTotalKind,
+)
 from tests.sizes import size
 from tests.support.application import MakeApp, parts
 from tests.support.checks import assert_problem
 
+ALL_STATUSES = tuple(map(str, EnvironmentStatus))
 SCRAPE = "/health/metrics"
+TEAM_GAUGES = {
+    "vibebox_team_environments",
+    "vibebox_team_quota_limit",
+    "vibebox_team_quota_used",
+    "vibebox_team_log_bytes",
+}
 OPENMETRICS = {"Accept": "application/openmetrics-text; version=1.0.0"}
 
 
@@ -71,6 +88,7 @@ def test_teams_and_environments_are_shown_where_they_are_asked_for(
     assert {key[0] for key in teams} == {
         *(f"vibebox_team_{family.name}_total" for family in FAMILIES),
         "vibebox_team_series_left_out",
+        *TEAM_GAUGES,
     }
     text = scrape(client, "environments", **OPENMETRICS).text
     found = samples(text, openmetrics)
@@ -81,6 +99,30 @@ def test_teams_and_environments_are_shown_where_they_are_asked_for(
     assert next(key for key in found if "oom" in key[0])[3:] == ("web", "red")
     both = samples(scrape(client, "teams", "environments").text)
     assert both == {**teams, **found}
+
+
+def test_what_teams_have_and_may_have_is_shown_beside(make_app: MakeApp) -> None:
+    app = make_app(quota_cpus=8.0, usage_prices="cpu_hour=0.04")
+    fill(parts(app).database, 3)
+    with parts(app).database.writing() as session:
+        team = session.scalars(select(Team)).one()
+        team.max_environments = 7
+        for number, one in enumerate(session.scalars(select(Environment).order_by("name"))):
+            one.status = list(EnvironmentStatus)[number]  # stopped, starting, running
+            session.add(LogUsage(environment_id=one.id, bytes=100))
+    found = {
+        (key[0], *key[2:]): value
+        for key, value in samples(scrape(app.test_client(), "teams").text).items()
+    }
+    shown = {status: found["vibebox_team_environments", "red", status] for status in ALL_STATUSES}
+    assert shown == {**dict.fromkeys(ALL_STATUSES, 0), "stopped": 1, "starting": 1, "running": 1}
+    assert found["vibebox_team_quota_limit", "red", "environments"] == 7
+    assert found["vibebox_team_quota_limit", "red", "cpus"] == 8
+    assert found["vibebox_team_quota_used", "red", "environments"] == 3
+    assert found["vibebox_team_quota_used", "red", "cpus"] == 2
+    assert found["vibebox_team_quota_used", "red", "memory_bytes"] == 2 * 9 * 2**20
+    assert found["vibebox_team_log_bytes", "red"] == 300
+    assert found["vibebox_usage_price", "EUR"] == 0.04
 
 
 def test_plain_scrape_has_none_of_them(app: OpenAPI, client: FlaskClient) -> None:

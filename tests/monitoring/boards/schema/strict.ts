@@ -4,7 +4,8 @@
 import type * as grafana from '@grafana/schema';
 import type * as stat from '@grafana/schema/dist/esm/raw/composable/stat/panelcfg/x/StatPanelCfg_types.gen';
 import type * as timeseries from '@grafana/schema/dist/esm/raw/composable/timeseries/panelcfg/x/TimeSeriesPanelCfg_types.gen';
-import type * as piechart from '@grafana/schema/dist/esm/raw/composable/piechart/panelcfg/x/PieChartPanelCfg_types.gen';
+import type * as heatmap from '@grafana/schema/dist/esm/raw/composable/heatmap/panelcfg/x/HeatmapPanelCfg_types.gen';
+import type * as statetimeline from '@grafana/schema/dist/esm/raw/composable/statetimeline/panelcfg/x/StateTimelinePanelCfg_types.gen';
 import type * as bargauge from '@grafana/schema/dist/esm/raw/composable/bargauge/panelcfg/x/BarGaugePanelCfg_types.gen';
 import type * as table from '@grafana/schema/dist/esm/raw/composable/table/panelcfg/x/TablePanelCfg_types.gen';
 
@@ -22,12 +23,13 @@ type Source = { type: 'prometheus'; uid: '${datasource}' };
 
 interface Target {
   exemplar?: true;
+  interval?: '1m';
   refId: string;
   datasource: Source;
   editorMode: 'code';
   expr: string;
   legendFormat: string;
-  format: 'time_series' | 'table';
+  format: 'time_series' | 'table' | 'heatmap';
   instant: boolean;
   range: boolean;
 }
@@ -52,7 +54,8 @@ interface Panel<Kind extends string, Options, Custom = never> {
 type AnyPanel =
   | Panel<'stat', stat.Options>
   | Panel<'timeseries', timeseries.Options, timeseries.FieldConfig>
-  | Panel<'piechart', piechart.Options>
+  | Panel<'heatmap', heatmap.Options, heatmap.FieldConfig>
+  | Panel<'state-timeline', statetimeline.Options, statetimeline.FieldConfig>
   | Panel<'bargauge', bargauge.Options>
   | Panel<'table', table.Options, table.FieldConfig>
   | grafana.RowPanel;

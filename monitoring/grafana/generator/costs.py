@@ -1,0 +1,42 @@
+"""What use costs: totals of the ledger times the prices that the service shows.
+
+A unit without a price is left out of the sum, and without any price there is none.
+"""
+
+from monitoring.grafana.generator.promql import INTERVAL, TEAM
+
+GIB, HOUR = 2**30, 3600
+UNITS = {
+    "running_hour": ("running_seconds", HOUR),
+    "cpu_hour": ("cpu_seconds", HOUR),
+    "memory_gib_hour": ("memory_byte_seconds", GIB * HOUR),
+    "network_rx_gib": ("network_received_bytes", GIB),
+    "network_tx_gib": ("network_sent_bytes", GIB),
+    "block_read_gib": ("block_read_bytes", GIB),
+    "block_write_gib": ("block_written_bytes", GIB),
+}
+"""Name of a price: what is paid for, and how many of it make the unit. A test holds them equal to
+those of the ledger."""
+
+
+def _each(function: str, over: str) -> str:
+    """Return what each unit costs, by team; `unit` says which."""
+    return " or ".join(
+        f"label_replace(max by (team) ({function}(vibebox_team_{what}_total{{{TEAM}}}[{over}]))"
+        f' / {divisor}, "unit", "{unit}", "", "")'
+        for unit, (what, divisor) in UNITS.items()
+    )
+
+
+_PRICES = "max by (unit) (vibebox_usage_price)"
+
+
+def of_teams(over: str) -> str:
+    """Return what teams used over this range costs, by team and unit."""
+    return f"({_each('increase', over)}) * on (unit) group_left () {_PRICES}"
+
+
+def rate_by_unit() -> str:
+    """Return what teams use a second costs, by unit."""
+    used = f"sum by (unit) ({_each('rate', INTERVAL)})"
+    return f"{used} * on (unit) {_PRICES}"

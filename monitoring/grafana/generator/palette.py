@@ -1,0 +1,176 @@
+"""What colours mean, on every dashboard the same.
+
+Every colour of a dashboard stands here. Each is legible on Grafana's dark and light background (a
+contrast of 3 to 1 at least on both), and any two can be told apart by people who see no difference
+between red and green: tests hold both. Red is for what is wrong, and for nothing else.
+
+What has a closed set of values (a status, a reason, a kind of call) has a colour, or a colour and a
+dash, for each value. What has none (instances, routes, workers) is drawn in shades of one colour.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from app.core.errors import Limit
+from app.metrics import catalogue
+
+# How well something is.
+OK, NOTICE, WARNING, CRITICAL = "#22A77A", "#B49001", "#C4713C", "#C9283E"
+# What is neither well nor ill.
+BLUE, CYAN, VIOLET, MAUVE, REST = "#208CFD", "#059ED4", "#7743FB", "#F620B9", "#6A7079"
+NEUTRAL = BLUE
+
+ALL = (OK, NOTICE, WARNING, CRITICAL, BLUE, CYAN, VIOLET, MAUVE, REST)
+HUES = (BLUE, CYAN, VIOLET, MAUVE, REST)
+"""Those that tell kinds apart, and judge nothing."""
+
+LEVELS = {
+    "ok": OK,
+    "notice": NOTICE,
+    "warning": WARNING,
+    "critical": CRITICAL,
+    "neutral": NEUTRAL,
+    "rest": REST,
+}
+"""Steps of thresholds by name."""
+
+SEVERITIES = {"info": NOTICE, "warning": WARNING, "critical": CRITICAL}
+"""Thresholds of alerts, by how severe they are."""
+
+# Resources, wherever they are used.
+CPU, MEMORY, NETWORK, DISK = BLUE, VIOLET, CYAN, MAUVE
+
+DASHES: tuple[tuple[int, ...], ...] = ((), (10, 6), (2, 6), (16, 5, 2, 5))
+"""Lengths of lines and gaps in pixels; none: one line."""
+
+
+class Look(NamedTuple):
+    """How a series is drawn."""
+
+    color: str
+    dash: tuple[int, ...] = ()
+    shades: bool = False
+    """Whether several series share the look, which are told apart by shades."""
+
+
+def kinds(values: Iterable[object]) -> dict[str, Look]:
+    """Return a look for each of these values, in their order: colours first, then dashes."""
+    return {
+        str(value): Look(HUES[number % len(HUES)], DASHES[number // len(HUES) % len(DASHES)])
+        for number, value in enumerate(values)
+    }
+
+
+def looks(**values: str) -> dict[str, Look]:
+    """Return looks of values from colours; a second of a colour is dashed, and so on."""
+    found: dict[str, Look] = {}
+    for value, color in values.items():
+        before = sum(look.color == color for look in found.values())
+        found[value] = Look(color, DASHES[before % len(DASHES)])
+    return found
+
+
+_STATUSES = {
+    **looks(
+        running=OK,
+        stopped=REST,
+        starting=BLUE,
+        stopping=CYAN,
+        paused=VIOLET,
+        error=CRITICAL,
+    ),
+    **looks(success=OK, failure=CRITICAL),
+}
+_REASONS = {
+    # Ends of workers, then of containers.
+    **looks(recycled=REST, reloaded=BLUE, shutdown=CYAN, timeout=CRITICAL, crashed=CRITICAL),
+    **looks(user=BLUE, completed=OK, oom=CRITICAL, killed=MAUVE, error=WARNING),
+    # Clients that were cut off.
+    **looks(head=BLUE, body=CYAN, answer=VIOLET, room=WARNING),
+}
+_STATES = {
+    # Threads and connections to the database, files, processes.
+    **looks(busy=BLUE, total=REST),
+    **looks(live=OK, dead=REST),
+    **looks(shown=OK, silent=WARNING, hidden=CRITICAL),
+    # Connections of clients.
+    **looks(idle=REST, receiving=CYAN, queued=NOTICE, serving=BLUE, sending=VIOLET, closing=MAUVE),
+}
+_TYPES = {
+    **looks(
+        client_error=NOTICE, server_error=CRITICAL, unhandled_exception=CRITICAL, timeout=WARNING
+    ),
+    **looks(vscode_server=BLUE, tmux=CYAN, shell=VIOLET),
+}
+_OUTCOMES = {
+    **looks(created=OK, taken=BLUE, refused=VIOLET, limited=NOTICE),
+    **looks(success=OK, user_error=NOTICE, failure=CRITICAL),
+}
+
+MEANINGS: Mapping[str, Mapping[str, Look]] = {
+    "class": looks(**{"1xx": REST, "2xx": OK, "3xx": BLUE, "4xx": NOTICE, "5xx": CRITICAL}),
+    "status": _STATUSES,
+    "reason": _REASONS,
+    "state": _STATES,
+    "type": _TYPES,
+    "outcome": _OUTCOMES,
+    "stream": looks(stdout=BLUE, stderr=NOTICE),
+    "slo": looks(availability=BLUE, latency=VIOLET),
+    "phase": looks(receive=CYAN, send=VIOLET),
+    "role": looks(web=BLUE, agent=VIOLET),
+    "resource": looks(environments=BLUE, cpus=CYAN, memory_bytes=VIOLET),
+    "method": kinds(
+        ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "CONNECT", "TRACE", "OTHER")
+    ),
+    "operation": kinds(
+        (*catalogue.DOCKER_OPERATIONS, "select", "insert", "update", "delete", "other")
+    ),
+    "check": kinds(catalogue.CHECKS),
+    "task": kinds(catalogue.LOOPS),
+    "collector": kinds(("files", "format", "runtime", "values", "inventory")),
+    "unit": looks(
+        cpu_hour=CPU,
+        memory_gib_hour=MEMORY,
+        running_hour=REST,
+        network_rx_gib=NETWORK,
+        network_tx_gib=NETWORK,
+        block_read_gib=DISK,
+        block_write_gib=DISK,
+    ),
+    "generation": kinds("012"),
+    "limit": kinds(Limit),
+}
+"""Looks by label and value, in the legends of graphs, and in bars."""
+
+PATTERNS: Mapping[str, tuple[tuple[str, Look], ...]] = {
+    "status_code": tuple(
+        (f"{number[0]}..", Look(look.color, shades=True))
+        for number, look in looks(
+            **{"1xx": REST, "2xx": OK, "3xx": BLUE, "4xx": NOTICE, "5xx": CRITICAL}
+        ).items()
+    )
+}
+"""The same of labels that have too many values for a name each: patterns of them."""
+
+NAMES: Mapping[str, Look] = {
+    # Percentiles: the rarer, the further from blue.
+    "p50": Look(CYAN),
+    "p90": Look(BLUE, DASHES[1]),
+    "p95": Look(BLUE),
+    "p99": Look(VIOLET),
+    # Burn rates: the longer the window, the further from blue.
+    "5m": Look(REST),
+    "1h": Look(CYAN),
+    "6h": Look(BLUE),
+    "1d": Look(VIOLET),
+    "3d": Look(MAUVE),
+    "CPU": Look(CPU),
+    "memory": Look(MEMORY),
+    "received": Look(CYAN),
+    "sent": Look(VIOLET),
+    "read": Look(CYAN, DASHES[1]),
+    "written": Look(VIOLET, DASHES[1]),
+    "limit": Look(REST, DASHES[1]),
+    "cost": Look(MAUVE),
+}
+"""Looks of series that a query names itself: by the first word of the legend."""

@@ -1,0 +1,248 @@
+"""Dashboard "VibeBox - Team": what a team has, uses, may have and pays, and what fails.
+
+It reads what `collect[]=teams` and `collect[]=environments` show (deploy/prometheus/usage.yml),
+which every instance tells alike: the largest is taken first, then sums. It chooses by team, and by
+no job: those series have jobs of their own.
+"""
+
+from monitoring.grafana.generator import costs
+from monitoring.grafana.generator.levels import Thresholds
+from monitoring.grafana.generator.palette import CPU, DISK, MEMORY, NETWORK, VIOLET
+from monitoring.grafana.generator.panels import (
+    BLUE,
+    GREEN,
+    NONE,
+    Board,
+    Panel,
+    Query,
+    Row,
+    bars,
+    graph,
+    stat,
+    steps,
+)
+from monitoring.grafana.generator.promql import RANGE
+from monitoring.grafana.generator.surroundings import choice, datasource
+from monitoring.grafana.generator.team_promql import (
+    gauge,
+    of_environments,
+    rises,
+    used,
+)
+
+_MOST = 10
+_STATES = "vibebox_team_environments"
+_USED, _MAY = (
+    gauge(f"vibebox_team_quota_{share}", "team, resource") for share in ("used", "limit")
+)
+_SHARE = f"{_USED} / ({_MAY} > 0)"
+_FULL = steps("ok", notice=0.8, warning=1)
+
+
+def _number(title: str, status: str, description: str, thresholds: Thresholds) -> Panel:
+    found = gauge(_STATES, "team", f'status="{status}"')
+    return stat(title, 4, f"sum({found})", status, description, "none", thresholds=thresholds)
+
+
+def _of_each(
+    title: str, description: str, unit: str, expression: str, color: str, width: int = 12
+) -> Panel:
+    """Return the course of what the environments that use the most of it use."""
+    return graph(
+        title,
+        width,
+        f"{description} The {_MOST} environments of the moment with the most.",
+        unit,
+        (f"topk({_MOST}, {expression})", "{{project}}/{{environment}}", color),
+        bounds=(0, None),
+    )
+
+
+_NOW = Row(
+    # What stands nowhere is not read.
+    "A view and no wall: who may see this can ask for every team. The walls are the console and "
+    "GET /api/v1/usage",
+    (
+        _number("Environments that run", "running", "Of the chosen teams.", thresholds=GREEN),
+        _number(
+            "Environments in error",
+            "error",
+            "Those that failed to start or ended by themselves.",
+            thresholds=steps("ok", notice=1),
+        ),
+        stat(
+            "Fullest quota",
+            4,
+            f"max({_SHARE})",
+            "used",
+            "Share of what a team may have that it has: the fullest of environments, CPUs and "
+            "memory, of all chosen teams. At 100 % more is refused.",
+            "percentunit",
+            decimals=0,
+            thresholds=_FULL,
+        ),
+        stat(
+            "CPU in use",
+            4,
+            f"sum({used('cpu_seconds')})",
+            "cores",
+            "Cores that the containers of the chosen teams use.",
+            "none",
+            decimals=2,
+            thresholds=BLUE,
+        ),
+        stat(
+            "Memory in use",
+            4,
+            f"sum({used('memory_byte_seconds')})",
+            "memory",
+            "Memory that they hold.",
+            "bytes",
+            thresholds=BLUE,
+        ),
+        stat(
+            "Cost",
+            4,
+            f"sum({costs.of_teams(RANGE)})",
+            "cost",
+            "Of the time shown, at the prices and in the currency of the settings "
+            "(VIBEBOX_USAGE_PRICES). Without prices there is none.",
+            "short",
+            thresholds=BLUE,
+        ),
+    ),
+)
+_ENVIRONMENTS = Row(
+    "Environments and quota",
+    (
+        graph(
+            "Environments by state",
+            12,
+            "All environments of the chosen teams, as the database says.",
+            "none",
+            (f"sum by (status) ({gauge(_STATES, 'team, status')})", "{{status}}"),
+            stacked=True,
+        ),
+        bars(
+            "Quota by team",
+            12,
+            f"sort_desc({_SHARE})",
+            "{{team}} {{resource}}",
+            "Share of what a team may have that it has; of CPUs and memory count environments that "
+            "are up.",
+            "percentunit",
+            bounds=(0, 1),
+            decimals=0,
+            thresholds=_FULL,
+        ),
+    ),
+)
+_USE = Row(
+    "Usage",
+    (
+        _of_each("CPU by environment", "Cores.", "none", of_environments("cpu_seconds"), CPU),
+        _of_each(
+            "Memory by environment",
+            "Memory held, without what the kernel would give back.",
+            "bytes",
+            of_environments("memory_byte_seconds"),
+            MEMORY,
+        ),
+        graph(
+            "Network of the teams",
+            12,
+            "Bytes a second that containers received and sent.",
+            "Bps",
+            (f"sum({used('network_received_bytes')})", "received", NETWORK),
+            (f"sum({used('network_sent_bytes')})", "sent", VIOLET),
+            bounds=(0, None),
+        ),
+        graph(
+            "Disk of the teams",
+            12,
+            "Bytes a second that containers read from disks and wrote to them; the page cache is "
+            "left out.",
+            "Bps",
+            (f"sum({used('block_read_bytes')})", "read", DISK),
+            (f"sum({used('block_written_bytes')})", "written", DISK),
+            bounds=(0, None),
+        ),
+    ),
+)
+_FAILURES = Row(
+    "Failures",
+    (
+        graph(
+            "Kills for want of memory",
+            8,
+            "An hour, by team. A larger memory_limit_mb is the way out, or less in the container.",
+            "short",
+            (f"{used('oom_kills')} * 3600", "{{team}}"),
+            bounds=(0, None),
+            sparse=True,
+        ),
+        _of_each(
+            "Kept from the CPU",
+            "Seconds a second in which threads waited because of cpu_limit.",
+            "none",
+            of_environments("cpu_throttled_seconds"),
+            CPU,
+            8,
+        ),
+        graph(
+            "Use that nobody read",
+            8,
+            "Share of the time that containers ran whose use is unknown: it ends up in no sum and "
+            "no cost.",
+            "percentunit",
+            (f"{used('unread_seconds')} / ({used('running_seconds')} > 0)", "{{team}}"),
+            bounds=(0, 1),
+        ),
+    ),
+)
+_COST = Row(
+    "Cost and logs",
+    (
+        graph(
+            "Cost an hour",
+            12,
+            "What the chosen teams use costs an hour, by what it is for, at the prices of now.",
+            "short",
+            (f"{costs.rate_by_unit()} * 3600", "{{unit}}"),
+            stacked=True,
+        ),
+        Panel(
+            "Teams",
+            "table",
+            12,
+            "What each team used in the time shown, and what it costs.",
+            (
+                Query(f"{rises('cpu_seconds')} / 3600", "CPU"),
+                Query(f"{rises('memory_byte_seconds')} / 3600", "memory"),
+                Query(f"sum by (team) ({costs.of_teams(RANGE)})", "cost"),
+            ),
+            "none",
+            snapshot=True,
+            columns=(("CPU hours", "none"), ("memory hours", "bytes"), ("cost", "short")),
+            empty=NONE,
+        ),
+        graph(
+            "Stored log lines",
+            24,
+            "What the stored lines of containers take, by team. Old ones go by age and by size.",
+            "bytes",
+            (gauge("vibebox_team_log_bytes", "team"), "{{team}}"),
+            bounds=(0, None),
+        ),
+    ),
+)
+
+BOARD = Board(
+    "team",
+    "VibeBox - Team",
+    "What a team has, uses, may have and pays. A view and no wall: whoever may see a dashboard can "
+    "ask its data source for every team. The walls are the console and GET /api/v1/usage.",
+    (_NOW, _ENVIRONMENTS, _USE, _FAILURES, _COST),
+    choices=(datasource(), choice("team", "label_values(vibebox_team_quota_limit, team)", ".+")),
+    interval="1m",
+)

@@ -1,0 +1,28 @@
+"""The words that queries about teams are made of.
+
+Every instance tells what the one database says, so that of several the largest counts. A gauge is
+looked at as it is; a total of the ledger rises when it books, every VIBEBOX_USAGE_INTERVAL.
+"""
+
+from monitoring.grafana.generator.promql import INTERVAL, RANGE, TEAM
+
+
+def gauge(name: str, by: str, *matchers: str) -> str:
+    """Return a gauge by these labels, of the chosen teams."""
+    return f"max by ({by}) ({name}{{{','.join((TEAM, *matchers))}}})"
+
+
+def used(what: str, by: str = "team", over: str = INTERVAL) -> str:
+    """Return how fast teams use something, by the second."""
+    return f"max by ({by}) (rate(vibebox_team_{what}_total{{{TEAM}}}[{over}]))"
+
+
+def rises(what: str) -> str:
+    """Return how much teams used in the time shown."""
+    return f"max by (team) (increase(vibebox_team_{what}_total{{{TEAM}}}[{RANGE}]))"
+
+
+def of_environments(what: str) -> str:
+    """Return how fast environments of the chosen teams use something."""
+    series = f"vibebox_environment_{what}_total{{{TEAM}}}"
+    return f"max by (environment, project) (rate({series}[{INTERVAL}]))"

@@ -1,0 +1,122 @@
+"""Colours can be read and told apart, and what they say is what alerts say."""
+
+import re
+from collections.abc import Iterator
+from itertools import combinations
+
+import pytest
+
+from app.core.setting_values import PRICED
+from app.domain.usage.prices import cost
+from monitoring.grafana.generator import BOARDS, costs, palette
+from monitoring.grafana.generator.levels import Step
+from monitoring.grafana.generator.panels import Panel
+from monitoring.rules.sources import all_alerts
+from tests.monitoring.boards.known import samples
+from tests.monitoring.boards.vision import EYES, contrast, distance
+
+DARK, LIGHT = "#181B1F", "#FFFFFF"
+"""What Grafana's panels are drawn on."""
+LEAST_CONTRAST, LEAST_DISTANCE = 3, 12
+AN_HOUR = {"AgentTaskFailing": 4}
+"""Alerts of so many in 15 minutes, whose panels count by the hour."""
+_BOUND = re.compile(r"[<>]=?\s*(-?[\d.]+)(?![\w.])")
+BY_ALERTS = {palette.SEVERITIES[alert.severity] for alert in all_alerts()} - {palette.NOTICE}
+UNWATCHED = {
+    # Firing alerts themselves, and what no alert of one number is about.
+    *("Alerts firing", "Errors (5 min)", "Server error ratio", "Failed starts"),
+    # Readiness, and what is either so or not.
+    *("Readiness checks", "Readiness over time", "Service status", "Health checks"),
+    *("An agent leads", "Trouble with the directory of the metrics"),
+    # Budgets: their alerts compare burn rates over two windows.
+    *("Availability budget", "Latency budget", "Error budget left", "Objectives"),
+    *("Availability budget left", "Latency budget left", "Latency burn rate"),
+    *("Availability burn rate", "Availability burn rates", "Latency burn rates"),
+    # A deadline, and what is refused beyond.
+    *("Time of health checks", "Fullest quota", "Quota by team"),
+}
+"""Panels whose colours warn of something that no alert compares with that number."""
+
+
+@pytest.mark.parametrize("color", palette.ALL)
+def test_colors_are_legible_on_light_and_dark(color: str) -> None:
+    assert min(contrast(color, ground) for ground in (DARK, LIGHT)) >= LEAST_CONTRAST
+
+
+@pytest.mark.parametrize("eyes", EYES)
+def test_any_two_colors_can_be_told_apart(eyes: str) -> None:
+    near = {
+        pair: found
+        for pair in combinations(palette.ALL, 2)
+        if (found := distance(*pair, eyes)) < LEAST_DISTANCE
+    }
+    assert near == {}
+
+
+def test_eyes_and_contrasts_are_as_they_are_known() -> None:
+    assert contrast("#000000", "#FFFFFF") == pytest.approx(21, abs=0.01)
+    # A red and a green that many people confuse.
+    assert (
+        distance("#C43C00", "#6B8000", "all")
+        > 60
+        > 20
+        > distance("#C43C00", "#6B8000", "deuteranopia")
+    )
+    assert distance("#FFFFFF", "#808080", "protanopia") > 40
+
+
+def test_every_value_of_a_label_has_a_look() -> None:
+    """A value that joins a list later is not drawn in a colour of nothing."""
+    wanted = {"operation", "task", "check", "stream", "outcome", "phase", "limit", "collector"}
+    for sample in samples().values():
+        for label in wanted & set(sample.labels):
+            assert set(sample.labels[label] or ()) - {"other"} <= set(palette.MEANINGS[label])
+
+
+def _steps() -> Iterator[tuple[Panel, Step]]:
+    for board in BOARDS:
+        for panel in board.panels:
+            for step in panel.thresholds:
+                yield panel, step
+
+
+def test_thresholds_of_alerts_are_those_of_the_rules() -> None:
+    alerts = {alert.name: alert for alert in all_alerts()}
+    seen = [(panel, step) for panel, step in _steps() if step.alert]
+    assert len(seen) > 20
+    for panel, step in seen:
+        assert step.value is not None
+        alert, value = alerts[step.alert], step.value / AN_HOUR.get(step.alert, 1)
+        bounds = {float(found) for found in _BOUND.findall(alert.expression)}
+        # More than 5 of what is counted are 6.
+        more = {bound + 1 for bound in bounds if bound.is_integer() and panel.unit == "none"}
+        assert value in bounds | more, (panel.title, step.alert, bounds)
+        assert palette.SEVERITIES[alert.severity] == step.color
+
+
+def test_colors_of_alerts_are_thresholds_of_alerts() -> None:
+    """Where a number turns to the colour of a warning, there is a warning."""
+    bare = {panel.title for panel, step in _steps() if step.color in BY_ALERTS and not step.alert}
+    assert bare == UNWATCHED
+
+
+def test_costs_are_those_of_the_ledger() -> None:
+    assert set(costs.UNITS) == set(PRICED)
+    for unit, (what, divisor) in costs.UNITS.items():
+        sums = dict.fromkeys(SUMS, 0)
+        nanoseconds = what.endswith("_seconds") and what != "memory_byte_seconds"
+        sums[SUMS_OF[what]] = 3 * divisor * (10**9 if nanoseconds else 1)
+        assert cost({unit: 2}, sums) == 6, unit
+
+
+SUMS_OF = {
+    "running_seconds": "running_ns",
+    "cpu_seconds": "cpu_ns",
+    "memory_byte_seconds": "memory_byte_seconds",
+    "network_received_bytes": "network_rx_bytes",
+    "network_sent_bytes": "network_tx_bytes",
+    "block_read_bytes": "block_read_bytes",
+    "block_written_bytes": "block_write_bytes",
+}
+"""Columns of the ledger by the names of their series."""
+SUMS = tuple(SUMS_OF.values())
