@@ -37,7 +37,7 @@ class Opening:
 
 @dataclass(frozen=True)
 class Handshaken:
-    """The request that became a WebSocket: its id, whence it came, and its trace if there is one."""
+    """The request that became a WebSocket: its id, address, and trace where there is one."""
 
     request_id: str
     address: str = ""
