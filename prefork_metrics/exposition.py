@@ -8,9 +8,9 @@ library's too: the text format, or OpenMetrics by `Accept`.
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
@@ -32,6 +32,7 @@ _END = b"# EOF\n"
 _FORMAT = "format"
 _EMPTY = "empty"  # a file that is being made at this moment looks like that
 _log = logging.getLogger(__name__)
+Told = TypeVar("Told")
 
 
 class Collector(Protocol):
@@ -43,9 +44,13 @@ class Collector(Protocol):
 
 
 class Encoding:
-    """What was negotiated: how to write families, and what to say of it."""
+    """What was negotiated: how to write families, and what to say of it.
 
-    def __init__(self, accept: str) -> None:
+    Attributes: created (totals have a `_created` series), content_type, openmetrics, escaping.
+    """
+
+    def __init__(self, accept: str, created: bool = False) -> None:
+        self.created = created
         self._encode, self.content_type = choose_encoder(understood(accept))
         self.openmetrics = self.content_type.startswith(OPENMETRICS)
         self.escaping: str = getattr(self._encode, "keywords", {}).get("escaping", UNDERSCORES)
@@ -103,6 +108,7 @@ class Files:
             encoding.openmetrics,
             encoding.escaping,
             _beside(current),
+            encoding.created,
         )
         self._report({(file, why) for file, why in rendered.errors if why != _EMPTY})
         states = newest(current.sides, current.removed.states)
@@ -119,13 +125,21 @@ class Files:
 
 def _beside(current: Snapshot) -> Beside:
     """Return what a directory has more than the client library's."""
-    members = current.removed.members
-    removed = {
-        file: members[member]
+    removed = current.removed
+    return Beside(
+        frozenset(current.archive),
+        current.sides,
+        _by_file(current, removed.members),
+        _by_file(current, removed.times),
+    )
+
+
+def _by_file(current: Snapshot, of_members: Mapping[str, Told]) -> dict[Path, Told]:
+    return {
+        file: of_members[member]
         for file in current.files
-        if (member := file.stem.rpartition("_")[2]) in members
+        if (member := file.stem.rpartition("_")[2]) in of_members
     }
-    return Beside(frozenset(current.archive), current.sides, removed)
 
 
 class Exposition:
@@ -151,9 +165,12 @@ class Exposition:
         }
         self._failing: set[str] = set()
 
-    def render(self, accept: str) -> tuple[bytes, str]:
-        """Return the body and its Content-Type for the `Accept` header given."""
-        encoding = Encoding(accept)
+    def render(self, accept: str, created: bool = False) -> tuple[bytes, str]:
+        """Return the body and its Content-Type for the `Accept` header given.
+
+        created: each total of the files has one more series, `_created`: when it began.
+        """
+        encoding = Encoding(accept, created)
         # The files come last, so that the failure of another part shows in the same scrape.
         parts: list[tuple[str, Callable[[], bytes]]] = [
             (collector.name, lambda part=collector: encoding.text(part.collect()))  # type: ignore[misc]
