@@ -8,10 +8,11 @@ from threading import Lock
 from prometheus_client.openmetrics.exposition import UNDERSCORES
 
 from prefork_metrics.aggregation.created import WithCreated
-from prefork_metrics.aggregation.exemplar_suffixes import exemplar_suffixes
+from prefork_metrics.aggregation.exemplar_suffixes import exemplar_suffixes, newest_exemplars
 from prefork_metrics.aggregation.keys import BadFileError, Keys
 from prefork_metrics.aggregation.merge_plan import MergePlan
 from prefork_metrics.aggregation.merge_steps import Slots
+from prefork_metrics.aggregation.message_cache import MessageCache
 from prefork_metrics.aggregation.source import Source
 from prefork_metrics.aggregation.starts import Times, starts_of
 from prefork_metrics.aggregation.text_cache import Plan, TextCache
@@ -74,6 +75,7 @@ class Aggregator:
         self._starts: list[float] | None = None
         self._created: WithCreated | None = None
         self._texts: dict[tuple[bool, str, bool], TextCache] = {}
+        self._messages: dict[str, MessageCache] = {}
 
     def render(
         self,
@@ -96,7 +98,7 @@ class Aggregator:
             sources, samples, errors = self._sampled(files, beside)
             after: Mapping[int, str] = {}
             if openmetrics and beside:
-                after = exemplar_suffixes(self._plan, sources, beside.sides)
+                after = exemplar_suffixes(newest_exemplars(self._plan, sources, beside.sides))
             plan: Plan = self._plan
             if created:
                 plan = extended = self._with_created(sources, beside or Beside())
@@ -106,6 +108,16 @@ class Aggregator:
                 text = TextCache(openmetrics, escaping)
                 self._texts[openmetrics, escaping, created] = text
             return Rendered(text.render(plan, samples, after), text.end, errors)
+
+    def messages(self, files: Sequence[Path], escaping: str, beside: Beside) -> Rendered:
+        """Return the same as protocol buffers, with exemplars, and starts where they are known."""
+        with self._lock:
+            sources, samples, errors = self._sampled(files, beside)
+            exemplars = newest_exemplars(self._plan, sources, beside.sides)
+            starts = self._starts_of(sources, beside)
+            messages = self._messages.setdefault(escaping, MessageCache(escaping))
+            found = messages.render(self._plan, samples, starts, exemplars)
+            return Rendered(found, b"", errors)
 
     def _sampled(
         self, files: Sequence[Path], beside: Beside | None

@@ -3,10 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from prefork_metrics.aggregation.families import Outline
-from prefork_metrics.aggregation.keys import Labels
 from prefork_metrics.aggregation.merge_plan import MergePlan
 from prefork_metrics.directory.starts import TOTALS
+from prefork_metrics.outline import Labels, Outline
 
 Sample = tuple[str, Labels]
 

@@ -17,7 +17,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.samples import Sample
 from prometheus_client.utils import floatToGoString
 
-from prefork_metrics.aggregation.families import Outline
+from prefork_metrics.outline import Outline
 
 # A line: what precedes the value, and the number of the sample in its family; None for a comment.
 Line = tuple[str, int | None]
