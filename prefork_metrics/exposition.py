@@ -149,6 +149,7 @@ def _beside(current: Snapshot) -> Beside:
         current.sides,
         _by_file(current, removed.members),
         _by_file(current, removed.times),
+        removed.natives,
     )
 
 

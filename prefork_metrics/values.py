@@ -13,6 +13,7 @@ No request fails because the directory does, and what scrapes see stays right:
 * Values that have a place in a file go on counting there, whatever becomes of the disk.
 * Values for which there is no place (a full disk, a read-only one) live in memory, unseen by
   scrapes, until `Store.check` finds room for them; then what they counted meanwhile shows.
+* Native buckets are a row of counts in place of value and time, in a file beside the values.
 * States (of an Info or an Enum) are numbers of no file: they lie beside the values.
 * When a total (counter, histogram, summary) first appeared stands in its entry's time, which says
   nothing in the client library's files of these kinds: it is written once, with the entry.
@@ -33,6 +34,7 @@ import struct
 import threading
 import time
 import weakref
+from array import array
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,8 @@ import prometheus_client.values
 from prometheus_client.mmap_dict import mmap_key
 
 from prefork_metrics.directory import Heartbeat, Membership, disk, layout, remove
+from prefork_metrics.directory.native_records import KIND as NATIVE
+from prefork_metrics.directory.native_records import PLACES
 from prefork_metrics.directory.removed import Match, matches
 from prefork_metrics.directory.starts import TOTALS
 from prefork_metrics.directory.states import KIND as STATES
@@ -68,6 +72,8 @@ class ValueFile:
         self._path = path
         self.shared = path is not None
         self.totals = kind in TOTALS
+        # How many doubles an entry has: a value and its time, or the counts of all native buckets.
+        self.width = PLACES if kind == NATIVE else 2
         self._used = _HEADER_SIZE
         self._positions: dict[str, int] = {}
         self._size = 0
@@ -105,7 +111,9 @@ class ValueFile:
     def _add(self, key: str) -> int:
         encoded = key.encode()
         padding = 8 - (len(encoded) + 4) % 8
-        numbers = struct.pack("dd", 0.0, time.time() if self.totals else 0.0)
+        numbers = bytearray(8 * self.width)
+        if self.totals:
+            struct.pack_into("d", numbers, 8, time.time())
         entry = struct.pack("i", len(encoded)) + encoded + b" " * padding + numbers
         while self._used + len(entry) > self._size:
             self._grow(2 * self._size)
@@ -113,7 +121,7 @@ class ValueFile:
         self._used += len(entry)
         # Last, so that a reader never sees an entry that is not written yet.
         self._write_used()
-        return (self._used - 16) // 8
+        return self._used // 8 - self.width
 
     def _write_used(self) -> None:
         self._bytes[0:4] = struct.pack("i", self._used)
@@ -301,8 +309,8 @@ class Store:
 
     def _file(self, kind: str, directory: Path) -> ValueFile:
         if kind not in self._files:
-            path = layout.values_path(directory, kind, self._join(directory).name)
-            self._files[kind] = ValueFile(path, kind)
+            place = layout.side_path if kind == NATIVE else layout.values_path
+            self._files[kind] = ValueFile(place(directory, kind, self._join(directory).name), kind)
         return self._files[kind]
 
     def _join(self, directory: Path) -> Membership:
@@ -420,14 +428,13 @@ class Value:
         self.file = file
 
     @property
-    def numbers(self) -> tuple[float, float]:
-        """The value and its time; the store asks, under its lock."""
-        doubles = self.file.doubles
-        return doubles[self.index], doubles[self.index + 1]
+    def numbers(self) -> tuple[float, ...]:
+        """The value and its time, or all counts; the store asks, under its lock."""
+        return tuple(self.file.doubles[self.index : self.index + self.file.width])
 
     @numbers.setter
-    def numbers(self, numbers: tuple[float, float]) -> None:
-        self.file.doubles[self.index], self.file.doubles[self.index + 1] = numbers
+    def numbers(self, numbers: tuple[float, ...]) -> None:
+        self.file.doubles[self.index : self.index + len(numbers)] = memoryview(array("d", numbers))
 
     def inc(self, amount: float) -> None:
         with store.lock:

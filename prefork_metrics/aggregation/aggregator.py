@@ -13,10 +13,11 @@ from prefork_metrics.aggregation.keys import BadFileError, Keys
 from prefork_metrics.aggregation.merge_plan import MergePlan
 from prefork_metrics.aggregation.merge_steps import Slots
 from prefork_metrics.aggregation.message_cache import MessageCache
+from prefork_metrics.aggregation.natives import natives
 from prefork_metrics.aggregation.source import Source
 from prefork_metrics.aggregation.starts import Times, starts_of
 from prefork_metrics.aggregation.text_cache import Plan, TextCache
-from prefork_metrics.directory.removed import Before
+from prefork_metrics.directory.removed import Before, Natives
 
 _Read = list[tuple[Source, tuple[float, ...]]]
 _Errors = list[tuple[Path, str]]
@@ -45,13 +46,15 @@ class Beside:
 
     Attributes: archive (those of the files whose timestamps are rests, see directory.merging);
     sides (files of exemplars and of starts among them); removed (of each file what is not shown,
-    see directory.removed); removed_at (when that was, by key).
+    see directory.removed); removed_at (when that was, by key); removed_natives (of each member, by
+    name, the same of native buckets).
     """
 
     archive: Collection[Path] = ()
     sides: Sequence[Path] = ()
     removed: Mapping[Path, Before] = field(default_factory=dict)
     removed_at: Times = field(default_factory=dict)
+    removed_natives: Mapping[str, Natives] = field(default_factory=dict)
 
 
 class Aggregator:
@@ -110,13 +113,16 @@ class Aggregator:
             return Rendered(text.render(plan, samples, after), text.end, errors)
 
     def messages(self, files: Sequence[Path], escaping: str, beside: Beside) -> Rendered:
-        """Return the same as protocol buffers, with exemplars, and starts where they are known."""
+        """Return the same as protocol buffers, with exemplars, native buckets, and starts where
+        they are known."""
         with self._lock:
             sources, samples, errors = self._sampled(files, beside)
             exemplars = newest_exemplars(self._plan, sources, beside.sides)
             starts = self._starts_of(sources, beside)
             messages = self._messages.setdefault(escaping, MessageCache(escaping))
-            found = messages.render(self._plan, samples, starts, exemplars)
+            # Last: a process counts in these first, so that there are never fewer here.
+            counted = natives(beside.sides, beside.removed_natives)
+            found = messages.render(self._plan, samples, starts, exemplars, counted)
             return Rendered(found, b"", errors)
 
     def _sampled(

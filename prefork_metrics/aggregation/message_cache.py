@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prefork_metrics.aggregation.merge_plan import MergePlan
+from prefork_metrics.directory.native_records import Counts
 from prefork_metrics.exemplars import Exemplar
+from prefork_metrics.outline import Labels
 from prefork_metrics.protobuf.family import FamilyMessage
 
 
@@ -22,8 +24,10 @@ class MessageCache:
         samples: Sequence[Any],
         starts: Sequence[float],
         exemplars: Mapping[int, Exemplar],
+        natives: Mapping[tuple[str, Labels], Counts],
     ) -> bytes:
-        """Return the messages with these values; `starts` of each, `exemplars` by their numbers."""
+        """Return the messages with these values; `starts` of each, `exemplars` by their numbers,
+        `natives` by family and labels."""
         if plan is not self._plan:
             self._replan(plan, starts)
         parts = []
@@ -35,7 +39,7 @@ class MessageCache:
                 for number, exemplar in exemplars.items()
                 if before <= number < end
             }
-            parts.append(message.encoded(samples[before:end], of_family))
+            parts.append(message.encoded(samples[before:end], of_family, natives))
             before = end
         return b"".join(parts)
 

@@ -20,13 +20,23 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from prefork_metrics.directory import codec, disk, layout, locks, manifest, removed, starts
+from prefork_metrics.directory import (
+    codec,
+    disk,
+    layout,
+    locks,
+    manifest,
+    past_natives,
+    removed,
+    starts,
+)
 from prefork_metrics.directory.codec import Entry, ValueFileUnreadableError
 from prefork_metrics.directory.exemplar_records import FILES, KIND
 from prefork_metrics.directory.layout import Listing, MemberFiles, ValueFile
 from prefork_metrics.directory.manifest import Manifest
 from prefork_metrics.directory.membership import is_live
 from prefork_metrics.directory.merging import merge
+from prefork_metrics.directory.native_records import KIND as NATIVE
 from prefork_metrics.directory.past_exemplars import PastExemplars
 from prefork_metrics.directory.removed import Before, Match, Removed
 from prefork_metrics.directory.starts import TOTALS, PastStarts
@@ -97,10 +107,11 @@ class _Absorber:
         if dead or self._match is not None:
             merged = self._merge(dead)
             states = self._states(dead)
+            natives = self._natives(dead)
             still_removed = self._still_removed(dead, states)
             past = (*self._listing.archives, *self._listing.archive_sides)
             generation = max((self._manifest.generation, *past)) + 1
-            self._write(generation, merged, states, still_removed)
+            self._write(generation, merged, states, natives, still_removed)
             manifest.commit(self._directory, Manifest(generation, remaining.union(dead)))
             self._delete(dead)
         self._bound_bad_files()
@@ -183,23 +194,32 @@ class _Absorber:
             key: state for key, state in found.items() if not self._match(state.name, state.labels)
         }
 
+    def _natives(self, dead: list[str]) -> bytes:
+        """Return the native buckets that the archive holds from now on."""
+        natives = ((self._of(name).sides, self._removed.natives.get(name, {})) for name in dead)
+        return past_natives.merged(self._sides, natives, self._match)
+
     def _still_removed(self, dead: list[str], archived: States) -> Removed:
         """Return what is not shown from now on of those that live."""
         gone = self._manifest.absorbed.union(dead)
         living = [name for name in self._listing.members if name not in gone]
         kept = {name: before for name in living if (before := self._removed.of(name))}
         times = {name: self._removed.times.get(name, {}) for name in kept}
+        natives = {name: self._removed.natives.get(name, {}) for name in kept}
         states = newest((side for name in living for side in self._of(name).sides), {})
         until = {key: at for key, at in self._removed.states.items() if key in states}
         if self._match is not None:
             for name in living:
+                # First, as a scrape reads them last: so there are never fewer than in the others.
+                counted = past_natives.counted(self._of(name).sides, self._match)
                 if before := self._before(name, self._match):
+                    natives[name] = {**natives.get(name, {}), **counted}
                     kept[name] = {**kept.get(name, {}), **before}
                     times[name] = {**times.get(name, {}), **dict.fromkeys(before, time.time())}
             for key, state in states.items():
                 if self._match(state.name, state.labels):
                     until[key] = state.time
-        return Removed(kept, until, times)
+        return Removed(kept, until, times, natives)
 
     def _before(self, name: str, match: Match) -> Before:
         """Return what a living member has counted of the series that are removed."""
@@ -238,6 +258,7 @@ class _Absorber:
         generation: int,
         merged: dict[str, list[Entry]],
         states: States,
+        natives: bytes,
         still_removed: Removed,
     ) -> None:
         name = layout.archive_name(generation)
@@ -245,6 +266,7 @@ class _Absorber:
             KIND: self._exemplars.file(merged),
             starts.KIND: self._starts.file(merged),
             STATES: encode(states) if states else b"",
+            NATIVE: natives,
             removed.KIND: still_removed.encoded() if still_removed else b"",
         }
         for kind, content in beside.items():

@@ -26,6 +26,8 @@ KIND = "removed"
 Before = Mapping[str, tuple[float, float]]
 """By key: value and time of an entry when its series was removed."""
 
+Natives = Mapping[str, Mapping[int, float]]
+
 Match = Callable[[str, Mapping[str, str]], bool]
 """Tells by the name of a family and the labels of a series whether it is to be removed."""
 
@@ -33,11 +35,13 @@ Match = Callable[[str, Mapping[str, str]], bool]
 @dataclass(frozen=True)
 class Removed:
     """What is not shown, of each living member, and of states until when; `times` are those at
-    which a member's entries were removed, by key: what counts since then began at that time."""
+    which a member's entries were removed, by key: what counts since then began at that time;
+    `natives` are the counts of native buckets until then, by key and place."""
 
     members: Mapping[str, Before] = field(default_factory=dict)
     states: Mapping[str, float] = field(default_factory=dict)
     times: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    natives: Mapping[str, Natives] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.members or self.states)
@@ -48,7 +52,12 @@ class Removed:
 
     def encoded(self) -> bytes:
         """Return the content of the file that says so."""
-        told = {"members": self.members, "states": self.states, "times": self.times}
+        told = {
+            "members": self.members,
+            "states": self.states,
+            "times": self.times,
+            "natives": self.natives,
+        }
         return json.dumps(told).encode()
 
 
@@ -78,11 +87,18 @@ def _read(path: Path, _inode: int, _modified: int) -> Removed:
             for member, before in fields["members"].items()
         }
         states = _times(fields["states"])
-        # A release before this does not tell them.
+        # A release before this does not tell these.
         times = {str(member): _times(found) for member, found in fields.get("times", {}).items()}
+        natives = {
+            str(member): {
+                str(key): {int(place): float(number) for place, number in counts.items()}
+                for key, counts in found.items()
+            }
+            for member, found in fields.get("natives", {}).items()
+        }
     except (ValueError, TypeError, KeyError, AttributeError):
         return NOTHING
-    return Removed(members, states, times)
+    return Removed(members, states, times, natives)
 
 
 def _times(found: Mapping[str, float]) -> dict[str, float]:

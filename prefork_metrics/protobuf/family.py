@@ -14,6 +14,7 @@ from prometheus_client.openmetrics.exposition import (
     escape_metric_name,
 )
 
+from prefork_metrics.directory.native_records import Counts
 from prefork_metrics.exemplars import Exemplar
 from prefork_metrics.outline import Labels, Outline
 from prefork_metrics.protobuf import wire
@@ -25,6 +26,7 @@ _SUFFIXES = {"counter": "_total", "info": "_info"}
 """What of a sample's name the family's has here, and the client library's has not."""
 _BOUNDS = {"histogram": "le", "gaugehistogram": "le", "summary": "quantile"}
 NO_EXEMPLARS: Mapping[int, Exemplar] = {}
+NO_NATIVES: Mapping[tuple[str, Labels], Counts] = {}
 NO_TIMES: Mapping[int, float] = {}
 
 
@@ -54,19 +56,27 @@ class FamilyMessage:
         ]
 
     def encoded(
-        self, values: Sequence[Any], exemplars: Mapping[int, Exemplar] = NO_EXEMPLARS
+        self,
+        values: Sequence[Any],
+        exemplars: Mapping[int, Exemplar] = NO_EXEMPLARS,
+        natives: Mapping[tuple[str, Labels], Counts] = NO_NATIVES,
     ) -> bytes:
         """Return the message; nothing where there is no sample.
 
-        values: of each sample, None where it is left out; exemplars: by the sample's number.
+        values: of each sample, None where it is left out; exemplars: by the sample's number;
+        natives: the counts of native buckets, by family and labels.
         """
-        found = b"".join(series.encoded(values, exemplars) for series in self._series)
+        name = self.outline.name
+        found = b"".join(
+            series.encoded(values, exemplars, natives.get((name, series.labels)))
+            for series in self._series
+        )
         content = self._header + found
         return wire.varint(len(content)) + content if found else b""
 
 
 class _Series:
-    """One series: the numbers of its samples, and what it said last."""
+    """One series: the numbers of its samples, and what it said last. Attributes: labels."""
 
     def __init__(
         self,
@@ -85,28 +95,28 @@ class _Series:
         self._start = min(known) if all(known) else 0.0
         bound = _BOUNDS.get(kind)
         self._roles = [_role(outline, number, bound) for number in numbers]
+        self.labels = _of_series(outline.samples[numbers[0]][1], bound)
         self._labels = labels(
-            tuple(
-                (_escaped(name, escaping, escape_label_name), text)
-                for name, text in _of_series(outline.samples[numbers[0]][1], bound)
-            )
+            tuple((_escaped(name, escaping, escape_label_name), text) for name, text in self.labels)
         )
         self._said: tuple[Any, ...] = ()
         self._message = b""
 
-    def encoded(self, values: Sequence[Any], exemplars: Mapping[int, Exemplar]) -> bytes:
+    def encoded(
+        self, values: Sequence[Any], exemplars: Mapping[int, Exemplar], native: Counts | None
+    ) -> bytes:
         of_series = values[self._begin : self._end]
         if None in of_series:
             return b""
         found = [exemplars.get(number) for number in self._numbers]
         # By its text: 0.0 == -0.0, and NaN is not itself.
-        said = (repr(of_series), found)
+        said = (repr(of_series), found, native)
         if said != self._said:
             parts = [
                 Part(*role, value, exemplar)
                 for role, value, exemplar in zip(self._roles, of_series, found, strict=True)
             ]
-            content = self._labels + self._write(parts, self._start) + self._stamp
+            content = self._labels + self._write(parts, self._start, native) + self._stamp
             self._message, self._said = wire.message(_METRIC, content), said
         return self._message
 

@@ -3,12 +3,15 @@
 Names of fields stand beside their numbers, as in client_model's metrics.proto.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from prefork_metrics.directory.native_records import Counts
 from prefork_metrics.exemplars import Exemplar
 from prefork_metrics.outline import Labels
 from prefork_metrics.protobuf import wire
+from prefork_metrics.protobuf.native import buckets
 
 _LABEL, _GAUGE, _COUNTER, _SUMMARY, _UNTYPED, _HISTOGRAM = 1, 2, 3, 4, 5, 7
 _VALUE, _COUNTER_EXEMPLAR, _COUNTER_START = 1, 2, 3
@@ -35,7 +38,7 @@ def labels(pairs: Labels) -> bytes:
     )
 
 
-def counter(parts: Sequence[Part], start: float) -> bytes:
+def counter(parts: Sequence[Part], start: float, _native: Counts | None) -> bytes:
     (part,) = parts
     content = wire.double(_VALUE, part.value)
     if part.exemplar:
@@ -43,15 +46,15 @@ def counter(parts: Sequence[Part], start: float) -> bytes:
     return wire.message(_COUNTER, content + _since(_COUNTER_START, start))
 
 
-def gauge(parts: Sequence[Part], _start: float) -> bytes:
+def gauge(parts: Sequence[Part], _start: float, _native: Counts | None) -> bytes:
     return wire.message(_GAUGE, wire.double(_VALUE, parts[0].value))
 
 
-def untyped(parts: Sequence[Part], _start: float) -> bytes:
+def untyped(parts: Sequence[Part], _start: float, _native: Counts | None) -> bytes:
     return wire.message(_UNTYPED, wire.double(_VALUE, parts[0].value))
 
 
-def summary(parts: Sequence[Part], start: float) -> bytes:
+def summary(parts: Sequence[Part], start: float, _native: Counts | None) -> bytes:
     content = _totals(parts)
     for part in parts:
         if not part.role:
@@ -60,7 +63,18 @@ def summary(parts: Sequence[Part], start: float) -> bytes:
     return wire.message(_SUMMARY, content + _since(_SUMMARY_START, start))
 
 
-def histogram(parts: Sequence[Part], start: float) -> bytes:
+def histogram(parts: Sequence[Part], start: float, native: Counts | None) -> bytes:
+    """Return a histogram with classic buckets, and native ones where these are whole.
+
+    They were read a moment later: what was observed since is above all bounds but the last, where
+    the next scrape finds its place. Fewer are not all (an earlier release counted without).
+    """
+    if native is not None:
+        total = sum(native)
+        if any(part.value > total for part in parts if part.role == "_count"):
+            native = None
+        else:
+            parts = [part._replace(value=total) if _is_all(part) else part for part in parts]
     content = _totals(parts)
     for part in parts:
         if part.role == "_bucket":
@@ -69,10 +83,16 @@ def histogram(parts: Sequence[Part], start: float) -> bytes:
             if part.exemplar:
                 bucket += wire.message(_BUCKET_EXEMPLAR, _exemplar(part.exemplar))
             content += wire.message(_BUCKET, bucket)
+    if native is not None:
+        content += buckets(native)
     return wire.message(_HISTOGRAM, content + _since(_HISTOGRAM_START, start))
 
 
-WRITERS: Mapping[str, Callable[[Sequence[Part], float], bytes]] = {
+def _is_all(part: Part) -> bool:
+    return part.role == "_count" or (part.role == "_bucket" and part.bound == math.inf)
+
+
+WRITERS: Mapping[str, Callable[[Sequence[Part], float, Counts | None], bytes]] = {
     "counter": counter,
     "summary": summary,
     "histogram": histogram,
