@@ -52,7 +52,7 @@ class Member:
         for number, (kind, key) in enumerate(keys(lines)):
             if kind not in self._files:
                 path = layout.values_path(directory, kind, self._membership.name)
-                self._files[kind] = ValueFile(path)
+                self._files[kind] = ValueFile(path, kind)
             file = self._files[kind]
             self._values.append((file, file.index(key)))
             file.doubles[self._values[-1][1]] = number * 0.25

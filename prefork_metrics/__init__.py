@@ -16,9 +16,19 @@ if TYPE_CHECKING:
     from prometheus_client import Info as Info
     from prometheus_client import Summary as Summary
 
+    from prefork_metrics.registry import NativeHistogram as NativeHistogram
     from prefork_metrics.registry import Registry as Registry
 
-__all__ = ["Counter", "Enum", "Gauge", "Histogram", "Info", "Registry", "Summary"]
+__all__ = [
+    "Counter",
+    "Enum",
+    "Gauge",
+    "Histogram",
+    "Info",
+    "NativeHistogram",
+    "Registry",
+    "Summary",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,15 +2,15 @@
 
 What the processes counted is rendered from the shared directory by the aggregator; the other parts
 are few families, made by the client library's encoders. Content negotiation is the client
-library's too: the text format, or OpenMetrics by `Accept`.
+library's too: the text format, or OpenMetrics by `Accept`; protocol buffers are written here.
 """
 
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
@@ -22,7 +22,8 @@ from prefork_metrics.aggregation import Aggregator, Beside, Support, client_supp
 from prefork_metrics.directory import Snapshot, snapshot
 from prefork_metrics.directory.states import newest
 from prefork_metrics.family import Family
-from prefork_metrics.negotiation import understood
+from prefork_metrics.negotiation import protobuf_escaping, protobuf_type, understood
+from prefork_metrics.protobuf import metrics, wire
 from prefork_metrics.registry import Registry
 from prefork_metrics.states import families
 from prefork_metrics.visibility import Visibility
@@ -32,6 +33,7 @@ _END = b"# EOF\n"
 _FORMAT = "format"
 _EMPTY = "empty"  # a file that is being made at this moment looks like that
 _log = logging.getLogger(__name__)
+Told = TypeVar("Told")
 
 
 class Collector(Protocol):
@@ -43,16 +45,37 @@ class Collector(Protocol):
 
 
 class Encoding:
-    """What was negotiated: how to write families, and what to say of it."""
+    """What was negotiated: how to write families, and what to say of it.
 
-    def __init__(self, accept: str) -> None:
+    Attributes: created (totals have a `_created` series in text), content_type, protobuf,
+    openmetrics, escaping.
+    """
+
+    def __init__(self, accept: str, created: bool = False, protobuf: bool = True) -> None:
+        """`protobuf`: whether it may be protocol buffers, for whoever asks for them."""
+        self.created = created
+        wanted = protobuf_escaping(accept) if protobuf else None
+        self.protobuf = wanted is not None
+        self.openmetrics = False
+        if wanted is not None:
+            self.escaping: str = wanted
+            self.content_type = protobuf_type(wanted)
+            return
         self._encode, self.content_type = choose_encoder(understood(accept))
         self.openmetrics = self.content_type.startswith(OPENMETRICS)
-        self.escaping: str = getattr(self._encode, "keywords", {}).get("escaping", UNDERSCORES)
+        self.escaping = getattr(self._encode, "keywords", {}).get("escaping", UNDERSCORES)
 
-    def text(self, families: Iterable[Metric]) -> bytes:
-        """Return the families as text, without OpenMetrics' end mark."""
+    def encoded(self, families: Iterable[Metric]) -> bytes:
+        """Return the families, without OpenMetrics' end mark."""
+        if self.protobuf:
+            return metrics.encoded(families, self.escaping)
         return self._encode(_Families(families)).removesuffix(_END)
+
+    def beginning(self, family: str) -> bytes:
+        """Return what the family of that name begins with."""
+        if self.protobuf:
+            return wire.text(1, family) + b"\x12"
+        return b"# TYPE " + family.removesuffix("_total").encode()
 
 
 class Files:
@@ -70,7 +93,7 @@ class Files:
         """Return the text of all families. Raises: MetricsDirectoryBusyError, OSError."""
         directory = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
         if not directory:
-            return encoding.text(self._registry.collect())
+            return encoding.encoded(self._registry.collect())
         with visibility.looking(Path(directory)):
             current, text = self._of_directory(Path(directory), encoding)
             visibility.saw(current)
@@ -91,22 +114,23 @@ class Files:
             (("live",), float(current.live_files)),
             (("dead",), float(len(current.files) - current.live_files)),
         ]
-        return text + encoding.text([self._families.files.samples(states)])
+        return text + encoding.encoded([self._families.files.samples(states)])
 
     def _read(self, current: Snapshot, encoding: Encoding) -> bytes:
         files = sorted(current.files)
         if self._aggregator is None:
             self._families.collect_errors.child(_FORMAT).inc()
-            return encoding.text(MultiProcessCollector.merge([str(file) for file in files]))
-        rendered = self._aggregator.render(
-            files,
-            encoding.openmetrics,
-            encoding.escaping,
-            _beside(current),
-        )
+            return encoding.encoded(MultiProcessCollector.merge([str(file) for file in files]))
+        beside = _beside(current)
+        if encoding.protobuf:
+            rendered = self._aggregator.messages(files, encoding.escaping, beside)
+        else:
+            rendered = self._aggregator.render(
+                files, encoding.openmetrics, encoding.escaping, beside, encoding.created
+            )
         self._report({(file, why) for file, why in rendered.errors if why != _EMPTY})
         states = newest(current.sides, current.removed.states)
-        return rendered.families + (encoding.text(families(states.values())) if states else b"")
+        return rendered.families + (encoding.encoded(families(states.values())) if states else b"")
 
     def _report(self, left_out: set[tuple[Path, str]]) -> None:
         """Count each file that is left out at each scrape, and log it at the first."""
@@ -119,13 +143,22 @@ class Files:
 
 def _beside(current: Snapshot) -> Beside:
     """Return what a directory has more than the client library's."""
-    members = current.removed.members
-    removed = {
-        file: members[member]
+    removed = current.removed
+    return Beside(
+        frozenset(current.archive),
+        current.sides,
+        _by_file(current, removed.members),
+        _by_file(current, removed.times),
+        removed.natives,
+    )
+
+
+def _by_file(current: Snapshot, of_members: Mapping[str, Told]) -> dict[Path, Told]:
+    return {
+        file: of_members[member]
         for file in current.files
-        if (member := file.stem.rpartition("_")[2]) in members
+        if (member := file.stem.rpartition("_")[2]) in of_members
     }
-    return Beside(frozenset(current.archive), current.sides, removed)
 
 
 class Exposition:
@@ -145,18 +178,18 @@ class Exposition:
         self._families = registry.scrape
         self._collectors = tuple(collectors)
         self._files = Files(registry)
-        self._always = {
-            family.name: b"# TYPE " + family.name.removesuffix("_total").encode()
-            for family in (self._families.collect_errors, *always)
-        }
+        self._always = [family.name for family in (self._families.collect_errors, *always)]
         self._failing: set[str] = set()
 
-    def render(self, accept: str) -> tuple[bytes, str]:
-        """Return the body and its Content-Type for the `Accept` header given."""
-        encoding = Encoding(accept)
+    def render(self, accept: str, created: bool = False) -> tuple[bytes, str]:
+        """Return the body and its Content-Type for the `Accept` header given.
+
+        created: each total of the files has one more series, `_created`: when it began.
+        """
+        encoding = Encoding(accept, created)
         # The files come last, so that the failure of another part shows in the same scrape.
         parts: list[tuple[str, Callable[[], bytes]]] = [
-            (collector.name, lambda part=collector: encoding.text(part.collect()))  # type: ignore[misc]
+            (collector.name, lambda part=collector: encoding.encoded(part.collect()))  # type: ignore[misc]
             for collector in self._collectors
         ]
         visibility = Visibility(self._registry)
@@ -168,11 +201,13 @@ class Exposition:
             seconds.append(((name,), time.perf_counter() - started))
         # What no scrape may be without, of this process alone where the files do not have it. No
         # other family: one process's counts as the total look like a reset.
-        missing = [name for name, start in self._always.items() if start not in body[-1]]
+        missing = [name for name in self._always if encoding.beginning(name) not in body[-1]]
         if missing:
-            body.append(encoding.text(self._registry.client.restricted_registry(missing).collect()))
-        body.append(encoding.text(visibility.families()))
-        body.append(encoding.text([self._families.collect_duration.samples(seconds)]))
+            body.append(
+                encoding.encoded(self._registry.client.restricted_registry(missing).collect())
+            )
+        body.append(encoding.encoded(visibility.families()))
+        body.append(encoding.encoded([self._families.collect_duration.samples(seconds)]))
         if encoding.openmetrics:
             body.append(_END)
         return b"".join(body), encoding.content_type

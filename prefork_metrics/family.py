@@ -40,7 +40,7 @@ class Family(Generic[Metric]):
         **more: Any,
     ) -> None:
         self.name = name
-        self.kind = metric.__name__.lower()
+        self.kind = "histogram" if issubclass(metric, Histogram) else metric.__name__.lower()
         self.help = help
         self.labels = labels
         self.moved_by = moved_by

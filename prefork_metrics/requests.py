@@ -10,8 +10,10 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from functools import cached_property
 
+from prefork_metrics.directory.native_records import BOUNDS
 from prefork_metrics.exchange import SWITCHING_PROTOCOLS, UNMATCHED, Exchange, Exchanges
 from prefork_metrics.exemplars import Exemplar, Pairs
+from prefork_metrics.native import of
 from prefork_metrics.registry import Registry
 from prefork_metrics.standard.requests import METHODS, OTHER_METHOD
 from prefork_metrics.values import Value, store
@@ -78,16 +80,17 @@ class RequestMetrics:
 
     def note_wait(self, queued: float) -> None:
         """Count a wait for a thread; called under the store's lock."""
-        bounds, buckets, total = self._waits
+        bounds, buckets, total, native = self._waits
+        native.file.doubles[native.index + bisect_left(BOUNDS, queued)] += 1.0
         bucket = buckets[bisect_left(bounds, queued)]
         bucket.file.doubles[bucket.index] += 1.0
         total.file.doubles[total.index] += queued
 
     @cached_property
-    def _waits(self) -> tuple[list[float], list[Value], Value]:
+    def _waits(self) -> tuple[list[float], list[Value], Value, Value]:
         """The values of the wait: there are none where no server tells of it."""
         waits = self.families.queue_wait.child()
-        return waits._upper_bounds, waits._buckets, waits._sum
+        return waits._upper_bounds, waits._buckets, waits._sum, of(waits)
 
     def _start(self, exchange: Exchange) -> None:
         if exchange.path != self._scrape_path:
@@ -140,6 +143,7 @@ class _Handle:
         "_due",
         "_error",
         "_exemplar",
+        "_native",
         "_note_wait",
         "_sum",
     )
@@ -154,6 +158,7 @@ class _Handle:
         # When each bucket may take its next exemplar, by time.perf_counter().
         self._due = [0.0] * len(self._buckets)
         self._sum: Value = histogram._sum
+        self._native = of(histogram)
         self._count: Value = families.requests.child(method, route, code)._value
         self._error: Value | None = None
         if status >= 400:
@@ -168,11 +173,14 @@ class _Handle:
         seconds = exchange.seconds
         place = bisect_left(self._bounds, seconds)
         bucket = self._buckets[place]
-        count, total, error, active = self._count, self._sum, self._error, self._active
+        requests, total, error, active = self._count, self._sum, self._error, self._active
+        native = self._native
         lock = store.lock
         lock.acquire()
         try:
-            count.file.doubles[count.index] += 1.0
+            # Native buckets first, and no call for it: see `native`.
+            native.file.doubles[native.index + bisect_left(BOUNDS, seconds)] += 1.0
+            requests.file.doubles[requests.index] += 1.0
             bucket.file.doubles[bucket.index] += 1.0
             total.file.doubles[total.index] += seconds
             if self._note_wait is not None and exchange.knows_queue:

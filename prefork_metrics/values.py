@@ -13,7 +13,10 @@ No request fails because the directory does, and what scrapes see stays right:
 * Values that have a place in a file go on counting there, whatever becomes of the disk.
 * Values for which there is no place (a full disk, a read-only one) live in memory, unseen by
   scrapes, until `Store.check` finds room for them; then what they counted meanwhile shows.
+* Native buckets are a row of counts in place of value and time, in a file beside the values.
 * States (of an Info or an Enum) are numbers of no file: they lie beside the values.
+* When a total (counter, histogram, summary) first appeared stands in its entry's time, which says
+  nothing in the client library's files of these kinds: it is written once, with the entry.
 * Series that are removed (`Store.remove`) go on being counted in the files, and the directory says
   what of them is not shown (see `directory.removed`).
 * Where the process's own files are gone (somebody deleted the directory), the process joins anew,
@@ -29,7 +32,9 @@ import mmap
 import os
 import struct
 import threading
+import time
 import weakref
+from array import array
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +42,10 @@ import prometheus_client.values
 from prometheus_client.mmap_dict import mmap_key
 
 from prefork_metrics.directory import Heartbeat, Membership, disk, layout, remove
+from prefork_metrics.directory.native_records import KIND as NATIVE
+from prefork_metrics.directory.native_records import PLACES
 from prefork_metrics.directory.removed import Match, matches
+from prefork_metrics.directory.starts import TOTALS
 from prefork_metrics.directory.states import KIND as STATES
 from prefork_metrics.directory.states import State, States, encode
 from prefork_metrics.errors import MetricsDirectoryBusyError
@@ -56,13 +64,16 @@ class ValueFile:
     """The values of one kind (`counter`, `gauge_livesum`, …); callers hold the store's lock.
 
     `doubles` is replaced when the file grows: read it anew inside each lock. `shared` says whether
-    other processes can read them.
+    other processes can read them, `totals` whether they only grow, since a time of their own.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, kind: str) -> None:
         """Map the file; `path` None keeps the values in memory. Raises: OSError."""
         self._path = path
         self.shared = path is not None
+        self.totals = kind in TOTALS
+        # How many doubles an entry has: a value and its time, or the counts of all native buckets.
+        self.width = PLACES if kind == NATIVE else 2
         self._used = _HEADER_SIZE
         self._positions: dict[str, int] = {}
         self._size = 0
@@ -100,14 +111,17 @@ class ValueFile:
     def _add(self, key: str) -> int:
         encoded = key.encode()
         padding = 8 - (len(encoded) + 4) % 8
-        entry = struct.pack("i", len(encoded)) + encoded + b" " * padding + bytes(16)
+        numbers = bytearray(8 * self.width)
+        if self.totals:
+            struct.pack_into("d", numbers, 8, time.time())
+        entry = struct.pack("i", len(encoded)) + encoded + b" " * padding + numbers
         while self._used + len(entry) > self._size:
             self._grow(2 * self._size)
         self._bytes[self._used : self._used + len(entry)] = entry
         self._used += len(entry)
         # Last, so that a reader never sees an entry that is not written yet.
         self._write_used()
-        return (self._used - 16) // 8
+        return self._used // 8 - self.width
 
     def _write_used(self) -> None:
         self._bytes[0:4] = struct.pack("i", self._used)
@@ -290,13 +304,13 @@ class Store:
 
     def _in_memory(self, kind: str) -> ValueFile:
         if kind not in self._memory:
-            self._memory[kind] = ValueFile(None)
+            self._memory[kind] = ValueFile(None, kind)
         return self._memory[kind]
 
     def _file(self, kind: str, directory: Path) -> ValueFile:
         if kind not in self._files:
-            path = layout.values_path(directory, kind, self._join(directory).name)
-            self._files[kind] = ValueFile(path)
+            place = layout.side_path if kind == NATIVE else layout.values_path
+            self._files[kind] = ValueFile(place(directory, kind, self._join(directory).name), kind)
         return self._files[kind]
 
     def _join(self, directory: Path) -> Membership:
@@ -414,14 +428,13 @@ class Value:
         self.file = file
 
     @property
-    def numbers(self) -> tuple[float, float]:
-        """The value and its time; the store asks, under its lock."""
-        doubles = self.file.doubles
-        return doubles[self.index], doubles[self.index + 1]
+    def numbers(self) -> tuple[float, ...]:
+        """The value and its time, or all counts; the store asks, under its lock."""
+        return tuple(self.file.doubles[self.index : self.index + self.file.width])
 
     @numbers.setter
-    def numbers(self, numbers: tuple[float, float]) -> None:
-        self.file.doubles[self.index], self.file.doubles[self.index + 1] = numbers
+    def numbers(self, numbers: tuple[float, ...]) -> None:
+        self.file.doubles[self.index : self.index + len(numbers)] = memoryview(array("d", numbers))
 
     def inc(self, amount: float) -> None:
         with store.lock:
@@ -431,9 +444,9 @@ class Value:
         with store.lock:
             doubles = self.file.doubles
             doubles[self.index] = value
-            if timestamp is not None:
+            if timestamp is not None and not self.file.totals:
                 doubles[self.index + 1] = timestamp
-            elif self.file.shared:
+            elif self.file.shared and not self.file.totals:
                 # A gauge that is removed shows again when it is set, be it to the same.
                 doubles[self.index + 1] += 1.0
 

@@ -74,6 +74,7 @@ http_client_wait = registry.histogram(
     "each request that was not there at once (receive), each answer that was not taken at once "
     "(send); no part of the duration of a request",
     buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
+    native=True,
 )
 docker_operations = registry.counter(
     "docker_operations_total",
@@ -89,6 +90,7 @@ docker_operation_duration = registry.histogram(
     "the same calls",
     # A pull takes minutes; its deadline is 600 s.
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600),
+    native=True,
 )
 auth_attempts = registry.counter(
     "auth_attempts_total",
@@ -114,6 +116,7 @@ environment_start_duration = registry.histogram(
     "each start that came to its end; user_error: what the user asked for cannot be (no such "
     "image, a command that ends, a port that is taken); failure: Docker or VibeBox",
     buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600),
+    native=True,
 )
 environment_exits = registry.counter(
     "environment_exits_total",

@@ -89,7 +89,7 @@ class UsageSeries:
 
         Raises: StorageError, StorageBusyError among them where the deadline has passed.
         """
-        encoding = Encoding(accept)
+        encoding = Encoding(accept, protobuf=False)
         lines: list[str] = []
         for part in sorted(set(parts)):
             try:

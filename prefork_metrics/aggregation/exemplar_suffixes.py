@@ -15,11 +15,16 @@ from prefork_metrics.exemplars import Exemplar, Place
 _log = logging.getLogger(__name__)
 
 
-def exemplar_suffixes(
+def exemplar_suffixes(exemplars: Mapping[int, Exemplar]) -> dict[int, str]:
+    """Return what follows the value of a sample, by the sample's number."""
+    return {number: _text(exemplar) for number, exemplar in exemplars.items()}
+
+
+def newest_exemplars(
     plan: MergePlan, sources: Iterable[Source], files: Iterable[Path]
-) -> dict[int, str]:
-    """Return what follows the value of a sample, by the sample's number; of `files` as many as
-    can be read."""
+) -> dict[int, Exemplar]:
+    """Return the newest exemplar of each sample that has one, by the sample's number; of `files`
+    as many as can be read."""
     values = {
         (source.path.stem.partition("_")[2], source.kind): source
         for source in sources
@@ -33,7 +38,7 @@ def exemplar_suffixes(
             for number, exemplar in _numbered(plan, of_member, path):
                 if exemplar.follows(newest.get(number)):
                     newest[number] = exemplar
-    return {number: _text(exemplar) for number, exemplar in newest.items()}
+    return newest
 
 
 def _numbered(

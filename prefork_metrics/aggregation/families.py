@@ -1,23 +1,14 @@
 """A family in the making: which of its samples has which slot, and the order they are shown in."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from prometheus_client.utils import floatToGoString
 
-from prefork_metrics.aggregation.keys import Key, Labels
+from prefork_metrics.aggregation.keys import Key
+from prefork_metrics.outline import Labels, Outline
 
 # By gauge mode without the prefix `live`; any other mode keeps one sample per member.
 _MERGED = {"min": "min", "max": "max", "sum": "sum", "mostrecent": "latest"}
-
-
-class Outline(NamedTuple):
-    """A family as an encoder needs it: everything but the values."""
-
-    name: str
-    kind: str
-    help: str
-    samples: tuple[tuple[str, Labels], ...]
 
 
 class Order:

@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Iterable
 
-Labels = tuple[tuple[str, str], ...]
+from prefork_metrics.outline import Labels
 
 
 class BadFileError(Exception):

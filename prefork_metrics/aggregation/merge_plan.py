@@ -7,7 +7,7 @@ Order, whatever the order of the files: families by name; in a family by labels,
 name; of a histogram's series first the buckets by bound, then `_sum`, then `_count`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 
 from prefork_metrics.aggregation.families import Family, Order
@@ -72,6 +72,16 @@ class MergePlan:
                 at: self._numbers[slot] for at, slot in places if slot in self._numbers
             }
         return known
+
+    def starts(self, times: Mapping[Source, Sequence[float]]) -> list[float]:
+        """Return when each sample began, in order, from the times of each source's keys: the
+        earliest; 0 for what is no total, or where a source does not know."""
+        earliest: dict[int, float] = {}
+        for source, of_source in times.items():
+            for key, time in zip(source.keys, of_source, strict=True):
+                slot = self._shared[key]
+                earliest[slot] = min(earliest.get(slot, time), time)
+        return [earliest.get(slot, 0.0) for slot in self._order.slots]
 
     def _plan(self, source: Source) -> Iterator[MergeStep]:
         paired = source.paired

@@ -31,6 +31,7 @@ from prefork_metrics.directory.removed import Before
 KINDS = frozenset({"counter", "gauge", "histogram", "summary"})
 _HEADER = 8
 _INTEGER = Struct("i")
+_TIME = Struct("d")
 # More anchors find a swapped file more surely; each costs 0.1 µs per file and scrape.
 _ANCHORS = 16
 
@@ -66,6 +67,10 @@ class Source:
     def all_keys(self) -> list[Key]:
         """The keys of what is left out too."""
         return self._keys
+
+    def times(self) -> list[float]:
+        """Return the time of each value of `keys`, as it was read last."""
+        return [_TIME.unpack_from(self._content, at + _TIME.size)[0] for at in self.positions]
 
     def leave_out(self, before: Before | None) -> None:
         """Have `read` leave out what had been counted when series were removed."""

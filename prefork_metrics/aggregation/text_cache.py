@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import compress, count
 from operator import ne
-from typing import Any
+from typing import Any, Protocol
 
 from prometheus_client.core import Metric
 from prometheus_client.exposition import generate_latest
@@ -17,8 +17,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.samples import Sample
 from prometheus_client.utils import floatToGoString
 
-from prefork_metrics.aggregation.families import Outline
-from prefork_metrics.aggregation.merge_plan import MergePlan
+from prefork_metrics.outline import Outline
 
 # A line: what precedes the value, and the number of the sample in its family; None for a comment.
 Line = tuple[str, int | None]
@@ -37,6 +36,13 @@ class Metrics:
         return self._metrics
 
 
+class Plan(Protocol):
+    """Which samples there are, and whose values can be -0.0."""
+
+    outlines: list[Outline]
+    signed: list[int]
+
+
 class TextCache:
     """The text in one format. Attributes: end (what closes the text: `# EOF` in OpenMetrics)."""
 
@@ -44,7 +50,7 @@ class TextCache:
         encoder = generate_openmetrics if openmetrics else generate_latest
         self._encode: Encode = partial(encoder, escaping=escaping)
         self.end = self._encode(Metrics())
-        self._plan: MergePlan | None = None
+        self._plan: Plan | None = None
         self._encoded: dict[str, tuple[Outline, list[Line]]] = {}
         # By sample: the value in the text, the line, and what precedes the value in it.
         self._written: list[Any] = []
@@ -53,7 +59,7 @@ class TextCache:
         self._starts: list[str] = []
         self._lines: list[str] = []
 
-    def render(self, plan: MergePlan, samples: list[Any], suffixes: Mapping[int, str]) -> bytes:
+    def render(self, plan: Plan, samples: list[Any], suffixes: Mapping[int, str]) -> bytes:
         """Return the text with these values, without the `end`.
 
         suffixes: what follows the value on the lines of some samples (exemplars).
@@ -76,7 +82,7 @@ class TextCache:
         self._written, self._suffixes = samples, suffixes
         return "".join(lines).encode()
 
-    def _replan(self, plan: MergePlan) -> None:
+    def _replan(self, plan: Plan) -> None:
         self._lines = []
         number_of_samples = sum(len(outline.samples) for outline in plan.outlines)
         self._places = [0] * number_of_samples

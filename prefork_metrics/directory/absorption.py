@@ -14,20 +14,32 @@ The order of the steps is what makes it safe against a kill at any instant, with
 Readers hold the lock shared, so that no file goes while they read.
 """
 
+import time
 from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from prefork_metrics.directory import codec, disk, layout, locks, manifest, removed
+from prefork_metrics.directory import (
+    codec,
+    disk,
+    layout,
+    locks,
+    manifest,
+    past_natives,
+    removed,
+    starts,
+)
 from prefork_metrics.directory.codec import Entry, ValueFileUnreadableError
 from prefork_metrics.directory.exemplar_records import FILES, KIND
 from prefork_metrics.directory.layout import Listing, MemberFiles, ValueFile
 from prefork_metrics.directory.manifest import Manifest
 from prefork_metrics.directory.membership import is_live
 from prefork_metrics.directory.merging import merge
+from prefork_metrics.directory.native_records import KIND as NATIVE
 from prefork_metrics.directory.past_exemplars import PastExemplars
 from prefork_metrics.directory.removed import Before, Match, Removed
+from prefork_metrics.directory.starts import TOTALS, PastStarts
 from prefork_metrics.directory.states import KIND as STATES
 from prefork_metrics.directory.states import States, encode, newest
 
@@ -84,6 +96,7 @@ class _Absorber:
         self._removed = removed.read(self._sides)
         self._keys: dict[bytes, str] = {}
         self._exemplars = PastExemplars()
+        self._starts = PastStarts()
         self._bad_files = 0
 
     def run(self) -> Absorption:
@@ -94,10 +107,11 @@ class _Absorber:
         if dead or self._match is not None:
             merged = self._merge(dead)
             states = self._states(dead)
+            natives = self._natives(dead)
             still_removed = self._still_removed(dead, states)
             past = (*self._listing.archives, *self._listing.archive_sides)
             generation = max((self._manifest.generation, *past)) + 1
-            self._write(generation, merged, states, still_removed)
+            self._write(generation, merged, states, natives, still_removed)
             manifest.commit(self._directory, Manifest(generation, remaining.union(dead)))
             self._delete(dead)
         self._bound_bad_files()
@@ -140,20 +154,32 @@ class _Absorber:
     def _merge(self, dead: list[str]) -> dict[str, list[Entry]]:
         contents: defaultdict[str, list[tuple[list[Entry], bool]]] = defaultdict(list)
         for file in self._listing.archives.get(self._manifest.generation, []):
-            contents[file.prefix].append((self._taken(file, self._sides), True))
+            entries = self._taken(file, self._sides)
+            contents[file.prefix].append((entries, True))
+            if file.prefix in TOTALS:
+                found = starts.read(self._sides, file.prefix, len(entries))
+                self._starts.note(entries, found)
         for name in dead:
             for file in self._listing.members[name].values:
                 if not file.is_live_gauge:
-                    entries = removed.since(
-                        self._taken(file, self._listing.members[name].sides),
-                        self._removed.of(name),
-                        totals=not file.prefix.startswith("gauge"),
-                    )
-                    contents[file.prefix].append((entries, False))
+                    contents[file.prefix].append((self._since(name, file), False))
         return {
             prefix: [entry for entry in merge(prefix, files) if not self._is_removed(entry)]
             for prefix, files in contents.items()
         }
+
+    def _since(self, name: str, file: ValueFile) -> list[Entry]:
+        """Return what a member has counted, or has since its series were removed."""
+        totals = file.prefix in TOTALS
+        entries = removed.since(
+            self._taken(file, self._listing.members[name].sides),
+            self._removed.of(name),
+            self._removed.times.get(name, {}),
+            totals=totals,
+        )
+        if totals:
+            self._starts.note(entries, (entry.timestamp for entry in entries))
+        return entries
 
     def _is_removed(self, entry: Entry) -> bool:
         return self._match is not None and removed.matches(entry.key, self._match)
@@ -168,21 +194,32 @@ class _Absorber:
             key: state for key, state in found.items() if not self._match(state.name, state.labels)
         }
 
+    def _natives(self, dead: list[str]) -> bytes:
+        """Return the native buckets that the archive holds from now on."""
+        natives = ((self._of(name).sides, self._removed.natives.get(name, {})) for name in dead)
+        return past_natives.merged(self._sides, natives, self._match)
+
     def _still_removed(self, dead: list[str], archived: States) -> Removed:
         """Return what is not shown from now on of those that live."""
         gone = self._manifest.absorbed.union(dead)
         living = [name for name in self._listing.members if name not in gone]
         kept = {name: before for name in living if (before := self._removed.of(name))}
+        times = {name: self._removed.times.get(name, {}) for name in kept}
+        natives = {name: self._removed.natives.get(name, {}) for name in kept}
         states = newest((side for name in living for side in self._of(name).sides), {})
-        until = {key: time for key, time in self._removed.states.items() if key in states}
+        until = {key: at for key, at in self._removed.states.items() if key in states}
         if self._match is not None:
             for name in living:
+                # First, as a scrape reads them last: so there are never fewer than in the others.
+                counted = past_natives.counted(self._of(name).sides, self._match)
                 if before := self._before(name, self._match):
+                    natives[name] = {**natives.get(name, {}), **counted}
                     kept[name] = {**kept.get(name, {}), **before}
+                    times[name] = {**times.get(name, {}), **dict.fromkeys(before, time.time())}
             for key, state in states.items():
                 if self._match(state.name, state.labels):
                     until[key] = state.time
-        return Removed(kept, until)
+        return Removed(kept, until, times, natives)
 
     def _before(self, name: str, match: Match) -> Before:
         """Return what a living member has counted of the series that are removed."""
@@ -221,12 +258,15 @@ class _Absorber:
         generation: int,
         merged: dict[str, list[Entry]],
         states: States,
+        natives: bytes,
         still_removed: Removed,
     ) -> None:
         name = layout.archive_name(generation)
         beside = {
             KIND: self._exemplars.file(merged),
+            starts.KIND: self._starts.file(merged),
             STATES: encode(states) if states else b"",
+            NATIVE: natives,
             removed.KIND: still_removed.encoded() if still_removed else b"",
         }
         for kind, content in beside.items():

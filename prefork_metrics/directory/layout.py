@@ -2,10 +2,12 @@
 
     counter_<member>.db  histogram_<member>.db  summary_<member>.db  gauge_<mode>_<member>.db
                             what a member counted, in the client library's format
-    <kind>_<member>.side    what else a member keeps (exemplars, heartbeat); goes when it goes
+    <kind>_<member>.side    what else a member keeps (exemplars, native buckets, heartbeat); goes
+                            when it goes
     member_<member>.lock    the member's marker; whoever holds its lock lives
     counter_archive<n>.db … what the dead counted; only the generation that the manifest names
-    <kind>_archive<n>.side  beside it: the exemplars and states of the dead, and what is removed
+    <kind>_archive<n>.side  beside it: exemplars, native buckets and states of the dead, when
+                            totals began, and what is removed
     member_server.lock      see `ownership`: named so that older releases know it as a marker
     manifest.json           the commit record: the generation, and the members that it holds
     identity.txt            which directory this is: made anew when it has been emptied

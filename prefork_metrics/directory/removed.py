@@ -26,16 +26,22 @@ KIND = "removed"
 Before = Mapping[str, tuple[float, float]]
 """By key: value and time of an entry when its series was removed."""
 
+Natives = Mapping[str, Mapping[int, float]]
+
 Match = Callable[[str, Mapping[str, str]], bool]
 """Tells by the name of a family and the labels of a series whether it is to be removed."""
 
 
 @dataclass(frozen=True)
 class Removed:
-    """What is not shown, of each living member, and of states until when."""
+    """What is not shown, of each living member, and of states until when; `times` are those at
+    which a member's entries were removed, by key: what counts since then began at that time;
+    `natives` are the counts of native buckets until then, by key and place."""
 
     members: Mapping[str, Before] = field(default_factory=dict)
     states: Mapping[str, float] = field(default_factory=dict)
+    times: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    natives: Mapping[str, Natives] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.members or self.states)
@@ -46,7 +52,13 @@ class Removed:
 
     def encoded(self) -> bytes:
         """Return the content of the file that says so."""
-        return json.dumps({"members": self.members, "states": self.states}).encode()
+        told = {
+            "members": self.members,
+            "states": self.states,
+            "times": self.times,
+            "natives": self.natives,
+        }
+        return json.dumps(told).encode()
 
 
 NOTHING = Removed()
@@ -74,10 +86,23 @@ def _read(path: Path, _inode: int, _modified: int) -> Removed:
             str(member): {str(key): (float(one), float(two)) for key, (one, two) in before.items()}
             for member, before in fields["members"].items()
         }
-        states = {str(key): float(time) for key, time in fields["states"].items()}
+        states = _times(fields["states"])
+        # A release before this does not tell these.
+        times = {str(member): _times(found) for member, found in fields.get("times", {}).items()}
+        natives = {
+            str(member): {
+                str(key): {int(place): float(number) for place, number in counts.items()}
+                for key, counts in found.items()
+            }
+            for member, found in fields.get("natives", {}).items()
+        }
     except (ValueError, TypeError, KeyError, AttributeError):
         return NOTHING
-    return Removed(members, states)
+    return Removed(members, states, times, natives)
+
+
+def _times(found: Mapping[str, float]) -> dict[str, float]:
+    return {str(key): float(time) for key, time in found.items()}
 
 
 def matches(key: str, match: Match) -> bool:
@@ -94,10 +119,14 @@ def groups(before: Before) -> Iterator[list[str]]:
     yield from by_series.values()
 
 
-def since(entries: list[Entry], before: Before, *, totals: bool) -> list[Entry]:
-    """Return what a member has counted since, where `before` says what it had counted.
+def since(
+    entries: list[Entry], before: Before, times: Mapping[str, float], *, totals: bool
+) -> list[Entry]:
+    """Return what a member has counted since, where `before` says what it had counted, and `times`
+    when that was.
 
-    totals: the entries are added up; what was before is then an entry of its own, below zero.
+    totals: the entries are added up; what was before is then an entry of its own, below zero. Their
+    times are their starts.
     """
     if not before:
         return entries
@@ -110,8 +139,9 @@ def since(entries: list[Entry], before: Before, *, totals: bool) -> list[Entry]:
     }
     kept = [entry for entry in entries if entry.key not in hidden]
     if totals:
+        kept = [entry._replace(timestamp=times.get(entry.key, entry.timestamp)) for entry in kept]
         kept += [
-            Entry(key, -value, 0.0)
+            Entry(key, -value, times.get(key, by_key[key].timestamp))
             for key, (value, _) in before.items()
             if key in by_key and key not in hidden
         ]

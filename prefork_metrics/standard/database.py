@@ -37,6 +37,7 @@ class DatabaseFamilies:
                 5,
                 10,
             ),
+            native=True,
         )
         self.pool_size = registry.gauge(
             "db_connection_pool_size",

@@ -33,6 +33,7 @@ class RequestFamilies:
             "the same moment; from when the whole request was there, without the time in which its"
             " client was waited for; handshakes of WebSockets are left out",
             buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+            native=True,
         )
         self.queue_wait = registry.histogram(
             "http_queue_wait_seconds",
@@ -41,6 +42,7 @@ class RequestFamilies:
             "each request but those of /health, when its response is finished; a part of its "
             "duration",
             buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+            native=True,
         )
         self.active = registry.gauge(
             "active_connections",

@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.backends import http
 from tests.backends.programs import Program, ServiceError, free_port, wait_until
+from tests.backends.prometheus_releases import Release, chosen
 from tests.backends.scratch import new_directory, remove_directory
 
 READY_TIMEOUT = 30.0
@@ -33,7 +34,8 @@ class Prometheus:
         external_labels: what it adds to what it sends.
         flags: further command-line flags.
         env: further variables of its environment.
-        program: which one, where it is not the one of the system.
+        program: which one, where it is not that of the release.
+        release: told to take what it can; the chosen one where none is named.
         others: further targets, each a job of its own by this name.
         scrapes: further jobs, as Prometheus has them in `scrape_configs`.
     """
@@ -50,27 +52,30 @@ class Prometheus:
         external_labels: Mapping[str, str] | None = None,
         flags: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
-        program: str | Path = "prometheus",
+        program: str | Path | None = None,
+        release: Release | None = None,
         others: Mapping[str, str] | None = None,
         scrapes: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        self._program = str(program)
+        self._release = release or chosen()
+        self._program = str(program or self._release.program)
         self._directory = new_directory("prometheus")
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        scrape: dict[str, Any] = {
+        first: dict[str, Any] = {
             "job_name": job,
             "metrics_path": metrics_path,
             "static_configs": [{"targets": list(targets)}],
         }
         if bearer_token is not None:
-            scrape["authorization"] = {"credentials_file": str(self._token_file(bearer_token))}
-        jobs: list[Mapping[str, Any]] = [scrape, *scrapes]
+            first["authorization"] = {"credentials_file": str(self._token_file(bearer_token))}
+        jobs: list[Mapping[str, Any]] = [first, *scrapes]
         jobs += [
             {"job_name": name, "static_configs": [{"targets": [target]}]}
             for name, target in (others or {}).items()
         ]
-        self._write_config(jobs, scrape_interval, extra_config, external_labels or {})
+        told = [{**job, **self._release.scrape} for job in jobs]
+        self._write_config(told, scrape_interval, extra_config, external_labels or {})
         self._server = Program(
             self._command(flags),
             self._directory / "log",
@@ -87,7 +92,7 @@ class Prometheus:
     @staticmethod
     def installed() -> str | None:
         """Return in words what is missing to run Prometheus here, or None."""
-        for program in ("prometheus", "promtool"):
+        for program in (chosen().program, "promtool"):
             if shutil.which(program) is None:
                 return f"{program} is not installed"
         return None
@@ -130,6 +135,7 @@ class Prometheus:
             f"--config.file={self.config_file}",
             f"--storage.tsdb.path={self._directory}/data",
             f"--web.listen-address=127.0.0.1:{self.port}",
+            *self._release.flags,
             *flags,
         ]
 
@@ -163,11 +169,13 @@ class Prometheus:
         (series,) = self._ask("query", query=f"{selector}[1h]")["result"]
         return [time for time, _ in series["values"]]
 
-    def history(self, selector: str) -> list[tuple[dict[str, str], dict[float, float]]]:
+    def history(
+        self, selector: str, window: str = "1m"
+    ) -> list[tuple[dict[str, str], dict[float, float]]]:
         """Return the samples of the last minute of each series, by their times."""
         return [
             (series["metric"], {time: float(value) for time, value in series["values"]})
-            for series in self._ask("query", query=f"{selector}[1m]")["result"]
+            for series in self._ask("query", query=f"{selector}[{window}]")["result"]
         ]
 
     def wait_for(
@@ -219,14 +227,19 @@ class Prometheus:
 
 
 def promtool(
-    *arguments: str, stdin: str = "", timeout: float = 60, joined: bool = False
+    *arguments: str,
+    stdin: str = "",
+    timeout: float = 60,
+    joined: bool = False,
+    program: str | Path = "promtool",
 ) -> subprocess.CompletedProcess[str]:
     """Run promtool and return its exit code and output, without judging them.
 
     joined: what it says in standard error stands in standard output, in the order in which it does.
+    program: which one, where it is not the one of the system.
     """
     return subprocess.run(
-        ["promtool", *arguments],
+        [str(program), *arguments],
         input=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT if joined else subprocess.PIPE,

@@ -72,10 +72,12 @@ Fill = Callable[[tarfile.TarFile], None]
 
 def missing_programs() -> str | None:
     """Return in words what this host lacks to make the images, or None."""
-    names = ("prometheus", "prometheus-alertmanager", "useradd", "groupadd")
+    names = ("prometheus-alertmanager", "useradd", "groupadd")
     missing = [name for name in names if shutil.which(name) is None]
     missing += [] if server_program("initdb") else ["postgresql"]
-    missing += [name for name in ("jaeger", "victoria-logs") if signal_stores.missing(name)]
+    missing += [
+        name for name in ("jaeger", "victoria-logs", "prometheus") if signal_stores.missing(name)
+    ]
     return f"{', '.join(missing)} not installed" if missing else None
 
 

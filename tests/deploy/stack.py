@@ -12,7 +12,7 @@ import docker
 import yaml
 
 from app._version import __version__
-from tests.backends import http, stack_images
+from tests.backends import http, signal_stores, stack_images
 from tests.backends.docker_engine import DockerEngine
 from tests.backends.programs import ServiceError, free_port, wait_until
 
@@ -60,7 +60,9 @@ def import_images(client: docker.APIClient) -> None:
     stack_images.import_python(client, BASE)
     stack_images.import_grafana(client, names["grafana"])
     stack_images.import_postgres(client, names["postgres"])
-    stack_images.import_monitor(client, names["prometheus"], "prometheus", "prometheus")
+    # The one that knows the whole of the shipped configuration.
+    newer = str(signal_stores.program("prometheus"))
+    stack_images.import_monitor(client, names["prometheus"], newer, "prometheus")
     stack_images.import_monitor(
         client, names["alertmanager"], "prometheus-alertmanager", "alertmanager"
     )

@@ -57,7 +57,11 @@ def cases_of(name: str) -> dict[str, Any]:
 
 
 def run(
-    document: dict[str, Any], rules: Iterable[Rule], directory: Path, name: str = "test"
+    document: dict[str, Any],
+    rules: Iterable[Rule],
+    directory: Path,
+    name: str = "test",
+    program: str = "promtool",
 ) -> CompletedProcess[str]:
     """Run promtool's tests against these rules only: all of them would take ten times as long.
 
@@ -70,9 +74,9 @@ def run(
         rule_file.write_text(json.dumps({"groups": [{"name": "group", "rules": rules}]}))
         test_file = directory / f"{name}.yml"
         test_file.write_text(json.dumps({**document, "rule_files": [str(rule_file)]}))
-        return promtool("test", "rules", str(test_file), timeout=300)
+        return promtool("test", "rules", str(test_file), timeout=300, program=program)
 
-    inputs = ["promtool test rules", version_of("promtool"), document, rules]
+    inputs = ["promtool test rules", version_of(program), document, rules]
     return completed(inputs, test_rules, _is_about_the_rules)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.backends.prometheus import Prometheus
+from tests.backends.prometheus_releases import PROMTOOLS, missing_promtool
 from tests.conftest import require
 from tests.monitoring.rules import ALERTS, TESTS, alert, cases_of, records_of, run
 
@@ -45,9 +45,13 @@ def test_alert_has_the_four_kinds_of_tests(name: str) -> None:
 
 
 @pytest.mark.integration
+@pytest.mark.parametrize("promtool", PROMTOOLS.values(), ids=PROMTOOLS)
 @pytest.mark.parametrize("name", ALERTS)
-def test_promtool_finds_the_alert_as_its_tests_say(name: str, tmp_path: Path) -> None:
-    require("Prometheus", Prometheus.installed())
+def test_promtool_finds_the_alert_as_its_tests_say(
+    name: str, promtool: str, tmp_path: Path
+) -> None:
+    require("promtool", missing_promtool(promtool))
     rule = alert(name)
-    result = run(cases_of(name), [*records_of(rule["expr"]), rule], tmp_path)
+    rules = [*records_of(rule["expr"]), rule]
+    result = run(cases_of(name), rules, tmp_path, program=promtool)
     assert result.returncode == 0, result.stdout + result.stderr

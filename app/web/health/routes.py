@@ -23,10 +23,11 @@ api = APIBlueprint(
 
 _SCRAPE = {
     "200": {
-        "description": "The metrics, as text or, by Accept, as OpenMetrics.",
+        "description": "The metrics, as text or, by Accept, as OpenMetrics or protocol buffers.",
         "content": {
             "text/plain": {"schema": {"type": "string"}},
             "application/openmetrics-text": {"schema": {"type": "string"}},
+            "application/vnd.google.protobuf": {"schema": {"type": "string", "format": "binary"}},
         },
     },
     **problems(MetricsForbiddenError, InvalidInputError, StorageUnavailableError),
@@ -67,7 +68,8 @@ def ready() -> Answer:
     "/metrics",
     summary="Metrics of all processes, for Prometheus",
     description="With `collect[]=teams` or `collect[]=environments` (or both) nothing but what "
-    "these have used, as series of each.",
+    "these have used, as series of each. Protocol buffers tell when each total began; text does "
+    "so with `created=true`, by series of their own.",
     responses=_SCRAPE,
 )
 def metrics(query: Collect) -> Answer:
@@ -81,7 +83,7 @@ def metrics(query: Collect) -> Answer:
         body, content_type = telemetry.usage.render(query.collect, accept)
         return Response(body, content_type=content_type)
     with telemetry.scrapes.serve():
-        body, content_type = telemetry.exposition.render(accept)
+        body, content_type = telemetry.exposition.render(accept, query.created)
     return Response(body, content_type=content_type)
 
 

@@ -11,6 +11,9 @@ class Collect(BaseModel):
     """Which series of what has been used a scrape asks for, in place of all others."""
 
     collect: list[Part] = Field(default=[], alias="collect[]", max_length=len(Part))
+    created: bool = Field(
+        default=False, description="Whether text shows of each total when it began (`_created`)."
+    )
 
 
 class Health(BaseModel):

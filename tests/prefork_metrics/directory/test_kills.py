@@ -141,7 +141,7 @@ class Ledger:
 
 def count_for_ever(directory: Path, ledger: Ledger, slot: int) -> None:
     member = Membership(directory)
-    file = ValueFile(layout.values_path(directory, "counter", member.name))
+    file = ValueFile(layout.values_path(directory, "counter", member.name), "counter")
     place = file.index(key("hits"))
     done = 0
     while True:
@@ -199,7 +199,11 @@ def test_scrapers_never_see_a_counter_fall_while_members_are_killed(directory: P
     done = counted(ledger, slots)
     assert done <= hits(directory) <= done + slots
     left = [name for name in names(directory) if not name.endswith(".bad")]
-    assert left == [left[0], "manifest.json"]
+    assert left == [
+        left[0],
+        "manifest.json",
+        left[0].replace("counter", "starts").replace(".db", ".side"),
+    ]
     ledger.close()
 
 

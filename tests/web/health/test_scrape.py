@@ -21,6 +21,7 @@ from prefork_metrics.exposition import Exposition
 from tests.backends.programs import wait_until
 from tests.support.application import User, parts
 from tests.support.checks import moved
+from tests.support.metric_messages import ACCEPT, values
 
 SCRAPE = "/health/metrics"
 ERRORS = "vibebox_metrics_collect_errors_total"
@@ -52,6 +53,24 @@ def test_format_is_negotiated(client: FlaskClient, accept: str, begins: str, end
     assert response.headers["Content-Type"].startswith(begins)
     assert "charset=utf-8" in response.headers["Content-Type"]
     assert response.get_data(as_text=True).endswith(ends)
+
+
+def test_protobuf_is_for_whoever_asks(client: FlaskClient, user: User) -> None:
+    user.new_environment("one")
+    response = client.get(SCRAPE, headers={"Accept": ACCEPT})
+    assert response.headers["Content-Type"].startswith("application/vnd.google.protobuf; proto=")
+    found = {name for name, _ in values(response.data)}
+    # Without a directory the client library's text has starts too, as series of their own.
+    text = samples(client.get(SCRAPE).get_data(as_text=True))
+    assert found == {name for name, *_ in text if not name.endswith("_created")}
+
+    usage = client.get(f"{SCRAPE}?collect[]=teams", headers={"Accept": ACCEPT})
+    assert usage.headers["Content-Type"].startswith("application/openmetrics-text")
+
+
+def test_whether_starts_are_asked_for_is_yes_or_no(client: FlaskClient) -> None:
+    assert client.get(f"{SCRAPE}?created=perhaps").status_code == 422
+    assert client.get(f"{SCRAPE}?created=true").status_code == 200
 
 
 def test_every_part_is_there(client: FlaskClient, user: User) -> None:

@@ -1,0 +1,1 @@
+"""The scrape as protocol buffers: the messages of io.prometheus.client, written by hand."""
