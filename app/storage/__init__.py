@@ -7,6 +7,7 @@ from app.storage.inserting import add_rows, insert_missing, put_rows
 from app.storage.models import (
     AgentReport,
     Alert,
+    AlertHeartbeat,
     ApiKey,
     AuditEntry,
     AuthToken,
@@ -62,6 +63,7 @@ from app.storage.models import (
 __all__ = [
     "AgentReport",
     "Alert",
+    "AlertHeartbeat",
     "ApiKey",
     "AuditEntry",
     "AuthToken",

@@ -83,6 +83,11 @@ ALERT: dict[str, Any] = {
     "generatorURL": "http://prometheus:9090/graph",
     "fingerprint": "c7b1b4f3c8e0d9a2",
 }
+WATCHDOG: dict[str, Any] = {
+    **ALERT,
+    "labels": {"alertname": "Watchdog", "severity": "none"},
+    "annotations": {"evaluated_at": "1769860800.123"},
+}
 _WEBHOOK = {"version": "4", "receiver": "vibebox", "status": "firing", "alerts": [ALERT]}
 
 
@@ -144,6 +149,7 @@ ROUTES = (
     _guarded("GET", "/api/v1/usage", bad="by=colour"),
     Route("POST", "/api/v1/alerts", body=True, good=_WEBHOOK, machine=True),
     _guarded("GET", "/api/v1/alerts", bad="ended=maybe"),
+    _guarded("GET", "/api/v1/alerts/heartbeat"),
     _guarded("GET", "/api/v1/alerts/<alert_id>/explanation"),
     _guarded("GET", "/api/v1/requests/<request_id>/lines", bad="limit=0", op=True),
     _guarded("GET", "/api/v1/doctor", op=True),

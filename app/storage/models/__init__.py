@@ -18,7 +18,7 @@ from app.storage.models.accounts import (
     TokenKind,
     User,
 )
-from app.storage.models.alerts import Alert
+from app.storage.models.alerts import Alert, AlertHeartbeat
 from app.storage.models.base import Base, new_id, utc_now
 from app.storage.models.environments import (
     ContainerExit,
@@ -69,6 +69,7 @@ from app.storage.models.usage import (
 __all__ = [
     "AgentReport",
     "Alert",
+    "AlertHeartbeat",
     "ApiKey",
     "AuditEntry",
     "AuthToken",

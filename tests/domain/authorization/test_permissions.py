@@ -96,6 +96,7 @@ GET    /api/v1/audit                               yes yes yes yes yes 401 yes 4
 GET    /api/v1/usage                               yes yes yes yes yes 401 yes 403 403 yes
 POST   /api/v1/alerts                              403 403 403 403 403 403 403 403 403 403
 GET    /api/v1/alerts                              yes yes yes yes yes 401 yes 403 403 yes
+GET    /api/v1/alerts/heartbeat                    yes yes yes yes yes 401 yes 403 403 yes
 GET    /api/v1/alerts/<alert_id>/explanation       yes yes yes yes yes 401 yes 403 403 yes
 GET    /api/v1/requests/<request_id>/lines         403 403 403 403 403 401 403 403 403 yes
 GET    /api/v1/doctor                              403 403 403 403 403 401 403 403 403 yes
