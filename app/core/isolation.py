@@ -43,6 +43,7 @@ class Loop(StrEnum):
     LOG_SHIPPING = "log_shipping"
     USAGE = "usage"
     USAGE_RETENTION = "usage_retention"
+    ALERTING = "alerting"
     PULLS = "pulls"
     SESSIONS = "sessions"
     SESSIONS_ON_START = "sessions_on_start"
@@ -63,6 +64,7 @@ ROUNDS = (
     Loop.LOG_SHIPPING,
     Loop.USAGE,
     Loop.USAGE_RETENTION,
+    Loop.ALERTING,
     Loop.PULLS,
     Loop.SESSIONS,
     Loop.SESSIONS_ON_START,

@@ -85,8 +85,6 @@ class Heartbeat:
 
     def read(self) -> Pulse:
         """Return how it is. Raises: StorageUnavailableError."""
-        if not self._limit:
-            return Pulse(State.OFF, 0.0)
         with self._database.reading() as session:
             return self.pulse(session.get(AlertHeartbeat, NAME), now(session))
 
@@ -103,6 +101,8 @@ class Heartbeat:
 
     def pulse(self, row: AlertHeartbeat | None, moment: datetime) -> Pulse:
         """Return what a row says at this moment."""
+        if not self._limit:
+            return Pulse(State.OFF, 0.0)
         if row is None:
             return Pulse(State.WAITING, self._limit)
         # A time that is yet to come is as old as it is early: the clock was set back.
