@@ -22,6 +22,7 @@ MONITORING = (
     "grafana/provisioning/*/*.yml",
     "grafana/signals/dashboards/*.json",
     "grafana/signals/datasources/*.yml",
+    "openslo.yml",
     "prometheus/*.yml",
     "prometheus/secrets/.gitignore",
     "prometheus/tests/*.md",
