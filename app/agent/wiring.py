@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from app.agent import alert_watch
+from app.agent.alert_watch import AlertWatch
 from app.agent.business import Business
 from app.agent.exit_counter import ExitCounter
 from app.agent.extensions.build import build_installer
@@ -30,6 +32,7 @@ from app.agent.usage.retention import UsageRetention
 from app.core.isolation import Loop
 from app.core.log_receiver import Receivers
 from app.core.settings import Settings
+from app.domain.alerts.build import build_heartbeat
 from app.domain.durable_counters import DurableCounters
 from app.domain.environments.containers import InstallationId
 from app.domain.environments.service import Environments
@@ -40,6 +43,7 @@ from app.domain.usage.ledger import Ledger
 from app.engine import Engine
 from app.storage import Database
 from app.storage.cautious_clock import CautiousClock
+from app.stores.build import build as build_stores
 
 
 @dataclass(frozen=True)
@@ -140,6 +144,7 @@ def new_work(parts: Parts, term: Term, counts: DurableCounters) -> Work:
             *_tasks(parts, term, counts, sweep),
             Task(Loop.DRIFT, parts.pace.drift, lambda: drift.report_news(reports)),
             *_usage(parts, term, meter),
+            *_alerting(parts, term),
         ],
     )
 
@@ -194,6 +199,17 @@ def _usage(parts: Parts, term: Term, meter: Meter) -> list[Task]:
             lambda: retention.run(term.over.is_set),
         ),
     ]
+
+
+def _alerting(parts: Parts, term: Term) -> list[Task]:
+    """Return the task that misses the heartbeat of alerting, where one is expected."""
+    settings, database = parts.settings, parts.database
+    seconds = alert_watch.interval(settings)
+    if seconds is None:
+        return []
+    heartbeat = build_heartbeat(settings, database)
+    watch = AlertWatch(database, heartbeat, build_stores(settings), term)
+    return [Task(Loop.ALERTING, seconds, watch.run)]
 
 
 def _shipping(parts: Parts, term: Term, counts: DurableCounters) -> list[Task]:

@@ -24,6 +24,7 @@ MONITORING = (
     "grafana/signals/dashboards/*.json",
     "grafana/signals/dashboards/teams/README.md",
     "grafana/signals/datasources/*.yml",
+    "openslo.yml",
     "prometheus/*.yml",
     "prometheus/secrets/.gitignore",
     "prometheus/tests/*.md",

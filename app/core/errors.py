@@ -364,6 +364,15 @@ class AlertNotFoundError(VibeBoxError):
     default_detail = "No alert of that name or fingerprint fires, or has within a day."
 
 
+class SilenceNotFoundError(VibeBoxError):
+    """There is no such silence, or it is over."""
+
+    status = 404
+    slug = "silence-not-found"
+    title = "There is no such silence"
+    default_detail = "Alertmanager has no silence of that id that is not over."
+
+
 class PermissionDeniedError(VibeBoxError):
     """The caller is known, and may not do this."""
 

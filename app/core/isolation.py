@@ -44,6 +44,7 @@ class Loop(StrEnum):
     USAGE = "usage"
     USAGE_DISK = "usage_disk"
     USAGE_RETENTION = "usage_retention"
+    ALERTING = "alerting"
     BUSINESS = "business"
     PULLS = "pulls"
     SESSIONS = "sessions"
@@ -66,6 +67,7 @@ ROUNDS = (
     Loop.USAGE,
     Loop.USAGE_DISK,
     Loop.USAGE_RETENTION,
+    Loop.ALERTING,
     Loop.BUSINESS,
     Loop.PULLS,
     Loop.SESSIONS,

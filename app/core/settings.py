@@ -61,6 +61,8 @@ MAY_HOLD_SECRETS = (
     "OTEL_EXPORTER_OTLP_LOGS_HEADERS",
     "OTEL_EXPORTER_OTLP_METRICS_HEADERS",
     "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+    "VIBEBOX_ALERTMANAGER_TOKEN",
+    "VIBEBOX_ALERTMANAGER_URL",
     "VIBEBOX_ALERTS_TOKEN",
     "VIBEBOX_LOG_STORE_TOKEN",
     "VIBEBOX_LOG_STORE_URL",
@@ -404,6 +406,21 @@ class Settings(BaseModel):
         "twice the repeat_interval of its route.",
         gt=0,
         le=366 * 86400,
+    )
+    alerts_heartbeat: float = _own(
+        180,
+        "Seconds without the heartbeat of alerting (the alert Watchdog, which always fires) after "
+        "which VibeBox says that no alert arrives; 0 expects none.",
+        ge=0,
+        le=86400,
+    )
+    alertmanager_url: HttpUrl | None = _own(
+        None,
+        "Address of the Alertmanager that sends alerts to this service: operators silence alerts "
+        "there from the console, and it is asked where their way is cut.",
+    )
+    alertmanager_token: SecretStr | None = _own(
+        None, "Bearer token for that Alertmanager, where it asks for one."
     )
 
     # Logging.

@@ -21,6 +21,7 @@ from app.doctor.checks import settings as settings_check
 from app.doctor.examination import Doctor
 from app.doctor.findings import Check
 from app.doctor.looks import Records
+from app.domain.alerts.build import build_heartbeat
 from app.engine import Engine
 from app.storage import Database
 from app.stores.build import Stores
@@ -53,6 +54,7 @@ def checks(
 ) -> tuple[Check, ...]:
     """Return the table: a check a row, with those that it cannot do without."""
     watching, records = stores.prometheus, Records(database)
+    heartbeat = build_heartbeat(settings, database)
     return (
         Check(settings_check.NAME, settings_check.look),
         Check("database", lambda: database_check.look(database)),
@@ -70,7 +72,7 @@ def checks(
         Check("prometheus", lambda: prometheus.look(watching), ("web",), prometheus.SECONDS),
         Check(
             "alertmanager",
-            lambda: alertmanager.look(settings, records, watching),
+            lambda: alertmanager.look(settings, records, heartbeat, stores),
             ("database", "web", "prometheus"),
             prometheus.SECONDS,
         ),

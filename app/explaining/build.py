@@ -1,5 +1,6 @@
 """Explanations from stores and, where there is one, the database."""
 
+from app.domain.alerts.heartbeat import Heartbeat
 from app.domain.alerts.service import Alerts
 from app.explaining.known import Known
 from app.explaining.recorded import Recorded
@@ -13,7 +14,7 @@ def build(stores: Stores, database: Database | None) -> Explanations:
     if database is None:
         return Explanations(stores, None, lambda _reference: None)
     # Reading needs no time after which an alert is believed no longer: it stands in each row.
-    alerts = Alerts(database, expire=0)
+    alerts = Alerts(database, expire=0, heartbeat=Heartbeat(database, limit=0))
 
     def told(reference: str) -> Known | None:
         found = alerts.find(reference)

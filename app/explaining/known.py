@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from app.domain.alerts.heartbeat import WATCHDOG
 from app.stores.prometheus import Firing, Labels, Rule
 
 _NAME = "alertname"
@@ -29,7 +30,8 @@ def of_rules(rules: Sequence[Rule], reference: str) -> Known | None:
 
     The fingerprint is Alertmanager's where Prometheus adds no external labels.
     """
-    alerts = [rule for rule in rules if rule.is_alert]
+    # What always fires says nothing of the service.
+    alerts = [rule for rule in rules if rule.is_alert and rule.name != WATCHDOG]
     for rule in alerts:
         found = [
             (one, mark)

@@ -286,6 +286,13 @@ agent_sweep_age = registry.computed(
     "each sweep, which reports to the database; at scrape time, so that it grows when nobody "
     "sweeps, and is +Inf before the first one",
 )
+alerting_heartbeat_age = registry.computed(
+    "alerting_heartbeat_age_seconds",
+    "Time since the last heartbeat of alerting (the alert Watchdog) has come by Alertmanager.",
+    {},
+    "each one that tells something new, which is kept in the database; at scrape time, so that it "
+    "grows when none comes, and is +Inf before the first one",
+)
 environment_drift = registry.computed(
     "environment_drift",
     "Environments whose recorded status differs from Docker's.",

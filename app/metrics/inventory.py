@@ -22,6 +22,7 @@ from app.metrics.catalogue import (
     SESSION_TYPES,
     agent_leading,
     agent_sweep_age,
+    alerting_heartbeat_age,
     environment_drift,
     environments,
     environments_total,
@@ -31,6 +32,7 @@ from app.metrics.catalogue import (
 )
 from app.storage import (
     AgentReport,
+    AlertHeartbeat,
     Database,
     Environment,
     EnvironmentSession,
@@ -55,6 +57,7 @@ class _Counts(NamedTuple):
     agent_leads: bool
     drift: float
     sweep_age: float
+    heartbeat_age: float
     business: business_numbers.Counts | None
 
 
@@ -92,6 +95,7 @@ class Inventory:
             sessions.samples(by_type),
             agent_leading.samples([((), float(counts.agent_leads))]),
             agent_sweep_age.samples([((), counts.sweep_age)]),
+            alerting_heartbeat_age.samples([((), counts.heartbeat_age)]),
             environment_drift.samples([((), counts.drift)]),
             *(business_numbers.families(counts.business) if counts.business is not None else ()),
         ]
@@ -116,8 +120,9 @@ class Inventory:
             environments = {str(status): count for status, count in session.execute(by_status)}
             states = session.execute(by_state).one()._asdict()
             found = {(str(row[0]), str(row[1])): row[2] for row in session.execute(by_type)}
+            beat = _heartbeat_age(session)
             of_business = business_numbers.count(session) if self._with_business else None
-            counts = _Counts(environments, states, found, *_agent(session), of_business)
+            counts = _Counts(environments, states, found, *_agent(session), beat, of_business)
         self._well = True  # also where nobody waited for so long
         return counts
 
@@ -136,3 +141,11 @@ def _agent(session: Session) -> tuple[bool, float, float]:
         elif name == Report.SWEEP:
             age = abs((moment - at).total_seconds())
     return bool(leads), drift, age
+
+
+def _heartbeat_age(session: Session) -> float:
+    """Return the age of the last heartbeat of alerting."""
+    beat = session.execute(select(AlertHeartbeat.beat_at, db_now())).first()
+    if beat is None or beat[0] is None:
+        return inf
+    return abs(float((beat[1] - beat[0]).total_seconds()))

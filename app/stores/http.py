@@ -1,4 +1,4 @@
-"""One GET of a store, bounded in time and size whatever the store does.
+"""One request to a store, bounded in time and size whatever the store does.
 
 A time-out of a socket bounds each piece of an answer and not the whole of it, and none bounds the
 look-up of a name. So each question has a thread of its own; where its time is over, its connection
@@ -55,7 +55,33 @@ class Store:
 
         has_missing: None for 404, which else is an error as others.
         """
-        question = _Question(self._url, self._target(path, parameters), self._headers, self._most)
+        question = self._asked("GET", path, parameters, None)
+        if has_missing and question.status == 404:
+            return None
+        return self._answered(question)
+
+    def change(self, method: str, path: str, body: Any = None) -> bytes | None:
+        """Return what it answers to a change, with status 200; None where it says 404.
+
+        body: sent as JSON, where there is one. Raises: StoreUnavailableError.
+        """
+        text = None if body is None else json.dumps(body).encode()
+        question = self._asked(method, path, {}, text)
+        return None if question.status == 404 else self._answered(question)
+
+    def _answered(self, question: "_Question") -> bytes:
+        if question.is_too_large:
+            raise StoreAnswerTooLargeError(self.setting, "answers with more than is read of it")
+        if question.trouble is not None:
+            raise self.failed(question.trouble)
+        return question.answer
+
+    def _asked(
+        self, method: str, path: str, parameters: Mapping[str, Any], body: bytes | None
+    ) -> "_Question":
+        """Return the question once it is answered, or can't be. Raises: StoreUnavailableError."""
+        target = self._target(path, parameters)
+        question = _Question(self._url, method, target, self._headers, body, self._most)
         thread = threading.Thread(target=question.ask, name="store", daemon=True)
         try:
             thread.start()
@@ -66,13 +92,7 @@ class Store:
         if thread.is_alive():
             question.give_up()
             raise self.failed("did not answer in time")
-        if has_missing and question.status == 404:
-            return None
-        if question.is_too_large:
-            raise StoreAnswerTooLargeError(self.setting, "answers with more than is read of it")
-        if question.trouble is not None:
-            raise self.failed(question.trouble)
-        return question.answer
+        return question
 
     def json(self, path: str, parameters: Mapping[str, str], missing: Any = None) -> Any:
         """Return its answer as JSON; `missing`, if there is one, where it says 404.
@@ -95,20 +115,29 @@ class Store:
         """Return an error that says so of the store."""
         return StoreUnavailableError(self.setting, why)
 
-    def _target(self, path: str, parameters: Mapping[str, str]) -> str:
+    def _target(self, path: str, parameters: Mapping[str, Any]) -> str:
         base = self._url.path.rstrip("/")
-        return f"{base}{path}?{urlencode(parameters)}"
+        return f"{base}{path}?{urlencode(parameters)}" if parameters else f"{base}{path}"
 
 
 class _Question:
     """One request; afterwards `answer`, or `trouble` in words."""
 
     def __init__(
-        self, url: SplitResult, target: str, headers: Mapping[str, str], most: int
+        self,
+        url: SplitResult,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        most: int,
     ) -> None:
         kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
         self._connection = kind(url.hostname or "", url.port, timeout=_SECONDS)
-        self._target, self._headers, self._most = target, dict(headers), most
+        self._method, self._target, self._headers = method, target, dict(headers)
+        self._body, self._most = body, most
+        if body is not None:
+            self._headers["Content-Type"] = "application/json"
         self._given_up = False
         self._socket: socket.socket | None = None
         self.answer = b""
@@ -122,7 +151,7 @@ class _Question:
             self._connection.connect()
             # Kept: a response takes it away from the connection.
             self._socket = self._connection.sock
-            self._connection.request("GET", self._target, headers=self._headers)
+            self._connection.request(self._method, self._target, self._body, self._headers)
             if self._given_up:
                 return
             self.trouble = self._read(self._connection.getresponse())

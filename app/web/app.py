@@ -11,6 +11,7 @@ from app.core.settings import Settings
 from app.doctor.build import build as build_doctor
 from app.domain.accounts.build import build as build_accounts
 from app.domain.alerts.build import build as build_alerts
+from app.domain.alerts.silences import Silences
 from app.domain.audit.service import AuditLog
 from app.domain.business.service import BusinessNumbers
 from app.domain.environments.build import build as build_environments
@@ -129,6 +130,7 @@ def _services(
             database, engine, heartbeat, environments, admission, lifecycle.draining
         ),
         alerts=alerts,
+        silences=Silences(database, alerts, stores.alertmanager),
         explanations=build_explanations(stores, database),
         own_lines=OwnLines(stores.lines),
         doctor=build_doctor(settings, database, engine, stores),

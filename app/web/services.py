@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from app.domain.accounts.registration import Registration
     from app.domain.accounts.service import Accounts
     from app.domain.alerts.service import Alerts
+    from app.domain.alerts.silences import Silences
     from app.domain.audit.service import AuditLog
     from app.domain.business.service import BusinessNumbers
     from app.domain.environments.service import Environments
@@ -79,6 +80,7 @@ class Components:
     sockets: "Sockets"
     streams: "Streams"
     alerts: "Alerts"
+    silences: "Silences"
     explanations: "Explanations"
     own_lines: "OwnLines"
     doctor: "Doctor"

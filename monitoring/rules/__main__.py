@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from monitoring.rules.rule import CONSOLE, GRAFANA, RUNBOOKS, Links
-from monitoring.rules.writing import DIRECTORY, write, write_guide
+from monitoring.rules.writing import DIRECTORY, OPENSLO, objectives, write, write_guide
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -36,9 +36,11 @@ from monitoring.rules.writing import DIRECTORY, write, write_guide
 def main(grafana: str, runbooks: str, console: str, directory: Path) -> None:
     """Write the rules of Prometheus from the tables of monitoring/rules.
 
-    And, into monitoring/README.md, what tells when the source of a rule is gone.
+    And, into monitoring/README.md, what tells when the source of a rule is gone; into
+    monitoring/openslo.yml, the objectives for tools that read OpenSLO.
     """
     write_guide()
+    OPENSLO.write_text(objectives())
     write(directory, Links(grafana.rstrip("/"), runbooks.rstrip("/"), console.rstrip("/")))
 
 

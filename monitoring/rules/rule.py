@@ -49,7 +49,7 @@ class Record:
 @dataclass(frozen=True)
 class Alert:
     """An alert. `pending` is how long its expression has to hold; `signal` names what a warning and
-    its critical sibling both watch, and nothing else has one.
+    its critical sibling both watch, and nothing else has one; `annotations` are further ones.
 
     A new one needs a runbook, tests under monitoring/prometheus/tests, and a fault in
     tests/end_to_end/alerts; tests fail without.
@@ -64,6 +64,7 @@ class Alert:
     description: str
     dashboard: str
     signal: str | None = None
+    annotations: tuple[tuple[str, str], ...] = ()
 
     def rule(self, links: Links) -> dict[str, Any]:
         """Return the rule as Prometheus reads it."""
@@ -82,6 +83,7 @@ class Alert:
                 "dashboard_url": f"{links.grafana}/d/{self.dashboard}",
                 # The link alone: what stands behind it is for who may read it.
                 "explanation_url": f"{links.console}/service?explain={self.name}",
+                **dict(self.annotations),
             },
         }
 

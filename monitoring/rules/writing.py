@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from monitoring.rules import alerts, recording, slo, sources
+from monitoring.rules import alerts, openslo, recording, slo, sources
 from monitoring.rules.rule import Group, Links
 
 DIRECTORY = Path(__file__).parents[1] / "prometheus"
@@ -44,6 +44,14 @@ def text(value: Any) -> str:
 def files(links: Links) -> dict[str, str]:
     """Return the text of each generated file, by its name."""
     return {name: HEADER + text(document(groups, links)) for name, groups in FILES.items()}
+
+
+OPENSLO = DIRECTORY.parent / "openslo.yml"
+
+
+def objectives() -> str:
+    """Return the text of the OpenSLO document."""
+    return HEADER + "---\n".join(map(text, openslo.documents()))
 
 
 GUIDE = Path(__file__).parents[1] / "README.md"

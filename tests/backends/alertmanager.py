@@ -38,11 +38,19 @@ class Alertmanager:
         self.config_file.write_text(config)
         self._server = Program(self._command(flags), self._directory / "log", cwd=self._directory)
         try:
-            self._server.start()
-            self._server.wait_ready(lambda: http.answers(f"{self.url}/-/ready"), READY_TIMEOUT)
+            self.start()
         except BaseException:
             self.close()
             raise
+
+    def start(self) -> None:
+        """Start it, also again after a `stop`, and wait until it is ready."""
+        self._server.start()
+        self._server.wait_ready(lambda: http.answers(f"{self.url}/-/ready"), READY_TIMEOUT)
+
+    def stop(self) -> None:
+        """Stop it and keep its storage."""
+        self._server.stop()
 
     @staticmethod
     def installed() -> str | None:

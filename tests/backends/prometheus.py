@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -219,6 +220,10 @@ class Prometheus:
         """Return the scraped targets: `scrapeUrl`, `health`, `lastError`, `labels` and others."""
         active: list[dict[str, Any]] = self._ask("targets", state="active")["activeTargets"]
         return active
+
+    def reload(self) -> None:
+        """Have it read its configuration and rules again."""
+        os.kill(self.pid, signal.SIGHUP)
 
     def close(self) -> None:
         """Stop the server and remove its storage."""

@@ -98,7 +98,7 @@ def test_monitoring_is_apart_from_the_public_and_the_database_from_both() -> Non
     }
     assert members["public"] == {"backend"}
     assert members["data"] == {"backend", "agent", "migrate", "postgres"}
-    assert members["monitoring"] == {"backend", *PORTS, "grafana-demo", *SIGNALS}
+    assert members["monitoring"] == {"backend", "agent", *PORTS, "grafana-demo", *SIGNALS}
     assert members["otlp"] == {"backend", "agent", "collector"}
     assert COMPOSE["networks"]["data"] == COMPOSE["networks"]["otlp"] == {"internal": True}
 

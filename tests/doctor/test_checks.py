@@ -20,7 +20,19 @@ from app.doctor.checks import engine as engine_check
 from app.doctor.checks import settings as settings_check
 from app.doctor.findings import Finding, Outcome
 from app.doctor.looks import Records
-from app.storage import Alert, Database, Environment, ImagePull, PullPolicy, PullStatus, utc_now
+from app.domain.alerts.build import build_heartbeat
+from app.domain.alerts.heartbeat import NAME
+from app.storage import (
+    Alert,
+    AlertHeartbeat,
+    Database,
+    Environment,
+    ImagePull,
+    PullPolicy,
+    PullStatus,
+    utc_now,
+)
+from app.stores.build import Stores
 from app.stores.http import Store
 from app.stores.prometheus import SETTING, PrometheusStore
 from prefork_metrics.directory import Owner
@@ -243,18 +255,58 @@ def heard(database: Database, ago: timedelta) -> None:
         )
 
 
+def way(database: Database, store: PrometheusStore | None, settings: Settings = TOKEN) -> Finding:
+    """Return what is said of the way of alerts."""
+    heartbeat = build_heartbeat(settings, database)
+    stores = Stores(store, None, None)
+    return alertmanager.look(settings, Records(database), heartbeat, stores)
+
+
+def beat(database: Database, ago: timedelta | None) -> None:
+    """Pretend that the last heartbeat came so long ago; None: that it never has."""
+    at = utc_now() - (ago or 2 * timedelta(days=1))
+    with database.writing() as session:
+        row = AlertHeartbeat(name=NAME, expected_since=at)
+        row.heard_at = row.beat_at = None if ago is None else at
+        session.merge(row)
+
+
+def test_heartbeat_of_alerting(database: Database, watcher: Watcher) -> None:
+    beat(database, MINUTE)
+    assert said(way(database, watcher.store)) == (
+        "ok",
+        "The last heartbeat of alerting came 1 min ago; no notification has come within a day.",
+    )
+    # Prometheus has another rule.
+    beat(database, 10 * MINUTE)
+    assert said(way(database, watcher.store)) == (
+        "failed",
+        "The last heartbeat of alerting came 10 min ago: Prometheus has no rule Watchdog.",
+    )
+    beat(database, None)
+    assert said(way(database, watcher.store)) == (
+        "warning",
+        "No heartbeat of alerting has ever come: Prometheus has no rule Watchdog.",
+    )
+    assert way(database, None).next_step == (
+        "Set VIBEBOX_PROMETHEUS_URL, and see that Prometheus has the rule Watchdog."
+    )
+    off = Settings(alerts_token="secret", alerts_heartbeat=0)
+    assert way(database, watcher.store, off).outcome is Outcome.OK
+
+
 def test_notifications_without_a_prometheus(database: Database) -> None:
-    assert alertmanager.look(Settings(), Records(database), None).outcome is Outcome.NOT_CONFIGURED
-    assert alertmanager.look(TOKEN, Records(database), None).outcome is Outcome.WARNING
+    assert way(database, None, Settings()).outcome is Outcome.NOT_CONFIGURED
+    assert way(database, None).outcome is Outcome.WARNING
     heard(database, 3 * MINUTE)
-    assert said(alertmanager.look(TOKEN, Records(database), None)) == (
+    assert said(way(database, None)) == (
         "ok",
         "The last notification came 3 min ago.",
     )
 
 
 def test_way_of_alerts_on_which_nothing_is_due(database: Database, watcher: Watcher) -> None:
-    assert said(alertmanager.look(TOKEN, Records(database), watcher.store)) == (
+    assert said(way(database, watcher.store)) == (
         "ok",
         "Prometheus sends alerts to Alertmanager; no notification has come within a day.",
     )
@@ -262,14 +314,14 @@ def test_way_of_alerts_on_which_nothing_is_due(database: Database, watcher: Watc
 
 def test_alert_that_nobody_has_told_of(database: Database, watcher: Watcher) -> None:
     watcher.alerts = [firing("Slow"), {**firing("Slow"), "state": "pending"}]
-    outcome, says = said(alertmanager.look(TOKEN, Records(database), watcher.store))
+    outcome, says = said(way(database, watcher.store))
     assert (outcome, says[:27]) == ("warning", "Slow fires in Prometheus, a")
     # What fires since a moment ago may be on its way.
     watcher.alerts = [{**firing("Slow"), "activeAt": utc_now().isoformat()}]
-    assert alertmanager.look(TOKEN, Records(database), watcher.store).outcome is Outcome.OK
+    assert way(database, watcher.store).outcome is Outcome.OK
     watcher.alerts = [firing("Slow")]
     heard(database, MINUTE)
-    assert alertmanager.look(TOKEN, Records(database), watcher.store).outcome is Outcome.OK
+    assert way(database, watcher.store).outcome is Outcome.OK
 
 
 @pytest.mark.parametrize("last", [None, 2 * MINUTE])
@@ -279,9 +331,9 @@ def test_notifications_that_fail(
     if last is not None:
         heard(database, last)
     watcher.failed_webhooks = True
-    assert "cannot deliver" in alertmanager.look(TOKEN, Records(database), watcher.store).says
+    assert "cannot deliver" in way(database, watcher.store).says
     watcher.refused = [({"status_code": "413"}, 2)]
-    assert "status 413" in alertmanager.look(TOKEN, Records(database), watcher.store).says
+    assert "status 413" in way(database, watcher.store).says
     # Only what came since the last one that was taken.
     (asked,) = [asked["query"] for _, asked in watcher.peer.asked[-1:]]
     assert ("[600s]" if last is None else "[120s]") in asked
@@ -289,7 +341,7 @@ def test_notifications_that_fail(
 
 def test_without_prometheus_answer_nothing_is_known(database: Database, watcher: Watcher) -> None:
     watcher.peer.status = 503
-    assert alertmanager.look(TOKEN, Records(database), watcher.store).outcome is Outcome.SKIPPED
+    assert way(database, watcher.store).outcome is Outcome.SKIPPED
 
 
 Sent = Callable[..., Finding]
@@ -353,7 +405,7 @@ def test_without_what_encodes_nothing_is_sent(sent: Sent, monkeypatch: pytest.Mo
 
 
 def test_events_of_the_log_that_are_named_are_logged() -> None:
-    source = "".join(path.read_text() for path in Path(images.__file__).parent.glob("*.py"))
+    source = "".join(path.read_text() for path in Path(images.__file__).parents[1].rglob("*.py"))
     named = re.findall(r"`([a-z ]+)`(?= (?:and|in) )", source)
     assert set(named) >= {"pulled start failed", "request", "work failed", "work waits"}
     assert set(named) <= {event.name for event in log_events.events()}

@@ -16,6 +16,9 @@ from typing import Any
 from click.testing import CliRunner
 
 from app.cli.main import main
+from monitoring.rules.alerts import alerting
+from monitoring.rules.rule import Links
+from monitoring.rules.writing import document, text
 from tests.backends import scratch, wrong_clock
 from tests.backends.agent import Agent
 from tests.backends.alertmanager import Alertmanager
@@ -114,16 +117,26 @@ def teller(url: str) -> str:
         "group_wait": "10ms",
         "group_interval": "1s",
         "repeat_interval": "1h",
+        "routes": [
+            {
+                "receiver": "vibebox",
+                "matchers": [f'alertname="{alerting.WATCHDOG}"'],
+                "group_interval": "1s",
+                "repeat_interval": "900ms",
+            }
+        ],
     }
     return json.dumps(
         {"route": route, "receivers": [{"name": "vibebox", "webhook_configs": [webhook]}]}
     )
 
 
-def _alerting(target: str) -> str:
-    return (
-        f"alerting: {json.dumps({'alertmanagers': [{'static_configs': [{'targets': [target]}]}]})}"
-    )
+def _alerting(directory: Path, target: str) -> str:
+    """Return what has a Prometheus send its heartbeat to this Alertmanager."""
+    rules = directory / "watchdog.yml"
+    rules.write_text(text(document(alerting.GROUPS, Links())))
+    managers = {"alertmanagers": [{"static_configs": [{"targets": [target]}]}]}
+    return f"alerting: {json.dumps(managers)}\nrule_files: [{json.dumps(str(rules))}]\n"
 
 
 @contextmanager
@@ -154,10 +167,11 @@ def installation() -> Iterator[Installation]:
         alertmanager = stack.enter_context(
             closing(Alertmanager(teller(server.url), files={"token": TOKEN}))
         )
-        us, alerting = f"127.0.0.1:{server.port}", _alerting(alertmanager.target)
+        us, telling = f"127.0.0.1:{server.port}", _alerting(directory, alertmanager.target)
 
         def prometheus(*targets: str, **options: Any) -> Prometheus:
-            options.setdefault("extra_config", alerting)
+            options.setdefault("extra_config", telling)
+            options["flags"] = ["--rules.alert.resend-delay=1s"]
             return stack.enter_context(closing(Prometheus(targets, **options)))
 
         stack.enter_context(shared(server)).start()
@@ -242,14 +256,9 @@ def alertmanager_hangs(it: Installation) -> Undo:
 
 
 def alertmanager_has_another_token(it: Installation) -> Undo:
-    wrong = Alertmanager(teller(it.server.url), files={"token": "another"})
-    wrong.post(LABELS)
-
-    def right() -> None:
-        wrong.close()
-        it.alertmanager.post(LABELS)
-
-    return right
+    token = it.alertmanager.config_file.with_name("token")
+    token.write_text("another")
+    return lambda: token.write_text(TOKEN)
 
 
 def collector_refuses(it: Installation) -> Undo:

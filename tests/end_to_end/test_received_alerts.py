@@ -10,6 +10,8 @@ import pytest
 import requests
 from playwright.sync_api import Page, expect
 
+from app.domain.accounts.operators import set_operator
+from app.storage import Database
 from tests.backends.alertmanager import Alertmanager
 from tests.backends.browser import browser, missing_browser
 from tests.backends.programs import wait_until
@@ -66,8 +68,10 @@ def test_alert_is_shown_from_when_it_fires_until_it_is_over(
     web_server: WebServerFactory, alertmanager: Callable[..., Alertmanager]
 ) -> None:
     require("Chromium", missing_browser())
-    server = web_server({"VIBEBOX_ALERTS_TOKEN": TOKEN})
+    server = web_server({"VIBEBOX_ALERTS_TOKEN": TOKEN}, start=False)
     teller = alertmanager(config(server.url), files={"token": TOKEN})
+    server.set(VIBEBOX_ALERTMANAGER_URL=teller.url)
+    server.start()
     began = datetime.now(UTC) - timedelta(minutes=1)
     with Api(server.url) as api, browser() as chromium:
         api.register(EMAIL)
@@ -103,6 +107,13 @@ def test_alert_is_shown_from_when_it_fires_until_it_is_over(
         assert page.locator("[data-health=alerts] b").count() == 0
         expect(page.locator("[data-health=reason]")).to_have_text(re.compile("^No figures: [^:]*$"))
 
+        # Who looks after the service only silences.
+        expect(page.get_by_role("heading", name="Silences")).to_be_hidden()
+        database = Database(server.env["DATABASE_URL"])
+        set_operator(database, EMAIL, operator=True)
+        database.dispose()
+        silences_and_ends_that(page, teller)
+
         teller.post(LABELS, NOTES, starts_at=began, ends_at=datetime.now(UTC))
         wait_until(lambda: strip(api)["alerts"] == [], PATIENCE)
         page.reload(wait_until="commit")
@@ -110,6 +121,29 @@ def test_alert_is_shown_from_when_it_fires_until_it_is_over(
         (over,) = api.call("GET", "/alerts?ended=true").json()["items"]
         assert over["status"] == "resolved" and over["ends_at"] >= over["starts_at"]
         assert server.metric("vibebox_api_errors_total", route="/api/v1/alerts") == 0
+
+
+def silences_and_ends_that(page: Page, teller: Alertmanager) -> None:
+    """Silence the alert from its row, see that in Alertmanager, and end it."""
+
+    def state() -> str:
+        (held,) = teller.alerts()
+        return str(held["status"]["state"])
+
+    page.reload(wait_until="commit")
+    page.get_by_role("button", name=f"Silence {LABELS['alertname']}").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Silence", exact=True).click()
+    expect(dialog.locator("[data-field=comment] .problem")).to_be_visible()
+    dialog.get_by_label("Why").fill("The disk is being replaced")
+    dialog.get_by_role("button", name="Silence", exact=True).click()
+    shown = page.locator("[data-silences]")
+    expect(shown).to_contain_text(f"by {EMAIL}: The disk is being replaced")
+    wait_until(lambda: state() == "suppressed", PATIENCE)
+    shown.get_by_role("button", name=f"End the silence of {LABELS['alertname']}").click()
+    page.get_by_role("dialog").get_by_role("button", name="End", exact=True).click()
+    expect(shown).to_contain_text("None.")
+    wait_until(lambda: state() == "active", PATIENCE)
 
 
 def flood(size: int, number: int = 1100) -> list[dict[str, Any]]:

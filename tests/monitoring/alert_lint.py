@@ -26,6 +26,8 @@ _COUNTS_OF_DATABASE = re.compile(r"vibebox_(environments|sessions|users)(_total)
 ALWAYS_ENOUGH = {"vibebox_scheduling_lag_seconds_bucket"}
 _FLOOR = re.compile(r"\* \d+ >= \d+")
 _COUNTED = re.compile(r":increase\d+[mhd]$")
+ALWAYS = {"Watchdog": {"evaluated_at"}}
+"""Alerts that always fire, which are of no severity, and the annotations that they have beside."""
 BAD_BY_TRAFFIC = {"HighAuthFailureRate": "of twenty more than half are eleven"}
 """Alerts whose floor of traffic is one of bad events too."""
 _RECORDED = {rule["record"]: rule["expr"] for rule in RECORDS}
@@ -140,7 +142,8 @@ def labels(rule: Rule) -> Iterator[str]:
     found = rule["labels"]
     if not {"severity", "component"} <= set(found) <= {"severity", "component", "signal"}:
         yield f"labels {sorted(found)}"
-    if found.get("severity") not in {"critical", "warning", "info"}:
+    always = {"none"} if rule["alert"] in ALWAYS else set()
+    if found.get("severity") not in {"critical", "warning", "info"} | always:
         yield f"severity {found.get('severity')}"
     yield from (f"a value in label {name}" for name, value in found.items() if "{{" in value)
 
@@ -149,7 +152,7 @@ def annotations(rule: Rule) -> Iterator[str]:
     """The five texts are there, and name only labels that the alert has."""
     found = rule["annotations"]
     wanted = {"summary", "description", "runbook_url", "dashboard_url", "explanation_url"}
-    if set(found) != wanted or not all(found.values()):
+    if set(found) != wanted | ALWAYS.get(rule["alert"], set()) or not all(found.values()):
         yield f"annotations {sorted(found)}"
     kept = kept_labels(parse(rule["expr"])) | set(rule["labels"])
     for text in found.values():

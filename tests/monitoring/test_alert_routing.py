@@ -18,6 +18,7 @@ PAGE = ["vibebox", "page"]
 TEAM = ["vibebox", "team"]
 TICKETS = ["vibebox", "tickets"]
 RECEIVERS = {
+    "Watchdog": ["heartbeat"],
     "ServiceDown": PAGE,
     "NotReady": PAGE,
     "VeryHighAPILatency": PAGE,

@@ -20,6 +20,7 @@ UNKNOWN = {
     "session_id": "session-not-found",
     "extension_id": "extension-not-found",
     "alert_id": "alert-not-found",
+    "silence_id": "store-not-set",
 }
 """What answers an id that nothing has; of several ids in a path the first one decides."""
 _PARAMETER = re.compile("<(.*?)>")
@@ -83,6 +84,12 @@ ALERT: dict[str, Any] = {
     "generatorURL": "http://prometheus:9090/graph",
     "fingerprint": "c7b1b4f3c8e0d9a2",
 }
+WATCHDOG: dict[str, Any] = {
+    **ALERT,
+    "labels": {"alertname": "Watchdog", "severity": "none"},
+    "annotations": {"evaluated_at": "1769860800.123"},
+}
+_SILENCE = {"alert_id": "HighAPILatency", "seconds": 3600, "comment": "known"}
 _WEBHOOK = {"version": "4", "receiver": "vibebox", "status": "firing", "alerts": [ALERT]}
 
 
@@ -145,7 +152,11 @@ ROUTES = (
     _guarded("GET", "/api/v1/business", bad="since=yesterday", op=True),
     Route("POST", "/api/v1/alerts", body=True, good=_WEBHOOK, machine=True),
     _guarded("GET", "/api/v1/alerts", bad="ended=maybe"),
+    _guarded("GET", "/api/v1/alerts/heartbeat"),
     _guarded("GET", "/api/v1/alerts/<alert_id>/explanation"),
+    _guarded("GET", "/api/v1/alerts/silences", op=True),
+    _guarded("POST", "/api/v1/alerts/silences", _SILENCE, op=True),
+    _guarded("DELETE", "/api/v1/alerts/silences/<silence_id>", op=True),
     _guarded("GET", "/api/v1/requests/<request_id>/lines", bad="limit=0", op=True),
     _guarded("GET", "/api/v1/doctor", op=True),
     _guarded("POST", _ENVIRONMENTS, {"name": "x", "image": "busybox"}),

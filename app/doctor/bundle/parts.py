@@ -24,6 +24,7 @@ from app.doctor.answer import Examination
 from app.doctor.bundle.secrets import INSTEAD, shown_url
 from app.doctor.checks import web
 from app.doctor.looks import reading, refuse_absent
+from app.domain.alerts.heartbeat import WATCHDOG
 from app.storage import Alert, Database
 from app.storage.revisions import expected_revision
 from app.stores.build import Stores
@@ -171,6 +172,7 @@ def _firing(subject: Subject) -> list[dict[str, Any]]:
         {"labels": dict(firing.labels), "starts_at": firing.starts_at.isoformat()}
         for rule in subject.stores.prometheus.rules()
         for firing in rule.firing
+        if rule.name != WATCHDOG
     ]
 
 

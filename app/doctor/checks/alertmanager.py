@@ -1,49 +1,47 @@
 """Whether alerts get from Prometheus by an Alertmanager to this service.
 
-That nothing has come says nothing as long as nothing fires. So each link is asked for by itself:
-Prometheus knows its Alertmanagers, scrapes them where it is told to, and has counted, with our own
-metrics, what this service has answered to them.
+A heartbeat comes this way all the time, where there is one; where it is missing, `chain` finds out
+why. That no other alert has come says nothing as long as none fires.
 """
 
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlsplit
 
 from sqlalchemy import func, select
 
 from app.core.errors import StoreUnavailableError
 from app.core.settings import Settings
+from app.doctor import chain
 from app.doctor.findings import Finding, ago, failed, not_configured, ok, skipped, warning
 from app.doctor.looks import Records
-from app.metrics.promql import JOB, failed_webhooks, refused_notifications
-from app.storage import Alert, db_now
+from app.domain.alerts.heartbeat import NAME, Cut, Heartbeat, Pulse, State
+from app.metrics.promql import JOB
+from app.storage import Alert, AlertHeartbeat, db_now, now
+from app.stores.build import Stores
 from app.stores.prometheus import SETTING, PrometheusStore
 
 DUE = timedelta(minutes=5)
 """How long an alert may fire before somebody must have told of it."""
-_RECENT = 600.0
-"""Seconds for which the counters of notifications are looked at, at most."""
-_CONNECT = (
-    "Let a webhook of Alertmanager send to /api/v1/alerts of this service, with the value of "
-    "VIBEBOX_ALERTS_TOKEN as credentials (monitoring/alertmanager/alertmanager.yml shows it)."
-)
 
 
-def look(settings: Settings, records: Records, store: PrometheusStore | None) -> Finding:
+def look(settings: Settings, records: Records, heartbeat: Heartbeat, stores: Stores) -> Finding:
     """Return which link of the way is broken, the first one first."""
     if settings.alerts_token is None:
         return not_configured("VIBEBOX_ALERTS_TOKEN is not set: no alerts are received.")
-    heard = _heard(records)
-    if store is None:
-        return _unwatched(heard)
+    heard, pulse = _heard(records), _pulse(records, heartbeat)
     try:
         return (
-            _of_managers(store)
-            or _of_answers(store, heard)
-            or _of_alerts(store, heard, settings.alerts_expire)
-            or ok(f"Prometheus sends alerts to Alertmanager; {_told(heard)}.")
+            _of_heartbeat(pulse, stores)
+            or _of_links(stores.prometheus, pulse, heard)
+            or _of_alerts(stores.prometheus, heard, settings.alerts_expire)
+            or _well(stores.prometheus, pulse, heard)
         )
     except StoreUnavailableError:
         return skipped("Prometheus does not say which alerts it sends where.")
+
+
+def _pulse(records: Records, heartbeat: Heartbeat) -> Pulse:
+    with records.reading() as session:
+        return heartbeat.pulse(session.get(AlertHeartbeat, NAME), now(session))
 
 
 def _heard(records: Records) -> float | None:
@@ -60,7 +58,39 @@ def _told(heard: float | None) -> str:
     return f"the last notification came {ago(heard)} ago"
 
 
-def _unwatched(heard: float | None) -> Finding:
+def _of_heartbeat(pulse: Pulse, stores: Stores) -> Finding | None:
+    """Look where the chain is cut; that nobody has set one up is no fault, but will be one."""
+    if pulse.state is not State.MISSING:
+        return None
+    cut = chain.find(pulse, stores)
+    if pulse.beat_at is not None:
+        since = f"The last heartbeat of alerting came {ago(pulse.age or 0.0)} ago: "
+        return failed(f"{since}{cut.says}", cut.next_step)
+    return warning(f"No heartbeat of alerting has ever come: {cut.says}", cut.next_step)
+
+
+def _of_links(store: PrometheusStore | None, pulse: Pulse, heard: float | None) -> Finding | None:
+    """Look at what is broken, and not for long enough to be missed."""
+    if store is None:
+        return None
+    known = [seconds for seconds in (heard, _age(pulse)) if seconds is not None]
+    since = min([chain.RECENT, *(max(1.0, seconds) for seconds in known)])
+    return _told_of(chain.of_managers(store)) or _told_of(chain.of_answers(store, since))
+
+
+def _told_of(cut: Cut | None) -> Finding | None:
+    return None if cut is None else failed(cut.says, cut.next_step)
+
+
+def _age(pulse: Pulse) -> float | None:
+    return None if pulse.beat_at is None else pulse.age
+
+
+def _well(store: PrometheusStore | None, pulse: Pulse, heard: float | None) -> Finding:
+    if (age := _age(pulse)) is not None:
+        return ok(f"The last heartbeat of alerting came {ago(age)} ago; {_told(heard)}.")
+    if store is not None:
+        return ok(f"Prometheus sends alerts to Alertmanager; {_told(heard)}.")
     if heard is not None:
         return ok(f"{_told(heard).capitalize()}.")
     return warning(
@@ -69,42 +99,10 @@ def _unwatched(heard: float | None) -> Finding:
     )
 
 
-def _of_managers(store: PrometheusStore) -> Finding | None:
-    managers = {urlsplit(url).netloc for url in store.alertmanagers()}
-    if not managers:
-        return failed(
-            "Prometheus sends its alerts to no Alertmanager.",
-            "Name it under `alerting:` in Prometheus' configuration, as "
-            "monitoring/prometheus/prometheus.yml does.",
-        )
-    down = sorted(managers & {one.labels.get("instance", "") for one in store.query("up == 0")})
-    if down:
-        return failed(
-            f"Prometheus does not reach Alertmanager at {', '.join(down)}.",
-            "Start it, or correct its address in Prometheus' configuration.",
-        )
-    return None
-
-
-def _of_answers(store: PrometheusStore, heard: float | None) -> Finding | None:
-    """Look at what became of notifications since the last one that was taken."""
-    since = _RECENT if heard is None else min(_RECENT, max(1.0, heard))
-    refused = sorted(
-        one.labels.get("status_code", "") for one in store.query(refused_notifications(since))
-    )
-    if refused:
-        return failed(
-            f"Notifications have come, and were refused with status {' and '.join(refused)}.",
-            "401: give Alertmanager's webhook the value of VIBEBOX_ALERTS_TOKEN as credentials. "
-            "Else see `request` in the log, with the path /api/v1/alerts.",
-        )
-    if store.query(failed_webhooks(since)):
-        return failed("Alertmanager cannot deliver what it sends by webhook.", _CONNECT)
-    return None
-
-
-def _of_alerts(store: PrometheusStore, heard: float | None, expire: float) -> Finding | None:
+def _of_alerts(store: PrometheusStore | None, heard: float | None, expire: float) -> Finding | None:
     """Look whether what fires is told of: `expire` is for how long one notification is believed."""
+    if store is None:
+        return None
     since = datetime.now(UTC) - DUE
     due = [
         rule.name
@@ -116,5 +114,5 @@ def _of_alerts(store: PrometheusStore, heard: float | None, expire: float) -> Fi
         return None
     return warning(
         f"{due[0]} fires in Prometheus, and {_told(heard)}.",
-        f"See whether it is silenced. If not: {_CONNECT[0].lower()}{_CONNECT[1:]}",
+        f"See whether it is silenced. If not: {chain.CONNECT[0].lower()}{chain.CONNECT[1:]}",
     )

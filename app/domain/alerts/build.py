@@ -1,10 +1,17 @@
 """The service of alerts, from the settings."""
 
 from app.core.settings import Settings
+from app.domain.alerts.heartbeat import Heartbeat
 from app.domain.alerts.service import Alerts
 from app.storage import Database
 
 
 def build(settings: Settings, database: Database) -> Alerts:
     """Return the alerts."""
-    return Alerts(database, settings.alerts_expire)
+    return Alerts(database, settings.alerts_expire, build_heartbeat(settings, database))
+
+
+def build_heartbeat(settings: Settings, database: Database) -> Heartbeat:
+    """Return the heartbeat of alerting, which is expected where alerts are."""
+    limit = 0.0 if settings.alerts_token is None else settings.alerts_heartbeat
+    return Heartbeat(database, limit)

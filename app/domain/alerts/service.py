@@ -4,6 +4,8 @@ Alertmanager repeats what fires and tells the end once. So the same alert may co
 times, and from several Alertmanagers; it is known by its fingerprint and when it began. One that is
 not repeated in time is believed no longer: its end was lost, it was silenced, or another one
 inhibits it. Nothing in an alert is trusted: whoever may write a rule chooses the text.
+
+The one that always fires is no alert here, but a heartbeat (see `heartbeat`).
 """
 
 import logging
@@ -14,6 +16,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, delete, func, or_, select, true
 from sqlalchemy.orm import Session, with_expression
 
+from app.domain.alerts.heartbeat import EVALUATED, WATCHDOG, Heartbeat
 from app.domain.authorization import Action, Identity, may_in
 from app.domain.paging import Page
 from app.storage import Alert, Database, db_now, new_id, now, put_rows
@@ -41,20 +44,33 @@ class Notice:
     ends_at: datetime | None
     generator_url: str
 
+    @property
+    def is_heartbeat(self) -> bool:
+        """Whether it says that alerts arrive, and nothing else."""
+        return self.labels.get("alertname") == WATCHDOG
+
 
 @dataclass(frozen=True)
 class Receipt:
-    """How many alerts were taken in, there was no room for, and were left out beforehand."""
+    """How many alerts were taken in, there was no room for, and were left out beforehand.
+
+    heartbeats: alerts that always fire, which are kept as no alert.
+    """
 
     received: int
     dropped: int
     truncated: int
+    heartbeats: int = 0
 
 
 class Alerts:
-    """The alerts; one that fires is believed for `expire` seconds after it was last told."""
+    """The alerts; one that fires is believed for `expire` seconds after it was last told.
 
-    def __init__(self, database: Database, expire: float) -> None:
+    Attributes: heartbeat (that of the way that they come).
+    """
+
+    def __init__(self, database: Database, expire: float, heartbeat: Heartbeat) -> None:
+        self.heartbeat = heartbeat
         self._database = database
         self._expire = timedelta(seconds=expire)
 
@@ -64,10 +80,15 @@ class Alerts:
         `truncated` is how many further alerts it did not tell of.
         Raises: StorageUnavailableError.
         """
+        beats = [it for it in notices if it.is_heartbeat and it.firing]
+        notices = [it for it in notices if not it.is_heartbeat]
         # In one order, so that two notifications at once do not wait for each other.
         keyed = {(notice.fingerprint, notice.starts_at): notice for notice in notices}
         with self._database.writing() as session:
             moment = now(session)
+            if beats:
+                told = max(it.annotations.get(EVALUATED, "") for it in beats)
+                self.heartbeat.hear(session, told, moment)
             rows = [self._row(keyed[key], moment) for key in sorted(keyed)]
             session.execute(delete(Alert).where(Alert.ends_at < moment - KEPT))
             kept = _with_room(session, rows)
@@ -78,8 +99,11 @@ class Alerts:
         if truncated:
             _log.warning("alerts truncated", extra={"truncated": truncated, "taken": len(notices)})
         firing = sum(notice.firing for notice in notices)
-        _log.info("alerts received", extra={"firing": firing, "resolved": len(notices) - firing})
-        return Receipt(len(kept), dropped, truncated)
+        # A heartbeat alone comes twice a minute, and would be most of what is logged.
+        level = logging.INFO if notices or not beats else logging.DEBUG
+        told_of = {"firing": firing, "resolved": len(notices) - firing}
+        _log.log(level, "alerts received", extra=told_of)
+        return Receipt(len(kept), dropped, truncated, len(beats))
 
     def list(self, identity: Identity, *, ended: bool, limit: int, offset: int) -> Page[Alert]:
         """Return what fires, newest first; with `ended`, also what did in the past day.

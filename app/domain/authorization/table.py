@@ -63,6 +63,8 @@ class Action(StrEnum):
     QUOTA_READ = "quota.read"
     QUOTA_CHANGE = "quota.change"
     ALERT_READ = "alert.read"
+    SILENCE_READ = "silence.read"
+    SILENCE_CHANGE = "silence.change"
     SIGNAL_READ = "signal.read"
     SERVICE_LOG_READ = "service_log.read"
     SERVICE_EXAMINE = "service.examine"
@@ -121,6 +123,10 @@ RULES: dict[Action, Rule] = {
     Action.QUOTA_READ: Rule(Scope.READ, _ALL, "see quotas and what is used of them"),
     Action.QUOTA_CHANGE: Rule(Scope.WRITE, _NONE, "set quotas", Who.OPERATOR),
     Action.ALERT_READ: Rule(Scope.READ, _NONE, "see the alerts of the service", Who.ANYBODY),
+    Action.SILENCE_READ: Rule(Scope.READ, _NONE, "see the silences of Alertmanager", Who.OPERATOR),
+    Action.SILENCE_CHANGE: Rule(
+        Scope.WRITE, _NONE, "silence alerts, and end silences", Who.OPERATOR
+    ),
     Action.SIGNAL_READ: Rule(
         Scope.READ,
         _NONE,

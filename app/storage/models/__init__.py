@@ -18,7 +18,7 @@ from app.storage.models.accounts import (
     TokenKind,
     User,
 )
-from app.storage.models.alerts import Alert
+from app.storage.models.alerts import Alert, AlertHeartbeat
 from app.storage.models.base import Base, new_id, utc_now
 from app.storage.models.business import (
     BusinessAccount,
@@ -79,6 +79,7 @@ __all__ = [
     "AT_REST",
     "AgentReport",
     "Alert",
+    "AlertHeartbeat",
     "ApiKey",
     "AuditEntry",
     "AuthToken",

@@ -34,3 +34,24 @@ class Alert(Base):
     generator_url: Mapped[str] = mapped_column(Text())
 
     firing: Mapped[bool] = query_expression()
+
+
+class AlertHeartbeat(Base):
+    """The heartbeat of alerting: that alerts get from Prometheus by an Alertmanager to us.
+
+    Attributes: expected_since (since when somebody has waited for it), heard_at (when it was last
+    told), evaluated (when Prometheus had evaluated its rule, as it was told then), beat_at (when it
+    last told something new: the same again is an Alertmanager without a Prometheus), link, says,
+    next_step (where the chain is cut and what to do, as found while it is missing).
+    """
+
+    __tablename__ = "alert_heartbeats"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    expected_since: Mapped[datetime] = mapped_column(default=utc_now)
+    heard_at: Mapped[datetime | None]
+    evaluated: Mapped[str | None] = mapped_column(String(64))
+    beat_at: Mapped[datetime | None]
+    link: Mapped[str | None] = mapped_column(String(32))
+    says: Mapped[str | None] = mapped_column(Text())
+    next_step: Mapped[str | None] = mapped_column(Text())

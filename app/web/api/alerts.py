@@ -25,6 +25,7 @@ from app.web.api.schemas.alerts import (
     AlertPath,
     AlertQuery,
     AlertView,
+    HeartbeatView,
     ReceiptView,
     Webhook,
 )
@@ -91,6 +92,22 @@ def index(query: AlertQuery) -> Answer:
         identity(), ended=query.ended, limit=query.limit, offset=query.offset
     )
     return paged(page, lambda alert: AlertView.of(alert).model_dump(mode="json"), query)
+
+
+@api.get(
+    "/heartbeat",
+    summary="Whether alerts arrive: the heartbeat of alerting",
+    security=BEARER,
+    responses={
+        200: HeartbeatView,
+        **problems(
+            AuthenticationError, InvalidTokenError, PermissionDeniedError, StorageUnavailableError
+        ),
+    },
+)
+def heartbeat() -> Answer:
+    found = components().alerts.heartbeat.read_for(identity())
+    return jsonify(HeartbeatView.of(found).model_dump(mode="json"))
 
 
 @api.get(

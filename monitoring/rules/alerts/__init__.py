@@ -3,6 +3,7 @@
 from monitoring.rules.alerts import (
     accounts,
     agent,
+    alerting,
     application,
     dependencies,
     environments,
@@ -22,4 +23,5 @@ GROUPS = (
     *dependencies.GROUPS,
     *saturation.GROUPS,
     *accounts.GROUPS,
+    *alerting.GROUPS,
 )

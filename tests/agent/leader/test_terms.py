@@ -40,7 +40,7 @@ PARTS_OF_A_TERM = (
 
 @pytest.fixture
 def parts(database: Database, engine: FakeEngine) -> Parts:
-    settings = Settings(agent_sweep_interval=0.05)
+    settings = Settings(agent_sweep_interval=0.05, alerts_token="secret")
     heartbeat = Heartbeat(database)
     return Parts(
         settings=settings,

@@ -83,7 +83,7 @@ def labelled(**labels: str) -> dict[str, Any]:
 
 
 def test_alert_is_listed_while_it_fires(told: Told) -> None:
-    assert told(alert()) == {"received": 1, "dropped": 0, "truncated": 0}
+    assert told(alert()) == {"received": 1, "dropped": 0, "truncated": 0, "heartbeats": 0}
     (found,) = told.listed()
 
     assert found["name"] == "HighAPILatency"
@@ -183,7 +183,7 @@ def test_there_is_room_for_so_many_and_for_those_that_are_known(
     told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service, "MAX_ALERTS", 2)
-    full = {"received": 2, "dropped": 1, "truncated": 0}
+    full = {"received": 2, "dropped": 1, "truncated": 0, "heartbeats": 0}
     assert told(*(alert(fingerprint=name) for name in "abc")) == full
     assert told(*(alert(fingerprint=name) for name in "zab")) == full
 
@@ -197,7 +197,12 @@ def test_what_is_over_makes_room_for_what_fires(
     for end in ("2999-01-31T12:05:00Z", "2999-01-31T12:06:00Z"):
         told(alert(status="resolved", endsAt=end, fingerprint=end))
 
-    assert told(alert(fingerprint="new")) == {"received": 1, "dropped": 0, "truncated": 0}
+    assert told(alert(fingerprint="new")) == {
+        "received": 1,
+        "dropped": 0,
+        "truncated": 0,
+        "heartbeats": 0,
+    }
     assert [one["fingerprint"] for one in told.listed()] == ["new"]
     assert told.rows() == 2
 
@@ -210,7 +215,7 @@ def test_flood_is_taken_in_as_far_as_it_goes_and_says_what_is_left_out(told: Tol
     page["startsAt"] = "2026-02-01T12:00:00Z"  # the first of the list
     response = told.post(*over, *firing, page, truncatedAlerts=3)
 
-    expected = {"received": ONCE, "dropped": 0, "truncated": 5 + 1 + 3}
+    expected = {"received": ONCE, "dropped": 0, "truncated": 5 + 1 + 3, "heartbeats": 0}
     assert response.get_json() == expected
     assert told.listed("?limit=1")[0]["name"] == "ServiceDown"
     assert told.rows() == ONCE

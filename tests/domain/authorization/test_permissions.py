@@ -97,7 +97,11 @@ GET    /api/v1/usage                               yes yes yes yes yes 401 yes 4
 GET    /api/v1/business                            403 403 403 403 403 401 403 403 403 yes
 POST   /api/v1/alerts                              403 403 403 403 403 403 403 403 403 403
 GET    /api/v1/alerts                              yes yes yes yes yes 401 yes 403 403 yes
+GET    /api/v1/alerts/heartbeat                    yes yes yes yes yes 401 yes 403 403 yes
 GET    /api/v1/alerts/<alert_id>/explanation       yes yes yes yes yes 401 yes 403 403 yes
+GET    /api/v1/alerts/silences                     403 403 403 403 403 401 403 403 403 yes
+POST   /api/v1/alerts/silences                     403 403 403 403 403 401 403 403 403 yes
+DELETE /api/v1/alerts/silences/<silence_id>        403 403 403 403 403 401 403 403 403 yes
 GET    /api/v1/requests/<request_id>/lines         403 403 403 403 403 401 403 403 403 yes
 GET    /api/v1/doctor                              403 403 403 403 403 401 403 403 403 yes
 POST   /api/v1/environments                        yes yes yes 403 404 401 403 yes 403 404
@@ -265,6 +269,7 @@ class World:
             "extension_id": self.own_extension if own else self.extension,
             "session_id": self.own_session if own else self.session,
             "alert_id": self.alert,
+            "silence_id": new_id(),
             "request_id": new_id(),
         }
         path = route.rule

@@ -249,8 +249,8 @@ class Stack:
         return database
 
     def firing(self) -> set[str]:
-        """Return the alerts that fire now."""
-        found = self.prometheus.query('ALERTS{alertstate="firing"}')
+        """Return the alerts that fire now, but for the one that always does."""
+        found = self.prometheus.query('ALERTS{alertstate="firing",alertname!="Watchdog"}')
         return {labels["alertname"] for labels, _ in found}
 
     def suppressed(self) -> set[str]:

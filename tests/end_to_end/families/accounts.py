@@ -15,7 +15,7 @@ from tests.end_to_end.families.moves import (
     users,
 )
 from tests.end_to_end.families.stack import ALERTS_TOKEN, Stack, Step
-from tests.support.routes import ALERT
+from tests.support.routes import ALERT, WATCHDOG
 
 ADA, EVE, GUEST = "ada@example.org", "eve@example.org", "guest@example.org"
 NOTHING: Moves = Moves()
@@ -63,11 +63,12 @@ def log_out(stack: Stack) -> None:
 
 
 def tell_alerts(stack: Stack) -> None:
-    """Tell an alert twice, as Alertmanager does; look at it."""
-    told = {"version": "4", "alerts": [ALERT]}
+    """Tell an alert and the heartbeat twice, as Alertmanager does; look at both."""
+    told = {"version": "4", "alerts": [ALERT, WATCHDOG]}
     for _ in range(2):
         expect(200, stack.api.call("POST", "/alerts", told, token=ALERTS_TOKEN))
     assert expect(200, stack.api.call("GET", "/alerts"))["total"] == 1
+    assert expect(200, stack.api.call("GET", "/alerts/heartbeat"))["state"] == "beating"
 
 
 def work_in_a_team(stack: Stack) -> None:

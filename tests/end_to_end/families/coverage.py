@@ -39,6 +39,7 @@ _FULL = f"{_BROKEN}::test_disk_that_fills_up_hides_only_new_series"
 _TROUBLE = "tests/prefork_metrics/directory/test_trouble.py"
 _FAILURES = "tests/core/test_isolation.py::test_failure_is_counted_under_its_loop"
 _ROUNDS = "tests/agent/leader/test_terms.py::test_each_task_tells_when_it_came_round"
+_HEARTBEAT = "tests/domain/alerts/test_heartbeat.py::test_age_grows_until_something_new_is_told"
 _LEADING = f"{_E2E}/test_agent.py::test_another_agent_leads_when_the_leader_is_killed_or_frozen"
 
 _CLIENTS = f"{_E2E}/test_clients.py"
@@ -146,6 +147,7 @@ COVERED: Mapping[str, str] = {
     ),
     "vibebox_agent_leading": _LEADING,
     "vibebox_agent_sweep_age_seconds": _LEADING,
+    "vibebox_alerting_heartbeat_age_seconds": _HEARTBEAT,
     "vibebox_environment_drift": STEPS,
     "vibebox_metrics_collect_duration_seconds": GAUGES,
     "vibebox_metrics_files": GAUGES,
@@ -379,6 +381,7 @@ STATEMENTS: Mapping[str, tuple[str, ...]] = {
     "users": _ALL,
     "ws_tickets": ("select", "insert", "delete"),
     "agent_reports": ("insert",),
+    "alert_heartbeats": ("select", "insert"),
     "clock_readings": ("select", "insert"),
     "terminals": ("select", "delete"),
     "business_accounts": ("select", "insert", "delete"),
@@ -400,6 +403,10 @@ _UPSERT = "what is counted anew is written by INSERT … ON CONFLICT"
 _SWITCHED_OFF = "where a setting switches it off; a unit test sees to that"
 NO_STATEMENT_YET: Mapping[str, Mapping[str, str]] = {
     "alerts": {"update": "an alert that is told again is written by INSERT … ON CONFLICT"},
+    "alert_heartbeats": {
+        "update": "where it is missing; a unit test cuts its way",
+        "delete": _KEPT,
+    },
     "audit_entries": {"update": "what happened is never rewritten"},
     "event_counts": {"delete": _KEPT},
     "extension_packages": {"update": "a package is replaced by another one"},

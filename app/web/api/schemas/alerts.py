@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.core.addresses import web_address
+from app.domain.alerts.heartbeat import Pulse, State
 from app.domain.alerts.service import MAX_NAME, Notice
 from app.domain.fields import NO_NUL, JsonNumber, Moment
 from app.web.api.schemas.pages import PageQuery, PageView
@@ -95,7 +96,8 @@ class ReceiptView(BaseModel):
     """What became of a notification.
 
     dropped: there is no room for more alerts; truncated: left out of the notification, by
-    Alertmanager or because it held too many.
+    Alertmanager or because it held too many; heartbeats: the alert Watchdog, which is kept as no
+    alert.
     """
 
     model_config = ConfigDict(from_attributes=True)
@@ -103,6 +105,7 @@ class ReceiptView(BaseModel):
     received: int
     dropped: int
     truncated: int
+    heartbeats: int
 
 
 class AlertQuery(PageQuery):
@@ -162,3 +165,49 @@ class AlertView(BaseModel):
 
 class AlertPage(PageView[AlertView]):
     """A page of alerts, newest first; `total` counts all that match."""
+
+
+class CutView(BaseModel):
+    """Where the way of alerts is cut."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    link: str = Field(
+        description="The first link that is broken: rule (Prometheus has no Watchdog), prometheus, "
+        "sending (from Prometheus to Alertmanager), alertmanager, route (Alertmanager has it, and "
+        "sends it nowhere that leads here), webhook (what it sends is refused, or gets nowhere) or "
+        "unknown.",
+        examples=["webhook"],
+    )
+    says: str
+    next_step: str
+
+
+class HeartbeatView(BaseModel):
+    """Whether alerts arrive: the heartbeat of their way, from Prometheus by Alertmanager."""
+
+    state: State = Field(description="off: none is expected; waiting: none has come yet.")
+    beat_at: datetime | None = Field(description="When the last one came.")
+    heard_at: datetime | None = Field(
+        description="When its alert was last told: later than beat_at where Alertmanager repeats "
+        "what a Prometheus that is gone has said."
+    )
+    age_seconds: float | None = Field(
+        description="Since the last one; where none has come, since one is expected."
+    )
+    limit_seconds: float = Field(description="Beyond which it is missing.", examples=[180])
+    cut: CutView | None = Field(
+        description="For operators, while it is missing, as soon as the agent has looked."
+    )
+
+    @classmethod
+    def of(cls, pulse: Pulse) -> "HeartbeatView":
+        """Return the view of what the service gave."""
+        return cls(
+            state=pulse.state,
+            beat_at=pulse.beat_at,
+            heard_at=pulse.heard_at,
+            age_seconds=None if pulse.age is None else round(pulse.age, 3),
+            limit_seconds=pulse.limit,
+            cut=None if pulse.cut is None else CutView.model_validate(pulse.cut),
+        )

@@ -1,6 +1,7 @@
 // The top of each page: where one is, where one may go, and whether the service is well.
 
 import { chip, make, one, pause, say } from "./dom.js";
+import { api } from "./access.js";
 import { me } from "./me.js";
 
 const SECONDS = 20;
@@ -22,7 +23,19 @@ export async function readiness() {
   }
 }
 
-function show(found) {
+/** Return what operators are told while no alert arrives; others can do nothing about it. */
+async function silence() {
+  const account = await me().catch(() => null);
+  if (!account?.is_operator) return "";
+  const found = await api("GET", "/alerts/heartbeat").catch(() => null);
+  if (found?.state !== "missing") return "";
+  const minutes = Math.max(1, Math.round(found.age_seconds / 60));
+  const since = found.beat_at ? `No heartbeat of alerting for ${minutes} min` : "No heartbeat of alerting has ever come";
+  const cut = found.cut ? ` The chain is cut at ${found.cut.link}: ${found.cut.says} ${found.cut.next_step}` : "";
+  return `${since}: what fires is told to nobody.${cut}`;
+}
+
+function show(found, silent) {
   const down = Object.entries(found.checks ?? {}).filter(([, check]) => check.status !== "up").map(([name]) => name);
   const well = found.status === "ready";
   const [text, tone] = !well ? [found.status, tones[found.status] ?? "bad"] : down.length ? ["up in part", "warn"] : ["up", "good"];
@@ -36,6 +49,7 @@ function show(found) {
   // Without the database nobody knows of agents.
   const known = down.includes("database") ? down.filter((name) => name !== "agent") : down;
   const told = known.map((name) => meanings[name]).filter(Boolean);
+  if (silent) told.push(silent);
   if (found.status === "does not answer") told.push("VibeBox does not answer. The page shows again what is new as soon as it does.");
   const trouble = one("#trouble");
   say(trouble, told.join(" "));
@@ -45,7 +59,7 @@ function show(found) {
 /** Keep the service's state shown, for as long as the document lives. */
 export async function watchService() {
   for (;;) {
-    if (!document.hidden && !one(".self").hidden) show(await readiness());
+    if (!document.hidden && !one(".self").hidden) await lookAtService();
     await pause(SECONDS);
   }
 }
@@ -69,6 +83,10 @@ export async function showHeader(view, signedIn, attempt) {
 }
 
 /** Read the state now, as after something that hangs on it. */
-export const lookAtService = async () => show(await readiness());
+export async function lookAtService() {
+  const found = await readiness();
+  // Without the database nobody knows of heartbeats either.
+  show(found, found.checks?.database?.status === "up" ? await silence() : "");
+}
 
 export const fact = (name, ...value) => make("div", {}, make("dt", {}, name), make("dd", {}, ...value));

@@ -5,6 +5,7 @@ import { chip, make, one, repeat, say } from "./dom.js";
 import { explain, explainButton } from "./explanation.js";
 import { fact, readiness } from "./header.js";
 import { me } from "./me.js";
+import { Silences } from "./silences.js";
 
 const SECONDS = 10;
 const mild = { warning: "warn", ticket: "warn", info: "" };
@@ -23,14 +24,14 @@ function latency(seconds) {
 }
 
 /** Whoever writes a rule chooses the text, and the address: the service lets through http(s) only. */
-function alertLine(context, alert) {
+function alertLine(context, silences, alert) {
   const { name, severity, summary, link } = alert;
   const shown = chip(name, mild[severity] ?? "bad");
   const titled = link ? make("a", { href: link, rel: "noreferrer", target: "_blank" }, shown) : shown;
-  return make("p", { class: "row" }, titled, summary, explainButton(context, alert));
+  return make("p", { class: "row" }, titled, summary, explainButton(context, alert), ...silences.button(alert));
 }
 
-function showFigures(context, found) {
+function showFigures(context, silences, found) {
   const { root } = context;
   const at = (name) => one(`[data-health=${name}]`, root);
   one("[data-figures]", root).hidden = Boolean(found.reason);
@@ -40,11 +41,11 @@ function showFigures(context, found) {
     say(at("latency"), latency(found.latency_seconds));
   }
   one("[data-alerts]", root).hidden = Boolean(found.alerts_reason);
-  const text = JSON.stringify(found.alerts);
+  const text = JSON.stringify([found.alerts, silences.may]);
   if (found.alerts_reason || at("alerts").dataset.text === text) return;
   // The same ones again would take away the focus from a link.
   at("alerts").dataset.text = text;
-  at("alerts").replaceChildren(...(found.alerts.length ? found.alerts.map((alert) => alertLine(context, alert)) : [make("p", { class: "dim" }, "None fires.")]));
+  at("alerts").replaceChildren(...(found.alerts.length ? found.alerts.map((alert) => alertLine(context, silences, alert)) : [make("p", { class: "dim" }, "None fires.")]));
 }
 
 /** What is missing is said to those who can set it. */
@@ -62,6 +63,7 @@ export function mountService(context) {
   // Where the link of a message leads.
   const named = new URLSearchParams(location.search).get("explain");
   if (named) explain(context, { name: named, reference: named });
+  const silences = new Silences(context);
   repeat(signal, SECONDS, async () => {
     const found = await readiness();
     one("[data-health=checks]", root).replaceChildren(...checks(found));
@@ -69,7 +71,9 @@ export function mountService(context) {
     const failed = (error) => showReasons(root, { reason: error.message, alerts_reason: error.message }, true);
     const figures = await attempt(() => call("GET", "/console/telemetry"), failed);
     if (!figures || signal.aborted) return;
-    showFigures(context, figures);
+    await silences.refresh();
+    if (signal.aborted) return;
+    showFigures(context, silences, figures);
     showReasons(root, figures, account?.is_operator);
   });
 }

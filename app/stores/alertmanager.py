@@ -1,0 +1,137 @@
+"""The Alertmanager that sends alerts to the service: what it holds, and its silences (API v2)."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from app.stores.http import Store, loads
+
+SETTING = "VIBEBOX_ALERTMANAGER_URL"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class HeldAlert:
+    """An alert that it has not seen resolved; `suppressed`: silenced or inhibited."""
+
+    labels: Mapping[str, str] = field(hash=False)
+    suppressed: bool
+
+
+@dataclass(frozen=True)
+class Matcher:
+    """A condition of a silence on a label."""
+
+    name: str
+    value: str
+    is_regex: bool = False
+    is_equal: bool = True
+
+
+@dataclass(frozen=True)
+class Silence:
+    """A silence; `state` is pending, active or expired."""
+
+    id: str
+    matchers: tuple[Matcher, ...]
+    starts_at: datetime
+    ends_at: datetime
+    created_by: str
+    comment: str
+    state: str
+
+
+class AlertmanagerStore:
+    """Asks it; all raise StoreUnavailableError."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def alerts(self, name: str) -> list[HeldAlert]:
+        """Return the alerts of this name that it holds."""
+        told = self._store.json("/api/v2/alerts", {"filter": f'alertname="{name}"'})
+        return self._read(_alerts, told)
+
+    def silences(self) -> list[Silence]:
+        """Return the silences that are not over, those that end first before others."""
+        told = self._store.json("/api/v2/silences", {})
+        found = [one for one in self._read(_silences, told) if one.state != "expired"]
+        return sorted(found, key=lambda one: (one.ends_at, one.id))
+
+    def silence(
+        self,
+        matchers: Sequence[Matcher],
+        starts_at: datetime,
+        ends_at: datetime,
+        created_by: str,
+        comment: str,
+    ) -> str:
+        """Make a silence; return its id."""
+        body = {
+            "matchers": [
+                {
+                    "name": one.name,
+                    "value": one.value,
+                    "isRegex": one.is_regex,
+                    "isEqual": one.is_equal,
+                }
+                for one in matchers
+            ],
+            "startsAt": starts_at.isoformat(),
+            "endsAt": ends_at.isoformat(),
+            "createdBy": created_by,
+            "comment": comment,
+        }
+        answer = self._store.change("POST", "/api/v2/silences", body)
+        return self._read(lambda told: str(loads(told or b"")["silenceID"]), answer)
+
+    def find(self, id: str) -> Silence | None:
+        """Return a silence; None where there is no such one."""
+        told = self._store.json(f"/api/v2/silence/{quote(id, safe='')}", {}, missing={})
+        return self._read(_silence, told) if told else None
+
+    def end(self, id: str) -> bool:
+        """End a silence; tell whether there was one."""
+        return self._store.change("DELETE", f"/api/v2/silence/{quote(id, safe='')}") is not None
+
+    def _read(self, read: Callable[[Any], T], told: Any) -> T:
+        try:
+            return read(told)
+        except (AttributeError, LookupError, RecursionError, TypeError, ValueError):
+            raise self._store.strange() from None
+
+
+def _alerts(told: Any) -> list[HeldAlert]:
+    return [
+        HeldAlert(
+            {str(name): str(value) for name, value in one["labels"].items()},
+            one["status"]["state"] == "suppressed",
+        )
+        for one in told
+    ]
+
+
+def _silences(told: Any) -> list[Silence]:
+    return [_silence(one) for one in told]
+
+
+def _silence(one: Any) -> Silence:
+    matchers = tuple(
+        Matcher(str(it["name"]), str(it["value"]), bool(it["isRegex"]), it.get("isEqual", True))
+        for it in one["matchers"]
+    )
+    return Silence(
+        str(one["id"]),
+        matchers,
+        _moment(one["startsAt"]),
+        _moment(one["endsAt"]),
+        str(one["createdBy"]),
+        str(one["comment"]),
+        str(one["status"]["state"]),
+    )
+
+
+def _moment(told: str) -> datetime:
+    return datetime.fromisoformat(told).astimezone(UTC)
