@@ -5,13 +5,12 @@ import os
 import threading
 import time
 from collections.abc import Collection
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 
 from tests.backends import warm
+from tests.backends.children import children
 
 GRACE = 2.0
 """Seconds that closing may take: threads end and processes are reaped a moment after."""
@@ -50,28 +49,10 @@ def _processes() -> dict[psutil.Process, str]:
     # Children only. A descendant whose parent lives belongs to that parent, which is listed; one
     # whose parent has died cannot be told from a stranger's process.
     starter = warm.pid()
-    pids = _children(os.getpid())
+    found = children(os.getpid())
     if starter is not None:
-        pids = [*(pid for pid in pids if pid != starter), *_children(starter)]
-    found = {}
-    for pid in pids:
-        with suppress(psutil.NoSuchProcess):
-            process = psutil.Process(pid)
-            found[process] = _describe(process)
-    return found
-
-
-def _children(pid: int) -> list[int]:
-    """Ask the kernel, which keeps them by the thread that made them.
-
-    psutil reads every process of the machine to find out: twice a test, that was a tenth of what
-    all tests cost.
-    """
-    found: list[int] = []
-    for thread in os.listdir(f"/proc/{pid}/task"):
-        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended
-            found += map(int, Path(f"/proc/{pid}/task/{thread}/children").read_text().split())
-    return found
+        found += children(starter)
+    return {process: _describe(process) for process in found if process.pid != starter}
 
 
 def _describe(process: psutil.Process) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 
 from tests.backends import warm as warmth
+from tests.backends.children import descendants
 
 STOP_TIMEOUT = 20.0
 # Below the kernel's range for outgoing connections (from 32768), so that a port found free here is
@@ -96,8 +97,7 @@ def wait_until(
 def family(pid: int) -> list[psutil.Process]:
     """Return the process and all its descendants, parents first; empty when it is gone."""
     try:
-        parent = psutil.Process(pid)
-        return [parent, *parent.children(recursive=True)]
+        return [psutil.Process(pid), *descendants(pid)]
     except psutil.NoSuchProcess:
         return []
 

@@ -14,6 +14,7 @@ import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.backends import http, migrated
+from tests.backends.children import children
 from tests.backends.programs import Program, free_port, tail, wait_until
 
 ROOT = migrated.ROOT
@@ -126,8 +127,7 @@ class WebServer:
 
     def worker_pids(self) -> list[int]:
         """Return the process ids of the workers, in ascending order."""
-        children = psutil.Process(self.pid).children()
-        return sorted(child.pid for child in children if not _exports(child))
+        return sorted(child.pid for child in children(self.pid) if not _exports(child))
 
     def wait_for_workers(
         self, condition: Callable[[list[int]], bool], timeout: float = READY_TIMEOUT
