@@ -52,7 +52,7 @@ def pretend(told: Told, **columns: Any) -> None:
 
 def age_shown(told: Told) -> float:
     """Return what a scrape shows."""
-    inventory = Inventory(parts(told.app).database, 5)
+    inventory = Inventory(parts(told.app).database, 5, with_business=False)
     try:
         (sample,) = (
             sample
