@@ -50,6 +50,7 @@ class Markers:
         self._peer = peer
         self.environment = {name: self._value(name) for name in MAY_HOLD_SECRETS}
         self.environment["PGPASSWORD"] = self._new("pgpassword")
+        self.environment["HTTPS_PROXY"] = f"http://ada:{self._new('proxy')}@127.0.0.1:1"
 
     def _new(self, of: str, more: str = "") -> str:
         self.secrets.append(f"marker-{len(self.secrets)}-{of.lower()}{more}")
@@ -69,8 +70,9 @@ class Markers:
         if name.endswith("_HEADERS"):
             hard = quote(self._new("key", "/=é"), safe="")
             return f"authorization=Bearer {self._new(name)},x-key={hard}"
-        if name == "VIBEBOX_USER_OTLP_ENDPOINT":  # a login in it is refused
-            return f"http://localhost:2/?key={self._new(name)}"
+        if name.endswith("_ENDPOINT"):  # a login in it is refused
+            port = 2 if name.startswith("VIBEBOX") else 1  # users' is another one
+            return f"http://localhost:{port}/?key={self._new(name)}"
         if name.endswith("_URL"):
             login = f"{self._new('user')}:{quote(self._new(name, HARD), safe='')}"
             return self._peer.url.replace("//", f"//{login}@") + f"/?key={self._new('query')}"
@@ -133,7 +135,6 @@ def test_no_secret_is_in_the_bundle(tmp_path: Path, markers: Markers, peer: Stan
     settings = {
         **markers.environment,
         "VIBEBOX_USER_OTLP_ADDRESS": "http://127.0.0.1:3000",
-        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1",
         "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "metrics"),
     }
     result, target = bundle(tmp_path, "--log", str(log), **settings)
@@ -162,6 +163,16 @@ def test_settings_that_are_not_valid_are_told_without_their_values(
     assert set(texts) == {"README.txt", "doctor.json", "versions.json"}
     assert "DATABASE_URL" in texts["doctor.json"]
     assert_without({**texts, "output": result.output}, markers.secrets[:1])
+
+
+def test_address_that_is_refused_is_told_without_its_login(tmp_path: Path) -> None:
+    result, target = bundle(
+        tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT="https://hidden-one@host/?k=hidden-two"
+    )
+    texts = members(target)
+
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT: has a login" in texts["doctor.json"]
+    assert_without({**texts, "output": result.output}, ["hidden-one", "hidden-two"])
 
 
 def test_facts_are_there(tmp_path: Path, database: Database, database_url: str) -> None:

@@ -25,7 +25,9 @@ def secrets_of(environment: Mapping[str, str]) -> frozenset[str]:
     """Return each secret that the environment holds, as it stands there and as it is meant."""
     found: set[str] = set()
     for name, value in environment.items():
-        if name.upper() in MAY_HOLD_SECRETS or SECRET_NAME.search(name):
+        # Whatever it is called, as the address of a proxy, a login is one.
+        has_login = "://" in value and "@" in value
+        if name.upper() in MAY_HOLD_SECRETS or SECRET_NAME.search(name) or has_login:
             for piece in _pieces(value):
                 found |= {piece, unquote(piece), piece.strip()}
     return frozenset(one for one in found if len(one) >= _SHORTEST and one.lower() not in _SCHEMES)
