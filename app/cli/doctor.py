@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.cli import screen
+from app.cli import env_file, screen
 
 if TYPE_CHECKING:
     from app.core.errors import SettingsError
@@ -33,9 +33,10 @@ def doctor(as_json: bool) -> None:
     """Say what is wrong with this installation, and the next step.
 
     Works while the web server is down: run it with the settings of the service, in its working
-    directory. Ends with code 0 where all is well, 1 where something may be wrong, 2 where something
-    is.
+    directory, whose .env is read as by `vibebox run`. Ends with code 0 where all is well, 1 where
+    something may be wrong, 2 where something is.
     """
+    env_file.read_here()
     found = examined()
     if as_json:
         click.echo(screen.json_text(found.model_dump_json(indent=2)))

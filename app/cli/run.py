@@ -13,9 +13,8 @@ from itertools import chain
 from pathlib import Path
 
 import click
-from dotenv import dotenv_values
 
-from app.cli import processes, shipped
+from app.cli import env_file, processes, shipped
 from app.core.errors import EngineError
 from app.core.listening import refuse_taken
 from app.core.settings import Settings
@@ -36,7 +35,7 @@ def start(directory: Path) -> int:
     Raises: SettingsError, CannotListenError, or what the database has to say.
     """
     commands = _commands(shipped.root())
-    _read_env_file(directory / ".env")
+    env_file.read(directory / env_file.NAME)
     settings = load_settings()
     refuse_taken(settings.host, settings.port)
     refuse_second(Path(settings.prometheus_multiproc_dir))
@@ -67,13 +66,6 @@ def _commands(files: Path) -> list[str]:
     told = processes.long_running(procfile).values()
     lines = [[instead.get(word, [word]) for word in shlex.split(command)] for command in told]
     return [shlex.join(chain.from_iterable(line)) for line in lines]
-
-
-def _read_env_file(file: Path) -> None:
-    """Add what .env sets to the environment, which wins."""
-    for name, value in dotenv_values(file).items():
-        if value is not None:
-            os.environ.setdefault(name, value)
 
 
 def _migrate(settings: Settings) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.cli import screen
+from app.cli import env_file, screen
 from app.cli.doctor import opened, without_settings
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def support_bundle(target: Path | None, log_files: tuple[Path, ...]) -> None:
 
 def _written(target: Path, log_files: tuple[Path, ...]) -> list[str]:
     """Write the archive; return what is missing in it. Raises: OSError."""
+    env_file.read_here()
     # As it is now: what is secret is taken from it, whether or not the settings are valid.
     environment = dict(os.environ)
     with _subject(log_files) as subject:

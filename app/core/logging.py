@@ -20,8 +20,6 @@ from app.core.context import context
 _SECRETS = (
     (re.compile(r"vbx_[a-z]+_[A-Za-z0-9_-]+"), "vbx_[redacted]"),
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}"), r"\1 [redacted]"),
-    # Up to the last @: a password may hold one by mistake.
-    (re.compile(r"(://[^:/@\s]*):[^\s'\"]*@"), r"\1:[redacted]@"),
     # A quoted value to its closing quote, another one to where a word ends.
     (
         re.compile(
@@ -31,6 +29,10 @@ _SECRETS = (
         r"\1\2\3[redacted]\2\3",
     ),
 )
+# An address and what follows it, taken as one: a pattern for its login, tried at each of many
+# addresses, would read what follows all of them each time.
+_ADDRESS = re.compile(r"://[^:/@\s]*(?:://[^:/@\s]*|[^\s'\"])*")
+_LOGIN = re.compile(r"://[^:/@\s]*:")
 SECRET_NAME = re.compile(r"passw|secret|token|api_key|authorization|cookie", re.IGNORECASE)
 
 # What any of the patterns needs; most text has none of it, and this is one search instead of four.
@@ -53,9 +55,20 @@ def redact(text: str) -> str:
     """Return `text` with tokens, passwords and credentials in URLs taken out."""
     if _HINT.search(text) is None:
         return text
+    text = _ADDRESS.sub(_without_password, text)
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
     return text
+
+
+def _without_password(found: re.Match[str]) -> str:
+    """Return an address without its password: up to the last @, as it may hold one by mistake."""
+    address = found[0]
+    end = address.rfind("@")
+    login = _LOGIN.search(address, 0, max(0, end))
+    if login is None:
+        return address
+    return f"{address[: login.end()]}[redacted]{address[end:]}"
 
 
 # ASCII only, so that text which is no valid Unicode can be written too.

@@ -57,10 +57,10 @@ def checks(
     heartbeat = build_heartbeat(settings, database)
     return (
         Check(settings_check.NAME, settings_check.look),
-        Check("database", lambda: database_check.look(database)),
-        Check("docker", lambda: engine.look(docker, settings.docker_host)),
+        Check("database", lambda: database_check.look(database), late=database_check.LATE),
+        Check("docker", lambda: engine.look(docker, settings.docker_host), late=engine.LATE),
         Check("images", lambda: images.look(records, docker), ("database", "docker")),
-        Check("clocks", lambda: clocks.look(records, docker)),
+        Check("clocks", lambda: clocks.look(records, docker), late=clocks.LATE),
         Check("metrics_directory", lambda: metrics_directory.look(settings)),
         Check("web", lambda: web.look(settings), seconds=web.SECONDS),
         Check("agent", lambda: agent.look(records), ("database",)),

@@ -23,6 +23,9 @@ MARGIN = 0.5
 """Seconds beyond a check's deadline, for what ends by that deadline to say so itself."""
 TOTAL = 6.0
 """Seconds for all of them, whatever deadlines they have."""
+LONGEST = 1000
+"""Characters of a sentence: what others answer goes into it."""
+_READ = 4 * LONGEST
 
 
 class Doctor:
@@ -87,7 +90,8 @@ class Doctor:
             patience = min(check.seconds + MARGIN, run.seconds + ends_at - time.monotonic())
             return run.result(patience), run.seconds
         except DeadlineExceededError:
-            return failed(f"No answer within {check.seconds:g} s.", check.next_step), run.seconds
+            late = failed(f"No answer within {check.seconds:g} s.", check.next_step)
+            return check.late or late, run.seconds
         except Exception as error:
             return failed(_sentence(error), check.next_step), run.seconds
 
@@ -124,17 +128,24 @@ def _in_sight(check: Check, found: dict[str, Finding]) -> Finding:
 
 def _sentence(error: Exception) -> str:
     told = error.detail if isinstance(error, VibeBoxError) else f"The check failed: {reason(error)}"
-    return ended(redact(told))
+    return ended(told)
 
 
 def _view(name: str, finding: Finding, seconds: float) -> CheckView:
     return CheckView(
         name=name,
         outcome=finding.outcome,
-        says=redact(finding.says),
-        next_step=finding.next_step and redact(finding.next_step),
+        says=_told(finding.says),
+        next_step=finding.next_step and _told(finding.next_step),
         seconds=round(seconds, 3),
     )
+
+
+def _told(text: str) -> str:
+    """Return a sentence without secrets, cut where it is none of ours any more."""
+    # Cut after what is secret is out, so that no half of it stays.
+    shown = redact(text[:_READ])
+    return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]} …"
 
 
 def only_settings(mistakes: Sequence[str], names: Sequence[str]) -> Examination:

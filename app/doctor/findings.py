@@ -42,7 +42,8 @@ class Check:
 
     Attributes: look (returns what it finds; made for one thread at a time), needs (checks without
     which this one can see nothing: it is skipped where one of them has failed), seconds (how long
-    it may take), next_step (what to do where it hangs, or raises what nobody foresaw).
+    it may take), next_step (what to do where it raises what nobody foresaw), late (what is told
+    where it hangs, as a look-up of a name may: no deadline of ours ends one).
     """
 
     name: str
@@ -50,6 +51,7 @@ class Check:
     needs: tuple[str, ...] = ()
     seconds: float = SECONDS
     next_step: str = "See the service's log, and report it with `vibebox support-bundle`."
+    late: Finding | None = None
 
 
 def ok(says: str) -> Finding:

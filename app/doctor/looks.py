@@ -43,7 +43,16 @@ def refuse_absent(database: Database) -> None:
     Raises: StorageRefusedError.
     """
     url = database.engine.url
-    if url.get_backend_name() == "sqlite" and not Path(str(url.database)).exists():
+    if url.get_backend_name() != "sqlite":
+        return
+    try:
+        exists = Path(str(url.database)).exists()
+    except OSError as error:
+        raise StorageRefusedError(
+            for_operator=f"{url.database} cannot be looked at ({error.strerror}). Run this as the "
+            "user of the service; where that is so, give the file and its directory to it."
+        ) from error
+    if not exists:
         raise StorageRefusedError(
             for_operator=f"There is no database {url.database}. Name the service's own in "
             "DATABASE_URL (a relative path counts from the working directory), or make it with "

@@ -23,6 +23,8 @@ from app.core.errors import StoreAnswerTooLargeError, StoreUnavailableError
 MOST_BYTES = 8 * 1024 * 1024
 _SECONDS = 5.0
 _PIECE = 64 * 1024
+_ELSEWHERE = frozenset({301, 302, 303, 307, 308, 404, 405, 421})
+"""Somebody answers who is not the store, or not by this path; no redirect is followed."""
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -155,8 +157,13 @@ class _Question:
             if self._given_up:
                 return
             self.trouble = self._read(self._connection.getresponse())
+        except ssl.SSLCertVerificationError as error:
+            self.trouble = (
+                f"has no certificate that can be trusted ({error.verify_message}); renew it, or "
+                "let this host trust who issued it (SSL_CERT_FILE)"
+            )
         except ssl.SSLError:
-            self.trouble = "has no certificate that can be trusted"
+            self.trouble = "does not speak TLS as https:// needs; look at the address"
         except TimeoutError:
             self.trouble = "did not answer in time"
         except Exception:  # of the network, or of what the store made of HTTP
@@ -169,7 +176,8 @@ class _Question:
         if response.status in (401, 403):
             return f"refuses us (status {response.status}); look at its token"
         if response.status != 200:
-            return f"answers with status {response.status}"
+            step = "; look at the address" if response.status in _ELSEWHERE else ""
+            return f"answers with status {response.status}{step}"
         pieces: list[bytes] = []
         size = 0
         while piece := response.read1(_PIECE):

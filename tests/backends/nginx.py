@@ -41,7 +41,7 @@ class Nginx:
         self.port, self.plain_port = free_port(), free_port()
         self.certificate = self._directory / "certificate.pem"
         self.access_log = self._directory / "access.log"
-        _make_certificate(name, self.certificate, self._directory / "key.pem")
+        make_certificate(name, self.certificate, self._directory / "key.pem")
         places = {
             "/etc/ssl/vibebox": str(self._directory),
             "/var/log/nginx/vibebox.log": str(self.access_log),
@@ -80,7 +80,8 @@ class Nginx:
         remove_directory(self._directory)
 
 
-def _make_certificate(name: str, certificate: Path, key_file: Path) -> None:
+def make_certificate(name: str, certificate: Path, key_file: Path) -> None:
+    """Write a certificate that is its own issuer, for a name and 127.0.0.1."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     names = [x509.DNSName(name), x509.IPAddress(IPv4Address("127.0.0.1"))]

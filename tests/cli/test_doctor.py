@@ -16,6 +16,7 @@ Examine = Callable[..., Result]
 @pytest.fixture
 def examine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Examine:
     """Runs the command where nothing is started, and nothing made."""
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/none/vibebox.db")
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / "metrics"))
@@ -56,3 +57,22 @@ def test_wrong_settings_are_all_that_is_said(
     assert "VIBEBOX_THREADS" in first["says"] and "PORT" in first["says"]
     assert [one["name"] for one in others] == list(NAMES[1:])
     assert {one["outcome"] for one in others} == {"skipped"}
+
+
+def test_env_file_is_read_as_the_service_reads_it(
+    examine: Examine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("VIBEBOX_TREADS", "")  # what the command sets is taken back
+    monkeypatch.delenv("VIBEBOX_TREADS")
+    (tmp_path / ".env").write_text("VIBEBOX_TREADS=8\nDOCKER_HOST=tcp://other:1\n")
+    result = examine("--json")
+
+    assert result.exit_code == 2 and str(tmp_path / ".env") in result.stderr
+    assert "did you mean VIBEBOX_THREADS" in json.loads(result.stdout)["checks"][0]["says"]
+
+
+def test_env_file_of_others_is_named(examine: Examine, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"PORT=\xff")
+    result = examine()
+
+    assert result.exit_code == 2 and "run this as the user of the service" in result.stderr

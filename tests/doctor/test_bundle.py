@@ -1,13 +1,17 @@
 """What leaves the house holds no secret that the settings hold, wherever it stands."""
 
 import json
+import os
+import re
 import stat
 import tarfile
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import closing
+from html import escape
 from pathlib import Path
 from typing import Any, get_args
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import pytest
 from click.testing import CliRunner, Result
@@ -16,6 +20,7 @@ from pydantic import SecretStr
 
 from app.cli.main import main
 from app.core.settings import MAY_HOLD_SECRETS, Settings, environment_name
+from app.doctor.bundle import parts
 from app.doctor.bundle.secrets import INSTEAD, secrets_of, shown_url, without
 from app.storage import Alert, Database, utc_now
 from tests.explaining.world import firing, rule
@@ -31,6 +36,12 @@ def peer() -> Iterator[StandIn]:
         yield peer
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Commands run where there is no .env but one of the test."""
+    monkeypatch.chdir(tmp_path)
+
+
 class Markers:
     """A setting of each kind that may hold a secret, and the secrets in them."""
 
@@ -39,6 +50,7 @@ class Markers:
         self._peer = peer
         self.environment = {name: self._value(name) for name in MAY_HOLD_SECRETS}
         self.environment["PGPASSWORD"] = self._new("pgpassword")
+        self.environment["HTTPS_PROXY"] = f"http://ada:{self._new('proxy')}@127.0.0.1:1"
 
     def _new(self, of: str, more: str = "") -> str:
         self.secrets.append(f"marker-{len(self.secrets)}-{of.lower()}{more}")
@@ -58,8 +70,9 @@ class Markers:
         if name.endswith("_HEADERS"):
             hard = quote(self._new("key", "/=é"), safe="")
             return f"authorization=Bearer {self._new(name)},x-key={hard}"
-        if name == "VIBEBOX_USER_OTLP_ENDPOINT":  # a login in it is refused
-            return f"http://localhost:2/?key={self._new(name)}"
+        if name.endswith("_ENDPOINT"):  # a login in it is refused
+            port = 2 if name.startswith("VIBEBOX") else 1  # users' is another one
+            return f"http://localhost:{port}/?key={self._new(name)}"
         if name.endswith("_URL"):
             login = f"{self._new('user')}:{quote(self._new(name, HARD), safe='')}"
             return self._peer.url.replace("//", f"//{login}@") + f"/?key={self._new('query')}"
@@ -85,11 +98,22 @@ def bundle(tmp_path: Path, *options: str, **environment: str) -> tuple[Result, P
     return CliRunner().invoke(main, arguments, env=environment), target
 
 
+def ways(secret: str) -> set[str]:
+    """Return how it may stand in a text: what writes texts writes it so."""
+    quoted = quote(secret, safe="")
+    once = json.dumps(secret)[1:-1]
+    return {
+        *(secret, once, json.dumps(once)[1:-1], json.dumps(repr(secret))[1:-1], repr(secret)),
+        *(quote(secret), quoted, quote(secret, safe=" +"), quote_plus(secret)),
+        re.sub("%..", lambda found: found[0].lower(), quoted),
+        *(escape(secret), b64encode(secret.encode()).decode()),
+    }
+
+
 def assert_without(texts: dict[str, str], secrets: list[str]) -> None:
     for name, text in texts.items():
         for secret in secrets:
-            ways = {secret, quote(secret), quote(secret, safe=""), json.dumps(secret)[1:-1]}
-            assert [way for way in ways if way in text] == [], name
+            assert [way for way in ways(secret) if way in text] == [], name
 
 
 def test_every_secret_setting_is_known() -> None:
@@ -107,11 +131,10 @@ def test_no_secret_is_in_the_bundle(tmp_path: Path, markers: Markers, peer: Stan
         "data": {"groups": [{"rules": [rule("Odd", "vector(1)", firing("Odd", **labels))]}]}
     }
     log = tmp_path / "web.log"
-    log.write_text("".join(f"{s}\n{quote(s)}\n{json.dumps({'why': s})}\n" for s in markers.secrets))
+    log.write_text("".join(f"{way}\n" for s in markers.secrets for way in ways(s)))
     settings = {
         **markers.environment,
         "VIBEBOX_USER_OTLP_ADDRESS": "http://127.0.0.1:3000",
-        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1",
         "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "metrics"),
     }
     result, target = bundle(tmp_path, "--log", str(log), **settings)
@@ -140,6 +163,16 @@ def test_settings_that_are_not_valid_are_told_without_their_values(
     assert set(texts) == {"README.txt", "doctor.json", "versions.json"}
     assert "DATABASE_URL" in texts["doctor.json"]
     assert_without({**texts, "output": result.output}, markers.secrets[:1])
+
+
+def test_address_that_is_refused_is_told_without_its_login(tmp_path: Path) -> None:
+    result, target = bundle(
+        tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT="https://hidden-one@host/?k=hidden-two"
+    )
+    texts = members(target)
+
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT: has a login" in texts["doctor.json"]
+    assert_without({**texts, "output": result.output}, ["hidden-one", "hidden-two"])
 
 
 def test_facts_are_there(tmp_path: Path, database: Database, database_url: str) -> None:
@@ -194,6 +227,7 @@ def test_standard_output_has_the_archive_alone(tmp_path: Path, database_url: str
     [
         ("http://host:9090/path", "http://host:9090/path"),
         ("http://token@host/", f"http://{INSTEAD}@host/"),
+        ("http://ada:se/c@r?e#t@host:9/?a=1", f"http://{INSTEAD}@host:9/?{INSTEAD}"),
         ("https://ada:secret@host/?key=x", f"https://{INSTEAD}@host/?{INSTEAD}"),
         ("postgresql://ada:se:c@ret@host/db", f"postgresql://ada:{INSTEAD}@host/db"),
         ("postgresql://ada@host/db", "postgresql://ada@host/db"),
@@ -212,3 +246,57 @@ def test_words_that_are_in_every_text_are_no_secrets() -> None:
         "Bearer good-one",
     }
     assert without("Bearers of good-one", frozenset({"good-one"})) == "Bearers of [redacted]"
+
+
+@pytest.mark.parametrize(
+    ("setting", "secret"),
+    [
+        ("OTEL_EXPORTER_OTLP_HEADERS=authorization=Basic%20YWRhOmhpZGRlbi1vbmU=", "hidden-one"),
+        ("VIBEBOX_PROMETHEUS_URL=http://ada:hidden-one@host/", "YWRhOmhpZGRlbi1vbmU="),
+        ("VIBEBOX_PROMETHEUS_URL=http://ada:hid/de@n-one@host/", "hid/de@n-one"),
+        ("DATABASE_URL=postgresql://ada:hid%2Fden?-one@host/", "hid/den?-one"),
+    ],
+)
+def test_secrets_of_a_login_are_known_in_each_form(setting: str, secret: str) -> None:
+    name, _, value = setting.partition("=")
+    assert secret not in without(f"says '{secret}'", secrets_of({name: value}))
+
+
+def test_settings_of_env_file_count_as_those_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("VIBEBOX_ALERTS_TOKEN", "VIBEBOX_THREADS")
+    for name in names:  # what the command sets is taken back
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    (tmp_path / ".env").write_text("VIBEBOX_ALERTS_TOKEN=only-in-env\nVIBEBOX_THREADS=9\n")
+    (log := tmp_path / "web.log").write_text("it says only-in-env\n")
+    result, target = bundle(tmp_path, "--log", str(log), VIBEBOX_THREADS="7")
+    texts = members(target)
+
+    assert result.exit_code == 0 and f"{tmp_path}/.env" in result.stderr
+    assert texts["logs/1-web.log"] == f"it says {INSTEAD}\n"
+    assert "VIBEBOX_THREADS=7\n" in texts["settings.txt"]
+
+
+def test_log_that_is_a_pipe_or_cut_gives_what_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(pipe := tmp_path / "pipe")
+    monkeypatch.setattr(parts, "_MOST_BYTES", 16)
+    (log := tmp_path / "web.log").write_text("password=long-secret\nlast line\n")
+    result, target = bundle(tmp_path, "--log", str(pipe), "--log", str(log))
+    texts = members(target)
+
+    assert f"logs/1-pipe: {pipe} is no file." in texts["README.txt"] and result.exit_code == 0
+    assert texts["logs/2-web.log"] == "last line\n"
+
+
+def test_link_is_not_followed_and_a_name_that_is_all_ending_has_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "bundle.tar.gz").symlink_to(tmp_path / "victim")
+    result, _ = bundle(tmp_path)
+    assert result.exit_code == 2 and not (tmp_path / "victim").exists()
+
+    assert CliRunner().invoke(main, ["support-bundle", ".tar.gz"]).exit_code == 0
+    with tarfile.open(tmp_path / ".tar.gz") as archive:
+        assert {name.partition("/")[0] for name in archive.getnames()} == {"bundle"}

@@ -2,6 +2,7 @@
 
 import re
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import timedelta
@@ -16,12 +17,15 @@ from app.core.errors import StorageBusyError
 from app.core.setting_names import Retired
 from app.core.settings import Settings
 from app.doctor.checks import agent, alertmanager, clocks, collector, images, prometheus, web
+from app.doctor.checks import database as database_check
 from app.doctor.checks import engine as engine_check
 from app.doctor.checks import settings as settings_check
 from app.doctor.findings import Finding, Outcome
 from app.doctor.looks import Records
 from app.domain.alerts.build import build_heartbeat
 from app.domain.alerts.heartbeat import NAME
+from app.engine import DockerEngine
+from app.engine.translation import translate
 from app.storage import (
     Alert,
     AlertHeartbeat,
@@ -37,6 +41,7 @@ from app.stores.http import Store
 from app.stores.prometheus import SETTING, PrometheusStore
 from prefork_metrics.directory import Owner
 from scripts import log_events
+from tests.backends.nginx import make_certificate
 from tests.backends.otlp_sink import Behaviour, OtlpSink
 from tests.explaining.world import JOB, firing, rule, vector
 from tests.storage.support import add_environment
@@ -213,6 +218,59 @@ def test_engine_that_fails_in_any_way(engine: FakeEngine, call: str, failure: Fa
     assert found.outcome is Outcome.FAILED and found.next_step
 
 
+def test_next_step_where_no_engine_is_reached(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "plain").write_text("")
+    real = DockerEngine(f"unix://{tmp_path}/plain")
+    found = engine_check.look(real, "unix:///plain")
+    assert (found.next_step or "").startswith("Start it")
+    real.close()
+
+    def denied(**_: float) -> None:
+        raise translate(PermissionError())
+
+    monkeypatch.setattr(engine, "ping", denied)
+    found = engine_check.look(engine, "unix:///x")
+    assert "not allowed to use the socket of Docker Engine." in found.says
+    assert (found.next_step or "").startswith("Add VibeBox's user to the group")
+
+
+def test_what_is_no_engine_is_shown_by_its_answer(peer: StandIn) -> None:
+    peer.status = 403
+    peer.answers["/version"] = lambda _: b"<html>" * 1000
+    engine = DockerEngine(peer.url.replace("http://", "tcp://"))
+    found = engine_check.look(engine, peer.url)
+    engine.close()
+    assert "is no Docker Engine, or is broken: 403 " in found.says and len(found.says) < 400
+    assert (found.next_step or "").startswith("Correct DOCKER_HOST")
+
+
+@pytest.mark.parametrize(
+    ("status", "step"), [(302, "Look at"), (404, "Look at"), (502, "Start it")]
+)
+def test_status_of_who_is_no_prometheus(watcher: Watcher, status: int, step: str) -> None:
+    watcher.peer.status = status
+    found = prometheus.look(watcher.store)
+    assert f"status {status}." in found.says and (found.next_step or "").startswith(step)
+
+
+def test_who_may_not_look_is_told_to_be_another_user(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def denied(_: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    database = Database(f"sqlite:///{tmp_path}/none.db")
+    monkeypatch.setattr(Path, "exists", denied)
+    monkeypatch.setattr(Path, "is_dir", denied)
+    found = database_check.look(database)
+    database.dispose()
+    assert "cannot be looked at (Permission denied)." in found.says
+    assert (found.next_step or "").startswith("Run this as the user of the service")
+    assert web.look(Settings()).outcome is Outcome.SKIPPED
+
+
 def test_prometheus_that_reaches_some(watcher: Watcher) -> None:
     watcher.up.append(({**JOB, "instance": "other"}, 0))
     watcher.targets = [{"labels": {**JOB, "instance": "other"}, "lastError": "no route to host"}]
@@ -357,6 +415,22 @@ def sent(sink: OtlpSink) -> Sent:
         return collector.look(Settings(**settings))
 
     return look
+
+
+def test_certificate_that_nobody_trusts(peer: StandIn, sent: Sent, tmp_path: Path) -> None:
+    files = tmp_path / "certificate", tmp_path / "key"
+    make_certificate("localhost", *files)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*files)
+    url = peer.url.replace("http://", "https://")
+    says = prometheus.look(PrometheusStore(Store(SETTING, url))).says
+    assert "does not speak TLS" in says
+
+    peer.socket = context.wrap_socket(peer.socket, server_side=True)
+    found = prometheus.look(PrometheusStore(Store(SETTING, url)))
+    assert "(self-signed certificate)" in found.says
+    assert (found.next_step or "").startswith("Renew it")
+    assert (sent(otel_exporter_otlp_endpoint=url).next_step or "").startswith("Renew its")
 
 
 def test_receivers_of_all_that_is_sent(sent: Sent, sink: OtlpSink) -> None:

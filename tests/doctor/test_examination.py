@@ -9,7 +9,7 @@ import pytest
 
 from app.core.errors import EngineFullError, StorageFullError
 from app.doctor.build import NAMES
-from app.doctor.examination import Doctor, only_settings
+from app.doctor.examination import LONGEST, Doctor, only_settings
 from app.doctor.findings import (
     Check,
     Finding,
@@ -77,6 +77,26 @@ def test_one_that_hangs_or_raises_stops_no_other() -> None:
         assert "disk of Docker Engine is full" in full.says
         assert well.outcome is Outcome.OK and well.next_step is None
         assert answer.outcome is Outcome.FAILED
+
+
+def test_what_others_answer_is_cut_and_what_hangs_has_words_of_its_own() -> None:
+    over = threading.Event()
+
+    def hang() -> Finding:
+        over.wait(10)
+        return WELL
+
+    late = failed("Its name is not found in time.", "Look it up.")
+    long = "x" * (LONGEST - 20) + " ://ada:hidden-one@host " + "y" * 1_000_000
+
+    with doctor(
+        Check("hangs", hang, seconds=0.05, late=late),
+        Check("long", lambda: warning(long, "Look.")),
+    ) as examining:
+        hangs, told = examining.examine().checks
+        over.set()
+    assert (hangs.outcome, hangs.says, hangs.next_step) == ("failed", late.says, "Look it up.")
+    assert len(told.says) < LONGEST + 5 and "hidden" not in told.says
 
 
 def test_threads_end_with_the_examination() -> None:

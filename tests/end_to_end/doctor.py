@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, chdir, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,8 @@ class Installation:
     def examined(self, settings: Settings | None = None) -> dict[str, Any]:
         """Return what `vibebox doctor --json` says, of this process."""
         told = {**self.settings, **(settings or {})}
-        found = CliRunner().invoke(main, ["doctor", "--json"], env=told)
+        with chdir(self.directory):  # away from the .env of a checkout
+            found = CliRunner().invoke(main, ["doctor", "--json"], env=told)
         assert found.exit_code in (0, 1, 2) and not _crashed(found.exception), found.output
         answer: dict[str, Any] = json.loads(found.output)
         assert found.exit_code == {"ok": 0, "warning": 1, "failed": 2}[answer["outcome"]]

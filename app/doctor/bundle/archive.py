@@ -33,7 +33,8 @@ def write(target: Path, subject: Subject, environment: Mapping[str, str]) -> lis
     try:
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(descriptor, MODE)  # whatever the umask adds to it
-            return fill(file, target.name.partition(".")[0], subject, environment)
+            folder = target.name.partition(".")[0] or "bundle"
+            return fill(file, folder, subject, environment)
     except BaseException:
         with suppress(OSError):
             target.unlink()

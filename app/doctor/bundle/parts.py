@@ -200,10 +200,15 @@ def _stored_lines(subject: Subject) -> str:
 
 def _tail_of(path: Path) -> Part:
     def tail(_: Subject) -> str:
+        # A pipe that nobody writes to would be waited for.
+        if not path.is_file():
+            raise MissingError(f"{path} is no file.")
         with path.open("rb") as file:
-            file.seek(0, 2)
-            file.seek(max(0, file.tell() - _MOST_BYTES))
+            begin = max(0, file.seek(0, 2) - _MOST_BYTES)
+            file.seek(begin)
             lines = file.read(_MOST_BYTES).decode(errors="replace").splitlines()
+        if begin:  # of a line that is cut, what is left of a secret is not known as one
+            lines = lines[1:]
         return "".join(f"{line}\n" for line in lines[-MOST_LINES:])
 
     return tail

@@ -6,8 +6,11 @@ like a secret, as the log has it (`app.core.logging.redact`).
 """
 
 import json
+import re
+from base64 import b64decode, b64encode, urlsafe_b64encode
 from collections.abc import Iterator, Mapping
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from html import escape
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 from app.core.logging import SECRET_NAME, redact
 from app.core.settings import MAY_HOLD_SECRETS
@@ -22,7 +25,9 @@ def secrets_of(environment: Mapping[str, str]) -> frozenset[str]:
     """Return each secret that the environment holds, as it stands there and as it is meant."""
     found: set[str] = set()
     for name, value in environment.items():
-        if name.upper() in MAY_HOLD_SECRETS or SECRET_NAME.search(name):
+        # Whatever it is called, as the address of a proxy, a login is one.
+        has_login = "://" in value and "@" in value
+        if name.upper() in MAY_HOLD_SECRETS or SECRET_NAME.search(name) or has_login:
             for piece in _pieces(value):
                 found |= {piece, unquote(piece), piece.strip()}
     return frozenset(one for one in found if len(one) >= _SHORTEST and one.lower() not in _SCHEMES)
@@ -38,24 +43,50 @@ def without(text: str, secrets: frozenset[str]) -> str:
 
 def shown_url(url: str) -> str:
     """Return an address without its login, and without what stands behind a question mark."""
-    parts = urlsplit(url)
-    login, at, host = parts.netloc.rpartition("@")
+    scheme, _, rest = url.partition("://")
+    # Up to the last @: a password may hold one, and what ends a host, by mistake.
+    login, at, behind = rest.rpartition("@")
     user, colon, _ = login.partition(":")
-    if parts.scheme.startswith("http"):  # the name alone may be a token
+    if scheme.startswith("http"):  # the name alone may be a token
         shown = INSTEAD
     else:
         shown = f"{user}:{INSTEAD}" if colon else user
+    parts = urlsplit(f"{scheme}://{behind}")
     query = f"?{INSTEAD}" if parts.query or parts.fragment else ""
-    return f"{parts.scheme}://{shown + at if at else ''}{host}{parts.path}{query}"
+    return f"{scheme}://{shown + at if at else ''}{parts.netloc}{parts.path}{query}"
 
 
 def _ways(secret: str) -> Iterator[str]:
-    """Yield how a text may write it: as it is, in an address, in JSON."""
-    yield secret
-    yield quote(secret)
-    yield quote(secret, safe="")
-    yield json.dumps(secret)[1:-1]
-    yield json.dumps(secret, ensure_ascii=False)[1:-1]
+    """Yield how a text may write it: as it is, in addresses, headers, pages, and all that in JSON.
+
+    Twice in JSON: what a line of a log is made of stands in a document of such lines.
+    """
+    for written in _written(secret):
+        for ascii_only in (True, False):
+            once = json.dumps(written, ensure_ascii=ascii_only)[1:-1]
+            yield from (written, once, json.dumps(once, ensure_ascii=ascii_only)[1:-1])
+
+
+def _written(secret: str) -> Iterator[str]:
+    yield from (
+        secret,
+        repr(secret)[1:-1],
+        escape(secret),
+        escape(secret).replace("&#x27;", "&#39;"),
+    )
+    for safe in ("/", "", " +"):  # the last one as SQLAlchemy does
+        yield from _both_cases(secret, quote(secret, safe=safe))
+    yield from _both_cases(secret, quote_plus(secret))
+    encoded = secret.encode("utf-8", "surrogateescape")
+    yield b64encode(encoded).decode()
+    yield urlsafe_b64encode(encoded).decode().rstrip("=")
+
+
+def _both_cases(secret: str, quoted: str) -> Iterator[str]:
+    """Yield it with the hexadecimal digits of either case."""
+    yield quoted
+    if quoted != secret:
+        yield re.sub(r"%[0-9A-F]{2}", lambda found: found[0].lower(), quoted)
 
 
 def _pieces(value: str) -> Iterator[str]:
@@ -69,21 +100,39 @@ def _pieces(value: str) -> Iterator[str]:
         _, sign, behind = member.partition("=")
         if sign:
             yield behind
-            yield from unquote(behind).split()
+            for word in unquote(behind).split():
+                yield word
+                yield from _of_basic(word)
+
+
+def _of_basic(word: str) -> Iterator[str]:
+    """Yield the login that a header of HTTP's Basic scheme holds, and its password."""
+    try:
+        login = b64decode(word, validate=True).decode()
+    except ValueError:
+        return
+    _, colon, password = login.partition(":")
+    if colon:
+        yield from (login, password)
 
 
 def _of_url(url: str) -> Iterator[str]:
+    scheme, _, rest = url.partition("://")
+    is_http = scheme.startswith("http")
     try:
         parts = urlsplit(url)
+        queried = parse_qsl(parts.query)
     except ValueError:  # no setting that can be used: nothing of it is shown
         yield url
         return
-    login, _, _ = parts.netloc.rpartition("@")
-    user, _, password = login.partition(":")
-    yield password
-    # The name of a database's user is in every sentence about it, and no secret.
-    if parts.scheme.startswith("http"):
-        yield user
-        yield login
-        yield from (value for _, value in parse_qsl(parts.query))
-    yield from (value for name, value in parse_qsl(parts.query) if SECRET_NAME.search(name))
+    # To the @ before the host, and to the last one, which may be another by mistake.
+    for login in {parts.netloc.rpartition("@")[0], rest.rpartition("@")[0]}:
+        user, _, password = login.partition(":")
+        yield password
+        # As a header says it.
+        yield f"{unquote(user)}:{unquote(password)}" if password else ""
+        # The name of a database's user is in every sentence about it, and no secret.
+        if is_http:
+            yield user
+            yield login
+    yield from (value for name, value in queried if is_http or SECRET_NAME.search(name))

@@ -21,6 +21,13 @@ _EMPTY = b""
 """A message of no resource (protobuf: nothing stands for nothing)."""
 # It has read the message, and wants one that holds something.
 _READ = "status 400"
+_UNTRUSTED = "SSLError"
+"""What the sender says where TLS does not come about."""
+_CERTIFY = (
+    "Renew its certificate, or name that of who issued it in OTEL_EXPORTER_OTLP_CERTIFICATE; where "
+    "it speaks no TLS, let the address begin with http://."
+)
+_START = "Start it, or correct the address; what is sent waits on disk meanwhile, as much as fits."
 
 
 class Receiver(NamedTuple):
@@ -87,10 +94,11 @@ def _trouble(receiver: Receiver) -> Finding | None:
             "Correct the address, or the credentials in the headers of that setting; see the "
             "receiver's own log.",
         )
+    next_step = _CERTIFY if answer.retry == _UNTRUSTED else _START
     return failed(
         f"The receiver of {receiver.what} at {receiver.setting} does not take them: "
         f"{answer.retry}.",
-        "Start it, or correct the address; what is sent waits on disk meanwhile, as much as fits.",
+        next_step,
     )
 
 

@@ -7,6 +7,11 @@ from app.storage import Database
 from app.storage.revisions import expected_revision
 
 _SECONDS = 1.5
+LATE = failed(
+    "The database does not say in time that it is there: the look-up of its host's name may hang.",
+    "See whether the host's name in DATABASE_URL is found (`getent hosts NAME`); if it is, see the "
+    "database's own log.",
+)
 _NEXT_STEP = "See the database's own log, and DATABASE_URL."
 
 

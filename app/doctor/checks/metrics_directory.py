@@ -14,7 +14,8 @@ _ROOM = "Make room on its disk, or enlarge it: what new processes count is not s
 _NEXT_STEPS = {
     Trouble.FULL: _ROOM,
     Trouble.READ_ONLY: "Mount it for writing: see the system's log for why it is not.",
-    Trouble.DENIED: "Give it to the user of the web server and the agent.",
+    Trouble.DENIED: "Run this as the user of the web server and the agent; where that is so, give "
+    "it to that user.",
     Trouble.MISSING: "Start the web server, which makes it; where one runs, it was deleted: "
     "restart it. A relative path counts from the working directory.",
 }

@@ -13,14 +13,18 @@ from prefork_metrics.directory import Owner, owner_of
 
 SECONDS = 3.0
 """Of which the question gets half."""
+_UNSEEN = Owner()
 
 
 def look(settings: Settings) -> Finding:
     """Return whether the web server of these settings is at work."""
     directory = Path(settings.prometheus_multiproc_dir).absolute()
-    if not directory.is_dir():
+    try:
+        owner = owner_of(directory) if directory.is_dir() else _UNSEEN
+    except OSError:
+        owner = _UNSEEN
+    if owner is _UNSEEN:
         return skipped("Not looked at, because of metrics_directory.")
-    owner = owner_of(directory)
     if owner is None:
         return failed(
             f"No web server runs with PROMETHEUS_MULTIPROC_DIR={directory}.",
