@@ -78,7 +78,9 @@ def test_regenerating_changes_nothing(tmp_path: Path) -> None:
 
     for place in __main__.PLACES:
         written = {file.name: file.read_text() for file in (tmp_path / place).iterdir()}
-        committed = {file.name: file.read_text() for file in (DASHBOARDS.parent / place).glob("*.json")}
+        committed = {
+            file.name: file.read_text() for file in (DASHBOARDS.parent / place).glob("*.json")
+        }
         assert written == committed, "run: make generate"
     assert [board.uid for board in BOARDS] == list(NAMES)
 
