@@ -133,7 +133,7 @@ _ROUTES = Row(
             thresholds=_SLOW,
             snapshot=True,
             columns=(("p95", "s"), ("p50", "s"), ("rate", "reqps")),
-            widths=(("method", 110), ("route", 700)),
+            widths=(("method", 80), ("p95", 90), ("p50", 90), ("rate", 120)),
             empty=NOTHING,
             # Ten lines and the heading.
             height=12,

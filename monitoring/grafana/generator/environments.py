@@ -71,7 +71,7 @@ _GOLDEN = Row(
     "Golden signals and objectives",
     (
         stat(
-            "Start time (p95)",
+            "p95 of starts",
             4,
             while_up(now(quantile(0.95, _STARTED, 'outcome="success"', over=RANGE))),
             "p95",

@@ -62,13 +62,13 @@ def golden_signals(here: str) -> Row:
         "Golden signals and objectives",
         (
             stat(
-                "Latency (p95 of 5 min)",
+                "p95 (5 min)",
                 _WIDTH,
                 while_up(f"{largest(recorded(HTTP_P95))} >= 0"),
                 "p95",
-                "What 95 of 100 requests took at most, of those that wait for no container. "
-                f"HighAPILatency warns at {t.LATENCY_WARNING} s, VeryHighAPILatency pages at "
-                f"{t.LATENCY_CRITICAL} s.",
+                "Latency: what 95 of 100 requests took at most, of those that wait for no "
+                f"container. HighAPILatency warns at {t.LATENCY_WARNING} s, VeryHighAPILatency "
+                f"pages at {t.LATENCY_CRITICAL} s.",
                 "s",
                 thresholds=watched(
                     HighAPILatency=t.LATENCY_WARNING, VeryHighAPILatency=t.LATENCY_CRITICAL
@@ -76,28 +76,28 @@ def golden_signals(here: str) -> Row:
                 down=_down(here, "api-performance"),
             ),
             stat(
-                "Traffic (5 min)",
+                "Rate (5 min)",
                 _WIDTH,
                 while_up(asked),
                 "req/s",
-                "Requests a second that count for the objectives: all but probes.",
+                "Traffic: requests a second that count for the objectives: all but probes.",
                 "reqps",
                 thresholds=BLUE,
                 down=_down(here, "api-performance"),
             ),
             stat(
-                "Errors (5 min)",
+                "5xx (5 min)",
                 _WIDTH,
                 while_up(f"{total(recorded(slo.ERRORS, 'availability'))} / ({asked} > 0)"),
                 "5xx",
-                "Share of them that were answered with 5xx.",
+                "Errors: share of the requests that count for the objectives, answered with 5xx.",
                 "percentunit",
                 thresholds=FAILING,
                 down="slo",
                 leads=FAILED_REQUESTS,
             ),
             stat(
-                "Threads in use",
+                "Threads busy",
                 _WIDTH,
                 f"max({busy} / {threads})",
                 "in use",

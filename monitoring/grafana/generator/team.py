@@ -60,18 +60,19 @@ def _of_each(
 
 _NOW = Row(
     # What stands nowhere is not read.
-    "A view and no wall: who may see this can ask for every team. The walls are the console and "
-    "GET /api/v1/usage",
+    "A view and no wall: the walls are the console and GET /api/v1/usage",
     (
-        _number("Environments that run", "running", "Of the chosen teams.", thresholds=GREEN),
         _number(
-            "Environments in error",
+            "Running", "running", "Environments of the chosen teams that run.", thresholds=GREEN
+        ),
+        _number(
+            "In error",
             "error",
-            "Those that failed to start or ended by themselves.",
+            "Environments of theirs that failed to start or ended by themselves.",
             thresholds=steps("ok", notice=1),
         ),
         stat(
-            "Fullest quota",
+            "Quota",
             4,
             f"max({_SHARE})",
             "used",
@@ -82,7 +83,7 @@ _NOW = Row(
             thresholds=_FULL,
         ),
         stat(
-            "CPU in use",
+            "CPU",
             4,
             f"sum({used('cpu_seconds')})",
             "cores",
@@ -92,7 +93,7 @@ _NOW = Row(
             thresholds=BLUE,
         ),
         stat(
-            "Memory in use",
+            "Memory",
             4,
             f"sum({used('memory_byte_seconds')})",
             "memory",

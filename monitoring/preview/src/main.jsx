@@ -129,6 +129,7 @@ async function main() {
   const { board: file, prometheus, theme: mode, width, from, to, interval, variables } = parameters();
   await initPluginTranslations('preview', [async () => ({})]);
   const theme = createTheme({ colors: { mode } });
+  document.body.style.background = theme.colors.background.canvas;
   const board = await (await fetch(file)).json();
   const source = new Source(prometheus, { from, to, interval, width, variables });
   const shown = board.panels.filter((panel) => panel.type !== 'row');

@@ -24,7 +24,7 @@ _BOUND = re.compile(r"[<>]=?\s*(-?[\d.]+)(?![\w.])")
 BY_ALERTS = {palette.SEVERITIES[alert.severity] for alert in all_alerts()} - {palette.NOTICE}
 UNWATCHED = {
     # Firing alerts themselves, and what no alert of one number is about.
-    *("Alerts firing", "Errors (5 min)", "Server error ratio", "Failed starts"),
+    *("Alerts firing", "5xx (5 min)", "Server error ratio", "Failed starts"),
     # Readiness, and what is either so or not.
     *("Readiness checks", "Readiness over time", "Service status", "Health checks"),
     *("An agent leads", "Trouble with the directory of the metrics"),
@@ -33,7 +33,7 @@ UNWATCHED = {
     *("Availability budget left", "Latency budget left", "Latency burn rate"),
     *("Availability burn rate", "Availability burn rates", "Latency burn rates"),
     # A deadline, and what is refused beyond.
-    *("Time of health checks", "Fullest quota", "Quota by team"),
+    *("Time of health checks", "Quota", "Quota by team"),
 }
 """Panels whose colours warn of something that no alert compares with that number."""
 
