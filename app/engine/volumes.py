@@ -11,7 +11,7 @@ from app.engine.calls import NAME, EngineCalls
 from app.engine.containers import environment_of, instance_of
 from app.engine.values import ENVIRONMENT_LABEL, DiskUse, VolumeSummary
 
-# That of a walk through all files of all volumes; the agent's tasks are waited for longer.
+# A walk through all files of all volumes; less than what lets AgentTaskStuck tell of a task.
 _DISK_SECONDS = 600.0
 
 

@@ -1,18 +1,24 @@
 """The meter and its ledger: ends, what is unread, and one container that cannot be read."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import delete, select, update
 
 from app.agent.usage.meter import Meter
+from app.domain.authorization import Identity
+from app.domain.quotas.month import rows_of, used_this_month
+from app.domain.usage import service
 from app.domain.usage.ledger import Ledger, Reading
+from app.domain.usage.service import Usage, UsageQuery
 from app.engine import RunCounters
 from app.storage import (
     ContainerExit,
     Database,
     Environment,
     ExitReason,
+    Team,
     UsageCursor,
     UsageRow,
     UsageTotal,
@@ -21,6 +27,8 @@ from app.storage import (
 )
 from app.storage.fence import unfenced
 from tests.agent.usage.support import NS, World, sums
+
+OPERATOR = Identity("op", "op@example.org", is_operator=True)
 
 
 def test_end_books_the_time_that_nobody_read(world: World) -> None:
@@ -181,3 +189,35 @@ def test_engine_is_asked_the_more_rarely_the_more_containers_there_are(world: Wo
     before = world.engine.calls.count("counters")
     meter.run()
     assert world.engine.calls.count("counters") - before == 1
+
+
+def test_report_is_of_one_moment(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    container = world.environment("one")
+    world.use(container, 100)
+    world.meter().run()
+    names = service._names
+
+    def booked_meanwhile(*arguments: Any) -> dict[str, str]:
+        world.use(container, 50)
+        world.meter().run()
+        return names(*arguments)
+
+    monkeypatch.setattr(service, "_names", booked_meanwhile)
+    ever = UsageQuery(
+        since=datetime(2000, 1, 1, tzinfo=UTC), until=datetime(2100, 1, 1, tzinfo=UTC)
+    )
+    for cpu in (100, 150):
+        found = Usage(world.database, {}).report(OPERATOR, ever, limit=10)
+        assert [item.sums for item in found.items] == [found.total.sums]
+        assert (found.items[0].name, found.total.sums["cpu_ns"]) == ("one", cpu)
+
+
+def test_month_is_added_up(world: World) -> None:
+    container = world.environment("one")
+    world.use(container, 3600 * NS)
+    world.meter().run()
+    with world.database.writing() as session:
+        session.execute(update(UsageRow).values(starts_at=utc_now()))
+        team = session.scalars(select(Team).where(Team.name == "red")).one()
+        assert used_this_month(session, rows_of(team)).cpu_hours == 1
+        assert used_this_month(session, rows_of(world.maker)).cpu_hours == 0
