@@ -46,13 +46,20 @@ class Days:
         What nobody counted for a month is not made up.
         """
         today = day_of(moment)
-        last = self._last_finished()
-        begin = today - timedelta(days=_LATE)
-        day = begin if last is None else max(begin, last + _DAY)
+        day = self._first(today)
         while day <= today:
             self._count(day, finished=moment >= _end(day) + GRACE)
             day += _DAY
         self._forget_gone()
+
+    def _first(self, today: date) -> date:
+        """Return the first day to count: there was nobody before the first sign-up."""
+        last = self._last_finished()
+        earliest = today - timedelta(days=_LATE)
+        if last is not None:
+            return max(earliest, last + _DAY)
+        with self._database.reading() as session:
+            return max(earliest, session.scalar(select(func.min(BusinessCohort.day))) or today)
 
     def _last_finished(self) -> date | None:
         query = select(func.max(BusinessDay.day)).where(BusinessDay.finished)
