@@ -114,7 +114,8 @@ _WRITERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"up|scrape_\w+", _EVERYTHING),
     (r"vibebox_health_check_\w+", (*_SHARED, "checks")),
     (
-        r"vibebox_(environments|sessions|users)(_total)?|vibebox_agent_(leading|sweep_age_seconds)",
+        r"vibebox_(environments|sessions|users)(_total)?|vibebox_agent_(leading|sweep_age_seconds)"
+        r"|vibebox_team_\w+|vibebox_usage_price",
         (*_EVERYTHING, "database"),
     ),
     (r"vibebox_environment_drift", (*_EVERYTHING, "database", "agent", "comparison", "engine")),
