@@ -116,6 +116,7 @@ _WRITERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         r"vibebox_(environments|sessions|users)(_total)?|vibebox_agent_(leading|sweep_age_seconds)"
         r"|vibebox_alerting_heartbeat_age_seconds",
+        r"|vibebox_team_\w+|vibebox_usage_price",
         (*_EVERYTHING, "database"),
     ),
     (r"vibebox_environment_drift", (*_EVERYTHING, "database", "agent", "comparison", "engine")),

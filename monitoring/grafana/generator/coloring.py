@@ -78,5 +78,5 @@ def _matching(legend: str, patterns: dict[str, str]) -> Json:
 def _properties(look: Look, panel: Panel) -> Iterator[Json]:
     mode = "shades" if look.shades else "fixed"
     yield {"id": "color", "value": {"mode": mode, "fixedColor": look.color}}
-    if look.dash and panel.kind == "timeseries" and not panel.stacked:
+    if look.dash and panel.kind == "timeseries" and not (panel.stacked or panel.sparse):
         yield {"id": "custom.lineStyle", "value": {"fill": "dash", "dash": list(look.dash)}}

@@ -51,7 +51,7 @@ def main(directory: Path) -> int:
         work = Path(services.enter_context(tempfile.TemporaryDirectory()))
         stack = services.enter_context(closing(Stack(work, postgresql, engine, registry)))
         stack.start()
-        prometheus = services.enter_context(closing(prometheus_of(stack)))
+        prometheus = services.enter_context(closing(prometheus_of(stack, usage=True)))
         begun = time.monotonic()
         load.warm_up(stack)
         load.run_steps(stack)

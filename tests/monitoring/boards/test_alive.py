@@ -11,7 +11,7 @@ import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -73,6 +73,8 @@ class Seen:
     slow: list[float]
     whole: Window
     sockets: int
+    ledger: Prometheus
+    """Has what teams and environments use. Its scrapes are requests as well: it came later."""
 
 
 @pytest.fixture(scope="module")
@@ -89,13 +91,17 @@ def seen(
     try:
         stack.start()
         with closing(prometheus_of(stack)) as prometheus:
-            yield _under_load(stack, prometheus)
+            with ExitStack() as services:
+                yield _under_load(stack, prometheus, services)
     finally:
         stack.close()
 
 
-def prometheus_of(stack: Stack) -> Prometheus:
-    """Start a Prometheus that scrapes the stack and computes what dashboards read."""
+def prometheus_of(stack: Stack, usage: bool = False) -> Prometheus:
+    """Start a Prometheus that scrapes the stack and computes what dashboards read.
+
+    usage: whether it scrapes what teams and environments use as well.
+    """
     target = f"127.0.0.1:{stack.server.port}"
     always = stack.server.log.with_name("always.yml")
     always.write_text(json.dumps(_ALWAYS))
@@ -106,8 +112,14 @@ def prometheus_of(stack: Stack) -> Prometheus:
         scrape_interval=f"{INTERVAL}s",
         extra_config=rules,
         flags=flags,
-        scrapes=[*_usage_jobs(target)],
+        scrapes=[*_usage_jobs(target)] if usage else (),
     )
+
+
+def _ledger_of(stack: Stack) -> Prometheus:
+    """Start a Prometheus that scrapes what teams and environments use, and nothing else."""
+    jobs = [*_usage_jobs(f"127.0.0.1:{stack.server.port}")]
+    return Prometheus([], scrape_interval=f"{INTERVAL}s", scrapes=jobs)
 
 
 def _usage_jobs(target: str) -> Iterator[dict[str, Any]]:
@@ -120,7 +132,7 @@ def _usage_jobs(target: str) -> Iterator[dict[str, Any]]:
         }
 
 
-def _under_load(stack: Stack, prometheus: Prometheus) -> Seen:
+def _under_load(stack: Stack, prometheus: Prometheus, services: ExitStack) -> Seen:
     load.warm_up(stack)
     _scraped(prometheus)
     start = time.time()
@@ -135,6 +147,15 @@ def _under_load(stack: Stack, prometheus: Prometheus) -> Seen:
     load.write_lines(stack)
     load.install_extension(stack)
     load.use_a_team(stack)
+    ledger = services.enter_context(closing(_ledger_of(stack)))
+    # Booked once in each round of the ledger: a rate needs two of them.
+    for title in ("CPU by environment", "Cost"):
+        used = query_of("team", title)
+        ledger.wait_for(
+            substituted(used, team=".+", __rate_interval="15s", __range="1h"),
+            lambda found: any(value > 0 for _, value in found),
+            PATIENCE,
+        )
     with load.sessions_in_use(stack) as sockets:
         for title, kind in (("tmux sessions", "tmux"), ("Shell sessions", "shell")):
             query = substituted(query_of("environments", title))
@@ -146,14 +167,6 @@ def _under_load(stack: Stack, prometheus: Prometheus) -> Seen:
         substituted(lines, __range="1h"),
         lambda found: len([value for _, value in found if value > 0]) == len(load.LINES),
     )
-    # Booked once in each round of the ledger: a rate needs two of them.
-    for title in ("CPU by environment", "Cost"):
-        used = query_of("team", title)
-        prometheus.wait_for(
-            substituted(used, __rate_interval=RATE_INTERVAL, __range="1h"),
-            lambda found: any(value > 0 for _, value in found),
-            PATIENCE,
-        )
     extensions = query_of("environments", "Extension installations by result")
     prometheus.wait_for(
         substituted(extensions, __range="1h"),
@@ -169,7 +182,7 @@ def _under_load(stack: Stack, prometheus: Prometheus) -> Seen:
     )
     _scraped(prometheus)
     whole = Window.since(prometheus, start)
-    return Seen(prometheus, steps, moves(record, slowly), durations, whole, sockets)
+    return Seen(prometheus, steps, moves(record, slowly), durations, whole, sockets, ledger)
 
 
 def _shows(count: Callable[[], int], found: Vector) -> bool:
@@ -188,7 +201,8 @@ def test_no_panel_is_empty(seen: Seen, subtests: pytest.Subtests) -> None:
         for panel in panels(board(name)):
             for target in panel["targets"]:
                 with subtests.test(f"{name}: {panel['title']} {target['refId']}"):
-                    found = list(_values(seen, target["expr"], target["instant"]))
+                    shown = _of_teams if name == "team" else _values
+                    found = list(shown(seen, target["expr"], target["instant"]))
                     assert any(map(math.isfinite, found))
 
 
@@ -206,6 +220,14 @@ def _values(seen: Seen, expression: str, instant: bool) -> Iterator[float]:
     for _, values in seen.prometheus.query_range(
         query, window.times[0], window.times[-1], INTERVAL
     ):
+        yield from values
+
+
+def _of_teams(seen: Seen, expression: str, _instant: bool) -> Iterator[float]:
+    """Yield what a panel about teams would draw of the time since the ledger was read."""
+    query = substituted(expression, team=".+", __rate_interval="15s", __range="1h")
+    times = seen.ledger.sample_times("vibebox_team_series_left_out")
+    for _, values in seen.ledger.query_range(query, times[0], times[-1], INTERVAL):
         yield from values
 
 
