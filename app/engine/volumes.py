@@ -11,9 +11,6 @@ from app.engine.calls import NAME, EngineCalls
 from app.engine.containers import environment_of, instance_of
 from app.engine.values import ENVIRONMENT_LABEL, DiskUse, VolumeSummary
 
-# A walk through all files of all volumes; less than what lets AgentTaskStuck tell of a task.
-_DISK_SECONDS = 600.0
-
 
 class Volumes(EngineCalls):
     """Named volumes, which outlive the containers that use them."""
@@ -44,8 +41,8 @@ class Volumes(EngineCalls):
             ]
 
     def disk_usage(self) -> dict[str, DiskUse]:
-        """See `Engine.disk_usage`."""
-        with self._call(_DISK_SECONDS) as client, describing("the use of disks"):
+        """See `Engine.disk_usage`; it walks through many files, so it gets the longer time."""
+        with self._call(self._lifecycle_timeout) as client, describing("the use of disks"):
             return disk_uses(client.df())
 
 

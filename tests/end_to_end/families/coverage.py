@@ -390,7 +390,7 @@ STATEMENTS: Mapping[str, tuple[str, ...]] = {
     "business_days": ("select", "insert"),
     "business_totals": ("insert",),
     "usage_cursors": ("select", "insert", "delete"),
-    "usage_disks": ("select", "delete"),
+    "usage_disks": ("delete",),
     "usage_rows": ("select", "insert"),
     "usage_totals": ("insert", "delete"),
     "other": ("select", "other"),
@@ -447,7 +447,7 @@ NO_STATEMENT_YET: Mapping[str, Mapping[str, str]] = {
     },
     "usage_cursors": {"update": "one that moves is written by INSERT … ON CONFLICT"},
     "usage_disks": {
-        "insert": "sizes are read once a day; a unit test sees to that",
+        **dict.fromkeys(("select", "insert"), "sizes are read once a day; unit tests see to that"),
         "update": "one that is read again is written by INSERT … ON CONFLICT",
     },
     "usage_rows": {
