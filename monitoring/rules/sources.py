@@ -115,7 +115,7 @@ _WRITERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"vibebox_health_check_\w+", (*_SHARED, "checks")),
     (
         r"vibebox_(environments|sessions|users)(_total)?|vibebox_agent_(leading|sweep_age_seconds)"
-        r"|vibebox_alerting_heartbeat_age_seconds",
+        r"|vibebox_alerting_heartbeat_age_seconds"
         r"|vibebox_team_\w+|vibebox_usage_price",
         (*_EVERYTHING, "database"),
     ),

@@ -25,11 +25,18 @@ class Alertmanager:
         files: further files beside the configuration by name, such as a receiver's token; the
             configuration names them relative to itself.
         flags: further command-line flags.
+        program: which one, where it is not the one of the system.
     """
 
     def __init__(
-        self, config: str, *, files: Mapping[str, str] | None = None, flags: Sequence[str] = ()
+        self,
+        config: str,
+        *,
+        files: Mapping[str, str] | None = None,
+        flags: Sequence[str] = (),
+        program: str | Path = PROGRAM,
     ) -> None:
+        self._program = str(program)
         self._directory = new_directory("alertmanager")
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -77,7 +84,7 @@ class Alertmanager:
 
     def _command(self, flags: Sequence[str]) -> list[str]:
         return [
-            PROGRAM,
+            self._program,
             f"--config.file={self.config_file}",
             f"--storage.path={self._directory}/data",
             f"--web.listen-address=127.0.0.1:{self.port}",
@@ -152,8 +159,10 @@ class Alertmanager:
         remove_directory(self._directory)
 
 
-def amtool(*arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+def amtool(
+    *arguments: str, timeout: float = 60, program: str = "amtool"
+) -> subprocess.CompletedProcess[str]:
     """Run amtool and return its exit code and output, without judging them."""
     return subprocess.run(
-        ["amtool", *arguments], capture_output=True, text=True, timeout=timeout, check=False
+        [program, *arguments], capture_output=True, text=True, timeout=timeout, check=False
     )

@@ -152,7 +152,7 @@ def test_grafana_finds_dashboards_and_sources_where_the_file_puts_them(service: 
         assert provider["options"]["foldersFromFilesStructure"] and "folder" not in provider
         place = f"{provider['options']['path']}/VibeBox"
         boards, teams = found[place], found[f"{place}/teams"]
-        assert len(list(boards.glob("*.json"))) == 6
+        assert len(list(boards.glob("*.json"))) == 7
         # Docker makes no directory in what is mounted read-only.
         assert (boards / "teams").is_dir() and teams == ROOT / "monitoring/grafana/dashboards/teams"
         assert ("vibebox-jaeger" in (boards / "slo.json").read_text()) == (sources != prometheus)

@@ -97,15 +97,16 @@ def test_query_of_what_is_not_there_is_noticed(wrong: str) -> None:
         test_query_parses_and_asks_for_what_there_is(wrong)
 
 
+SEVERITIES = ("critical", "warning", "info", "none")
+
+
 def test_alerts_are_those_of_the_rules() -> None:
     listed = re.findall(r"^\| `(\w+)` \| (\w+) \| (\w+) \|", DOCUMENT, re.MULTILINE)
     shipped = [
         (rule["alert"], rule["labels"]["severity"], str(rule.get("for", "0m")))
         for rule in rules("alert")
     ]
-    assert sorted(row for row in listed if row[1] in ("critical", "warning", "info")) == sorted(
-        shipped
-    )
+    assert sorted(row for row in listed if row[1] in SEVERITIES) == sorted(shipped)
 
 
 def test_every_section_is_there_and_in_the_table_of_contents() -> None:

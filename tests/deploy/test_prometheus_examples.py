@@ -16,7 +16,7 @@ from tests.deploy.manifests import the
 
 pytestmark = pytest.mark.integration
 DIRECTORY = Path(__file__).parents[2] / "deploy" / "prometheus"
-NAMES = ("federation.yml", "remote-write.yml", "usage.yml")
+NAMES = ("blackbox.yml", "federation.yml", "remote-write.yml", "usage.yml")
 SHIPPED = Path(__file__).parents[2] / "monitoring" / "prometheus" / "prometheus.yml"
 
 

@@ -105,8 +105,8 @@ def _counts_events(condition: Any) -> bool:
 
 def _with_records(expression: str) -> str:
     """Return the expression, or that of the record that it compares."""
-    first = selectors(parse(expression))[0].name
-    return str(_RECORDED.get(first, expression))
+    found = selectors(parse(expression))  # none in what always fires
+    return str(_RECORDED.get(found[0].name, expression)) if found else expression
 
 
 def quantiles(rule: Rule) -> Iterator[str]:

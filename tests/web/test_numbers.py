@@ -98,7 +98,7 @@ def test_number_in_a_body_that_is_out_of_bounds_is_refused(
         for name, field, schema in in_bodies(app)
         if list(numeric(schema)) and name in ("NewEnvironment", "EnvironmentChanges", "NewQuota")
     ]
-    assert len(fields) == 7
+    assert len(fields) == 9
     rules = {
         "NewEnvironment": ("POST", "/api/v1/environments"),
         "EnvironmentChanges": ("PATCH", "/api/v1/environments/<environment_id>"),

@@ -25,7 +25,7 @@ _DAY = click.DateTime(["%Y-%m-%d"])
 def business(
     api: "Api", since: datetime | None, until: datetime | None, as_csv: bool, as_json: bool
 ) -> None:
-    """Show sign-ups, first steps and returns, of all accounts together (operators)."""
+    """Show sign-ups, first steps and returns (operators)."""
     days = {"since": since, "until": until}
     query = {name: day.date().isoformat() for name, day in days.items() if day is not None}
     found = api.get("/business", **query)

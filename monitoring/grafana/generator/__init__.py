@@ -23,6 +23,6 @@ BOARDS: tuple[Board, ...] = (
     environments.BOARD,
     slo.BOARD,
     team.BOARD,
-    telemetry.BOARD,
     business.BOARD,
+    telemetry.BOARD,
 )

@@ -24,6 +24,9 @@ SEARCHES = {
     "app.web.api.extensions.upload",
     "app.web.api.logs.index",
     "app.web.api.request_lines.index",
+    "app.web.api.silences.create",
+    "app.web.api.silences.end",
+    "app.web.api.silences.index",
     "app.web.api.usage.index",
 }
 """What takes long without Docker."""
