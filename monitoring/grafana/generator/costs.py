@@ -14,6 +14,8 @@ UNITS = {
     "network_tx_gib": ("network_sent_bytes", GIB),
     "block_read_gib": ("block_read_bytes", GIB),
     "block_write_gib": ("block_written_bytes", GIB),
+    "volume_gib_hour": ("volume_byte_seconds", GIB * HOUR),
+    "layer_gib_hour": ("layer_byte_seconds", GIB * HOUR),
 }
 """Name of a price: what is paid for, and how many of it make the unit. A test holds them equal to
 those of the ledger."""

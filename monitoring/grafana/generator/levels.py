@@ -21,14 +21,6 @@ class Step(NamedTuple):
 
 Thresholds = tuple[Step, ...]
 
-_OLD = {
-    "green": "ok",
-    "yellow": "notice",
-    "orange": "warning",
-    "red": "critical",
-    "blue": "neutral",
-}
-
 
 def steps(base: str, **above: float) -> Thresholds:
     """Return thresholds: the level to begin with, and from which value on another one holds.
@@ -36,8 +28,7 @@ def steps(base: str, **above: float) -> Thresholds:
     Levels are those of the palette: ok, notice, warning, critical, neutral, rest.
     """
     return tuple(
-        Step(palette.LEVELS[_OLD.get(level, level)], value)
-        for level, value in ((base, None), *above.items())
+        Step(palette.LEVELS[level], value) for level, value in ((base, None), *above.items())
     )
 
 

@@ -5,6 +5,7 @@ took of it. Readings are taken, agents die between a reading and its commit or r
 commits get no answer, Docker is away, containers begin anew, and the database is slow to tell.
 """
 
+import itertools
 import random
 from collections import Counter
 
@@ -45,11 +46,17 @@ class _Fitful(Ledger):
             raise StorageUnavailableError
 
 
+def _meter(world: World, ledger: Ledger) -> Meter:
+    """Return one in whose every round all containers have their turn."""
+    minutes = itertools.count(0.0, 60.0)
+    return Meter(world.database, world.engine, ledger, 0, clock=lambda: next(minutes))
+
+
 @pytest.mark.parametrize("course", range(size(4, 60)))
 def test_booked_is_used(world: World, course: int) -> None:
     random.seed(course)
     ledger = _Fitful(world.database, lambda session: None)
-    meter = Meter(world.database, world.engine, ledger, 0)
+    meter = _meter(world, ledger)
     containers = [world.environment(f"e{index}", index % 2) for index in range(4)]
     lost: Counter[str] = Counter()
     read: Counter[str] = Counter()  # of the present run, what a committed reading had
@@ -69,7 +76,7 @@ def test_booked_is_used(world: World, course: int) -> None:
                     meter.run()
                 world.engine.failures.clear()
                 # It would leave the containers alone for a moment.
-                meter = Meter(world.database, world.engine, ledger, 0)
+                meter = _meter(world, ledger)
             case _:
                 ledger.course = random.choice(
                     ["well", "killed before", "killed after", "no answer"]
@@ -78,7 +85,7 @@ def test_booked_is_used(world: World, course: int) -> None:
                 try:
                     meter.run()
                 except (_Killed, StorageUnavailableError):
-                    meter = Meter(world.database, world.engine, ledger, 0)
+                    meter = _meter(world, ledger)
                 if stored:
                     read.update({it: world.used(it).cpu_ns - read[it] for it in containers})
     meter.run()

@@ -11,6 +11,7 @@ from app.domain.usage.prices import cost
 from monitoring.grafana.generator import BOARDS, costs, palette
 from monitoring.grafana.generator.levels import Step
 from monitoring.grafana.generator.panels import Panel
+from monitoring.rules.alerts.alerting import WATCHDOG
 from monitoring.rules.sources import all_alerts
 from tests.monitoring.boards.known import samples
 from tests.monitoring.boards.vision import EYES, contrast, distance
@@ -21,7 +22,11 @@ LEAST_CONTRAST, LEAST_DISTANCE = 3, 12
 AN_HOUR = {"AgentTaskFailing": 4}
 """Alerts of so many in 15 minutes, whose panels count by the hour."""
 _BOUND = re.compile(r"[<>]=?\s*(-?[\d.]+)(?![\w.])")
-BY_ALERTS = {palette.SEVERITIES[alert.severity] for alert in all_alerts()} - {palette.NOTICE}
+BY_ALERTS = {
+    palette.SEVERITIES[alert.severity]
+    for alert in all_alerts()
+    if alert.name != WATCHDOG  # tells of nothing that is wrong
+} - {palette.NOTICE}
 UNWATCHED = {
     # Firing alerts themselves, and what no alert of one number is about.
     *("Alerts firing", "5xx (5 min)", "Server error ratio", "Failed starts"),
@@ -104,7 +109,7 @@ def test_costs_are_those_of_the_ledger() -> None:
     assert set(costs.UNITS) == set(PRICED)
     for unit, (what, divisor) in costs.UNITS.items():
         sums = dict.fromkeys(SUMS, 0)
-        nanoseconds = what.endswith("_seconds") and what != "memory_byte_seconds"
+        nanoseconds = what.endswith("_seconds") and not what.endswith("byte_seconds")
         sums[SUMS_OF[what]] = 3 * divisor * (10**9 if nanoseconds else 1)
         assert cost({unit: 2}, sums) == 6, unit
 
@@ -117,6 +122,8 @@ SUMS_OF = {
     "network_sent_bytes": "network_tx_bytes",
     "block_read_bytes": "block_read_bytes",
     "block_written_bytes": "block_write_bytes",
+    "volume_byte_seconds": "volume_byte_seconds",
+    "layer_byte_seconds": "layer_byte_seconds",
 }
 """Columns of the ledger by the names of their series."""
 SUMS = tuple(SUMS_OF.values())
