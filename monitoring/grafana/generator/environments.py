@@ -29,6 +29,7 @@ from monitoring.grafana.generator.promql import (
     rate,
     select,
     total,
+    while_led,
     while_up,
 )
 from monitoring.rules import thresholds as t
@@ -105,7 +106,7 @@ _GOLDEN = Row(
         stat(
             "Ended badly",
             4,
-            while_up(total(increase(_EXITS, _BAD))),
+            while_led(total(increase(_EXITS, _BAD))),
             "ended",
             "Containers of the time shown that ended short of memory, by an error of their "
             "command, or by a signal that VibeBox did not send.",

@@ -199,7 +199,7 @@ STEPS = (
         look_after_accounts,
         moves(token(11), registered("invitation", created=1, refused=1)),
     ),
-    Step("alerts", tell_alerts, token()),
+    Step("alerts", tell_alerts, token(2)),
     Step("every method", ask_by_every_method, NOTHING),
     Step("every refusal", ask_in_every_way, NOTHING),
     Step("probes", probe, moves(checked("database", "docker", "agent", "disk"), docker(ping=1))),

@@ -26,7 +26,8 @@ _UNMEASURED = re.compile(
     r"|SELECT (?:its\.)?version_num|SELECT EXTRACT\(EPOCH FROM expires_at"
     r"|SELECT leases\.expires_at > |SELECT agent_reports\."
     r"|SELECT environments\.status, count\(|SELECT count\(\*\) AS registered"
-    r"|SELECT sessions\.type, sessions\.status, count\(",
+    r"|SELECT sessions\.type, sessions\.status, count\(|SELECT alert_heartbeats\.beat_at, "
+    r"|SELECT sum\(business_totals\.|SELECT business_totals\.way, |SELECT business_days\.\w+, ",
     re.IGNORECASE,
 )
 _CALLS = {

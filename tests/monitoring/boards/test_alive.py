@@ -113,6 +113,8 @@ def prometheus_of(stack: Stack, usage: bool = False) -> Prometheus:
         extra_config=rules,
         flags=flags,
         scrapes=[*_usage_jobs(target)] if usage else (),
+        # Nobody is there, which `up` tells; a runbook asks for it.
+        others={"alertmanager": "127.0.0.1:1"},
     )
 
 
