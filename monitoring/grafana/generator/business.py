@@ -15,6 +15,7 @@ from monitoring.grafana.generator.panels import (
 from monitoring.grafana.generator.promql import RANGE, largest, select
 
 _SIGNUPS = "vibebox_business_signups"
+_COUNTED = f"max({select(_SIGNUPS)}) >= 0"
 _ACCOUNTS = "vibebox_business_accounts"
 _FUNNEL = "vibebox_business_funnel"
 _ACTIVE = "vibebox_business_active_accounts"
@@ -53,7 +54,7 @@ _NOW = Row(
         stat(
             "Sign-ups in the time shown",
             5,
-            f"sum(max by (way) (delta({select(_SIGNUPS)}[{RANGE}])))",
+            f"sum(max by (way) (delta({select(_SIGNUPS)}[{RANGE}]))) and on () ({_COUNTED})",
             "accounts",
             "Accounts that were made in the time shown, as Prometheus estimates from its samples; "
             "GET /api/v1/business tells the exact number of each day.",
