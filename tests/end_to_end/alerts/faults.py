@@ -279,6 +279,8 @@ DATABASE = Fault(
     alerts("NotReady", "MetricsCollectErrors", "VeryHighAPIErrorRate", "HighAPIErrorRate")
     | burning("Availability"),
     alerts("HighAPIErrorRate", "AvailabilityBudgetBurnSlow"),
+    # Callers without a pause, who are refused at once, may keep its threads and a core busy.
+    also=alerts("RequestThreadsSaturated", "HighCPUUsage"),
     gone=("vibebox_environments", "vibebox_agent_leading", "vibebox_environment_drift"),
     source="database",
     culprit=POSTGRESQL,
