@@ -14,9 +14,9 @@ from pathlib import Path
 from benchmarks import place
 from benchmarks.table import progress
 
-STARTS = 5
+STARTS = 9
 """How often each variant's process is started."""
-ROUNDS = 9
+ROUNDS = 5
 """Rounds of each process."""
 OF_ALL = f"median of {STARTS} starts with {ROUNDS} rounds"
 _ENDS_WITHIN = 10.0

@@ -233,7 +233,7 @@ def test_files_and_engine_tell_the_same(
         engine.throttled_ns,
         engine.memory_limit_bytes,
     )
-    assert kernel.memory_bytes == pytest.approx(engine.memory_bytes, rel=0.05)
+    assert kernel.memory_bytes == pytest.approx(engine.memory_bytes, rel=0.15)  # a moment later
     # The bridge tells everybody of its own existence now and then.
     assert 0 <= (engine.network_rx_bytes or 0) - (kernel.network_rx_bytes or 0) < 100_000
     assert kernel.oom_kills == 0
