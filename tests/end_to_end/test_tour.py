@@ -75,6 +75,7 @@ def comparable(lines: list[str]) -> list[str]:
 @pytest.fixture
 def vibebox(tmp_path: Path, docker_engine: DockerEngine) -> Iterator[dict[str, str]]:
     """A whole VibeBox as `make run` starts it; the environment of whoever types beside it."""
+    docker_engine.clear()  # the documents show all environments that there are
     client = docker_engine.client()
     client.tag(docker_engine.busybox, "busybox", "latest")
     port = str(free_port())
