@@ -3,7 +3,7 @@
 import math
 import random
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -66,26 +66,18 @@ def expected(seconds: list[float]) -> tuple[int, Buckets]:
 
 
 @pytest.fixture
-def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
-    return tmp_path
-
-
-@pytest.fixture
-def other(directory: Path) -> Iterator[Callable[[], Other]]:
-    made: list[Other] = []
+def other(other: Callable[[], Other]) -> Callable[[], Other]:
+    """Make another process that has a histogram."""
 
     def make() -> Other:
-        made.append(Other())
-        made[-1].do(
+        made = other()
+        made.do(
             "n = prefork_metrics.NativeHistogram('took', 'Help.', ['x'], buckets=[0.5])",
             "inf = float('inf')",
         )
-        return made[-1]
+        return made
 
-    yield make
-    for one in made:
-        one.end()
+    return make
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Series that are removed: by whom they are counted, when they show again, and after deaths."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +19,6 @@ from tests.prefork_metrics.registry import registry
 from tests.sizes import size
 
 Shown = dict[tuple[str, ...], float]
-
-
-@pytest.fixture
-def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
-    return tmp_path
-
-
-@pytest.fixture
-def other(directory: Path) -> Iterator[Callable[[], Other]]:
-    """Make another process that counts what it is told."""
-    made: list[Other] = []
-
-    def make() -> Other:
-        made.append(Other())
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.end()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """When totals began: the first appearance of each series, whatever befalls its processes."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,25 +20,6 @@ from tests.prefork_metrics.registry import registry
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 Starts = dict[str, float]
 Look = Callable[[], Starts]
-
-
-@pytest.fixture
-def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
-    return tmp_path
-
-
-@pytest.fixture
-def other(directory: Path) -> Iterator[Callable[[], Other]]:
-    made: list[Other] = []
-
-    def make() -> Other:
-        made.append(Other())
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.end()
 
 
 @pytest.fixture
