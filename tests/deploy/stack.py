@@ -77,6 +77,8 @@ class Stack:
     def __init__(self, engine: DockerEngine, directory: Path) -> None:
         self._engine = engine
         self._directory = directory
+        # Commands of the guide name files of a clone.
+        (self._directory / "monitoring").symlink_to(ROOT / "monitoring")
         self._ports = {name: free_port() for name in PORTS}
         self._environment = {
             "PATH": os.environ["PATH"],
