@@ -241,10 +241,24 @@ def web_killed(it: Installation) -> Undo:
 
 def sweeps_stopped(it: Installation) -> Undo:
     """As where the leader's sweep has not come to its end for an hour."""
-    move = "UPDATE agent_reports SET at = at {} interval '1 hour' WHERE name = 'sweep'"
-    it.database.execute(move.format("-"), "vibebox")
+    # The next sweep, which may be now, says so too.
+    it.database.execute(
+        """
+        CREATE FUNCTION an_hour_ago() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN NEW.at := clock_timestamp() - interval '1 hour'; RETURN NEW; END $$;
+        CREATE TRIGGER an_hour_ago BEFORE INSERT OR UPDATE ON agent_reports
+            FOR EACH ROW WHEN (NEW.name = 'sweep') EXECUTE FUNCTION an_hour_ago();
+        UPDATE agent_reports SET at = at WHERE name = 'sweep'
+        """,
+        "vibebox",
+    )
     return lambda: it.database.execute(
-        "UPDATE agent_reports SET at = clock_timestamp() WHERE name = 'sweep'", "vibebox"
+        """
+        DROP TRIGGER an_hour_ago ON agent_reports;
+        DROP FUNCTION an_hour_ago;
+        UPDATE agent_reports SET at = clock_timestamp() WHERE name = 'sweep'
+        """,
+        "vibebox",
     )
 
 
