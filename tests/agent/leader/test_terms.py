@@ -84,14 +84,14 @@ def held(parts: Parts) -> Held:
     )
 
 
-def serve(parts: Parts, leader: Leader, seconds: float) -> None:
-    """Lead for a while, in good order."""
+def serve(parts: Parts, leader: Leader, wait: Callable[[], None]) -> None:
+    """Lead for as long as `wait` takes, in good order."""
     leases = Leases(parts.database, "leader")
     won = leases.win()
     assert won is not None
     term = Term(won, time.monotonic() + 60)
     leader.begin(term)
-    time.sleep(seconds)
+    wait()
     term.end()
     leader.end(term)
     leases.release(won)
@@ -105,7 +105,7 @@ def test_each_task_tells_when_it_came_round(parts: Parts) -> None:
 
     leader = Leader(parts)
     with signals.loop_done.connected_to(hear):
-        serve(parts, leader, 0.3)
+        serve(parts, leader, lambda: wait_until(lambda: told >= set(ROUNDS), 15))
     assert told == set(ROUNDS)
 
 
@@ -120,10 +120,10 @@ def test_terms_leave_nothing_behind(
         )
         container(environment)
     leader = Leader(parts)
-    serve(parts, leader, 0.3)  # what is made once, for all terms
+    serve(parts, leader, lambda: time.sleep(0.3))  # what is made once, for all terms
     before = held(parts)
 
     for _ in range(TERMS):
-        serve(parts, leader, 0.1)
+        serve(parts, leader, lambda: time.sleep(0.1))
 
     wait_until(lambda: held(parts) == before, 15, otherwise=lambda: f"{before}\n{held(parts)}")
