@@ -121,3 +121,32 @@ def test_sizes_go_with_the_environment(world: World, disks: Disks) -> None:
     disks.meter.run()
     with world.database.reading() as session:
         assert session.scalars(select(UsageDisk)).all() == []
+
+
+def test_what_files_with_holes_claim_keeps_nobody_elses_unbooked(
+    world: World, disks: Disks
+) -> None:
+    """Docker adds up sizes of files, and `truncate -s 8E` takes no block."""
+    for number, name in enumerate(("one", "two")):
+        world.environment(name, number)
+    holds(world, "one", 2**63 - 1, 2**62)
+    holds(world, "two", 1000, 10)
+    disks.meter.run()
+    disks.pass_by(1.5)
+    disks.meter.run()
+    found = booked(world)
+    assert found["two"] == pytest.approx((1000 * 1.5 * DAY, 10 * 1.5 * DAY), rel=1e-3)
+    assert found["one"] == pytest.approx((2**46 * 1.5 * DAY,) * 2, rel=1e-3)
+
+
+def test_clock_that_was_ahead_puts_off_nothing(world: World, disks: Disks) -> None:
+    world.environment("one")
+    holds(world, "one", 1000, 10)
+    disks.meter.run()
+    with world.database.writing() as session:
+        for row in session.scalars(select(UsageDisk)):
+            row.read_at += timedelta(days=400)
+    disks.now += DAY
+    for _ in range(2):
+        disks.meter.run()
+    assert disks.asked == 2
