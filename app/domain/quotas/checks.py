@@ -28,16 +28,13 @@ from app.core.errors import (
 from app.domain.authorization import Identity
 from app.domain.quotas.month import Month, demand_month, month_limits, rows_of
 from app.domain.quotas.usage import (
+    NOBODY,
     Usage,
     counted_teams,
     stands_for_itself,
     usage,
 )
 from app.storage import AT_REST, Environment, Installation, Project, Team, User
-
-NOBODY = ""
-"""`Team.created_by` of a team whose maker has left it: who next makes or starts something in it
-takes it over. NULL are teams of before there were makers; they stand for themselves."""
 
 # Sums of CPUs are sums of binary fractions: ten times 0.1 is not 1.
 _ROUNDING = 1e-6
@@ -190,7 +187,8 @@ class Checks:
         """Return the account of an owner."""
         if isinstance(owner, User):
             of = of or "account"
-            counts = or_(Project.owner_user_id == owner.id, counted_teams(owner.id))
+            teams = Project.owner_team_id.in_(counted_teams(owner.id))
+            counts = or_(Project.owner_user_id == owner.id, teams)
         else:
             of, counts = "team", or_(Project.owner_team_id == owner.id)
         month = month_limits(owner, self._month)

@@ -92,3 +92,25 @@ def test_team_has_a_quota_of_its_own_or_its_makers(
     assert user.get(QUOTA).get_json()["month"]["used"]["cpu_hours"] == 0
     operator.send("PUT", f"/api/v1/teams/{team}/quota", json=NEW)
     assert user.get(QUOTA).get_json()["month"]["used"]["cpu_hours"] == 11
+
+
+@pytest.mark.parametrize("way", ["deleted", "left"])
+def test_new_team_is_no_new_quota(
+    app: OpenAPI, user: User, stranger: User, book: Callable[..., None], way: str
+) -> None:
+    team = user.make("/api/v1/teams", name="red")["id"]
+    project = user.make("/api/v1/projects", name="p", team_id=team)["id"]
+    book(11, team_id=team, project_id=project, account_id=user.id)
+    assert user.send("DELETE", f"/api/v1/projects/{project}").status_code == 204
+    used: dict[str, Any] = {"resource": "cpu_hours", "limit": 10, "used": 11, "requested": 0}
+    new = {"name": "one", "image": IMAGE, **SMALL}
+    refused(user.post(ENVIRONMENTS, json=new), **used)
+    if way == "left":
+        member = {"email": stranger.email, "role": "admin"}
+        assert user.post(f"/api/v1/teams/{team}/members", json=member).status_code == 201
+        assert user.send("DELETE", f"/api/v1/teams/{team}/members/{user.id}").status_code == 204
+    else:
+        assert user.send("DELETE", f"/api/v1/teams/{team}").status_code == 204
+    refused(user.post(ENVIRONMENTS, json=new), **used)
+    assert user.get(QUOTA).get_json()["month"]["used"]["cpu_hours"] == 11
+    assert stranger.get(QUOTA).get_json()["month"]["used"]["cpu_hours"] == 0
