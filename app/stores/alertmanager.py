@@ -9,6 +9,7 @@ from urllib.parse import quote
 from app.stores.http import Store, loads
 
 SETTING = "VIBEBOX_ALERTMANAGER_URL"
+STATES = ("pending", "active", "expired")
 T = TypeVar("T")
 
 
@@ -32,7 +33,7 @@ class Matcher:
 
 @dataclass(frozen=True)
 class Silence:
-    """A silence; `state` is pending, active or expired."""
+    """A silence; `state` is one of STATES."""
 
     id: str
     matchers: tuple[Matcher, ...]
@@ -99,7 +100,14 @@ class AlertmanagerStore:
     def _read(self, read: Callable[[Any], T], told: Any) -> T:
         try:
             return read(told)
-        except (AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        except (
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            RecursionError,
+            TypeError,
+            ValueError,
+        ):
             raise self._store.strange() from None
 
 
@@ -119,9 +127,15 @@ def _silences(told: Any) -> list[Silence]:
 
 def _silence(one: Any) -> Silence:
     matchers = tuple(
-        Matcher(str(it["name"]), str(it["value"]), bool(it["isRegex"]), it.get("isEqual", True))
+        # What is older than 0.22 does not say `isEqual`.
+        Matcher(
+            str(it["name"]), str(it["value"]), bool(it["isRegex"]), it.get("isEqual") is not False
+        )
         for it in one["matchers"]
     )
+    state = str(one["status"]["state"])
+    if state not in STATES:
+        raise ValueError(state)
     return Silence(
         str(one["id"]),
         matchers,
@@ -129,7 +143,7 @@ def _silence(one: Any) -> Silence:
         _moment(one["endsAt"]),
         str(one["createdBy"]),
         str(one["comment"]),
-        str(one["status"]["state"]),
+        state,
     )
 
 
