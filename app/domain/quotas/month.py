@@ -57,9 +57,12 @@ def rows_of(owner: User | Team) -> ColumnElement[bool]:
 def used_this_month(session: Session, rows: ColumnElement[bool]) -> Month:
     """Return what these rows have of the present month."""
     begin = first_of_month(now(session))
+    # What a clock that was ahead has booked is of its own month.
+    end = first_of_month(begin + timedelta(days=32))
+    month = UsageRow.starts_at >= begin, UsageRow.starts_at < end
     # Floats: SQLite refuses sums of more than 64 bits.
     sums = (func.sum(UsageRow.cpu_ns * 1.0), func.sum(UsageRow.memory_byte_seconds * 1.0))
-    found = session.execute(select(*sums).where(rows, UsageRow.starts_at >= begin)).one()
+    found = session.execute(select(*sums).where(rows, *month)).one()
     cpu, memory = (float(value or 0) for value in found)
     return Month(round(cpu / _CPU_HOUR, _DIGITS), round(memory / _GIB_HOUR, _DIGITS))
 

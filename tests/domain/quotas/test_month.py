@@ -51,6 +51,7 @@ def test_what_begins_is_refused_and_what_runs_goes_on(
     assert act(user, up, "start").status_code == 200
     last_month = utc_now().replace(day=1, hour=0) - timedelta(hours=1)
     book(100, at=last_month, account_id=user.id)
+    book(100, at=last_month + timedelta(days=40), account_id=user.id)
     book(9.5, account_id=user.id)
     assert user.get(QUOTA).get_json()["month"] == {
         "limits": {"cpu_hours": 10, "memory_gib_hours": None},
