@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.domain.usage.booking import Booking, Use, by_day
 from app.domain.usage.ledger import owners_of
-from app.domain.usage.rows import Rows
+from app.domain.usage.rows import Owner, Rows
 from app.engine import DiskUse
 from app.storage import Database, Environment, UsageDisk, now, put_rows
 from app.storage.fence import Fence
@@ -62,7 +62,8 @@ def _store(session: Session, found: Mapping[str, DiskUse], environments: Sequenc
         told, before = found.get(environment, _NOTHING), known.get(environment)
         holds = DiskUse(*(min(size, _MOST) for size in told))
         if before is not None:
-            rows.add(environment, owners[environment], _between(before, holds, at), 0)
+            owner = owners.get(environment, Owner())  # none: it was deleted just now
+            rows.add(environment, owner, _between(before, holds, at), 0)
         if before is not None or holds != _NOTHING:
             size = {"volume_bytes": holds.volume_bytes, "layer_bytes": holds.layer_bytes}
             sizes.append({"environment_id": environment, "read_at": at, **size})

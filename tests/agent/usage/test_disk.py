@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
 
 from app.agent.usage.disk import DiskMeter
 from app.agent.usage.retention import UsageRetention
@@ -150,3 +151,20 @@ def test_clock_that_was_ahead_puts_off_nothing(world: World, disks: Disks) -> No
     for _ in range(2):
         disks.meter.run()
     assert disks.asked == 2
+
+
+def test_environment_that_is_deleted_meanwhile_holds_up_nobody(world: World, disks: Disks) -> None:
+    for name in ("one", "two"):
+        world.environment(name)
+        gone = holds(world, name, 1000, 10)
+    disks.meter.run()
+    disks.pass_by(1.5)
+
+    def fence(session: Session) -> None:
+        session.execute(delete(Environment).where(Environment.id == gone))
+
+    disks.ledger = DiskLedger(world.database, fence)
+    disks.start().run()
+    found = booked(world, UsageRow.environment_id)
+    assert found.keys() > {gone}
+    assert found.pop(gone) == pytest.approx((1000 * 1.5 * DAY, 10 * 1.5 * DAY), rel=1e-3)
