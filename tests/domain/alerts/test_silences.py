@@ -2,18 +2,21 @@
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime
 from typing import Any
 
 import pytest
 
 from app.domain.accounts.operators import set_operator
+from app.stores import http
 from tests.backends.alertmanager import Alertmanager
 from tests.backends.programs import free_port, wait_until
 from tests.conftest import require
 from tests.domain.alerts.test_service import TOKEN, Told, alert
 from tests.support.application import MakeApp, parts, sign_up
 from tests.support.checks import assert_problem
+from tests.support.stand_in import StandIn
 
 pytestmark = pytest.mark.integration
 PATH = "/api/v1/alerts/silences"
@@ -135,3 +138,16 @@ def test_one_that_does_not_answer_is_named(make_app: MakeApp) -> None:
     problem = assert_problem(ada.silence(), 502, "store-unavailable")
     assert "VIBEBOX_ALERTMANAGER_URL names does not answer" in problem["detail"]
     assert ada.audited() == []
+
+
+@pytest.mark.parametrize("way", ["drips", "gateway", "refuses"])
+def test_silence_that_may_have_been_made_is_audited(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setattr(http, "_SECONDS", 0.3)
+    with closing(StandIn({"/api/v2/silences": lambda _: {"silenceID": "1"}})) as peer:
+        peer.drips, peer.status = way == "drips", {"gateway": 504, "refuses": 400}.get(way, 200)
+        ada = Operator(make_app, peer.url)
+        assert_problem(ada.silence(), 502, "store-unavailable")
+    entries = ada.user.get("/api/v1/audit?action=silence.create").get_json()["items"]
+    assert [one["details"]["outcome"] for one in entries] == ["unknown"] * (way != "refuses")
