@@ -30,7 +30,7 @@ class Moments:
     def leapt(self, container_id: str, booked_ns: int, now: Moment) -> int:
         """Return the nanoseconds that the clock leapt ahead since the reading that is booked.
 
-        booked_ns: when that was; 0 where another process took it.
+        booked_ns: when that was; 0 where nothing is.
         """
         last = self._last.get(container_id)
         if last is None or (last.run_started, last.read_at_ns) != (now.run_started, booked_ns):

@@ -65,7 +65,8 @@ class Monitoring:
         self._flight.close()
 
     def _ask_all(self) -> dict[str, Any]:
-        with deadline.within(self._deadline):
+        # A store leaves half of what is left to the next question; a page waits for no more of it.
+        with deadline.within(2 * self._deadline):
             return _readings(
                 request_rate=_number(self._ask("request_rate")),
                 latency_seconds=_number(self._ask("latency_seconds")),
