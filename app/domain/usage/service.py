@@ -120,7 +120,9 @@ class Usage:
                 conditions.append(_seen_by(identity))
             groups = _groups(query)
             grouped = select(*groups, *_sums()).where(*conditions).group_by(*groups)
-            counted = select(func.count()).select_from(grouped.subquery())
+            # Without the sums, which SQLite would add up once more.
+            bare = select(*groups).where(*conditions).group_by(*groups).subquery()
+            counted = select(func.count()).select_from(bare)
             rows = session.execute(_page(grouped, query, limit, offset)).mappings().all()
             ids = [row["id"] for row in rows]
             names = _names(session, query.by, ids, since, until)
