@@ -36,7 +36,7 @@ from app.domain.environments.starts import GivenUpError
 from app.domain.environments.transition_end import TransitionGuard
 from app.domain.environments.transitions import OPEN_PULLS, Transition, held
 from app.domain.heartbeat import Heartbeat, alive
-from app.domain.quotas.usage import NOBODY
+from app.domain.quotas.checks import NOBODY
 from app.engine import PullProgress
 from app.storage import (
     Database,

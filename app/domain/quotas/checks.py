@@ -23,18 +23,20 @@ from app.core.errors import (
     LimitReachedError,
     ProjectNotFoundError,
     QuotaExceededError,
-    TeamConflictError,
 )
 from app.domain.authorization import Identity
 from app.domain.quotas.month import Month, demand_month, month_limits, rows_of
 from app.domain.quotas.usage import (
-    NOBODY,
     Usage,
     counted_teams,
     stands_for_itself,
     usage,
 )
 from app.storage import AT_REST, Environment, Installation, Project, Team, User
+
+NOBODY = ""
+"""`Team.created_by` of a team whose maker has left it: who next makes or starts something in it
+takes it over. NULL are teams of before there were makers; they stand for themselves."""
 
 # Sums of CPUs are sums of binary fractions: ten times 0.1 is not 1.
 _ROUNDING = 1e-6
@@ -103,7 +105,7 @@ class Checks:
         month: Month | None = None,
     ) -> None:
         self._defaults = defaults
-        self._month = month or Month()
+        self.month = month or Month()
         self._host = host
         self.most_teams = teams
         self._most_accounts = accounts
@@ -191,7 +193,7 @@ class Checks:
             counts = or_(Project.owner_user_id == owner.id, teams)
         else:
             of, counts = "team", or_(Project.owner_team_id == owner.id)
-        month = month_limits(owner, self._month)
+        month = month_limits(owner, self.month)
         return Account(of, self.limits(owner), counts, month, rows_of(owner))
 
     def host(self) -> Account:
@@ -229,26 +231,6 @@ class Checks:
                 account.demand("memory_mb", others, memory)
             if starts:
                 account.demand_month(session)
-
-
-def hand_over(session: Session, team: Team, leaving: str, actor: str) -> None:
-    """See to whom a team counts against when one of its admins is none any more.
-
-    Who takes the one out whom it counts against answers for it from then on. Who leaves of their
-    own accord cannot leave what it has behind. Raises: TeamConflictError.
-    """
-    if team.created_by != leaving:
-        return
-    if leaving != actor:
-        team.created_by = actor
-        return
-    has = usage(session, Project.owner_team_id == team.id)
-    if has.environments and not stands_for_itself(team):
-        raise TeamConflictError(
-            "The team's environments count against your quota: delete them, or have another admin "
-            "of the team take you out, whom they count against then."
-        )
-    team.created_by = NOBODY
 
 
 def _maker(session: Session, team: Team, identity: Identity | None) -> User | None:

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from app.core.errors import QuotaExceededError
-from app.domain.quotas.usage import answered_teams, counted_teams
+from app.domain.quotas.usage import counted_teams
 from app.storage import Project, Team, UsageRow, User, now
 
 _CPU_HOUR = 3600 * 1e9
@@ -39,19 +39,14 @@ def month_limits(owner: User | Team, defaults: Month) -> Month:
 def rows_of(owner: User | Team) -> ColumnElement[bool]:
     """Return the condition on `UsageRow` that it counts for the owner, as environments do.
 
-    What a team has used that is gone, or that counts against nobody any more, counts for who made
-    its environments: or a new team would be a new quota, whenever one is used up.
+    By the team, and not by its projects: one that is gone has used what it has.
     """
     if isinstance(owner, Team):
         return UsageRow.team_id == owner.id
     own = select(Project.id).where(Project.owner_user_id == owner.id)
-    # Of a project that is gone, too: without a team it was its account's own.
-    unanswered = or_(UsageRow.team_id.is_(None), UsageRow.team_id.not_in(answered_teams()))
-    return or_(
-        UsageRow.project_id.in_(own),
-        UsageRow.team_id.in_(counted_teams(owner.id)),
-        and_(UsageRow.account_id == owner.id, unanswered),
-    )
+    # Of a project that is gone: without a team it was its account's own.
+    alone = and_(UsageRow.team_id.is_(None), UsageRow.account_id == owner.id)
+    return or_(UsageRow.project_id.in_(own), UsageRow.team_id.in_(counted_teams(owner.id)), alone)
 
 
 def used_this_month(session: Session, rows: ColumnElement[bool]) -> Month:

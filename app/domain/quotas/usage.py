@@ -3,14 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, case, func, select
 from sqlalchemy.orm import Session
 
 from app.storage import AT_REST, Environment, Project, Team
-
-NOBODY = ""
-"""`Team.created_by` of a team whose maker has left it: who next makes or starts something in it
-takes it over. NULL are teams of before there were makers; they stand for themselves."""
 
 _OWN = (
     Team.max_environments,
@@ -38,17 +34,10 @@ def stands_for_itself(team: Team) -> bool:
 
 def counted_teams(user_id: str) -> Select[Any]:
     """Return the ids of the teams that count against this account."""
-    return select(Team.id).where(Team.created_by == user_id, _has_no_own())
-
-
-def answered_teams() -> Select[Any]:
-    """Return the ids of the teams that count against somebody, or stand for themselves."""
-    left = (Team.created_by == NOBODY) & _has_no_own()
-    return select(Team.id).where(or_(Team.created_by.is_(None), ~left))
-
-
-def _has_no_own() -> ColumnElement[bool]:
-    return and_(*(column.is_(None) for column in _OWN))
+    return select(Team.id).where(
+        Team.created_by == user_id,
+        and_(*(column.is_(None) for column in _OWN)),
+    )
 
 
 def owned_by(project: Project) -> ColumnElement[bool]:

@@ -11,8 +11,8 @@ from flask_openapi3 import OpenAPI
 from app.domain.accounts.operators import set_operator
 from app.storage import UsagePeriod, UsageRow, new_id, utc_now
 from tests.domain.quotas.test_service import ENVIRONMENTS, QUOTA, SMALL, act, refused
-from tests.support.application import User, parts, sign_up
-from tests.support.checks import moved
+from tests.support.application import MakeApp, User, parts, sign_up
+from tests.support.checks import assert_problem, moved
 from tests.support.fakes import IMAGE
 
 HOUR = 3600 * 10**9
@@ -95,23 +95,34 @@ def test_team_has_a_quota_of_its_own_or_its_makers(
     assert user.get(QUOTA).get_json()["month"]["used"]["cpu_hours"] == 11
 
 
-@pytest.mark.parametrize("way", ["deleted", "left"])
+@pytest.mark.parametrize("way", ["", "/members/{me}"])
 def test_new_team_is_no_new_quota(
-    app: OpenAPI, user: User, stranger: User, book: Callable[..., None], way: str
+    user: User, operator: User, stranger: User, book: Callable[..., None], way: str
 ) -> None:
     team = user.make("/api/v1/teams", name="red")["id"]
+    path = f"/api/v1/teams/{team}"
     project = user.make("/api/v1/projects", name="p", team_id=team)["id"]
-    book(11, team_id=team, project_id=project, account_id=user.id)
+    user.make(f"{path}/members", email=stranger.email, role="admin")
+    book(11, team_id=team, project_id=project, account_id=stranger.id)
     assert user.send("DELETE", f"/api/v1/projects/{project}").status_code == 204
     used: dict[str, Any] = {"resource": "cpu_hours", "limit": 10, "used": 11, "requested": 0}
-    new = {"name": "one", "image": IMAGE, **SMALL}
-    refused(user.post(ENVIRONMENTS, json=new), **used)
-    if way == "left":
-        member = {"email": stranger.email, "role": "admin"}
-        assert user.post(f"/api/v1/teams/{team}/members", json=member).status_code == 201
-        assert user.send("DELETE", f"/api/v1/teams/{team}/members/{user.id}").status_code == 204
-    else:
-        assert user.send("DELETE", f"/api/v1/teams/{team}").status_code == 204
-    refused(user.post(ENVIRONMENTS, json=new), **used)
-    assert user.get(QUOTA).get_json()["month"]["used"]["cpu_hours"] == 11
+    refused(user.post(ENVIRONMENTS, json={"name": "one", "image": IMAGE, **SMALL}), **used)
+    goes = path + way.format(me=user.id)
+    problem = assert_problem(user.send("DELETE", goes), 409, "team-conflict")
+    assert "this month" in problem["detail"]
+    assert_problem(stranger.send("DELETE", path), 409, "team-conflict")
     assert stranger.get(QUOTA).get_json()["month"]["used"]["cpu_hours"] == 0
+    # What stands for itself takes nothing along.
+    operator.send("PUT", f"{path}/quota", json={**NEW, "cpu_hours": 20})
+    assert user.send("DELETE", goes).status_code == 204
+
+
+def test_team_goes_where_a_month_has_no_bound(make_app: MakeApp) -> None:
+    app = make_app(quota_memory_gib_hours=1)
+    user = sign_up(app.test_client(), "ada@example.org")
+    team = user.make("/api/v1/teams", name="red")["id"]
+    with parts(app).database.writing() as session:
+        row = UsageRow(environment_id="e", period=UsagePeriod.HOUR, team_id=team, cpu_ns=HOUR)
+        row.starts_at = utc_now()
+        session.add(row)
+    assert user.send("DELETE", f"/api/v1/teams/{team}").status_code == 204
