@@ -39,7 +39,7 @@ NOBODY = ""
 takes it over. NULL are teams of before there were makers; they stand for themselves."""
 
 # Sums of CPUs are sums of binary fractions: ten times 0.1 is not 1.
-_ROUNDING = 1e-6
+ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Account:
     def demand(self, resource: str, used: Usage, requested: float) -> None:
         """Ask for more of a resource. Raises: QuotaExceededError."""
         limit, has = getattr(self.limits, resource), getattr(used, resource)
-        if has + requested > limit + _ROUNDING:
+        if has + requested > limit + ROUNDING:
             raise QuotaExceededError(
                 resource, of=self.of, limit=limit, used=has, requested=requested
             )
@@ -85,7 +85,7 @@ class Account:
     ) -> None:
         """Ask that this much could be had if nothing else were up. Raises: QuotaExceededError."""
         for resource, requested in (("cpus", cpu), ("memory_mb", memory)):
-            if requested > getattr(self.limits, resource) + _ROUNDING:
+            if requested > getattr(self.limits, resource) + ROUNDING:
                 self.demand(resource, self.used(session, without=without), requested)
 
 
@@ -105,7 +105,7 @@ class Checks:
         month: Month | None = None,
     ) -> None:
         self._defaults = defaults
-        self.month = month or Month()
+        self._month = month or Month()
         self._host = host
         self.most_teams = teams
         self._most_accounts = accounts
@@ -171,7 +171,7 @@ class Checks:
 
     def check_team(self, session: Session, user_id: str) -> None:
         """Ask for one more team of an account. Raises: LimitReachedError."""
-        _locked(session, user_id)
+        locked(session, user_id)
         made = select(func.count()).select_from(Team).where(Team.created_by == user_id)
         if (session.scalar(made) or 0) >= self.most_teams:
             raise LimitReachedError(Limit.TEAMS, self.most_teams)
@@ -193,7 +193,7 @@ class Checks:
             counts = or_(Project.owner_user_id == owner.id, teams)
         else:
             of, counts = "team", or_(Project.owner_team_id == owner.id)
-        month = month_limits(owner, self.month)
+        month = month_limits(owner, self._month)
         return Account(of, self.limits(owner), counts, month, rows_of(owner))
 
     def host(self) -> Account:
@@ -235,9 +235,9 @@ class Checks:
 
 def _maker(session: Session, team: Team, identity: Identity | None) -> User | None:
     """Return whom a team counts against; where that is nobody any more, who acts in it now."""
-    maker = _locked(session, team.created_by) if team.created_by else None
+    maker = locked(session, team.created_by) if team.created_by else None
     if maker is None and identity is not None:
-        maker = _locked(session, identity.user_id)
+        maker = locked(session, identity.user_id)
         team.created_by = identity.user_id
         session.flush()
     return maker
@@ -250,7 +250,8 @@ def lock_owner(session: Session, project: Project) -> User | Team:
     return session.get_one(Team, project.owner_team_id, **_LOCK)
 
 
-def _locked(session: Session, user_id: str | None) -> User | None:
+def locked(session: Session, user_id: str | None) -> User | None:
+    """Return the account, if there is one, whose row nobody else locks from then on."""
     return session.get(User, user_id, **_LOCK)
 
 

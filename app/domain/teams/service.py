@@ -125,7 +125,7 @@ class Teams:
             team = team_for(session, identity, team_id, Action.TEAM_DELETE)
             if session.scalar(select(exists().where(Project.owner_team_id == team_id))):
                 raise TeamConflictError("The team has projects; delete them first.")
-            may_go(session, team, self._quotas.month)
+            may_go(session, team, self._quotas)
             audit.record(session, identity, "team.delete", audit.Target.of_team(team))
             session.delete(team)
 
@@ -172,7 +172,7 @@ class Teams:
                 return _add(session, identity, team, user, role)
             if role is not TeamRole.ADMIN:
                 _keep_an_admin(session, membership)
-                hand_over(session, team, user_id, identity.user_id, self._quotas.month)
+                hand_over(session, team, user_id, identity.user_id, self._quotas)
             target = _target(team, user)
             before = membership.role
             audit.record(session, identity, "member.change", target, role=role, before=before)
@@ -193,7 +193,7 @@ class Teams:
             if membership is None:
                 raise MemberNotFoundError
             _keep_an_admin(session, membership)
-            hand_over(session, team, user_id, identity.user_id, self._quotas.month)
+            hand_over(session, team, user_id, identity.user_id, self._quotas)
             target = _target(team, session.get_one(User, user_id))
             audit.record(session, identity, "member.remove", target, role=membership.role)
             session.delete(membership)

@@ -111,6 +111,11 @@ def test_new_team_is_no_new_quota(
     problem = assert_problem(user.send("DELETE", goes), 409, "team-conflict")
     assert "this month" in problem["detail"]
     assert_problem(stranger.send("DELETE", path), 409, "team-conflict")
+    # Who takes the maker out has to have room for it.
+    problem = assert_problem(
+        stranger.send("DELETE", f"{path}/members/{user.id}"), 409, "team-conflict"
+    )
+    assert "cpu_hours: 0 and 11, of 10" in problem["detail"]
     assert stranger.get(QUOTA).get_json()["month"]["used"]["cpu_hours"] == 0
     # What stands for itself takes nothing along.
     operator.send("PUT", f"{path}/quota", json={**NEW, "cpu_hours": 20})
