@@ -97,6 +97,13 @@ def test_engine_is_asked_once_a_day_over_restarts(world: World, disks: Disks) ->
     assert disks.asked == 2
 
 
+def test_engine_is_asked_no_more_often_where_nothing_is_held(world: World, disks: Disks) -> None:
+    for _ in range(3):
+        disks.meter.run()
+        disks.now += 3600
+    assert disks.asked == 1
+
+
 def test_engine_that_cannot_tell_is_not_asked_soon_again(world: World, disks: Disks) -> None:
     world.environment("one")
     world.engine.failures["disk_usage"] = Failure.UNREACHABLE
