@@ -17,8 +17,9 @@ _ESCAPINGS = (ALLOWUTF8, UNDERSCORES, DOTS, VALUES)
 
 
 def understood(accept: str) -> str:
-    """Return of an Accept header those parts that name a text format which we write."""
-    return ",".join(part for part in accept.split(",") if _is_written(part))
+    """Return of an Accept header those parts that name a text format which we write; what is
+    refused (q=0) is none, though the library would write it."""
+    return ",".join(part for part in accept.split(",") if _is_written(part) and _weight(part) > 0)
 
 
 def protobuf_escaping(accept: str) -> str | None:
@@ -27,7 +28,7 @@ def protobuf_escaping(accept: str) -> str | None:
     best, escaping = 0.0, None
     for part in accept.split(","):
         kind, named = _parsed(part)
-        quality = _quality(named.get("q", "1"))
+        quality = _weight(part)
         if kind == PROTOBUF and _MESSAGE.items() <= named.items() and quality > best:
             asked = named.get("escaping", UNDERSCORES)
             best, escaping = quality, asked if asked in _ESCAPINGS else UNDERSCORES
@@ -53,8 +54,9 @@ def _parsed(part: str) -> tuple[str, dict[str, str]]:
     return kind, {name: value for name, _, value in named}
 
 
-def _quality(text: str) -> float:
+def _weight(part: str) -> float:
+    _, named = _parsed(part)
     try:
-        return float(text)
+        return float(named.get("q", "1"))
     except ValueError:
         return 0.0

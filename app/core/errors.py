@@ -327,16 +327,20 @@ class BusinessNotCountedError(VibeBoxError):
 
 
 class StoreUnavailableError(VibeBoxError):
-    """A store that a setting names does not answer, or not as one of its kind does."""
+    """A store that a setting names does not answer, or not as one of its kind does.
+
+    in_doubt: what was asked for, if it was a change, may have been made all the same.
+    """
 
     status = 502
     slug = "store-unavailable"
     title = "The store does not answer"
     default_detail = "What VIBEBOX_LOG_STORE_URL names did not answer in time."
 
-    def __init__(self, setting: str, why: str) -> None:
+    def __init__(self, setting: str, why: str, *, in_doubt: bool = False) -> None:
         super().__init__(f"What {setting} names {why}.")
         self.extensions["setting"] = setting
+        self.in_doubt = in_doubt
 
 
 class StoreAnswerTooLargeError(StoreUnavailableError):

@@ -34,6 +34,8 @@ _HOST_TROUBLE = re.compile(
     re.DOTALL,
 )
 
+# Of a layer, 1 PiB: a registry may be anybody's and says any size, and the sum has 64 bits.
+_LARGEST = 2**50
 _DOWNLOADING = "Downloading"
 # Once a layer is extracted Docker gives its size, also of one too small to be seen downloading.
 _EXTRACTING = "Extracting"
@@ -121,10 +123,10 @@ class PullTracker:
         known = self._layers.get(layer)
         current, total = (known.current, known.total) if known else (0, 0)
         if status in (_DOWNLOADING, _EXTRACTING):
-            total = max(total, int(detail.get("total") or 0))
+            total = max(total, min(_LARGEST, int(detail.get("total") or 0)))
         if status == _DOWNLOADING:
             # A download that is tried again begins at nothing, which the user need not see.
-            current = max(current, int(detail.get("current") or 0))
+            current = max(current, min(_LARGEST, int(detail.get("current") or 0)))
         if status in _DOWNLOADED:
             current = total
         return LayerProgress(layer, status, current, total)

@@ -19,7 +19,7 @@ from app.core.errors import StorageBusyError
 from app.core.single_flight import DeadlineExceededError, SingleFlight
 from app.metrics import team_series
 from app.metrics.team_series import TeamTerms
-from app.storage import Database, Environment, UsageTotal, UsageTotalKind
+from app.storage import Database, Environment, Team, UsageTotal, UsageTotalKind
 from prefork_metrics.exposition import Encoding
 from prefork_metrics.sqlalchemy import UNMEASURED
 
@@ -108,10 +108,17 @@ class UsageSeries:
 
     def _teams(self) -> _Found:
         of_team = UsageTotal.kind == UsageTotalKind.TEAM
-        # Without a team last: those of accounts, all together.
-        query = select(UsageTotal.id, UsageTotal.name, *_COLUMNS).where(of_team)
+        # Those that are gone last: their totals stay, and however many there were, they take no
+        # place of one that there is. Of no team are those of accounts, all together.
+        gone = (UsageTotal.id != "") & Team.id.is_(None)
+        query = (
+            select(UsageTotal.id, func.coalesce(Team.name, UsageTotal.name), *_COLUMNS)
+            .outerjoin(Team, Team.id == UsageTotal.id)
+            .where(of_team)
+            .order_by(gone, UsageTotal.id)
+        )
         count = select(func.count()).select_from(UsageTotal).where(of_team)
-        found = self._read(("team_id", "team"), query.order_by(UsageTotal.id), count)
+        found = self._read(("team_id", "team"), query, count)
         with self._database.reading() as session:
             session.connection(execution_options=UNMEASURED)
             return found._replace(more=team_series.lines(session, self._terms, self._most))

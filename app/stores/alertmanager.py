@@ -1,5 +1,6 @@
 """The Alertmanager that sends alerts to the service: what it holds, and its silences (API v2)."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -9,7 +10,9 @@ from urllib.parse import quote
 from app.stores.http import Store, loads
 
 SETTING = "VIBEBOX_ALERTMANAGER_URL"
+STATES = ("pending", "active", "expired")
 T = TypeVar("T")
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Matcher:
 
 @dataclass(frozen=True)
 class Silence:
-    """A silence; `state` is pending, active or expired."""
+    """A silence; `state` is one of STATES."""
 
     id: str
     matchers: tuple[Matcher, ...]
@@ -89,6 +92,9 @@ class AlertmanagerStore:
 
     def find(self, id: str) -> Silence | None:
         """Return a silence; None where there is no such one."""
+        # It refuses what is no id of its own as a question that is wrong.
+        if _ID.fullmatch(id) is None:
+            return None
         told = self._store.json(f"/api/v2/silence/{quote(id, safe='')}", {}, missing={})
         return self._read(_silence, told) if told else None
 
@@ -99,7 +105,14 @@ class AlertmanagerStore:
     def _read(self, read: Callable[[Any], T], told: Any) -> T:
         try:
             return read(told)
-        except (AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        except (
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            RecursionError,
+            TypeError,
+            ValueError,
+        ):
             raise self._store.strange() from None
 
 
@@ -119,9 +132,15 @@ def _silences(told: Any) -> list[Silence]:
 
 def _silence(one: Any) -> Silence:
     matchers = tuple(
-        Matcher(str(it["name"]), str(it["value"]), bool(it["isRegex"]), it.get("isEqual", True))
+        # What is older than 0.22 does not say `isEqual`.
+        Matcher(
+            str(it["name"]), str(it["value"]), bool(it["isRegex"]), it.get("isEqual") is not False
+        )
         for it in one["matchers"]
     )
+    state = str(one["status"]["state"])
+    if state not in STATES:
+        raise ValueError(state)
     return Silence(
         str(one["id"]),
         matchers,
@@ -129,7 +148,7 @@ def _silence(one: Any) -> Silence:
         _moment(one["endsAt"]),
         str(one["createdBy"]),
         str(one["comment"]),
-        str(one["status"]["state"]),
+        state,
     )
 
 

@@ -75,7 +75,7 @@ class Store:
         if question.is_too_large:
             raise StoreAnswerTooLargeError(self.setting, "answers with more than is read of it")
         if question.trouble is not None:
-            raise self.failed(question.trouble)
+            raise self.failed(question.trouble, in_doubt=question.in_doubt)
         return question.answer
 
     def _asked(
@@ -93,7 +93,7 @@ class Store:
         thread.join(min(_SECONDS, deadline.remaining() / 2))
         if thread.is_alive():
             question.give_up()
-            raise self.failed("did not answer in time")
+            raise self.failed("did not answer in time", in_doubt=question.is_sent)
         return question
 
     def json(self, path: str, parameters: Mapping[str, str], missing: Any = None) -> Any:
@@ -113,9 +113,9 @@ class Store:
         """Return the error of an answer that cannot be understood."""
         return self.failed("does not speak as a store of its kind does; look at the address")
 
-    def failed(self, why: str) -> StoreUnavailableError:
+    def failed(self, why: str, *, in_doubt: bool = False) -> StoreUnavailableError:
         """Return an error that says so of the store."""
-        return StoreUnavailableError(self.setting, why)
+        return StoreUnavailableError(self.setting, why, in_doubt=in_doubt)
 
     def _target(self, path: str, parameters: Mapping[str, Any]) -> str:
         base = self._url.path.rstrip("/")
@@ -144,8 +144,14 @@ class _Question:
         self._socket: socket.socket | None = None
         self.answer = b""
         self.status = 0
+        self.is_sent = False
         self.is_too_large = False
         self.trouble: str | None = "was not asked"
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether it may have been carried out though it failed; gateways say 502 and 504."""
+        return self.is_sent and self.status in (0, 200, 502, 504)
 
     def ask(self) -> None:
         """Ask; raises nothing."""
@@ -153,6 +159,7 @@ class _Question:
             self._connection.connect()
             # Kept: a response takes it away from the connection.
             self._socket = self._connection.sock
+            self.is_sent = True
             self._connection.request(self._method, self._target, self._body, self._headers)
             if self._given_up:
                 return

@@ -134,6 +134,6 @@ def _services(
         explanations=build_explanations(stores, database),
         own_lines=OwnLines(stores.lines),
         doctor=build_doctor(settings, database, engine, stores),
-        monitoring=build_monitoring(settings, alerts),
+        monitoring=build_monitoring(settings, alerts, stores),
         user_telemetry=build_user_telemetry(settings, database),
     )

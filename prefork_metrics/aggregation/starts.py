@@ -9,6 +9,8 @@ from prefork_metrics.aggregation.source import Source
 from prefork_metrics.directory import starts
 from prefork_metrics.directory.starts import TOTALS
 
+# The year 10000.
+_LATEST = 253_402_300_800.0
 Times = Mapping[Path, Mapping[str, float]]
 """Of each file: when series were removed, by the keys of their entries."""
 
@@ -29,10 +31,12 @@ def starts_of(
 def _times(
     source: Source, sides: Sequence[Path], removed: Mapping[str, float], known: Keys
 ) -> Sequence[float]:
+    times: Sequence[float]
     if source.is_archive:
-        return starts.read(sides, source.kind, len(source.keys))
-    if not removed:
-        return source.times()
-    later = {known.parse(key.encode()): at for key, at in removed.items()}
-    pairs = zip(source.keys, source.times(), strict=True)
-    return [later.get(key, time) for key, time in pairs]
+        times = starts.read(sides, source.kind, len(source.keys))
+    else:
+        later = {known.parse(key.encode()): at for key, at in removed.items()}
+        pairs = zip(source.keys, source.times(), strict=True)
+        times = [later.get(key, time) for key, time in pairs]
+    # A file that is spoilt may say anything.
+    return [time if 0 < time < _LATEST else 0.0 for time in times]

@@ -27,6 +27,8 @@ Counts = list[float]
 _HEADER = 8
 _LENGTH = Struct("i")
 _SIZE = 8 * PLACES
+# Beyond, a double does not tell one from two any more.
+_MOST_COUNTED = 2.0**53
 
 
 def read(path: Path) -> dict[str, Counts]:
@@ -78,7 +80,7 @@ def without(found: dict[str, Counts], before: Mapping[str, Mapping[int, float]])
     """Take off what had been counted when series were removed, by key and place."""
     for key, counted in before.items():
         for place, number in counted.items():
-            if key in found:
+            if key in found and place < PLACES:
                 found[key][place] -= number
 
 
@@ -91,9 +93,16 @@ def is_key(key: str) -> bool:
     """Tell whether it is a key as we write them: family, family, labels, nothing."""
     try:
         family, _, labels, _ = json.loads(key)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return False
-    return isinstance(family, str) and isinstance(labels, dict)
+    if not (isinstance(family, str) and isinstance(labels, dict)):
+        return False
+    return all(isinstance(text, str) for text in labels.values())
+
+
+def are_counts(numbers: Counts) -> bool:
+    """Tell whether they can be counts, whatever wrote the file that they come from."""
+    return min(numbers) >= 0 and 0 <= sum(numbers) < _MOST_COUNTED
 
 
 def _padded(length: int) -> int:

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from prefork_metrics.directory import native_records
-from prefork_metrics.directory.native_records import KIND, Counts
+from prefork_metrics.directory.native_records import KIND, Counts, are_counts
 from prefork_metrics.directory.removed import Match, Natives, matches
 
 
@@ -24,7 +24,9 @@ def merged(
         native_records.without(of_member, before)
         native_records.merge(found, of_member)
     kept = {
-        key: counts for key, counts in found.items() if match is None or not matches(key, match)
+        key: counts
+        for key, counts in found.items()
+        if are_counts(counts) and (match is None or not matches(key, match))
     }
     return native_records.encode(kept) if kept else b""
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from prefork_metrics.directory.native_records import Counts
+from prefork_metrics.directory.native_records import Counts, are_counts
 from prefork_metrics.exemplars import Exemplar
 from prefork_metrics.outline import Labels
 from prefork_metrics.protobuf import wire
@@ -67,11 +67,13 @@ def histogram(parts: Sequence[Part], start: float, native: Counts | None) -> byt
     """Return a histogram with classic buckets, and native ones where these are whole.
 
     They were read a moment later: what was observed since is above all bounds but the last, where
-    the next scrape finds its place. Fewer are not all (an earlier release counted without).
+    the next scrape finds its place. Fewer are not all (an earlier release counted without), and
+    what cannot be counts is of a spoilt file.
     """
     if native is not None:
         total = sum(native)
-        if any(part.value > total for part in parts if part.role == "_count"):
+        fewer = any(part.value > total for part in parts if part.role == "_count")
+        if fewer or not are_counts(native):
             native = None
         else:
             parts = [part._replace(value=total) if _is_all(part) else part for part in parts]

@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from app.cli.main import main
 from app.core.settings import MAY_HOLD_SECRETS, Settings, environment_name
 from app.doctor.bundle import parts
-from app.doctor.bundle.secrets import INSTEAD, secrets_of, shown_url, without
+from app.doctor.bundle.secrets import INSTEAD, secrets_of, shown_options, shown_url, without
 from app.storage import Alert, Database, utc_now
 from tests.explaining.world import firing, rule
 from tests.support.stand_in import StandIn
@@ -300,3 +300,42 @@ def test_link_is_not_followed_and_a_name_that_is_all_ending_has_a_folder(tmp_pat
     assert CliRunner().invoke(main, ["support-bundle", ".tar.gz"]).exit_code == 0
     with tarfile.open(tmp_path / ".tar.gz") as archive:
         assert {name.partition("/")[0] for name in archive.getnames()} == {"bundle"}
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        ("--workers 2 --bind=0.0.0.0:80", "--workers 2 --bind=0.0.0.0:80"),
+        ("--env X=geheim -w 2", f"--env 'X={INSTEAD}' -w 2"),
+        ("--env=X=geheim", f"'--env=X={INSTEAD}'"),
+        ("--en=X='geheim geheim' -eY=geheim", f"'--en=X={INSTEAD}' '-eY={INSTEAD}'"),
+        ("-De X=a=geheim", f"-De 'X={INSTEAD}'"),
+        ("--env 'X=geheim", INSTEAD),
+    ],
+)
+def test_options_are_shown_without_values_of_variables(options: str, shown: str) -> None:
+    assert shown_options(options) == shown
+
+
+def test_variables_among_options_are_those_of_an_environment(tmp_path: Path) -> None:
+    (log := tmp_path / "web.log").write_text("it says only-there, and only-here\n")
+    options = "--env MY_TOKEN=only-there --env X=only-here"
+    result, target = bundle(tmp_path, "--log", str(log), GUNICORN_CMD_ARGS=options)
+    texts = members(target)
+
+    assert result.exit_code == 0, result.output
+    assert "GUNICORN_CMD_ARGS=--env" in texts["settings.txt"]
+    assert not re.search("only-(t?here)", texts["settings.txt"])
+    assert texts["logs/1-web.log"] == f"it says {INSTEAD}, and only-here\n"
+
+
+@pytest.mark.parametrize("word", ["vibebox", "postgres", "Metrics"])
+def test_word_of_every_text_is_left_out_where_it_is_the_secret(word: str) -> None:
+    """A gap in each `vibebox_` would tell the password, and leave nothing to read."""
+    url = f"postgresql://{word}:{word}@host/{word}"
+    secrets = secrets_of({"DATABASE_URL": url, "PGPASSWORD": word})
+    text = f"{word}_requests_total: connected as {word}"
+    assert without(text, secrets) == text
+    basic = b64encode(f"{word}:{word}".encode()).decode()
+    for told in (url, f'{{"password": "{word}"}}', f"PGPASSWORD={word}", f"Basic {basic}"):
+        assert INSTEAD in without(told, secrets)

@@ -25,7 +25,7 @@ from tests.backends.alertmanager import Alertmanager
 from tests.backends.docker_engine import DockerEngine
 from tests.backends.otlp_sink import Behaviour, OtlpSink
 from tests.backends.postgresql import GUARDED, PostgreSQL
-from tests.backends.programs import ServiceError, free_port
+from tests.backends.programs import ServiceError, free_port, wait_until
 from tests.backends.prometheus import Prometheus
 from tests.backends.web import ROOT, WebServer
 from tests.conftest import require, shared
@@ -219,8 +219,13 @@ def metrics_disk_read_only(it: Installation) -> Undo:
     # Who has a file open for writing keeps a disk from being remounted, but no bind mount of it.
     disk = str(it.metrics)
     subprocess.run(["mount", "--bind", disk, disk], check=True)
-    subprocess.run(["mount", "-o", "remount,bind,ro", disk], check=True)
-    return lambda: subprocess.run(["umount", disk], check=True)
+    # Refused while a process writes by the mount of just now, as all do now and then.
+    wait_until(lambda: _succeeds("mount", "-o", "remount,bind,ro", disk), 10)
+    return lambda: wait_until(lambda: _succeeds("umount", disk), 10)
+
+
+def _succeeds(*command: str) -> bool:
+    return subprocess.run(command, capture_output=True).returncode == 0
 
 
 def stranger_in_metrics(it: Installation) -> Undo:

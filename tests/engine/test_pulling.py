@@ -51,6 +51,13 @@ def test_sums_are_over_the_layers_whose_size_is_known() -> None:
     ) == [(0, 0), (0, 0), (3, 10), (10, 10), (15, 15), (15, 15)]
 
 
+def test_sizes_that_a_registry_makes_up_fit_into_the_record() -> None:
+    huge = {"current": 2**63 - 1, "total": 2**63 - 1}
+    sums = _sums(*(_message("Downloading", f"{layer}", **huge) for layer in range(127)))
+    assert sums[-1] == (127 * 2**50, 127 * 2**50)
+    assert max(sums[-1]) < 2**63
+
+
 def test_download_that_is_tried_again_does_not_fall_back() -> None:
     assert _sums(
         _message("Downloading", "x", current=8, total=10),

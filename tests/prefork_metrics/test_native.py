@@ -223,3 +223,36 @@ def test_quantiles_are_within_the_schemas_width() -> None:
 def test_no_observation_is_a_native_histogram_too() -> None:
     assert native.buckets([0.0] * PLACES)
     assert native_records.encode({}) == b"\x08" + bytes(7)
+
+
+@pytest.mark.parametrize("spoilt", [math.nan, math.inf, -1.0, 1e300])
+@pytest.mark.parametrize("dead", [False, True])
+def test_spoilt_file_costs_native_buckets_and_nothing_else(
+    other: Callable[[], Other], shown: Look, directory: Path, spoilt: float, dead: bool
+) -> None:
+    observe(other(), [0.1, 2.0], "sound")
+    process = other()
+    observe(process, [0.1, 2.0, 3.0])
+    if dead:
+        process.kill()
+    (path,) = (it for it in directory.glob(f"{KIND}_*") if '"a"' in str(it.read_bytes()))
+    found = native_records.read(path)
+    for counts in found.values():
+        counts[7] = spoilt
+    with path.open("r+b") as file:
+        file.write(native_records.encode(found))
+    for _ in range(2):
+        histograms = shown()
+        assert (histograms["a"].sample_count, histograms["a"].schema) == (3, 0)
+        assert not histograms["a"].positive_span
+        assert decoded(histograms["sound"]) == expected([0.1, 2.0])
+
+
+@pytest.mark.parametrize("key", ['["took", "took", {"x": ["a"]}, ""]', "[" * 5000, "[1, 2]"])
+def test_key_that_is_none_is_left_out(
+    other: Callable[[], Other], shown: Look, directory: Path, key: str
+) -> None:
+    observe(other(), [0.1])
+    path = directory / f"{KIND}_gone.side"
+    path.write_bytes(native_records.encode({key: [1.0] * PLACES}))
+    assert decoded(shown()["a"]) == expected([0.1])

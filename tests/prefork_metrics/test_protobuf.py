@@ -205,3 +205,9 @@ def test_process_without_a_directory_tells_its_own(monkeypatch: pytest.MonkeyPat
     assert found["alone_orders_total"].metric[0].counter.value == 3
     assert metric_messages.start(found["alone_orders_total"].metric[0]) > 1.7e9
     assert "alone_metrics_collect_errors_total" not in found  # nothing was left out
+
+
+@pytest.mark.parametrize(("quality", "written"), [("0.1", True), ("0", False), ("nan", False)])
+def test_openmetrics_that_is_refused_is_not_written(quality: str, written: bool) -> None:
+    accept = f"application/openmetrics-text;version=1.0.0;q={quality},*/*;q=0.01"
+    assert Encoding(accept).openmetrics is written

@@ -1,13 +1,16 @@
 """When totals began: the first appearance of each series, whatever befalls its processes."""
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from prometheus_client.openmetrics.exposition import UNDERSCORES
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain
 
+from prefork_metrics.aggregation import Aggregator, Beside
 from prefork_metrics.directory import absorb, layout, prepare
 from prefork_metrics.directory.starts import KIND
 from prefork_metrics.exposition import Encoding, Exposition, Files
@@ -16,6 +19,7 @@ from prefork_metrics.visibility import Visibility
 from tests.prefork_metrics.aggregation.support import counter, key, write
 from tests.prefork_metrics.processes import Other
 from tests.prefork_metrics.registry import registry
+from tests.support.metric_messages import ACCEPT, families
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 Starts = dict[str, float]
@@ -163,3 +167,17 @@ def test_unknown_starts_are_no_file(directory: Path) -> None:
     counter(layout.values_path(directory, "counter", "4711"))
     absorb(directory)
     assert not list(directory.glob(f"{KIND}_*"))
+
+
+@pytest.mark.parametrize("time", [math.nan, math.inf, -1.0, 1e300])
+def test_time_that_cannot_be_one_is_not_known(directory: Path, time: float) -> None:
+    path = write(directory / "counter_1.db", [(key("hits", "hits_total", {"x": "a"}), 7.0, time)])
+    aggregator = Aggregator()
+    in_text = aggregator.render([path], openmetrics=False, beside=Beside(), created=True)
+    assert b"hits_total" in in_text.families and b"_created" not in in_text.families
+    in_messages = aggregator.messages([path], UNDERSCORES, Beside()).families
+    # Its owner is dead: this one takes it into the archive first.
+    for body in (in_messages, Files(registry).render(Encoding(ACCEPT), Visibility(registry))):
+        (family,) = (family for family in families(body) if family.name == "hits_total")
+        assert family.metric[0].counter.value == 7
+        assert not family.metric[0].counter.HasField("created_timestamp")

@@ -38,3 +38,5 @@ class DiskMeter:
             return
         self._not_before = self._clock() + min(_AFTER_TROUBLE, self._interval)
         self._ledger.store(self._engine.disk_usage())
+        # Also where nothing is held, of which the ledger has no row.
+        self._not_before = self._clock() + self._interval

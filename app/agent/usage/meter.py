@@ -58,7 +58,7 @@ class Meter:
         """
         self._database = database
         self._ledger = ledger
-        self._sources = Sources(engine)
+        self._sources = Sources(engine, clock)
         self._interval = interval
         self._over = over
         self._clock = clock

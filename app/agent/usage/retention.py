@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import delete, exists, select
 from sqlalchemy.orm import Session
 
+from app.domain.quotas.month import first_of_month
 from app.domain.usage.booking import SUMS
 from app.storage import (
     ContainerExit,
@@ -56,7 +57,9 @@ class UsageRetention:
         until = _day_of(now - self._hours)
         while not stopping() and self._add_up(until) == _BATCH:
             pass
-        while not stopping() and self._delete(now - self._days) == _BATCH:
+        # Quotas of a month ask for all of it, however little is kept.
+        before = min(now - self._days, first_of_month(now))
+        while not stopping() and self._delete(before) == _BATCH:
             pass
         self._forget_runs(now - _CURSORS_KEPT)
         self._forget_totals()

@@ -5,7 +5,8 @@ one process, whose run is known. The engine's statistics do not say: so the run 
 and after, and where it has changed, nothing is read.
 """
 
-from collections.abc import Collection
+import time
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from app.domain.usage.booking import Totals
@@ -27,8 +28,10 @@ class _Known:
 class Sources:
     """Reads runs, each container in one thread at a time."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock` tells seconds, and is set by nobody."""
         self._engine = engine
+        self._clock = clock
         self._known: dict[str, _Known] = {}
 
     def keep(self, containers: Collection[str]) -> None:
@@ -57,7 +60,13 @@ class Sources:
         if counters is None:
             self._known.pop(container_id, None)
             return None
-        return Reading(known.run, environment_id, _totals(counters), counters.memory_limit_bytes)
+        return Reading(
+            known.run,
+            environment_id,
+            _totals(counters),
+            counters.memory_limit_bytes,
+            self._clock(),
+        )
 
     def _look(self, container_id: str) -> _Known | None:
         state = self._engine.inspect(container_id)

@@ -18,7 +18,8 @@ SECONDS = 10.0
 MODE = 0o600
 _README = """What `vibebox support-bundle` found. Values of settings that may be secret, and
 whatever looks like a secret, are left out; names of hosts, databases, accounts and environments
-are not: look through it before you give it away.
+are not: look through it before you give it away. A secret that is a word of every bundle (vibebox,
+postgres) is left out of addresses and settings alone: elsewhere a gap would tell it.
 
 """
 

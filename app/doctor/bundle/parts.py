@@ -21,7 +21,7 @@ from app._version import __version__
 from app.core.errors import StoreUnavailableError
 from app.core.settings import MAY_HOLD_SECRETS, Settings, environment_name
 from app.doctor.answer import Examination
-from app.doctor.bundle.secrets import INSTEAD, shown_url
+from app.doctor.bundle.secrets import INSTEAD, OPTIONS, shown_options, shown_url
 from app.doctor.checks import web
 from app.doctor.looks import reading, refuse_absent
 from app.domain.alerts.heartbeat import WATCHDOG
@@ -116,6 +116,8 @@ def _shown(name: str, value: Any) -> str:
     if value is None:
         return ""
     text = str(value)
+    if name == OPTIONS:
+        return shown_options(text)
     if name not in MAY_HOLD_SECRETS:
         return text
     if "://" in text:

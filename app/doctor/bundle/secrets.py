@@ -7,30 +7,37 @@ like a secret, as the log has it (`app.core.logging.redact`).
 
 import json
 import re
+import shlex
 from base64 import b64decode, b64encode, urlsafe_b64encode
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from functools import cache
 from html import escape
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 from app.core.logging import SECRET_NAME, redact
-from app.core.settings import MAY_HOLD_SECRETS
+from app.core.settings import MAY_HOLD_SECRETS, Settings, environment_name
+from app.metrics.catalogue import registry
 
 INSTEAD = "[redacted]"
 _SHORTEST = 4
 """Characters of a secret that is looked for everywhere: shorter ones are in every text."""
-_SCHEMES = ("bearer", "basic", "true", "false")
+_COMMON = ("bearer", "basic", "true", "false", "admin", "root", "postgres", "postgresql", "redis")
+OPTIONS = "GUNICORN_CMD_ARGS"
+_VARIABLE = re.compile(r"((?:-e|--env?=)?([A-Za-z_]\w*)=)(.*)", re.DOTALL)
 
 
 def secrets_of(environment: Mapping[str, str]) -> frozenset[str]:
     """Return each secret that the environment holds, as it stands there and as it is meant."""
     found: set[str] = set()
-    for name, value in environment.items():
+    for name, value in (*environment.items(), *_variables(environment.get(OPTIONS, ""))):
         # Whatever it is called, as the address of a proxy, a login is one.
         has_login = "://" in value and "@" in value
         if name.upper() in MAY_HOLD_SECRETS or SECRET_NAME.search(name) or has_login:
             for piece in _pieces(value):
                 found |= {piece, unquote(piece), piece.strip()}
-    return frozenset(one for one in found if len(one) >= _SHORTEST and one.lower() not in _SCHEMES)
+    common = _words()
+    return frozenset(one for one in found if len(one) >= _SHORTEST and one.lower() not in common)
 
 
 def without(text: str, secrets: frozenset[str]) -> str:
@@ -39,6 +46,35 @@ def without(text: str, secrets: frozenset[str]) -> str:
     for way in sorted(ways, key=len, reverse=True):
         text = text.replace(way, INSTEAD)
     return redact(text)
+
+
+def shown_options(options: str) -> str:
+    """Return options for gunicorn without the values of variables among them (`--env`)."""
+    try:
+        words = shlex.split(options)
+    except ValueError:  # a quote that nothing closes
+        return INSTEAD
+    return shlex.join(
+        word if found is None else f"{found[1]}{INSTEAD}"
+        for word, found in ((word, _VARIABLE.fullmatch(word)) for word in words)
+    )
+
+
+def _variables(options: str) -> Iterator[tuple[str, str]]:
+    with suppress(ValueError):
+        found = map(_VARIABLE.fullmatch, shlex.split(options))
+        yield from ((one[2], one[3]) for one in found if one is not None)
+
+
+@cache
+def _words() -> frozenset[str]:
+    """Return words that every bundle holds: a gap in place of one would tell the secret.
+
+    One that is such a word goes where an address or a setting has it (see `redact`).
+    """
+    settings = (environment_name(*one) for one in Settings.model_fields.items())
+    names = " ".join((*settings, *(family.name for family in registry.families)))
+    return frozenset((*_COMMON, *re.findall("[a-z0-9]+", names.lower())))
 
 
 def shown_url(url: str) -> str:

@@ -18,7 +18,8 @@ from app.storage import AlertHeartbeat, Database, insert_missing, now, put_rows
 WATCHDOG = "Watchdog"
 """Name of the alert; monitoring/rules has it."""
 EVALUATED = "evaluated_at"
-"""The annotation of when Prometheus evaluated it; a Watchdog without one beats each time."""
+"""The annotation of when Prometheus evaluated it; a Watchdog without one beats each time, but not
+beside one that has it: it is of another Prometheus."""
 NAME = "alertmanager"
 _LONGEST = 64
 _BEAT = ("evaluated", "beat_at", "link", "says", "next_step")
@@ -72,7 +73,9 @@ class Heartbeat:
         """Note that the alert was told, in the caller's transaction."""
         told = evaluated[:_LONGEST] or None
         before = session.get(AlertHeartbeat, NAME)
-        beats = before is None or told is None or told != before.evaluated
+        known = None if before is None else before.evaluated
+        # Beside one that says a time, one without is of another Prometheus.
+        beats = known is None or (told is not None and told != known)
         row = {
             "name": NAME,
             "expected_since": moment,

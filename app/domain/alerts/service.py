@@ -88,7 +88,7 @@ class Alerts:
             moment = now(session)
             if beats:
                 told = max(it.annotations.get(EVALUATED, "") for it in beats)
-                self.heartbeat.hear(session, told, moment)
+                self.heartbeat.hear(session, _text(told, MAX_VALUE), moment)
             rows = [self._row(keyed[key], moment) for key in sorted(keyed)]
             session.execute(delete(Alert).where(Alert.ends_at < moment - KEPT))
             kept = _with_room(session, rows)

@@ -5,10 +5,16 @@ the audit log. A silenced alert is told no longer, so that it expires (see `serv
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 
-from app.core.errors import AlertNotFoundError, SilenceNotFoundError, StoreNotSetError
+from app.core.errors import (
+    AlertNotFoundError,
+    SilenceNotFoundError,
+    StoreNotSetError,
+    StoreUnavailableError,
+)
 from app.domain.alerts.service import Alerts
 from app.domain.audit.recording import Target, record
 from app.domain.authorization import Action, Identity, may_in
@@ -57,8 +63,9 @@ class Silences:
         with self._database.reading() as session:
             began = now(session)
         ends = began + duration
-        id = store.silence(matchers, began, ends, identity.email, comment)
         name = str(found.labels.get(_NAME, ""))
+        with self._doubted(identity, "silence.create", None, name, ends_at=ends.isoformat()):
+            id = store.silence(matchers, began, ends, identity.email, comment)
         self._record(identity, "silence.create", id, name, ends_at=ends.isoformat())
         return Silence(id, tuple(matchers), began, ends, identity.email, comment, "active")
 
@@ -67,9 +74,12 @@ class Silences:
         may_in(identity, Action.SILENCE_CHANGE)
         store = self._store()
         found = store.find(id)
-        if found is None or found.state == "expired" or not store.end(id):
+        if found is None or found.state == "expired":
             raise SilenceNotFoundError
         named = next((one.value for one in found.matchers if one.name == _NAME), "")
+        with self._doubted(identity, "silence.end", id, named):
+            if not store.end(id):
+                raise SilenceNotFoundError
         self._record(identity, "silence.end", id, named)
 
     def _store(self) -> AlertmanagerStore:
@@ -77,8 +87,20 @@ class Silences:
             raise StoreNotSetError(SETTING, "address of Alertmanager")
         return self._alertmanager
 
+    @contextmanager
+    def _doubted(
+        self, identity: Identity, action: str, id: str | None, name: str, **details: object
+    ) -> Iterator[None]:
+        """Note also what was asked for and may have been done, where no answer came."""
+        try:
+            yield
+        except StoreUnavailableError as error:
+            if error.in_doubt:
+                self._record(identity, action, id, name, **details, outcome="unknown")
+            raise
+
     def _record(
-        self, identity: Identity, action: str, id: str, name: str, **details: object
+        self, identity: Identity, action: str, id: str | None, name: str, **details: object
     ) -> None:
         """Note what Alertmanager has done: it is no part of a transaction of ours."""
         with self._database.writing() as session:

@@ -7,7 +7,7 @@ deleted meanwhile are still known then, and forgotten afterwards.
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, delete, func, literal, or_, select
+from sqlalchemy import ColumnElement, and_, case, delete, exists, func, literal, or_, select
 from sqlalchemy.orm import Session
 
 from app.domain.business.journey import BITS, day_of, number_of
@@ -46,6 +46,7 @@ class Days:
         What nobody counted for a month is not made up.
         """
         today = day_of(moment)
+        self._forget_later(today)
         day = self._first(today)
         while day <= today:
             self._count(day, finished=moment >= _end(day) + GRACE)
@@ -60,6 +61,16 @@ class Days:
             return max(earliest, last + _DAY)
         with self._database.reading() as session:
             return max(earliest, session.scalar(select(func.min(BusinessCohort.day))) or today)
+
+    def _forget_later(self, today: date) -> None:
+        """Delete days that are yet to come: a clock that was ahead, and is set back, had them."""
+        later = BusinessDay.day > today
+        with self._database.reading() as session:
+            if not session.scalar(select(exists().where(later))):
+                return
+        with self._database.writing() as session:
+            self._fence(session)
+            session.execute(delete(BusinessDay).where(later))
 
     def _last_finished(self) -> date | None:
         query = select(func.max(BusinessDay.day)).where(BusinessDay.finished)

@@ -23,7 +23,6 @@ from app.core.errors import (
     LimitReachedError,
     ProjectNotFoundError,
     QuotaExceededError,
-    TeamConflictError,
 )
 from app.domain.authorization import Identity
 from app.domain.quotas.month import Month, demand_month, month_limits, rows_of
@@ -40,7 +39,7 @@ NOBODY = ""
 takes it over. NULL are teams of before there were makers; they stand for themselves."""
 
 # Sums of CPUs are sums of binary fractions: ten times 0.1 is not 1.
-_ROUNDING = 1e-6
+ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ class Account:
     def demand(self, resource: str, used: Usage, requested: float) -> None:
         """Ask for more of a resource. Raises: QuotaExceededError."""
         limit, has = getattr(self.limits, resource), getattr(used, resource)
-        if has + requested > limit + _ROUNDING:
+        if has + requested > limit + ROUNDING:
             raise QuotaExceededError(
                 resource, of=self.of, limit=limit, used=has, requested=requested
             )
@@ -86,7 +85,7 @@ class Account:
     ) -> None:
         """Ask that this much could be had if nothing else were up. Raises: QuotaExceededError."""
         for resource, requested in (("cpus", cpu), ("memory_mb", memory)):
-            if requested > getattr(self.limits, resource) + _ROUNDING:
+            if requested > getattr(self.limits, resource) + ROUNDING:
                 self.demand(resource, self.used(session, without=without), requested)
 
 
@@ -172,7 +171,7 @@ class Checks:
 
     def check_team(self, session: Session, user_id: str) -> None:
         """Ask for one more team of an account. Raises: LimitReachedError."""
-        _locked(session, user_id)
+        locked(session, user_id)
         made = select(func.count()).select_from(Team).where(Team.created_by == user_id)
         if (session.scalar(made) or 0) >= self.most_teams:
             raise LimitReachedError(Limit.TEAMS, self.most_teams)
@@ -190,7 +189,8 @@ class Checks:
         """Return the account of an owner."""
         if isinstance(owner, User):
             of = of or "account"
-            counts = or_(Project.owner_user_id == owner.id, counted_teams(owner.id))
+            teams = Project.owner_team_id.in_(counted_teams(owner.id))
+            counts = or_(Project.owner_user_id == owner.id, teams)
         else:
             of, counts = "team", or_(Project.owner_team_id == owner.id)
         month = month_limits(owner, self._month)
@@ -233,31 +233,11 @@ class Checks:
                 account.demand_month(session)
 
 
-def hand_over(session: Session, team: Team, leaving: str, actor: str) -> None:
-    """See to whom a team counts against when one of its admins is none any more.
-
-    Who takes the one out whom it counts against answers for it from then on. Who leaves of their
-    own accord cannot leave what it has behind. Raises: TeamConflictError.
-    """
-    if team.created_by != leaving:
-        return
-    if leaving != actor:
-        team.created_by = actor
-        return
-    has = usage(session, Project.owner_team_id == team.id)
-    if has.environments and not stands_for_itself(team):
-        raise TeamConflictError(
-            "The team's environments count against your quota: delete them, or have another admin "
-            "of the team take you out, whom they count against then."
-        )
-    team.created_by = NOBODY
-
-
 def _maker(session: Session, team: Team, identity: Identity | None) -> User | None:
     """Return whom a team counts against; where that is nobody any more, who acts in it now."""
-    maker = _locked(session, team.created_by) if team.created_by else None
+    maker = locked(session, team.created_by) if team.created_by else None
     if maker is None and identity is not None:
-        maker = _locked(session, identity.user_id)
+        maker = locked(session, identity.user_id)
         team.created_by = identity.user_id
         session.flush()
     return maker
@@ -270,7 +250,8 @@ def lock_owner(session: Session, project: Project) -> User | Team:
     return session.get_one(Team, project.owner_team_id, **_LOCK)
 
 
-def _locked(session: Session, user_id: str | None) -> User | None:
+def locked(session: Session, user_id: str | None) -> User | None:
+    """Return the account, if there is one, whose row nobody else locks from then on."""
     return session.get(User, user_id, **_LOCK)
 
 

@@ -6,9 +6,8 @@ the month's quota is used up goes on: a quota refuses what begins, and ends noth
 
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from app.core.errors import QuotaExceededError
@@ -38,22 +37,27 @@ def month_limits(owner: User | Team, defaults: Month) -> Month:
 
 
 def rows_of(owner: User | Team) -> ColumnElement[bool]:
-    """Return the condition on `UsageRow` that it counts for the owner, as environments do."""
+    """Return the condition on `UsageRow` that it counts for the owner, as environments do.
+
+    By the team, and not by its projects: one that is gone has used what it has.
+    """
     if isinstance(owner, Team):
         return UsageRow.team_id == owner.id
-    own = _projects().where(Project.owner_user_id == owner.id)
-    teams = _projects().where(counted_teams(owner.id))
+    own = select(Project.id).where(Project.owner_user_id == owner.id)
     # Of a project that is gone: without a team it was its account's own.
     alone = and_(UsageRow.team_id.is_(None), UsageRow.account_id == owner.id)
-    return or_(UsageRow.project_id.in_(own), UsageRow.project_id.in_(teams), alone)
+    return or_(UsageRow.project_id.in_(own), UsageRow.team_id.in_(counted_teams(owner.id)), alone)
 
 
 def used_this_month(session: Session, rows: ColumnElement[bool]) -> Month:
     """Return what these rows have of the present month."""
-    begin = _first(now(session))
+    begin = first_of_month(now(session))
+    # What a clock that was ahead has booked is of its own month.
+    end = first_of_month(begin + timedelta(days=32))
+    month = UsageRow.starts_at >= begin, UsageRow.starts_at < end
     # Floats: SQLite refuses sums of more than 64 bits.
     sums = (func.sum(UsageRow.cpu_ns * 1.0), func.sum(UsageRow.memory_byte_seconds * 1.0))
-    found = session.execute(select(*sums).where(rows, UsageRow.starts_at >= begin)).one()
+    found = session.execute(select(*sums).where(rows, *month)).one()
     cpu, memory = (float(value or 0) for value in found)
     return Month(round(cpu / _CPU_HOUR, _DIGITS), round(memory / _GIB_HOUR, _DIGITS))
 
@@ -66,15 +70,12 @@ def demand_month(session: Session, limits: Month, rows: ColumnElement[bool], of:
     used = asdict(used_this_month(session, rows))
     for resource, limit in bounds.items():
         if used[resource] >= limit:
-            ends = _first(_first(now(session)) + timedelta(days=32))
+            ends = first_of_month(first_of_month(now(session)) + timedelta(days=32))
             raise QuotaExceededError(
                 resource, of=of, limit=limit, used=used[resource], requested=0, until=ends
             )
 
 
-def _projects() -> Select[Any]:
-    return select(Project.id)
-
-
-def _first(moment: datetime) -> datetime:
+def first_of_month(moment: datetime) -> datetime:
+    """Return when the month of a moment began."""
     return moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)

@@ -11,7 +11,7 @@ from app.domain.authorization import Action, Identity, may_in, team_for
 from app.domain.quotas.checks import Account, Checks, Limits
 from app.domain.quotas.month import Month, used_this_month
 from app.domain.quotas.usage import Usage, counted_teams, usage
-from app.storage import Database, Team, User
+from app.storage import Database, Project, Team, User
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class Quotas:
             mine.used(session),
             self._host(session),
             _month(session, mine),
-            usage(session, counted_teams(user.id)),
+            usage(session, Project.owner_team_id.in_(counted_teams(user.id))),
             Teams(self._checks.most_teams, session.scalar(made) or 0),
         )
 

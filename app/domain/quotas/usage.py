@@ -1,8 +1,9 @@
 """The SQL of quotas: how much an owner, a team or the host has, and whose counts for whom."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, func, select
+from sqlalchemy import ColumnElement, Select, and_, case, func, select
 from sqlalchemy.orm import Session
 
 from app.storage import AT_REST, Environment, Project, Team
@@ -31,13 +32,12 @@ def stands_for_itself(team: Team) -> bool:
     return team.created_by is None or any(limit is not None for limit in own)
 
 
-def counted_teams(user_id: str) -> ColumnElement[bool]:
-    """Return the condition on `Project` that it is of a team that counts against this account."""
-    counted = select(Team.id).where(
+def counted_teams(user_id: str) -> Select[Any]:
+    """Return the ids of the teams that count against this account."""
+    return select(Team.id).where(
         Team.created_by == user_id,
         and_(*(column.is_(None) for column in _OWN)),
     )
-    return Project.owner_team_id.in_(counted)
 
 
 def owned_by(project: Project) -> ColumnElement[bool]:

@@ -23,7 +23,8 @@ from app.core.errors import (
 from app.domain import audit
 from app.domain.authorization import Action, Identity, may_in, team_for
 from app.domain.paging import Page
-from app.domain.quotas.checks import Checks, hand_over
+from app.domain.quotas.answering import hand_over, may_go
+from app.domain.quotas.checks import Checks
 from app.domain.quotas.row_limits import refuse_more
 from app.storage import Database, Membership, Project, Team, TeamRole, User, new_id, utc_now
 
@@ -124,6 +125,7 @@ class Teams:
             team = team_for(session, identity, team_id, Action.TEAM_DELETE)
             if session.scalar(select(exists().where(Project.owner_team_id == team_id))):
                 raise TeamConflictError("The team has projects; delete them first.")
+            may_go(session, team, self._quotas)
             audit.record(session, identity, "team.delete", audit.Target.of_team(team))
             session.delete(team)
 
@@ -170,7 +172,7 @@ class Teams:
                 return _add(session, identity, team, user, role)
             if role is not TeamRole.ADMIN:
                 _keep_an_admin(session, membership)
-                hand_over(session, team, user_id, identity.user_id)
+                hand_over(session, team, user_id, identity.user_id, self._quotas)
             target = _target(team, user)
             before = membership.role
             audit.record(session, identity, "member.change", target, role=role, before=before)
@@ -191,7 +193,7 @@ class Teams:
             if membership is None:
                 raise MemberNotFoundError
             _keep_an_admin(session, membership)
-            hand_over(session, team, user_id, identity.user_id)
+            hand_over(session, team, user_id, identity.user_id, self._quotas)
             target = _target(team, session.get_one(User, user_id))
             audit.record(session, identity, "member.remove", target, role=membership.role)
             session.delete(membership)

@@ -98,17 +98,18 @@ class Booking:
     memory_peak_bytes: int
 
 
-def book(before: Totals | None, after: Totals, began_ns: int) -> list[Booking]:
+def book(before: Totals | None, after: Totals, began_ns: int, leapt_ns: int = 0) -> list[Booking]:
     """Return what was used between two readings of one run, by the hours in which it was.
 
     Args:
         before: What is booked already; None for a run of which nothing is.
         after: The new reading.
         began_ns: When the run began.
+        leapt_ns: By how much the clock was set ahead in between.
     """
     first = before is None
     known = Totals(began_ns, memory_bytes=after.memory_bytes) if before is None else before
-    since = _plausible(known.read_at_ns, after.read_at_ns)
+    since = _plausible(known.read_at_ns + leapt_ns, after.read_at_ns)
     elapsed = after.read_at_ns - since
     # A total that falls was counted anew, as where a network is taken away: not a use below zero.
     counted = {

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.domain.usage.booking import Booking, Use, by_day
 from app.domain.usage.ledger import owners_of
-from app.domain.usage.rows import Rows
+from app.domain.usage.rows import Owner, Rows
 from app.engine import DiskUse
 from app.storage import Database, Environment, UsageDisk, now, put_rows
 from app.storage.fence import Fence
@@ -20,6 +20,9 @@ from app.storage.fence import Fence
 _BATCH = 250
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NOTHING = DiskUse(0, 0)
+# 64 TiB: what a day of it comes to fits into a column. The engine adds up what files claim, and one
+# with holes claims exabytes without a byte behind it; it must not keep those of others unbooked.
+_MOST = 2**46
 
 
 class DiskLedger:
@@ -34,7 +37,8 @@ class DiskLedger:
         """Tell whether the last reading is so many seconds ago. Raises: StorageError."""
         with self._database.reading() as session:
             last = session.scalar(select(func.max(UsageDisk.read_at)))
-            return last is None or now(session) - last >= timedelta(seconds=interval)
+            # A time that is yet to come is as old as it is early: the clock was set back.
+            return last is None or abs(now(session) - last) >= timedelta(seconds=interval)
 
     def store(self, found: Mapping[str, DiskUse]) -> None:
         """Book the sizes of all environments; of one that is not in `found` there is nothing.
@@ -55,9 +59,11 @@ def _store(session: Session, found: Mapping[str, DiskUse], environments: Sequenc
     known = {row.environment_id: row for row in session.scalars(query.with_for_update())}
     rows, sizes = Rows(), []
     for environment in environments:
-        holds, before = found.get(environment, _NOTHING), known.get(environment)
+        told, before = found.get(environment, _NOTHING), known.get(environment)
+        holds = DiskUse(*(min(size, _MOST) for size in told))
         if before is not None:
-            rows.add(environment, owners[environment], _between(before, holds, at), 0)
+            owner = owners.get(environment, Owner())  # none: it was deleted just now
+            rows.add(environment, owner, _between(before, holds, at), 0)
         if before is not None or holds != _NOTHING:
             size = {"volume_bytes": holds.volume_bytes, "layer_bytes": holds.layer_bytes}
             sizes.append({"environment_id": environment, "read_at": at, **size})

@@ -14,6 +14,7 @@ from sqlalchemy import and_, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from app.domain.usage.booking import Totals, book, book_end
+from app.domain.usage.moments import Moment, Moments
 from app.domain.usage.rows import Owner, Rows
 from app.storage import (
     ContainerExit,
@@ -47,13 +48,20 @@ class Run(NamedTuple):
 class Reading:
     """What a run has used up to a moment; `memory_limit_bytes` is 0 without a limit.
 
-    Peak, kills and network of the totals are -1 where the source does not tell them.
+    Peak, kills and network of the totals are -1 where the source does not tell them. `taken_at` is
+    the same moment in seconds of a clock that nobody sets.
     """
 
     run: Run
     environment_id: str
     totals: Totals
     memory_limit_bytes: int
+    taken_at: float
+
+    @property
+    def moment(self) -> Moment:
+        """When it was taken, by both clocks."""
+        return Moment(self.run.started, self.totals.read_at_ns, self.taken_at)
 
 
 class Ledger:
@@ -63,6 +71,7 @@ class Ledger:
         """`fence` is called first in each transaction; see `app.storage.fence`."""
         self._database = database
         self._fence = fence
+        self._moments = Moments()
 
     def store(self, readings: Sequence[Reading]) -> None:
         """Book readings, each of another run; may be called again after a failure.
@@ -78,13 +87,20 @@ class Ledger:
                 cursor = cursors.get(reading.run)
                 before = None if cursor is None else _totals(cursor)
                 after = _completed(reading.totals, before)
-                bookings = book(before, after, _began(reading.run, after))
+                bookings = book(
+                    before, after, _began(reading.run, after), self._leapt(reading, before)
+                )
                 owner = owners.get(reading.environment_id, Owner())
                 rows.add(reading.environment_id, owner, bookings, reading.memory_limit_bytes)
                 ended = cursor is not None and cursor.ended
                 moved.append(_cursor_row(reading.run, reading.environment_id, after, ended=ended))
             rows.write(session)
             _move(session, moved)
+        self._moments.note((reading.run.container_id, reading.moment) for reading in readings)
+
+    def _leapt(self, reading: Reading, before: Totals | None) -> int:
+        booked = 0 if before is None else before.read_at_ns
+        return self._moments.leapt(reading.run.container_id, booked, reading.moment)
 
     def ended(self) -> list[Run]:
         """Return some runs whose end is known and not booked yet. Raises: StorageError."""
@@ -97,6 +113,7 @@ class Ledger:
 
         Of a run that nobody read, all that is known is how long it lasted. Raises as `store` does.
         """
+        self._moments.forget(run.container_id for run in runs)
         named = tuple_(ContainerExit.container_id, ContainerExit.run_started).in_(runs)
         with self._database.writing() as session:
             self._fence(session)

@@ -120,10 +120,12 @@ class Usage:
                 conditions.append(_seen_by(identity))
             groups = _groups(query)
             grouped = select(*groups, *_sums()).where(*conditions).group_by(*groups)
-            counted = select(func.count()).select_from(grouped.subquery())
+            # Without the sums, which SQLite would add up once more.
+            bare = select(*groups).where(*conditions).group_by(*groups).subquery()
+            counted = select(func.count()).select_from(bare)
             rows = session.execute(_page(grouped, query, limit, offset)).mappings().all()
             ids = [row["id"] for row in rows]
-            names = _names(session, query.by, ids, until)
+            names = _names(session, query.by, ids, since, until)
             disks = _disks(session, ids) if query.by is By.ENVIRONMENT else {}
             whole = session.execute(select(*_sums()).where(*conditions)).mappings().one()
             return UsageReport(
@@ -200,10 +202,18 @@ def _page(grouped: Select[Any], query: UsageQuery, limit: int, offset: int) -> S
     return ordered.limit(limit).offset(offset)
 
 
-def _names(session: Session, by: By, ids: Sequence[str | None], until: datetime) -> dict[str, str]:
-    """Return the last name that each of these had before a moment."""
+def _names(
+    session: Session, by: By, ids: Sequence[str | None], since: datetime, until: datetime
+) -> dict[str, str]:
+    """Return the last name that each of these had in some time."""
     id_of, name_of = getattr(UsageRow, f"{by}_id"), getattr(UsageRow, by)
-    named = (id_of.in_({id for id in ids if id}), name_of.is_not(None), UsageRow.starts_at < until)
+    named = (
+        id_of.in_({id for id in ids if id}),
+        name_of.is_not(None),
+        # Not of all there is: an hour of a team would cost as much as its years.
+        UsageRow.starts_at >= since,
+        UsageRow.starts_at < until,
+    )
     last = select(id_of.label("id"), func.max(UsageRow.starts_at).label("at"))
     newest = last.where(*named).group_by(id_of).subquery()
     query = select(id_of, func.max(name_of)).join(

@@ -8,9 +8,10 @@ from app.web.console.monitoring import Monitoring, shown_alert
 if TYPE_CHECKING:
     from app.core.settings import Settings
     from app.domain.alerts.service import Alerts
+    from app.stores.build import Stores
 
 
-def build(settings: "Settings", alerts: "Alerts") -> Monitoring:
+def build(settings: "Settings", alerts: "Alerts", stores: "Stores") -> Monitoring:
     """Return what the health strip reads from."""
 
     def received() -> list[dict[str, Any]]:
@@ -22,9 +23,4 @@ def build(settings: "Settings", alerts: "Alerts") -> Monitoring:
         return [unique[key] for key in sorted(unique)]
 
     receives = settings.alerts_token is not None
-    token = settings.prometheus_token
-    return Monitoring(
-        settings.prometheus_url,
-        received if receives else None,
-        token=None if token is None else token.get_secret_value(),
-    )
+    return Monitoring(stores.prometheus, received if receives else None)

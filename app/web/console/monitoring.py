@@ -8,11 +8,11 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import requests
-
-from app.core.errors import VibeBoxError
+from app.core import deadline
+from app.core.errors import StoreUnavailableError, VibeBoxError
 from app.core.single_flight import DeadlineExceededError, SingleFlight
 from app.metrics.promql import FIRING, LATENCY, REQUEST_RATE
+from app.stores.prometheus import SETTING, PrometheusStore, Series
 
 DEADLINE = 2.0
 """Seconds that all three questions may take together."""
@@ -20,29 +20,23 @@ DEADLINE = 2.0
 QUERIES = {"request_rate": REQUEST_RATE, "latency_seconds": LATENCY, "alerts": FIRING}
 Received = Callable[[], Sequence[dict[str, Any]]]
 """Returns the alerts that were received and fire, or raises VibeBoxError."""
-_UNSET = "VIBEBOX_PROMETHEUS_URL is not set."
-_NEITHER = "Neither VIBEBOX_ALERTS_TOKEN nor VIBEBOX_PROMETHEUS_URL is set."
-_SILENT = "Prometheus at VIBEBOX_PROMETHEUS_URL does not answer."
-_STRANGE = "What answers at VIBEBOX_PROMETHEUS_URL does not speak as Prometheus does."
+_UNSET = f"{SETTING} is not set."
+_NEITHER = f"Neither VIBEBOX_ALERTS_TOKEN nor {SETTING} is set."
+_SILENT = f"What {SETTING} names did not answer in time."
 
 
 class Monitoring:
-    """Asks the Prometheus at `url`; the address may hold a password and is never shown.
-
-    With `received` the alerts are those, and Prometheus is not asked for any.
-    """
+    """Asks `prometheus`; with `received` the alerts are those, and it is not asked for any."""
 
     def __init__(
         self,
-        url: str | None,
+        prometheus: PrometheusStore | None,
         received: Received | None = None,
         deadline: float = DEADLINE,
-        token: str | None = None,
     ) -> None:
+        self._prometheus = prometheus
         self._received = received
-        self._url = f"{url.rstrip('/')}/api/v1/query" if url else None
         self._deadline = deadline
-        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         # However many pages ask, one round of questions is under way, in one thread.
         self._flight = SingleFlight("monitoring", self._ask_all)
 
@@ -57,14 +51,13 @@ class Monitoring:
             return figures | {"alerts": [], "alerts_reason": error.detail}
 
     def _figures(self) -> dict[str, Any]:
-        if self._url is None:
+        if self._prometheus is None:
             return _readings(reason=_UNSET) | {"alerts_reason": _NEITHER}
         try:
             return self._flight.begin().result(self._deadline)
-        # First: what is no JSON is an error of both kinds.
-        except (ValueError, KeyError, TypeError, IndexError):
-            return _readings(reason=_STRANGE)
-        except (DeadlineExceededError, requests.RequestException):
+        except StoreUnavailableError as error:
+            return _readings(reason=error.detail)
+        except DeadlineExceededError:
             return _readings(reason=_SILENT)
 
     def close(self) -> None:
@@ -72,33 +65,23 @@ class Monitoring:
         self._flight.close()
 
     def _ask_all(self) -> dict[str, Any]:
-        with requests.Session() as session:
-            session.trust_env = False  # no proxy of the environment, and no credentials of a file
-            session.headers.update(self._headers)
-
-            def ask(name: str) -> list[dict[str, Any]]:
-                return self._ask(session, QUERIES[name])
-
+        # A store leaves half of what is left to the next question; a page waits for no more of it.
+        with deadline.within(2 * self._deadline):
             return _readings(
-                request_rate=_number(ask("request_rate")),
-                latency_seconds=_number(ask("latency_seconds")),
-                alerts=[] if self._received else _alerts(ask),
+                request_rate=_number(self._ask("request_rate")),
+                latency_seconds=_number(self._ask("latency_seconds")),
+                alerts=[] if self._received else _alerts(self._ask("alerts")),
             )
 
-    def _ask(self, session: requests.Session, query: str) -> list[dict[str, Any]]:
-        response = session.get(
-            str(self._url), params={"query": query}, timeout=self._deadline, allow_redirects=False
-        )
-        if response.status_code != 200:
-            raise ValueError("no answer to a query")
-        found: list[dict[str, Any]] = response.json()["data"]["result"]
-        return found
+    def _ask(self, name: str) -> list[Series]:
+        assert self._prometheus is not None
+        return self._prometheus.query(QUERIES[name])
 
 
-def _alerts(ask: Callable[[str], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+def _alerts(series: Sequence[Series]) -> list[dict[str, Any]]:
     """Return the firing alerts by name, each once; a series has no annotations."""
-    labels = [series["metric"] for series in ask("alerts")]
-    found = {(str(one["alertname"]), str(one.get("severity", ""))) for one in labels}
+    labels = [one.labels for one in series]
+    found = {(one.get("alertname", ""), one.get("severity", "")) for one in labels}
     return [shown_alert(name, severity) for name, severity in sorted(found)]
 
 
@@ -115,12 +98,9 @@ def shown_alert(
     return {**shown, "reference": reference or name}
 
 
-def _number(result: list[dict[str, Any]]) -> float | None:
+def _number(result: Sequence[Series]) -> float | None:
     """Return the one value of a result; none where there is none, or no number."""
-    if not result:
-        return None
-    value = float(result[0]["value"][1])
-    return value if math.isfinite(value) else None
+    return result[0].value if result and math.isfinite(result[0].value) else None
 
 
 def _readings(

@@ -34,6 +34,7 @@ class World:
     def __init__(self, database: Database, engine: FakeEngine) -> None:
         self.database = database
         self.engine = engine
+        self.passed = 0.0
         self.projects: list[str] = []
         with database.writing() as session:
             self.maker = User(email="ada@example.org", password_hash="none")
@@ -70,6 +71,7 @@ class World:
     def use(self, container: str, amount: int, seconds: int = 10, **changes: Any) -> None:
         """Have the container use so much of everything in so many seconds."""
         now = self.used(container)
+        self.passed += seconds
         more = {name: getattr(now, name) + amount for name in COUNTERS}
         at = now.read_at_ns + seconds * NS
         name = self.engine._named(container) or ""
@@ -110,7 +112,8 @@ class World:
 
     def meter(self, fence: Fence = unfenced) -> Meter:
         """Return a meter that reads everything each time."""
-        return Meter(self.database, self.engine, Ledger(self.database, fence), 0)
+        ledger = Ledger(self.database, fence)
+        return Meter(self.database, self.engine, ledger, 0, clock=lambda: self.passed)
 
 
 def sums(database: Database, by: Any = None) -> dict[Any, dict[str, int]]:

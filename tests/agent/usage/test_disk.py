@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
 
 from app.agent.usage.disk import DiskMeter
 from app.agent.usage.retention import UsageRetention
@@ -96,6 +97,13 @@ def test_engine_is_asked_once_a_day_over_restarts(world: World, disks: Disks) ->
     assert disks.asked == 2
 
 
+def test_engine_is_asked_no_more_often_where_nothing_is_held(world: World, disks: Disks) -> None:
+    for _ in range(3):
+        disks.meter.run()
+        disks.now += 3600
+    assert disks.asked == 1
+
+
 def test_engine_that_cannot_tell_is_not_asked_soon_again(world: World, disks: Disks) -> None:
     world.environment("one")
     world.engine.failures["disk_usage"] = Failure.UNREACHABLE
@@ -121,3 +129,49 @@ def test_sizes_go_with_the_environment(world: World, disks: Disks) -> None:
     disks.meter.run()
     with world.database.reading() as session:
         assert session.scalars(select(UsageDisk)).all() == []
+
+
+def test_what_files_with_holes_claim_keeps_nobody_elses_unbooked(
+    world: World, disks: Disks
+) -> None:
+    """Docker adds up sizes of files, and `truncate -s 8E` takes no block."""
+    for number, name in enumerate(("one", "two")):
+        world.environment(name, number)
+    holds(world, "one", 2**63 - 1, 2**62)
+    holds(world, "two", 1000, 10)
+    disks.meter.run()
+    disks.pass_by(1.5)
+    disks.meter.run()
+    found = booked(world)
+    assert found["two"] == pytest.approx((1000 * 1.5 * DAY, 10 * 1.5 * DAY), rel=1e-3)
+    assert found["one"] == pytest.approx((2**46 * 1.5 * DAY,) * 2, rel=1e-3)
+
+
+def test_clock_that_was_ahead_puts_off_nothing(world: World, disks: Disks) -> None:
+    world.environment("one")
+    holds(world, "one", 1000, 10)
+    disks.meter.run()
+    with world.database.writing() as session:
+        for row in session.scalars(select(UsageDisk)):
+            row.read_at += timedelta(days=400)
+    disks.now += DAY
+    for _ in range(2):
+        disks.meter.run()
+    assert disks.asked == 2
+
+
+def test_environment_that_is_deleted_meanwhile_holds_up_nobody(world: World, disks: Disks) -> None:
+    for name in ("one", "two"):
+        world.environment(name)
+        gone = holds(world, name, 1000, 10)
+    disks.meter.run()
+    disks.pass_by(1.5)
+
+    def fence(session: Session) -> None:
+        session.execute(delete(Environment).where(Environment.id == gone))
+
+    disks.ledger = DiskLedger(world.database, fence)
+    disks.start().run()
+    found = booked(world, UsageRow.environment_id)
+    assert found.keys() > {gone}
+    assert found.pop(gone) == pytest.approx((1000 * 1.5 * DAY, 10 * 1.5 * DAY), rel=1e-3)

@@ -10,6 +10,7 @@ from app.agent.usage.meter import Meter
 from app.domain.authorization import Identity
 from app.domain.quotas.month import rows_of, used_this_month
 from app.domain.usage import service
+from app.domain.usage.booking import COUNTERS
 from app.domain.usage.ledger import Ledger, Reading
 from app.domain.usage.service import Usage, UsageQuery
 from app.engine import RunCounters
@@ -221,3 +222,31 @@ def test_month_is_added_up(world: World) -> None:
         team = session.scalars(select(Team).where(Team.name == "red")).one()
         assert used_this_month(session, rows_of(team)).cpu_hours == 1
         assert used_this_month(session, rows_of(world.maker)).cpu_hours == 0
+
+
+@pytest.mark.parametrize("in_one_term", [True, False])
+def test_clock_that_leaps_is_no_time_that_anything_ran(world: World, in_one_term: bool) -> None:
+    container = world.environment("one")
+    meter = world.meter()
+    world.use(container, 100)
+    meter.run()
+    before = sums(world.database)[None]
+    leap = 300 * 86400
+    world.use(container, 50, seconds=10 + leap, memory_bytes=1000)
+    world.passed -= leap
+    (meter if in_one_term else world.meter()).run()
+    after = sums(world.database)[None]
+    ran = 10 if in_one_term else 10 + leap
+    assert after["running_ns"] - before["running_ns"] == ran * NS
+    assert after["memory_byte_seconds"] == 500 * ran
+    assert after["cpu_ns"] == 150
+    # It is set back again: that costs the time between two readings.
+    world.use(container, 7, seconds=-leap)
+    world.passed += leap + 10
+    meter.run()
+    assert sums(world.database)[None] == {**after, **used(7, after)}
+
+
+def used(amount: int, before: dict[str, int]) -> dict[str, int]:
+    """Return all counters with so much more."""
+    return {name: before[name] + amount for name in COUNTERS}

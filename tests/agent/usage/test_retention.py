@@ -11,6 +11,7 @@ from app.storage import Database, UsagePeriod, UsageRow, utc_now
 from app.storage.cautious_clock import CautiousClock
 from app.storage.fence import unfenced
 from tests.agent.usage.support import sums
+from tests.domain.business.support import Clock
 
 
 @pytest.fixture(autouse=True)
@@ -70,3 +71,10 @@ def test_old_days_go(database: Database) -> None:
     add(database, UsagePeriod.DAY, *days, now - timedelta(days=700))
     run(database)
     assert len(rows(database, UsagePeriod.DAY)) == 1
+
+
+def test_days_of_this_month_stay_for_its_quotas(database: Database) -> None:
+    end = datetime(2030, 1, 31, 23, tzinfo=UTC)
+    add(database, UsagePeriod.DAY, datetime(2029, 12, 31, tzinfo=UTC), end.replace(day=1, hour=0))
+    UsageRetention(database, Clock(end), unfenced, hours=2, days=2).run()  # type: ignore[arg-type]
+    assert [row.starts_at.day for row in rows(database, UsagePeriod.DAY)] == [1]

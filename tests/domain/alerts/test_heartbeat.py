@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from flask_openapi3 import OpenAPI
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from app.domain.accounts.operators import set_operator
 from app.domain.alerts.heartbeat import Cut
@@ -86,15 +86,30 @@ def test_its_end_is_neither_a_beat_nor_an_alert(told: Told) -> None:
     assert (pulse(told)["state"], told.listed("?ended=true")) == ("waiting", [])
 
 
-@pytest.mark.parametrize(("evaluated", "beats"), [("1.000", False), ("2.000", True), ("", True)])
-def test_the_same_again_is_no_beat(told: Told, evaluated: str, beats: bool) -> None:
+@pytest.mark.parametrize(
+    ("first", "evaluated", "beats"),
+    [
+        ("1.000", "1.000", False),
+        ("1.000", "2.000", True),
+        ("", "", True),
+        ("", "1.000", True),
+        ("1.000", "", False),  # of another Prometheus, which sends to the same Alertmanager
+    ],
+)
+def test_the_same_again_is_no_beat(told: Told, first: str, evaluated: str, beats: bool) -> None:
     """Alertmanager repeats what a Prometheus that is gone has said; without a time all count."""
-    told(watchdog())
+    told(watchdog(first))
     pretend(told, beat_at=utc_now() - timedelta(seconds=2 * LIMIT))
     told(watchdog(evaluated))
     found = pulse(told)
     assert found["state"] == ("beating" if beats else "missing")
     assert (found["heard_at"] == found["beat_at"]) == beats
+
+
+def test_text_that_no_database_holds_is_a_beat_all_the_same(told: Told) -> None:
+    told(watchdog("\x00"))
+    with parts(told.app).database.reading() as session:
+        assert session.scalar(select(AlertHeartbeat.evaluated)) == "\N{REPLACEMENT CHARACTER}"
 
 
 def test_where_it_is_cut_is_told_to_operators_until_it_beats(told: Told) -> None:

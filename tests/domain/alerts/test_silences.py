@@ -2,18 +2,21 @@
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime
 from typing import Any
 
 import pytest
 
 from app.domain.accounts.operators import set_operator
+from app.stores import http
 from tests.backends.alertmanager import Alertmanager
 from tests.backends.programs import free_port, wait_until
 from tests.conftest import require
 from tests.domain.alerts.test_service import TOKEN, Told, alert
 from tests.support.application import MakeApp, parts, sign_up
 from tests.support.checks import assert_problem
+from tests.support.stand_in import StandIn
 
 pytestmark = pytest.mark.integration
 PATH = "/api/v1/alerts/silences"
@@ -105,8 +108,9 @@ def test_alert_is_silenced_until_that_is_ended(
 
 def test_what_is_not_known_is_not_silenced(ada: Operator, manager: Alertmanager) -> None:
     assert_problem(ada.silence(alert_id="NoSuchAlert"), 404, "alert-not-found")
-    unknown = ada.user.send("DELETE", f"{PATH}/0f8c2a52-7a4e-4a55-9d0e-3a6f0f6f2f10")
-    assert_problem(unknown, 404, "silence-not-found")
+    for id in ("0f8c2a52-7a4e-4a55-9d0e-3a6f0f6f2f10", "x", "..", "é"):
+        unknown = ada.user.send("DELETE", f"{PATH}/{id}")
+        assert_problem(unknown, 404, "silence-not-found")
     assert (ada.listed(), ada.audited()) == ([], [])
 
 
@@ -134,3 +138,16 @@ def test_one_that_does_not_answer_is_named(make_app: MakeApp) -> None:
     problem = assert_problem(ada.silence(), 502, "store-unavailable")
     assert "VIBEBOX_ALERTMANAGER_URL names does not answer" in problem["detail"]
     assert ada.audited() == []
+
+
+@pytest.mark.parametrize("way", ["drips", "gateway", "refuses"])
+def test_silence_that_may_have_been_made_is_audited(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setattr(http, "_SECONDS", 0.3)
+    with closing(StandIn({"/api/v2/silences": lambda _: {"silenceID": "1"}})) as peer:
+        peer.drips, peer.status = way == "drips", {"gateway": 504, "refuses": 400}.get(way, 200)
+        ada = Operator(make_app, peer.url)
+        assert_problem(ada.silence(), 502, "store-unavailable")
+    entries = ada.user.get("/api/v1/audit?action=silence.create").get_json()["items"]
+    assert [one["details"]["outcome"] for one in entries] == ["unknown"] * (way != "refuses")

@@ -335,3 +335,19 @@ def test_entries_of_who_was_never_known_count_nobody(database: Database, log: Lo
     )
     leader(database, Clock(NOON)).run()
     assert sums(database) == {}
+
+
+def test_days_of_a_clock_that_was_years_ahead_are_counted_when_they_come(
+    database: Database, log: Log
+) -> None:
+    who = log.sign_up(NOON)
+    clock = Clock(NOON + 1000 * DAY)
+    leader(database, clock).run()
+    for days in (1, 2):
+        clock.moment = NOON + days * DAY
+        log.write(entry(clock.moment, "account.login", who))
+        leader(database, clock).run()
+        assert active(database, clock.moment.date())[0] == 1
+    with database.reading() as session:
+        last = select(func.max(BusinessDay.day)).where(BusinessDay.finished)
+        assert session.scalar(last) == (NOON + DAY).date()

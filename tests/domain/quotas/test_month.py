@@ -11,8 +11,8 @@ from flask_openapi3 import OpenAPI
 from app.domain.accounts.operators import set_operator
 from app.storage import UsagePeriod, UsageRow, new_id, utc_now
 from tests.domain.quotas.test_service import ENVIRONMENTS, QUOTA, SMALL, act, refused
-from tests.support.application import User, parts, sign_up
-from tests.support.checks import moved
+from tests.support.application import MakeApp, User, parts, sign_up
+from tests.support.checks import assert_problem, moved
 from tests.support.fakes import IMAGE
 
 HOUR = 3600 * 10**9
@@ -51,6 +51,7 @@ def test_what_begins_is_refused_and_what_runs_goes_on(
     assert act(user, up, "start").status_code == 200
     last_month = utc_now().replace(day=1, hour=0) - timedelta(hours=1)
     book(100, at=last_month, account_id=user.id)
+    book(100, at=last_month + timedelta(days=40), account_id=user.id)
     book(9.5, account_id=user.id)
     assert user.get(QUOTA).get_json()["month"] == {
         "limits": {"cpu_hours": 10, "memory_gib_hours": None},
@@ -92,3 +93,41 @@ def test_team_has_a_quota_of_its_own_or_its_makers(
     assert user.get(QUOTA).get_json()["month"]["used"]["cpu_hours"] == 0
     operator.send("PUT", f"/api/v1/teams/{team}/quota", json=NEW)
     assert user.get(QUOTA).get_json()["month"]["used"]["cpu_hours"] == 11
+
+
+@pytest.mark.parametrize("way", ["", "/members/{me}"])
+def test_new_team_is_no_new_quota(
+    user: User, operator: User, stranger: User, book: Callable[..., None], way: str
+) -> None:
+    team = user.make("/api/v1/teams", name="red")["id"]
+    path = f"/api/v1/teams/{team}"
+    project = user.make("/api/v1/projects", name="p", team_id=team)["id"]
+    user.make(f"{path}/members", email=stranger.email, role="admin")
+    book(11, team_id=team, project_id=project, account_id=stranger.id)
+    assert user.send("DELETE", f"/api/v1/projects/{project}").status_code == 204
+    used: dict[str, Any] = {"resource": "cpu_hours", "limit": 10, "used": 11, "requested": 0}
+    refused(user.post(ENVIRONMENTS, json={"name": "one", "image": IMAGE, **SMALL}), **used)
+    goes = path + way.format(me=user.id)
+    problem = assert_problem(user.send("DELETE", goes), 409, "team-conflict")
+    assert "this month" in problem["detail"]
+    assert_problem(stranger.send("DELETE", path), 409, "team-conflict")
+    # Who takes the maker out has to have room for it.
+    problem = assert_problem(
+        stranger.send("DELETE", f"{path}/members/{user.id}"), 409, "team-conflict"
+    )
+    assert "cpu_hours: 0 and 11, of 10" in problem["detail"]
+    assert stranger.get(QUOTA).get_json()["month"]["used"]["cpu_hours"] == 0
+    # What stands for itself takes nothing along.
+    operator.send("PUT", f"{path}/quota", json={**NEW, "cpu_hours": 20})
+    assert user.send("DELETE", goes).status_code == 204
+
+
+def test_team_goes_where_a_month_has_no_bound(make_app: MakeApp) -> None:
+    app = make_app(quota_memory_gib_hours=1)
+    user = sign_up(app.test_client(), "ada@example.org")
+    team = user.make("/api/v1/teams", name="red")["id"]
+    with parts(app).database.writing() as session:
+        row = UsageRow(environment_id="e", period=UsagePeriod.HOUR, team_id=team, cpu_ns=HOUR)
+        row.starts_at = utc_now()
+        session.add(row)
+    assert user.send("DELETE", f"/api/v1/teams/{team}").status_code == 204

@@ -273,6 +273,28 @@ def test_maker_leaves_nothing_behind(user: User, stranger: User) -> None:
     assert stranger.send("DELETE", f"{ENVIRONMENTS}/{made}").status_code == 204
 
 
+@pytest.mark.parametrize("way", ["taken out", "made less"])
+def test_who_answers_for_a_team_has_room_for_it(user: User, stranger: User, way: str) -> None:
+    """Else two accounts would take turns, with a quota anew in each new team."""
+    team = TeamOf(user)
+    assert team.put(user, stranger, "admin").status_code == 200
+    for name in ("a", "b"):
+        user.make(ENVIRONMENTS, **team.body(name))
+    own = [stranger.new_environment(f"own{number}", **SMALL) for number in range(2)]
+
+    def end() -> Any:
+        if way == "taken out":
+            return team.remove(stranger, user)
+        return team.put(stranger, user, "developer")
+
+    problem = assert_problem(end(), 409, "team-conflict")
+    assert "environments: 2 and 2, of 3" in problem["detail"]
+    assert used(user)["environments"] == 2
+    assert stranger.send("DELETE", f"{ENVIRONMENTS}/{own[0]}").status_code == 204
+    assert end().status_code in (200, 204)
+    assert (used(user)["environments"], used(stranger)["environments"]) == (0, 3)
+
+
 def test_maker_who_is_made_less_by_another_admin_answers_no_more(
     user: User, stranger: User
 ) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from app.core.errors import StorageUnavailableError
+from app.stores.http import MOST_BYTES, Store
+from app.stores.prometheus import SETTING, PrometheusStore
 from app.web.console.monitoring import QUERIES, Monitoring, shown_alert
 from tests.backends.programs import free_port, wait_until
 from tests.backends.prometheus import Prometheus
@@ -61,11 +63,12 @@ def peer() -> Iterator[StrangePeer]:
 
 @pytest.fixture
 def monitoring() -> Iterator[Callable[..., Monitoring]]:
-    """A factory with the arguments of `Monitoring`."""
+    """A factory with the arguments of `Monitoring`, by the address of its Prometheus."""
     made: list[Monitoring] = []
 
     def make(url: str | None, **named: Any) -> Monitoring:
-        made.append(Monitoring(url, **named))
+        store = None if url is None else PrometheusStore(Store(SETTING, url))
+        made.append(Monitoring(store, **named))
         return made[-1]
 
     yield make
@@ -93,24 +96,31 @@ def test_value_that_is_no_number_is_none(
     peer: StrangePeer, monitoring: Callable[..., Monitoring]
 ) -> None:
     series = {"metric": {"alertname": "x"}, "value": [0, "NaN"]}
-    peer.body = json.dumps({"data": {"result": [series]}})
+    peer.body = json.dumps({"data": {"resultType": "vector", "result": [series]}})
     found = monitoring(peer.url).read()
 
     assert found["latency_seconds"] is None
-    assert found["alerts"] == [shown_alert("x", "")]
 
 
 @pytest.mark.parametrize(
-    ("status", "body"),
-    [(500, ""), (302, ""), (200, "<html>"), (200, "[]"), (200, '{"data": {"result": [1]}}')],
+    ("status", "body", "why"),
+    [
+        (500, "", "answers with status 500"),
+        (302, "", "answers with status 302; look at the address"),
+        (200, "<html>", "does not speak"),
+        (200, "[]", "does not speak"),
+        (200, '{"data": {"resultType": "vector", "result": [1]}}', "does not speak"),
+        (200, "[" * 100_000, "does not speak"),
+        (200, " " * (MOST_BYTES + 1), "answers with more than is read of it"),
+    ],
 )
 def test_strange_answer_is_told(
-    peer: StrangePeer, monitoring: Callable[..., Monitoring], status: int, body: str
+    peer: StrangePeer, monitoring: Callable[..., Monitoring], status: int, body: str, why: str
 ) -> None:
     peer.status, peer.body = status, body
     found = monitoring(peer.url).read()
 
-    assert "does not speak as Prometheus" in found["reason"]
+    assert found["reason"].startswith(f"What {SETTING} names {why}")
     assert found["alerts_reason"] == found["reason"]
     assert not any("elsewhere" in path for path in peer.asked)
 
@@ -118,7 +128,7 @@ def test_strange_answer_is_told(
 def test_silence_is_told_and_never_the_address(monitoring: Callable[..., Monitoring]) -> None:
     found = monitoring(f"http://ada:geheim@127.0.0.1:{free_port()}").read()
 
-    assert found["reason"] == "Prometheus at VIBEBOX_PROMETHEUS_URL does not answer."
+    assert found["reason"] == f"What {SETTING} names does not answer."
 
 
 def test_slow_answer_is_not_waited_for(
@@ -130,7 +140,7 @@ def test_slow_answer_is_not_waited_for(
     reasons = [slow.read()["reason"] for _ in range(5)]
     elapsed = time.monotonic() - started
 
-    assert all("does not answer" in reason for reason in reasons)
+    assert all("did not answer in time" in reason for reason in reasons)
     # Five readers wait for the one question that is under way, not for five.
     assert len(peer.asked) < 5
     assert elapsed < 5 * peer.seconds

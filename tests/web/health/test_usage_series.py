@@ -175,3 +175,16 @@ def test_thousand_environments_are_shown_within_a_tenth_of_a_second(
     assert len(text.splitlines()) == 1000 * len(FAMILIES) + 2 * len(FAMILIES) + 3
     # The least: another process's load is on the same cores.
     assert min(took) < 0.1
+
+
+def test_teams_that_are_gone_take_no_place_of_one_that_there_is(make_app: MakeApp) -> None:
+    app = make_app(usage_series=2)
+    with parts(app).database.writing() as session:
+        team = Team(id="z", name="renamed")
+        session.add(team)
+        for id, name in (("z", "before"), ("", None), *((f"{n:03}", "gone") for n in range(9))):
+            session.add(UsageTotal(kind=UsageTotalKind.TEAM, id=id, name=name, cpu_ns=10**9))
+    found = samples(scrape(app.test_client(), "teams").text)
+    shown = {key[1:] for key in found if key[0] == "vibebox_team_cpu_seconds_total"}
+    assert shown == {("", ""), ("z", "renamed")}
+    assert found["vibebox_team_series_left_out",] == 9

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.core.addresses import web_address
-from app.domain.alerts.heartbeat import Pulse, State
+from app.domain.alerts.heartbeat import WATCHDOG, Pulse, State
 from app.domain.alerts.service import MAX_NAME, Notice
 from app.domain.fields import NO_NUL, JsonNumber, Moment
 from app.web.api.schemas.pages import PageQuery, PageView
@@ -84,11 +84,13 @@ class Webhook(BaseModel):
 
 
 def _rank(alert: Any) -> int:
-    """Return 0 for what fires and is critical, more for what matters less."""
+    """Return 0 for what fires and is critical, more for what matters less; the heartbeat first."""
     if not isinstance(alert, dict) or alert.get("status") != "firing":
         return len(_SEVEREST) + 1
     labels = alert.get("labels")
     severity = labels.get("severity") if isinstance(labels, dict) else None
+    if isinstance(labels, dict) and labels.get("alertname") == WATCHDOG:
+        return -1
     return _SEVEREST.index(severity) if severity in _SEVEREST else len(_SEVEREST)
 
 
