@@ -14,6 +14,7 @@ from app.agent.log_intake.retention import LogRetention
 from app.agent.log_shipping.outbox import Outbox
 from app.agent.log_shipping.shipper import Shipper
 from app.agent.pace import USUAL, Pace
+from app.agent.probe import LOOKS, Probe
 from app.agent.pulls.pulls import Pulls
 from app.agent.reconcile.docker_events import EventFollower
 from app.agent.reconcile.drift import Drift
@@ -145,6 +146,7 @@ def new_work(parts: Parts, term: Term, counts: DurableCounters) -> Work:
             Task(Loop.DRIFT, parts.pace.drift, lambda: drift.report_news(reports)),
             *_usage(parts, term, meter),
             *_alerting(parts, term),
+            *_probing(parts, term, counts),
         ],
     )
 
@@ -210,6 +212,14 @@ def _alerting(parts: Parts, term: Term) -> list[Task]:
     heartbeat = build_heartbeat(settings, database)
     watch = AlertWatch(database, heartbeat, build_stores(settings), term)
     return [Task(Loop.ALERTING, seconds, watch.run)]
+
+
+def _probing(parts: Parts, term: Term, counts: DurableCounters) -> list[Task]:
+    """Return the task of the synthetic user, where there is one."""
+    if parts.settings.probe == "off":
+        return []
+    probe = Probe(parts.settings, parts.database, counts, term)
+    return [Task(Loop.PROBE, LOOKS, probe.run)]
 
 
 def _shipping(parts: Parts, term: Term, counts: DurableCounters) -> list[Task]:

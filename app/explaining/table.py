@@ -15,7 +15,7 @@ from app.metrics import catalogue as families
 _REQUESTS, _PROCESS, _SERVER = families.REQUESTS, families.PROCESS, families.SERVER
 _SCRAPE = families.registry.scrape
 # As in the alerts: what takes long or comes often by design.
-_USUAL = 'route!~"/health.*|unmatched|.*/(stream|terminal|events)"'
+_USUAL = 'route!~"/health.*|synthetic|unmatched|.*/(stream|terminal|events)"'
 _DURATION = _REQUESTS.duration.name
 _START = _PROCESS.start_time.name
 _LONG = "1h"

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from app.domain.usage.booking import SUMS
 from app.storage import (
+    SYNTHETIC,
     ContainerExit,
     Database,
     Environment,
@@ -115,7 +116,10 @@ class UsageRetention:
             session.execute(delete(UsageDisk).where(~is_there))
             session.execute(
                 delete(UsageTotal).where(
-                    UsageTotal.kind == UsageTotalKind.ENVIRONMENT, ~exists_still, ~is_read
+                    UsageTotal.kind == UsageTotalKind.ENVIRONMENT,
+                    UsageTotal.id != SYNTHETIC,
+                    ~exists_still,
+                    ~is_read,
                 )
             )
 
