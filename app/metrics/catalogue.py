@@ -52,6 +52,7 @@ ENVIRONMENT_EXIT_REASONS = tuple(ExitReason)
 LOG_STREAMS = tuple(LogStream)
 LOOPS = tuple(Loop)
 PROBE_STEPS = tuple(ProbeStep)
+NO_STEP = "none"
 SESSION_TYPES = tuple(SessionType)
 SESSION_STATUSES = tuple(SessionStatus)
 USER_STATES = ("registered", "active_24h", "active_7d")
@@ -315,11 +316,12 @@ alerting_heartbeat_age = registry.computed(
     "each one that tells something new, which is kept in the database; at scrape time, so that it "
     "grows when none comes, and is +Inf before the first one",
 )
-probe_failing = registry.computed(
-    "probe_failing",
-    "Whether the last round of the synthetic user failed at this step.",
-    {"step": PROBE_STEPS},
-    "each round, which is kept in the database; shown where VIBEBOX_PROBE is not off",
+probe_failed_step = registry.computed(
+    "probe_failed_step",
+    "Whether this is the step at which the last round of the synthetic user failed.",
+    {"step": (*PROBE_STEPS, NO_STEP)},
+    "each round, which is kept in the database; exactly one is 1, none where it did not fail; "
+    "shown where VIBEBOX_PROBE is not off",
 )
 probe_success_age = registry.computed(
     "probe_last_success_age_seconds",

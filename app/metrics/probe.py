@@ -12,8 +12,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.metrics.catalogue import (
+    NO_STEP,
     PROBE_STEPS,
-    probe_failing,
+    probe_failed_step,
     probe_interval,
     probe_success_age,
 )
@@ -40,6 +41,8 @@ def read(session: Session) -> Probed:
 
 def families(probed: Probed, interval: float) -> Iterator[Metric]:
     """Yield the families; `interval` is what the settings say of the time between rounds."""
-    yield probe_failing.samples(((step,), float(step == probed.step)) for step in PROBE_STEPS)
+    failed = probed.step or NO_STEP
+    steps = (*PROBE_STEPS, NO_STEP)
+    yield probe_failed_step.samples(((step,), float(step == failed)) for step in steps)
     yield probe_success_age.samples([((), probed.age)])
     yield probe_interval.samples([((), interval)])

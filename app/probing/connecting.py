@@ -26,8 +26,9 @@ def translated(error: Exception, url: str) -> StepError:
     if isinstance(error, ssl.SSLCertVerificationError):
         return _untrusted(error, host)
     if isinstance(error, ssl.SSLError):
+        why = getattr(error, "reason", None) or error
         return StepError(
-            f"{place} does not speak TLS as https:// needs ({error.reason or error}).",
+            f"{place} does not speak TLS as https:// needs ({why}).",
             "See the TLS settings and the log of the proxy, and VIBEBOX_PROBE_URL.",
         )
     if isinstance(error, ConnectionRefusedError):

@@ -116,7 +116,7 @@ _WRITERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         r"vibebox_(environments|sessions|users)(_total)?|vibebox_agent_(leading|sweep_age_seconds)"
         r"|vibebox_alerting_heartbeat_age_seconds"
-        r"|vibebox_probe_(failing|last_success_age_seconds|interval_seconds)"
+        r"|vibebox_probe_(failed_step|last_success_age_seconds|interval_seconds)"
         r"|vibebox_team_\w+|vibebox_usage_price",
         (*_EVERYTHING, "database"),
     ),

@@ -59,7 +59,8 @@ def test_agent_lets_it_go_and_it_is_counted_apart(it: Site) -> None:
     for step in STEPS:
         name = f'vibebox_probe_step_duration_seconds_count{{step="{step}"}}'
         assert found[name] == 1
-        assert found[f'vibebox_probe_failing{{step="{step}"}}'] == 0
+        assert found[f'vibebox_probe_failed_step{{step="{step}"}}'] == 0
+    assert found['vibebox_probe_failed_step{step="none"}'] == 1
     assert found["vibebox_probe_last_success_age_seconds"] < SOON
     requested = {name for name in found if name.startswith("vibebox_http_requests_total{")}
     counted = {name for name in requested if found[name] and "/health" not in name}

@@ -174,7 +174,7 @@ _PROBE = Row(
             "Steps of the synthetic user",
             12,
             "Whether the last round failed at the step.",
-            (largest(select("vibebox_probe_failing"), "step"), "{{step}}"),
+            (largest(select("vibebox_probe_failed_step", 'step!="none"'), "step"), "{{step}}"),
             mappings=FAILS,
             thresholds=steps("ok", critical=1),
             height=10,
