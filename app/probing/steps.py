@@ -59,6 +59,8 @@ class Steps:
         try:
             self._run(step, work, shut, allowed)
         except StepError as error:
+            if self._stopping():  # what it met may be the same end: of the host, of a release
+                raise CutOffError from error
             raise FailedError(step, error) from error
         finally:
             self.seconds[step.value] = monotonic() - started

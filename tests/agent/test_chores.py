@@ -36,6 +36,7 @@ from app.storage import (
     ContainerExit,
     Database,
     DurableCounter,
+    Environment,
     EnvironmentStatus,
     ExitReason,
     ImagePull,
@@ -86,7 +87,7 @@ def end_runs(database: Database, *reasons: ExitReason, at: datetime | None = Non
             Exit(Run(f"{reason}-{number}", "then"), reason, 1, at or utc_now())
             for number, reason in enumerate(reasons)
         ]
-        record_exits(session, "environment", ended)
+        record_exits(session, Environment(id="environment", is_synthetic=False), ended)
 
 
 def test_each_exit_is_counted_once(database: Database, term: Term, told: dict[str, int]) -> None:

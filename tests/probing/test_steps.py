@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -9,11 +10,22 @@ from app.probing.failure import CutOffError, StepError
 from app.probing.steps import FailedError, Steps
 from app.storage import ProbeStep
 
-NEVER = lambda: False  # noqa: E731
+
+def never() -> bool:
+    return False
+
+
+def waits(ended: threading.Event) -> Callable[[], None]:
+    """Return what does nothing until it is ended."""
+
+    def wait() -> None:
+        ended.wait(10)
+
+    return wait
 
 
 def test_time_of_each_step_is_known_also_of_one_that_fails() -> None:
-    steps = Steps(5, 10, NEVER)
+    steps = Steps(5, 10, never)
     steps.do(ProbeStep.SIGN_IN, lambda: time.sleep(0.05), lambda: None)
 
     def fail() -> None:
@@ -33,14 +45,14 @@ def test_time_of_each_step_is_known_also_of_one_that_fails() -> None:
 def test_step_that_hangs_is_ended_and_says_what_to_look_at(step: ProbeStep) -> None:
     ended = threading.Event()
     with pytest.raises(FailedError, match=r"did not end within 0\.1 s") as failed:
-        Steps(0.1, 10, NEVER).do(step, lambda: ended.wait(10), ended.set)
+        Steps(0.1, 10, never).do(step, waits(ended), ended.set)
     assert ended.is_set() and failed.value.next_step.startswith("See ")
 
 
 def test_all_steps_together_have_a_deadline() -> None:
-    steps, ended = Steps(10, 0.1, NEVER), threading.Event()
+    steps, ended = Steps(10, 0.1, never), threading.Event()
     with pytest.raises(FailedError, match="within 0"):
-        steps.do(ProbeStep.SIGN_IN, lambda: ended.wait(10), ended.set)
+        steps.do(ProbeStep.SIGN_IN, waits(ended), ended.set)
     with pytest.raises(FailedError, match="was not begun") as failed:
         steps.do(ProbeStep.CREATE, lambda: None, lambda: None)
     assert "VIBEBOX_PROBE_TIMEOUT" in failed.value.next_step
@@ -49,7 +61,7 @@ def test_all_steps_together_have_a_deadline() -> None:
 def test_whoever_has_to_end_ends_the_round() -> None:
     ended = threading.Event()
     with pytest.raises(CutOffError):
-        Steps(10, 10, lambda: True).do(ProbeStep.START, lambda: ended.wait(10), ended.set)
+        Steps(10, 10, lambda: True).do(ProbeStep.START, waits(ended), ended.set)
     assert ended.is_set()
 
 
@@ -58,4 +70,4 @@ def test_what_nobody_foresaw_is_no_answer_of_the_service() -> None:
         raise RuntimeError("a bug")
 
     with pytest.raises(RuntimeError):
-        Steps(10, 10, NEVER).do(ProbeStep.START, broken, lambda: None)
+        Steps(10, 10, never).do(ProbeStep.START, broken, lambda: None)

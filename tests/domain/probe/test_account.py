@@ -3,14 +3,19 @@
 import pytest
 from sqlalchemy import select
 
-from app.core.errors import InvalidCredentialsError, ProbeAccountError, TeamConflictError
+from app.core.errors import (
+    InvalidCredentialsError,
+    InvalidInputError,
+    ProbeAccountError,
+    TeamConflictError,
+)
 from app.domain.accounts.administration import Administration
 from app.domain.accounts.service import Accounts
 from app.domain.authorization import Identity
 from app.domain.probe import account
 from app.domain.quotas.checks import Checks, Limits
 from app.domain.teams.service import Teams
-from app.storage import AuditEntry, Database, TeamRole, User
+from app.storage import AuditEntry, Database, Environment, Project, TeamRole, User
 from tests.domain.accounts.conftest import CHEAP, EMAIL, ROOM, accounts, sign_up
 from tests.storage.conftest import database, empty_database, url
 
@@ -72,9 +77,17 @@ def test_account_is_in_no_team_and_inherits_nothing(
     limits = Limits(10, 10, 1000)
     teams = Teams(database, Checks(limits, limits, teams=9, accounts=9), by_operators=False)
     team = teams.create(ada, "builders")
-    for add in (
-        lambda: teams.invite(ada, team.id, PROBE, TeamRole.VIEWER),
-        lambda: teams.put_member(ada, team.id, made.account_id, TeamRole.VIEWER),
-    ):
-        with pytest.raises(TeamConflictError, match="synthetic"):
-            add()
+    with pytest.raises(TeamConflictError, match="synthetic"):
+        teams.invite(ada, team.id, PROBE, TeamRole.VIEWER)
+    with pytest.raises(TeamConflictError, match="synthetic"):
+        teams.put_member(ada, team.id, made.account_id, TeamRole.VIEWER)
+    with database.writing() as session:
+        project = Project(name="hers", owner_user_id=ada.user_id)
+        session.add(project)
+        session.flush()
+        session.add(
+            Environment(project_id=project.id, name="e", image="x", cpu_limit=1, memory_limit_mb=64)
+        )
+    with pytest.raises(InvalidInputError) as refused:
+        administration.delete(None, ada.user_id, made.account_id)
+    assert "synthetic" in str(refused.value.extensions)
