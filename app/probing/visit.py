@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from app.domain.probe.account import Credentials
@@ -34,6 +35,9 @@ _REFUSED = {
     "name; or load the image there; it is VIBEBOX_PROBE_IMAGE.",
     "image-missing": "Load the image on the host of Docker Engine, or name another one in "
     "VIBEBOX_PROBE_IMAGE.",
+    "engine-unreachable": "Start Docker Engine, or see whether it hangs: `vibebox doctor` tells.",
+    "engine-disk-full": "Make room on the disk of Docker Engine; `docker system df` shows what "
+    "takes it.",
     "executable-missing": "Name an image with a shell (sh) in VIBEBOX_PROBE_IMAGE.",
     "environment-conflict": "See what became of its container in the agent's log; the image is "
     "VIBEBOX_PROBE_IMAGE.",
@@ -62,7 +66,7 @@ class Visit:
         """Do all steps; whatever becomes of them, leave nothing behind. Raises: CutOffError."""
         try:
             for step, work in self._plan():
-                self._steps.do(step, work, self._shut)
+                self._steps.do(step, partial(self._understood, work), self._shut)
         except FailedError as failed:
             self._tidy()
             return Outcome(self._steps.seconds, failed.step, failed.says, failed.next_step)
@@ -82,6 +86,16 @@ class Visit:
             (ProbeStep.DELETE, self._delete),
             (ProbeStep.SIGN_OUT, self._sign_out),
         )
+
+    def _understood(self, work: Callable[[], None]) -> None:
+        """Do a step whose answers may be anybody's."""
+        try:
+            work()
+        except (LookupError, TypeError) as error:
+            raise StepError(
+                "An answer is in JSON, and not as VibeBox answers.",
+                "See what the proxy sends /api/v1 to, and whether it is of this release.",
+            ) from error
 
     def _shut(self) -> None:
         self._service.shut()

@@ -223,17 +223,29 @@ FAULTS = (
         told=lambda _: {"VIBEBOX_PROBE_IMAGE": ENDS},
     ),
     Fault(
-        "image without a shell", "command", "sh", "Name an image with a shell",
+        "image without a shell", "command", "holds no shell", "Name an image with a shell",
         told=lambda _: {"VIBEBOX_PROBE_IMAGE": WITHOUT_SHELL},
     ),
     Fault(
         "engine's DNS does not know the registry", "start", "registry", "reaches the registry",
         told=lambda _: {"VIBEBOX_PROBE_IMAGE": ELSEWHERE},
     ),
-    Fault("engine gone", "start", "Docker Engine", "vibebox doctor", harms.engine_gone),
-    Fault("engine's disk full", "start", "", "", harms.engine_full),
-    Fault("engine hangs", "start", "", "", harms.engine_hangs, rare=True),
-    Fault("engine only answers", "start", "", "", harms.engine_only_answers, rare=True),
+    Fault(
+        "engine gone", "start", "Docker Engine is not reachable", "Start Docker Engine",
+        harms.engine_gone,
+    ),
+    Fault(
+        "engine's disk full", "start", "Docker Engine has no room left", "docker system df",
+        harms.engine_full,
+    ),
+    Fault(
+        "engine hangs", "start", "does not answer", "see whether it hangs", harms.engine_hangs,
+        rare=True,
+    ),
+    Fault(
+        "engine only answers", "start", "did not end within 8 s", "Docker Engine well",
+        harms.engine_only_answers, lambda _: {"VIBEBOX_PROBE_STEP_TIMEOUT": "8"}, rare=True,
+    ),
     Fault(
         "no agent to pull", "start", "did not end within 3 s", "an agent is at work",
         harms.agent_killed,
@@ -241,5 +253,8 @@ FAULTS = (
     ),
     Fault("database read-only", "prepare", "takes no changes", "vibebox doctor",
           harms.database_read_only),
-    Fault("database gone", "prepare", "", "", harms.database_gone, rare=True),
+    Fault(
+        "database gone", "prepare", "Nothing answers as PostgreSQL", "vibebox doctor",
+        harms.database_gone, rare=True,
+    ),
 )  # fmt: skip
