@@ -23,8 +23,12 @@ from app.storage import ProbeStep
 _LIFE = timedelta(hours=1)
 _POLL = 0.25
 _WAIT = 10.0
+_LIVES = 1.0
 _MEMORY_MB = 64
 _PAGE = 100
+_IMAGE_ENDS = (
+    "See why the container ends: the image (VIBEBOX_PROBE_IMAGE) has to run until it is stopped."
+)
 _REFUSED = {
     "invalid-credentials": "Somebody has set the account's password meanwhile; the next round "
     "makes another.",
@@ -38,13 +42,11 @@ _REFUSED = {
     "engine-unreachable": "Start Docker Engine, or see whether it hangs: `vibebox doctor` tells.",
     "engine-disk-full": "Make room on the disk of Docker Engine; `docker system df` shows what "
     "takes it.",
-    "executable-missing": "Name an image with a shell (sh) in VIBEBOX_PROBE_IMAGE.",
-    "environment-conflict": "See what became of its container in the agent's log; the image is "
-    "VIBEBOX_PROBE_IMAGE.",
+    "executable-missing": "Name an image in VIBEBOX_PROBE_IMAGE whose command can be run, and that "
+    "has a shell (sh).",
+    "environment-conflict": _IMAGE_ENDS,
+    "engine-conflict": _IMAGE_ENDS,
 }
-_IMAGE_ENDS = (
-    "See why the container ends: the image (VIBEBOX_PROBE_IMAGE) has to run until it is stopped."
-)
 
 
 class _InTransitionError(StepError):
@@ -149,11 +151,15 @@ class Visit:
         # For some time with its problem as the answer; then as the console waits.
         wait = min(_WAIT, self._steps.each / 2)
         now = self._ask("POST", f"{path}/start?wait={wait:g}", {})
-        while now["status"] == "starting":
+        runs_since: float | None = None
+        # One whose command ends at once runs for a moment.
+        while now["status"] in ("starting", "running"):
+            if now["status"] == "running":
+                runs_since = runs_since or time.monotonic()
+                if time.monotonic() - runs_since >= _LIVES:
+                    return
             time.sleep(_POLL)
             now = self._ask("GET", path)
-        if now["status"] == "running":
-            return
         if error := now.get("error"):
             raise StepError(f"The environment does not start: {error}", _next_of(error))
         raise StepError(

@@ -28,7 +28,8 @@ CONFIG = (Path(__file__).parents[2] / "deploy" / "nginx" / "vibebox.conf").read_
 NAME = "vibebox.example.org"
 ACCOUNT = "probe@vibebox.invalid"
 STEPS = "prepare sign_in sweep create start command stop delete sign_out".split()
-ENDS, WITHOUT_SHELL, ELSEWHERE = "probe/ends:1", "probe/shell:0", "registry.invalid/probe:1"
+ENDS, BROKEN, WITHOUT_SHELL = "probe/ends:1", "probe/broken:1", "probe/shell:0"
+ELSEWHERE = "registry.invalid/probe:1"
 _UPGRADE = "proxy_set_header Upgrade    $http_upgrade;"
 ROUNDS = 'vibebox_probe_rounds_total{{outcome="{}"}}'
 Settings = Mapping[str, str]
@@ -71,10 +72,12 @@ class Site:
 
 
 def images(engine: DockerEngine) -> None:
-    """Give the engine an image that ends at once, and one without a shell."""
+    """Give the engine images that end at once, that cannot be run, and that have no shell."""
     client: Any = engine.client()
-    raw = {"repository": ENDS[:-2], "tag": "1", "changes": ['CMD ["/bin/true"]', "ENV PATH=/bin"]}
-    client.import_image_from_data(busybox_root(), **raw)
+    root = busybox_root()
+    for image, command in ((ENDS, "/bin/true"), (BROKEN, "/bin/nothing")):
+        changes = [f'CMD ["{command}"]', "ENV PATH=/bin"]
+        client.import_image_from_data(root, repository=image[:-2], tag="1", changes=changes)
     client.import_image_from_data(
         _only_sleep(),
         repository=WITHOUT_SHELL[:-2],
@@ -179,6 +182,8 @@ class Fault:
     harm: Callable[[Site], Undo] = lambda _: nothing
     told: Callable[[Site], Settings] = field(default=lambda _: {})
     rare: bool = False
+    or_at: str = ""
+    """Another step that may be the one, by how busy the machine is."""
 
 
 FAULTS = (
@@ -219,11 +224,15 @@ FAULTS = (
         },
     ),
     Fault(
-        "image ends", "start", "right after its start", "has to run until it is stopped",
-        told=lambda _: {"VIBEBOX_PROBE_IMAGE": ENDS},
+        "image broken", "start", "", "VIBEBOX_PROBE_IMAGE", or_at="command",
+        told=lambda _: {"VIBEBOX_PROBE_IMAGE": BROKEN},
     ),
     Fault(
-        "image without a shell", "command", "holds no shell", "Name an image with a shell",
+        "image ends", "start", "", "VIBEBOX_PROBE_IMAGE", or_at="command",
+        told=lambda _: {"VIBEBOX_PROBE_IMAGE": ENDS}, rare=True,
+    ),
+    Fault(
+        "image without a shell", "command", "holds no shell", "has a shell (sh)",
         told=lambda _: {"VIBEBOX_PROBE_IMAGE": WITHOUT_SHELL},
     ),
     Fault(
