@@ -158,7 +158,7 @@ _OBJECTIVES = Row(
 _PROBE = Row(
     "Synthetic user",
     (
-        budget("Synthetic user budget left", "probe", 6),
+        budget("Synthetic user budget left", "probe", 6, "environments"),
         stat(
             "Since the synthetic user came through",
             6,
