@@ -21,12 +21,12 @@ FAILED = 1
 @click.option("--url", help="Address to go by, instead of VIBEBOX_PROBE_URL.")
 @click.option(
     "--step-timeout",
-    type=click.FloatRange(0, 300, min_open=True),
+    type=click.FloatRange(0, 120, min_open=True),
     help="Seconds for each step, instead of VIBEBOX_PROBE_STEP_TIMEOUT.",
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(0, 600, min_open=True),
+    type=click.FloatRange(0, 300, min_open=True),
     help="Seconds for all steps, instead of VIBEBOX_PROBE_TIMEOUT.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")

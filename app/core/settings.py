@@ -461,9 +461,9 @@ class Settings(BaseModel):
         pattern=EMAIL,
     )
     probe_step_timeout: float = _own(
-        30, "Deadline of each step of the synthetic user.", gt=0, le=300
+        30, "Deadline of each step of the synthetic user.", gt=0, le=120
     )
-    probe_timeout: float = _own(120, "Deadline of all steps of a round together.", gt=0, le=600)
+    probe_timeout: float = _own(120, "Deadline of all steps of a round together.", gt=0, le=300)
     probe_certificate: ReadableFile | None = _own(
         None,
         "File of the certificates that the one at VIBEBOX_PROBE_URL is of (default: those that "
@@ -768,6 +768,13 @@ class Settings(BaseModel):
     def _known_makers(cls, value: str) -> str:
         if value not in TEAM_MAKERS:
             raise ValueError(f"must be one of {', '.join(TEAM_MAKERS)}")
+        return value
+
+    @field_validator("probe_url")
+    @classmethod
+    def _signs_in_by_itself(cls, value: str | None) -> str | None:
+        if value is not None and "@" in urlsplit(value).netloc:
+            raise ValueError("has a login; the synthetic user signs in with an account of its own")
         return value
 
     @field_validator("probe")

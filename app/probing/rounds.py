@@ -37,6 +37,7 @@ class Prober:
         room = build_checks(settings).check_account
         self._administration = Administration(database, passwords, room)
         self._rounds = ProbeRounds(database)
+        self._database = database
         self._settings = settings
         self._target = target
         self._stopping = stopping
@@ -66,7 +67,9 @@ class Prober:
 
     def _made(self, each: float, total: float, started: float) -> Outcome:
         try:
-            credentials = account.ready(self._administration, self._settings.probe_account)
+            credentials = account.ready(
+                self._database, self._administration, self._settings.probe_account
+            )
         except VibeBoxError as error:
             return _unprepared(error, monotonic() - started)
         prepared = monotonic() - started

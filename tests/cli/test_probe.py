@@ -41,7 +41,8 @@ def test_round_that_fails_says_where_and_what_to_do(probe: Probe) -> None:
         ((), "--url, or VIBEBOX_PROBE_URL"),
         (("--url", "nonsense"), "--url: "),
         (("--url", NOBODY, "--timeout", "0"), "--timeout"),
-        (("--url", NOBODY, "--step-timeout", "301"), "--step-timeout"),
+        (("--url", NOBODY, "--step-timeout", "121"), "--step-timeout"),
+        (("--url", "http://ada:secret@127.0.0.1:1"), "Has a login"),
     ],
 )
 def test_what_cannot_be_done_is_said(probe: Probe, options: tuple[str, ...], says: str) -> None:

@@ -8,8 +8,11 @@ person's: its password stays as it is.
 import secrets
 from dataclasses import dataclass
 
+from sqlalchemy import delete
+
 from app.core.errors import ProbeAccountError, UserNotFoundError
 from app.domain.accounts.administration import Administration
+from app.storage import AuthToken, Database, Login
 
 _PASSWORD_BYTES = 24
 
@@ -23,8 +26,8 @@ class Credentials:
     password: str
 
 
-def ready(administration: Administration, email: str) -> Credentials:
-    """Return the account with a password that is good from now on; its logins have ended.
+def ready(database: Database, administration: Administration, email: str) -> Credentials:
+    """Return the account with a password that is good from now on; its logins are gone.
 
     Raises: ProbeAccountError where the address is a person's, or the account disabled;
     LimitReachedError, StorageError.
@@ -44,4 +47,12 @@ def ready(administration: Administration, email: str) -> Credentials:
             f"The account {email} is disabled. Enable it with `vibebox accounts enable {email}`."
         )
     administration.set_password(None, account.id, password)
+    _forget_logins(database, account.id)
     return Credentials(account.id, email, password)
+
+
+def _forget_logins(database: Database, account_id: str) -> None:
+    """Delete the logins of rounds before: hundreds a day, which nobody will look through."""
+    with database.writing() as session:
+        for model in (AuthToken, Login):
+            session.execute(delete(model).where(model.user_id == account_id))

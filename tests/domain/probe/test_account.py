@@ -15,7 +15,7 @@ from app.domain.authorization import Identity
 from app.domain.probe import account
 from app.domain.quotas.checks import Checks, Limits
 from app.domain.teams.service import Teams
-from app.storage import AuditEntry, Database, Environment, Project, TeamRole, User
+from app.storage import AuditEntry, AuthToken, Database, Environment, Login, Project, TeamRole, User
 from tests.domain.accounts.conftest import CHEAP, EMAIL, ROOM, accounts, sign_up
 from tests.storage.conftest import database, empty_database, url
 
@@ -31,16 +31,19 @@ def administration(database: Database) -> Administration:
 def test_each_round_has_a_password_of_its_own(
     database: Database, accounts: Accounts, administration: Administration
 ) -> None:
-    first = account.ready(administration, PROBE)
+    first = account.ready(database, administration, PROBE)
     pair = accounts.login(PROBE, first.password)
     assert pair.is_synthetic and accounts.authenticate(pair.access_token).is_synthetic
-    second = account.ready(administration, PROBE)
+    second = account.ready(database, administration, PROBE)
 
     assert second.account_id == first.account_id
     with pytest.raises(InvalidCredentialsError):
         accounts.login(PROBE, first.password)
     assert accounts.login(PROBE, second.password)
     with database.reading() as session:
+        # Those of the round before are gone.
+        assert len(session.scalars(select(Login)).all()) == 1
+        assert len({token.grant_id for token in session.scalars(select(AuthToken))}) == 1
         made = session.scalars(select(User).where(User.is_synthetic)).one()
         entries = session.execute(
             select(AuditEntry.action, AuditEntry.actor_id, AuditEntry.details).where(
@@ -55,23 +58,25 @@ def test_each_round_has_a_password_of_its_own(
 
 
 def test_account_of_a_person_is_left_alone(
-    accounts: Accounts, administration: Administration
+    database: Database, accounts: Accounts, administration: Administration
 ) -> None:
     with pytest.raises(ProbeAccountError, match="VIBEBOX_PROBE_ACCOUNT"):
-        account.ready(administration, EMAIL)
+        account.ready(database, administration, EMAIL)
 
 
-def test_account_that_is_disabled_stays_so(administration: Administration) -> None:
-    made = account.ready(administration, PROBE)
+def test_account_that_is_disabled_stays_so(
+    database: Database, administration: Administration
+) -> None:
+    made = account.ready(database, administration, PROBE)
     administration.disable(None, made.account_id)
     with pytest.raises(ProbeAccountError, match="accounts enable"):
-        account.ready(administration, PROBE)
+        account.ready(database, administration, PROBE)
 
 
 def test_account_is_in_no_team_and_inherits_nothing(
     database: Database, administration: Administration
 ) -> None:
-    made = account.ready(administration, PROBE)
+    made = account.ready(database, administration, PROBE)
     sign_up(database, EMAIL)
     ada = Identity(administration.id_of(EMAIL), EMAIL)
     limits = Limits(10, 10, 1000)

@@ -38,9 +38,10 @@ def told(database: Database) -> ProbeState:
 
 
 def test_one_at_a_time(rounds: ProbeRounds) -> None:
-    id = rounds.begin("agent", 60)
-    with pytest.raises(ProbeUnderWayError):
-        rounds.begin("command", 60)
+    id = rounds.begin("agent", 600)
+    for seconds in (1, 60):  # whatever the other one would take
+        with pytest.raises(ProbeUnderWayError):
+            rounds.begin("command", seconds)
     rounds.finish(id, WELL)
     rounds.drop(rounds.begin("command", 60))
     rounds.finish(rounds.begin("command", 60), WELL)
