@@ -14,7 +14,6 @@ from app.agent.log_intake.retention import LogRetention
 from app.agent.log_shipping.outbox import Outbox
 from app.agent.log_shipping.shipper import Shipper
 from app.agent.pace import USUAL, Pace
-from app.agent.probe import LOOKS, Probe
 from app.agent.pulls.pulls import Pulls
 from app.agent.reconcile.docker_events import EventFollower
 from app.agent.reconcile.drift import Drift
@@ -218,6 +217,9 @@ def _probing(parts: Parts, term: Term, counts: DurableCounters) -> list[Task]:
     """Return the task of the synthetic user, where there is one."""
     if parts.settings.probe == "off":
         return []
+    # With a client of WebSockets, which an agent without it has no use for.
+    from app.agent.probe import LOOKS, Probe
+
     probe = Probe(parts.settings, parts.database, counts, term)
     return [Task(Loop.PROBE, LOOKS, probe.run)]
 

@@ -83,7 +83,8 @@ class Administration:
         hashed = self._passwords.hash(password)
         try:
             with self._database.writing() as session:
-                first_account.withdraw(session)
+                if not synthetic:
+                    first_account.withdraw(session)
                 self._check_room(session)
                 user = add_account(session, email, hashed, operator=operator, synthetic=synthetic)
                 told = {"synthetic": True} if synthetic else {}

@@ -9,7 +9,9 @@ from app.core.errors import (
     ProbeAccountError,
     TeamConflictError,
 )
+from app.domain.accounts import first_account
 from app.domain.accounts.administration import Administration
+from app.domain.accounts.registration import Mode, Registration
 from app.domain.accounts.service import Accounts
 from app.domain.authorization import Identity
 from app.domain.probe import account
@@ -18,6 +20,7 @@ from app.domain.teams.service import Teams
 from app.storage import AuditEntry, AuthToken, Database, Environment, Login, Project, TeamRole, User
 from tests.domain.accounts.conftest import CHEAP, EMAIL, ROOM, accounts, sign_up
 from tests.storage.conftest import database, empty_database, url
+from tests.support.checks import PASSWORD
 
 __all__ = ["accounts", "database", "empty_database", "url"]
 PROBE = "probe@vibebox.invalid"
@@ -96,3 +99,12 @@ def test_account_is_in_no_team_and_inherits_nothing(
     with pytest.raises(InvalidInputError) as refused:
         administration.delete(None, ada.user_id, made.account_id)
     assert "synthetic" in str(refused.value.extensions)
+
+
+def test_account_is_nobodys_first(database: Database, administration: Administration) -> None:
+    link = first_account.offer(database).made
+    account.ready(database, administration, PROBE)
+    assert link is not None and not first_account.offer(database).accounts
+    made = Registration(database, CHEAP, Mode.CLOSED, ROOM).register(EMAIL, PASSWORD, link.token)
+    assert administration.get(None, made.id).is_operator
+    assert first_account.offer(database).accounts
