@@ -1210,6 +1210,10 @@ class ProbeAccountError(VibeBoxError):
     slug = "probe-account-unusable"
     title = "The synthetic user has no account"
 
+    def __init__(self, detail: str, next_step: str) -> None:
+        super().__init__(detail)
+        self.next_step = next_step
+
 
 class ProbeUnderWayError(VibeBoxError):
     """A round of the synthetic user goes on; two at once would disturb each other."""

@@ -135,7 +135,12 @@ class Inventory:
         ).where(~User.is_synthetic)
         kind, state = EnvironmentSession.type, EnvironmentSession.status
         recent = or_(state != SessionStatus.TERMINATED, EnvironmentSession.ended_at > db_now(-_DAY))
-        by_type = select(kind, state, func.count()).where(recent).group_by(kind, state)
+        by_type = (
+            select(kind, state, func.count())
+            .join(Environment, Environment.id == EnvironmentSession.environment_id)
+            .where(recent, ~Environment.is_synthetic)
+            .group_by(kind, state)
+        )
         with self._database.reading() as session:
             session.connection(execution_options=UNMEASURED)
             environments = {str(status): count for status, count in session.execute(by_status)}

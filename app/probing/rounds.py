@@ -4,7 +4,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
 
-from app.core.errors import ProbeUnderWayError, StorageError, VibeBoxError
+from app.core.errors import (
+    ProbeAccountError,
+    ProbeUnderWayError,
+    StorageError,
+    VibeBoxError,
+)
 from app.core.settings import Settings
 from app.domain.accounts.administration import Administration
 from app.domain.accounts.passwords import Passwords
@@ -88,7 +93,8 @@ def target(settings: Settings, url: str | None = None) -> Target | None:
 
 def _unprepared(error: VibeBoxError, seconds: float) -> Outcome:
     told = error.reason if isinstance(error, StorageError) else error.detail
-    return Outcome({ProbeStep.PREPARE.value: seconds}, ProbeStep.PREPARE, told, DOCTOR)
+    step = error.next_step if isinstance(error, ProbeAccountError) else DOCTOR
+    return Outcome({ProbeStep.PREPARE.value: seconds}, ProbeStep.PREPARE, told, step)
 
 
 __all__ = ["CutOffError", "Prober", "target"]

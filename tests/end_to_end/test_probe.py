@@ -105,5 +105,6 @@ def test_account_is_marked_and_nobody_elses_is_taken(it: Site) -> None:
         assert api.register(email).status_code == 201
         taken = it.probe({"VIBEBOX_PROBE_ACCOUNT": email})
         assert taken["step"] == "prepare" and "account of a person" in taken["says"]
+        assert "VIBEBOX_PROBE_ACCOUNT" in taken["next_step"]
         assert api.login(email).ok
     assert read(it, select(User.email).where(User.is_synthetic)) == [ACCOUNT]

@@ -6,7 +6,7 @@ person's: its password stays as it is.
 """
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import delete
 
@@ -23,7 +23,7 @@ class Credentials:
 
     account_id: str
     email: str
-    password: str
+    password: str = field(repr=False)
 
 
 def ready(database: Database, administration: Administration, email: str) -> Credentials:
@@ -40,11 +40,13 @@ def ready(database: Database, administration: Administration, email: str) -> Cre
         return Credentials(made, email, password)
     if not account.is_synthetic:
         raise ProbeAccountError(
-            f"{email} is the account of a person. Name another address in VIBEBOX_PROBE_ACCOUNT."
+            f"{email} is the account of a person.",
+            "Name another address in VIBEBOX_PROBE_ACCOUNT.",
         )
     if account.disabled_at is not None:
         raise ProbeAccountError(
-            f"The account {email} is disabled. Enable it with `vibebox accounts enable {email}`."
+            f"The account {email} is disabled.",
+            f"Enable it with `vibebox accounts enable {email}`.",
         )
     administration.set_password(None, account.id, password)
     _forget_logins(database, account.id)

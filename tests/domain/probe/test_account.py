@@ -63,8 +63,10 @@ def test_each_round_has_a_password_of_its_own(
 def test_account_of_a_person_is_left_alone(
     database: Database, accounts: Accounts, administration: Administration
 ) -> None:
-    with pytest.raises(ProbeAccountError, match="VIBEBOX_PROBE_ACCOUNT"):
+    with pytest.raises(ProbeAccountError, match="of a person") as refused:
         account.ready(database, administration, EMAIL)
+    assert "VIBEBOX_PROBE_ACCOUNT" in refused.value.next_step
+    assert accounts.login(EMAIL, PASSWORD)
 
 
 def test_account_that_is_disabled_stays_so(
@@ -72,8 +74,10 @@ def test_account_that_is_disabled_stays_so(
 ) -> None:
     made = account.ready(database, administration, PROBE)
     administration.disable(None, made.account_id)
-    with pytest.raises(ProbeAccountError, match="accounts enable"):
+    with pytest.raises(ProbeAccountError, match="is disabled") as refused:
         account.ready(database, administration, PROBE)
+    assert "accounts enable" in refused.value.next_step
+    assert made.password not in repr(made)
 
 
 def test_account_is_in_no_team_and_inherits_nothing(
