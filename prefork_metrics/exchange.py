@@ -68,8 +68,9 @@ class Exchange:
     the one sent or, where the client went away before it was sent, the intended one. `seconds` is
     from when the request could have been served, without `client_seconds`, in which its client was
     waited for; `queued` of them it waited for a thread, where the server tells (`knows_queue`).
-    `problem` is the slug of what the server refused without asking the application. `environ` is
-    there until the response starts.
+    `problem` is the slug of what the server refused without asking the application. `counted_as`
+    is what metrics have in the place of the route, where the application sets it, to one of few
+    values. `environ` is there until the response starts.
     """
 
     # Set all at once below: looking a default up in the class costs more than it does to set it.
@@ -80,6 +81,7 @@ class Exchange:
         "_start_response",
         "body",
         "client_seconds",
+        "counted_as",
         "endpoint",
         "environ",
         "in_flight",
@@ -118,7 +120,7 @@ class Exchange:
         self.endpoint: str | None = None
         self.status = 500  # what the server answers when the application raises
         self.unhandled = False
-        self.request_id = self.trace_id = self.problem = ""
+        self.request_id = self.trace_id = self.problem = self.counted_as = ""
         self.logged = False  # whether the log has a line that names these two
         self.in_flight = False  # whether telemetry counts it as being served now
         self.parent: object | None = None  # what the caller said of the trace that it is part of

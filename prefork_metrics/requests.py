@@ -103,7 +103,8 @@ class RequestMetrics:
             exchange.in_flight = True
 
     def _finish(self, exchange: Exchange) -> None:
-        key = exchange.method, exchange.route, exchange.status, exchange.unhandled
+        route = exchange.counted_as or exchange.route
+        key = exchange.method, route, exchange.status, exchange.unhandled
         handle = self._handles.get(key) or self._handle(*key)
         handle.record(exchange)
 

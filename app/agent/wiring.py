@@ -145,6 +145,7 @@ def new_work(parts: Parts, term: Term, counts: DurableCounters) -> Work:
             Task(Loop.DRIFT, parts.pace.drift, lambda: drift.report_news(reports)),
             *_usage(parts, term, meter),
             *_alerting(parts, term),
+            *_probing(parts, term, counts),
         ],
     )
 
@@ -210,6 +211,17 @@ def _alerting(parts: Parts, term: Term) -> list[Task]:
     heartbeat = build_heartbeat(settings, database)
     watch = AlertWatch(database, heartbeat, build_stores(settings), term)
     return [Task(Loop.ALERTING, seconds, watch.run)]
+
+
+def _probing(parts: Parts, term: Term, counts: DurableCounters) -> list[Task]:
+    """Return the task of the synthetic user, where there is one."""
+    if parts.settings.probe == "off":
+        return []
+    # With a client of WebSockets, which an agent without it has no use for.
+    from app.agent.probe import LOOKS, Probe
+
+    probe = Probe(parts.settings, parts.database, counts, term)
+    return [Task(Loop.PROBE, LOOKS, probe.run)]
 
 
 def _shipping(parts: Parts, term: Term, counts: DurableCounters) -> list[Task]:

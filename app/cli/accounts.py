@@ -223,7 +223,7 @@ def _ask(question: str) -> None:
 
 
 def _row(one: "AccountOf") -> tuple[str, str, int, str, str]:
-    state = "operator" if one.is_operator else ""
+    state = "operator" if one.is_operator else "synthetic" if one.is_synthetic else ""
     if one.disabled_at is not None:
         state = "disabled"
     since, seen = _day(one.created_at), _day(one.last_authenticated_at)

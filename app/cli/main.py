@@ -20,6 +20,7 @@ from app.cli.explain import explain
 from app.cli.migrations import downgrade, migrate
 from app.cli.monitoring import monitoring
 from app.cli.operators import operators
+from app.cli.probe import probe
 from app.cli.secrets import secrets
 from app.cli.support_bundle import support_bundle
 from app.core.errors import SettingsError, StorageError, VibeBoxError
@@ -286,4 +287,5 @@ main.add_command(operators)
 main.add_command(monitoring)
 main.add_command(explain)
 main.add_command(doctor)
+main.add_command(probe)
 main.add_command(support_bundle)

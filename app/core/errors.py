@@ -1206,3 +1206,22 @@ class LeadershipLostError(VibeBoxError):
     slug = "leadership-lost"
     title = "Another agent leads"
     default_detail = "This agent leads no longer; the one that does goes on with the work."
+
+
+class ProbeAccountError(VibeBoxError):
+    """The account that the synthetic user is to have cannot be used by it."""
+
+    slug = "probe-account-unusable"
+    title = "The synthetic user has no account"
+
+    def __init__(self, detail: str, next_step: str) -> None:
+        super().__init__(detail)
+        self.next_step = next_step
+
+
+class ProbeUnderWayError(VibeBoxError):
+    """A round of the synthetic user goes on; two at once would disturb each other."""
+
+    slug = "probe-under-way"
+    title = "A round goes on"
+    default_detail = "Another round of the synthetic user goes on; try again when it is through."

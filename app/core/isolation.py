@@ -46,6 +46,7 @@ class Loop(StrEnum):
     USAGE_RETENTION = "usage_retention"
     ALERTING = "alerting"
     BUSINESS = "business"
+    PROBE = "probe"
     PULLS = "pulls"
     SESSIONS = "sessions"
     SESSIONS_ON_START = "sessions_on_start"
@@ -69,6 +70,7 @@ ROUNDS = (
     Loop.USAGE_RETENTION,
     Loop.ALERTING,
     Loop.BUSINESS,
+    Loop.PROBE,
     Loop.PULLS,
     Loop.SESSIONS,
     Loop.SESSIONS_ON_START,

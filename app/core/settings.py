@@ -27,6 +27,7 @@ from pydantic.fields import FieldInfo
 from app.core import otlp_receivers, setting_names, setting_values
 from app.core.addresses import address_of
 from app.core.errors import SettingsError
+from app.core.patterns import EMAIL, IMAGE
 from app.core.sentences import described, sentence
 from app.core.setting_names import PREFIX
 from app.core.setting_values import (
@@ -427,6 +428,48 @@ class Settings(BaseModel):
         None, "Bearer token for that Alertmanager, where it asks for one."
     )
 
+    # The synthetic user.
+    probe_url: HttpUrl | None = _own(
+        None,
+        "Address under which users reach the service, such as https://vibebox.example.org: the "
+        "synthetic user goes by it.",
+    )
+    probe: Literal["off", "agent", "cron"] = _own(
+        "off",
+        "Who lets a synthetic user go its round (signs in, creates, starts, uses and deletes an "
+        "environment): the leading agent (agent), or whoever runs `vibebox probe` again and again "
+        "(cron); needs VIBEBOX_PROBE_URL.",
+    )
+    probe_interval: float = _own(
+        300,
+        "Seconds from one round of the synthetic user to the next: the agent keeps to it, and from "
+        "cron rounds are awaited so often.",
+        ge=10,
+        le=86400,
+    )
+    probe_image: str = _own(
+        "busybox",
+        "Image of the synthetic user's environment; it needs a shell (sh).",
+        max_length=255,
+        pattern=IMAGE,
+    )
+    probe_account: str = _own(
+        "probe@vibebox.invalid",
+        "E-mail address of the synthetic user's account, which the first round makes; one of a "
+        "person is refused.",
+        max_length=254,
+        pattern=EMAIL,
+    )
+    probe_step_timeout: float = _own(
+        30, "Deadline of each step of the synthetic user.", gt=0, le=120
+    )
+    probe_timeout: float = _own(120, "Deadline of all steps of a round together.", gt=0, le=300)
+    probe_certificate: ReadableFile | None = _own(
+        None,
+        "File of the certificates that the one at VIBEBOX_PROBE_URL is of (default: those that "
+        "this host trusts).",
+    )
+
     # Logging.
     log_level: str = _own("info", f"One of {', '.join(LOG_LEVELS)}.")
     welcome: bool = _own(
@@ -725,6 +768,20 @@ class Settings(BaseModel):
     def _known_makers(cls, value: str) -> str:
         if value not in TEAM_MAKERS:
             raise ValueError(f"must be one of {', '.join(TEAM_MAKERS)}")
+        return value
+
+    @field_validator("probe_url")
+    @classmethod
+    def _signs_in_by_itself(cls, value: str | None) -> str | None:
+        if value is not None and "@" in urlsplit(value).netloc:
+            raise ValueError("has a login; the synthetic user signs in with an account of its own")
+        return value
+
+    @field_validator("probe")
+    @classmethod
+    def _probed_somewhere(cls, value: str, info: ValidationInfo) -> str:
+        if value != "off" and info.data.get("probe_url", "") is None:
+            raise ValueError("needs VIBEBOX_PROBE_URL, the address under which users come")
         return value
 
     @field_validator("log_level")

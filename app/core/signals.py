@@ -91,6 +91,11 @@ loop_done = _signals.signal(
     "loop-done", doc="A loop of the leading agent came round without failing as a whole: loop."
 )
 
+probe_step_done = _signals.signal(
+    "probe-step-done",
+    doc="A step of the synthetic user came to its end, or failed: step, seconds (float).",
+)
+
 limit_refused = _signals.signal(
     "limit-refused", doc="A request was refused by a limit: limit (of app.core.errors.Limit)."
 )

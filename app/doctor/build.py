@@ -13,6 +13,7 @@ from app.doctor.checks import (
     images,
     mail,
     metrics_directory,
+    probe,
     prometheus,
     web,
 )
@@ -36,6 +37,7 @@ NAMES = (
     "web",
     "agent",
     "sweeps",
+    "synthetic_user",
     "prometheus",
     "alertmanager",
     "collector",
@@ -68,6 +70,11 @@ def checks(
             "sweeps",
             lambda: agent.look_at_sweeps(records, settings),
             ("database", "docker", "agent"),
+        ),
+        Check(
+            "synthetic_user",
+            lambda: probe.look(settings, records),
+            ("database", "docker", "web", "agent"),
         ),
         Check("prometheus", lambda: prometheus.look(watching), ("web",), prometheus.SECONDS),
         Check(

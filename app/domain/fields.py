@@ -15,6 +15,7 @@ from pydantic import (
     SecretStr,
 )
 
+from app.core.patterns import IMAGE
 from app.core.sentences import described
 
 _VARIABLE = described(
@@ -73,10 +74,7 @@ Image = Annotated[
     str,
     Field(
         max_length=255,
-        pattern=described(
-            r"^[a-z0-9][a-zA-Z0-9._/:@-]*$",
-            "Name an image as Docker does, such as python:3.12-slim.",
-        ),
+        pattern=IMAGE,
         description="A Docker image, on the host or in a registry.",
         examples=["python:3.12-slim"],
     ),

@@ -20,6 +20,7 @@ class Kind(StrEnum):
     PROCESS = "process"
     ROUTE = "route"
     STATEMENT = "statement"
+    STEP = "step"
     TASK = "task"
 
 

@@ -15,7 +15,7 @@ from app.metrics import catalogue as families
 _REQUESTS, _PROCESS, _SERVER = families.REQUESTS, families.PROCESS, families.SERVER
 _SCRAPE = families.registry.scrape
 # As in the alerts: what takes long or comes often by design.
-_USUAL = 'route!~"/health.*|unmatched|.*/(stream|terminal|events)"'
+_USUAL = 'route!~"/health.*|synthetic|unmatched|.*/(stream|terminal|events)"'
 _DURATION = _REQUESTS.duration.name
 _START = _PROCESS.start_time.name
 _LONG = "1h"
@@ -236,6 +236,19 @@ FAMILIES: dict[str, Row] = {
     families.agent_sweep_age.name: Row(
         needs=("database", "docker"), fixed=Culprit(Kind.TASK, "sweep")
     ),
+    families.probe_failed_step.name: Row(
+        (
+            Look(
+                Kind.STEP,
+                ("step",),
+                lambda a: f'max by (step) ({a.name}{{{a.ours},step!="none"}}) > 0',
+            ),
+        )
+    ),
+    families.probe_success_age.name: Row(
+        nobody="the step at which the synthetic user fails is a label of the alert"
+    ),
+    families.probe_interval.name: Row(nobody="it is a setting"),
     _SCRAPE.processes.name: Row((_DIRECTORY, _SILENT)),
     _SCRAPE.directory_trouble.name: Row((_DIRECTORY,)),
     "scrape_duration_seconds": Row(
@@ -253,6 +266,7 @@ LABELS: dict[str, tuple[Kind, tuple[str, ...]]] = {
     "operation": (Kind.DOCKER_OPERATION, ("docker",)),
     "worker": (Kind.PROCESS, ()),
     "route": (Kind.ROUTE, ()),
+    "step": (Kind.STEP, ("database", "docker")),
 }
 """What an alert is about by a label of its own, and which dependencies explain it where down."""
 

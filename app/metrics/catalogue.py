@@ -18,6 +18,7 @@ from app.storage import (
     EnvironmentStatus,
     ExitReason,
     LogStream,
+    ProbeStep,
     SessionStatus,
     SessionType,
 )
@@ -50,6 +51,8 @@ START_OUTCOMES = ("success", "user_error", "failure")
 ENVIRONMENT_EXIT_REASONS = tuple(ExitReason)
 LOG_STREAMS = tuple(LogStream)
 LOOPS = tuple(Loop)
+PROBE_STEPS = tuple(ProbeStep)
+NO_STEP = "none"
 SESSION_TYPES = tuple(SessionType)
 SESSION_STATUSES = tuple(SessionStatus)
 USER_STATES = ("registered", "active_24h", "active_7d")
@@ -211,6 +214,26 @@ limit_refusals = registry.counter(
     "each answer (429, 503 or 409) that says so; those that begin with server_ or host_ are limits "
     "of all together, the others of one account or team",
 )
+probe_rounds = registry.counter(
+    "probe_rounds_total",
+    "Rounds of the synthetic user.",
+    {"outcome": OUTCOMES},
+    "each that came to its end, by the agent or by `vibebox probe`, within seconds; none where "
+    "VIBEBOX_PROBE is off",
+)
+probe_failures = registry.counter(
+    "probe_failures_total",
+    "Rounds of the synthetic user that failed, by the step at which they did.",
+    {"step": PROBE_STEPS},
+    "the same rounds",
+)
+probe_step_duration = registry.histogram(
+    "probe_step_duration_seconds",
+    "Duration of the steps of the synthetic user, the one that failed too.",
+    {"step": PROBE_STEPS},
+    "each step of the same rounds",
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300),
+)
 build_info = registry.gauge(
     "build_info",
     "Versions of what is running; the value is 1.",
@@ -268,7 +291,7 @@ sessions = registry.computed(
 )
 users = registry.computed(
     "users",
-    "Accounts.",
+    "Accounts of people.",
     {"state": USER_STATES},
     "rows at scrape time; active: authenticated in that time, by whatever means",
 )
@@ -292,6 +315,26 @@ alerting_heartbeat_age = registry.computed(
     {},
     "each one that tells something new, which is kept in the database; at scrape time, so that it "
     "grows when none comes, and is +Inf before the first one",
+)
+probe_failed_step = registry.computed(
+    "probe_failed_step",
+    "Whether this is the step at which the last round of the synthetic user failed.",
+    {"step": (*PROBE_STEPS, NO_STEP)},
+    "each round, which is kept in the database; exactly one is 1, none where it did not fail; "
+    "shown where VIBEBOX_PROBE is not off",
+)
+probe_success_age = registry.computed(
+    "probe_last_success_age_seconds",
+    "Time since the synthetic user has last come through all its steps.",
+    {},
+    "each round that succeeds, which is kept in the database; at scrape time, so that it grows "
+    "where none does; before the first one since rounds are awaited",
+)
+probe_interval = registry.computed(
+    "probe_interval_seconds",
+    "Time from one round of the synthetic user to the next, by the settings.",
+    {},
+    "VIBEBOX_PROBE_INTERVAL; shown where VIBEBOX_PROBE is not off",
 )
 environment_drift = registry.computed(
     "environment_drift",
@@ -347,7 +390,7 @@ business_second_week = registry.computed(
 )
 
 
-def create_expected() -> None:
+def create_expected(*, with_probe: bool = False) -> None:
     """Create at 0 every combination that does not depend on the application's routes.
 
     A counter born at 1 has an increase of 0, and an alert on a series that does not exist yet
@@ -372,6 +415,9 @@ def create_expected() -> None:
         SERVER.worker_exits,
     ):
         counter.create_all()
+    if with_probe:
+        probe_rounds.create_all()
+        probe_failures.create_all()
     for gauge in (
         REQUESTS.active,
         DATABASE.pool_size,

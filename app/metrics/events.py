@@ -18,6 +18,9 @@ from app.metrics.catalogue import (
     limit_refusals,
     log_entries,
     log_records,
+    probe_failures,
+    probe_rounds,
+    probe_step_duration,
     pushed_points,
     registrations,
     shipped_lines,
@@ -35,6 +38,8 @@ DURABLE = {
     DurableCounter.EXTENSION_INSTALLATIONS: extension_installations,
     DurableCounter.LOG_ENTRIES: log_entries,
     DurableCounter.CONTAINER_LOG_LINES: shipped_lines,
+    DurableCounter.PROBE_ROUNDS: probe_rounds,
+    DurableCounter.PROBE_FAILURES: probe_failures,
 }
 
 
@@ -57,6 +62,7 @@ def connect() -> None:
     signals.spans_ended.connect(_spans_ended)
     signals.log_records_ended.connect(_log_records_ended)
     signals.points_pushed.connect(_points_pushed)
+    signals.probe_step_done.connect(_probe_step_done)
 
 
 def _authentication(_sender: Any, *, method: str, success: bool) -> None:
@@ -126,3 +132,7 @@ def _client_waited(_sender: Any, *, phase: str, seconds: float) -> None:
 
 def _client_cut_off(_sender: Any, *, reason: str) -> None:
     clients_cut_off.child(reason).inc()
+
+
+def _probe_step_done(_sender: Any, *, step: str, seconds: float) -> None:
+    probe_step_duration.child(step).observe(seconds)

@@ -12,9 +12,12 @@ from app.storage import Database
 from prefork_metrics.sqlalchemy import measure
 
 
-def measure_process(database: Database, pool_limit: int) -> None:
-    """Begin to count what signals tell, and to measure `database` and its pool."""
-    create_expected()
+def measure_process(database: Database, pool_limit: int, *, with_probe: bool = False) -> None:
+    """Begin to count what signals tell, and to measure `database` and its pool.
+
+    with_probe: whether the counters of the synthetic user are there before it has been.
+    """
+    create_expected(with_probe=with_probe)
     events.connect()
     measure(database.engine, registry, pool_limit, of_request, _note_statement)
     build_info.child(

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from app.core.single_flight import SingleFlight
 from app.metrics import business as business_numbers
+from app.metrics import probe as probe_state
 from app.metrics.catalogue import (
     ENVIRONMENT_STATUSES,
     SESSION_STATUSES,
@@ -59,6 +60,7 @@ class _Counts(NamedTuple):
     sweep_age: float
     heartbeat_age: float
     business: business_numbers.Counts | None
+    probed: probe_state.Probed | None
 
 
 class Inventory:
@@ -66,8 +68,17 @@ class Inventory:
 
     name = "inventory"
 
-    def __init__(self, database: Database, deadline: float, *, with_business: bool) -> None:
+    def __init__(
+        self,
+        database: Database,
+        deadline: float,
+        *,
+        with_business: bool,
+        probe_interval: float | None = None,
+    ) -> None:
+        """probe_interval: seconds between rounds of the synthetic user; None where it is off."""
         self._database = database
+        self._probe_interval = probe_interval
         self._with_business = with_business
         self._deadline = deadline
         self._well = True
@@ -98,23 +109,38 @@ class Inventory:
             alerting_heartbeat_age.samples([((), counts.heartbeat_age)]),
             environment_drift.samples([((), counts.drift)]),
             *(business_numbers.families(counts.business) if counts.business is not None else ()),
+            *self._of_probe(counts.probed),
         ]
+
+    def _of_probe(self, probed: probe_state.Probed | None) -> Iterable[Metric]:
+        if probed is None or self._probe_interval is None:
+            return ()
+        return probe_state.families(probed, self._probe_interval)
 
     def close(self) -> None:
         """End the thread that reads."""
         self._read.close()
 
     def _count(self) -> _Counts:
-        by_status = select(Environment.status, func.count()).group_by(Environment.status)
+        by_status = (
+            select(Environment.status, func.count())
+            .where(~Environment.is_synthetic)
+            .group_by(Environment.status)
+        )
         seen = User.last_authenticated_at
         by_state = select(
             func.count().label("registered"),
             func.count(case((seen > db_now(-_DAY), 1))).label("active_24h"),
             func.count(case((seen > db_now(-_WEEK), 1))).label("active_7d"),
-        ).select_from(User)
+        ).where(~User.is_synthetic)
         kind, state = EnvironmentSession.type, EnvironmentSession.status
         recent = or_(state != SessionStatus.TERMINATED, EnvironmentSession.ended_at > db_now(-_DAY))
-        by_type = select(kind, state, func.count()).where(recent).group_by(kind, state)
+        by_type = (
+            select(kind, state, func.count())
+            .join(Environment, Environment.id == EnvironmentSession.environment_id)
+            .where(recent, ~Environment.is_synthetic)
+            .group_by(kind, state)
+        )
         with self._database.reading() as session:
             session.connection(execution_options=UNMEASURED)
             environments = {str(status): count for status, count in session.execute(by_status)}
@@ -122,7 +148,10 @@ class Inventory:
             found = {(str(row[0]), str(row[1])): row[2] for row in session.execute(by_type)}
             beat = _heartbeat_age(session)
             of_business = business_numbers.count(session) if self._with_business else None
-            counts = _Counts(environments, states, found, *_agent(session), beat, of_business)
+            probed = probe_state.read(session) if self._probe_interval is not None else None
+            counts = _Counts(
+                environments, states, found, *_agent(session), beat, of_business, probed
+            )
         self._well = True  # also where nobody waited for so long
         return counts
 

@@ -19,7 +19,7 @@ from app.core.errors import StorageBusyError
 from app.core.single_flight import DeadlineExceededError, SingleFlight
 from app.metrics import team_series
 from app.metrics.team_series import TeamTerms
-from app.storage import Database, Environment, Team, UsageTotal, UsageTotalKind
+from app.storage import SYNTHETIC, Database, Environment, Team, UsageTotal, UsageTotalKind
 from prefork_metrics.exposition import Encoding
 from prefork_metrics.sqlalchemy import UNMEASURED
 
@@ -57,6 +57,10 @@ FAMILIES = (
 )
 """Counters; each has `vibebox_team_` or `vibebox_environment_` before it and `_total` behind."""
 _COLUMNS = [getattr(UsageTotal, family.column) for family in FAMILIES]
+_SYNTHETIC = select(*_COLUMNS).where(
+    UsageTotal.kind == UsageTotalKind.ENVIRONMENT, UsageTotal.id == SYNTHETIC
+)
+_BY_SYNTHETIC = "By synthetic accounts, in no team's. See docs/usage.md."
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
@@ -68,6 +72,8 @@ class _Found(NamedTuple):
     left_out: int
     more: Sequence[str] = ()
     """Lines of further families."""
+    synthetic: Row[Any] | None = None
+    """What synthetic accounts have used, which is in no row; None where they have not."""
 
 
 class UsageSeries:
@@ -121,7 +127,10 @@ class UsageSeries:
         found = self._read(("team_id", "team"), query, count)
         with self._database.reading() as session:
             session.connection(execution_options=UNMEASURED)
-            return found._replace(more=team_series.lines(session, self._terms, self._most))
+            return found._replace(
+                more=team_series.lines(session, self._terms, self._most),
+                synthetic=session.execute(_SYNTHETIC).one_or_none(),
+            )
 
     def _environments(self) -> _Found:
         query = (
@@ -161,6 +170,11 @@ def _text(part: Part, found: _Found, openmetrics: bool) -> Iterator[str]:
         left_out, f"How many {part} are beyond the cap and not shown.", "gauge", openmetrics
     )
     yield f"{left_out} {float(found.left_out)!r}"
+    if found.synthetic is not None:
+        for family, value in zip(FAMILIES, found.synthetic, strict=True):
+            name = f"vibebox_synthetic_{family.name}_total"
+            yield from _head(name, f"{family.help} {_BY_SYNTHETIC}", "counter", openmetrics)
+            yield f"{name} {float(value) / family.divisor!r}"
     yield from found.more
 
 

@@ -6,6 +6,7 @@ from app.storage.database import Database
 from app.storage.inserting import add_rows, insert_missing, put_rows
 from app.storage.models import (
     AT_REST,
+    SYNTHETIC,
     AgentReport,
     Alert,
     AlertHeartbeat,
@@ -44,6 +45,8 @@ from app.storage.models import (
     LogUsage,
     Membership,
     PortReservation,
+    ProbeRound,
+    ProbeStep,
     Process,
     Project,
     PullPolicy,
@@ -69,6 +72,7 @@ from app.storage.models import (
 
 __all__ = [
     "AT_REST",
+    "SYNTHETIC",
     "AgentReport",
     "Alert",
     "AlertHeartbeat",
@@ -108,6 +112,8 @@ __all__ = [
     "LoginKind",
     "Membership",
     "PortReservation",
+    "ProbeRound",
+    "ProbeStep",
     "Process",
     "Project",
     "PullPolicy",

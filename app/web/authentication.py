@@ -6,6 +6,7 @@ from app.core.errors import AuthenticationError
 from app.core.trace_context import current
 from app.domain.accounts.logins import Device
 from app.domain.authorization import Identity
+from app.web import synthetic
 from app.web.services import components
 
 _SAFE = ("GET", "HEAD")
@@ -24,13 +25,15 @@ def authenticate() -> None:
     token = bearer_token()
     with components().attempts.failures():
         g.identity = components().accounts.authenticate(token)
-    believe_sampled()
+    note_caller()
     if request.method not in _SAFE:
         components().admission.changes.count(g.identity.user_id)
 
 
-def believe_sampled() -> None:
-    """Have the trace of this request kept where its caller, who is known now, asks for it."""
+def note_caller() -> None:
+    """Count the request as that of its caller, who is known now; keep its trace where they ask."""
+    if g.identity.is_synthetic:
+        synthetic.note()
     trace = current()
     if trace is not None and trace.parent is not None:
         trace.sampled_by_known = trace.parent.sampled

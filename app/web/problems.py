@@ -25,6 +25,7 @@ from app.core.errors import (
     VibeBoxError,
 )
 from app.core.sentences import place, sentence
+from app.web import synthetic
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
@@ -123,6 +124,7 @@ def _domain_error(error: VibeBoxError) -> Response:
     # What a limit refuses is as often as somebody likes, and counted.
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, LimitError):
         _log.error("request failed: %s", error.slug, exc_info=error)
+    synthetic.note_failure()
     response = problem(error.status, error.slug, error.title, error.detail, error.extensions)
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
@@ -148,6 +150,7 @@ def _http_error(error: HTTPException) -> Response:
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
     title = HTTPStatus(status).phrase
     slug = title.lower().replace(" ", "-").replace("'", "")
+    synthetic.note_failure()
     response = problem(status, slug, title, error.description or title)
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):

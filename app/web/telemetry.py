@@ -35,10 +35,13 @@ class Telemetry:
         self, settings: Settings, database: Database, recorder: Recorder | None = None
     ) -> None:
         self._recorder = recorder
-        measure_process(database, settings.pool_limit)
+        measure_process(database, settings.pool_limit, with_probe=settings.probe != "off")
         self.scrapes = scrapes
         self._inventory = Inventory(
-            database, settings.scrape_timeout, with_business=settings.business
+            database,
+            settings.scrape_timeout,
+            with_business=settings.business,
+            probe_interval=None if settings.probe == "off" else settings.probe_interval,
         )
         self.usage = UsageSeries(
             database, settings.scrape_timeout, settings.usage_series, TeamTerms.of(settings)

@@ -9,16 +9,16 @@ little, and nobody is to be woken for it.
 from monitoring.rules.thresholds import BAD_FLOOR, FLOOR, JOB
 
 OF_JOB = f'job="{JOB}"'
-# Probes come every few seconds and take nothing; streams take as long as somebody looks; and what
-# no route is for comes from strangers, whose 505 would burn the budget, and whose 404 hide that it
-# burns.
-NO_PROBES = 'route!~"/health.*|unmatched|.*/(stream|terminal|events)"'
+# Probes come every few seconds and take nothing; streams take as long as somebody looks; what no
+# route is for comes from strangers, whose 505 would burn the budget, and whose 404 hide that it
+# burns; and the synthetic user has an objective of its own.
+NO_PROBES = 'route!~"/health.*|synthetic|unmatched|.*/(stream|terminal|events)"'
 # Beside those, what waits for a container by design: one that ignores SIGTERM takes 10 s to stop,
 # the first reading of its use a second, the start of a VS Code server several. Among ten requests a
 # minute, one such would be the p95 of the API. SlowDockerOperations and SlowEnvironmentStarts watch
 # them.
 NO_WAITING = (
-    'route!~"/health.*|unmatched|.*/(stream|terminal|events|start|stop|restart|pause|unpause|stats|sessions)'
+    'route!~"/health.*|synthetic|unmatched|.*/(stream|terminal|events|start|stop|restart|pause|unpause|stats|sessions)'
     '|.*/extensions.*"'
 )
 _SECONDS = {"2m": 120, "5m": 300, "10m": 600, "1h": 3600}

@@ -13,7 +13,7 @@ PERIOD = "30d"
 
 @dataclass(frozen=True)
 class Objective:
-    """A share of all requests that has to be good, over PERIOD."""
+    """A share of all requests, or rounds, that has to be good, over PERIOD."""
 
     name: str
     title: str
@@ -27,6 +27,9 @@ class Objective:
 
     passed: tuple[str, ...] | None = None
     """of the good ones."""
+
+    burns: bool = True
+    """Whether alerts tell how fast its budget is used up."""
 
     @property
     def budget(self) -> float:
@@ -62,6 +65,16 @@ OBJECTIVES = (
         "99 % of requests that wait for no container answered within 0.5 s",
         (f"{_DURATION}_count", NO_WAITING),
         passed=(f"{_DURATION}_bucket", NO_WAITING, 'le="0.5"'),
+    ),
+    Objective(
+        "probe",
+        "Synthetic user",
+        0.99,
+        "99 % of the rounds of the synthetic user come through all steps",
+        ("vibebox_probe_rounds_total",),
+        failed=("vibebox_probe_rounds_total", 'outcome="failure"'),
+        # A dozen rounds an hour: SyntheticUserFailing has told before a budget could.
+        burns=False,
     ),
 )
 

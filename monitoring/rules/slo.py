@@ -4,7 +4,7 @@ A burn rate over a window is the share of that window's budget that is gone. Wha
 seen of the window counts as clean: the first hour of a new one would else be taken for a month.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from monitoring.rules.expressions import OF_JOB, both, either, increases, rates, select
 from monitoring.rules.objectives import (
@@ -137,10 +137,15 @@ def _alert(objective: Objective, severity: str) -> Alert:
     )
 
 
+def _alerts(objective: Objective) -> Iterator[Alert]:
+    if objective.burns:
+        yield from (_alert(objective, severity) for severity in _SPEED)
+
+
 GROUPS = tuple(
     Group(
         f"slo-{objective.name}",
-        (*_records(objective), *(_alert(objective, severity) for severity in _SPEED)),
+        (*_records(objective), *_alerts(objective)),
     )
     for objective in OBJECTIVES
 )

@@ -116,11 +116,13 @@ _WRITERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         r"vibebox_(environments|sessions|users)(_total)?|vibebox_agent_(leading|sweep_age_seconds)"
         r"|vibebox_alerting_heartbeat_age_seconds"
+        r"|vibebox_probe_(failed_step|last_success_age_seconds|interval_seconds)"
         r"|vibebox_team_\w+|vibebox_usage_price",
         (*_EVERYTHING, "database"),
     ),
     (r"vibebox_environment_drift", (*_EVERYTHING, "database", "agent", "comparison", "engine")),
     (r"vibebox_environment_exits_total", (*_SHARED, "agent", "engine")),
+    (r"vibebox_probe_\w+", (*_SHARED, "agent")),
     (r"vibebox_agent_\w+", (*_SHARED, "agent")),
     # Of each role: the agent's are gone with it.
     (r"vibebox_(process|memory|cpu)_\w+", (*_SHARED, "process", "agent")),

@@ -49,6 +49,8 @@ POOL_RATIO = 1
 # Counts.
 ENVIRONMENTS_IN_ERROR = 5
 WORKER_EXITS = 3
+# Rounds of the synthetic user that may fail in a row, or be missed.
+PROBE_ROUNDS = 3
 # Of one loop of the agent in 15 minutes. A container that breaks for ever makes seven in its first.
 TASK_FAILURES = 30
 SHARED_REFUSALS = 5

@@ -1,6 +1,7 @@
 """What a leader does beside following Docker: counting, sweeping, deleting what is old."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -36,6 +37,7 @@ from app.storage import (
     ContainerExit,
     Database,
     DurableCounter,
+    Environment,
     EnvironmentStatus,
     ExitReason,
     ImagePull,
@@ -86,7 +88,7 @@ def end_runs(database: Database, *reasons: ExitReason, at: datetime | None = Non
             Exit(Run(f"{reason}-{number}", "then"), reason, 1, at or utc_now())
             for number, reason in enumerate(reasons)
         ]
-        record_exits(session, "environment", ended)
+        record_exits(session, Environment(id="environment", is_synthetic=False), ended)
 
 
 def test_each_exit_is_counted_once(database: Database, term: Term, told: dict[str, int]) -> None:
@@ -242,6 +244,24 @@ def test_what_is_old_goes_and_nothing_else(
     # Of the readings the clock's own one stays, too.
     assert left == {Alert: 1, AuditEntry: 1, ClockReading: 2, ImagePull: 2, Process: 1}
     assert len(exits(database)) == 3
+
+
+def test_entries_of_synthetic_accounts_go_after_a_week(
+    database: Database, chores: Housekeeping, project: str
+) -> None:
+    now = utc_now()
+    with database.writing() as session:
+        person = session.scalars(select(User)).one().id
+        session.add(User(id="probe", email="p@x.invalid", password_hash="", is_synthetic=True))
+        for actor in (person, "probe", None):
+            for days in (6, 8):
+                entry = AuditEntry(actor_id=actor, actor="x", action="x", target_kind="x")
+                entry.at, entry.details = now - days * DAY, {}
+                session.add(entry)
+    chores.delete_old()
+    with database.reading() as session:
+        left = Counter(session.scalars(select(AuditEntry.actor_id)))
+    assert left == {person: 2, None: 2, "probe": 1}
 
 
 def test_credentials_that_are_over_for_long_are_deleted(

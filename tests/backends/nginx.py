@@ -1,7 +1,9 @@
 """The real nginx, with a configuration that is meant for /etc/nginx/conf.d."""
 
 import shutil
+import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -41,7 +43,8 @@ class Nginx:
         self.port, self.plain_port = free_port(), free_port()
         self.certificate = self._directory / "certificate.pem"
         self.access_log = self._directory / "access.log"
-        make_certificate(name, self.certificate, self._directory / "key.pem")
+        self._key = self._directory / "key.pem"
+        make_certificate(name, self.certificate, self._key)
         places = {
             "/etc/ssl/vibebox": str(self._directory),
             "/var/log/nginx/vibebox.log": str(self.access_log),
@@ -58,11 +61,33 @@ class Nginx:
         command = ["nginx", "-c", str(main), "-e", "stderr"]
         self._server = Program(command, self._directory / "log", cwd=self._directory)
         try:
-            self._server.start()
-            self._server.wait_ready(lambda: (self._directory / "pid").exists(), READY_TIMEOUT)
+            self.start()
         except BaseException:
             self.close()
             raise
+
+    def start(self) -> None:
+        """Start the server and wait until it listens; harmless when it runs."""
+        if not self._server.running:
+            self._server.start()
+            self._server.wait_ready(self._listens, READY_TIMEOUT)
+
+    def _listens(self) -> bool:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            return True
+        return False
+
+    heal = start
+
+    def stop(self) -> None:
+        """Stop the server."""
+        self._server.stop(STOP_TIMEOUT)
+
+    def certify(self, name: str, *, address: bool = True, days: float = 1) -> None:
+        """Have it show another certificate from now on; see `make_certificate`."""
+        self.stop()
+        make_certificate(name, self.certificate, self._key, address=address, days=days)
+        self.start()
 
     @staticmethod
     def installed() -> str | None:
@@ -80,11 +105,18 @@ class Nginx:
         remove_directory(self._directory)
 
 
-def make_certificate(name: str, certificate: Path, key_file: Path) -> None:
-    """Write a certificate that is its own issuer, for a name and 127.0.0.1."""
+def make_certificate(
+    name: str, certificate: Path, key_file: Path, *, address: bool = True, days: float = 1
+) -> None:
+    """Write a certificate that is its own issuer, for a name and, with `address`, for 127.0.0.1.
+
+    It is good for so many days from now on; below 0 it has been.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    names = [x509.DNSName(name), x509.IPAddress(IPv4Address("127.0.0.1"))]
+    names: list[x509.GeneralName] = [x509.DNSName(name)]
+    if address:
+        names.append(x509.IPAddress(IPv4Address("127.0.0.1")))
     now = datetime.now(UTC)
     made = (
         x509.CertificateBuilder()
@@ -92,8 +124,8 @@ def make_certificate(name: str, certificate: Path, key_file: Path) -> None:
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1))
+        .not_valid_before(now - timedelta(days=30))
+        .not_valid_after(now + timedelta(days=days))
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())

@@ -6,7 +6,7 @@ from io import StringIO
 
 import pytest
 
-from app.storage import Database, UsagePeriod, UsageRow, utc_now
+from app.storage import SYNTHETIC, Database, UsagePeriod, UsageRow, utc_now
 from tests.backends.web import WebServer
 from tests.cli.support import Person
 
@@ -56,3 +56,10 @@ def test_use_is_shown(person: Callable[..., Person], server: WebServer) -> None:
     assert [item["id"] for item in ada.json("usage", "--by", "account")["items"]] == [account]
     assert ada.json("usage", "--until", "2h")["total"] == 0
     assert "There is no team" in ada.refused(1, "usage", "--team", "nobodys")
+    database = Database(server.env["DATABASE_URL"])
+    with database.writing() as session:
+        row = UsageRow(environment_id=SYNTHETIC, account_id=account, starts_at=at, runs=1)
+        row.period, row.running_ns = UsagePeriod.HOUR, HOUR
+        session.add(row)
+    database.dispose()
+    assert ada.good("usage").stdout.splitlines()[4].startswith("(synthetic, besides)  1.00 h")

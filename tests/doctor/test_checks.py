@@ -10,13 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from app.core import deadline, setting_names
 from app.core.errors import StorageBusyError
 from app.core.setting_names import Retired
 from app.core.settings import Settings
-from app.doctor.checks import agent, alertmanager, clocks, collector, images, prometheus, web
+from app.doctor.checks import (
+    agent,
+    alertmanager,
+    clocks,
+    collector,
+    images,
+    probe,
+    prometheus,
+    web,
+)
 from app.doctor.checks import database as database_check
 from app.doctor.checks import engine as engine_check
 from app.doctor.checks import settings as settings_check
@@ -24,21 +33,27 @@ from app.doctor.findings import Finding, Outcome
 from app.doctor.looks import Records
 from app.domain.alerts.build import build_heartbeat
 from app.domain.alerts.heartbeat import NAME
+from app.domain.probe.rounds import Outcome as Ended
+from app.domain.probe.rounds import ProbeRounds
 from app.engine import DockerEngine
 from app.engine.translation import translate
 from app.storage import (
+    AgentReport,
     Alert,
     AlertHeartbeat,
     Database,
     Environment,
     ImagePull,
+    ProbeRound,
     PullPolicy,
     PullStatus,
+    Report,
     utc_now,
 )
 from app.stores.build import Stores
 from app.stores.http import Store
 from app.stores.prometheus import SETTING, PrometheusStore
+from monitoring.rules import thresholds
 from prefork_metrics.directory import Owner
 from scripts import log_events
 from tests.backends.nginx import make_certificate
@@ -483,3 +498,52 @@ def test_events_of_the_log_that_are_named_are_logged() -> None:
     named = re.findall(r"`([a-z ]+)`(?= (?:and|in) )", source)
     assert set(named) >= {"pulled start failed", "request", "work failed", "work waits"}
     assert set(named) <= {event.name for event in log_events.events()}
+
+
+CRON = Settings(probe_url="http://127.0.0.1:1", probe="cron", probe_interval=60)
+
+
+def passed(database: Database, ago: float, step: str | None = None) -> None:
+    """Have a round of the synthetic user been finished so many seconds ago."""
+    rounds, at = ProbeRounds(database), utc_now() - timedelta(seconds=ago)
+    id = rounds.begin("command", 60)
+    says = None if step is None else "It fails."
+    rounds.finish(id, Ended({}, step, says, says and "Mend it."))
+    with database.writing() as session:
+        moved = {"started_at": at, "finished_at": at}
+        session.execute(update(ProbeRound).where(ProbeRound.id == id).values(moved))
+
+
+def test_synthetic_user(database: Database) -> None:
+    records = Records(database)
+    off = probe.look(Settings(), records)
+    assert off.outcome is Outcome.NOT_CONFIGURED and "VIBEBOX_PROBE is off" in off.says
+
+    def look(settings: Settings = CRON) -> tuple[str, str]:
+        return said(probe.look(settings, records))
+
+    awaited = "The first round of the synthetic user is awaited."
+    assert look() == ("ok", awaited)
+    with database.writing() as session:
+        long_ago = utc_now() - timedelta(seconds=181)
+        session.add(AgentReport(name=Report.PROBE, value=0.0, at=long_ago))
+    assert look()[0] == "warning" and "cron" in (probe.look(CRON, records).next_step or "")
+    passed(database, 300, "sign_in")
+    passed(database, 240, "start")
+    assert look() == (
+        "failed",
+        "The synthetic user fails at the step start (2 times in a row): It fails.",
+    )
+    assert probe.look(CRON, records).next_step == "Mend it."
+    passed(database, 200)
+    assert look()[0] == "warning"
+    agents = CRON.model_copy(update={"probe": "agent"})
+    assert "agent's log" in (probe.look(agents, records).next_step or "")
+    passed(database, 100)
+    assert look() == ("ok", "The synthetic user came through all steps 2 min ago.")
+    passed(database, 1, "sign_in")
+    assert look() == ("failed", "The synthetic user fails at the step sign in: It fails.")
+
+
+def test_rounds_are_missed_when_the_alert_says_so() -> None:
+    assert probe.MISSED == thresholds.PROBE_ROUNDS

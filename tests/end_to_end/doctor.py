@@ -16,6 +16,8 @@ from typing import Any
 from click.testing import CliRunner
 
 from app.cli.main import main
+from app.domain.probe.rounds import Outcome, ProbeRounds
+from app.storage import Database
 from monitoring.rules.alerts import alerting
 from monitoring.rules.rule import Links
 from monitoring.rules.writing import document, text
@@ -267,6 +269,15 @@ def sweeps_stopped(it: Installation) -> Undo:
     )
 
 
+def synthetic_user_fails(it: Installation) -> Undo:
+    database = Database(it.settings["DATABASE_URL"])
+    rounds = ProbeRounds(database)
+    failed = Outcome({}, "start", "It does not start.", "Start it.")
+    rounds.finish(rounds.begin("command", 60), failed)
+    database.dispose()
+    return lambda: it.database.execute("DELETE FROM probe_rounds", "vibebox")
+
+
 def prometheus_hangs(it: Installation) -> Undo:
     return harms.frozen(it.prometheus.pid)
 
@@ -368,6 +379,11 @@ FAULTS = (
     Fault("killed", "agent", "No agent is at work", harms.agent_killed),
     Fault("hangs", "agent", "No agent is at work", harms.agent_hangs, rare=True),
     Fault("no end", "sweeps", "warning: Records were last compared", sweeps_stopped),
+    Fault(
+        "fails", "synthetic_user", "failed: The synthetic user fails at the step start: It does",
+        synthetic_user_fails,
+        lambda it: {"VIBEBOX_PROBE": "cron", "VIBEBOX_PROBE_URL": it.server.url},
+    ),
     Fault(
         "gone", "prometheus", "does not answer",
         told=lambda _: {"VIBEBOX_PROMETHEUS_URL": _nobody()},

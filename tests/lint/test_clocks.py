@@ -36,6 +36,7 @@ SHOWN_ONLY = {
     "domain/teams/service.py": "when a row was made: only shown",
     "domain/accounts/registration.py": "when a row was made: only shown",
     "domain/accounts/keys.py": "when a row was made: only shown",
+    "probing/visit.py": "a client's own host: what an hour from now is",
 }
 """Modules that may read their own host's clock, and why that decides nothing elsewhere."""
 

@@ -127,6 +127,7 @@ def test_what_runs_unattended_is_all_there_is() -> None:
         "exporter/pusher.py": "a push that fails is told, and the next says all of it again",
         "core/otlp_sender.py": "one request, which its caller waits for as long as it may take",
         "stores/http.py": "one question, which its caller waits for as long as it may take",
+        "probing/steps.py": "one step, which its caller waits for as long as it may take",
         "core/kept_process.py": "waits for one process, and starts it anew whatever became of it",
         "metrics": "measures its own process; a part that fails is counted and left out",
         "web/gunicorn_worker": "serves requests",

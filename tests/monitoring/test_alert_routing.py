@@ -48,6 +48,7 @@ RECEIVERS = {
     "ServiceRestarting": PAGE,
     "ServiceFlapping": PAGE,
     "AgentNotLeading": PAGE,
+    "SyntheticUserFailing": PAGE,
     "MetricsMissing": PAGE,
     "AgentRestarting": TEAM,
     "EnvironmentsNotCompared": TEAM,

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
-from flask import Flask
+from flask import Flask, request
 from prometheus_client import Counter
 from prometheus_client.parser import text_string_to_metric_families
 
 from prefork_metrics import values
+from prefork_metrics.exchange import exchange_of
 from prefork_metrics.flask import PreforkMetrics
 from prefork_metrics.registry import Registry
 from prefork_metrics.values import Store
@@ -62,6 +63,26 @@ def test_requests_are_counted_by_rule_and_status() -> None:
     assert found["shop_api_errors_total", "/bug", "500", "unhandled_exception"] == 1
     assert found[("shop_active_connections",)] == 0
     assert not [name for name in found if name[0].startswith("shop_http_queue_wait")]
+
+
+def test_application_may_count_a_request_apart() -> None:
+    app = build()
+
+    @app.before_request
+    def apart() -> None:
+        if request.headers.get("X-Probe"):
+            exchange_of(request.environ).counted_as = "probes"
+
+    client = app.test_client()
+    for headers in ({}, {"X-Probe": "1"}):
+        client.get("/orders/a", headers=headers).close()
+        client.get("/bug", headers=headers).close()
+    found = shown(app)
+    for route in ("/orders/<kind>", "probes"):
+        assert found["shop_http_requests_total", "GET", route, "200"] == 1
+        assert found["shop_http_request_duration_seconds_count", "GET", route, "200"] == 1
+    for route in ("/bug", "probes"):
+        assert found["shop_api_errors_total", route, "500", "unhandled_exception"] == 1
 
 
 def test_an_application_can_be_built_again() -> None:

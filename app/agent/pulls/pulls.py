@@ -229,7 +229,9 @@ class Pulls:
 
     def _carry_out(self, taken: TakenPull, running: Running) -> None:
         try:
-            with task("pull", taken.asked_by), starts.told(taken.seconds) as attempt:
+            synthetic = taken.transition.environment.is_synthetic
+            told = starts.told(taken.seconds, synthetic=synthetic)
+            with task("pull", taken.asked_by), told as attempt:
                 before = self._fetch(taken, running)
                 running.leave()  # from here on it is a start like any other
                 self._start(taken, before, attempt)

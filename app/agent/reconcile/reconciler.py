@@ -148,7 +148,7 @@ class Reconciler:
             mended = update(Environment).where(*unchanged).values(**changes)
             if session.scalar(mended.returning(Environment.id)) is None:
                 return False
-            record_exits(session, environment.id, patch.exits)
+            record_exits(session, environment, patch.exits)
         _log.info(
             "record mended",
             extra={

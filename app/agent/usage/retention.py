@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from app.domain.quotas.month import first_of_month
 from app.domain.usage.booking import SUMS
 from app.storage import (
+    SYNTHETIC,
     ContainerExit,
     Database,
     Environment,
@@ -118,7 +119,10 @@ class UsageRetention:
             session.execute(delete(UsageDisk).where(~is_there))
             session.execute(
                 delete(UsageTotal).where(
-                    UsageTotal.kind == UsageTotalKind.ENVIRONMENT, ~exists_still, ~is_read
+                    UsageTotal.kind == UsageTotalKind.ENVIRONMENT,
+                    UsageTotal.id != SYNTHETIC,
+                    ~exists_still,
+                    ~is_read,
                 )
             )
 

@@ -82,6 +82,8 @@ def _harmless(name: str) -> str:
 def _print_table(by: str, found: dict[str, Any]) -> None:
     rows = [_row(item, item["name"] or "(none)") for item in found["items"]]
     rows.append(_row(found["sum"], "all"))
+    if found.get("synthetic", {}).get("runs"):
+        rows.append(_row(found["synthetic"], "(synthetic, besides)"))
     headings = [by.upper(), "RUNNING", "CPU", "MEMORY", "NETWORK", "DISK I/O", "STORED", "UNREAD"]
     if found["prices"]:
         headings.append(found["currency"])

@@ -37,6 +37,7 @@ class AccountOf:
     id: str
     email: str
     is_operator: bool
+    is_synthetic: bool
     created_at: datetime
     last_authenticated_at: datetime | None
     disabled_at: datetime | None
@@ -72,18 +73,24 @@ class Administration:
         with self._database.reading() as session:
             return _one(session, account_id)
 
-    def create(self, email: str, password: str, *, operator: bool) -> str:
+    def create(self, email: str, password: str, *, operator: bool, synthetic: bool = False) -> str:
         """Make an account from the command line, whoever may register, and return its id.
+
+        A `synthetic` one is nobody's; that is said now or never.
 
         Raises: EmailTakenError, LimitReachedError.
         """
         hashed = self._passwords.hash(password)
         try:
             with self._database.writing() as session:
-                first_account.withdraw(session)
+                if not synthetic:
+                    first_account.withdraw(session)
                 self._check_room(session)
-                user = add_account(session, email, hashed, operator=operator)
-                audit.record(session, None, "account.create", _target(user), operator=operator)
+                user = add_account(session, email, hashed, operator=operator, synthetic=synthetic)
+                told = {"synthetic": True} if synthetic else {}
+                audit.record(
+                    session, None, "account.create", _target(user), operator=operator, **told
+                )
                 return user.id
         except IntegrityError as error:
             raise EmailTakenError from error
@@ -129,7 +136,9 @@ class Administration:
             user.password_hash = hashed
             session.flush()
             end_logins(session, user.id, EndReason.PASSWORD)
-            audit.record(session, identity, "account.password_set", _target(user))
+            # Of a synthetic account with all else that it does, which is kept for days, not years.
+            actor = Identity(user.id, user.email) if user.is_synthetic else identity
+            audit.record(session, actor, "account.password_set", _target(user))
 
     def delete(
         self, identity: Identity | None, account_id: str, transfer_to: str | None = None
@@ -151,7 +160,11 @@ class Administration:
             user = _locked(session, account_id, transfer_to)
             left = handover.found(session, user)
             if transfer_to is not None:
-                handover.hand_over(session, identity, left, session.get_one(User, transfer_to))
+                heir = session.get_one(User, transfer_to)
+                if heir.is_synthetic:
+                    message = "Name an account of a person: this one is synthetic."
+                    raise InvalidInputError([{"field": "transfer_to", "message": message}])
+                handover.hand_over(session, identity, left, heir)
             elif left:
                 raise AccountInUseError(left.in_words())
             handover.delete_own_teams(session, identity, user)
@@ -184,7 +197,7 @@ def _locked(session: Session, account_id: str, other_id: str | None = None) -> U
     return found[account_id]
 
 
-def _accounts() -> Select[str, str, bool, datetime, datetime | None, datetime | None, int]:
+def _accounts() -> Select[str, str, bool, bool, datetime, datetime | None, datetime | None, int]:
     environments = (
         select(func.count())
         .select_from(Environment)
@@ -197,6 +210,7 @@ def _accounts() -> Select[str, str, bool, datetime, datetime | None, datetime | 
         User.id,
         User.email,
         User.is_operator,
+        User.is_synthetic,
         User.created_at,
         User.last_authenticated_at,
         User.disabled_at,

@@ -1,7 +1,7 @@
 """The first account, of an operator, where nobody may register: a link that is printed once.
 
 Whoever starts the service sees its output, and nobody else does. The link works once, for a day,
-and while there is no account; of several servers that start at once one makes it.
+and while nobody has an account; of several servers that start at once one makes it.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Found:
 def offer(database: Database) -> Found:
     """Make the link where there is no account, unless one is out. Raises: StorageError."""
     with database.writing() as session:
-        if session.scalar(select(exists(select(User.id)))):
+        if session.scalar(select(exists().where(~User.is_synthetic))):
             return Found(accounts=True)
         made = _make(session)
         if made is not None:

@@ -36,13 +36,14 @@ class TokenPair:
     """The tokens of a login; `expires_in` is the access token's life in seconds.
 
     `page_secret` is what a console's page keeps, where it is told a new one; its `refresh_token`
-    is the cookie then.
+    is the cookie then. `is_synthetic`: of an account that is, where a password was checked.
     """
 
     access_token: str
     refresh_token: str
     expires_in: int
     page_secret: str | None = None
+    is_synthetic: bool = False
 
 
 @dataclass(frozen=True)

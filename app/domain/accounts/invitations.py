@@ -147,7 +147,7 @@ def is_open() -> ColumnElement[bool]:
 
     That to make the first account is void as soon as there is one, however it was made.
     """
-    first = and_(Invitation.id == FIRST, exists(select(User.id)))
+    first = and_(Invitation.id == FIRST, exists().where(~User.is_synthetic))
     unused = and_(Invitation.used_at.is_(None), Invitation.revoked_at.is_(None))
     return and_(unused, Invitation.expires_at > db_now(), ~first)
 

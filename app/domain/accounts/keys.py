@@ -137,6 +137,7 @@ class ApiKeys:
             user.is_operator,
             api_key_id=key.id,
             scopes=frozenset(Scope(scope) for scope in key.scopes),
+            is_synthetic=user.is_synthetic,
         )
 
     def _note_refused(self, secret: str) -> None:

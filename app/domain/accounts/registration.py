@@ -143,13 +143,16 @@ class Registration:
         return good
 
 
-def add_account(session: Session, email: str, hashed: str, *, operator: bool) -> User:
+def add_account(
+    session: Session, email: str, hashed: str, *, operator: bool, synthetic: bool = False
+) -> User:
     """Write an account. Raises: IntegrityError where there is one of that address."""
     user = User(
         id=new_id(),
         email=email.lower(),
         password_hash=hashed,
         is_operator=operator,
+        is_synthetic=synthetic,
         created_at=utc_now(),
     )
     session.add(user)

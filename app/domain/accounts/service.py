@@ -1,7 +1,7 @@
 """Accounts: registration, logins by password, and who a token belongs to."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -88,7 +88,7 @@ class Accounts:
 
     def _verified(self, email: str, password: str) -> Any:
         """Return the account whose password this is; no transaction is open meanwhile."""
-        columns = User.id, User.email, User.password_hash, User.disabled_at
+        columns = User.id, User.email, User.password_hash, User.disabled_at, User.is_synthetic
         with self._database.reading() as session:
             found = session.execute(select(*columns).where(User.email == email)).one_or_none()
         # Hashing takes tens of milliseconds on purpose.
@@ -123,7 +123,8 @@ class Accounts:
             target = audit.Target("account", found.id, found.email)
             actor = Identity(found.id, found.email)
             audit.record(session, actor, "account.login", target, kind=kind.value)
-            return self._grants.open(session, found.id, kind, device)
+            pair = self._grants.open(session, found.id, kind, device)
+            return replace(pair, is_synthetic=found.is_synthetic)
 
     def refresh(self, token: str, device: Device = _NOWHERE) -> TokenPair:
         """Trade a refresh token of the API for the next pair. Raises: InvalidTokenError."""
@@ -168,7 +169,13 @@ class Accounts:
         user, grant_id, stale = found
         if stale:
             last_used.touch(self._database, user.id, login_id=grant_id)
-        return Identity(user.id, user.email, user.is_operator, grant_id=grant_id)
+        return Identity(
+            user.id,
+            user.email,
+            user.is_operator,
+            grant_id=grant_id,
+            is_synthetic=user.is_synthetic,
+        )
 
     def account(self, identity: Identity) -> Account:
         """Return the account. Raises: InvalidTokenError where it was deleted meanwhile."""

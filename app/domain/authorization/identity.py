@@ -10,6 +10,7 @@ class Identity:
     """An account, by which credential it was recognised, and what that credential is good for.
 
     A login has a `grant_id` and every scope; an API key has an `api_key_id` and its own scopes.
+    `is_synthetic`: it is nobody's, and left out where people are counted.
     """
 
     user_id: str
@@ -18,6 +19,7 @@ class Identity:
     grant_id: str | None = None
     api_key_id: str | None = None
     scopes: frozenset[Scope] = frozenset(Scope)
+    is_synthetic: bool = False
 
 
 @dataclass(frozen=True)

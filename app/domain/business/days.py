@@ -99,11 +99,12 @@ class Days:
 def _active(session: Session, day: date) -> dict[str, int]:
     """Return how many accounts of the end of the day were active, by window."""
     there = or_(BusinessAccount.gone_at.is_(None), BusinessAccount.gone_at >= _end(day))
+    people = ~BusinessAccount.is_synthetic
     counts = [
         func.count(case((_is_active(number_of(day), days), 1))).label(f"active_{days}")
         for days in ACTIVE
     ]
-    return dict(session.execute(select(*counts).where(there)).mappings().one())
+    return dict(session.execute(select(*counts).where(there, people)).mappings().one())
 
 
 def _is_active(day: int, days: int) -> ColumnElement[bool]:

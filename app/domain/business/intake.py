@@ -40,6 +40,7 @@ _SETTLED = timedelta(hours=1)
 # An entry of a host whose clock is further ahead than that is taken to be of that moment.
 _AHEAD = timedelta(days=1)
 _COLUMNS = tuple(field.name for field in fields(Journey))
+_OF_USER = (User.id, User.created_at, User.is_synthetic)
 _ENTRY = (
     AuditEntry.id,
     AuditEntry.at,
@@ -104,14 +105,14 @@ class Intake:
     def _add_unnamed(self, latest: datetime) -> bool:
         """Add some accounts that the log does not name; tell whether there may be more."""
         known = exists().where(BusinessAccount.account_id == User.id)
-        query = select(User.id, User.created_at).where(~known).order_by(User.id).limit(self._batch)
+        query = select(*_OF_USER).where(~known).order_by(User.id).limit(self._batch)
         with self._database.writing() as session:
             self._fence(session)
             cursor = _cursor(session, latest)
             if cursor.complete:
                 return False
             found = session.execute(query).all()
-            _write(session, {}, [Journey(id, Way.UNKNOWN, at) for id, at in found])
+            _write(session, {}, [_of_user(*row) for row in found])
             cursor.complete = len(found) < self._batch
             return not cursor.complete
 
@@ -163,8 +164,12 @@ def _written(session: Session, ids: Sequence[str]) -> dict[str, Journey]:
 
 def _unwritten(session: Session, ids: Sequence[str]) -> dict[str, Journey]:
     """Return accounts that there are and of which nothing was read yet, as their rows have them."""
-    query = select(User.id, User.created_at).where(User.id.in_(ids))
-    return {id: Journey(id, Way.UNKNOWN, at) for id, at in session.execute(query)}
+    query = select(*_OF_USER).where(User.id.in_(ids))
+    return {row[0]: _of_user(*row) for row in session.execute(query)}
+
+
+def _of_user(account_id: str, created_at: datetime, is_synthetic: bool) -> Journey:
+    return Journey(account_id, Way.UNKNOWN, created_at, is_synthetic=is_synthetic)
 
 
 def _take(known: dict[str, Journey], entry: Row[Any], at: datetime) -> None:
@@ -174,6 +179,7 @@ def _take(known: dict[str, Journey], entry: Row[Any], at: datetime) -> None:
         journey = known.setdefault(target, Journey(target, Way.UNKNOWN, at))
         if journey.way == Way.UNKNOWN:
             journey.way, journey.signed_up_at = way, at
+        journey.is_synthetic = journey.is_synthetic or bool(details.get("synthetic"))
     actor = known.get(entry.actor_id)
     if actor is not None:
         actor.act(at, step_of(entry.action, details))

@@ -75,6 +75,7 @@ class Journey:
     active_days: int = 0
     gone_at: datetime | None = None
     gone_entry: int | None = None
+    is_synthetic: bool = False
 
     def act(self, at: datetime, step: Step | None) -> None:
         """Take in that the account did something; `step`: what that was, if it counts."""
@@ -102,7 +103,9 @@ class Journey:
             self.active_days |= 1 << back
 
     def counted(self) -> dict[str, int]:
-        """Return what the account adds to each of `SUMS`."""
+        """Return what the account adds to each of `SUMS`: nothing where it is nobody's."""
+        if self.is_synthetic:
+            return dict.fromkeys(SUMS, 0)
         moments = [at for at in (self.terminal_at, self.vscode_at) if at is not None]
         shell_at = min(moments, default=None)
         # A clock that was set back in between makes no time below zero.

@@ -108,19 +108,19 @@ def unseen_exit(run: Run, *, requested: bool, code: int | None = None) -> Exit:
     return Exit(run, reason_of(code, requested=requested, oom=False), code, utc_now())
 
 
-def record_exits(session: Session, environment_id: str, exits: Sequence[Exit]) -> None:
+def record_exits(session: Session, environment: Environment, exits: Sequence[Exit]) -> None:
     """Write the rows of these exits, and have the record tell what that of the last one says.
 
     Rows that somebody has written already stay as they are. Call it in the transaction that has
-    changed the record, and with it the columns of `fields` of the last exit.
+    changed or deleted the record, and with it the columns of `fields` of the last exit.
     """
     for ended in exits:
-        insert_missing(session, ContainerExit, [_row(session, environment_id, ended)])
+        insert_missing(session, ContainerExit, [_row(session, environment, ended)])
     for last in exits[-1:]:
         told = as_kept(session, last)
         if told.fields != last.fields:
             session.execute(
-                update(Environment).where(Environment.id == environment_id).values(told.fields)
+                update(Environment).where(Environment.id == environment.id).values(told.fields)
             )
 
 
@@ -132,19 +132,20 @@ def as_kept(session: Session, ended: Exit) -> Exit:
     return Exit(ended.run, row.reason, row.exit_code, row.exited_at, is_written=True)
 
 
-def _row(session: Session, environment_id: str, ended: Exit) -> dict[str, Any]:
+def _row(session: Session, environment: Environment, ended: Exit) -> dict[str, Any]:
     reason = ended.reason
     if ended.by_flag and _had_flag_before(session, ended.run):
         reason = reason_of(ended.code, requested=False, oom=False)
     return {
         "container_id": ended.run.container_id,
         "run_started": ended.run.started,
-        "environment_id": environment_id,
+        "environment_id": environment.id,
         "reason": reason,
         "exit_code": ended.code,
         "exited_at": ended.at,
         "oom_killed": ended.oom_killed,
         "counted": False,
+        "is_synthetic": environment.is_synthetic,
     }
 
 

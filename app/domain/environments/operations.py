@@ -49,7 +49,10 @@ class Operations:
             identity, environment_id, _AT_REST, EnvironmentStatus.STARTING, "start", ends=True
         )
         with (
-            starts.told(lambda: perf_counter() - accepted) as attempt,
+            starts.told(
+                lambda: perf_counter() - accepted,
+                synthetic=transition.environment.is_synthetic,
+            ) as attempt,
             self._guard.during(transition),
         ):
             environment = transition.environment

@@ -71,6 +71,7 @@ class Records:
                 id=new_id(),
                 project_id=project.id,
                 created_by=identity.user_id,
+                is_synthetic=identity.is_synthetic,
                 **{**fields, "secrets": secrets},
             )
             session.add(environment)

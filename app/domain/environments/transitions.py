@@ -153,7 +153,7 @@ class Transitions:
             .returning(Environment.id)
         )
         if left is not None:
-            record_exits(session, left, ended)
+            record_exits(session, transition.environment, ended)
             if status not in TRANSITIONAL:
                 session_rows.end_stale(session, left)
         return left is not None
@@ -165,7 +165,7 @@ class Transitions:
                 delete(Environment).where(held(transition)).returning(Environment.id)
             )
             if gone is not None:
-                record_exits(session, gone, list(exits))
+                record_exits(session, transition.environment, list(exits))
 
     def drop(self, transition: Transition) -> None:
         """Hold the transition no longer, though its end could not be recorded: others heal it."""

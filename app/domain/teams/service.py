@@ -221,6 +221,8 @@ def _members() -> Select[str, str, TeamRole, datetime]:
 
 
 def _add(session: Session, identity: Identity, team: Team, user: User, role: TeamRole) -> Member:
+    if user.is_synthetic:
+        raise TeamConflictError("The account is synthetic, and those are in no team.")
     refuse_more(session, Limit.MEMBERS, Membership, Membership.team_id == team.id)
     now = utc_now()
     session.add(Membership(team_id=team.id, user_id=user.id, role=role, created_at=now))

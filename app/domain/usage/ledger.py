@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from app.domain.usage.booking import Totals, book, book_end
 from app.domain.usage.moments import Moment, Moments
-from app.domain.usage.rows import Owner, Rows
+from app.domain.usage.rows import OWNER_COLUMNS, Owner, Rows
 from app.storage import (
     ContainerExit,
     Database,
@@ -162,7 +162,7 @@ _ENDED_RUNS = (
 
 def owners_of(session: Session, environments: Collection[str]) -> dict[str, Owner]:
     """Return whose these environments are; of one that is gone, whose it was when it was booked."""
-    query = (
+    query: Any = (
         select(
             Environment.id,
             Environment.name,
@@ -172,6 +172,7 @@ def owners_of(session: Session, environments: Collection[str]) -> dict[str, Owne
             Team.name,
             User.id,
             User.email,
+            Environment.is_synthetic,
         )
         .join(Project, Project.id == Environment.project_id)
         .outerjoin(Team, Team.id == Project.owner_team_id)
@@ -180,13 +181,17 @@ def owners_of(session: Session, environments: Collection[str]) -> dict[str, Owne
     )
     found = {id: Owner(*rest) for id, *rest in session.execute(query)}
     if gone := sorted(set(environments) - found.keys()):
-        columns = (getattr(UsageRow, name) for name in Owner._fields)
+        columns: Any = (getattr(UsageRow, name) for name in OWNER_COLUMNS)
         booked = (
             select(UsageRow.environment_id, *columns)
             .where(UsageRow.environment_id.in_(gone))
             .order_by(UsageRow.starts_at)
         )
         found |= {id: Owner(*rest) for id, *rest in session.execute(booked)}
+        ended = select(ContainerExit.environment_id).where(
+            ContainerExit.environment_id.in_(gone), ContainerExit.is_synthetic
+        )
+        found |= {id: Owner(is_synthetic=True) for id in session.scalars(ended)}
     return found
 
 

@@ -1,13 +1,20 @@
 """What one transaction adds to the ledger: each row once, and with it the totals."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
 
 from app.domain.usage.booking import SUMS, Booking, Use
-from app.storage import UsagePeriod, UsageRow, UsageTotal, UsageTotalKind, add_rows
+from app.storage import (
+    SYNTHETIC,
+    UsagePeriod,
+    UsageRow,
+    UsageTotal,
+    UsageTotalKind,
+    add_rows,
+)
 
 _KEY = ("environment_id", "starts_at", "period")
 _TOTAL_KEY = ("kind", "id")
@@ -15,7 +22,7 @@ _NAMES = ("name", "project", "team")
 
 
 class Owner(NamedTuple):
-    """Whose an environment is, with the names of the moment; the columns of `UsageRow`."""
+    """Whose an environment is, with the names of the moment; see `UsageRow`."""
 
     environment: str | None = None
     project_id: str | None = None
@@ -24,6 +31,15 @@ class Owner(NamedTuple):
     team: str | None = None
     account_id: str | None = None
     account: str | None = None
+    is_synthetic: bool = False
+
+    @property
+    def columns(self) -> dict[str, str | None]:
+        """Those of `UsageRow`."""
+        return {name: getattr(self, name) for name in OWNER_COLUMNS}
+
+
+OWNER_COLUMNS = tuple(name for name in Owner._fields if name != "is_synthetic")
 
 
 class _Sum:
@@ -54,7 +70,12 @@ class Rows:
     def add(
         self, environment_id: str, owner: Owner, bookings: Iterable[Booking], limit: int
     ) -> None:
-        """Add what one environment has used; `limit` is that of its memory, in bytes."""
+        """Add what one environment has used; `limit` is that of its memory, in bytes.
+
+        Synthetic ones share a row: they are many, each lives for seconds, and none is asked for.
+        """
+        if owner.is_synthetic:
+            environment_id, owner = SYNTHETIC, owner._replace(environment=None)
         for booking in bookings:
             key = (environment_id, booking.starts_at, booking.period)
             self._found.setdefault(key, _Sum(owner)).add(booking, limit)
@@ -64,7 +85,7 @@ class Rows:
         rows = [
             {
                 **dict(zip(_KEY, key, strict=True)),
-                **found.owner._asdict(),
+                **found.owner.columns,
                 **found.values,
                 "memory_peak_bytes": found.peak,
                 "memory_limit_bytes": found.limit,
@@ -79,14 +100,7 @@ class Rows:
         uses: dict[tuple[UsageTotalKind, str], Use] = {}
         names: dict[tuple[UsageTotalKind, str], tuple[str | None, ...]] = {}
         for (environment_id, _, _), found in self._found.items():
-            owner = found.owner
-            for key, named in (
-                (
-                    (UsageTotalKind.ENVIRONMENT, environment_id),
-                    (owner.environment, owner.project, owner.team),
-                ),
-                ((UsageTotalKind.TEAM, owner.team_id or ""), (owner.team, None, owner.team)),
-            ):
+            for key, named in _totals_of(environment_id, found.owner):
                 uses[key] = uses.get(key, Use()) + found.use
                 names[key] = named
         return [
@@ -97,3 +111,15 @@ class Rows:
             }
             for key in sorted(uses)
         ]
+
+
+def _totals_of(
+    environment_id: str, owner: Owner
+) -> Iterator[tuple[tuple[UsageTotalKind, str], tuple[str | None, ...]]]:
+    """Yield the totals that a row is in, with their names: that of its team, where it has one."""
+    yield (
+        (UsageTotalKind.ENVIRONMENT, environment_id),
+        (owner.environment, owner.project, owner.team),
+    )
+    if not owner.is_synthetic:
+        yield (UsageTotalKind.TEAM, owner.team_id or ""), (owner.team, None, owner.team)

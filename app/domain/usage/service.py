@@ -14,12 +14,13 @@ from app.domain.authorization import Action, Identity, may_in
 from app.domain.usage.booking import SUMS
 from app.domain.usage.prices import cost
 from app.engine import DiskUse
-from app.storage import Database, Membership, Project, UsageDisk, UsageRow, now
+from app.storage import SYNTHETIC, Database, Membership, Project, UsageDisk, UsageRow, now
 
 # A sum of nanoseconds may have more than 64 bits: 500 environments run 292 years in seven months.
 _HALF = 2**32
 USUAL = timedelta(days=30)
 _LARGEST = ("memory_peak_bytes", "memory_limit_bytes")
+_SYNTHETIC = UsageRow.environment_id == SYNTHETIC
 
 
 class By(StrEnum):
@@ -76,7 +77,8 @@ class Used:
 class UsageReport:
     """Some of what is asked for, the largest CPU first (by period: the earliest), and all of it.
 
-    `count` is how many items there are in all.
+    `count` is how many items there are in all. `synthetic` is what environments of synthetic
+    accounts have used besides, which is in no item and not in `total`.
     """
 
     since: datetime
@@ -84,6 +86,7 @@ class UsageReport:
     items: list[Used]
     count: int
     total: Used
+    synthetic: Used
     prices: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -111,23 +114,25 @@ class Usage:
                 raise InvalidInputError(
                     [{"field": "since", "message": "Name a time before `until`."}]
                 )
-            conditions = [
+            asked = [
                 UsageRow.starts_at >= since,
                 UsageRow.starts_at < until,
                 *query.conditions(),
             ]
             if not identity.is_operator:
-                conditions.append(_seen_by(identity))
+                asked.append(_seen_by(identity))
+            counted = [*asked, ~_SYNTHETIC]
             groups = _groups(query)
-            grouped = select(*groups, *_sums()).where(*conditions).group_by(*groups)
+            grouped = select(*groups, *_sums()).where(*counted).group_by(*groups)
             # Without the sums, which SQLite would add up once more.
-            bare = select(*groups).where(*conditions).group_by(*groups).subquery()
-            counted = select(func.count()).select_from(bare)
+            bare = select(*groups).where(*counted).group_by(*groups).subquery()
+            number = select(func.count()).select_from(bare)
             rows = session.execute(_page(grouped, query, limit, offset)).mappings().all()
             ids = [row["id"] for row in rows]
             names = _names(session, query.by, ids, since, until)
             disks = _disks(session, ids) if query.by is By.ENVIRONMENT else {}
-            whole = session.execute(select(*_sums()).where(*conditions)).mappings().one()
+            whole = session.execute(select(*_sums()).where(*counted)).mappings().one()
+            beside = session.execute(select(*_sums()).where(*asked, _SYNTHETIC)).mappings().one()
             return UsageReport(
                 since=since,
                 until=until,
@@ -138,8 +143,9 @@ class Usage:
                     )
                     for row in rows
                 ],
-                count=session.scalar(counted) or 0,
+                count=session.scalar(number) or 0,
                 total=self._used({"id": None, **whole}, None),
+                synthetic=self._used({"id": None, **beside}, None),
                 prices=self._prices,
             )
 

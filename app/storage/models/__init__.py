@@ -47,6 +47,7 @@ from app.storage.models.logs import (
     LogStream,
     LogUsage,
 )
+from app.storage.models.probe import ProbeRound, ProbeStep
 from app.storage.models.service import (
     AgentReport,
     AuditEntry,
@@ -67,6 +68,7 @@ from app.storage.models.sessions import (
     Terminal,
 )
 from app.storage.models.usage import (
+    SYNTHETIC,
     UsageCursor,
     UsageDisk,
     UsagePeriod,
@@ -77,6 +79,7 @@ from app.storage.models.usage import (
 
 __all__ = [
     "AT_REST",
+    "SYNTHETIC",
     "AgentReport",
     "Alert",
     "AlertHeartbeat",
@@ -115,6 +118,8 @@ __all__ = [
     "LoginKind",
     "Membership",
     "PortReservation",
+    "ProbeRound",
+    "ProbeStep",
     "Process",
     "Project",
     "PullPolicy",

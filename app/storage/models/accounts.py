@@ -81,6 +81,8 @@ class User(_Quota, Base):
     last_authenticated_at: Mapped[datetime | None] = mapped_column(index=True)
     # While it is set, no credential of the account is good.
     disabled_at: Mapped[datetime | None]
+    # Nobody's: a program that watches the service. Given when it is made, and never taken away.
+    is_synthetic: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class Login(Base):

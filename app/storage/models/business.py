@@ -5,7 +5,7 @@ What is kept of an account goes with it; the sums name nobody and stay.
 
 from datetime import date, datetime
 
-from sqlalchemy import BigInteger, Index, String
+from sqlalchemy import BigInteger, Index, String, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.storage.models.base import Base
@@ -20,7 +20,7 @@ class BusinessAccount(Base):
     Attributes: way (how it signed up); second_week_at (of the first act 7 to 14 days after
     sign-up); active_day (the last day with an act, UTC, in days since 1970); active_days (a bit for
     each day back from that one: the lowest is `active_day` itself); gone_at and gone_entry (when
-    the account was deleted, and the entry that says so).
+    the account was deleted, and the entry that says so); is_synthetic (it is counted nowhere).
     """
 
     __tablename__ = "business_accounts"
@@ -38,6 +38,7 @@ class BusinessAccount(Base):
     active_days: Mapped[int] = mapped_column(BigInteger, default=0)
     gone_at: Mapped[datetime | None]
     gone_entry: Mapped[int | None] = mapped_column(BigInteger)
+    is_synthetic: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class _Sums:

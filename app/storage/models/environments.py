@@ -124,6 +124,8 @@ class Environment(Seen, Base):
 
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     updated_at: Mapped[datetime] = mapped_column(default=utc_now, onupdate=utc_now)
+    # Made by an account that is.
+    is_synthetic: Mapped[bool] = mapped_column(default=False, server_default=false())
 
     project: Mapped[Project] = relationship(lazy="raise")
     # The pull that its start waits for; whoever shows an environment sets it.
@@ -170,6 +172,8 @@ class ContainerExit(Base):
     exited_at: Mapped[datetime] = mapped_column(default=utc_now)
     oom_killed: Mapped[bool | None]
     counted: Mapped[bool] = mapped_column(default=False, index=True)
+    # As its environment was, which may be gone when its use is booked.
+    is_synthetic: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class ImagePull(Base):

@@ -62,6 +62,7 @@ class Report(StrEnum):
 
     DRIFT = "drift"  # how many environments are recorded with a status that is not Docker's
     SWEEP = "sweep"  # how many records the last sweep compared; its time is when it was through
+    PROBE = "probe"  # its time is since when rounds of the synthetic user are awaited
 
 
 class AgentReport(Base):
@@ -85,6 +86,8 @@ class DurableCounter(StrEnum):
     EXTENSION_INSTALLATIONS = "vibebox_extension_installations_total"
     LOG_ENTRIES = "vibebox_log_entries_total"
     CONTAINER_LOG_LINES = "vibebox_container_log_lines_total"
+    PROBE_ROUNDS = "vibebox_probe_rounds_total"
+    PROBE_FAILURES = "vibebox_probe_failures_total"
 
 
 class EventCount(Base):

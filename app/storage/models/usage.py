@@ -13,6 +13,10 @@ from app.storage.models.base import Base, choice
 _TOTAL = BigInteger().with_variant(Numeric(38, 0), "postgresql")
 
 
+SYNTHETIC = "synthetic"
+"""In the place of an environment's id: what those of synthetic accounts have used together."""
+
+
 class UsagePeriod(StrEnum):
     """The length of the time that a row is about."""
 

@@ -24,6 +24,7 @@ from app.core.errors import (
 )
 from app.domain.accounts.service import TokenPair
 from app.domain.authorization import may_anywhere
+from app.web import synthetic
 from app.web.api.answers import paged, shown
 from app.web.api.schemas.auth import (
     CallerView,
@@ -109,7 +110,10 @@ def register(body: Registration) -> Answer:
 )
 def login(body: Credentials) -> Answer:
     components().attempts.login(body.email)
-    return _tokens(components().accounts.login(body.email, body.password, device()))
+    pair = components().accounts.login(body.email, body.password, device())
+    if pair.is_synthetic:
+        synthetic.note()
+    return _tokens(pair)
 
 
 @api.post(

@@ -33,7 +33,7 @@ def authenticate() -> None:
         )
     with components().attempts.failures():
         g.identity = components().tickets.redeem(ticket)
-    authentication.believe_sampled()
+    authentication.note_caller()
 
 
 def refuse_foreign_origin() -> None:

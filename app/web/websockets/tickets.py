@@ -92,6 +92,7 @@ class Tickets:
             grant_id=used.grant_id,
             api_key_id=used.api_key_id,
             scopes=frozenset(Scope(scope) for scope in used.scopes),
+            is_synthetic=user.is_synthetic,
         )
 
 

@@ -11,7 +11,7 @@ SCOPE = f'{JOB},instance=~"$instance"'
 TEAM = 'team=~"$team"'
 """The same of the dashboard of teams."""
 
-USERS = 'route!~"/health.*|unmatched|.*/(stream|terminal|events)"'
+USERS = 'route!~"/health.*|synthetic|unmatched|.*/(stream|terminal|events)"'
 """Requests of users: probes and streams that live long would poison rates and latencies, and so
 would what strangers ask for that no route is for."""
 

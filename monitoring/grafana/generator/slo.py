@@ -15,8 +15,19 @@ from monitoring.grafana.generator.panels import (
     graph,
     stat,
     steps,
+    timeline,
 )
-from monitoring.grafana.generator.promql import RANGE, largest, recorded, total, while_up
+from monitoring.grafana.generator.promql import (
+    RANGE,
+    largest,
+    quantile,
+    rate,
+    recorded,
+    select,
+    total,
+    while_up,
+)
+from monitoring.grafana.generator.states import FAILS
 from monitoring.rules import slo
 from monitoring.rules.objectives import WINDOWS
 
@@ -144,9 +155,55 @@ _OBJECTIVES = Row(
     ),
 )
 
+_PROBE = Row(
+    "Synthetic user",
+    (
+        budget("Synthetic user budget left", "probe", 6, "environments"),
+        stat(
+            "Since the synthetic user came through",
+            6,
+            while_up(largest(select("vibebox_probe_last_success_age_seconds"))),
+            "ago",
+            "It signs in, creates, starts, uses and deletes an environment by the public address. "
+            "SyntheticUserFailing pages after three rounds without a success. Nothing is shown "
+            "where VIBEBOX_PROBE is off.",
+            "s",
+            empty=NOTHING,
+        ),
+        timeline(
+            "Steps of the synthetic user",
+            12,
+            "Whether the last round failed at the step.",
+            (largest(select("vibebox_probe_failed_step", 'step!="none"'), "step"), "{{step}}"),
+            mappings=FAILS,
+            thresholds=steps("ok", critical=1),
+            height=10,
+            empty=NOTHING,
+        ),
+        graph(
+            "Time of each step",
+            12,
+            "p95, of rounds that failed too.",
+            "s",
+            (quantile(0.95, "vibebox_probe_step_duration_seconds", by="step"), "{{step}}"),
+            bounds=(0, None),
+        ),
+        graph(
+            "Failed rounds by step",
+            12,
+            "An hour, by the step at which they failed.",
+            "short",
+            (f"{total(rate('vibebox_probe_failures_total'), 'step')} * 3600", "{{step}}"),
+            bounds=(0, None),
+            sparse=True,
+        ),
+    ),
+    added=True,
+)
+
 BOARD = Board(
     "slo",
     "VibeBox - Service level objectives",
     "How much of the error budget is left, and how fast it is used up.",
-    (_BUDGETS, _RATES, _OBJECTIVES),
+    (_BUDGETS, _RATES, _OBJECTIVES, _PROBE),
 )

@@ -14,6 +14,10 @@ SEVERITY = {
     severity: {"text": severity, "color": color, "index": number}
     for number, (severity, color) in enumerate(SEVERITIES.items())
 }
+FAILS = {
+    "0": {"text": "ok", "color": OK, "index": 0},
+    "1": {"text": "fails", "color": CRITICAL, "index": 1},
+}
 IN_TROUBLE = {
     "0": {"text": "well", "color": OK, "index": 0},
     "1": {"text": "trouble", "color": WARNING, "index": 1},

@@ -7,6 +7,7 @@ from monitoring.rules.alerts import (
     application,
     dependencies,
     environments,
+    probe,
     restarts,
     saturation,
     telemetry,
@@ -23,5 +24,6 @@ GROUPS = (
     *dependencies.GROUPS,
     *saturation.GROUPS,
     *accounts.GROUPS,
+    *probe.GROUPS,
     *alerting.GROUPS,
 )

@@ -40,7 +40,12 @@ PARTS_OF_A_TERM = (
 
 @pytest.fixture
 def parts(database: Database, engine: FakeEngine) -> Parts:
-    settings = Settings(agent_sweep_interval=0.05, alerts_token="secret")
+    settings = Settings(
+        agent_sweep_interval=0.05,
+        alerts_token="secret",
+        probe="cron",
+        probe_url="http://127.0.0.1:1",
+    )
     heartbeat = Heartbeat(database)
     return Parts(
         settings=settings,

@@ -15,7 +15,7 @@ from app.domain.environments.containers import InstallationId
 from app.domain.environments.exits import Exit, Run, record_exits
 from app.domain.heartbeat import Heartbeat
 from app.engine import ContainerEvent
-from app.storage import Database, EnvironmentStatus, ExitReason, ImagePull, utc_now
+from app.storage import Database, Environment, EnvironmentStatus, ExitReason, ImagePull, utc_now
 from app.storage.fence import unfenced
 from tests.agent.conftest import MakeRecord
 from tests.agent.support import change, exits, stored
@@ -173,7 +173,7 @@ def test_run_whose_end_is_written_keeps_its_reason(
     run = Run(container, stored(database, environment).run_started or "")
     with database.writing() as session:
         ended = Exit(run, ExitReason.USER, 143, utc_now())
-        record_exits(session, environment, [ended])
+        record_exits(session, session.get_one(Environment, environment), [ended])
     # As a crash may leave it: the row has a reason, and the record none.
     change(database, environment, exit_reason=None, exit_code=None, exited_at=None)
     end(engine, container, 143)

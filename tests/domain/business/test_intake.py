@@ -351,3 +351,36 @@ def test_days_of_a_clock_that_was_years_ahead_are_counted_when_they_come(
     with database.reading() as session:
         last = select(func.max(BusinessDay.day)).where(BusinessDay.finished)
         assert session.scalar(last) == (NOON + DAY).date()
+
+
+def test_synthetic_account_is_counted_nowhere(database: Database) -> None:
+    log = Log(database)
+    log.sign_up(NOON)
+    # One whose row is there, one that is gone, and one from before the audit log.
+    here = log.sign_up(NOON, "command_line")
+    with database.writing() as session:
+        for id in (here, "of-old"):
+            old = session.get(User, id)
+            if old is None:
+                old = User(id=id, email="old@example.org", password_hash="", created_at=NOON)
+                session.add(old)
+            old.is_synthetic = True
+    log.write(
+        entry(NOON, "account.create", None, here, {"synthetic": True}),
+        entry(NOON, "account.create", None, "gone", {"synthetic": True}),
+        *(entry(NOON, step, who) for who in (here, "gone") for step in STEPS_OF_ALL),
+    )
+    leader(database, Clock(NOON + HOUR)).run()
+    with database.reading() as session:
+        totals = session.scalars(select(BusinessTotal)).all()
+        assert sum(total.signed_up for total in totals) == 1
+        assert sum(total.environment + total.started for total in totals) == 0
+        day = session.get_one(BusinessDay, NOON.date())
+        assert (day.active_1, day.active_30) == (1, 1)  # who has signed up, and nobody else
+        marked = session.scalars(
+            select(BusinessAccount.account_id).where(BusinessAccount.is_synthetic)
+        )
+        assert set(marked) == {here, "gone", "of-old"}
+
+
+STEPS_OF_ALL = ("environment.create", "environment.start", "account.login")

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from app.explaining.kinds import Kind
+from tests.backends import busybox
 from tests.end_to_end.alerts import beside, harm
 from tests.end_to_end.alerts.beside import Beside
 from tests.end_to_end.alerts.stack import Stack
@@ -325,6 +326,19 @@ POOL = Fault(
     env={"VIBEBOX_DB_POOL_SIZE": "2", "VIBEBOX_DB_POOL_MAX": "2"},
     culprit=TEAMS,
     beside=beside.statements_slow,
+)
+USERS = Fault(
+    # A round every ten seconds, which are minutes of the rules' time; three of them have to fail.
+    harm.users_cut_off,
+    alerts("SyntheticUserFailing"),
+    env={
+        "VIBEBOX_PROBE": "agent",
+        "VIBEBOX_PROBE_IMAGE": busybox.TAG,
+        "VIBEBOX_PROBE_INTERVAL": "10",
+        "VIBEBOX_PROBE_STEP_TIMEOUT": "2",
+        "VIBEBOX_STOP_GRACE": "0",
+    },
+    culprit=named(Kind.STEP, "sign_in"),
 )
 FAULTS: dict[str, Fault] = {
     name.lower(): value for name, value in list(globals().items()) if isinstance(value, Fault)

@@ -74,6 +74,16 @@ def service_stopped(stack: Stack) -> Iterator[None]:
 
 
 @contextmanager
+def users_cut_off(stack: Stack) -> Iterator[None]:
+    """Who signs in gets no answer, as behind a proxy that hangs; the service sees nothing of it."""
+    stack.way.hole_for = SIGN_IN.encode()
+    try:
+        yield
+    finally:
+        stack.way.hole_for = None
+
+
+@contextmanager
 def workers_killed(stack: Stack) -> Iterator[None]:
     """One worker after the other is killed, as the kernel does when it is short of memory."""
     workers = len(stack.server.worker_pids())

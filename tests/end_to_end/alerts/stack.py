@@ -166,8 +166,10 @@ class Stack:
         self.server = WebServer(
             directory, {**SETTINGS, **env}, workers, threads, root=harmful_release(directory)
         )
-        self.agent = Agent.beside(self.server)
         self.way = FaultProxy(("127.0.0.1", self.server.port))
+        # Where there is a synthetic user, it comes this way too.
+        self.server.set(VIBEBOX_PROBE_URL=f"http://127.0.0.1:{self.way.port}")
+        self.agent = Agent.beside(self.server)
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:

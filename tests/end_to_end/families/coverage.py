@@ -11,6 +11,8 @@ from app.metrics.catalogue import (
     ACTIVE_DAYS,
     FUNNEL_STEPS,
     MILESTONES,
+    NO_STEP,
+    PROBE_STEPS,
     SECOND_WEEKS,
     SHELL_SECONDS,
     SIGNUP_WAYS,
@@ -61,6 +63,10 @@ _SHARE = f"{_ADMISSION}::test_account_over_its_share_is_refused_everywhere"
 _HANDSHAKE = "tests/web/websockets/test_handshake.py"
 _BUSINESS = "tests/web/health/test_business.py::test_series_are_what_was_counted"
 _UPLOADS = f"{_NUMBERS}::test_uploads_at_once"
+_PROBE = f"{_E2E}/test_probe.py"
+_PROBED = f"{_PROBE}::test_agent_lets_it_go_and_it_is_counted_apart"
+_PROBE_STATE = "tests/web/health/test_probe.py::test_scrape_shows_where_the_last_round_failed"
+_PROBE_FAILS = "tests/agent/test_probe.py::test_rounds_are_counted_once_by_how_they_ended"
 
 COVERED: Mapping[str, str] = {
     "vibebox_http_requests_total": STEPS,
@@ -149,6 +155,12 @@ COVERED: Mapping[str, str] = {
     "vibebox_agent_sweep_age_seconds": _LEADING,
     "vibebox_alerting_heartbeat_age_seconds": _HEARTBEAT,
     "vibebox_environment_drift": STEPS,
+    "vibebox_probe_rounds_total": _PROBED,
+    "vibebox_probe_failures_total": _PROBE_FAILS,
+    "vibebox_probe_step_duration_seconds": _PROBED,
+    "vibebox_probe_failed_step": _PROBED,
+    "vibebox_probe_last_success_age_seconds": _PROBED,
+    "vibebox_probe_interval_seconds": _PROBED,
     "vibebox_metrics_collect_duration_seconds": GAUGES,
     "vibebox_metrics_files": GAUGES,
     "vibebox_metrics_processes": GAUGES,
@@ -236,6 +248,13 @@ ELSEWHERE: Mapping[tuple[str, str], Mapping[str, str]] = {
             ("host_environments", "host_cpus", "host_memory_mb"), f"{_QUOTAS}::test_host_has_bounds"
         ),
         "host_accounts": f"{_QUOTAS}::test_accounts_are_bounded",
+    },
+    ("vibebox_probe_rounds_total", "outcome"): {"success": _PROBED, "failure": _PROBE_FAILS},
+    ("vibebox_probe_failures_total", "step"): dict.fromkeys(map(str, PROBE_STEPS), _PROBE_FAILS),
+    ("vibebox_probe_step_duration_seconds", "step"): dict.fromkeys(map(str, PROBE_STEPS), _PROBED),
+    ("vibebox_probe_failed_step", "step"): {
+        **dict.fromkeys(map(str, PROBE_STEPS), _PROBE_STATE),
+        NO_STEP: _PROBED,
     },
     ("vibebox_worker_exits_total", "reason"): {
         **dict.fromkeys(
@@ -461,6 +480,7 @@ NO_STATEMENT_YET: Mapping[str, Mapping[str, str]] = {
         "select": "the scrape reads it, and what a scrape reads is not measured",
         "update": "what is added is written by INSERT … ON CONFLICT",
     },
+    "probe_rounds": dict.fromkeys(_ALL, "the synthetic user is off in these steps"),
     "write_probes": dict.fromkeys(_ALL, "readiness checks write it, and those are not measured"),
     "other": dict.fromkeys(("insert", "update", "delete"), "every table has a model"),
 }

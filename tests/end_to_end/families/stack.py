@@ -113,13 +113,22 @@ class Stack:
     """
 
     def __init__(
-        self, directory: Path, postgresql: PostgreSQL, engine: DockerEngine, registry: Registry
+        self,
+        directory: Path,
+        postgresql: PostgreSQL,
+        engine: DockerEngine,
+        registry: Registry,
+        more: Mapping[str, str] | None = None,
     ) -> None:
+        """more: further settings."""
         self.engine, self.registry, self.postgresql = engine, registry, postgresql
         url = postgresql.new_database()
         env = {"DATABASE_URL": url, "DOCKER_HOST": engine.host, "VIBEBOX_SECRET_KEYS": new_key()}
         self.server = WebServer(
-            directory, {**env, **_QUIET, **_SETTINGS}, workers=WORKERS, migrate=False
+            directory,
+            {**env, **_QUIET, **_SETTINGS, **(more or {})},
+            workers=WORKERS,
+            migrate=False,
         )
         self.server.migrate()
         self.agent = Agent.beside(self.server)

@@ -11,6 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from click.testing import CliRunner
+
+from app.cli.main import main
 from tests.backends.host_image import import_host_image
 from tests.end_to_end.api import Api
 from tests.end_to_end.families import accounts, agents, environments, failures
@@ -21,6 +24,8 @@ from tests.end_to_end.families.stack import Stack, Step, rule_of
 from tests.end_to_end.sockets import Screen, opened
 
 VISITOR = "visitor@example.org"
+NOBODY = "http://127.0.0.1:1"
+PROBED = {"VIBEBOX_PROBE": "cron", "VIBEBOX_PROBE_URL": NOBODY}
 _FAILURES = ("one more container", "measured use of a hung engine", "what nobody foresaw")
 STEPS: tuple[Step, ...] = (
     *accounts.STEPS,
@@ -123,6 +128,13 @@ def active_sessions(stack: Stack, kind: str) -> int:
     path = f"/environments/{stack.kept['tools']}/sessions"
     listed = expect(200, stack.api.call("GET", path))["items"]
     return sum((item["type"], item["status"]) == (kind, "active") for item in listed)
+
+
+def fail_to_come_in(stack: Stack) -> None:
+    """Let the synthetic user go to an address where nobody is, as cron does; metrics show it."""
+    arguments = ["probe", "--json", "--url", NOBODY]
+    found = CliRunner().invoke(main, arguments, env={**stack.server.env, **PROBED})
+    assert found.exit_code == 1, found.output
 
 
 def install_extension(stack: Stack) -> None:

@@ -44,7 +44,7 @@ USAGE_JOBS = ROOT / "deploy" / "prometheus" / "usage.yml"
 RUNBOOKS = RULES.parent / "runbooks"
 _QUERY = re.compile(r"```promql\n(.*?)```", re.DOTALL)
 # Routes that the panels of users' requests leave out.
-_PROBES = re.compile("/health.*|unmatched|.*/(stream|terminal|events)")
+_PROBES = re.compile("/health.*|synthetic|unmatched|.*/(stream|terminal|events)")
 _ALWAYS = {
     "groups": [
         {
@@ -87,7 +87,8 @@ def seen(
     """Run the load once, under the eyes of Prometheus."""
     require("Prometheus", Prometheus.installed())
     require("tmux", missing_programs())
-    stack = Stack(tmp_path_factory.mktemp("alive"), postgresql, docker_engine, registry)
+    directory = tmp_path_factory.mktemp("alive")
+    stack = Stack(directory, postgresql, docker_engine, registry, load.PROBED)
     try:
         stack.start()
         with closing(prometheus_of(stack)) as prometheus:
@@ -145,6 +146,7 @@ def _under_load(stack: Stack, prometheus: Prometheus, services: ExitStack) -> Se
     steps = Window.since(prometheus, start)
 
     load.write_lines(stack)
+    load.fail_to_come_in(stack)
     load.install_extension(stack)
     load.use_a_team(stack)
     ledger = services.enter_context(closing(_ledger_of(stack)))
@@ -156,6 +158,7 @@ def _under_load(stack: Stack, prometheus: Prometheus, services: ExitStack) -> Se
             lambda found: any(value > 0 for _, value in found),
             PATIENCE,
         )
+    load.fail_to_come_in(stack)
     with load.sessions_in_use(stack) as sockets:
         for title, kind in (("tmux sessions", "tmux"), ("Shell sessions", "shell")):
             query = substituted(query_of("environments", title))
@@ -166,6 +169,12 @@ def _under_load(stack: Stack, prometheus: Prometheus, services: ExitStack) -> Se
     prometheus.wait_for(
         substituted(lines, __range="1h"),
         lambda found: len([value for _, value in found if value > 0]) == len(load.LINES),
+    )
+    steps_of_rounds = query_of("slo", "Time of each step")
+    prometheus.wait_for(
+        substituted(steps_of_rounds, __rate_interval="30s"),
+        lambda found: any(math.isfinite(value) for _, value in found),
+        PATIENCE,
     )
     extensions = query_of("environments", "Extension installations by result")
     prometheus.wait_for(

@@ -37,6 +37,8 @@ UNWATCHED = {
     *("Availability budget", "Latency budget", "Error budget left", "Objectives"),
     *("Availability budget left", "Latency budget left", "Latency burn rate"),
     *("Availability burn rate", "Availability burn rates", "Latency burn rates"),
+    # The alert on the synthetic user compares its age with an interval of the settings.
+    *("Synthetic user budget left", "Steps of the synthetic user"),
     # A deadline, and what is refused beyond.
     *("Time of health checks", "Quota", "Quota by team"),
 }

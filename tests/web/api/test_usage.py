@@ -11,7 +11,16 @@ from flask_openapi3 import OpenAPI
 from sqlalchemy import update
 
 from app.core.setting_values import prices
-from app.storage import Database, Membership, Team, TeamRole, UsagePeriod, UsageRow, new_id
+from app.storage import (
+    SYNTHETIC,
+    Database,
+    Membership,
+    Team,
+    TeamRole,
+    UsagePeriod,
+    UsageRow,
+    new_id,
+)
 from app.storage import User as Account
 from tests.support.application import MakeApp, User, parts, sign_up
 from tests.support.checks import assert_problem
@@ -80,6 +89,19 @@ def test_use_adds_up_by_each(database: Database, user: User) -> None:
     periods = ask(user, by="team", team_id=blue, each_period="true")["items"]
     assert [(item["period"], item["cpu_seconds"]) for item in periods] == [("hour", 1)] * 2
     assert periods[0]["starts_at"] < periods[1]["starts_at"]
+
+
+def test_synthetic_use_is_told_beside_the_sum(database: Database, user: User) -> None:
+    mine = {"account_id": user.id}
+    book(database, mine, cpu_ns=3 * HOUR, running_ns=HOUR)
+    book(database, {**mine, "environment_id": SYNTHETIC}, cpu_ns=HOUR, runs=2)
+    for by in ("environment", "account"):
+        found = ask(user, by=by)
+        assert [item["cpu_seconds"] for item in found["items"]] == [3 * 3600]
+        assert (found["sum"]["cpu_seconds"], found["synthetic"]["cpu_seconds"]) == (10800, 3600)
+        assert (found["total"], found["synthetic"]["runs"]) == (1, 2)
+    other = sign_up(user.client, "eve@example.org")
+    assert ask(other)["synthetic"]["cpu_seconds"] == 0
 
 
 def test_range_is_by_the_beginning_of_each_period(database: Database, user: User) -> None:

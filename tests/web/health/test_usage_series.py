@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from app.metrics.usage_series import FAMILIES
 from app.storage import (
+    SYNTHETIC,
     Database,
     Environment,
     EnvironmentStatus,
@@ -99,6 +100,25 @@ def test_teams_and_environments_are_shown_where_they_are_asked_for(
     assert next(key for key in found if "oom" in key[0])[3:] == ("web", "red")
     both = samples(scrape(client, "teams", "environments").text)
     assert both == {**teams, **found}
+
+
+def test_synthetic_use_is_beside_that_of_teams(app: OpenAPI, client: FlaskClient) -> None:
+    fill(parts(app).database, 1)
+    before = samples(scrape(client, "teams").text)
+    used = UsageTotal(kind=UsageTotalKind.ENVIRONMENT, id=SYNTHETIC, cpu_ns=3 * 10**9, oom_kills=2)
+    with parts(app).database.writing() as session:
+        session.add(used)
+    for parse, headers in ((plain, {}), (openmetrics, OPENMETRICS)):
+        more = samples(scrape(client, "teams", **headers).text, parse)
+        assert {key: value for key, value in more.items() if key not in before} == {
+            (f"vibebox_synthetic_{family.name}_total",): {"cpu_ns": 3, "oom_kills": 2}.get(
+                family.column, 0
+            )
+            for family in FAMILIES
+        }
+        assert more.items() >= before.items()
+    environments = samples(scrape(client, "environments").text)
+    assert not [key for key in environments if SYNTHETIC in key]
 
 
 def test_what_teams_have_and_may_have_is_shown_beside(make_app: MakeApp) -> None:

@@ -18,6 +18,10 @@ class AccountView(BaseModel):
     id: str = Field(examples=["7b1c2d3e-4f50-4a6b-8c7d-9e0f1a2b3c4d"])
     email: str = Field(examples=["ada@example.org"])
     is_operator: bool
+    is_synthetic: bool = Field(
+        description="Whether it is nobody's, but a program's that watches the service: it is left "
+        "out where accounts, their use and their requests are counted."
+    )
     created_at: datetime
     last_authenticated_at: datetime | None = Field(description="To five minutes.")
     disabled_at: datetime | None = Field(description="Since when it cannot be used; null: it can.")

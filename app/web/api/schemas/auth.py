@@ -5,19 +5,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.core.sentences import described
+from app.core.patterns import EMAIL
 from app.domain.authorization import May, Scope
 from app.domain.fields import NO_NUL, Moment
 from app.web.api.schemas.pages import PageView
 
-# No control characters, of which PostgreSQL cannot store NUL, and no spaces. Written out, since
-# \s means something else to us than to the regular expressions of JSON Schema.
-_NOT = r"@\x00-\x20\x7f-\xa0\u1680\u2000-\u200f\u2028-\u202f\u205f\u3000\ufeff"
-_EMAIL = described(
-    rf"^[^{_NOT}]+@[^{_NOT}]+\.[^.{_NOT}]+$",
-    "Enter an e-mail address, such as ada@example.org.",
-)
-Email = Annotated[str, Field(max_length=254, pattern=_EMAIL, examples=["ada@example.org"])]
+Email = Annotated[str, Field(max_length=254, pattern=EMAIL, examples=["ada@example.org"])]
 
 
 class Body(BaseModel):

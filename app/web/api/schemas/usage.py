@@ -77,6 +77,10 @@ class UsageView(BaseModel):
     limit: int
     offset: int
     sum: UsedView
+    synthetic: UsedView = Field(
+        description="What environments of synthetic accounts have used besides: in no item, and "
+        "not in `sum`."
+    )
     currency: str = Field(examples=["EUR"])
     prices: dict[str, float] = Field(examples=[{"cpu_hour": 0.04}])
 
@@ -111,6 +115,7 @@ def usage_view(report: UsageReport, query: UsageQueryArgs, currency: str) -> Usa
         limit=query.limit,
         offset=query.offset,
         sum=used_view(report.total),
+        synthetic=used_view(report.synthetic),
         currency=currency,
         prices=dict(report.prices),
     )

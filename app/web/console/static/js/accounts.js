@@ -19,6 +19,7 @@ const moment = (text) => (text ? new Date(text).toLocaleString() : "never");
 
 function state(account) {
   if (account.disabled_at) return chip("disabled", "bad");
+  if (account.is_synthetic) return chip("synthetic");
   return account.is_operator ? chip("operator", "good") : chip("enabled");
 }
 

@@ -1,0 +1,48 @@
+"""What is known of the synthetic user, read in the database at scrape time.
+
+So it is the same whoever makes the rounds, and its age grows where nobody does.
+"""
+
+from collections.abc import Iterator
+from math import inf
+from typing import NamedTuple
+
+from prometheus_client.core import Metric
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.metrics.catalogue import (
+    NO_STEP,
+    PROBE_STEPS,
+    probe_failed_step,
+    probe_interval,
+    probe_success_age,
+)
+from app.storage import AgentReport, Report, db_now
+from app.storage.probe_state import state
+
+
+class Probed(NamedTuple):
+    """Where the last round failed, None where it did not; seconds since the last success."""
+
+    step: str | None
+    age: float
+
+
+def read(session: Session) -> Probed:
+    """Read it. Raises: StorageError."""
+    found = state(session)
+    if found.age is not None:
+        return Probed(found.last.step if found.last is not None else None, found.age)
+    expected = select(db_now(), AgentReport.at).where(AgentReport.name == Report.PROBE)
+    row = session.execute(expected).first()
+    return Probed(None, inf if row is None else abs(float((row[0] - row[1]).total_seconds())))
+
+
+def families(probed: Probed, interval: float) -> Iterator[Metric]:
+    """Yield the families; `interval` is what the settings say of the time between rounds."""
+    failed = probed.step or NO_STEP
+    steps = (*PROBE_STEPS, NO_STEP)
+    yield probe_failed_step.samples(((step,), float(step == failed)) for step in steps)
+    yield probe_success_age.samples([((), probed.age)])
+    yield probe_interval.samples([((), interval)])

@@ -1,0 +1,86 @@
+"""The record of rounds: one at a time, and what the rows say."""
+
+from datetime import timedelta
+from math import isclose
+
+import pytest
+from sqlalchemy import update
+
+from app.core.errors import ProbeUnderWayError
+from app.domain.probe.rounds import Outcome, ProbeRounds
+from app.storage import Database, ProbeRound, utc_now
+from app.storage.probe_state import ProbeState, state
+from tests.storage.conftest import database, empty_database, url
+
+__all__ = ["database", "empty_database", "url"]
+WELL = Outcome({"start": 1.0})
+FAILED = Outcome({"start": 1.0}, "start", "It does not start.", "Start it.")
+
+
+@pytest.fixture
+def rounds(database: Database) -> ProbeRounds:
+    return ProbeRounds(database)
+
+
+def make(database: Database, rounds: ProbeRounds, outcome: Outcome, ago: float) -> None:
+    """Have a round be finished so many seconds ago."""
+    id = rounds.begin("agent", 60)
+    rounds.finish(id, outcome)
+    at = utc_now() - timedelta(seconds=ago)
+    moved = {"started_at": at, "finished_at": at}
+    with database.writing() as session:
+        session.execute(update(ProbeRound).where(ProbeRound.id == id).values(moved))
+
+
+def told(database: Database) -> ProbeState:
+    with database.reading() as session:
+        return state(session)
+
+
+def test_one_at_a_time(rounds: ProbeRounds) -> None:
+    id = rounds.begin("agent", 600)
+    for seconds in (1, 60):  # whatever the other one would take
+        with pytest.raises(ProbeUnderWayError):
+            rounds.begin("command", seconds)
+    rounds.finish(id, WELL)
+    rounds.drop(rounds.begin("command", 60))
+    rounds.finish(rounds.begin("command", 60), WELL)
+
+
+@pytest.mark.parametrize("by", [-61, 10_000], ids=["it is overdue", "the clock was set back"])
+def test_round_that_was_cut_off_is_forgotten(
+    database: Database, rounds: ProbeRounds, by: float
+) -> None:
+    rounds.begin("agent", 60)
+    with database.writing() as session:
+        session.execute(update(ProbeRound).values(due_at=utc_now() + timedelta(seconds=by)))
+    rounds.finish(rounds.begin("agent", 60), WELL)
+    with database.reading() as session:
+        assert session.query(ProbeRound).count() == 1
+
+
+def test_state_says_where_and_since_when(database: Database, rounds: ProbeRounds) -> None:
+    assert told(database) == ProbeState(None, None, False, 0)
+    make(database, rounds, FAILED, 900)
+    found = told(database)
+    assert found.last is not None and found.last.step == "start"
+    assert (found.has_succeeded, found.failures) == (False, 1)
+    assert isclose(found.age or 0, 900, abs_tol=5)
+    make(database, rounds, WELL, 600)
+    assert (told(database).has_succeeded, told(database).failures) == (True, 0)
+    make(database, rounds, FAILED, 300)
+    make(database, rounds, FAILED, 10)
+    found = told(database)
+    assert isclose(found.age or 0, 600, abs_tol=5) and found.failures == 2
+
+
+def test_old_rounds_go_once_they_are_counted(database: Database, rounds: ProbeRounds) -> None:
+    make(database, rounds, WELL, 8 * 86400)
+    make(database, rounds, WELL, 8 * 86400)
+    with database.writing() as session:
+        first = session.query(ProbeRound).first()
+        assert first is not None
+        first.counted = True
+    make(database, rounds, WELL, 0)
+    with database.reading() as session:
+        assert session.query(ProbeRound).count() == 2
