@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import quote
+from uuid import UUID
 
 from app.stores.http import Store, loads
 
@@ -89,6 +90,11 @@ class AlertmanagerStore:
 
     def find(self, id: str) -> Silence | None:
         """Return a silence; None where there is no such one."""
+        # What is no UUID it does not look for, and refuses as what a client of it does wrong.
+        try:
+            UUID(id)
+        except ValueError:
+            return None
         told = self._store.json(f"/api/v2/silence/{quote(id, safe='')}", {}, missing={})
         return self._read(_silence, told) if told else None
 
