@@ -7,7 +7,9 @@ and after, and where it has changed, nothing is read.
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 
+from app.agent.usage.ends import Ends
 from app.domain.usage.booking import Totals
 from app.domain.usage.ledger import Reading, Run
 from app.engine import Engine, GroupFiles, RunCounters, group_files
@@ -27,8 +29,10 @@ class _Known:
 class Sources:
     """Reads runs, each container in one thread at a time."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, ends: Ends) -> None:
+        """`ends` are told of each run whose end can be seen."""
         self._engine = engine
+        self._ends = ends
         self._known: dict[str, _Known] = {}
 
     def keep(self, containers: Collection[str]) -> None:
@@ -50,21 +54,24 @@ class Sources:
 
         Raises: EngineError, ContainerNotFoundError among them.
         """
-        known = self._known.get(container_id) or self._look(container_id)
+        known = self._known.get(container_id) or self._look(environment_id, container_id)
         if known is None:
             return None
         counters = self._counters(known)
         if counters is None:
             self._known.pop(container_id, None)
             return None
-        return Reading(known.run, environment_id, _totals(counters), counters.memory_limit_bytes)
+        return _reading(known.run, environment_id, counters)
 
-    def _look(self, container_id: str) -> _Known | None:
+    def _look(self, environment_id: str, container_id: str) -> _Known | None:
         state = self._engine.inspect(container_id)
         if not state.running or not state.started:
             return None
         files = None if state.pid is None else group_files(state.id, state.pid)
-        known = self._known[container_id] = _Known(Run(state.id, state.started), files)
+        run = Run(state.id, state.started)
+        if files is not None:
+            self._ends.watch(run, files, partial(_reading, run, environment_id, is_last=True))
+        known = self._known[container_id] = _Known(run, files)
         return known
 
     def _counters(self, known: _Known) -> RunCounters | None:
@@ -82,8 +89,10 @@ class Sources:
         return counters if state.running and state.started == known.run.started else None
 
 
-def _totals(counters: RunCounters) -> Totals:
-    return Totals(
+def _reading(
+    run: Run, environment_id: str, counters: RunCounters, *, is_last: bool = False
+) -> Reading:
+    totals = Totals(
         read_at_ns=counters.read_at_ns,
         cpu_ns=counters.cpu_ns,
         throttled_ns=counters.throttled_ns,
@@ -95,6 +104,7 @@ def _totals(counters: RunCounters) -> Totals:
         block_read_bytes=counters.block_read_bytes,
         block_write_bytes=counters.block_write_bytes,
     )
+    return Reading(run, environment_id, totals, counters.memory_limit_bytes, is_last)
 
 
 def _told(number: int | None) -> int:
