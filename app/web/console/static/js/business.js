@@ -67,8 +67,11 @@ export function mountBusiness({ root, signal, attempt }) {
   const select = one("select", root);
   const state = one("[data-state]", root);
 
+  function show(numbers) {
+    for (const each of root.querySelectorAll("[data-numbers]")) each.hidden = !numbers;
+  }
   function fail(error) {
-    one("[data-numbers]", root).hidden = true;
+    show(false);
     say(state, "");
     showProblem(root, error);
   }
@@ -87,7 +90,7 @@ export function mountBusiness({ root, signal, attempt }) {
     const { returned, over } = found.second_week;
     say(at("back"), `${returned} of these sign-ups have come back 7 to 14 days later; for ${over} of them that time is over.`);
     say(state, found.read_at ? `By the audit log up to ${new Date(found.read_at).toLocaleString()}.` : "The agent has not read the audit log yet.");
-    one("[data-numbers]", root).hidden = false;
+    show(true);
   }
   select.addEventListener("change", refresh);
   refresh();
