@@ -38,7 +38,9 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(size(120, 1800))]
 CONTAINERS = size(2, 50)
 SECONDS = size(0.0, 100.0)
 KILLS = size(1, 3)
-IDLE = size(4, 500)
+IDLE = size(4, 250)
+"""As many as have an address in the engine's network."""
+PROMISED = 500
 INTERVAL = 10
 ROUNDS = size(3, 8)
 DYING = NS // 20
@@ -136,7 +138,11 @@ def test_ledger_has_what_the_kernel_has(bench: Bench, reader: Program) -> None:
 def test_readings_cost_less_than_a_tenth_of_a_core(
     bench: Bench, source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With 500 containers at full size, the engine's share included; a round fits its interval."""
+    """With 500 containers, the engine's share included; a round fits its interval.
+
+    By the files each costs the same, beside what a round costs; of the engine so many are asked in
+    a second, whatever there are.
+    """
     if source == "engine":
         monkeypatch.setattr("app.agent.usage.sources.group_files", lambda *_: None)
     for number in range(IDLE):
@@ -156,7 +162,9 @@ def test_readings_cost_less_than_a_tenth_of_a_core(
     meter.close(SOON)
     assert sums(bench.database)[None]["runs"] == IDLE
     assert took < INTERVAL
-    assert used / ROUNDS / INTERVAL < 0.1
+    share = used / ROUNDS / INTERVAL * (PROMISED / IDLE if FULL and source == "files" else 1)
+    print(f"{IDLE} containers by {source}: {share:.2%} of a core, a round in {took:.2f} s at most")
+    assert share < 0.1
 
 
 def test_files_and_engine_tell_the_same(
