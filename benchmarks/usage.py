@@ -90,6 +90,7 @@ def _cost(bench: Any) -> tuple[float, float]:
         for _ in range(_ROUNDS):
             meter.run()
     used, took = cpu_seconds(bench.real) - before, time.monotonic() - began
+    meter.close(60)
     return used / _ROUNDS / CONTAINERS, took / _ROUNDS
 
 

@@ -192,7 +192,7 @@ def _usage(parts: Parts, term: Term, meter: Meter) -> list[Task]:
     ledger = DiskLedger(parts.database, term.fence)
     disk = DiskMeter(parts.engine, ledger, settings.usage_disk_interval)
     return [
-        Task(Loop.USAGE, settings.usage_interval, meter.run, meter.wanted),
+        Task(Loop.USAGE, settings.usage_interval, meter.run, meter.wanted, close=meter.close),
         Task(Loop.USAGE_DISK, parts.pace.usage_disk, disk.run),
         Task(
             Loop.USAGE_RETENTION,

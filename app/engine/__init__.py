@@ -7,6 +7,7 @@ package is its own business.
 from app.engine.cgroups import GroupFiles, group_files
 from app.engine.cutting import Cut
 from app.engine.docker_engine import DockerEngine
+from app.engine.run_end import RunEnd
 from app.engine.types import OPERATIONS, Engine, Operation, Stream, TerminalStream, operation
 from app.engine.values import (
     ENVIRONMENT_LABEL,
@@ -54,6 +55,7 @@ __all__ = [
     "PortBinding",
     "PullProgress",
     "RunCounters",
+    "RunEnd",
     "Stream",
     "TerminalStream",
     "VolumeMount",

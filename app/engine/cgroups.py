@@ -8,6 +8,7 @@ some milliseconds after its last process: so the use of a run that has just ende
 but for its network, which goes with the process.
 """
 
+import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -49,10 +50,16 @@ class GroupFiles:
     groups: Mapping[str, Path]
     numbers: Mapping[str, int]
 
-    def read(self) -> RunCounters:
-        """Return what the run has used. Raises: RunOverError."""
+    def read(self, network: int | None = None) -> RunCounters:
+        """Return what the run has used.
+
+        Args:
+            network: A descriptor of its `net/dev`, from while it lived; None: opened anew.
+
+        Raises: RunOverError.
+        """
         try:
-            counters = self._read()
+            counters = self._read(network)
             # Where the directories are still the same, all of it is of this run.
             same = numbers_of(self.groups) == self.numbers
         except (OSError, ValueError, KeyError, IndexError) as error:
@@ -61,11 +68,23 @@ class GroupFiles:
             raise RunOverError
         return counters
 
-    def _read(self) -> RunCounters:
-        received, sent = self._network()
+    def open_cpu(self) -> int:
+        """Return a descriptor of the file with the CPU time; see `cpu_time`. Raises: OSError."""
+        if (group := self.groups.get("cpuacct")) is not None:
+            return os.open(group / "cpuacct.usage", os.O_RDONLY)
+        return os.open(self.groups[""] / "cpu.stat", os.O_RDONLY)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the first process of the run has not ended."""
+        return _born(self.pid) == self.born
+
+    def _read(self, network: int | None) -> RunCounters:
+        # First what goes with the control group, as soon as Docker notices an end.
         cpu_ns, throttled_ns = self._cpu()
         memory, peak, limit, kills = self._memory()
         read, written = self._blocks()
+        received, sent = self._network(network)
         return RunCounters(
             read_at_ns=time.time_ns(),
             cpu_ns=cpu_ns,
@@ -80,12 +99,18 @@ class GroupFiles:
             block_write_bytes=written,
         )
 
-    def _network(self) -> tuple[int | None, int | None]:
+    def _network(self, opened: int | None) -> tuple[int | None, int | None]:
+        if opened is not None:
+            return network_moved(opened)
         try:
-            told = _network(self.pid)
-        except (OSError, ValueError, IndexError):
+            opened = open_network(self.pid)
+        except OSError:
             return None, None
-        return told if _born(self.pid) == self.born else (None, None)
+        try:
+            told = network_moved(opened)
+        finally:
+            os.close(opened)
+        return told if self.is_alive else (None, None)
 
     def _cpu(self) -> tuple[int, int]:
         if (group := self.groups.get("cpuacct")) is not None:
@@ -219,16 +244,42 @@ def _pairs(path: Path) -> dict[str, int]:
     return {line[0]: int(line[1]) for line in lines if len(line) == 2}
 
 
-def _network(pid: int) -> tuple[int, int]:
-    """Return what was received and sent in the network namespace of a process."""
+def open_network(pid: int) -> int:
+    """Return a descriptor that tells of the network namespace of a process, also after its end.
+
+    Raises: OSError.
+    """
+    return os.open(_PROC / str(pid) / "net/dev", os.O_RDONLY)
+
+
+def network_moved(descriptor: int) -> tuple[int | None, int | None]:
+    """Return what was received and sent, by a descriptor of `open_network`; None: not told."""
     received = sent = 0
-    for line in (_PROC / str(pid) / "net/dev").read_text().splitlines()[2:]:
-        name, _, numbers = line.partition(":")
-        if name.strip() != _LOOPBACK:
-            columns = numbers.split()
-            received += int(columns[0])
-            sent += int(columns[8])
+    try:
+        with open(descriptor, closefd=False) as file:
+            file.seek(0)
+            lines = file.read().splitlines()[2:]
+        for line in lines:
+            name, _, numbers = line.partition(":")
+            if name.strip() != _LOOPBACK:
+                columns = numbers.split()
+                received += int(columns[0])
+                sent += int(columns[8])
+    except (OSError, ValueError, IndexError):
+        return None, None
     return received, sent
+
+
+def cpu_time(descriptor: int) -> int:
+    """Return the nanoseconds that a run has used, by a descriptor of `GroupFiles.open_cpu`.
+
+    One call of the kernel, and never of another run. Raises: RunOverError.
+    """
+    try:
+        words = os.pread(descriptor, 4096, 0).split()
+        return int(words[0]) if len(words) == 1 else int(words[1]) * 1000
+    except (OSError, ValueError, IndexError) as error:
+        raise RunOverError from error
 
 
 def _blocks_of_version_1(group: Path) -> tuple[int, int]:

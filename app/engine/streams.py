@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from http.client import HTTPException, HTTPResponse
-from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
 from app.core.errors import EngineError, EngineTimeoutError, EngineUnreachableError
@@ -115,12 +114,7 @@ class EngineStream(Generic[T]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_details: object) -> None:
         self.close()
 
     def close(self) -> None:

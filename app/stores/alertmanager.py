@@ -1,18 +1,17 @@
 """The Alertmanager that sends alerts to the service: what it holds, and its silences (API v2)."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import quote
+from uuid import UUID
 
 from app.stores.http import Store, loads
 
 SETTING = "VIBEBOX_ALERTMANAGER_URL"
 STATES = ("pending", "active", "expired")
 T = TypeVar("T")
-_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -92,8 +91,10 @@ class AlertmanagerStore:
 
     def find(self, id: str) -> Silence | None:
         """Return a silence; None where there is no such one."""
-        # It refuses what is no id of its own as a question that is wrong.
-        if _ID.fullmatch(id) is None:
+        # What is no UUID it does not look for, and refuses as what a client of it does wrong.
+        try:
+            UUID(id)
+        except ValueError:
             return None
         told = self._store.json(f"/api/v2/silence/{quote(id, safe='')}", {}, missing={})
         return self._read(_silence, told) if told else None

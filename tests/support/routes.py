@@ -200,6 +200,7 @@ CONSOLE = (
     Route("GET", "/account"),
     Route("GET", "/service"),
     Route("GET", "/operator/accounts"),
+    Route("GET", "/operator/business"),
     Route("GET", "/operator/doctor"),
     Route("GET", "/static/<release>/<path:filename>"),
     Route("POST", "/console/token"),

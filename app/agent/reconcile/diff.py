@@ -8,9 +8,8 @@ from app.agent.reconcile.event_history import ContainerEventHistory
 from app.domain.environments.containers import published
 from app.domain.environments.exits import Exit, Run, reason_of, recorded_run, run_of, seen_exit
 from app.engine import ContainerState
-from app.storage import Environment, EnvironmentStatus, ExitReason, utc_now
+from app.storage import AT_REST, Environment, EnvironmentStatus, ExitReason, utc_now
 
-_AT_REST = (EnvironmentStatus.STOPPED, EnvironmentStatus.ERROR)
 _NO_FAILURE = (ExitReason.USER, ExitReason.COMPLETED)
 
 # Docker gives a container up to 100 s of grace (see VIBEBOX_STOP_GRACE), and needs a moment itself.
@@ -98,12 +97,12 @@ def _patch(
         status = EnvironmentStatus.PAUSED if state.paused else EnvironmentStatus.RUNNING
         changes |= {"error": None, **_still_asked(environment, run, now)}
         return Patch(status, changes)
-    if environment.status in _AT_REST and not (ended and ended[-1].run == run):
+    if environment.status in AT_REST and not (ended and ended[-1].run == run):
         return Patch(environment.status, changes)
-    if environment.status in _AT_REST and run == recorded_run(environment):
+    if environment.status in AT_REST and run == recorded_run(environment):
         return Patch(environment.status, changes)
     if run is None:  # made and never started
-        kept = environment.status if environment.status in _AT_REST else EnvironmentStatus.STOPPED
+        kept = environment.status if environment.status in AT_REST else EnvironmentStatus.STOPPED
         return Patch(kept, changes)
     return _at_rest(ended[-1], changes)
 
@@ -123,7 +122,7 @@ def _gone(environment: Environment, ended: list[Exit]) -> Patch:
         "published_ports": [],
         "end_requested": False,
     }
-    if environment.status in _AT_REST:
+    if environment.status in AT_REST:
         return Patch(environment.status, changes)
     if environment.status in (EnvironmentStatus.RUNNING, EnvironmentStatus.PAUSED) and not (
         ended and ended[-1].reason is ExitReason.USER
@@ -147,7 +146,7 @@ def _still_asked(environment: Environment, run: Run | None, now: datetime) -> di
 def _predates(environment: Environment, state: ContainerState) -> bool:
     """Tell whether the end is from before releases that recorded runs: then it is no news."""
     return (
-        environment.status in _AT_REST
+        environment.status in AT_REST
         and environment.run_started is None
         and environment.container_id == state.id
         and state.finished_at is not None

@@ -23,7 +23,7 @@ from app.core.items import Items
 from app.domain.environments.containers import name_for
 from app.domain.environments.transitions import TRANSITIONAL, abandoned
 from app.engine import ContainerSummary, Engine, VolumeSummary
-from app.storage import Database, Environment, EnvironmentStatus
+from app.storage import AT_REST, Database, Environment, EnvironmentStatus
 
 _UP = {
     "running": EnvironmentStatus.RUNNING,
@@ -33,7 +33,6 @@ _UP = {
 # The list shows no difference between two ends of a container: what is at rest is looked at again
 # every so many sweeps, in case a database came back with an older state.
 _CLOSELY_EVERY = 10
-_AT_REST = (EnvironmentStatus.STOPPED, EnvironmentStatus.ERROR)
 # One record costs no wait. The removal of a container may take Docker its two minutes.
 _ROW_SECONDS = 5.0
 _REMOVAL_SECONDS = 150.0
@@ -155,7 +154,7 @@ class Sweep:
             if row.is_abandoned:
                 self._queue.add(row.id)
             return
-        differs = up is not row.status if up or row.status not in _AT_REST else False
+        differs = up is not row.status if up or row.status not in AT_REST else False
         if differs:
             self._drift.note(row.id, True)
         known = row.container_id == (container.id if container else None)

@@ -1,8 +1,9 @@
 """The task that reads what all containers use and has it booked.
 
-Nothing is kept here that the database does not have: an agent that is killed costs no more than the
-readings it would have taken. What a container uses after its last reading, up to its end, is not
-known; so one that is about to end is read at once (see `read_soon`).
+Nothing is kept here that the database does not have, but last readings that are to be booked: an
+agent that is killed costs no more than the readings it would have taken. What a container uses
+after its last reading, up to its end, is not known. So its end is waited for where the kernel shows
+it (see `ends`), and elsewhere one that is about to end is read at once (see `read_soon`).
 """
 
 import logging
@@ -14,6 +15,7 @@ from functools import partial
 from sqlalchemy import select
 
 from app.agent.usage.asking import PER_SECOND, Asking
+from app.agent.usage.ends import Ends
 from app.agent.usage.sources import Sources
 from app.core.errors import (
     ContainerNotFoundError,
@@ -25,14 +27,8 @@ from app.core.isolation import Isolation, Loop
 from app.core.items import Items
 from app.domain.usage.ledger import Ledger, Reading, Run
 from app.engine import Engine
-from app.storage import Database, Environment, EnvironmentStatus
+from app.storage import AT_REST, Database, Environment
 
-_UP = (
-    EnvironmentStatus.STARTING,
-    EnvironmentStatus.RUNNING,
-    EnvironmentStatus.STOPPING,
-    EnvironmentStatus.PAUSED,
-)
 # Readings that are booked in one transaction: more holds the lease's row for longer.
 _BATCH = 250
 # What one container may take of a round, where the engine is asked.
@@ -58,7 +54,6 @@ class Meter:
         """
         self._database = database
         self._ledger = ledger
-        self._sources = Sources(engine, clock)
         self._interval = interval
         self._over = over
         self._clock = clock
@@ -69,7 +64,9 @@ class Meter:
         self._asking = Asking(Isolation(Loop.USAGE, _SECONDS))
         self._apart = Items(Loop.USAGE, seconds=_SECONDS)
         self.wanted = threading.Event()
-        """Set: some containers are to be read at once."""
+        """Set: some containers are to be read at once, or a last reading to be booked."""
+        self._ends = Ends(self.wanted.set)
+        self._sources = Sources(engine, self._ends, clock)
 
     def read_soon(self, environment_id: str, container_id: str) -> None:
         """Have a container read at once, since it began or may end; returns at once, never fails.
@@ -82,6 +79,7 @@ class Meter:
 
     def run(self) -> None:
         """Read and book those whose turn it is. Raises: StorageError, EngineError, and others."""
+        self._book_ends()
         with self._lock:
             soon, self._soon = self._soon, {}
         whole = self._clock() >= self._due
@@ -98,6 +96,10 @@ class Meter:
             if whole:
                 self._close_ended()
 
+    def close(self, seconds: float) -> list[str]:
+        """Wait for no end any more; see `Task.close`."""
+        return self._ends.close(seconds)
+
     def _with_turn(self, up: Collection[str]) -> Collection[str]:
         """Return those that are to be read in this round: the engine is not asked in each."""
         far = {container for container in up if self._sources.is_far(container)}
@@ -110,7 +112,7 @@ class Meter:
     def _up(self) -> dict[str, str]:
         """Return the environments of the containers that are up, by container."""
         query = select(Environment.container_id, Environment.id).where(
-            Environment.status.in_(_UP), Environment.container_id.is_not(None)
+            Environment.status.not_in(AT_REST), Environment.container_id.is_not(None)
         )
         with self._database.reading() as session:
             return {str(container): id for container, id in session.execute(query)}
@@ -136,17 +138,23 @@ class Meter:
                 self._book(readings[-_BATCH:])
                 del readings[-_BATCH:]
 
+    def _book_ends(self) -> None:
+        while readings := self._ends.readings()[:_BATCH]:
+            self._book(readings)
+            self._ends.forget(len(readings))
+
     def _book(self, readings: Sequence[Reading]) -> None:
-        batch = {reading.run.container_id: reading for reading in readings}
+        batch = {_name(reading.run): reading for reading in readings}
         self._together_or_apart(
-            batch, lambda some: self._ledger.store([batch[container] for container in some])
+            batch, lambda some: self._ledger.store([batch[name] for name in some])
         )
 
     def _close_ended(self) -> None:
         while not self._over():
-            runs = {f"{run.container_id} {run.started}": run for run in self._ledger.ended()}
+            runs = {_name(run): run for run in self._ledger.ended()}
             if not runs:
                 return
+            self._book_ends()  # which were read before their ends were recorded
             if not self._together_or_apart(runs, partial(self._close, runs)):
                 return  # those that fail would come again at once
 
@@ -171,3 +179,7 @@ class Meter:
             self._apart.go_through(items, lambda item: work([item]), self._over)
             return False
         return True
+
+
+def _name(run: Run) -> str:
+    return f"{run.container_id} {run.started}"

@@ -8,7 +8,9 @@ and after, and where it has changed, nothing is read.
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 
+from app.agent.usage.ends import Ends
 from app.domain.usage.booking import Totals
 from app.domain.usage.ledger import Reading, Run
 from app.engine import Engine, GroupFiles, RunCounters, group_files
@@ -28,9 +30,12 @@ class _Known:
 class Sources:
     """Reads runs, each container in one thread at a time."""
 
-    def __init__(self, engine: Engine, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock` tells seconds, and is set by nobody."""
+    def __init__(
+        self, engine: Engine, ends: Ends, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`ends` are told of each run whose end can be seen; `clock` is one that nobody sets."""
         self._engine = engine
+        self._ends = ends
         self._clock = clock
         self._known: dict[str, _Known] = {}
 
@@ -53,27 +58,24 @@ class Sources:
 
         Raises: EngineError, ContainerNotFoundError among them.
         """
-        known = self._known.get(container_id) or self._look(container_id)
+        known = self._known.get(container_id) or self._look(environment_id, container_id)
         if known is None:
             return None
         counters = self._counters(known)
         if counters is None:
             self._known.pop(container_id, None)
             return None
-        return Reading(
-            known.run,
-            environment_id,
-            _totals(counters),
-            counters.memory_limit_bytes,
-            self._clock(),
-        )
+        return self._reading(known.run, environment_id, counters)
 
-    def _look(self, container_id: str) -> _Known | None:
+    def _look(self, environment_id: str, container_id: str) -> _Known | None:
         state = self._engine.inspect(container_id)
         if not state.running or not state.started:
             return None
         files = None if state.pid is None else group_files(state.id, state.pid)
-        known = self._known[container_id] = _Known(Run(state.id, state.started), files)
+        run = Run(state.id, state.started)
+        if files is not None:
+            self._ends.watch(run, files, partial(self._reading, run, environment_id, is_last=True))
+        known = self._known[container_id] = _Known(run, files)
         return known
 
     def _counters(self, known: _Known) -> RunCounters | None:
@@ -89,6 +91,18 @@ class Sources:
         counters = self._engine.counters(known.run.container_id)
         state = self._engine.inspect(known.run.container_id)
         return counters if state.running and state.started == known.run.started else None
+
+    def _reading(
+        self, run: Run, environment_id: str, counters: RunCounters, *, is_last: bool = False
+    ) -> Reading:
+        return Reading(
+            run,
+            environment_id,
+            _totals(counters),
+            counters.memory_limit_bytes,
+            self._clock(),
+            is_last,
+        )
 
 
 def _totals(counters: RunCounters) -> Totals:

@@ -7,6 +7,7 @@ that reaches the service. What takes long to import is imported by the command t
 import click
 
 from app.cli.client.account_commands import login, logout, whoami
+from app.cli.client.alert_commands import alerts
 from app.cli.client.attach_command import attach
 from app.cli.client.business_command import business
 from app.cli.client.completion import completion
@@ -49,6 +50,7 @@ COMMANDS: tuple[click.Command, ...] = (
     quota,
     usage,
     business,
+    alerts,
     teams,
     members,
     projects,

@@ -24,6 +24,8 @@ NEXT_STEPS = {
     "team-not-found": "`vibebox teams ls` lists the teams.",
     "api-key-not-found": "`vibebox token ls` lists your API keys.",
     "api-key-name-taken": "`vibebox token ls` lists your API keys.",
+    "alert-not-found": "`vibebox alerts ls --ended` lists the alerts.",
+    "silence-not-found": "`vibebox alerts silences` lists the silences.",
     "template-not-found": "`vibebox templates` lists the templates.",
     "environment-not-found": _LIST,
     "environment-name-taken": _LIST,

@@ -20,9 +20,8 @@ from app.domain.environments.transition_end import TransitionGuard
 from app.domain.environments.transitions import Transition, Transitions, held, run_fields
 from app.domain.quotas.checks import Checks
 from app.domain.secrets.values import SecretValues
-from app.storage import Database, Environment, EnvironmentStatus, Project, utc_now
+from app.storage import AT_REST, Database, Environment, EnvironmentStatus, Project, utc_now
 
-AT_REST = (EnvironmentStatus.STOPPED, EnvironmentStatus.ERROR)
 UP = (EnvironmentStatus.RUNNING, EnvironmentStatus.PAUSED)
 # Of the record alone.
 _FREE = {"name", "expires_at", "pull"}

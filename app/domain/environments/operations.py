@@ -11,9 +11,8 @@ from app.domain.environments.containers import Containers
 from app.domain.environments.transition_end import TransitionGuard
 from app.domain.environments.transitions import Transition, Transitions, audit_change, run_fields
 from app.engine import ContainerStats
-from app.storage import Database, Environment, EnvironmentStatus, PullPolicy
+from app.storage import AT_REST, Database, Environment, EnvironmentStatus, PullPolicy
 
-_AT_REST = (EnvironmentStatus.STOPPED, EnvironmentStatus.ERROR)
 _UP = (EnvironmentStatus.RUNNING, EnvironmentStatus.PAUSED, EnvironmentStatus.ERROR)
 _ANY = (*_UP, EnvironmentStatus.STOPPED)
 _GONE = "The container is not running any more; look at the environment again in a moment."
@@ -46,7 +45,7 @@ class Operations:
         """
         accepted = perf_counter()
         transition = self._begin(
-            identity, environment_id, _AT_REST, EnvironmentStatus.STARTING, "start", ends=True
+            identity, environment_id, AT_REST, EnvironmentStatus.STARTING, "start", ends=True
         )
         with (
             starts.told(

@@ -49,7 +49,8 @@ class Reading:
     """What a run has used up to a moment; `memory_limit_bytes` is 0 without a limit.
 
     Peak, kills and network of the totals are -1 where the source does not tell them. `taken_at` is
-    the same moment in seconds of a clock that nobody sets.
+    the same moment in seconds of a clock that nobody sets. `is_last`: it was taken when the run had
+    ended, and has all of it.
     """
 
     run: Run
@@ -57,6 +58,7 @@ class Reading:
     totals: Totals
     memory_limit_bytes: int
     taken_at: float
+    is_last: bool = False
 
     @property
     def moment(self) -> Moment:
@@ -86,13 +88,13 @@ class Ledger:
             for reading in sorted(readings, key=lambda reading: reading.run):
                 cursor = cursors.get(reading.run)
                 before = None if cursor is None else _totals(cursor)
-                after = _completed(reading.totals, before)
+                after = _completed(reading, before)
                 bookings = book(
                     before, after, _began(reading.run, after), self._leapt(reading, before)
                 )
                 owner = owners.get(reading.environment_id, Owner())
                 rows.add(reading.environment_id, owner, bookings, reading.memory_limit_bytes)
-                ended = cursor is not None and cursor.ended
+                ended = _is_whole(reading) or (cursor is not None and cursor.ended)
                 moved.append(_cursor_row(reading.run, reading.environment_id, after, ended=ended))
             rows.write(session)
             _move(session, moved)
@@ -206,14 +208,25 @@ def _totals(cursor: UsageCursor) -> Totals:
     return Totals(**{name: getattr(cursor, name) for name in _TOTALS})
 
 
-def _completed(after: Totals, before: Totals | None) -> Totals:
-    """Return the reading with what its source does not tell as it was before."""
+def _completed(reading: Reading, before: Totals | None) -> Totals:
+    """Return the totals with what their source does not tell as it was before."""
     known = before or Totals(0)
-    told = {name: getattr(after, name) for name in _TOTALS}
+    told = {name: getattr(reading.totals, name) for name in _TOTALS}
     for name in _MAYBE:
         if told[name] < 0:
             told[name] = getattr(known, name)
+    if reading.is_last:
+        # Its memory is free by then: it held to its end what it held before.
+        told["memory_bytes"] = known.memory_bytes
     return Totals(**told)
+
+
+def _is_whole(reading: Reading) -> bool:
+    """Tell whether nothing is left to be booked of the run when its end is known.
+
+    An old kernel counts no kills for want of memory: of those the record of the end tells.
+    """
+    return reading.is_last and reading.totals.oom_kills >= 0
 
 
 def _cursor_row(run: Run, environment_id: str, totals: Totals, *, ended: bool) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import select
 from contextlib import suppress
 from time import monotonic
-from types import TracebackType
 from typing import Self
 
 from app.core.errors import VibeBoxError
@@ -100,10 +99,5 @@ class Held:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_details: object) -> None:
         self.close()

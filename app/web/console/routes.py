@@ -78,6 +78,11 @@ def accounts() -> str:
     return render_template("console/accounts.html")
 
 
+@pages.get("/operator/business")
+def business() -> str:
+    return render_template("console/business.html")
+
+
 @pages.get("/operator/doctor")
 def doctor() -> str:
     return render_template("console/doctor.html")

@@ -1,9 +1,14 @@
-"""A database of each kind, a Docker in memory, and a meter that reads when it is told to."""
+"""A database of each kind and a Docker in memory; and PostgreSQL with a real engine."""
+
+from collections.abc import Iterator
 
 import pytest
 
+from app.engine import DockerEngine
 from app.storage import Database
+from tests.agent.usage.bench import Bench
 from tests.agent.usage.support import World
+from tests.backends.docker_engine import DockerEngine as RealEngine
 from tests.support.fakes import FakeEngine
 
 
@@ -21,3 +26,20 @@ def engine() -> FakeEngine:
 @pytest.fixture
 def world(database: Database, engine: FakeEngine) -> World:
     return World(database, engine)
+
+
+@pytest.fixture
+def gateway(docker_engine: RealEngine) -> Iterator[DockerEngine]:
+    gateway = DockerEngine(docker_engine.host, query_timeout=30)
+    yield gateway
+    gateway.close()
+    docker_engine.clear()
+
+
+@pytest.fixture
+def bench(
+    migrated_postgresql: str, docker_engine: RealEngine, gateway: DockerEngine
+) -> Iterator[Bench]:
+    database = Database(migrated_postgresql)
+    yield Bench(database, docker_engine, gateway)
+    database.dispose()

@@ -26,6 +26,7 @@ def main() -> None:
     while not stopping.wait(INTERVAL):
         with contextlib.suppress(EngineError, StorageError):
             meter.run()
+    meter.close(INTERVAL)
     engine.close()
     database.dispose()
 

@@ -20,7 +20,7 @@ from tests.support.routes import CONSOLE, ID
 PAGES = (
     *("/", "/sign-in", f"/environments/{ID}", f"/environments/{ID}/terminal", "/teams"),
     *(f"/teams/{ID}", "/api-keys", "/account", "/service", "/operator/accounts"),
-    "/operator/doctor",
+    *("/operator/business", "/operator/doctor"),
 )
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 CREDENTIALS = {"email": "ada@example.org", "password": PASSWORD}

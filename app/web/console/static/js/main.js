@@ -5,6 +5,7 @@ import { SignedOut, ready, signOut } from "./access.js";
 import { mountAccount } from "./account.js";
 import { mountAccounts } from "./accounts.js";
 import { mountApiKeys } from "./api-keys.js";
+import { mountBusiness } from "./business.js";
 import { mountDoctor } from "./doctor.js";
 import { notice, one } from "./dom.js";
 import { mountEnvironment } from "./environment.js";
@@ -26,6 +27,7 @@ const views = {
   "api-keys": mountApiKeys,
   account: mountAccount,
   accounts: mountAccounts,
+  business: mountBusiness,
   doctor: mountDoctor,
   service: mountService,
 };

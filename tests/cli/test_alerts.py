@@ -1,0 +1,101 @@
+"""`vibebox alerts`: operators silence an alert in a real Alertmanager, and end that."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import pytest
+import requests
+
+from app.domain.accounts.operators import set_operator
+from app.storage import Database
+from tests.backends.alertmanager import Alertmanager
+from tests.backends.programs import wait_until
+from tests.backends.web import WebServer
+from tests.cli.support import Person
+from tests.conftest import require
+from tests.domain.alerts.test_service import TOKEN, alert
+from tests.domain.alerts.test_silences import QUIET
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(120)]
+NAME = "HighAPILatency"
+WHY = "The disk is being replaced"
+
+
+@pytest.fixture(scope="module")
+def manager() -> Iterator[Alertmanager]:
+    require("Alertmanager", Alertmanager.installed())
+    with closing(Alertmanager(QUIET)) as manager:
+        yield manager
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, manager: Alertmanager) -> Iterator[WebServer]:
+    settings = {"VIBEBOX_ALERTS_TOKEN": TOKEN, "VIBEBOX_ALERTMANAGER_URL": manager.url}
+    with WebServer(tmp_path_factory.mktemp("alerts"), settings) as server:
+        yield server
+
+
+def tell(server: WebServer) -> None:
+    """Notify the service of an alert, as Alertmanager does."""
+    answer = requests.post(
+        f"{server.url}/api/v1/alerts",
+        json={"version": "4", "alerts": [alert()]},
+        headers={"Authorization": f"Bearer {TOKEN}"},
+        timeout=10,
+    )
+    assert answer.status_code == 200, answer.text
+
+
+def operator(person: Callable[..., Person], server: WebServer, name: str) -> Person:
+    """Return somebody who has just become an operator."""
+    somebody = person(name)
+    somebody.login(f"{name}@example.org", "--register")
+    assert "Only operators may" in somebody.refused(1, "alerts", "silences")
+    database = Database(server.env["DATABASE_URL"])
+    set_operator(database, f"{name}@example.org", operator=True)
+    database.dispose()
+    return somebody
+
+
+def state(manager: Alertmanager) -> str:
+    (held,) = manager.alerts()
+    return str(held["status"]["state"])
+
+
+def test_alert_is_silenced_and_told_again(
+    person: Callable[..., Person], server: WebServer, manager: Alertmanager
+) -> None:
+    ada = operator(person, server, "ada")
+    silence = ("alerts", "silence", NAME, "--comment", WHY)
+    assert "`vibebox alerts ls --ended` lists" in ada.refused(1, *silence)
+    tell(server)
+    manager.post({"alertname": NAME, "severity": "warning"})
+    lines = [line.split() for line in ada.good("alerts", "ls").stdout.splitlines()]
+    assert lines[1][:3] == [NAME, "warning", "firing"]
+    assert [one["name"] for one in ada.json("alerts", "ls")["items"]] == [NAME]
+
+    made = ada.good(*silence, "--for", "3h")
+    assert f"{NAME} is silenced until 20" in made.stderr and f"alertname={NAME}" in made.stderr
+    wait_until(lambda: state(manager) == "suppressed", 10, 0.05)
+    (shown,) = ada.good("alerts", "silences").stdout.splitlines()[1:]
+    words = shown.split()
+    assert words[:4] == [made.stdout.strip(), "active", "in", "3h"]
+    assert shown.endswith(f"ada@example.org  {WHY}  alertname={NAME}")
+    (listed,) = ada.json("alerts", "silences")["items"]
+    assert (listed["id"], listed["comment"]) == (words[0], WHY)
+    ada.good("alerts", "expire", words[0])
+    wait_until(lambda: state(manager) == "active", 10, 0.05)
+    assert "`vibebox alerts silences` lists" in ada.refused(1, "alerts", "expire", words[0])
+    assert len(ada.good("alerts", "silences").stdout.splitlines()) == 1
+    again = ada.json(*silence)
+    assert again["created_by"] == "ada@example.org"
+    ada.good("alerts", "expire", again["id"])
+
+
+def test_what_is_typed_wrongly_is_told(person: Callable[..., Person], server: WebServer) -> None:
+    grace = operator(person, server, "grace")
+    assert "Missing option '--comment'" in grace.refused(2, "alerts", "silence", NAME)
+    silence = ("alerts", "silence", NAME, "--comment", WHY, "--for")
+    assert "no span of time" in grace.refused(2, *silence, "long")
+    assert "--for: " in grace.refused(1, *silence, "59s")
+    assert "no silence of that id" in grace.refused(1, "alerts", "expire", "none")
