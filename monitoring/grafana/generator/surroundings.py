@@ -96,13 +96,16 @@ def _marks() -> list[dict[str, Any]]:
     # The first version that Prometheus ever saw is no release.
     new = f"{running} unless group by (version) {before} and on () group {before}"
     return [
-        _mark(
-            "Firing alerts",
-            palette.CRITICAL,
-            'ALERTS{alertstate="firing",job=~"$job"}',
-            title="{{alertname}}",
-            text="{{severity}} {{instance}}",
-            tags="alertname,severity",
+        *(
+            _mark(
+                f"Firing: {severity}",
+                color,
+                f'ALERTS{{alertstate="firing",severity="{severity}",job=~"$job"}}',
+                title="{{alertname}}",
+                text="{{severity}} {{instance}}",
+                tags="alertname,severity",
+            )
+            for severity, color in palette.SEVERITIES.items()
         ),
         _mark(
             "Restarts",

@@ -31,14 +31,14 @@ UNWATCHED = {
     # Firing alerts themselves, and what no alert of one number is about.
     *("Alerts firing", "5xx (5 min)", "Server error ratio", "Failed starts"),
     # Readiness, and what is either so or not.
-    *("Readiness checks", "Readiness over time", "Service status", "Health checks"),
+    *("Readiness checks", "Readiness over time", "Service status", "Scraped", "Health checks"),
     *("An agent leads", "Trouble with the directory of the metrics"),
     # Budgets: their alerts compare burn rates over two windows.
     *("Availability budget", "Latency budget", "Error budget left", "Objectives"),
-    *("Availability budget left", "Latency budget left", "Latency burn rate"),
-    *("Availability burn rate", "Availability burn rates", "Latency burn rates"),
+    *("Latency burn rate", "Availability burn rate"),
+    *("Latency burn rates", "Availability burn rates"),
     # A deadline, and what is refused beyond.
-    *("Time of health checks", "Quota", "Quota by team"),
+    *("Time of health checks", "Quota", "Quota by team", "Teams"),
 }
 """Panels whose colours warn of something that no alert compares with that number."""
 
