@@ -92,9 +92,11 @@ _NOW = Row(
         stat(
             "Time to a first shell",
             8,
-            f"{_count('vibebox_business_shell_seconds')} / ({_count(_ACCOUNTS, _SHELL)} > 0)",
+            f"{_count('vibebox_business_shell_seconds')} / "
+            f"clamp_min({_count(_ACCOUNTS, _SHELL)}, 1)",
             "mean",
-            "Mean time from sign-up to the first terminal or VS Code, of all who had one.",
+            "Mean time from sign-up to the first terminal or VS Code, of all who had one; 0 until "
+            "somebody had.",
             "s",
             thresholds=BLUE,
         ),

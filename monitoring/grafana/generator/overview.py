@@ -3,7 +3,7 @@
 from monitoring.grafana.generator.golden import FAILING, golden_signals
 from monitoring.grafana.generator.leads import ALL_REQUESTS, FAILED_REQUESTS, of_route
 from monitoring.grafana.generator.levels import watched
-from monitoring.grafana.generator.palette import CPU, MEMORY
+from monitoring.grafana.generator.palette import CPU, MEMORY, OK
 from monitoring.grafana.generator.panels import (
     BLUE,
     NONE,
@@ -51,6 +51,8 @@ _MEMORY = largest(select("vibebox_memory_usage_bytes"), _PROCESS)
 _ALLOWED = largest(select("vibebox_memory_limit_bytes"), _PROCESS)
 
 _FIRING = select_alerts('alertstate="firing"')
+# None is 0 only while Prometheus reads the service.
+_NONE = f"""({while_up('label_replace(vector(0), "severity", "none", "", "")')})"""
 _ALERT = "severity, alertname, instance"
 _SINCE = f"max by ({_ALERT}) (time() - {select_alerts(name='ALERTS_FOR_STATE')})"
 
@@ -70,15 +72,15 @@ _WELL = Row(
             empty=UNKNOWN,
             down="telemetry",
         ),
-        stat(
+        Panel(
             "Alerts firing",
+            "stat",
             5,
-            # None is 0 only while Prometheus reads the service.
-            f"count({_FIRING}) or {while_up('vector(0)')}",
-            "firing",
-            "How many alerts fire for the chosen jobs.",
+            "How many alerts fire for the chosen jobs, by severity: critical ones page.",
+            (Query(f"count by (severity) ({_FIRING}) or on () {_NONE}", "{{severity}}", OK),),
             "none",
-            thresholds=steps("ok", warning=1),
+            snapshot=True,
+            by_kind=True,
             empty=UNKNOWN,
         ),
         Panel(

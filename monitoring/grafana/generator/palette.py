@@ -140,6 +140,7 @@ MEANINGS: Mapping[str, Mapping[str, Look]] = {
         layer_gib_hour=DISK,
     ),
     "generation": kinds("012"),
+    "severity": {severity: Look(color) for severity, color in SEVERITIES.items()},
     "way": kinds(catalogue.SIGNUP_WAYS),
     # As burn rates: the longer, the further from blue.
     "days": looks(**{"1": CYAN, "7": BLUE, "30": VIOLET}),

@@ -79,7 +79,7 @@ class Panel:
         zeros: series that were 0 all the time stand in the legend too.
         sparse: what happens now and then: bars, since a single value makes no line.
         words: of a table: columns with colours for their texts, as mappings.
-        by_kind: of bars: each has the colour of its kind, instead of that of a threshold.
+        by_kind: of bars and numbers: each has the colour of its kind, not that of a threshold.
         columns: of a table: names and units of the values, one for each query; without any the
             values are not shown.
         widths: of a table: names and widths in pixels of columns that would be too wide or narrow.

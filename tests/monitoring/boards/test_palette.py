@@ -28,8 +28,8 @@ BY_ALERTS = {
     if alert.name != WATCHDOG  # tells of nothing that is wrong
 } - {palette.NOTICE}
 UNWATCHED = {
-    # Firing alerts themselves, and what no alert of one number is about.
-    *("Alerts firing", "5xx (5 min)", "Server error ratio", "Failed starts"),
+    # What no alert of one number is about.
+    *("5xx (5 min)", "Server error ratio", "Failed starts"),
     # Readiness, and what is either so or not.
     *("Readiness checks", "Readiness over time", "Service status", "Scraped", "Health checks"),
     *("An agent leads", "Trouble with the directory of the metrics"),
