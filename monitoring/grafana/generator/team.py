@@ -7,7 +7,7 @@ no job: those series have jobs of their own.
 
 from monitoring.grafana.generator import costs
 from monitoring.grafana.generator.levels import Thresholds
-from monitoring.grafana.generator.palette import CPU, DISK, MEMORY, NETWORK, VIOLET, WHOLE
+from monitoring.grafana.generator.palette import CPU, CRITICAL, DISK, MEMORY, NETWORK, VIOLET, WHOLE
 from monitoring.grafana.generator.panels import (
     BLUE,
     GREEN,
@@ -236,7 +236,7 @@ _FAILURES = Row(
             8,
             "An hour, by team. A larger memory_limit_mb is the way out, or less in the container.",
             "short",
-            (f"{_OOM} * 3600", "{{team}}"),
+            (f"{_OOM} * 3600", "{{team}}", CRITICAL),
             whole=f"sum({_OOM}) * 3600",
         ),
         _of_each(
