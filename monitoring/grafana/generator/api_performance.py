@@ -134,7 +134,7 @@ _ROUTES = Row(
             thresholds=_SLOW,
             snapshot=True,
             columns=(("p95", "s"), ("p50", "s"), ("rate", "reqps")),
-            widths=(("method", 80), ("p95", 90), ("p50", 90), ("rate", 120)),
+            widths=(("method", 70), ("p95", 80), ("p50", 80), ("rate", 110)),
             empty=NOTHING,
             # Ten lines and the heading.
             height=12,

@@ -114,7 +114,7 @@ _OBJECTIVES = Row(
             thresholds=_BURNING,
             snapshot=True,
             columns=(
-                ("budget left", "percentunit"),
+                ("budget", "percentunit"),
                 ("bad", "percentunit"),
                 *((f"burn {window}", "none") for window in _WINDOWS),
             ),

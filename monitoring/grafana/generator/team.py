@@ -134,7 +134,7 @@ _ENVIRONMENTS = Row(
             "table",
             24,
             "What each team has and may have at the moment, and what it used in the time shown and "
-            "what that costs. The quota is the fullest one.",
+            "what that costs. The quota is the fullest one; GiB h are of memory.",
             (
                 Query(f"max by (team) ({_share()})", "quota"),
                 Query(_RUNNING, "running"),
@@ -150,7 +150,7 @@ _ENVIRONMENTS = Row(
                 ("quota", "percentunit"),
                 ("running", "none"),
                 ("CPU h", "none"),
-                ("memory GiB h", "none"),
+                ("GiB h", "none"),
                 ("OOM kills", "none"),
                 ("cost", "none"),
             ),
@@ -158,7 +158,7 @@ _ENVIRONMENTS = Row(
                 ("quota", 0),
                 ("running", 0),
                 ("CPU h", 2),
-                ("memory GiB h", 2),
+                ("GiB h", 2),
                 ("OOM kills", 0),
                 ("cost", 2),
             ),
