@@ -25,7 +25,8 @@ _DIRECTORY = click.Path(file_okay=False, path_type=Path)
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("boards", nargs=-1, type=_FILE, metavar="[FILE]...")
 @click.option("--prometheus", default="http://127.0.0.1:9090", show_default=True, metavar="URL")
-@click.option("--range", "shown", default="1h", show_default=True, help="Time shown, up to now.")
+@click.option("--range", "shown", default="1h", show_default=True, help="Time shown.")
+@click.option("--until", type=float, metavar="SECONDS", help="Its end since 1970 (default: now).")
 @click.option("--interval", default="15s", show_default=True, help="Scrape interval.")
 @click.option("--width", default=1600, show_default=True, help="Width in pixels.")
 @click.option("--theme", default="dark", type=click.Choice(("dark", "light")), show_default=True)
@@ -35,6 +36,7 @@ def main(
     boards: Sequence[Path],
     prometheus: str,
     shown: str,
+    until: float | None,
     interval: str,
     width: int,
     theme: str,
@@ -56,6 +58,7 @@ def main(
         "interval": interval,
         "width": width,
         "theme": theme,
+        **({} if until is None else {"to": until}),
     }
     with served(site, port) as origin:
         pages = {

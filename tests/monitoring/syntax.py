@@ -112,4 +112,5 @@ def _labels_of_pair(node: Node, families: Families) -> frozenset[str]:
     if str(node.op) == "or":
         return left & right
     # A number beside a vector has no labels and takes none away.
-    return left or right
+    taken = node.modifier.group_labels if node.modifier else None
+    return (left or right) | frozenset(taken or ())

@@ -11,13 +11,14 @@ from monitoring.grafana.generator.leads import (
     of_route,
 )
 from monitoring.grafana.generator.levels import watched
-from monitoring.grafana.generator.palette import CRITICAL, MAUVE
+from monitoring.grafana.generator.palette import CRITICAL, MAUVE, WHOLE
 from monitoring.grafana.generator.panels import (
     NOTHING,
     Board,
     Panel,
     Query,
     Row,
+    events,
     graph,
     heatmap,
     stat,
@@ -80,7 +81,7 @@ _TRAFFIC = Row(
     (
         graph(
             "Request rate by status code",
-            8,
+            12,
             "All requests a second, probes too.",
             "reqps",
             (total(rate(REQUESTS), "status_code"), "{{status_code}}"),
@@ -89,7 +90,7 @@ _TRAFFIC = Row(
         ),
         graph(
             "Errors by type",
-            8,
+            12,
             "Answers of 400 and above a second: the client's mistakes, ours, what nobody foresaw, "
             "and what took too long.",
             "ops",
@@ -99,14 +100,14 @@ _TRAFFIC = Row(
             ),
             leads=ERRORS_OF_ALL_KINDS,
         ),
-        graph(
+        events(
             "Errors by route",
-            8,
+            24,
             "Answers of 500 and above a second, for each route that gives any.",
             "ops",
-            (f"{total(rate(ERRORS, FAILED), 'route')} > 0", "{{route}}", CRITICAL),
-            bounds=(0, None),
-            sparse=True,
+            # With no `> 0`: the last value that is one would stand in the legend as that of now.
+            (total(rate(ERRORS, FAILED), "route"), "{{route}}", CRITICAL),
+            whole=total(rate(ERRORS, FAILED)),
             leads=FAILED_REQUESTS,
             series_leads=FAILED_ON_ROUTE,
         ),
@@ -133,7 +134,7 @@ _ROUTES = Row(
             thresholds=_SLOW,
             snapshot=True,
             columns=(("p95", "s"), ("p50", "s"), ("rate", "reqps")),
-            widths=(("method", 80), ("p95", 90), ("p50", 90), ("rate", 120)),
+            widths=(("method", 70), ("p95", 80), ("p50", 80), ("rate", 110)),
             empty=NOTHING,
             # Ten lines and the heading.
             height=12,
@@ -192,7 +193,7 @@ _WORK = Row(
     (
         graph(
             "Database query time by operation",
-            12,
+            24,
             "How long statements took, without those of probes and scrapes. SlowDatabaseQueries "
             f"warns at a p95 of {t.DATABASE_WARNING} s.",
             "s",
@@ -208,7 +209,7 @@ _WORK = Row(
         ),
         graph(
             "Scheduling lag (the threaded counterpart of event-loop lag)",
-            12,
+            24,
             "How late a thread wakes up that asked to sleep 100 ms: a held interpreter lock or a "
             f"starved CPU. HighEventLoopLag warns at a p99 of {t.LAG_SECONDS} s.",
             "s",
@@ -221,7 +222,7 @@ _WORK = Row(
 _LIMITS = Row(
     "Limits",
     (
-        graph(
+        events(
             "Refusals by limit",
             24,
             "Requests a minute that a limit refused, the ten most frequent ones. Those that begin "
@@ -231,13 +232,13 @@ _LIMITS = Row(
                 f"topk(10, {total(rate('vibebox_limit_refusals_total'), 'limit')}) * 60",
                 "{{limit}}",
             ),
-            bounds=(0, None),
-            sparse=True,
+            whole=f"{total(rate('vibebox_limit_refusals_total'))} * 60",
         ),
     ),
     added=True,
 )
 _WAIT = "vibebox_http_queue_wait_seconds"
+_QUEUE, _SOCKET = "vibebox_worker_queue_depth", "vibebox_accept_queue_depth"
 _QUEUES = Row(
     "Queues",
     (
@@ -251,17 +252,14 @@ _QUEUES = Row(
             thresholds=watched(RequestsWaitForThreads=t.QUEUE_SECONDS),
         ),
         graph(
-            "Requests and connections that wait",
+            "Lengths of queues",
             8,
             "Whole requests that wait in the workers for a thread, and connections that wait in "
             "the kernel for a worker.",
             "none",
-            (total(select("vibebox_worker_queue_depth"), "instance"), "requests {{instance}}"),
-            (
-                largest(select("vibebox_accept_queue_depth"), "instance"),
-                "connections {{instance}}",
-                MAUVE,
-            ),
+            (total(select(_QUEUE), "instance"), "requests {{instance}}"),
+            (largest(select(_SOCKET), "instance"), "connections {{instance}}", MAUVE),
+            (f"sum({select(_QUEUE)}) + sum({largest(select(_SOCKET), 'instance')})", WHOLE),
             bounds=(0, None),
         ),
         graph(
@@ -294,7 +292,7 @@ _CLIENTS = Row(
             bounds=(0, None),
         ),
         graph(
-            "Requests that wait for their clients",
+            "Waiting for clients",
             8,
             "How many on average, for the rest of what they send (receive), or for them to take "
             "the answer (send). No duration and no objective has this time.",
@@ -302,15 +300,14 @@ _CLIENTS = Row(
             (total(rate("vibebox_http_client_wait_seconds_sum"), "phase"), "{{phase}}"),
             bounds=(0, None),
         ),
-        graph(
+        events(
             "Clients cut off by reason",
             8,
             "A minute. head, body, answer: they took too long with those; room: there were too "
             "many connections.",
             "short",
             (f"{total(rate('vibebox_clients_cut_off_total'), 'reason')} * 60", "{{reason}}"),
-            bounds=(0, None),
-            sparse=True,
+            whole=f"{total(rate('vibebox_clients_cut_off_total'))} * 60",
         ),
     ),
     added=True,

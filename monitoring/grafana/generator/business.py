@@ -3,12 +3,15 @@
 What the leading agent has counted is told by every instance alike: each query takes the largest.
 """
 
+from collections.abc import Mapping
+
 from monitoring.grafana.generator.panels import (
     BLUE,
+    NOTHING,
     Board,
     Panel,
+    Query,
     Row,
-    bars,
     graph,
     stat,
 )
@@ -17,6 +20,9 @@ from monitoring.grafana.generator.promql import RANGE, largest, select
 _SIGNUPS = "vibebox_business_signups"
 _COUNTED = f"max({select(_SIGNUPS)}) >= 0"
 _ACCOUNTS = "vibebox_business_accounts"
+_SHELL = 'milestone="shell"'
+_BARS = 8
+"""Lines of the grid: seven bars."""
 _FUNNEL = "vibebox_business_funnel"
 _ACTIVE = "vibebox_business_active_accounts"
 _WITHIN = "vibebox_business_shell_accounts"
@@ -30,7 +36,7 @@ def _count(name: str, *matchers: str, by: str = "") -> str:
 def _active(title: str, days: int, meaning: str) -> Panel:
     return stat(
         title,
-        5,
+        8,
         _count(_ACTIVE, f'days="{days}"'),
         "accounts",
         f"Accounts with an act in the audit log {meaning}, the last that is finished (UTC).",
@@ -39,12 +45,33 @@ def _active(title: str, days: int, meaning: str) -> Panel:
     )
 
 
+def _ladder(
+    title: str, family: str, label: str, names: Mapping[str, str], description: str
+) -> Panel:
+    """Return bars of the values of a label, in this order, and by these names."""
+    queries = tuple(
+        Query(_count(family, f'{label}="{value}"'), name) for value, name in names.items()
+    )
+    return Panel(
+        title,
+        "bargauge",
+        12,
+        description,
+        queries,
+        "short",
+        thresholds=BLUE,
+        snapshot=True,
+        empty=NOTHING,
+        height=_BARS,
+    )
+
+
 _NOW = Row(
     "Today",
     (
         stat(
             "Accounts ever made",
-            4,
+            8,
             f"sum({_count(_SIGNUPS, by='way')})",
             "accounts",
             "All sign-ups, also of accounts that are deleted by now.",
@@ -53,7 +80,7 @@ _NOW = Row(
         ),
         stat(
             "Sign-ups in the time shown",
-            5,
+            8,
             f"sum(max by (way) (delta({select(_SIGNUPS)}[{RANGE}]))) and on () ({_COUNTED})",
             "accounts",
             "Accounts that were made in the time shown, as Prometheus estimates from its samples; "
@@ -61,6 +88,17 @@ _NOW = Row(
             "short",
             thresholds=BLUE,
             decimals=0,
+        ),
+        stat(
+            "Time to a first shell",
+            8,
+            f"{_count('vibebox_business_shell_seconds')} / "
+            f"clamp_min({_count(_ACCOUNTS, _SHELL)}, 1)",
+            "mean",
+            "Mean time from sign-up to the first terminal or VS Code, of all who had one; 0 until "
+            "somebody had.",
+            "s",
+            thresholds=BLUE,
         ),
         _active("Active on the last day", 1, "on the last day"),
         _active("Active within 7 days", 7, "within 7 days that end with the last day"),
@@ -70,45 +108,57 @@ _NOW = Row(
 _STEPS = Row(
     "From sign-up to a second week",
     (
-        bars(
+        _ladder(
             "Funnel",
-            12,
-            _count(_FUNNEL, by="step"),
-            "{{step}}",
-            "Accounts that have come to a step and to all before it: sign-up, first environment, "
-            "first start, first terminal or VS Code, an act in the second week.",
-            "short",
-            thresholds=BLUE,
+            _FUNNEL,
+            "step",
+            {
+                "signed_up": "signed up",
+                "environment": "made an environment",
+                "started": "started one",
+                "shell": "had a shell",
+                "second_week": "came back in week 2",
+            },
+            "Accounts that have come to a step and to all before it. A shell is a terminal or VS "
+            "Code.",
         ),
-        bars(
+        _ladder(
             "Milestones",
-            12,
-            _count(_ACCOUNTS, by="milestone"),
-            "{{milestone}}",
+            _ACCOUNTS,
+            "milestone",
+            {
+                "environment": "an environment",
+                "started": "a start",
+                "terminal": "a terminal",
+                "vscode": "VS Code",
+                "shell": "either of both",
+                "second_week": "the second week",
+            },
             "Accounts that have come to each, whatever came before: who works in an environment of "
             "a colleague needs none of their own.",
-            "short",
-            thresholds=BLUE,
         ),
-        bars(
+        _ladder(
             "First usable shell within",
-            12,
-            _count(_WITHIN, by="within_seconds"),
-            "{{within_seconds}} s",
-            "Accounts that had a terminal or VS Code within so many seconds of their sign-up: a "
-            "minute, 5, 15, an hour, 4 hours, a day, a week.",
-            "short",
-            thresholds=BLUE,
+            _WITHIN,
+            "within_seconds",
+            {
+                "60": "1 minute",
+                "300": "5 minutes",
+                "900": "15 minutes",
+                "3600": "1 hour",
+                "14400": "4 hours",
+                "86400": "1 day",
+                "604800": "1 week",
+            },
+            "Accounts that had a terminal or VS Code so soon after their sign-up.",
         ),
-        bars(
+        _ladder(
             "Second week",
-            12,
-            _count(_WEEKS, by="state"),
-            "{{state}}",
+            _WEEKS,
+            "state",
+            {"over": "second week is over", "returned": "came back in it"},
             "Accounts whose second week was over at the end of the last finished day, and those of "
             "them that did something in it: 7 to 14 days after sign-up.",
-            "short",
-            thresholds=BLUE,
         ),
     ),
 )

@@ -27,6 +27,12 @@ def color_overrides(panel: Panel) -> Iterator[Json]:
     for query in panel.queries:
         for matcher, look in _looks(query):
             yield {"matcher": matcher, "properties": list(_properties(look, panel))}
+        for role, dash in palette.ROLES.items():
+            if "{{role}}" in query.legend:
+                yield {
+                    "matcher": _matching(query.legend, {"role": role}),
+                    "properties": [_dashed(dash)],
+                }
 
 
 def _looks(query: Query) -> Iterator[tuple[Json, Look]]:
@@ -79,4 +85,8 @@ def _properties(look: Look, panel: Panel) -> Iterator[Json]:
     mode = "shades" if look.shades else "fixed"
     yield {"id": "color", "value": {"mode": mode, "fixedColor": look.color}}
     if look.dash and panel.kind == "timeseries" and not (panel.stacked or panel.sparse):
-        yield {"id": "custom.lineStyle", "value": {"fill": "dash", "dash": list(look.dash)}}
+        yield _dashed(look.dash)
+
+
+def _dashed(dash: tuple[int, ...]) -> Json:
+    return {"id": "custom.lineStyle", "value": {"fill": "dash", "dash": list(dash)}}

@@ -30,15 +30,16 @@ def _each(function: str, over: str) -> str:
     )
 
 
-_PRICES = "max by (unit) (vibebox_usage_price)"
+_PRICE = "vibebox_usage_price"
 
 
 def of_teams(over: str) -> str:
-    """Return what teams used over this range costs, by team and unit."""
-    return f"({_each('increase', over)}) * on (unit) group_left () {_PRICES}"
+    """Return what teams used over this range costs, by team, unit and currency."""
+    prices = f"max by (unit, currency) ({_PRICE})"
+    return f"({_each('increase', over)}) * on (unit) group_left (currency) {prices}"
 
 
 def rate_by_unit() -> str:
     """Return what teams use a second costs, by unit."""
     used = f"sum by (unit) ({_each('rate', INTERVAL)})"
-    return f"{used} * on (unit) {_PRICES}"
+    return f"{used} * on (unit) max by (unit) ({_PRICE})"

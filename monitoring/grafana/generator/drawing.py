@@ -11,8 +11,18 @@ Json = dict[str, Any]
 
 _LAST = {"calcs": ["lastNotNull"], "fields": "", "values": False}
 _TOOLTIP = {"mode": "multi", "sort": "desc", "hideZeros": True}
+_STATES = {"titleSize": 12, "valueSize": 14}
+"""Pixels of states side by side; else Grafana gives each another size."""
 _WIDE = 16
 """Columns from which on a legend has its place beside the curves."""
+_LONG = "{{route}}"
+"""Label whose values have no room beside bars."""
+_NAME, _VALUE = 11, 16
+"""Pixels of texts beside bars. Grafana makes room for the name with the most letters, in the size
+that it would choose: in a smaller one, names with wider letters are not cut off either."""
+_A_FEW = {"ops": 0.1}
+"""By unit, to where the axis reaches at least of what happens now and then; 1 of other units.
+Without it, Grafana writes 100 beside what never happened."""
 
 
 def options(panel: Panel) -> Json:
@@ -34,7 +44,8 @@ def _stat(panel: Panel) -> Json:
         "colorMode": "background" if panel.mappings else "value",
         "graphMode": "none",
         "justifyMode": "auto",
-        "textMode": "auto",
+        "textMode": "value_and_name" if panel.named else "auto",
+        **({"text": dict(_STATES)} if panel.mappings and "{{" in panel.queries[0].legend else {}),
         "wideLayout": True,
     }
 
@@ -54,12 +65,14 @@ def _timeseries(panel: Panel) -> Json:
 
 
 def _bargauge(panel: Panel) -> Json:
+    above = _LONG in panel.queries[0].legend
     return {
         "reduceOptions": dict(_LAST),
         "orientation": "horizontal",
         "displayMode": "basic",
         "valueMode": "text" if panel.by_kind else "color",
-        "namePlacement": "auto",
+        "namePlacement": "top" if above else "left",
+        "text": {"titleSize": _NAME, "valueSize": _NAME if above else _VALUE},
         "showUnfilled": True,
         "sizing": "auto",
         "minVizHeight": 16,
@@ -116,6 +129,8 @@ def transformations(panel: Panel) -> list[Json]:
     """Return how the queries of a table become its columns."""
     names = {f"Value #{letter}": name for letter, (name, _) in _lettered(panel)}
     # Of a single query the column is called Value alone.
+    if len(panel.queries) == 1 and panel.columns:
+        names = {"Value": panel.columns[0][0]}
     hidden = ["Time", *([] if panel.columns else ["Value"])]
     return [
         {"id": "merge", "options": {}},
@@ -148,7 +163,8 @@ def field_config(panel: Panel) -> Json:
     }
     if panel.mappings:
         defaults["mappings"] = [{"type": "value", "options": panel.mappings}]
-    if least is not None or panel.stacked:
+    # Without it, Grafana begins bars at the smallest of them.
+    if least is not None or panel.stacked or panel.kind == "bargauge":
         defaults["min"] = least or 0
     if greatest is not None:
         defaults["max"] = greatest
@@ -165,18 +181,20 @@ def _overrides(panel: Panel) -> list[Json]:
     """Return what is different in single series, or in single columns of a table."""
     units = [(name, "unit", unit) for name, unit in panel.columns if unit != panel.unit]
     widths = [(name, "custom.width", width) for name, width in panel.widths]
+    digits = [(name, "decimals", number) for name, number in panel.digits]
     columns = [
         {
             "matcher": {"id": "byName", "options": name},
             "properties": [{"id": key, "value": value}],
         }
-        for name, key, value in (*units, *widths)
+        for name, key, value in (*units, *widths, *digits)
     ]
     return [
         *columns,
         *_colored_cells(panel),
         *color_overrides(panel),
         *_without_zeros(panel),
+        *_whole(panel),
     ]
 
 
@@ -208,15 +226,37 @@ def _without_zeros(panel: Panel) -> list[Json]:
     ]
 
 
+def _whole(panel: Panel) -> list[Json]:
+    """Return what leaves a sum in the legend, though it be 0; that of events is nowhere else."""
+    if all(query.legend != palette.WHOLE for query in panel.queries):
+        return []
+    kept: Json = {"custom.hideFrom": {"legend": False, "tooltip": False, "viz": False}}
+    if panel.sparse:
+        kept["custom.fillOpacity"] = 0
+        kept["custom.stacking"] = {"mode": "none", "group": "A"}
+    return [
+        {
+            "matcher": {"id": "byName", "options": palette.WHOLE},
+            "properties": [{"id": key, "value": value} for key, value in kept.items()],
+        }
+    ]
+
+
 def _custom(panel: Panel) -> Json:
     if panel.kind == "timeseries":
         return _curves(panel)
-    return {"fillOpacity": 85, "lineWidth": 0} if panel.kind == "state-timeline" else {}
+    return {
+        "state-timeline": {"fillOpacity": 85, "lineWidth": 0},
+        # Less than Grafana's own, which leaves columns out of sight where a panel is narrow.
+        "table": {"minWidth": 75},
+    }.get(panel.kind, {})
 
 
 def _curves(panel: Panel) -> Json:
     """Return how curves are drawn; thresholds are lines where there is more than one colour."""
+    least = {"axisSoftMax": _A_FEW.get(panel.unit, 1)} if panel.sparse else {}
     return {
+        **least,
         "drawStyle": "bars" if panel.sparse else "line",
         "lineInterpolation": "linear",
         # A line at the top of a stack would have the colour of the last series, though that is 0.

@@ -11,6 +11,7 @@ from monitoring.grafana.generator.panels import (
     Panel,
     Row,
     bars,
+    events,
     graph,
     heatmap,
     shares,
@@ -38,6 +39,7 @@ _ENVIRONMENTS, _SESSIONS = "vibebox_environments_total", "vibebox_sessions_total
 _EXTENSIONS, _LINES = "vibebox_extension_installations_total", "vibebox_log_entries_total"
 _MANY = t.ENVIRONMENTS_IN_ERROR + 1
 _CALLS = total(rate(DOCKER), "operation")
+_OPERATION_P95 = quantile(0.95, DOCKER_TIME, by="operation", over=RANGE)
 _FAILED = total(rate(DOCKER, 'status="failure"'), "operation")
 
 
@@ -73,7 +75,7 @@ _GOLDEN = Row(
     (
         stat(
             "p95 of starts",
-            4,
+            8,
             while_up(now(quantile(0.95, _STARTED, 'outcome="success"', over=RANGE))),
             "p95",
             "What 95 of 100 starts of the time shown took at most, from the accepted request to a "
@@ -84,7 +86,7 @@ _GOLDEN = Row(
         ),
         stat(
             "Starts",
-            4,
+            8,
             while_up(total(increase(f"{_STARTED}_count"))),
             "starts",
             "Starts of the time shown that came to their end, however they ended.",
@@ -94,7 +96,7 @@ _GOLDEN = Row(
         ),
         stat(
             "Failed starts",
-            4,
+            8,
             while_up(total(increase(f"{_STARTED}_count", 'outcome="failure"'))),
             "failed",
             "Starts of the time shown that failed because of Docker or VibeBox, not because of "
@@ -105,7 +107,7 @@ _GOLDEN = Row(
         ),
         stat(
             "Ended badly",
-            4,
+            8,
             while_led(total(increase(_EXITS, _BAD))),
             "ended",
             "Containers of the time shown that ended short of memory, by an error of their "
@@ -179,9 +181,9 @@ _DOCKER = Row(
         bars(
             "Slowest docker operations",
             12,
-            f"sort_desc({now(quantile(0.95, DOCKER_TIME, by='operation', over=RANGE))})",
+            f"sort_desc(topk(10, {now(_OPERATION_P95)}))",
             "{{operation}}",
-            "p95 of each kind of call over the time shown.",
+            "p95 over the time shown, of the ten kinds of call with the largest.",
             "s",
             thresholds=watched(notice=10, SlowDockerOperations=t.DOCKER_SECONDS),
             series_leads=CALLS,
@@ -210,23 +212,23 @@ _HEAT = Row(
 _ENDS = Row(
     "Starts and ends",
     (
-        graph(
+        events(
             "Starts by outcome",
             12,
             "An hour. user_error: what the user asked for cannot be (no such image, a command that "
             "ends); failure: Docker or VibeBox.",
             "short",
             (f"{total(rate(f'{_STARTED}_count'), 'outcome')} * 3600", "{{outcome}}"),
-            stacked=True,
+            whole=f"{total(rate(f'{_STARTED}_count'))} * 3600",
         ),
-        graph(
+        events(
             "Ends by reason",
             12,
             "Containers that ended, an hour. user: asked for; completed, error: the command ended; "
             "oom: short of memory; killed: a signal that VibeBox did not send.",
             "short",
             (f"{total(rate(_EXITS), 'reason')} * 3600", "{{reason}}"),
-            stacked=True,
+            whole=f"{total(rate(_EXITS))} * 3600",
         ),
     ),
     added=True,
@@ -250,13 +252,13 @@ _PEOPLE = Row(
 _INSTALLED = Row(
     "Extensions",
     (
-        graph(
+        events(
             "Extension installations",
             12,
             "Finished installations an hour, by the exit code of the command that installed.",
             "short",
             (f"{total(rate(_EXTENSIONS), 'status')} * 3600", "{{status}}"),
-            bounds=(0, None),
+            whole=f"{total(rate(_EXTENSIONS))} * 3600",
         ),
         shares(
             "Extension installations by result",

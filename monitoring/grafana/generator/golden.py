@@ -17,7 +17,7 @@ LEFT = steps("critical", warning=0, ok=0.25)
 """Levels of a budget: below 0 the objective is missed."""
 FAILING = steps("ok", notice=0.001, warning=0.01, critical=0.05)
 """Levels of a share of failed requests; the first is what the objective leaves."""
-_WIDTH = 4
+_WIDTH = 8
 _THREADS = "vibebox_worker_threads"
 _PROMISES = {objective.name: objective.promise for objective in OBJECTIVES}
 
@@ -52,11 +52,26 @@ def objectives() -> tuple[Panel, Panel]:
     )
 
 
-def golden_signals(here: str) -> Row:
-    """Return the row for the dashboard with this uid."""
+def threads_busy(down: str | None = "telemetry") -> Panel:
+    """Return how full the fullest instance is."""
     busy, threads = (
         total(select(_THREADS, f'state="{state}"'), "instance") for state in ("busy", "total")
     )
+    return stat(
+        "Threads busy",
+        _WIDTH,
+        f"max({busy} / {threads})",
+        "in use",
+        "Saturation: share of the request threads that serve one, on the fullest instance. "
+        f"RequestThreadsSaturated warns above {t.THREADS_RATIO}; then requests wait.",
+        "percentunit",
+        thresholds=watched(notice=0.7, RequestThreadsSaturated=t.THREADS_RATIO),
+        down=down,
+    )
+
+
+def golden_signals(here: str) -> Row:
+    """Return the row for the dashboard with this uid."""
     asked = total(recorded(slo.REQUESTS, "availability"))
     return Row(
         "Golden signals and objectives",
@@ -96,17 +111,7 @@ def golden_signals(here: str) -> Row:
                 down="slo",
                 leads=FAILED_REQUESTS,
             ),
-            stat(
-                "Threads busy",
-                _WIDTH,
-                f"max({busy} / {threads})",
-                "in use",
-                "Saturation: share of the request threads that serve one, on the fullest instance. "
-                f"RequestThreadsSaturated warns above {t.THREADS_RATIO}; then requests wait.",
-                "percentunit",
-                thresholds=watched(notice=0.7, RequestThreadsSaturated=t.THREADS_RATIO),
-                down="telemetry",
-            ),
+            threads_busy(),
             *objectives(),
         ),
         added=True,

@@ -14,7 +14,7 @@ Json = dict[str, Any]
 
 SCHEMA_VERSION = 41
 COLUMNS = 24
-_HEIGHTS = {"stat": 4, "state-timeline": 6}
+_HEIGHTS = {"stat": 3, "state-timeline": 6}
 _HEIGHT = 10
 _FORMATS = {"table": "table", "heatmap": "heatmap"}
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}

@@ -3,7 +3,7 @@
 from monitoring.grafana.generator.golden import FAILING, golden_signals
 from monitoring.grafana.generator.leads import ALL_REQUESTS, FAILED_REQUESTS, of_route
 from monitoring.grafana.generator.levels import watched
-from monitoring.grafana.generator.palette import CPU, MEMORY
+from monitoring.grafana.generator.palette import CPU, MEMORY, OK
 from monitoring.grafana.generator.panels import (
     BLUE,
     NONE,
@@ -13,6 +13,7 @@ from monitoring.grafana.generator.panels import (
     Query,
     Row,
     bars,
+    events,
     graph,
     shares,
     stat,
@@ -50,13 +51,17 @@ _MEMORY = largest(select("vibebox_memory_usage_bytes"), _PROCESS)
 _ALLOWED = largest(select("vibebox_memory_limit_bytes"), _PROCESS)
 
 _FIRING = select_alerts('alertstate="firing"')
+# None is 0 only while Prometheus reads the service.
+_NONE = f"""({while_up('label_replace(vector(0), "severity", "none", "", "")')})"""
+_ALERT = "severity, alertname, instance"
+_SINCE = f"max by ({_ALERT}) (time() - {select_alerts(name='ALERTS_FOR_STATE')})"
 
 _WELL = Row(
     "Readiness and alerts",
     (
         stat(
             "Readiness checks",
-            10,
+            9,
             f"min by (check) ({select('vibebox_health_check_up')})",
             "{{check}}",
             "What the checks of every chosen instance found last: database and Docker have to be "
@@ -65,28 +70,30 @@ _WELL = Row(
             thresholds=steps("critical", ok=1),
             mappings=UP_OR_DOWN,
             empty=UNKNOWN,
-            height=5,
             down="telemetry",
         ),
-        stat(
+        Panel(
             "Alerts firing",
-            4,
-            # None is 0 only while Prometheus reads the service.
-            f"count({_FIRING}) or {while_up('vector(0)')}",
-            "firing",
-            "How many alerts fire for the chosen jobs.",
+            "stat",
+            5,
+            "How many alerts fire for the chosen jobs, by severity: critical ones page.",
+            (Query(f"count by (severity) ({_FIRING}) or on () {_NONE}", "{{severity}}", OK),),
             "none",
-            thresholds=steps("ok", warning=1),
+            snapshot=True,
+            by_kind=True,
             empty=UNKNOWN,
         ),
         Panel(
             "Alerts that fire",
             "table",
             10,
-            "Each with its runbook under the same name.",
-            (Query(f"max by (severity, alertname, instance) ({_FIRING})", "firing"),),
-            "none",
+            "And for how long their conditions have held. Each has a runbook of its name.",
+            (Query(f"{_SINCE} and on ({_ALERT}) {_FIRING}", "for"),),
+            "s",
             snapshot=True,
+            columns=(("for", "s"),),
+            widths=(("severity", 70), ("for", 70)),
+            height=5,
             empty=NONE,
             words=(("severity", SEVERITY),),
         ),
@@ -109,7 +116,7 @@ _STATUS = Row(
     (
         stat(
             "Service status",
-            4,
+            6,
             f"min({select('up')}) or vector(0)",
             "status",
             "Whether Prometheus reads the metrics of every chosen instance. DOWN also where no "
@@ -121,7 +128,7 @@ _STATUS = Row(
         ),
         stat(
             "Uptime",
-            4,
+            6,
             f"min(time() - {_STARTED})",
             "uptime",
             "Time since the youngest server started; replaced workers do not count.",
@@ -131,7 +138,7 @@ _STATUS = Row(
         ),
         stat(
             "Request rate",
-            8,
+            6,
             _ALL,
             "req/s",
             "Requests a second, without probes and long streams.",
@@ -141,7 +148,7 @@ _STATUS = Row(
         ),
         stat(
             "Server error ratio",
-            8,
+            6,
             f"({_FAILED} or vector(0)) / ({_ALL} > 0)",
             "5xx",
             "Share of requests that the service answered with 5xx. Nothing while nobody asks.",
@@ -203,6 +210,8 @@ _LATENCY = Row(
             "Requests a second, on average over the time shown; without probes and scrapes.",
             "reqps",
             thresholds=BLUE,
+            # Ten bars below their names.
+            height=12,
             down="api-performance",
             series_leads=of_route(label),
         ),
@@ -238,14 +247,14 @@ _RESOURCES = Row(
 _ACCOUNTS = Row(
     "Accounts",
     (
-        graph(
+        events(
             "Requests for an account",
             24,
             f"An hour, by what they came to. UnusualSignUps warns at {t.SIGN_UPS} that made one or "
             "met the limit on them.",
             "short",
             (f"{total(rate('vibebox_registrations_total'), 'outcome')} * 3600", "{{outcome}}"),
-            bounds=(0, None),
+            whole=f"{total(rate('vibebox_registrations_total'))} * 3600",
         ),
     ),
     added=True,

@@ -84,7 +84,7 @@ _STATUSES = {
 _REASONS = {
     # Ends of workers, then of containers.
     **looks(recycled=REST, reloaded=BLUE, shutdown=CYAN, timeout=CRITICAL, crashed=CRITICAL),
-    **looks(user=BLUE, completed=OK, oom=CRITICAL, killed=MAUVE, error=WARNING),
+    **looks(user=BLUE, completed=OK, oom=CRITICAL, killed=WARNING, error=NOTICE),
     # Clients that were cut off.
     **looks(head=BLUE, body=CYAN, answer=VIOLET, room=WARNING),
 }
@@ -136,8 +136,14 @@ MEANINGS: Mapping[str, Mapping[str, Look]] = {
         network_tx_gib=NETWORK,
         block_read_gib=DISK,
         block_write_gib=DISK,
+        volume_gib_hour=DISK,
+        layer_gib_hour=DISK,
     ),
     "generation": kinds("012"),
+    "severity": {severity: Look(color) for severity, color in SEVERITIES.items()},
+    "way": kinds(catalogue.SIGNUP_WAYS),
+    # As burn rates: the longer, the further from blue.
+    "days": looks(**{"1": CYAN, "7": BLUE, "30": VIOLET}),
     "limit": kinds(Limit),
 }
 """Looks by label and value, in the legends of graphs, and in bars."""
@@ -148,11 +154,24 @@ PATTERNS: Mapping[str, tuple[tuple[str, Look], ...]] = {
         for number, look in looks(
             **{"1xx": REST, "2xx": OK, "3xx": BLUE, "4xx": NOTICE, "5xx": CRITICAL}
         ).items()
-    )
+    ),
+    # As web server and agent are drawn everywhere.
+    "worker": (
+        ("web-.*", Look(BLUE, shades=True)),
+        ("agent.*", Look(VIOLET, shades=True)),
+        ("master", Look(REST)),
+    ),
 }
 """The same of labels that have too many values for a name each: patterns of them."""
 
+ROLES: Mapping[str, tuple[int, ...]] = {"agent": DASHES[1]}
+"""Dashes of roles, where a series has the colour of a resource."""
+
+WHOLE = "all"
+"""Name of the sum of what a panel draws: its legend has it also where all of it is 0."""
+
 NAMES: Mapping[str, Look] = {
+    WHOLE: Look(REST),
     # Percentiles: the rarer, the further from blue.
     "p50": Look(CYAN),
     "p90": Look(BLUE, DASHES[1]),

@@ -79,11 +79,13 @@ class Panel:
         zeros: series that were 0 all the time stand in the legend too.
         sparse: what happens now and then: bars, since a single value makes no line.
         words: of a table: columns with colours for their texts, as mappings.
-        by_kind: of bars: each has the colour of its kind, instead of that of a threshold.
+        by_kind: of bars and numbers: each has the colour of its kind, not that of a threshold.
         columns: of a table: names and units of the values, one for each query; without any the
             values are not shown.
         widths: of a table: names and widths in pixels of columns that would be too wide or narrow.
+        digits: of a table: names of columns, and how many digits stand behind their points.
         height: lines of the grid, where it is not what its kind has.
+        named: of a number: its name stands beside it, since that says something.
         decimals: digits behind the point, where Grafana's own choice reads badly.
         empty: what stands there while there is nothing to show; short, since legends show it for a
             series without a value. It cannot tell "nothing happened"
@@ -111,7 +113,9 @@ class Panel:
     words: tuple[tuple[str, Mapping[str, Mapping[str, Any]]], ...] = ()
     columns: tuple[tuple[str, str], ...] = ()
     widths: tuple[tuple[str, int], ...] = ()
+    digits: tuple[tuple[str, int], ...] = ()
     height: int | None = None
+    named: bool = False
     decimals: int | None = None
     empty: str | None = None
     exemplars: bool = False
@@ -172,6 +176,24 @@ def graph(
     found = tuple(Query(*query) for query in queries)
     options = {"empty": NOTHING, **more}
     return Panel(title, "timeseries", width, description, found, unit, **options)
+
+
+def events(
+    title: str,
+    width: int,
+    description: str,
+    unit: str,
+    *queries: tuple[str, ...],
+    whole: str,
+    **more: Any,
+) -> Panel:
+    """Return a panel of what happens now and then: bars on one another.
+
+    `whole` is the sum of all of it. Its place is the legend, which says 0 where nothing happened:
+    an empty grid would look like a panel that is broken.
+    """
+    found = (*queries, (whole, palette.WHOLE))
+    return graph(title, width, description, unit, *found, sparse=True, stacked=True, **more)
 
 
 def timeline(

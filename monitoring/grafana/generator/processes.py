@@ -101,7 +101,7 @@ _PROCESSES = Row(
                 f" / {select('vibebox_process_max_fds')})",
                 "{{worker}}",
             ),
-            bounds=(0, None),
+            bounds=(0, 1),
             thresholds=watched(HighFileDescriptorUsage=t.DESCRIPTOR_RATIO),
         ),
     ),

@@ -54,9 +54,9 @@ def by_duration(name: str, *matchers: str) -> str:
     return total(rate(f"{name}_bucket", *matchers), "le")
 
 
-def select_alerts(*matchers: str) -> str:
+def select_alerts(*matchers: str, name: str = "ALERTS") -> str:
     """Return the alerts of the chosen jobs; not every alert is about one instance."""
-    return f"ALERTS{{{','.join((JOB, *matchers))}}}"
+    return f"{name}{{{','.join((JOB, *matchers))}}}"
 
 
 def rate(name: str, *matchers: str, over: str = INTERVAL) -> str:

@@ -84,8 +84,8 @@ def _average(name: str) -> str:
 _BUDGETS = Row(
     "Error budget",
     (
-        budget("Availability budget left", "availability", 6, "api-performance"),
-        budget("Latency budget left", "latency", 6, "api-performance"),
+        budget("Availability budget", "availability", 6, "api-performance"),
+        budget("Latency budget", "latency", 6, "api-performance"),
         _burns("Availability burn rate", "availability"),
         _burns("Latency burn rate", "latency"),
         graph(
@@ -115,7 +115,7 @@ _OBJECTIVES = Row(
             "table",
             24,
             "For each objective what is left of 30 days, the share of bad requests in the time "
-            "shown, and the burn rates that the alerts look at.",
+            "shown (bad), and the burn rates that the alerts look at.",
             (
                 Query(f"min by (slo) ({recorded(slo.BUDGET)})", "budget left"),
                 Query(f"{_average(slo.ERRORS)} / ({_average(slo.REQUESTS)} > 0)", "bad"),
@@ -125,8 +125,8 @@ _OBJECTIVES = Row(
             thresholds=_BURNING,
             snapshot=True,
             columns=(
-                ("budget left", "percentunit"),
-                ("bad in the time shown", "percentunit"),
+                ("budget", "percentunit"),
+                ("bad", "percentunit"),
                 *((f"burn {window}", "none") for window in _WINDOWS),
             ),
             height=5,

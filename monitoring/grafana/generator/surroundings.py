@@ -89,30 +89,60 @@ def annotations(chosen: bool = True) -> list[dict[str, Any]]:
     return found
 
 
-def _marks() -> list[dict[str, Any]]:
-    restarts = select("vibebox_process_start_time_seconds", 'worker="master"')
+def _restarts() -> str:
+    """Return the masters that have started since Prometheus looked an interval ago.
+
+    However long nobody answered in between: what changed is not in a range that begins in the gap.
+    """
+    started = select("vibebox_process_start_time_seconds", 'worker="master"')
+    before = f"timestamp({select('up')} offset {INTERVAL})"
+    return f"{started} > on (job, instance) group_left () {before}"
+
+
+def _releases() -> str:
+    """Return the versions that run now and did not an interval ago, or not in the hour before.
+
+    The first version that Prometheus ever saw is no release.
+    """
     running = f"group by (version) ({select(_KNOWN)})"
-    before = f"({select(_KNOWN)} offset {INTERVAL})"
-    # The first version that Prometheus ever saw is no release.
-    new = f"{running} unless group by (version) {before} and on () group {before}"
+    before = (
+        f"({select(_KNOWN)} offset {INTERVAL})",
+        f"(last_over_time({select(_KNOWN)}[1h] offset {INTERVAL}))",
+    )
+    return " or ".join(
+        f"{running} unless group by (version) {then} and on () group {then}" for then in before
+    )
+
+
+def _marks() -> list[dict[str, Any]]:
     return [
-        _mark(
-            "Firing alerts",
-            palette.CRITICAL,
-            'ALERTS{alertstate="firing",job=~"$job"}',
-            title="{{alertname}}",
-            text="{{severity}} {{instance}}",
-            tags="alertname,severity",
+        *(
+            _mark(
+                f"Firing: {severity}",
+                color,
+                f'ALERTS{{alertstate="firing",severity="{severity}",job=~"$job"}}',
+                title="{{alertname}}",
+                text="{{severity}} {{instance}}",
+                tags="alertname,severity",
+            )
+            for severity, color in palette.SEVERITIES.items()
         ),
         _mark(
             "Restarts",
             palette.BLUE,
-            f"changes({restarts}[{INTERVAL}]) > 0",
+            _restarts(),
             title="Restart",
             text="{{instance}}",
             tags="instance",
         ),
-        _mark("Releases", palette.VIOLET, new, title="Release", text="{{version}}", tags="version"),
+        _mark(
+            "Releases",
+            palette.VIOLET,
+            _releases(),
+            title="Release",
+            text="{{version}}",
+            tags="version",
+        ),
     ]
 
 

@@ -7,16 +7,17 @@ no job: those series have jobs of their own.
 
 from monitoring.grafana.generator import costs
 from monitoring.grafana.generator.levels import Thresholds
-from monitoring.grafana.generator.palette import CPU, DISK, MEMORY, NETWORK, VIOLET
+from monitoring.grafana.generator.palette import CPU, CRITICAL, DISK, MEMORY, NETWORK, VIOLET, WHOLE
 from monitoring.grafana.generator.panels import (
     BLUE,
     GREEN,
     NONE,
+    NOTHING,
     Board,
     Panel,
     Query,
     Row,
-    bars,
+    events,
     graph,
     stat,
     steps,
@@ -32,16 +33,26 @@ from monitoring.grafana.generator.team_promql import (
 
 _MOST = 10
 _STATES = "vibebox_team_environments"
-_USED, _MAY = (
-    gauge(f"vibebox_team_quota_{share}", "team, resource") for share in ("used", "limit")
-)
-_SHARE = f"{_USED} / ({_MAY} > 0)"
+_RESOURCES = {"environments": "environments", "cpus": "CPUs", "memory_bytes": "memory"}
+
+
+def _share(resource: str = "") -> str:
+    """Return the share of its quotas that a team has, or of that of one resource."""
+    of = (f'resource="{resource}"',) if resource else ()
+    by = "team" if resource else "team, resource"
+    used, may = (gauge(f"vibebox_team_quota_{share}", by, *of) for share in ("used", "limit"))
+    return f"{used} / ({may} > 0)"
+
+
+_RUNNING = gauge(_STATES, "team", 'status="running"')
 _FULL = steps("ok", notice=0.8, warning=1)
+_CORES = "suffix:cores"
+_OOM = used("oom_kills")
 
 
 def _number(title: str, status: str, description: str, thresholds: Thresholds) -> Panel:
     found = gauge(_STATES, "team", f'status="{status}"')
-    return stat(title, 4, f"sum({found})", status, description, "none", thresholds=thresholds)
+    return stat(title, 8, f"sum({found})", status, description, "none", thresholds=thresholds)
 
 
 def _of_each(
@@ -60,7 +71,7 @@ def _of_each(
 
 _NOW = Row(
     # What stands nowhere is not read.
-    "A view and no wall: the walls are the console and GET /api/v1/usage",
+    "Now (a view and no wall: the walls are the console and GET /api/v1/usage)",
     (
         _number(
             "Running", "running", "Environments of the chosen teams that run.", thresholds=GREEN
@@ -73,8 +84,8 @@ _NOW = Row(
         ),
         stat(
             "Quota",
-            4,
-            f"max({_SHARE})",
+            8,
+            f"max({_share()})",
             "used",
             "Share of what a team may have that it has: the fullest of environments, CPUs and "
             "memory, of all chosen teams. At 100 % more is refused.",
@@ -84,17 +95,17 @@ _NOW = Row(
         ),
         stat(
             "CPU",
-            4,
+            8,
             f"sum({used('cpu_seconds')})",
             "cores",
             "Cores that the containers of the chosen teams use.",
-            "none",
+            _CORES,
             decimals=2,
             thresholds=BLUE,
         ),
         stat(
             "Memory",
-            4,
+            8,
             f"sum({used('memory_byte_seconds')})",
             "memory",
             "Memory that they hold.",
@@ -103,45 +114,90 @@ _NOW = Row(
         ),
         stat(
             "Cost",
-            4,
-            f"sum({costs.of_teams(RANGE)})",
-            "cost",
+            8,
+            f"sum by (currency) ({costs.of_teams(RANGE)})",
+            "{{currency}}",
             "Of the time shown, at the prices and in the currency of the settings "
             "(VIBEBOX_USAGE_PRICES). Without prices there is none.",
-            "short",
+            "none",
+            decimals=2,
             thresholds=BLUE,
+            named=True,
         ),
     ),
 )
 _ENVIRONMENTS = Row(
     "Environments and quota",
     (
+        Panel(
+            "Teams",
+            "table",
+            24,
+            "What each team has and may have at the moment, and what it used in the time shown and "
+            "what that costs. The quota is the fullest one; GiB h are of memory.",
+            (
+                Query(f"max by (team) ({_share()})", "quota"),
+                Query(_RUNNING, "running"),
+                Query(f"{rises('cpu_seconds')} / {costs.HOUR}", "CPU"),
+                Query(f"{rises('memory_byte_seconds')} / {costs.GIB * costs.HOUR}", "memory"),
+                Query(rises("oom_kills"), "kills"),
+                Query(f"sum by (team) ({costs.of_teams(RANGE)})", "cost"),
+            ),
+            "percentunit",
+            thresholds=_FULL,
+            snapshot=True,
+            columns=(
+                ("quota", "percentunit"),
+                ("running", "none"),
+                ("CPU h", "none"),
+                ("GiB h", "none"),
+                ("OOM kills", "none"),
+                ("cost", "none"),
+            ),
+            digits=(
+                ("quota", 0),
+                ("running", 0),
+                ("CPU h", 2),
+                ("GiB h", 2),
+                ("OOM kills", 0),
+                ("cost", 2),
+            ),
+            height=6,
+            empty=NONE,
+        ),
         graph(
             "Environments by state",
             12,
             "All environments of the chosen teams, as the database says.",
             "none",
             (f"sum by (status) ({gauge(_STATES, 'team, status')})", "{{status}}"),
+            height=8,
             stacked=True,
         ),
-        bars(
+        Panel(
             "Quota by team",
+            "bargauge",
             12,
-            f"sort_desc({_SHARE})",
-            "{{team}} {{resource}}",
             "Share of what a team may have that it has; of CPUs and memory count environments that "
             "are up.",
+            tuple(
+                Query(f"sort_desc({_share(resource)})", f"{{{{team}}}} {name}")
+                for resource, name in _RESOURCES.items()
+            ),
             "percentunit",
+            snapshot=True,
             bounds=(0, 1),
             decimals=0,
             thresholds=_FULL,
+            height=8,
+            empty=NOTHING,
         ),
     ),
 )
 _USE = Row(
     "Usage",
     (
-        _of_each("CPU by environment", "Cores.", "none", of_environments("cpu_seconds"), CPU),
+        _of_each("CPU by environment", "Cores.", _CORES, of_environments("cpu_seconds"), CPU),
         _of_each(
             "Memory by environment",
             "Memory held, without what the kernel would give back.",
@@ -157,6 +213,7 @@ _USE = Row(
             (f"sum({used('network_received_bytes')})", "received", NETWORK),
             (f"sum({used('network_sent_bytes')})", "sent", VIOLET),
             bounds=(0, None),
+            zeros=True,
         ),
         graph(
             "Disk of the teams",
@@ -167,24 +224,24 @@ _USE = Row(
             (f"sum({used('block_read_bytes')})", "read", DISK),
             (f"sum({used('block_written_bytes')})", "written", DISK),
             bounds=(0, None),
+            zeros=True,
         ),
     ),
 )
 _FAILURES = Row(
     "Failures",
     (
-        graph(
+        events(
             "Kills for want of memory",
             8,
             "An hour, by team. A larger memory_limit_mb is the way out, or less in the container.",
             "short",
-            (f"{used('oom_kills')} * 3600", "{{team}}"),
-            bounds=(0, None),
-            sparse=True,
+            (f"{_OOM} * 3600", "{{team}}", CRITICAL),
+            whole=f"sum({_OOM}) * 3600",
         ),
         _of_each(
             "Kept from the CPU",
-            "Seconds a second in which threads waited because of cpu_limit.",
+            "Threads that waited on average because of cpu_limit: seconds a second.",
             "none",
             of_environments("cpu_throttled_seconds"),
             CPU,
@@ -197,6 +254,7 @@ _FAILURES = Row(
             "no cost.",
             "percentunit",
             (f"{used('unread_seconds')} / ({used('running_seconds')} > 0)", "{{team}}"),
+            (f"sum({used('unread_seconds')}) / sum({used('running_seconds')} > 0)", WHOLE),
             bounds=(0, 1),
         ),
     ),
@@ -208,31 +266,17 @@ _COST = Row(
             "Cost an hour",
             12,
             "What the chosen teams use costs an hour, by what it is for, at the prices of now.",
-            "short",
+            "none",
             (f"{costs.rate_by_unit()} * 3600", "{{unit}}"),
             stacked=True,
         ),
-        Panel(
-            "Teams",
-            "table",
-            12,
-            "What each team used in the time shown, and what it costs.",
-            (
-                Query(f"{rises('cpu_seconds')} / 3600", "CPU"),
-                Query(f"{rises('memory_byte_seconds')} / 3600", "memory"),
-                Query(f"sum by (team) ({costs.of_teams(RANGE)})", "cost"),
-            ),
-            "none",
-            snapshot=True,
-            columns=(("CPU hours", "none"), ("memory hours", "bytes"), ("cost", "short")),
-            empty=NONE,
-        ),
         graph(
             "Stored log lines",
-            24,
+            12,
             "What the stored lines of containers take, by team. Old ones go by age and by size.",
             "bytes",
             (gauge("vibebox_team_log_bytes", "team"), "{{team}}"),
+            (f"sum({gauge('vibebox_team_log_bytes', 'team')})", WHOLE),
             bounds=(0, None),
         ),
     ),

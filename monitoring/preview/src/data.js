@@ -15,6 +15,9 @@ standardTransformersRegistry.setInit(() =>
   [...new Map(Object.values(standardTransformers).filter((each) => each.id).map((each) => [each.id, each])).values()]
     .map((each) => ({ id: each.id, name: each.name, transformation: async () => each, editor: () => null })));
 
+// Points in which Grafana looks for annotations.
+const MARKS = 100;
+
 /** Return the frames of a panel, with units, thresholds and names as its JSON says. */
 export async function framesOf(panel, source, width, theme) {
   const found = await Promise.all(panel.targets.map((target) => framesOfTarget(target, panel, source, width)));
@@ -31,11 +34,59 @@ export async function framesOf(panel, source, width, theme) {
   return frames;
 }
 
+/** Return moment and value of the single requests that a panel shows, fewer where there are many, as Grafana does. */
+export async function exemplarsOf(panel, source, width) {
+  const found = await Promise.all(panel.targets.filter((target) => target.exemplar).map(({ expr }) => source.exemplars(expr)));
+  const all = found.flat().flatMap((series) => series.exemplars)
+    .map(({ timestamp, value }) => ({ at: timestamp * 1000, value: Number(value) }));
+  const apart = 2 * deviation(all.map(({ value }) => value));
+  const steps = Map.groupBy(all, ({ at }) => Math.floor(at / 1000 / source.step(width)));
+  return [...steps.values()].flatMap((each) => sampled(each, apart));
+}
+
+/** Return the largest one, and from there on those that lie so far below the one before. */
+function sampled(exemplars, apart) {
+  const [first, ...others] = exemplars.sort((one, other) => other.value - one.value);
+  const kept = [first];
+  others.forEach((each) => {
+    if (kept.at(-1).value - each.value > apart) {
+      kept.push(each);
+    }
+  });
+  return kept;
+}
+
+function deviation(values) {
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  return Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length);
+}
+
+/** Return the stretches of time in which the query of an annotation finds something, each with its colour. */
+export async function marksOf({ expr, iconColor }, source) {
+  const found = await source.range(expr, MARKS);
+  return found.flatMap(({ values }) => stretches(values)).map((each) => ({ ...each, color: iconColor }));
+}
+
+function stretches(values) {
+  const found = [];
+  values.forEach(([moment, value], number) => {
+    if (!Number(value)) {
+      return;
+    }
+    if (number && Number(values[number - 1][1])) {
+      found.at(-1).to = moment * 1000;
+    } else {
+      found.push({ from: moment * 1000, to: moment * 1000 });
+    }
+  });
+  return found;
+}
+
 async function framesOfTarget(target, panel, source, width) {
   if (!target.instant) {
-    return (await source.range(target.expr, width)).map((series) => curve(series.values, series.metric, target));
+    return (await source.range(target.expr, width, target.interval)).map((series) => curve(series.values, series.metric, target));
   }
-  const found = await source.instant(target.expr);
+  const found = await source.instant(target.expr, target.interval);
   if (target.format === 'table') {
     return [table(found, target, panel.targets.length > 1)];
   }

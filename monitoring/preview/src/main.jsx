@@ -1,4 +1,6 @@
 // Draws one dashboard: ?board=FILE&prometheus=URL, and what `parameters` reads below.
+import '@fontsource/inter/400.css';
+import '@fontsource/inter/500.css';
 import 'uplot/dist/uPlot.min.css';
 
 import { createTheme, dateTime, ThemeContext } from '@grafana/data';
@@ -7,7 +9,7 @@ import { GlobalStyles, PanelChrome } from '@grafana/ui';
 import { Component } from 'react';
 import { createRoot } from 'react-dom/client';
 
-import { framesOf } from './data.js';
+import { exemplarsOf, framesOf, marksOf } from './data.js';
 import { isEmpty, KINDS } from './panels.jsx';
 import { seconds, Source } from './prometheus.js';
 
@@ -72,7 +74,7 @@ function Placed({ panel, width, children }) {
   return <div style={style}>{children(style.width, style.height)}</div>;
 }
 
-function Board({ board, drawn, width, theme, timeRange }) {
+function Board({ board, drawn, marks, width, theme, timeRange }) {
   const bottom = Math.max(...board.panels.map(({ gridPos }) => gridPos.y + gridPos.h));
   return (
     <ThemeContext.Provider value={theme}>
@@ -94,7 +96,8 @@ function Board({ board, drawn, width, theme, timeRange }) {
                     <Guard title={panel.title}>
                       <Body
                         panel={panel}
-                        frames={drawn.get(panel.id)}
+                        {...drawn.get(panel.id)}
+                        marks={marks}
                         width={innerWidth}
                         height={innerHeight}
                         timeRange={timeRange}
@@ -114,14 +117,15 @@ function Board({ board, drawn, width, theme, timeRange }) {
 
 async function load(panel, source, width, theme) {
   try {
-    const frames = await framesOf(panel, source, (panel.gridPos.w / COLUMNS) * width, theme);
+    const own = (panel.gridPos.w / COLUMNS) * width;
+    const frames = await framesOf(panel, source, own, theme);
     if (isEmpty(frames)) {
       window.preview.problems.push(`${panel.title}: no data`);
     }
-    return [panel.id, frames];
+    return [panel.id, { frames, exemplars: await exemplarsOf(panel, source, own) }];
   } catch (error) {
     window.preview.problems.push(`${panel.title}: ${error.message}`);
-    return [panel.id, []];
+    return [panel.id, { frames: [], exemplars: [] }];
   }
 }
 
@@ -130,14 +134,18 @@ async function main() {
   await initPluginTranslations('preview', [async () => ({})]);
   const theme = createTheme({ colors: { mode } });
   document.body.style.background = theme.colors.background.canvas;
+  document.documentElement.style.background = theme.colors.background.canvas;
   const board = await (await fetch(file)).json();
   const source = new Source(prometheus, { from, to, interval, width, variables });
+  // Grafana measures texts with its font alone, before it draws them.
+  await document.fonts.load("14px 'Inter'");
   const shown = board.panels.filter((panel) => panel.type !== 'row');
   const drawn = new Map(await Promise.all(shown.map((panel) => load(panel, source, width, theme))));
+  const marks = (await Promise.all(board.annotations.list.map((each) => marksOf(each, source)))).flat();
   const [begin, end] = [dateTime(from * 1000), dateTime(to * 1000)];
   const timeRange = { from: begin, to: end, raw: { from: begin, to: end } };
   createRoot(document.getElementById('root')).render(
-    <Board board={board} drawn={drawn} width={width} theme={theme} timeRange={timeRange} />);
+    <Board board={board} drawn={drawn} marks={marks} width={width} theme={theme} timeRange={timeRange} />);
   // Curves and bars are drawn some frames after their components are there.
   setTimeout(() => { window.preview.done = true; }, 2000);
 }

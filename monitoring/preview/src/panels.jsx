@@ -4,6 +4,7 @@ import { BarGauge, BigValue, Table, TimeSeries } from '@grafana/ui';
 
 import { valuesOf } from './data.js';
 import { Heat, Timeline } from './drawn.jsx';
+import { lay } from './overlay.js';
 
 const GAP = 4;
 
@@ -13,7 +14,7 @@ export function isEmpty(frames) {
       : field.type === FieldType.string && field.values.length));
 }
 
-function Graph({ panel, frames, width, height, timeRange }) {
+function Graph({ panel, frames, width, height, timeRange, theme, marks, exemplars }) {
   return (
     <TimeSeries
       frames={frames}
@@ -24,7 +25,7 @@ function Graph({ panel, frames, width, height, timeRange }) {
       legend={panel.options.legend}
       options={panel.options}
     >
-      {() => null}
+      {(config) => lay(config, { marks, exemplars, color: theme.colors.text.secondary })}
     </TimeSeries>
   );
 }
@@ -48,7 +49,8 @@ function Stat({ panel, frames, width, height, timeRange, theme }) {
           colorMode={panel.options.colorMode}
           graphMode={panel.options.graphMode}
           justifyMode={panel.options.justifyMode}
-          textMode={values.length > 1 ? 'value_and_name' : 'value'}
+          text={panel.options.text}
+          textMode={panel.options.textMode === 'auto' && values.length < 2 ? 'value' : 'value_and_name'}
           theme={theme}
           count={values.length}
         />
@@ -59,7 +61,6 @@ function Stat({ panel, frames, width, height, timeRange, theme }) {
 
 function Bars({ panel, frames, width, height, theme }) {
   const values = valuesOf(frames, panel).filter((value) => Number.isFinite(value.numeric));
-  values.sort((one, other) => other.numeric - one.numeric);
   const longest = (key) =>
     values.reduce((found, value) => ((value[key] ?? '').length > found.length ? value[key] : found), '');
   const most = Math.max(...values.map((value) => value.numeric));
@@ -79,6 +80,8 @@ function Bars({ panel, frames, width, height, theme }) {
         valueDisplayMode={panel.options.valueMode}
         alignmentFactors={{ title: longest('title'), text: longest('text'), suffix: longest('suffix') }}
         showUnfilled={panel.options.showUnfilled}
+        namePlacement={panel.options.namePlacement}
+        text={panel.options.text}
         itemSpacing={GAP}
       />
     );

@@ -2,7 +2,10 @@
 
 const DURATION = /^(\d+)(ms|s|m|h)$/;
 const DEADLINE = 20000;
-const ATTEMPTS = 3;
+const ATTEMPTS = 4;
+const PAUSE = 500;
+// Scrape interval that the dashboards are written for: what is scraped more rarely says so itself.
+const USUAL = 15;
 const SECONDS = { ms: 0.001, s: 1, m: 60, h: 3600 };
 
 /** Return the seconds of a duration such as 15s. */
@@ -15,39 +18,47 @@ export function seconds(text) {
 export class Source {
   constructor(url, { from, to, interval, width, variables }) {
     Object.assign(this, { url, from, to, interval, width });
-    const step = this.step(width);
-    this.variables = {
-      job: 'vibebox-backend',
-      instance: '.+',
-      team: '.+',
-      __interval: `${step}s`,
-      // As Grafana computes it: a rate needs two samples, and one may be missing on either side.
-      __rate_interval: `${Math.max(step + interval, 4 * interval)}s`,
-      __range: `${Math.round(to - from)}s`,
-      ...variables,
-    };
+    this.variables = { job: 'vibebox-backend', instance: '.+', team: '.+', ...variables };
+  }
+
+  /** Return the seconds between two scrapes; `own` is what a query says of its series. */
+  #scrapes(own) {
+    return own ? (seconds(own) / USUAL) * this.interval : this.interval;
   }
 
   /** Return the seconds between two points of a curve of that width. */
-  step(width) {
-    const atLeast = (this.to - this.from) / Math.max(100, width);
-    return Math.max(1, Math.ceil(atLeast / this.interval)) * this.interval;
+  step(width, own) {
+    const [atLeast, interval] = [(this.to - this.from) / Math.max(100, width), this.#scrapes(own)];
+    return Math.max(1, Math.ceil(atLeast / interval)) * interval;
   }
 
   /** Return a query with its variables filled in. */
-  filled(expression) {
-    return expression.replace(/\$\{(\w+)(?::\w+)?\}|\$(\w+)/g, (whole, braced, bare) =>
-      this.variables[braced ?? bare] ?? whole);
+  filled(expression, width, own) {
+    const [step, interval] = [this.step(width, own), this.#scrapes(own)];
+    const known = {
+      ...this.variables,
+      __interval: `${step}s`,
+      // As Grafana computes it: a rate needs two samples, and one may be missing on either side.
+      __rate_interval: `${Math.max(step + interval, 4 * interval)}s`,
+      __range: `${Math.round(this.to - this.from)}s`,
+    };
+    return expression.replace(/\$\{(\w+)(?::\w+)?\}|\$(\w+)/g, (whole, braced, bare) => known[braced ?? bare] ?? whole);
   }
 
   /** Return the series of one value each, at the end of the time shown. */
-  instant(expression) {
-    return this.#ask('query', { query: this.filled(expression), time: this.to });
+  instant(expression, own) {
+    return this.#ask('query', { query: this.filled(expression, this.width, own), time: this.to });
+  }
+
+  /** Return the single requests that Prometheus keeps of the series of a query. */
+  exemplars(expression) {
+    const query = this.filled(expression, this.width);
+    return this.#ask('query_exemplars', { query, start: this.from, end: this.to });
   }
 
   /** Return the series over the time shown, a point for each step: null where there is no value. */
-  async range(expression, width) {
-    const [query, step] = [this.filled(expression), this.step(width)];
+  async range(expression, width, own) {
+    const [query, step] = [this.filled(expression, width, own), this.step(width, own)];
     const found = await this.#ask('query_range', { query, start: this.from, end: this.to, step });
     const steps = Array.from({ length: Math.floor((this.to - this.from) / step) + 1 }, (_, n) => this.from + n * step);
     return found.map(({ metric, values }) => {
@@ -62,7 +73,7 @@ export class Source {
     if (answer.status !== 'success') {
       throw new Error(answer.error);
     }
-    return answer.data.result;
+    return answer.data.result ?? answer.data;
   }
 }
 
@@ -75,6 +86,7 @@ async function patiently(address) {
       if (attempt === ATTEMPTS) {
         throw error;
       }
+      await new Promise((resolve) => { setTimeout(resolve, attempt * PAUSE); });
     }
   }
 }

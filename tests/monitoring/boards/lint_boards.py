@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from monitoring.grafana.generator import palette
 from tests.monitoring.boards import lint_colors, lint_panels, lint_queries
 
 Json = dict[str, Any]
@@ -127,7 +128,7 @@ def marks_alerts_and_restarts(_name: str, board: Json) -> Complaints:
     """Curves are read beside what fired, what was restarted, and what was released."""
     marks = {mark["name"]: mark for mark in board["annotations"]["list"]}
     wanted = {
-        "Firing alerts": "ALERTS",
+        **{f"Firing: {each}": f'severity="{each}"' for each in palette.SEVERITIES},
         "Restarts": "vibebox_process_start_time_seconds",
         "Releases": "vibebox_build_info",
     }
@@ -136,6 +137,9 @@ def marks_alerts_and_restarts(_name: str, board: Json) -> Complaints:
         broken = [*lint_queries.parses(mark)] if mark else ["is missing"]
         if broken or metric not in mark["expr"] or not mark["enable"]:
             yield f"the mark {name} {broken or 'shows something else'}"
+    colors = [marks.get(f"Firing: {each}", {}).get("iconColor") for each in palette.SEVERITIES]
+    if colors != [*palette.SEVERITIES.values()]:
+        yield f"alerts are marked in {colors}"
 
 
 def links_to_the_others(name: str, board: Json) -> Complaints:

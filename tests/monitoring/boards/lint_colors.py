@@ -14,10 +14,10 @@ MODES = {"thresholds", "fixed", "shades"}
 which series come."""
 WRONG = (
     *("5", "error", "failure", "killed", "crashed", "timeout", "oom", "server_error"),
-    *("unhandled_exception", "hidden", "full", "read_only", "denied", "missing"),
+    *("unhandled_exception", "hidden", "full", "read_only", "denied", "missing", "critical"),
 )
 """Values of labels that say that something is wrong; 5: statuses of 500 and above."""
-RED_ALL_OVER = {"Errors by route"}
+RED_ALL_OVER = {"Errors by route", "Kills for want of memory"}
 """Panels that show nothing but what is wrong."""
 
 

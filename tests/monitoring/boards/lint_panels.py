@@ -16,6 +16,8 @@ Rule = Callable[[Json], Complaints]
 
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 UNITS = {value for name, value in vars(units).items() if name[0].isupper()}
+WORDS = {"suffix:cores"}
+"""Units that are a word of ours behind the number."""
 REDUCERS = {"lastNotNull", "last", "first", "min", "max", "mean", "sum", "count", "range", "delta"}
 """Ids that Grafana calls its reducers by; those that we have a use for."""
 TRANSFORMATIONS = {"merge", "organize"}
@@ -55,7 +57,7 @@ def unit_is_known(panel: Json) -> Complaints:
         if each["id"] == "unit"
     ]
     for unit in named:
-        if unit not in UNITS:
+        if unit not in UNITS | WORDS:
             yield f"unit {unit!r} is not known"
 
 
@@ -134,7 +136,9 @@ def curves_have_no_points(panel: Json) -> Complaints:
         for each in override["properties"]
         if each["id"] == "custom.hideFrom"
     ]
-    if hidden != [{"legend": True, "tooltip": True, "viz": False}]:
+    # Series that queries name themselves are few, and always the same.
+    of_labels = any("{{" in target["legendFormat"] for target in panel["targets"])
+    if of_labels and hidden != [{"legend": True, "tooltip": True, "viz": False}]:
         yield "lists what was 0 all the time"
 
 

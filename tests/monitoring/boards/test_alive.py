@@ -10,7 +10,7 @@ import re
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
@@ -98,15 +98,16 @@ def seen(
         stack.close()
 
 
-def prometheus_of(stack: Stack, usage: bool = False) -> Prometheus:
+def prometheus_of(stack: Stack, rule_files: Sequence[str] = (), usage: bool = False) -> Prometheus:
     """Start a Prometheus that scrapes the stack and computes what dashboards read.
 
+    rule_files: what it computes, where it is not what is recorded and one alert that fires.
     usage: whether it scrapes what teams and environments use as well.
     """
     target = f"127.0.0.1:{stack.server.port}"
     always = stack.server.log.with_name("always.yml")
     always.write_text(json.dumps(_ALWAYS))
-    rules = f"rule_files: {json.dumps([*_RULE_FILES, str(always)])}"
+    rules = f"rule_files: {json.dumps([*(rule_files or (*_RULE_FILES, str(always)))])}"
     flags = ["--enable-feature=exemplar-storage"]
     return Prometheus(
         [target],

@@ -183,7 +183,7 @@ BROKEN: tuple[tuple[str, Break], ...] = (
     ),
     ("curves_have_no_points", at(GRAPH, "options", "legend", "displayMode", value="list")),
     ("curves_have_no_points", at(GRAPH, "options", "legend", "calcs", value=["lastNotNull"])),
-    ("curves_have_no_points", at(GRAPH, "fieldConfig", "overrides", value=[])),
+    ("curves_have_no_points", at(STATUS, "fieldConfig", "overrides", value=[])),
     ("colors_are_of_the_palette", at(GRAPH, *STEPS, 0, "color", value="green")),
     (
         "colors_are_of_the_palette",
@@ -251,6 +251,10 @@ BROKEN: tuple[tuple[str, Break], ...] = (
     (
         "marks_alerts_and_restarts",
         lambda board: board["annotations"]["list"][0].update(expr="ALERTS{"),
+    ),
+    (
+        "marks_alerts_and_restarts",
+        lambda board: board["annotations"]["list"][0].update(iconColor=palette.CRITICAL),
     ),
     ("links_to_the_others", lambda board: board["links"].pop()),
     ("links_to_the_others", at(UP, "links", 0, "url", value="/d/vibebox-overview")),

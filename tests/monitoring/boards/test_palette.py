@@ -28,19 +28,19 @@ BY_ALERTS = {
     if alert.name != WATCHDOG  # tells of nothing that is wrong
 } - {palette.NOTICE}
 UNWATCHED = {
-    # Firing alerts themselves, and what no alert of one number is about.
-    *("Alerts firing", "5xx (5 min)", "Server error ratio", "Failed starts"),
+    # What no alert of one number is about.
+    *("5xx (5 min)", "Server error ratio", "Failed starts"),
     # Readiness, and what is either so or not.
-    *("Readiness checks", "Readiness over time", "Service status", "Health checks"),
+    *("Readiness checks", "Readiness over time", "Service status", "Scraped", "Health checks"),
     *("An agent leads", "Trouble with the directory of the metrics"),
     # Budgets: their alerts compare burn rates over two windows.
     *("Availability budget", "Latency budget", "Error budget left", "Objectives"),
-    *("Availability budget left", "Latency budget left", "Latency burn rate"),
-    *("Availability burn rate", "Availability burn rates", "Latency burn rates"),
+    *("Latency burn rate", "Availability burn rate"),
+    *("Latency burn rates", "Availability burn rates"),
     # The alert on the synthetic user compares its age with an interval of the settings.
     *("Synthetic user budget left", "Steps of the synthetic user"),
     # A deadline, and what is refused beyond.
-    *("Time of health checks", "Quota", "Quota by team"),
+    *("Time of health checks", "Quota", "Quota by team", "Teams"),
 }
 """Panels whose colours warn of something that no alert compares with that number."""
 

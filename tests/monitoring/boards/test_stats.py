@@ -13,13 +13,14 @@ def test_every_panel_of_one_number_is_asked() -> None:
         shown = still_shown(lambda _query: [({}, 0.0)], source)
         asked[source] = [text.partition(": [")[0] for text in shown]
 
-    assert "telemetry: Records that differ from Docker" in asked["agent"]
+    assert "telemetry: Records unlike Docker" in asked["agent"]
     assert "environments: Running" in asked["database"]
     of_prometheus = {title for title, expression in stats() if not sources_of(expression)}
     assert set(asked["target"]) == {title for title, _ in stats()} - of_prometheus
     assert of_prometheus == {
         "vibebox-overview: Service status",
         "vibebox-overview: Alerts firing",
+        "telemetry: Scraped",
         "telemetry: Scrape time now",
         "telemetry: Samples in a scrape",
     }

@@ -12,13 +12,14 @@ function draw(name, attributes, ...children) {
   return made;
 }
 
-/** Draw one bar for each of `points` ({ name, value }); `show` words a value. */
-export function drawBars(figure, title, points, show) {
+/** Draw one bar for each of `points` ({ name, value }), at the right of `room` for so many; `show` words a value. */
+export function drawBars(figure, title, points, show, room = points.length) {
   const most = Math.max(0, ...points.map(({ value }) => value));
-  const step = WIDTH / Math.max(1, points.length);
+  const places = Math.max(1, room, points.length);
+  const [step, free] = [WIDTH / places, places - points.length];
   const bars = points.map(({ name, value }, place) => {
     const height = most ? (value / most) * HEIGHT : 0;
-    const at = { x: (place * step).toFixed(2), y: (HEIGHT - height).toFixed(2) };
+    const at = { x: ((free + place) * step).toFixed(2), y: (HEIGHT - height).toFixed(2) };
     const size = { width: Math.max(0.5, step * 0.85).toFixed(2), height: height.toFixed(2) };
     return draw("rect", { ...at, ...size }, draw("title", {}, `${name}: ${show(value)}`));
   });

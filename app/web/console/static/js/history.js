@@ -14,7 +14,8 @@ const cores = (value) => `${value.toFixed(2)} cores`;
 const hours = (seconds) => `${(seconds / 3600).toFixed(2)} h`;
 const held = (item) => `${(item.memory_byte_seconds / GIB_HOUR).toFixed(2)} GiB h`;
 const stored = (item) => `${((item.volume_byte_seconds + item.layer_byte_seconds) / GIB_HOUR).toFixed(2)} GiB h`;
-const moved = (item) => `${size(item.network_rx_bytes)} in, ${size(item.network_tx_bytes)} out`;
+const whole = (text) => text.replaceAll(" ", "\u00a0");
+const moved = (item) => `${whole(`${size(item.network_rx_bytes)} in`)}, ${whole(`${size(item.network_tx_bytes)} out`)}`;
 const minute = (moment) => new Date(moment).toLocaleTimeString([], { timeStyle: "short" });
 
 /** The beginning of the day so many days ago, as the ledger's days are: in UTC. */
@@ -74,7 +75,7 @@ export function mountHistory({ root, signal, attempt }, id) {
     if (ran > 0) live.push({ at: Date.now(), name: minute(Date.now()), value: (sum.cpu_seconds - last.cpu_seconds) / ran });
     while (live.length && live[0].at < Date.now() - HOUR) live.shift();
     last = sum;
-    drawBars(at("live"), "CPU now", live, cores);
+    drawBars(at("live"), "CPU now", live, cores, HOUR / (LIVE_SECONDS * 1000));
     drawBars(at("week"), "CPU by the hour, 7 days", byHour(found.items, since), cores);
     drawUse(at("table"), byDay(found.items, since).reverse(), found);
     say(at("state"), sum.unread_seconds ? `Of ${hours(sum.unread_seconds)} nobody could read what was used.` : "");

@@ -1,0 +1,117 @@
+"""Rows of the dashboard "VibeBox - Telemetry" about health checks, the records and the agent."""
+
+from monitoring.grafana.generator.levels import watched
+from monitoring.grafana.generator.panels import UNKNOWN, Row, events, graph, stat, steps, timeline
+from monitoring.grafana.generator.promql import (
+    RANGE,
+    increase,
+    largest,
+    now,
+    quantile,
+    rate,
+    select,
+    total,
+    while_led,
+    while_up,
+)
+from monitoring.grafana.generator.states import LEADS, UP_OR_DOWN
+from monitoring.rules import thresholds as t
+
+_FAILURES = "vibebox_agent_failures_total"
+_HOUR = "3600"
+
+_TRUTH = Row(
+    "Checks and truth",
+    (
+        timeline(
+            "Health checks",
+            12,
+            "Whether the dependency was well at the last check of every instance. NotReady pages "
+            "for those that are required.",
+            (f"min by (check) ({select('vibebox_health_check_up')})", "{{check}}"),
+            mappings=UP_OR_DOWN,
+            thresholds=steps("critical", ok=1),
+            height=10,
+        ),
+        graph(
+            "Time of health checks",
+            12,
+            "p95 of each check; a check is given up after 0.8 s.",
+            "s",
+            (quantile(0.95, "vibebox_health_check_duration_seconds", by="check"), "{{check}}"),
+            thresholds=steps("ok", warning=0.8),
+        ),
+        stat(
+            "Records unlike Docker",
+            8,
+            while_led(largest(select("vibebox_environment_drift"))),
+            "differ",
+            "Environments whose recorded status is not that of their container. The agent mends "
+            "it within seconds; EnvironmentStatusDrift warns when it does not. Unknown while no "
+            "agent compares them.",
+            "none",
+            thresholds=watched(EnvironmentStatusDrift=1),
+            empty=UNKNOWN,
+        ),
+        stat(
+            "Start time of environments",
+            8,
+            while_up(now(quantile(0.95, "vibebox_environment_start_duration_seconds", over=RANGE))),
+            "p95",
+            "p95 over the time shown, from the accepted request to a container that answers; "
+            "pulls included.",
+            "s",
+            thresholds=watched(notice=10, SlowEnvironmentStarts=t.START_SECONDS),
+            down="environments",
+        ),
+        stat(
+            "Containers short of memory",
+            8,
+            while_led(total(increase("vibebox_environment_exits_total", 'reason="oom"'))),
+            "out of memory",
+            "Containers that the kernel ended in the time shown. EnvironmentsKilledByMemory warns "
+            "of each.",
+            "none",
+            decimals=0,
+            thresholds=watched(EnvironmentsKilledByMemory=1),
+            empty=UNKNOWN,
+            down="environments",
+        ),
+    ),
+)
+_AGENT = Row(
+    "Agent",
+    (
+        timeline(
+            "An agent leads",
+            24,
+            "Whether one does, as the database says; AgentNotLeading pages where none does.",
+            (largest(select("vibebox_agent_leading")), "agent"),
+            mappings=LEADS,
+            thresholds=steps("critical", ok=1),
+            height=3,
+        ),
+        graph(
+            "Time since the records were compared",
+            12,
+            "With Docker, all of them. EnvironmentsNotCompared warns at "
+            f"{t.SWEEP_SECONDS // 60} minutes.",
+            "s",
+            (f"{largest(select('vibebox_agent_sweep_age_seconds'))} < Inf", "age"),
+            bounds=(0, None),
+            thresholds=watched(EnvironmentsNotCompared=t.SWEEP_SECONDS),
+        ),
+        events(
+            "Failures of the agent by loop",
+            12,
+            "An hour; one that fails stops no other. AgentTaskFailing warns at "
+            f"{t.TASK_FAILURES} in 15 minutes.",
+            "short",
+            (f"{total(rate(_FAILURES), 'task')} * {_HOUR}", "{{task}}"),
+            whole=f"{total(rate(_FAILURES))} * {_HOUR}",
+            thresholds=watched(AgentTaskFailing=4 * t.TASK_FAILURES),
+        ),
+    ),
+)
+
+CHECKS = (_TRUTH, _AGENT)
