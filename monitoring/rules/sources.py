@@ -12,6 +12,7 @@ from monitoring.rules import alerts, recording, slo
 from monitoring.rules.rule import Alert, Group, Record
 
 _SELECTOR = re.compile(r"\b(vibebox:\w+:\w+|vibebox_\w+|up|scrape_\w+)\{([^}]*)\}")
+_EQUAL = re.compile(r'(\w+)="([^"]*)"')
 _PART = re.compile(r"_(bucket|sum|count)$")
 
 
@@ -151,9 +152,18 @@ def of_series(name: str, matchers: str = "") -> tuple[str, ...]:
 def series_of(expression: str) -> set[tuple[str, str]]:
     """Return names and matchers of what an expression reads, of what is recorded what it is of."""
     found = set(_SELECTOR.findall(expression))
-    names = {name for name, _ in found}
-    behind = (series_of(record.expression) for record in _records() if record.name in names)
+    behind = (
+        series_of(record.expression)
+        for record in _records()
+        if any(_is_of(record, name, matchers) for name, matchers in found)
+    )
     return {(name, matchers) for name, matchers in found if ":" not in name}.union(*behind)
+
+
+def _is_of(record: Record, name: str, matchers: str) -> bool:
+    """Tell whether a selector chooses what is recorded: of all objectives each has a label."""
+    asked = dict(_EQUAL.findall(matchers))
+    return record.name == name and all(asked.get(it, value) == value for it, value in record.labels)
 
 
 def of_alert(alert: Alert) -> tuple[str, ...]:

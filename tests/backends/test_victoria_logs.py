@@ -15,7 +15,7 @@ def test_records_are_found_by_their_fields_also_after_a_restart(
         time_unix_nano=1735689600000000001,
         severity_text="INFO",
         body=AnyValue(string_value="here"),
-        trace_id=bytes.fromhex("0af7651916cd43dd8448eb211c80319c"),
+        trace_id=bytes.fromhex("7c1d5f0e9a3b4c62b8d7e6f5a4938271"),
         attributes=[KeyValue(key="seq", value=AnyValue(int_value=7))],
     )
     request = ExportLogsServiceRequest(
@@ -33,7 +33,7 @@ def test_records_are_found_by_their_fields_also_after_a_restart(
         answer = session.post(victoria_logs.otlp_url, data=body, headers=headers, timeout=10)
     assert answer.ok, answer.text
 
-    found = victoria_logs.wait_for("trace_id:0af7651916cd43dd8448eb211c80319c")
+    found = victoria_logs.wait_for("trace_id:7c1d5f0e9a3b4c62b8d7e6f5a4938271")
     assert [(row["_msg"], row["_time"], row["seq"]) for row in found] == [
         ("here", "2025-01-01T00:00:00.000000001Z", "7")
     ]

@@ -27,7 +27,8 @@ def test_use_until_a_stop_is_booked(tmp_path: Path, docker_engine: DockerEngine)
         ada.sign_up()
         agent = Agent.beside(server).start()
         try:
-            made = ada.create("burns", image, cpu_limit=0.5)
+            # So little that it is held back on a busy machine too.
+            made = ada.create("burns", image, cpu_limit=0.1)
             assert ada.act(made, "start").status_code == 200
             time.sleep(SECONDS)
             assert ada.act(made, "stop").status_code == 200
@@ -43,6 +44,6 @@ def test_use_until_a_stop_is_booked(tmp_path: Path, docker_engine: DockerEngine)
             agent.close()
     docker_engine.clear()
     assert booked["unread_runs"] == 0
-    assert 0.2 * SECONDS < booked["cpu_seconds"] < 2 * SECONDS
+    assert 0.04 * SECONDS < booked["cpu_seconds"] < 2 * SECONDS
     assert booked["unread_seconds"] < 0.5
     assert booked["throttled_seconds"] > 0

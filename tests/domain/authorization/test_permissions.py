@@ -143,6 +143,7 @@ GET    /api-keys                                   yes yes yes yes yes yes yes y
 GET    /account                                    yes yes yes yes yes yes yes yes yes yes
 GET    /service                                    yes yes yes yes yes yes yes yes yes yes
 GET    /operator/accounts                          yes yes yes yes yes yes yes yes yes yes
+GET    /operator/business                          yes yes yes yes yes yes yes yes yes yes
 GET    /operator/doctor                            yes yes yes yes yes yes yes yes yes yes
 GET    /static/<release>/<path:filename>           yes yes yes yes yes yes yes yes yes yes
 POST   /console/token                              401 401 401 401 401 401 401 401 401 401
