@@ -10,13 +10,13 @@ export PYTHONDONTWRITEBYTECODE :=
 # Not compiled: Python does that for what it imports, and most is never imported.
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet --no-compile --constraint constraints.txt
 
-# Two processes more than cores: tests wait for clocks, and those with services for them. More let the
+# Three processes more than cores: tests wait for clocks, and those with services for them. More let the
 # service's own deadlines pass, which hold where a core is to spare. Each process has services of its
 # own, and takes whole files, the longest first: so those with services begin, and the many short ones
 # fill the gaps at the end. A file that grew by half fails the gate (tests/support/ledger.py).
 UNIT := not integration and not end_to_end
 CORES := $(shell nproc 2>/dev/null || echo 2)
-PROCESSES ?= $(shell expr $(CORES) + 2)
+PROCESSES ?= $(shell expr $(CORES) + 3)
 # What the one stack of `make smoke` shows is held in detail by other tests.
 TEST := $(BIN)/pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder -m "not smoke"
 
