@@ -7,15 +7,18 @@ others from beginning, until it is due: then whoever made it was cut off, and it
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import delete, exists, func, select, update
+from sqlalchemy import delete, exists, func, or_, select, update
+from sqlalchemy.orm import Session
 
 from app.core.errors import ProbeUnderWayError
 from app.storage import Database, Installation, ProbeRound, now
 
 PLACES = ("agent", "command")
 _KEPT = timedelta(days=7)
+# Where VIBEBOX_PROBE is off, nobody counts what a command makes.
+_KEPT_UNCOUNTED = timedelta(days=30)
 _LONGEST = timedelta(hours=1)
 
 
@@ -50,8 +53,8 @@ class ProbeRounds:
             if session.scalar(select(exists().where(is_open, due))):
                 raise ProbeUnderWayError
             session.execute(delete(ProbeRound).where(is_open))
-            old = ProbeRound.finished_at < moment - _KEPT
-            session.execute(delete(ProbeRound).where(old, ProbeRound.counted))
+            _forget_old(session, moment)
+            _bring_back(session, moment)
             made = ProbeRound(
                 place=place,
                 started_at=moment,
@@ -88,3 +91,19 @@ class ProbeRounds:
             last = session.scalar(select(func.max(ProbeRound.started_at)))
             # One that is yet to come is as old as it is early: the clock was set back.
             return None if last is None else abs((now(session) - last).total_seconds())
+
+
+def _forget_old(session: Session, moment: datetime) -> None:
+    counted = ProbeRound.counted & (ProbeRound.finished_at < moment - _KEPT)
+    uncounted = ProbeRound.finished_at < moment - _KEPT_UNCOUNTED
+    session.execute(delete(ProbeRound).where(or_(counted, uncounted)))
+
+
+def _bring_back(session: Session, moment: datetime) -> None:
+    """Have no round be yet to come: the clock was set back.
+
+    One that stayed there would be the last for as long, so that each look would find another one
+    due, and no success would be newer.
+    """
+    for column in (ProbeRound.started_at, ProbeRound.finished_at):
+        session.execute(update(ProbeRound).where(column > moment).values({column: moment}))

@@ -84,3 +84,23 @@ def test_old_rounds_go_once_they_are_counted(database: Database, rounds: ProbeRo
     make(database, rounds, WELL, 0)
     with database.reading() as session:
         assert session.query(ProbeRound).count() == 2
+
+
+def test_rounds_that_nobody_counts_go_too(database: Database, rounds: ProbeRounds) -> None:
+    make(database, rounds, WELL, 31 * 86400)
+    make(database, rounds, WELL, 0)
+    with database.reading() as session:
+        assert session.query(ProbeRound).count() == 1
+
+
+def test_clock_that_was_set_back_leaves_no_round_to_come(
+    database: Database, rounds: ProbeRounds
+) -> None:
+    make(database, rounds, FAILED, -40 * 86400)
+    assert (rounds.seconds_since_last() or 0) > 86400  # due
+    rounds.finish(rounds.begin("agent", 60), WELL)
+    # Else one would be due at each look, and no success the last one, for forty days.
+    assert (rounds.seconds_since_last() or 0) < 60
+    found = told(database)
+    assert (found.has_succeeded, found.failures) == (True, 0)
+    assert found.last is not None and found.last.step is None and (found.age or 0) < 60
