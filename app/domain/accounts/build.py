@@ -55,7 +55,7 @@ def build(
             refresh_ttl=settings.refresh_token_ttl,
         ),
         own=Own(database, passwords),
-        registration=Registration(database, passwords, mode, check_room),
+        registration=Registration(database, passwords, mode, check_room, settings.probe_account),
         invitations=Invitations(database, closed=mode is Mode.CLOSED),
         administration=Administration(database, passwords, check_room),
         api_keys=ApiKeys(database),

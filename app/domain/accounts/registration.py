@@ -64,11 +64,17 @@ class Registration:
         passwords: Passwords,
         mode: Mode,
         check_room: Callable[[Session], None],
+        reserved: str | None = None,
     ) -> None:
-        """`check_room` raises LimitReachedError where there may be no more accounts."""
+        """`check_room` raises LimitReachedError where there may be no more accounts.
+
+        `reserved` is the address of the synthetic user, whose first round makes its account: who
+        had it before would keep all rounds from being made.
+        """
         self._database = database
         self._passwords = passwords
         self._check_room = check_room
+        self._reserved = reserved and reserved.lower()
         self.mode = mode
 
     def register(self, email: str, password: str, invitation: str | None = None) -> Account:
@@ -78,6 +84,9 @@ class Registration:
         LimitReachedError, TooManyAttemptsError.
         """
         way = self._way(email, invitation)
+        if email.lower() == self._reserved:
+            _tell(way, Outcome.TAKEN)
+            raise EmailTakenError
         try:
             hashed = self._passwords.hash(password)
             with self._database.writing() as session:

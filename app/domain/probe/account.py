@@ -8,7 +8,7 @@ person's: its password stays as it is.
 import secrets
 from dataclasses import dataclass, field
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 
 from app.core.errors import ProbeAccountError, UserNotFoundError
 from app.domain.accounts.administration import Administration
@@ -27,12 +27,14 @@ class Credentials:
 
 
 def ready(database: Database, administration: Administration, email: str) -> Credentials:
-    """Return the account with a password that is good from now on; its logins are gone.
+    """Return the account with a password that is good from now on; all its logins
+    have ended.
 
     Raises: ProbeAccountError where the address is a person's, or the account disabled;
     LimitReachedError, StorageError.
     """
     password = secrets.token_urlsafe(_PASSWORD_BYTES)
+    email = email.lower()  # as accounts are written
     try:
         account = administration.get(None, administration.id_of(email))
     except UserNotFoundError:
@@ -54,7 +56,15 @@ def ready(database: Database, administration: Administration, email: str) -> Cre
 
 
 def _forget_logins(database: Database, account_id: str) -> None:
-    """Delete the logins of rounds before: hundreds a day, which nobody will look through."""
+    """Delete the logins of rounds before: hundreds a day, which nobody will look through.
+
+    The last one stays. By it the address is known that rounds come from, so that strangers who try
+    passwords do not use up what this account may try (see `app.web.rate_limits`).
+    """
+    newest = Login.created_at.desc(), Login.id.desc()
     with database.writing() as session:
-        for model in (AuthToken, Login):
-            session.execute(delete(model).where(model.user_id == account_id))
+        last = session.scalar(
+            select(Login.id).where(Login.user_id == account_id).order_by(*newest).limit(1)
+        )
+        session.execute(delete(AuthToken).where(AuthToken.user_id == account_id))
+        session.execute(delete(Login).where(Login.user_id == account_id, Login.id != last))

@@ -4,13 +4,16 @@ import pytest
 from sqlalchemy import select
 
 from app.core.errors import (
+    EmailTakenError,
     InvalidCredentialsError,
     InvalidInputError,
+    InvalidTokenError,
     ProbeAccountError,
     TeamConflictError,
 )
 from app.domain.accounts import first_account
 from app.domain.accounts.administration import Administration
+from app.domain.accounts.logins import Device
 from app.domain.accounts.registration import Mode, Registration
 from app.domain.accounts.service import Accounts
 from app.domain.authorization import Identity
@@ -44,8 +47,9 @@ def test_each_round_has_a_password_of_its_own(
         accounts.login(PROBE, first.password)
     assert accounts.login(PROBE, second.password)
     with database.reading() as session:
-        # Those of the round before are gone.
-        assert len(session.scalars(select(Login)).all()) == 1
+        # Those of the rounds before are gone, but for the last one, which has ended.
+        ended = [it.ended_at is not None for it in session.scalars(select(Login))]
+        assert sorted(ended) == [False, True]
         assert len({token.grant_id for token in session.scalars(select(AuthToken))}) == 1
         made = session.scalars(select(User).where(User.is_synthetic)).one()
         entries = session.execute(
@@ -112,3 +116,33 @@ def test_account_is_nobodys_first(database: Database, administration: Administra
     made = Registration(database, CHEAP, Mode.CLOSED, ROOM).register(EMAIL, PASSWORD, link.token)
     assert administration.get(None, made.id).is_operator
     assert first_account.offer(database).accounts
+
+
+def test_address_in_capitals_is_the_same_account(
+    database: Database, administration: Administration
+) -> None:
+    made = account.ready(database, administration, "Probe@VibeBox.invalid")
+    again = account.ready(database, administration, "Probe@VibeBox.invalid")
+    assert (again.account_id, again.email) == (made.account_id, PROBE)
+
+
+def test_its_last_address_is_known_where_strangers_try_passwords(
+    database: Database, accounts: Accounts, administration: Administration
+) -> None:
+    first = account.ready(database, administration, PROBE)
+    for number in (1, 2):
+        pair = accounts.login(PROBE, first.password, Device(f"192.0.2.{number}"))
+    account.ready(database, administration, PROBE)
+    assert accounts.knows(PROBE, "192.0.2.2") and not accounts.knows(PROBE, "192.0.2.1")
+    with pytest.raises(InvalidTokenError):
+        accounts.authenticate(pair.access_token)
+
+
+def test_nobody_takes_its_address_before_the_first_round(
+    database: Database, administration: Administration
+) -> None:
+    registration = Registration(database, CHEAP, Mode.OPEN, ROOM, PROBE)
+    for address in (PROBE, PROBE.upper()):
+        with pytest.raises(EmailTakenError):
+            registration.register(address, PASSWORD)
+    assert administration.get(None, account.ready(database, administration, PROBE).account_id)
