@@ -16,6 +16,7 @@ from app.probing import connecting
 from app.probing.failure import DOCTOR, StepError, Target
 
 MOST_BYTES = 1024 * 1024
+_MOST_WORDS = 500
 _GATEWAY = (502, 503, 504)
 HEADERS = {
     "User-Agent": f"vibebox-probe/{__version__}",
@@ -30,9 +31,9 @@ class RefusedError(StepError):
     def __init__(self, status: int, problem: dict[str, Any]) -> None:
         self.status = status
         self.slug = str(problem.get("type", "")).rpartition(":")[2]
-        detail = str(problem.get("detail") or "").rstrip(".")
-        title = str(problem.get("title") or f"Status {status}").rstrip(".")
-        asked = problem.get("request_id")
+        detail = _words(problem.get("detail"))
+        title = _words(problem.get("title")) or f"Status {status}"
+        asked = _words(problem.get("request_id"))
         super().__init__(
             f"The service refuses: {title}{f': {detail}' if detail else ''} (status {status}).",
             f"{DOCTOR[:-1]} (request {asked})." if asked and status >= 500 else DOCTOR,
@@ -125,3 +126,9 @@ class Service:
             f"Who answers at {self._parts.netloc}, with status {status}, is not VibeBox.",
             "Correct VIBEBOX_PROBE_URL, or where the proxy sends /api/v1.",
         )
+
+
+def _words(value: Any) -> str:
+    """Return what an answer says as it can be kept and shown: whoever has made it up."""
+    text = str(value or "")[:_MOST_WORDS]
+    return "".join(one if one.isprintable() else "?" for one in text).rstrip(".")

@@ -93,7 +93,7 @@ class Visit:
         """Do a step whose answers may be anybody's."""
         try:
             work()
-        except (LookupError, TypeError) as error:
+        except (LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
             raise StepError(
                 "An answer is in JSON, and not as VibeBox answers.",
                 "See what the proxy sends /api/v1 to, and whether it is of this release.",
@@ -112,7 +112,7 @@ class Visit:
         tidying = Steps(self._steps.each, self._steps.each, lambda: False)
         for step, work in ((ProbeStep.SWEEP, self._sweep), (ProbeStep.SIGN_OUT, self._sign_out)):
             with suppress(FailedError):
-                tidying.do(step, work, self._shut)
+                tidying.do(step, partial(self._understood, work), self._shut)
 
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
         try:
