@@ -51,6 +51,7 @@ class Ends:
         self._readings: list[Reading] = []
         self._polls: list[select.epoll] = []
         self._threads: list[threading.Thread] = []
+        self._wake = -1
         self._told = self._closed = False
 
     def watch(self, run: Run, files: GroupFiles, make: Callable[[RunCounters], Reading]) -> None:
@@ -65,12 +66,16 @@ class Ends:
                 end = RunEnd(files)
             except (OSError, RunOverError):
                 return
-            if not self._threads:
-                self._start()
+            descriptor = end.fileno()
+            self._watched[descriptor] = _Watched(run, end, make)
             self._runs.add(run)
-            self._watched[end.fileno()] = _Watched(run, end, make)
-            for poll in self._polls:
-                poll.register(end.fileno(), select.EPOLLIN)
+            try:
+                self._wait_on(descriptor)
+            except OSError:
+                # Unless a thread has seen its end already, which gives it back.
+                if self._watched.pop(descriptor, None) is not None:
+                    self._runs.discard(run)
+                    end.close()
 
     def readings(self) -> list[Reading]:
         """Return the last readings that are to be booked."""
@@ -101,8 +106,16 @@ class Ends:
         os.close(self._wake)
         return []
 
+    def _wait_on(self, descriptor: int) -> None:
+        """Have all threads wait on it. Raises: OSError, for want of files too."""
+        if not self._threads:
+            self._start()
+        for poll in self._polls:
+            poll.register(descriptor, select.EPOLLIN)
+
     def _start(self) -> None:
-        self._wake = os.eventfd(0, os.EFD_CLOEXEC)
+        if self._wake < 0:
+            self._wake = os.eventfd(0, os.EFD_CLOEXEC)
         for processor in sorted(os.sched_getaffinity(0))[:_MOST_THREADS]:
             poll = select.epoll()
             poll.register(self._wake, select.EPOLLIN)

@@ -4,6 +4,9 @@ The processes are real and so is what the kernel tells of their ends; their cont
 of the test (see `test_real_ends` for those of containers).
 """
 
+import errno
+import os
+import select
 import subprocess
 import threading
 import time
@@ -244,3 +247,25 @@ def test_nothing_is_left_to_book_after_a_last_reading(
     assert booked["unread_ns"] == unread
     # Its memory is free at the last reading: until then it held what it held before.
     assert booked["memory_byte_seconds"] == 1000 * (19 + 10)
+
+
+@pytest.mark.parametrize("lacking", ["eventfd", "epoll"])
+def test_want_of_files_costs_none(
+    watch: Watch, begin: Callable[[str], Process], monkeypatch: pytest.MonkeyPatch, lacking: str
+) -> None:
+    """Where nothing can be waited with, a run is read as it was before; and later it can."""
+    process = begin("one")
+    module = os if lacking == "eventfd" else select
+
+    def used_up(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    before = len(os.listdir("/proc/self/fd"))
+    with monkeypatch.context() as patched:
+        patched.setattr(module, lacking, used_up)
+        for _ in range(3):
+            watch.add(process, "one")
+    assert len(os.listdir("/proc/self/fd")) <= before + 1  # what wakes the threads is made once
+    watch.add(process, "one")
+    process.end()
+    assert watch.wait() == ["one"]
