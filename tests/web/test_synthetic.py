@@ -16,6 +16,7 @@ STARTS = "vibebox_environment_start_duration_seconds_count"
 EMAIL = "probe@vibebox.invalid"
 SAYS_SO = {HEADER: "true"}
 LOGIN = "/api/v1/auth/login"
+REGISTER = "/api/v1/auth/register"
 
 
 @pytest.fixture
@@ -91,3 +92,9 @@ def test_what_it_has_is_no_number_of_people(
 def test_operators_see_which_account_it_is(app: OpenAPI, synthetic: User, user: User) -> None:
     page = parts(app).administration.list(None, limit=10, offset=0)
     assert {one.email: one.is_synthetic for one in page.items} == {EMAIL: True, user.email: False}
+
+
+def test_nobody_registers_its_address(client: FlaskClient) -> None:
+    for address in (EMAIL, EMAIL.upper()):
+        answer = client.post(REGISTER, json={"email": address, "password": PASSWORD})
+        assert answer.status_code == 409, answer.text
