@@ -127,6 +127,7 @@ MEANINGS: Mapping[str, Mapping[str, Look]] = {
     ),
     "check": kinds(catalogue.CHECKS),
     "task": kinds(catalogue.LOOPS),
+    "step": kinds(catalogue.PROBE_STEPS),
     "collector": kinds(("files", "format", "runtime", "values", "inventory")),
     "unit": looks(
         cpu_hour=CPU,

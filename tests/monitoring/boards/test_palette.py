@@ -78,6 +78,8 @@ def test_every_value_of_a_label_has_a_look() -> None:
     for sample in samples().values():
         for label in wanted & set(sample.labels):
             assert set(sample.labels[label] or ()) - {"other"} <= set(palette.MEANINGS[label])
+    steps = samples()["vibebox_probe_failures_total"].labels["step"]
+    assert steps and steps - {"other"} <= set(palette.MEANINGS["step"])
 
 
 def _steps() -> Iterator[tuple[Panel, Step]]:
