@@ -83,8 +83,8 @@ _STATUSES = {
 }
 _REASONS = {
     # Ends of workers, then of containers.
-    **looks(recycled=REST, reloaded=BLUE, shutdown=CYAN, timeout=CRITICAL, crashed=CRITICAL),
-    **looks(user=BLUE, completed=OK, oom=CRITICAL, killed=WARNING, error=NOTICE),
+    **looks(recycled=REST, reloaded=BLUE, shutdown=CYAN, timeout=WARNING, crashed=CRITICAL),
+    **looks(user=BLUE, completed=OK, oom=WARNING, killed=NOTICE, error=CRITICAL),
     # Clients that were cut off.
     **looks(head=BLUE, body=CYAN, answer=VIOLET, room=WARNING),
 }
