@@ -11,7 +11,7 @@ from monitoring.grafana.generator.leads import (
     of_route,
 )
 from monitoring.grafana.generator.levels import watched
-from monitoring.grafana.generator.palette import CRITICAL, MAUVE, WHOLE
+from monitoring.grafana.generator.palette import MAUVE, WHOLE
 from monitoring.grafana.generator.panels import (
     NOTHING,
     Board,
@@ -106,7 +106,7 @@ _TRAFFIC = Row(
             "Answers of 500 and above a second, for each route that gives any.",
             "ops",
             # With no `> 0`: the last value that is one would stand in the legend as that of now.
-            (total(rate(ERRORS, FAILED), "route"), "{{route}}", CRITICAL),
+            (total(rate(ERRORS, FAILED), "route"), "{{route}}"),
             whole=total(rate(ERRORS, FAILED)),
             leads=FAILED_REQUESTS,
             series_leads=FAILED_ON_ROUTE,
