@@ -296,7 +296,7 @@ _CLIENTS = Row(
             8,
             "How many on average, for the rest of what they send (receive), or for them to take "
             "the answer (send). No duration and no objective has this time.",
-            "none",
+            "suffix:clients",
             (total(rate("vibebox_http_client_wait_seconds_sum"), "phase"), "{{phase}}"),
             bounds=(0, None),
         ),

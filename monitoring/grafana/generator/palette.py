@@ -141,9 +141,16 @@ MEANINGS: Mapping[str, Mapping[str, Look]] = {
     "method": kinds(
         ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "CONNECT", "TRACE", "OTHER")
     ),
-    "operation": kinds(
-        (*catalogue.DOCKER_OPERATIONS, "select", "insert", "update", "delete", "other")
-    ),
+    "operation": {
+        **kinds(catalogue.DOCKER_OPERATIONS),
+        # Of the database: dashed, since whole lines beside them are percentiles of all.
+        **{
+            operation: Look(color, DASHES[1])
+            for operation, color in zip(
+                ("select", "insert", "update", "delete", "other"), HUES, strict=True
+            )
+        },
+    },
     "check": kinds(catalogue.CHECKS),
     "task": kinds(catalogue.LOOPS),
     "step": kinds(catalogue.PROBE_STEPS),
