@@ -11,7 +11,7 @@ from monitoring.grafana.generator.leads import (
     of_route,
 )
 from monitoring.grafana.generator.levels import watched
-from monitoring.grafana.generator.palette import CRITICAL, MAUVE, WHOLE
+from monitoring.grafana.generator.palette import MAUVE, WHOLE
 from monitoring.grafana.generator.panels import (
     NOTHING,
     Board,
@@ -106,7 +106,7 @@ _TRAFFIC = Row(
             "Answers of 500 and above a second, for each route that gives any.",
             "ops",
             # With no `> 0`: the last value that is one would stand in the legend as that of now.
-            (total(rate(ERRORS, FAILED), "route"), "{{route}}", CRITICAL),
+            (total(rate(ERRORS, FAILED), "route"), "{{route}}"),
             whole=total(rate(ERRORS, FAILED)),
             leads=FAILED_REQUESTS,
             series_leads=FAILED_ON_ROUTE,
@@ -296,7 +296,7 @@ _CLIENTS = Row(
             8,
             "How many on average, for the rest of what they send (receive), or for them to take "
             "the answer (send). No duration and no objective has this time.",
-            "none",
+            "suffix:clients",
             (total(rate("vibebox_http_client_wait_seconds_sum"), "phase"), "{{phase}}"),
             bounds=(0, None),
         ),

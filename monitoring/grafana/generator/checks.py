@@ -20,7 +20,7 @@ from monitoring.rules import thresholds as t
 _FAILURES = "vibebox_agent_failures_total"
 _HOUR = "3600"
 
-_TRUTH = Row(
+TRUTH = Row(
     "Checks and truth",
     (
         timeline(
@@ -79,7 +79,7 @@ _TRUTH = Row(
         ),
     ),
 )
-_AGENT = Row(
+AGENT = Row(
     "Agent",
     (
         timeline(
@@ -113,5 +113,3 @@ _AGENT = Row(
         ),
     ),
 )
-
-CHECKS = (_TRUTH, _AGENT)

@@ -48,10 +48,11 @@ def _looks(query: Query) -> Iterator[tuple[Json, Look]]:
         return
     label = known[0]
     dynamic = len(labels) > 1
-    for value, look in palette.MEANINGS.get(label, {}).items():
-        yield _named(query.legend.replace(f"{{{{{label}}}}}", value), dynamic), look
+    # Of several overrides, Grafana's last one counts.
     for pattern, look in palette.PATTERNS.get(label, ()):
         yield _matching(query.legend, {label: pattern}), look
+    for value, look in palette.MEANINGS.get(label, {}).items():
+        yield _named(query.legend.replace(f"{{{{{label}}}}}", value), dynamic), look
 
 
 def _of_name(query: Query, dynamic: bool) -> tuple[Json, Look] | None:

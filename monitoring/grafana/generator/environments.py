@@ -3,6 +3,7 @@
 from monitoring.grafana.generator.golden import objectives
 from monitoring.grafana.generator.leads import CALLS
 from monitoring.grafana.generator.levels import Thresholds, watched
+from monitoring.grafana.generator.palette import CRITICAL
 from monitoring.grafana.generator.panels import (
     BLUE,
     GREEN,
@@ -17,10 +18,12 @@ from monitoring.grafana.generator.panels import (
     shares,
     stat,
     steps,
+    timeline,
 )
 from monitoring.grafana.generator.promql import (
     DOCKER,
     DOCKER_TIME,
+    INTERVAL,
     RANGE,
     by_duration,
     increase,
@@ -33,6 +36,7 @@ from monitoring.grafana.generator.promql import (
     while_led,
     while_up,
 )
+from monitoring.grafana.generator.states import UP_OR_DOWN
 from monitoring.rules import thresholds as t
 
 _ENVIRONMENTS, _SESSIONS = "vibebox_environments_total", "vibebox_sessions_total"
@@ -40,7 +44,16 @@ _EXTENSIONS, _LINES = "vibebox_extension_installations_total", "vibebox_log_entr
 _MANY = t.ENVIRONMENTS_IN_ERROR + 1
 _CALLS = total(rate(DOCKER), "operation")
 _OPERATION_P95 = quantile(0.95, DOCKER_TIME, by="operation", over=RANGE)
-_FAILED = total(rate(DOCKER, 'status="failure"'), "operation")
+_FAILURES = 'status="failure"'
+_FAILED = total(rate(DOCKER, _FAILURES), "operation")
+# Of no calls none failed: a curve with gaps would not show a value between two of them.
+_NO_GAPS = "1e-9"
+
+
+def _failed(over: str) -> str:
+    """Return the share of all calls of Docker that failed; nothing while there are none."""
+    failed, calls = (total(rate(DOCKER, *which, over=over)) for which in ((_FAILURES,), ()))
+    return f"({failed} or 0 * {calls}) / ({calls} > 0)"
 
 
 def _number(title: str, status: str, meaning: str, thresholds: Thresholds) -> Panel:
@@ -69,6 +82,7 @@ def _sessions(title: str, kind: str, legend: str, meaning: str) -> Panel:
 
 _STARTED = "vibebox_environment_start_duration_seconds"
 _EXITS = "vibebox_environment_exits_total"
+_DOCKER_CHECK = 'check="docker"'
 _BAD = 'reason=~"oom|error|killed"'
 _GOLDEN = Row(
     "Golden signals and objectives",
@@ -106,6 +120,26 @@ _GOLDEN = Row(
             thresholds=steps("ok", warning=1),
         ),
         stat(
+            "Docker failures",
+            8,
+            while_up(_failed(RANGE)),
+            "of calls",
+            "Share of all calls of the time shown that failed because of Docker. "
+            f"HighDockerFailureRate warns above {t.DOCKER_FAILURE_RATIO} of one kind of call.",
+            "percentunit",
+            thresholds=watched(notice=0.05, HighDockerFailureRate=t.DOCKER_FAILURE_RATIO),
+        ),
+        timeline(
+            "Docker answers",
+            16,
+            "Whether Docker Engine was well at the last check of every instance. NotReady pages "
+            "where the check is required.",
+            (f"min({select('vibebox_health_check_up', _DOCKER_CHECK)})", "docker"),
+            mappings=UP_OR_DOWN,
+            thresholds=steps("critical", ok=1),
+            height=3,
+        ),
+        stat(
             "Ended badly",
             8,
             while_led(total(increase(_EXITS, _BAD))),
@@ -131,7 +165,8 @@ _STATES = Row(
             "error",
             "Environments that failed to start or ended by themselves. HighEnvironmentErrorRate "
             f"warns at {_MANY}.",
-            watched(notice=1, HighEnvironmentErrorRate=_MANY),
+            # As red as in every stack; what the alert says of many is in the description.
+            steps("ok", critical=1),
         ),
         graph(
             "Environments over time",
@@ -160,9 +195,9 @@ _DOCKER = Row(
             "container or a command's exit code is no failure. HighDockerFailureRate warns at "
             f"{t.DOCKER_FAILURE_RATIO}.",
             "percentunit",
-            (f"({_FAILED} or 0 * {_CALLS}) / ({_CALLS} > 0)", "{{operation}}"),
+            (f"({_FAILED} or 0 * {_CALLS}) / clamp_min({_CALLS}, {_NO_GAPS})", "{{operation}}"),
+            (_failed(INTERVAL), "failures of all calls", CRITICAL),
             bounds=(0, 1),
-            sparse=True,
             thresholds=watched(notice=0.05, HighDockerFailureRate=t.DOCKER_FAILURE_RATIO),
             series_leads=CALLS,
         ),
@@ -185,7 +220,8 @@ _DOCKER = Row(
             "{{operation}}",
             "p95 over the time shown, of the ten kinds of call with the largest.",
             "s",
-            thresholds=watched(notice=10, SlowDockerOperations=t.DOCKER_SECONDS),
+            # A second is what any call takes; ten, what one does that waits for SIGTERM.
+            thresholds=watched(notice=5, SlowDockerOperations=t.DOCKER_SECONDS),
             series_leads=CALLS,
         ),
     ),
@@ -204,7 +240,6 @@ _HEAT = Row(
             12,
             "How many starts of environments a second took how long, pulls included.",
             by_duration(_STARTED),
-            exemplars=False,
         ),
     ),
     added=True,

@@ -5,7 +5,8 @@ contrast of 3 to 1 at least on both), and any two can be told apart by people wh
 between red and green: tests hold both. Red is for what is wrong, and for nothing else.
 
 What has a closed set of values (a status, a reason, a kind of call) has a colour, or a colour and a
-dash, for each value. What has none (instances, routes, workers) is drawn in shades of one colour.
+dash, for each value. Where many are of a kind (codes of answers, workers), each has a tint of it.
+What has no closed set (instances) is drawn in shades of one colour.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,6 +24,15 @@ NEUTRAL = BLUE
 ALL = (OK, NOTICE, WARNING, CRITICAL, BLUE, CYAN, VIOLET, MAUVE, REST)
 HUES = (BLUE, CYAN, VIOLET, MAUVE, REST)
 """Those that tell kinds apart, and judge nothing."""
+
+TINTS: Mapping[str, tuple[str, ...]] = {
+    OK: (OK, "#0F9210", "#027733", "#3B7069", "#41A554"),
+    NOTICE: (NOTICE, "#786A4D", "#88631A", "#99965A", "#736F37", "#9C7702", "#858937"),
+    CRITICAL: (CRITICAL, "#E1608F", "#F21F1B", "#E07072", "#AE435E"),
+    BLUE: (BLUE, "#537383", "#176CAC", "#7795C2", "#335AE8", "#2196E3", "#1C64CC", "#51719A"),
+}
+"""Several of a kind on one panel, each as legible as the kind itself. Grafana's own shades are not:
+it makes the last of them nearly black, or nearly white."""
 
 LEVELS = {
     "ok": OK,
@@ -70,6 +80,15 @@ def looks(**values: str) -> dict[str, Look]:
     return found
 
 
+def tints(color: str, values: Iterable[object]) -> dict[str, Look]:
+    """Return a look of one kind for each of these values, at most as many as it has tints."""
+    values = [*values]
+    return {
+        str(value): Look(tint)
+        for value, tint in zip(values, TINTS[color][: len(values)], strict=True)
+    }
+
+
 _STATUSES = {
     **looks(
         running=OK,
@@ -83,8 +102,8 @@ _STATUSES = {
 }
 _REASONS = {
     # Ends of workers, then of containers.
-    **looks(recycled=REST, reloaded=BLUE, shutdown=CYAN, timeout=CRITICAL, crashed=CRITICAL),
-    **looks(user=BLUE, completed=OK, oom=CRITICAL, killed=WARNING, error=NOTICE),
+    **looks(recycled=REST, reloaded=BLUE, shutdown=CYAN, timeout=WARNING, crashed=CRITICAL),
+    **looks(user=BLUE, completed=OK, oom=WARNING, killed=NOTICE, error=CRITICAL),
     # Clients that were cut off.
     **looks(head=BLUE, body=CYAN, answer=VIOLET, room=WARNING),
 }
@@ -122,11 +141,19 @@ MEANINGS: Mapping[str, Mapping[str, Look]] = {
     "method": kinds(
         ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "CONNECT", "TRACE", "OTHER")
     ),
-    "operation": kinds(
-        (*catalogue.DOCKER_OPERATIONS, "select", "insert", "update", "delete", "other")
-    ),
+    "operation": {
+        **kinds(catalogue.DOCKER_OPERATIONS),
+        # Of the database: dashed, since whole lines beside them are percentiles of all.
+        **{
+            operation: Look(color, DASHES[1])
+            for operation, color in zip(
+                ("select", "insert", "update", "delete", "other"), HUES, strict=True
+            )
+        },
+    },
     "check": kinds(catalogue.CHECKS),
     "task": kinds(catalogue.LOOPS),
+    "step": kinds(catalogue.PROBE_STEPS),
     "collector": kinds(("files", "format", "runtime", "values", "inventory")),
     "unit": looks(
         cpu_hour=CPU,
@@ -142,6 +169,12 @@ MEANINGS: Mapping[str, Mapping[str, Look]] = {
     "generation": kinds("012"),
     "severity": {severity: Look(color) for severity, color in SEVERITIES.items()},
     "way": kinds(catalogue.SIGNUP_WAYS),
+    "status_code": {
+        **tints(OK, (200, 201, 202, 204, 206)),
+        **tints(NOTICE, (404, 401, 400, 403, 409, 422, 429)),
+        **tints(CRITICAL, (500, 502, 503, 504)),
+    },
+    "worker": tints(BLUE, (f"web-{slot}" for slot in range(8))),
     # As burn rates: the longer, the further from blue.
     "days": looks(**{"1": CYAN, "7": BLUE, "30": VIOLET}),
     "limit": kinds(Limit),
@@ -150,19 +183,28 @@ MEANINGS: Mapping[str, Mapping[str, Look]] = {
 
 PATTERNS: Mapping[str, tuple[tuple[str, Look], ...]] = {
     "status_code": tuple(
-        (f"{number[0]}..", Look(look.color, shades=True))
+        (f"{number[0]}..", look)
         for number, look in looks(
             **{"1xx": REST, "2xx": OK, "3xx": BLUE, "4xx": NOTICE, "5xx": CRITICAL}
         ).items()
     ),
     # As web server and agent are drawn everywhere.
     "worker": (
-        ("web-.*", Look(BLUE, shades=True)),
-        ("agent.*", Look(VIOLET, shades=True)),
+        ("web-.*", Look(BLUE)),
+        ("agent.*", Look(VIOLET)),
         ("master", Look(REST)),
     ),
+    # By what they are about; the legend has the route.
+    "route": (
+        (".*", Look(REST)),
+        ("/api/v1/environments.*", Look(BLUE)),
+        ("/api/v1/sessions.*", Look(CYAN)),
+        ("/api/v1/(auth|accounts|api-keys|users|ws-tickets).*", Look(VIOLET)),
+        ("/api/v1/(teams|projects|invitations).*", Look(MAUVE)),
+    ),
 }
-"""The same of labels that have too many values for a name each: patterns of them."""
+"""The same of labels that have too many values for a name each: patterns of them, of which a later
+one counts, and a value that has a look of its own most."""
 
 ROLES: Mapping[str, tuple[int, ...]] = {"agent": DASHES[1]}
 """Dashes of roles, where a series has the colour of a resource."""

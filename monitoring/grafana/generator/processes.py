@@ -1,10 +1,15 @@
 """Rows of the dashboard "VibeBox - Telemetry" about what the service runs on."""
 
 from monitoring.grafana.generator.levels import watched
-from monitoring.grafana.generator.palette import REST
 from monitoring.grafana.generator.panels import Row, graph, steps
 from monitoring.grafana.generator.promql import largest, quantile, rate, select, total
 from monitoring.rules import thresholds as t
+
+
+def _of_each(part: str) -> str:
+    """Return a number of the accept queue by instance, whose workers share it."""
+    return largest(select(f"vibebox_accept_queue_{part}"), "instance")
+
 
 _FULL = Row(
     "Threads, queue and pool",
@@ -22,10 +27,11 @@ _FULL = Row(
             "Accept queue",
             8,
             "Connections that wait on the listening socket, and how many may. A worker takes "
-            "connections before it has a thread for them: look at the threads first.",
+            "connections before it has a thread for them: look at the threads first. The sum over "
+            "instances; the dashboard of the API has each.",
             "none",
-            (largest(select("vibebox_accept_queue_depth"), "instance"), "waiting {{instance}}"),
-            (largest(select("vibebox_accept_queue_limit"), "instance"), "limit {{instance}}", REST),
+            (total(_of_each("depth")), "waiting"),
+            (total(_of_each("limit")), "limit"),
             bounds=(0, None),
         ),
         graph(
@@ -78,7 +84,7 @@ _PROCESSES = Row(
             "CPU by process",
             8,
             "Cores that each slot uses, over all instances.",
-            "none",
+            "suffix:cores",
             (total(rate("vibebox_process_cpu_seconds_total"), "worker"), "{{worker}}"),
             stacked=True,
         ),

@@ -6,6 +6,7 @@ the whole service.
 
 from monitoring.grafana.generator.golden import LEFT, budget
 from monitoring.grafana.generator.leads import FAILED_REQUESTS
+from monitoring.grafana.generator.levels import watched
 from monitoring.grafana.generator.panels import (
     NOTHING,
     Board,
@@ -19,6 +20,7 @@ from monitoring.grafana.generator.panels import (
 )
 from monitoring.grafana.generator.promql import (
     RANGE,
+    increase,
     largest,
     quantile,
     rate,
@@ -29,6 +31,7 @@ from monitoring.grafana.generator.promql import (
 )
 from monitoring.grafana.generator.states import FAILS
 from monitoring.rules import slo
+from monitoring.rules import thresholds as t
 from monitoring.rules.objectives import WINDOWS
 
 
@@ -155,30 +158,44 @@ _OBJECTIVES = Row(
     ),
 )
 
+_AGE, _BETWEEN = (
+    select(f"vibebox_probe_{what}_seconds") for what in ("last_success_age", "interval")
+)
 _PROBE = Row(
     "Synthetic user",
     (
-        budget("Synthetic user budget left", "probe", 6, "environments"),
+        budget("Synthetic user budget left", "probe", 8, "environments"),
         stat(
-            "Since the synthetic user came through",
-            6,
-            while_up(largest(select("vibebox_probe_last_success_age_seconds"))),
-            "ago",
-            "It signs in, creates, starts, uses and deletes an environment by the public address. "
-            "SyntheticUserFailing pages after three rounds without a success. Nothing is shown "
-            "where VIBEBOX_PROBE is off.",
-            "s",
-            empty=NOTHING,
+            "Rounds since a success",
+            8,
+            while_up(f"{largest(_AGE)} / {largest(_BETWEEN)}"),
+            "rounds",
+            "How many rounds of the synthetic user would have come since one came through. It "
+            "signs in, creates, starts, uses and deletes an environment by the public address. "
+            f"SyntheticUserFailing pages beyond {t.PROBE_ROUNDS}. Nothing is shown where "
+            "VIBEBOX_PROBE is off.",
+            "none",
+            decimals=1,
+            thresholds=watched(SyntheticUserFailing=t.PROBE_ROUNDS),
+        ),
+        stat(
+            "Failed rounds",
+            8,
+            while_up(total(increase("vibebox_probe_rounds_total", 'outcome="failure"'))),
+            "failed",
+            "Rounds of the synthetic user in the time shown that did not come through.",
+            "none",
+            decimals=0,
+            thresholds=steps("ok", notice=1),
         ),
         timeline(
             "Steps of the synthetic user",
-            12,
+            24,
             "Whether the last round failed at the step.",
             (largest(select("vibebox_probe_failed_step", 'step!="none"'), "step"), "{{step}}"),
             mappings=FAILS,
             thresholds=steps("ok", critical=1),
-            height=10,
-            empty=NOTHING,
+            height=8,
         ),
         graph(
             "Time of each step",

@@ -1,6 +1,7 @@
 """Rules for the colours of a panel. Each yields what is wrong, in words."""
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any
 
 from monitoring.grafana.generator import palette
@@ -17,7 +18,7 @@ WRONG = (
     *("unhandled_exception", "hidden", "full", "read_only", "denied", "missing", "critical"),
 )
 """Values of labels that say that something is wrong; 5: statuses of 500 and above."""
-RED_ALL_OVER = {"Errors by route", "Kills for want of memory"}
+RED_ALL_OVER = {"Kills for want of memory"}
 """Panels that show nothing but what is wrong."""
 
 
@@ -25,7 +26,7 @@ def colors_are_of_the_palette(panel: Json) -> Complaints:
     """Every colour has a meaning, and none comes by its turn."""
     for key, value in _walk(panel):
         if key in ("color", "fixedColor", "fill") and isinstance(value, str):
-            if value not in (*palette.ALL, "dash"):
+            if value not in (*palette.ALL, *chain(*palette.TINTS.values()), "dash"):
                 yield f"{key} is {value}"
     for mode in _modes(panel):
         if mode not in MODES:
@@ -44,7 +45,7 @@ def red_is_what_is_wrong(panel: Json) -> Complaints:
     """A series that is red, or whatever its value is, is one that should not be."""
     for override in panel["fieldConfig"]["overrides"]:
         red = any(
-            each["id"] == "color" and each["value"]["fixedColor"] == palette.CRITICAL
+            each["id"] == "color" and each["value"]["fixedColor"] in palette.TINTS[palette.CRITICAL]
             for each in override["properties"]
         )
         name = str(override["matcher"].get("options"))

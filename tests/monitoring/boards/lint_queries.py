@@ -20,9 +20,12 @@ TEAMS = {"team": VARIABLES["team"]}
 _RATES = ("rate", "increase")
 EXEMPLIFIED = {
     f"vibebox_{name}_seconds_bucket"
-    for name in ("http_request_duration", "db_query_duration", "docker_operation_duration")
+    for name in (
+        *("http_request_duration", "db_query_duration", "docker_operation_duration"),
+        "environment_start_duration",
+    )
 }
-"""What requests, statements and calls of Docker leave exemplars in."""
+"""What requests, statements, calls of Docker and starts leave exemplars in."""
 _LEGEND = re.compile(r"{{\s*(\w+)\s*}}")
 _RANGES = re.compile(r"\[([^\]]*)\]")
 

@@ -69,6 +69,8 @@ def main(directory: Path, *variants: str) -> int:
         with _callers(stack):
             with load.sessions_in_use(stack):
                 _keep_busy(stack, begun + SECONDS)
+            # A rate needs a round that Prometheus has seen before.
+            load.fail_to_come_in(stack)
             incident.happens(stack)
         until, shown = time.time(), round(time.monotonic() - begun) - 10
         places = {variant: directory / variant for variant in variants} or {USUAL: directory}
@@ -78,7 +80,7 @@ def main(directory: Path, *variants: str) -> int:
 
 
 def _stack(work: Path, postgresql: PostgreSQL, engine: DockerEngine, registry: Registry) -> Stack:
-    stack = Stack(work, postgresql, engine, registry)
+    stack = Stack(work, postgresql, engine, registry, load.PROBED)
     stack.server.set(**_SETTINGS)
     stack.agent = Agent.beside(stack.server)
     stack.start()
@@ -93,6 +95,7 @@ def _prepare(stack: Stack) -> None:
     load.install_extension(stack)
     agents.upload_again(stack)
     load.use_a_team(stack)
+    load.fail_to_come_in(stack)
 
 
 def _draw(prometheus: Prometheus, until: float, seconds: int, variant: str, directory: Path) -> int:

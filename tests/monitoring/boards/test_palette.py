@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import chain, combinations
 
 import pytest
 
@@ -19,6 +19,8 @@ from tests.monitoring.boards.vision import EYES, contrast, distance
 DARK, LIGHT = "#181B1F", "#FFFFFF"
 """What Grafana's panels are drawn on."""
 LEAST_CONTRAST, LEAST_DISTANCE = 3, 12
+OF_A_KIND = 10
+"""Least distance of the tints of a colour from one another."""
 AN_HOUR = {"AgentTaskFailing": 4}
 """Alerts of so many in 15 minutes, whose panels count by the hour."""
 _BOUND = re.compile(r"[<>]=?\s*(-?[\d.]+)(?![\w.])")
@@ -32,7 +34,9 @@ UNWATCHED = {
     *("5xx (5 min)", "Server error ratio", "Failed starts"),
     # Readiness, and what is either so or not.
     *("Readiness checks", "Readiness over time", "Service status", "Scraped", "Health checks"),
-    *("An agent leads", "Trouble with the directory of the metrics"),
+    *("An agent leads", "Docker answers", "Trouble with the directory of the metrics"),
+    # One is red, as in the stack of all; the alert is about many.
+    "Error",
     # Budgets: their alerts compare burn rates over two windows.
     *("Availability budget", "Latency budget", "Error budget left", "Objectives"),
     *("Latency burn rate", "Availability burn rate"),
@@ -45,7 +49,7 @@ UNWATCHED = {
 """Panels whose colours warn of something that no alert compares with that number."""
 
 
-@pytest.mark.parametrize("color", palette.ALL)
+@pytest.mark.parametrize("color", sorted({*palette.ALL, *chain(*palette.TINTS.values())}))
 def test_colors_are_legible_on_light_and_dark(color: str) -> None:
     assert min(contrast(color, ground) for ground in (DARK, LIGHT)) >= LEAST_CONTRAST
 
@@ -56,6 +60,17 @@ def test_any_two_colors_can_be_told_apart(eyes: str) -> None:
         pair: found
         for pair in combinations(palette.ALL, 2)
         if (found := distance(*pair, eyes)) < LEAST_DISTANCE
+    }
+    assert near == {}
+
+
+@pytest.mark.parametrize("eyes", EYES)
+@pytest.mark.parametrize("color", palette.TINTS)
+def test_tints_can_be_told_apart(color: str, eyes: str) -> None:
+    near = {
+        pair: found
+        for pair in combinations(palette.TINTS[color], 2)
+        if (found := distance(*pair, eyes)) < OF_A_KIND
     }
     assert near == {}
 
@@ -78,6 +93,8 @@ def test_every_value_of_a_label_has_a_look() -> None:
     for sample in samples().values():
         for label in wanted & set(sample.labels):
             assert set(sample.labels[label] or ()) - {"other"} <= set(palette.MEANINGS[label])
+    steps = samples()["vibebox_probe_failures_total"].labels["step"]
+    assert steps and steps - {"other"} <= set(palette.MEANINGS["step"])
 
 
 def _steps() -> Iterator[tuple[Panel, Step]]:
