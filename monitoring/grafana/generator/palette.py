@@ -128,20 +128,23 @@ MEANINGS: Mapping[str, Mapping[str, Look]] = {
     "check": kinds(catalogue.CHECKS),
     "task": kinds(catalogue.LOOPS),
     "collector": kinds(("files", "format", "runtime", "values", "inventory")),
-    "unit": looks(
-        cpu_hour=CPU,
-        memory_gib_hour=MEMORY,
-        running_hour=REST,
-        network_rx_gib=NETWORK,
-        network_tx_gib=NETWORK,
-        block_read_gib=DISK,
-        block_write_gib=DISK,
-        volume_gib_hour=DISK,
-        layer_gib_hour=DISK,
+    # What is paid for (`costs.KINDS`).
+    "kind": looks(
+        **{
+            "CPU": CPU,
+            "memory": MEMORY,
+            "running": REST,
+            "received": NETWORK,
+            "sent": NETWORK,
+            "disk read": DISK,
+            "disk written": DISK,
+            "volumes": DISK,
+            "layers": DISK,
+        }
     ),
     "generation": kinds("012"),
     "severity": {severity: Look(color) for severity, color in SEVERITIES.items()},
-    "way": kinds(catalogue.SIGNUP_WAYS),
+    "way": kinds(way.replace("_", " ") for way in catalogue.SIGNUP_WAYS),
     # As burn rates: the longer, the further from blue.
     "days": looks(**{"1": CYAN, "7": BLUE, "30": VIOLET}),
     "limit": kinds(Limit),
@@ -187,8 +190,8 @@ NAMES: Mapping[str, Look] = {
     "memory": Look(MEMORY),
     "received": Look(CYAN),
     "sent": Look(VIOLET),
-    "read": Look(CYAN, DASHES[1]),
-    "written": Look(VIOLET, DASHES[1]),
+    "read": Look(DISK),
+    "written": Look(DISK, DASHES[1]),
     "limit": Look(REST, DASHES[1]),
     "cost": Look(MAUVE),
 }
