@@ -32,6 +32,7 @@ from monitoring.grafana.generator.promql import (
     STATEMENTS,
     USERS,
     by_duration,
+    in_bars,
     largest,
     now,
     quantile,
@@ -103,11 +104,11 @@ _TRAFFIC = Row(
         events(
             "Errors by route",
             24,
-            "Answers of 500 and above a second, for each route that gives any.",
-            "ops",
+            "Answers of 500 and above, for each route that gives any.",
+            "short",
             # With no `> 0`: the last value that is one would stand in the legend as that of now.
-            (total(rate(ERRORS, FAILED), "route"), "{{route}}"),
-            whole=total(rate(ERRORS, FAILED)),
+            (in_bars(total(rate(ERRORS, FAILED), "route")), "{{route}}"),
+            whole=in_bars(total(rate(ERRORS, FAILED))),
             leads=FAILED_REQUESTS,
             series_leads=FAILED_ON_ROUTE,
         ),
@@ -225,14 +226,14 @@ _LIMITS = Row(
         events(
             "Refusals by limit",
             24,
-            "Requests a minute that a limit refused, the ten most frequent ones. Those that begin "
+            "Requests that a limit refused, the ten most frequent ones. Those that begin "
             "with server_ or host_ are limits of all together, the others of one account or team.",
             "short",
             (
-                f"topk(10, {total(rate('vibebox_limit_refusals_total'), 'limit')}) * 60",
+                f"topk(10, {in_bars(total(rate('vibebox_limit_refusals_total'), 'limit'))})",
                 "{{limit}}",
             ),
-            whole=f"{total(rate('vibebox_limit_refusals_total'))} * 60",
+            whole=in_bars(total(rate("vibebox_limit_refusals_total"))),
         ),
     ),
     added=True,
@@ -303,11 +304,11 @@ _CLIENTS = Row(
         events(
             "Clients cut off by reason",
             8,
-            "A minute. head, body, answer: they took too long with those; room: there were too "
+            "head, body, answer: they took too long with those; room: there were too "
             "many connections.",
             "short",
-            (f"{total(rate('vibebox_clients_cut_off_total'), 'reason')} * 60", "{{reason}}"),
-            whole=f"{total(rate('vibebox_clients_cut_off_total'))} * 60",
+            (in_bars(total(rate("vibebox_clients_cut_off_total"), "reason")), "{{reason}}"),
+            whole=in_bars(total(rate("vibebox_clients_cut_off_total"))),
         ),
     ),
     added=True,

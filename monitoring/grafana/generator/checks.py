@@ -4,6 +4,7 @@ from monitoring.grafana.generator.levels import watched
 from monitoring.grafana.generator.panels import UNKNOWN, Row, events, graph, stat, steps, timeline
 from monitoring.grafana.generator.promql import (
     RANGE,
+    in_bars,
     increase,
     largest,
     now,
@@ -18,7 +19,6 @@ from monitoring.grafana.generator.states import LEADS, UP_OR_DOWN
 from monitoring.rules import thresholds as t
 
 _FAILURES = "vibebox_agent_failures_total"
-_HOUR = "3600"
 
 TRUTH = Row(
     "Checks and truth",
@@ -104,12 +104,11 @@ AGENT = Row(
         events(
             "Failures of the agent by loop",
             12,
-            "An hour; one that fails stops no other. AgentTaskFailing warns at "
+            "One that fails stops no other. AgentTaskFailing warns at "
             f"{t.TASK_FAILURES} in 15 minutes.",
             "short",
-            (f"{total(rate(_FAILURES), 'task')} * {_HOUR}", "{{task}}"),
-            whole=f"{total(rate(_FAILURES))} * {_HOUR}",
-            thresholds=watched(AgentTaskFailing=4 * t.TASK_FAILURES),
+            (in_bars(total(rate(_FAILURES), "task")), "{{task}}"),
+            whole=in_bars(total(rate(_FAILURES))),
         ),
     ),
 )

@@ -21,11 +21,26 @@ UNITS = {
 those of the ledger."""
 
 
+KINDS = {
+    "running_hour": "running",
+    "cpu_hour": "CPU",
+    "memory_gib_hour": "memory",
+    "network_rx_gib": "received",
+    "network_tx_gib": "sent",
+    "block_read_gib": "disk read",
+    "block_write_gib": "disk written",
+    "volume_gib_hour": "volumes",
+    "layer_gib_hour": "layers",
+}
+"""What prices are for, in words."""
+
+
 def _each(function: str, over: str) -> str:
-    """Return what each unit costs, by team; `unit` says which."""
+    """Return how many of each unit teams used; `unit` says which, and `kind` in words."""
     return " or ".join(
-        f"label_replace(max by (team) ({function}(vibebox_team_{what}_total{{{TEAM}}}[{over}]))"
-        f' / {divisor}, "unit", "{unit}", "", "")'
+        "label_replace(label_replace("
+        f"max by (team) ({function}(vibebox_team_{what}_total{{{TEAM}}}[{over}]))"
+        f' / {divisor}, "unit", "{unit}", "", ""), "kind", "{KINDS[unit]}", "", "")'
         for unit, (what, divisor) in UNITS.items()
     )
 
@@ -34,12 +49,13 @@ _PRICE = "vibebox_usage_price"
 
 
 def of_teams(over: str) -> str:
-    """Return what teams used over this range costs, by team, unit and currency."""
+    """Return what teams used over this range costs, by team, unit, kind and currency."""
     prices = f"max by (unit, currency) ({_PRICE})"
     return f"({_each('increase', over)}) * on (unit) group_left (currency) {prices}"
 
 
-def rate_by_unit() -> str:
-    """Return what teams use a second costs, by unit."""
-    used = f"sum by (unit) ({_each('rate', INTERVAL)})"
-    return f"{used} * on (unit) max by (unit) ({_PRICE})"
+def rate_by_kind() -> str:
+    """Return what teams use a second costs, by what it is for, and by currency."""
+    used = f"sum by (unit, kind) ({_each('rate', INTERVAL)})"
+    prices = f"max by (unit, currency) ({_PRICE})"
+    return f"sum by (kind, currency) ({used} * on (unit) group_left (currency) {prices})"

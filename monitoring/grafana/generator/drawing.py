@@ -5,6 +5,7 @@ from typing import Any
 
 from monitoring.grafana.generator import palette
 from monitoring.grafana.generator.coloring import color_overrides, default_color
+from monitoring.grafana.generator.levels import Thresholds
 from monitoring.grafana.generator.panels import Panel
 
 Json = dict[str, Any]
@@ -20,9 +21,9 @@ _LONG = "{{route}}"
 _NAME, _VALUE = 11, 16
 """Pixels of texts beside bars. Grafana makes room for the name with the most letters, in the size
 that it would choose: in a smaller one, names with wider letters are not cut off either."""
-_A_FEW = {"ops": 0.1}
-"""By unit, to where the axis reaches at least of what happens now and then; 1 of other units.
-Without it, Grafana writes 100 beside what never happened."""
+_A_FEW = 1
+"""To where the axis reaches at least of what happens now and then; without it, Grafana writes 100
+beside what never happened."""
 
 
 def options(panel: Panel) -> Json:
@@ -56,8 +57,9 @@ def _timeseries(panel: Panel) -> Json:
             "displayMode": "table",
             "placement": "right" if panel.width >= _WIDE else "bottom",
             "showLegend": True,
-            "calcs": ["lastNotNull", "max"],
-            "sortBy": "Max",
+            # Of events, how many there were in all says more than the last bar.
+            "calcs": ["max", "sum"] if panel.sparse else ["lastNotNull", "max"],
+            "sortBy": "Total" if panel.sparse else "Max",
             "sortDesc": True,
         },
         "tooltip": dict(_TOOLTIP),
@@ -155,10 +157,7 @@ def field_config(panel: Panel) -> Json:
     defaults: Json = {
         "unit": panel.unit,
         "color": default_color(panel),
-        "thresholds": {
-            "mode": "absolute",
-            "steps": [{"color": step.color, "value": step.value} for step in panel.thresholds],
-        },
+        "thresholds": _thresholds(panel.thresholds),
         "mappings": [],
     }
     if panel.mappings:
@@ -175,6 +174,13 @@ def field_config(panel: Panel) -> Json:
     if custom := _custom(panel):
         defaults["custom"] = custom
     return {"defaults": defaults, "overrides": _overrides(panel)}
+
+
+def _thresholds(steps: Thresholds) -> Json:
+    return {
+        "mode": "absolute",
+        "steps": [{"color": step.color, "value": step.value} for step in steps],
+    }
 
 
 def _overrides(panel: Panel) -> list[Json]:
@@ -205,6 +211,9 @@ def _colored_cells(panel: Panel) -> Iterator[Json]:
         for name, unit in panel.columns:
             if unit == panel.unit:
                 yield {"matcher": {"id": "byName", "options": name}, "properties": [colored]}
+    for name, levels in panel.levels:
+        found = {"id": "thresholds", "value": _thresholds(levels)}
+        yield {"matcher": {"id": "byName", "options": name}, "properties": [found, colored]}
     for name, words in panel.words:
         mappings = {"id": "mappings", "value": [{"type": "value", "options": words}]}
         yield {"matcher": {"id": "byName", "options": name}, "properties": [mappings, colored]}
@@ -254,7 +263,7 @@ def _custom(panel: Panel) -> Json:
 
 def _curves(panel: Panel) -> Json:
     """Return how curves are drawn; thresholds are lines where there is more than one colour."""
-    least = {"axisSoftMax": _A_FEW.get(panel.unit, 1)} if panel.sparse else {}
+    least = {"axisSoftMax": _A_FEW} if panel.sparse else {}
     return {
         **least,
         "drawStyle": "bars" if panel.sparse else "line",

@@ -26,6 +26,7 @@ from monitoring.grafana.generator.promql import (
     INTERVAL,
     RANGE,
     by_duration,
+    in_bars,
     increase,
     largest,
     now,
@@ -250,20 +251,20 @@ _ENDS = Row(
         events(
             "Starts by outcome",
             12,
-            "An hour. user_error: what the user asked for cannot be (no such image, a command that "
+            "user_error: what the user asked for cannot be (no such image, a command that "
             "ends); failure: Docker or VibeBox.",
             "short",
-            (f"{total(rate(f'{_STARTED}_count'), 'outcome')} * 3600", "{{outcome}}"),
-            whole=f"{total(rate(f'{_STARTED}_count'))} * 3600",
+            (in_bars(total(rate(f"{_STARTED}_count"), "outcome")), "{{outcome}}"),
+            whole=in_bars(total(rate(f"{_STARTED}_count"))),
         ),
         events(
             "Ends by reason",
             12,
-            "Containers that ended, an hour. user: asked for; completed, error: the command ended; "
+            "Containers that ended. user: asked for; completed, error: the command ended; "
             "oom: short of memory; killed: a signal that VibeBox did not send.",
             "short",
-            (f"{total(rate(_EXITS), 'reason')} * 3600", "{{reason}}"),
-            whole=f"{total(rate(_EXITS))} * 3600",
+            (in_bars(total(rate(_EXITS), "reason")), "{{reason}}"),
+            whole=in_bars(total(rate(_EXITS))),
         ),
     ),
     added=True,
@@ -290,10 +291,10 @@ _INSTALLED = Row(
         events(
             "Extension installations",
             12,
-            "Finished installations an hour, by the exit code of the command that installed.",
+            "Finished installations by the exit code of the command that installed.",
             "short",
-            (f"{total(rate(_EXTENSIONS), 'status')} * 3600", "{{status}}"),
-            whole=f"{total(rate(_EXTENSIONS))} * 3600",
+            (in_bars(total(rate(_EXTENSIONS), "status")), "{{status}}"),
+            whole=in_bars(total(rate(_EXTENSIONS))),
         ),
         shares(
             "Extension installations by result",

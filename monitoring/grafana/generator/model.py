@@ -16,6 +16,9 @@ SCHEMA_VERSION = 41
 COLUMNS = 24
 _HEIGHTS = {"stat": 3, "state-timeline": 6}
 _HEIGHT = 10
+_BAR = "1m"
+"""The least width of a bar: from three scrapes of 15 s on, the range of a rate is the bar and one
+scrape. It is the panel's own setting: Grafana would take a target's for the time of a scrape."""
 _FORMATS = {"table": "table", "heatmap": "heatmap"}
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 
@@ -51,11 +54,11 @@ def as_json(board: Board, boards: Sequence[Board], signals: bool) -> Json:
         "version": 1,
         "editable": False,
         "graphTooltip": 1,
-        "refresh": "30s",
-        "time": {"from": "now-1h", "to": "now"},
+        "refresh": board.refresh,
+        "time": {"from": board.time, "to": "now"},
         "timezone": "browser",
         "links": [board_link(other) for other in boards if other.uid != board.uid],
-        "annotations": {"list": annotations(not board.choices)},
+        "annotations": {"list": annotations(not board.choices) if board.marks else []},
         "templating": {"list": choices},
         "panels": panels,
     }
@@ -121,6 +124,8 @@ def _panel(panel: Panel, number: int, place: dict[str, int]) -> Json:
         "fieldConfig": field_config(panel),
         "options": options(panel),
     }
+    if panel.sparse:
+        found["interval"] = _BAR
     if panel.kind == "table":
         found["transformations"] = transformations(panel)
     return found

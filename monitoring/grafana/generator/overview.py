@@ -27,6 +27,7 @@ from monitoring.grafana.generator.promql import (
     RANGE,
     REQUESTS,
     USERS,
+    in_bars,
     increase,
     largest,
     quantile,
@@ -250,11 +251,11 @@ _ACCOUNTS = Row(
         events(
             "Requests for an account",
             24,
-            f"An hour, by what they came to. UnusualSignUps warns at {t.SIGN_UPS} that made one or "
+            f"By what they came to. UnusualSignUps warns at {t.SIGN_UPS} that made one or "
             "met the limit on them.",
             "short",
-            (f"{total(rate('vibebox_registrations_total'), 'outcome')} * 3600", "{{outcome}}"),
-            whole=f"{total(rate('vibebox_registrations_total'))} * 3600",
+            (in_bars(total(rate("vibebox_registrations_total"), "outcome")), "{{outcome}}"),
+            whole=in_bars(total(rate("vibebox_registrations_total"))),
         ),
     ),
     added=True,

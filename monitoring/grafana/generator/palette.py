@@ -155,20 +155,23 @@ MEANINGS: Mapping[str, Mapping[str, Look]] = {
     "task": kinds(catalogue.LOOPS),
     "step": kinds(catalogue.PROBE_STEPS),
     "collector": kinds(("files", "format", "runtime", "values", "inventory")),
-    "unit": looks(
-        cpu_hour=CPU,
-        memory_gib_hour=MEMORY,
-        running_hour=REST,
-        network_rx_gib=NETWORK,
-        network_tx_gib=NETWORK,
-        block_read_gib=DISK,
-        block_write_gib=DISK,
-        volume_gib_hour=DISK,
-        layer_gib_hour=DISK,
+    # What is paid for (`costs.KINDS`).
+    "kind": looks(
+        **{
+            "CPU": CPU,
+            "memory": MEMORY,
+            "running": REST,
+            "received": NETWORK,
+            "sent": NETWORK,
+            "disk read": DISK,
+            "disk written": DISK,
+            "volumes": DISK,
+            "layers": DISK,
+        }
     ),
     "generation": kinds("012"),
     "severity": {severity: Look(color) for severity, color in SEVERITIES.items()},
-    "way": kinds(catalogue.SIGNUP_WAYS),
+    "way": kinds(way.replace("_", " ") for way in catalogue.SIGNUP_WAYS),
     "status_code": {
         **tints(OK, (200, 201, 202, 204, 206)),
         **tints(NOTICE, (404, 401, 400, 403, 409, 422, 429)),
@@ -229,8 +232,8 @@ NAMES: Mapping[str, Look] = {
     "memory": Look(MEMORY),
     "received": Look(CYAN),
     "sent": Look(VIOLET),
-    "read": Look(CYAN, DASHES[1]),
-    "written": Look(VIOLET, DASHES[1]),
+    "read": Look(DISK),
+    "written": Look(DISK, DASHES[1]),
     "limit": Look(REST, DASHES[1]),
     "cost": Look(MAUVE),
 }

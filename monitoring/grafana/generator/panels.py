@@ -20,6 +20,8 @@ MEANS = {
 }
 """What the words of an empty panel mean; `model` adds it to the description."""
 
+_BAR = "How many in each bar; the total is that of the time shown."
+
 GREEN, BLUE, GREY = steps("ok"), steps("neutral"), steps("rest")
 
 
@@ -83,6 +85,7 @@ class Panel:
         columns: of a table: names and units of the values, one for each query; without any the
             values are not shown.
         widths: of a table: names and widths in pixels of columns that would be too wide or narrow.
+        levels: of a table: names of columns that have thresholds of their own.
         digits: of a table: names of columns, and how many digits stand behind their points.
         height: lines of the grid, where it is not what its kind has.
         named: of a number: its name stands beside it, since that says something.
@@ -113,6 +116,7 @@ class Panel:
     words: tuple[tuple[str, Mapping[str, Mapping[str, Any]]], ...] = ()
     columns: tuple[tuple[str, str], ...] = ()
     widths: tuple[tuple[str, int], ...] = ()
+    levels: tuple[tuple[str, Thresholds], ...] = ()
     digits: tuple[tuple[str, int], ...] = ()
     height: int | None = None
     named: bool = False
@@ -140,6 +144,7 @@ class Board:
     """One dashboard.
 
     `choices` are those at its top, as Grafana writes them, where they are not the usual ones;
+    `marks`: alerts that fire, restarts and releases are marked in its curves;
     `interval` is how often its series are scraped, where that is not as often as the service.
     """
 
@@ -149,6 +154,9 @@ class Board:
     rows: tuple[Row, ...]
     choices: tuple[Mapping[str, Any], ...] = ()
     interval: str = ""
+    time: str = "now-1h"
+    refresh: str = "30s"
+    marks: bool = True
 
     @property
     def panels(self) -> Iterator[Panel]:
@@ -189,11 +197,13 @@ def events(
 ) -> Panel:
     """Return a panel of what happens now and then: bars on one another.
 
-    `whole` is the sum of all of it. Its place is the legend, which says 0 where nothing happened:
-    an empty grid would look like a panel that is broken.
+    Each bar is as many events as happened in it (`promql.in_bars`), so that the legend's sum is how
+    many happened in the time shown. `whole` is the sum of all of it. Its place is the legend, which
+    says 0 where nothing happened: an empty grid would look like a panel that is broken.
     """
     found = (*queries, (whole, palette.WHOLE))
-    return graph(title, width, description, unit, *found, sparse=True, stacked=True, **more)
+    options = {"sparse": True, "stacked": True, "decimals": 0, **more}
+    return graph(title, width, f"{description} {_BAR}", unit, *found, **options)
 
 
 def timeline(

@@ -64,6 +64,16 @@ def rate(name: str, *matchers: str, over: str = INTERVAL) -> str:
     return f"rate({select(name, *matchers)}[{over}])"
 
 
+def in_bars(rated: str) -> str:
+    """Return how many events each bar of a panel has, of how many there are a second.
+
+    Exact where samples are regular and bars no narrower than three scrapes (`model`): the range
+    of the rate is then one scrape longer than the bar, so that each begins with the sample with
+    which the one before ends. `round` takes away what Prometheus guesses of a new counter.
+    """
+    return f"round({rated} * $__interval_ms / 1000)"
+
+
 def increase(name: str, *matchers: str) -> str:
     """Return by how much a counter rose in the time shown."""
     return f"increase({select(name, *matchers)}[{RANGE}])"

@@ -13,6 +13,7 @@ from monitoring.grafana.generator.panels import (
     Panel,
     Query,
     Row,
+    events,
     graph,
     stat,
     steps,
@@ -20,6 +21,7 @@ from monitoring.grafana.generator.panels import (
 )
 from monitoring.grafana.generator.promql import (
     RANGE,
+    in_bars,
     increase,
     largest,
     quantile,
@@ -205,14 +207,13 @@ _PROBE = Row(
             (quantile(0.95, "vibebox_probe_step_duration_seconds", by="step"), "{{step}}"),
             bounds=(0, None),
         ),
-        graph(
+        events(
             "Failed rounds by step",
             12,
-            "An hour, by the step at which they failed.",
+            "By the step at which they failed.",
             "short",
-            (f"{total(rate('vibebox_probe_failures_total'), 'step')} * 3600", "{{step}}"),
-            bounds=(0, None),
-            sparse=True,
+            (in_bars(total(rate("vibebox_probe_failures_total"), "step")), "{{step}}"),
+            whole=in_bars(total(rate("vibebox_probe_failures_total"))),
         ),
     ),
     added=True,

@@ -26,6 +26,7 @@ from monitoring.grafana.generator.promql import RANGE
 from monitoring.grafana.generator.surroundings import choice, datasource
 from monitoring.grafana.generator.team_promql import (
     gauge,
+    in_bars,
     of_environments,
     rises,
     used,
@@ -47,7 +48,7 @@ def _share(resource: str = "") -> str:
 _RUNNING = gauge(_STATES, "team", 'status="running"')
 _FULL = steps("ok", notice=0.8, warning=1)
 _CORES = "suffix:cores"
-_OOM = used("oom_kills")
+_OOM = in_bars("oom_kills")
 
 
 def _number(title: str, status: str, description: str, thresholds: Thresholds) -> Panel:
@@ -70,8 +71,7 @@ def _of_each(
 
 
 _NOW = Row(
-    # What stands nowhere is not read.
-    "Now (a view and no wall: the walls are the console and GET /api/v1/usage)",
+    "Now",
     (
         _number(
             "Running", "running", "Environments of the chosen teams that run.", thresholds=GREEN
@@ -80,7 +80,7 @@ _NOW = Row(
             "In error",
             "error",
             "Environments of theirs that failed to start or ended by themselves.",
-            thresholds=steps("ok", notice=1),
+            thresholds=steps("ok", critical=1),
         ),
         stat(
             "Quota",
@@ -90,7 +90,7 @@ _NOW = Row(
             "Share of what a team may have that it has: the fullest of environments, CPUs and "
             "memory, of all chosen teams. At 100 % more is refused.",
             "percentunit",
-            decimals=0,
+            decimals=1,
             thresholds=_FULL,
         ),
         stat(
@@ -141,7 +141,7 @@ _ENVIRONMENTS = Row(
                 Query(f"{rises('cpu_seconds')} / {costs.HOUR}", "CPU"),
                 Query(f"{rises('memory_byte_seconds')} / {costs.GIB * costs.HOUR}", "memory"),
                 Query(rises("oom_kills"), "kills"),
-                Query(f"sum by (team) ({costs.of_teams(RANGE)})", "cost"),
+                Query(f"sum by (team, currency) ({costs.of_teams(RANGE)})", "cost"),
             ),
             "percentunit",
             thresholds=_FULL,
@@ -155,13 +155,14 @@ _ENVIRONMENTS = Row(
                 ("cost", "none"),
             ),
             digits=(
-                ("quota", 0),
+                ("quota", 1),
                 ("running", 0),
                 ("CPU h", 2),
                 ("GiB h", 2),
                 ("OOM kills", 0),
                 ("cost", 2),
             ),
+            levels=(("OOM kills", steps("rest", critical=1)),),
             height=6,
             empty=NONE,
         ),
@@ -187,7 +188,7 @@ _ENVIRONMENTS = Row(
             "percentunit",
             snapshot=True,
             bounds=(0, 1),
-            decimals=0,
+            decimals=1,
             thresholds=_FULL,
             height=8,
             empty=NOTHING,
@@ -213,7 +214,6 @@ _USE = Row(
             (f"sum({used('network_received_bytes')})", "received", NETWORK),
             (f"sum({used('network_sent_bytes')})", "sent", VIOLET),
             bounds=(0, None),
-            zeros=True,
         ),
         graph(
             "Disk of the teams",
@@ -224,7 +224,6 @@ _USE = Row(
             (f"sum({used('block_read_bytes')})", "read", DISK),
             (f"sum({used('block_written_bytes')})", "written", DISK),
             bounds=(0, None),
-            zeros=True,
         ),
     ),
 )
@@ -234,15 +233,15 @@ _FAILURES = Row(
         events(
             "Kills for want of memory",
             8,
-            "An hour, by team. A larger memory_limit_mb is the way out, or less in the container.",
+            "By team. A larger memory_limit_mb is the way out, or less in the container.",
             "short",
-            (f"{_OOM} * 3600", "{{team}}", CRITICAL),
-            whole=f"sum({_OOM}) * 3600",
+            (_OOM, "{{team}}", CRITICAL),
+            whole=f"sum({_OOM})",
         ),
         _of_each(
             "Kept from the CPU",
             "Threads that waited on average because of cpu_limit: seconds a second.",
-            "none",
+            "suffix:threads",
             of_environments("cpu_throttled_seconds"),
             CPU,
             8,
@@ -267,11 +266,11 @@ _COST = Row(
             12,
             "What the chosen teams use costs an hour, by what it is for, at the prices of now.",
             "none",
-            (f"{costs.rate_by_unit()} * 3600", "{{unit}}"),
+            (f"{costs.rate_by_kind()} * 3600", "{{kind}} {{currency}}/h"),
             stacked=True,
         ),
         graph(
-            "Stored log lines",
+            "Log volume",
             12,
             "What the stored lines of containers take, by team. Old ones go by age and by size.",
             "bytes",

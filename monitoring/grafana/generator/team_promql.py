@@ -17,6 +17,16 @@ def used(what: str, by: str = "team", over: str = INTERVAL) -> str:
     return f"max by ({by}) (rate(vibebox_team_{what}_total{{{TEAM}}}[{over}]))"
 
 
+def in_bars(what: str) -> str:
+    """Return how many of what the ledger counts each bar of a panel has.
+
+    The ledger's totals are never set back, and are scraped too rarely for a range to meet each bar:
+    a difference is exact.
+    """
+    total = f"vibebox_team_{what}_total{{{TEAM}}}"
+    return f"max by (team) ({total}) - max by (team) ({total} offset $__interval)"
+
+
 def rises(what: str) -> str:
     """Return how much teams used in the time shown."""
     return f"max by (team) (increase(vibebox_team_{what}_total{{{TEAM}}}[{RANGE}]))"

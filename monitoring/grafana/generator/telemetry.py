@@ -15,6 +15,7 @@ from monitoring.grafana.generator.panels import (
 )
 from monitoring.grafana.generator.processes import RUNTIME
 from monitoring.grafana.generator.promql import (
+    in_bars,
     increase,
     largest,
     rate,
@@ -31,7 +32,6 @@ _LEFT_OUT, _OVERFLOW, _SHOWN = (
     "vibebox_metrics_label_overflow_total",
     "vibebox_metrics_processes",
 )
-_HOUR = "3600"
 
 
 def _processes(title: str, state: str, meaning: str, thresholds: Thresholds) -> Panel:
@@ -165,18 +165,18 @@ _SCRAPES = Row(
         events(
             "Parts left out by collector",
             12,
-            "Parts of scrapes a second that could not be read; the rest of each scrape stands.",
-            "ops",
-            (total(rate(_LEFT_OUT), "collector"), "{{collector}}"),
-            whole=total(rate(_LEFT_OUT)),
+            "Parts of scrapes that could not be read; the rest of each scrape stands.",
+            "short",
+            (in_bars(total(rate(_LEFT_OUT), "collector")), "{{collector}}"),
+            whole=in_bars(total(rate(_LEFT_OUT))),
         ),
         events(
             "Unexpected labels by family",
             12,
-            "Events a second that were counted under `other`, for each family that has any.",
-            "ops",
-            (total(rate(_OVERFLOW), "family"), "{{family}}"),
-            whole=total(rate(_OVERFLOW)),
+            "Events that were counted under `other`, for each family that has any.",
+            "short",
+            (in_bars(total(rate(_OVERFLOW), "family")), "{{family}}"),
+            whole=in_bars(total(rate(_OVERFLOW))),
         ),
     ),
 )
@@ -203,11 +203,10 @@ _SHARED = Row(
         events(
             "Worker exits by reason",
             8,
-            "Ended workers an hour. WorkersDying warns of those that were given up, killed or "
-            "crashed.",
+            "Ended workers. WorkersDying warns of those that were given up, killed or crashed.",
             "short",
-            (f"{total(rate('vibebox_worker_exits_total'), 'reason')} * {_HOUR}", "{{reason}}"),
-            whole=f"{total(rate('vibebox_worker_exits_total'))} * {_HOUR}",
+            (in_bars(total(rate("vibebox_worker_exits_total"), "reason")), "{{reason}}"),
+            whole=in_bars(total(rate("vibebox_worker_exits_total"))),
         ),
     ),
 )

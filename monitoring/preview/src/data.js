@@ -84,7 +84,7 @@ function stretches(values) {
 
 async function framesOfTarget(target, panel, source, width) {
   if (!target.instant) {
-    return (await source.range(target.expr, width, target.interval)).map((series) => curve(series.values, series.metric, target));
+    return (await source.range(target.expr, width, target.interval, panel.interval)).map((series) => curve(series.values, series.metric, target));
   }
   const found = await source.instant(target.expr, target.interval);
   if (target.format === 'table') {

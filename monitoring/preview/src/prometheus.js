@@ -26,18 +26,20 @@ export class Source {
     return own ? (seconds(own) / USUAL) * this.interval : this.interval;
   }
 
-  /** Return the seconds between two points of a curve of that width. */
-  step(width, own) {
-    const [atLeast, interval] = [(this.to - this.from) / Math.max(100, width), this.#scrapes(own)];
+  /** Return the seconds between two points of a curve of that width; `least` is the panel's own. */
+  step(width, own, least) {
+    const interval = this.#scrapes(own);
+    const atLeast = Math.max((this.to - this.from) / Math.max(100, width), least ? this.#scrapes(least) : 0);
     return Math.max(1, Math.ceil(atLeast / interval)) * interval;
   }
 
   /** Return a query with its variables filled in. */
-  filled(expression, width, own) {
-    const [step, interval] = [this.step(width, own), this.#scrapes(own)];
+  filled(expression, width, own, least) {
+    const [step, interval] = [this.step(width, own, least), this.#scrapes(own)];
     const known = {
       ...this.variables,
       __interval: `${step}s`,
+      __interval_ms: `${step * 1000}`,
       // As Grafana computes it: a rate needs two samples, and one may be missing on either side.
       __rate_interval: `${Math.max(step + interval, 4 * interval)}s`,
       __range: `${Math.round(this.to - this.from)}s`,
@@ -57,8 +59,8 @@ export class Source {
   }
 
   /** Return the series over the time shown, a point for each step: null where there is no value. */
-  async range(expression, width, own) {
-    const [query, step] = [this.filled(expression, width, own), this.step(width, own)];
+  async range(expression, width, own, least) {
+    const [query, step] = [this.filled(expression, width, own, least), this.step(width, own, least)];
     const found = await this.#ask('query_range', { query, start: this.from, end: this.to, step });
     const steps = Array.from({ length: Math.floor((this.to - this.from) / step) + 1 }, (_, n) => this.from + n * step);
     return found.map(({ metric, values }) => {

@@ -16,7 +16,7 @@ Rule = Callable[[Json], Complaints]
 
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 UNITS = {value for name, value in vars(units).items() if name[0].isupper()}
-WORDS = {"suffix:cores", "suffix:clients"}
+WORDS = {"suffix:cores", "suffix:clients", "suffix:threads"}
 """Units that are a word of ours behind the number."""
 REDUCERS = {"lastNotNull", "last", "first", "min", "max", "mean", "sum", "count", "range", "delta"}
 """Ids that Grafana calls its reducers by; those that we have a use for."""
@@ -118,7 +118,7 @@ def says_that_there_is_nothing(panel: Json) -> Complaints:
 
 
 def curves_have_no_points(panel: Json) -> Complaints:
-    """Lines alone, and a legend that is a table of the last and the largest value.
+    """Lines alone, and a legend that is a table of the largest value and the last, or the sum.
 
     Series that were 0 all the time stand on no line of it.
     """
@@ -127,7 +127,9 @@ def curves_have_no_points(panel: Json) -> Complaints:
     if panel["fieldConfig"]["defaults"]["custom"]["showPoints"] != "never":
         yield "shows points"
     legend = panel["options"]["legend"]
-    if (legend["displayMode"], legend["calcs"]) != ("table", ["lastNotNull", "max"]):
+    bars = panel["fieldConfig"]["defaults"]["custom"]["drawStyle"] == "bars"
+    wanted = ["max", "sum"] if bars else ["lastNotNull", "max"]
+    if (legend["displayMode"], legend["calcs"]) != ("table", wanted):
         yield f"has the legend {legend}"
     hidden = [
         each["value"]

@@ -80,10 +80,22 @@ def counters_stand_under_rate(_panel: Json, _target: Json, query: syntax.Node) -
     for selector, above in selectors(query):
         sort = samples()[selector.name].sort if selector.name in samples() else None
         rated = len(above) > 1 and function(above[-2]) in _RATES
+        # What is never set back may be compared with itself, as it was before.
+        if sort == "ledger" and not rated and any(_difference(node) for node in above):
+            continue
         if sort in ("counter", "bucket", "ledger") and not rated:
             yield f"{selector.name} is a counter and not under rate or increase"
         if sort in ("gauge", "database", "recorded", "team") and rated:
             yield f"{selector.name} is a gauge and under {function(above[-2])}"
+
+
+def _difference(node: syntax.Node) -> bool:
+    """Return whether the node is what something is, less what the same was before."""
+    if str(getattr(node, "op", "")) != "-":
+        return False
+    (now,), (before,) = ([found for found, _ in selectors(side)] for side in (node.lhs, node.rhs))
+    then = before.offset is not None and now.offset is None
+    return then and (now.name, syntax.matchers(now)) == (before.name, syntax.matchers(before))
 
 
 def database_counts_are_never_summed(_panel: Json, _target: Json, query: syntax.Node) -> Complaints:

@@ -13,6 +13,8 @@ VARIABLES = {
     # A range that nothing else is written with, so that it can be told from a literal one.
     "__rate_interval": "4111s",
     "__range": "7331s",
+    "__interval": "4096s",
+    "__interval_ms": "4096000",
 }
 """What stands for Grafana's variables while a query is parsed."""
 

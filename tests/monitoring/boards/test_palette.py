@@ -21,8 +21,6 @@ DARK, LIGHT = "#181B1F", "#FFFFFF"
 LEAST_CONTRAST, LEAST_DISTANCE = 3, 12
 OF_A_KIND = 10
 """Least distance of the tints of a colour from one another."""
-AN_HOUR = {"AgentTaskFailing": 4}
-"""Alerts of so many in 15 minutes, whose panels count by the hour."""
 _BOUND = re.compile(r"[<>]=?\s*(-?[\d.]+)(?![\w.])")
 BY_ALERTS = {
     palette.SEVERITIES[alert.severity]
@@ -45,6 +43,8 @@ UNWATCHED = {
     *("Synthetic user budget left", "Steps of the synthetic user"),
     # A deadline, and what is refused beyond.
     *("Time of health checks", "Quota", "Quota by team", "Teams"),
+    # What ended by itself is red wherever it is shown.
+    "In error",
 }
 """Panels whose colours warn of something that no alert compares with that number."""
 
@@ -110,7 +110,7 @@ def test_thresholds_of_alerts_are_those_of_the_rules() -> None:
     assert len(seen) > 20
     for panel, step in seen:
         assert step.value is not None
-        alert, value = alerts[step.alert], step.value / AN_HOUR.get(step.alert, 1)
+        alert, value = alerts[step.alert], step.value
         bounds = {float(found) for found in _BOUND.findall(alert.expression)}
         # More than 5 of what is counted are 6.
         more = {bound + 1 for bound in bounds if bound.is_integer() and panel.unit == "none"}
@@ -125,7 +125,8 @@ def test_colors_of_alerts_are_thresholds_of_alerts() -> None:
 
 
 def test_costs_are_those_of_the_ledger() -> None:
-    assert set(costs.UNITS) == set(PRICED)
+    assert set(costs.UNITS) == set(costs.KINDS) == set(PRICED)
+    assert set(costs.KINDS.values()) == set(palette.MEANINGS["kind"])
     for unit, (what, divisor) in costs.UNITS.items():
         sums = dict.fromkeys(SUMS, 0)
         nanoseconds = what.endswith("_seconds") and not what.endswith("byte_seconds")

@@ -58,7 +58,10 @@ class Window:
         # The first sample is only in the range when it begins a moment before it.
         length = f"{round(self.seconds * 1000) + 1}ms"
         query = substituted(
-            query_of(name, title, reference), __rate_interval=length, __range=length
+            query_of(name, title, reference),
+            __rate_interval=length,
+            __range=length,
+            __interval_ms=str(round(self.seconds * 1000)),
         )
         return self.prometheus.query(query, at=self.times[-1])
 

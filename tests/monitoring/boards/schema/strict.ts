@@ -40,6 +40,7 @@ interface Panel<Kind extends string, Options, Custom = never> {
   title: string;
   description: string;
   gridPos: { x: number; y: number; w: number; h: number };
+  interval?: string;
   datasource: Source;
   links: grafana.DashboardLink[];
   targets: Target[];
