@@ -5,7 +5,7 @@ from typing import Any
 
 from monitoring.grafana.generator import palette
 from monitoring.grafana.generator.coloring import color_overrides, default_color
-from monitoring.grafana.generator.panels import Panel
+from monitoring.grafana.generator.panels import Panel, Thresholds
 
 Json = dict[str, Any]
 
@@ -139,7 +139,7 @@ def transformations(panel: Panel) -> list[Json]:
             "options": {
                 "excludeByName": dict.fromkeys(hidden, True),
                 "indexByName": {},
-                "renameByName": names,
+                "renameByName": names | dict(panel.headings),
             },
         },
     ]
@@ -155,10 +155,7 @@ def field_config(panel: Panel) -> Json:
     defaults: Json = {
         "unit": panel.unit,
         "color": default_color(panel),
-        "thresholds": {
-            "mode": "absolute",
-            "steps": [{"color": step.color, "value": step.value} for step in panel.thresholds],
-        },
+        "thresholds": _written(panel.thresholds),
         "mappings": [],
     }
     if panel.mappings:
@@ -175,6 +172,11 @@ def field_config(panel: Panel) -> Json:
     if custom := _custom(panel):
         defaults["custom"] = custom
     return {"defaults": defaults, "overrides": _overrides(panel)}
+
+
+def _written(thresholds: Thresholds) -> Json:
+    steps = [{"color": step.color, "value": step.value} for step in thresholds]
+    return {"mode": "absolute", "steps": steps}
 
 
 def _overrides(panel: Panel) -> list[Json]:
@@ -205,6 +207,9 @@ def _colored_cells(panel: Panel) -> Iterator[Json]:
         for name, unit in panel.columns:
             if unit == panel.unit:
                 yield {"matcher": {"id": "byName", "options": name}, "properties": [colored]}
+    for name, thresholds in panel.levels:
+        levels = {"id": "thresholds", "value": _written(thresholds)}
+        yield {"matcher": {"id": "byName", "options": name}, "properties": [levels, colored]}
     for name, words in panel.words:
         mappings = {"id": "mappings", "value": [{"type": "value", "options": words}]}
         yield {"matcher": {"id": "byName", "options": name}, "properties": [mappings, colored]}

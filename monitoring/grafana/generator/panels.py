@@ -84,6 +84,8 @@ class Panel:
             values are not shown.
         widths: of a table: names and widths in pixels of columns that would be too wide or narrow.
         digits: of a table: names of columns, and how many digits stand behind their points.
+        levels: of a table: columns with thresholds of their own.
+        headings: of a table: names of labels, and what stands above them instead.
         height: lines of the grid, where it is not what its kind has.
         named: of a number: its name stands beside it, since that says something.
         decimals: digits behind the point, where Grafana's own choice reads badly.
@@ -114,6 +116,8 @@ class Panel:
     columns: tuple[tuple[str, str], ...] = ()
     widths: tuple[tuple[str, int], ...] = ()
     digits: tuple[tuple[str, int], ...] = ()
+    levels: tuple[tuple[str, Thresholds], ...] = ()
+    headings: tuple[tuple[str, str], ...] = ()
     height: int | None = None
     named: bool = False
     decimals: int | None = None

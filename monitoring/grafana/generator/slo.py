@@ -4,7 +4,7 @@ It reads what monitoring/rules records, which knows jobs and no instances: an ob
 the whole service.
 """
 
-from monitoring.grafana.generator.golden import LINES_LEFT, budget
+from monitoring.grafana.generator.golden import LEFT, LINES_LEFT, budget
 from monitoring.grafana.generator.leads import FAILED_REQUESTS
 from monitoring.grafana.generator.levels import watched
 from monitoring.grafana.generator.panels import (
@@ -135,6 +135,8 @@ _OBJECTIVES = Row(
                 ("bad", "percentunit"),
                 *((f"burn {window}", "none") for window in _WINDOWS),
             ),
+            levels=(("budget", LEFT),),
+            headings=(("slo", "objective"),),
             height=5,
             empty=NOTHING,
             down="api-performance",
