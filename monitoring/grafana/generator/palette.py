@@ -136,7 +136,7 @@ MEANINGS: Mapping[str, Mapping[str, Look]] = {
     "type": _TYPES,
     "outcome": _OUTCOMES,
     "stream": looks(stdout=BLUE, stderr=NOTICE),
-    "slo": looks(availability=BLUE, latency=VIOLET),
+    "slo": looks(availability=BLUE, latency=VIOLET, probe=CYAN),
     "phase": looks(receive=CYAN, send=VIOLET),
     "role": looks(web=BLUE, agent=VIOLET),
     "resource": looks(environments=BLUE, cpus=CYAN, memory_bytes=VIOLET),
