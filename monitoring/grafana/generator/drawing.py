@@ -141,7 +141,7 @@ def transformations(panel: Panel) -> list[Json]:
             "options": {
                 "excludeByName": dict.fromkeys(hidden, True),
                 "indexByName": {},
-                "renameByName": names,
+                "renameByName": names | dict(panel.headings),
             },
         },
     ]
@@ -157,7 +157,7 @@ def field_config(panel: Panel) -> Json:
     defaults: Json = {
         "unit": panel.unit,
         "color": default_color(panel),
-        "thresholds": _thresholds(panel.thresholds),
+        "thresholds": _written(panel.thresholds),
         "mappings": [],
     }
     if panel.mappings:
@@ -176,11 +176,9 @@ def field_config(panel: Panel) -> Json:
     return {"defaults": defaults, "overrides": _overrides(panel)}
 
 
-def _thresholds(steps: Thresholds) -> Json:
-    return {
-        "mode": "absolute",
-        "steps": [{"color": step.color, "value": step.value} for step in steps],
-    }
+def _written(thresholds: Thresholds) -> Json:
+    steps = [{"color": step.color, "value": step.value} for step in thresholds]
+    return {"mode": "absolute", "steps": steps}
 
 
 def _overrides(panel: Panel) -> list[Json]:
@@ -211,9 +209,9 @@ def _colored_cells(panel: Panel) -> Iterator[Json]:
         for name, unit in panel.columns:
             if unit == panel.unit:
                 yield {"matcher": {"id": "byName", "options": name}, "properties": [colored]}
-    for name, levels in panel.levels:
-        found = {"id": "thresholds", "value": _thresholds(levels)}
-        yield {"matcher": {"id": "byName", "options": name}, "properties": [found, colored]}
+    for name, thresholds in panel.levels:
+        levels = {"id": "thresholds", "value": _written(thresholds)}
+        yield {"matcher": {"id": "byName", "options": name}, "properties": [levels, colored]}
     for name, words in panel.words:
         mappings = {"id": "mappings", "value": [{"type": "value", "options": words}]}
         yield {"matcher": {"id": "byName", "options": name}, "properties": [mappings, colored]}

@@ -15,6 +15,8 @@ from monitoring.rules.recording import HTTP_P95
 
 LEFT = steps("critical", warning=0, ok=0.25)
 """Levels of a budget: below 0 the objective is missed."""
+LINES_LEFT = steps("ok", critical=0, warning=0.25)
+"""The same as lines of a graph, each in the colour of what begins below it."""
 FAILING = steps("ok", notice=0.001, warning=0.01, critical=0.05)
 """Levels of a share of failed requests; the first is what the objective leaves."""
 _WIDTH = 8

@@ -10,6 +10,7 @@ What has no closed set (instances) is drawn in shades of one colour.
 """
 
 from collections.abc import Iterable, Mapping
+from itertools import cycle
 from typing import NamedTuple
 
 from app.core.errors import Limit
@@ -28,6 +29,7 @@ HUES = (BLUE, CYAN, VIOLET, MAUVE, REST)
 TINTS: Mapping[str, tuple[str, ...]] = {
     OK: (OK, "#0F9210", "#027733", "#3B7069", "#41A554"),
     NOTICE: (NOTICE, "#786A4D", "#88631A", "#99965A", "#736F37", "#9C7702", "#858937"),
+    WARNING: (WARNING, "#836760", "#E47614", "#A98667", "#895D3E", "#C84506"),
     CRITICAL: (CRITICAL, "#E1608F", "#F21F1B", "#E07072", "#AE435E"),
     BLUE: (BLUE, "#537383", "#176CAC", "#7795C2", "#335AE8", "#2196E3", "#1C64CC", "#51719A"),
 }
@@ -134,7 +136,7 @@ MEANINGS: Mapping[str, Mapping[str, Look]] = {
     "type": _TYPES,
     "outcome": _OUTCOMES,
     "stream": looks(stdout=BLUE, stderr=NOTICE),
-    "slo": looks(availability=BLUE, latency=VIOLET),
+    "slo": looks(availability=BLUE, latency=VIOLET, probe=CYAN),
     "phase": looks(receive=CYAN, send=VIOLET),
     "role": looks(web=BLUE, agent=VIOLET),
     "resource": looks(environments=BLUE, cpus=CYAN, memory_bytes=VIOLET),
@@ -152,7 +154,8 @@ MEANINGS: Mapping[str, Mapping[str, Look]] = {
         },
     },
     "check": kinds(catalogue.CHECKS),
-    "task": kinds(catalogue.LOOPS),
+    # Drawn where they fail alone; they are more than tints, and few fail at a time.
+    "task": {str(loop): Look(tint) for loop, tint in zip(catalogue.LOOPS, cycle(TINTS[WARNING]))},
     "step": kinds(catalogue.PROBE_STEPS),
     "collector": kinds(("files", "format", "runtime", "values", "inventory")),
     # What is paid for (`costs.KINDS`).

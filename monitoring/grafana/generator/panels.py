@@ -87,6 +87,8 @@ class Panel:
         widths: of a table: names and widths in pixels of columns that would be too wide or narrow.
         levels: of a table: names of columns that have thresholds of their own.
         digits: of a table: names of columns, and how many digits stand behind their points.
+        levels: of a table: columns with thresholds of their own.
+        headings: of a table: names of labels, and what stands above them instead.
         height: lines of the grid, where it is not what its kind has.
         named: of a number: its name stands beside it, since that says something.
         decimals: digits behind the point, where Grafana's own choice reads badly.
@@ -118,6 +120,8 @@ class Panel:
     widths: tuple[tuple[str, int], ...] = ()
     levels: tuple[tuple[str, Thresholds], ...] = ()
     digits: tuple[tuple[str, int], ...] = ()
+    levels: tuple[tuple[str, Thresholds], ...] = ()
+    headings: tuple[tuple[str, str], ...] = ()
     height: int | None = None
     named: bool = False
     decimals: int | None = None

@@ -4,7 +4,7 @@ It reads what monitoring/rules records, which knows jobs and no instances: an ob
 the whole service.
 """
 
-from monitoring.grafana.generator.golden import LEFT, budget
+from monitoring.grafana.generator.golden import LEFT, LINES_LEFT, budget
 from monitoring.grafana.generator.leads import FAILED_REQUESTS
 from monitoring.grafana.generator.levels import watched
 from monitoring.grafana.generator.panels import (
@@ -37,14 +37,17 @@ from monitoring.rules import thresholds as t
 from monitoring.rules.objectives import WINDOWS
 
 
-def _factor(severity: str) -> float:
-    """Return the larger, or for a page the least, burn rate at which an alert of it begins."""
-    found = [window.factor for window in WINDOWS if window.severity == severity]
-    return min(found) if severity == "critical" else max(found)
+def _factors(severity: str) -> list[float]:
+    """Return the burn rates at which alerts of a severity begin, the least first."""
+    return sorted(window.factor for window in WINDOWS if window.severity == severity)
 
 
-# The factors at which the alerts on budgets begin: a warning, and a page.
-_BURNING = steps("ok", notice=1, warning=_factor("warning"), critical=_factor("critical"))
+_PAGES, _WARNS = _factors("critical"), _factors("warning")
+# Over the last hour: what pages within it. What warns takes a day.
+_HOURLY = steps("ok", notice=max(_WARNS), critical=max(_PAGES))
+# Over any window: the factors at which the alerts on budgets begin.
+_BURNING = steps("ok", notice=min(_WARNS), warning=max(_WARNS), critical=min(_PAGES))
+_ALL_LINES = (*_BURNING, *steps("critical", critical=max(_PAGES))[1:])
 _WINDOWS = ("5m", "1h", "6h", "1d", "3d")
 
 
@@ -60,7 +63,7 @@ def _burns(title: str, objective: str) -> Panel:
         "burn rate",
         "How many times faster than it lasts for 30 days the budget was used up in the last hour.",
         "none",
-        thresholds=_BURNING,
+        thresholds=_HOURLY,
         down="api-performance",
     )
 
@@ -77,7 +80,7 @@ def _course(title: str, objective: str) -> Panel:
         *curves,
         # Faster, it pages either way; the legend has the number.
         bounds=(0, 20),
-        thresholds=_BURNING,
+        thresholds=_ALL_LINES,
         down="api-performance",
     )
 
@@ -100,8 +103,8 @@ _BUDGETS = Row(
             "percentunit",
             (f"min by (slo) ({recorded(slo.BUDGET)})", "{{slo}}"),
             # Deeper it is lost either way, and the rest of the course would look flat.
-            bounds=(-1, 1),
-            thresholds=LEFT,
+            bounds=(-0.25, 1),
+            thresholds=LINES_LEFT,
         ),
     ),
 )
@@ -134,6 +137,8 @@ _OBJECTIVES = Row(
                 ("bad", "percentunit"),
                 *((f"burn {window}", "none") for window in _WINDOWS),
             ),
+            levels=(("budget", LEFT),),
+            headings=(("slo", "objective"),),
             height=5,
             empty=NOTHING,
             down="api-performance",

@@ -56,7 +56,9 @@ def red_is_what_is_wrong(panel: Json) -> Complaints:
         if panel["title"] not in RED_ALL_OVER:
             yield "is red all over"
     reds = [step["color"] == palette.CRITICAL for step in defaults["thresholds"]["steps"]]
-    if reds == [True] or any(reds[1:-1]):
+    # Of a graph they are lines, each in the colour of what begins there.
+    between = panel["type"] != "timeseries" and any(reds[1:-1])
+    if reds == [True] or between:
         yield "is red in between, or at every value"
 
 

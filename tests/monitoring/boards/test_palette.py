@@ -21,6 +21,9 @@ DARK, LIGHT = "#181B1F", "#FFFFFF"
 LEAST_CONTRAST, LEAST_DISTANCE = 3, 12
 OF_A_KIND = 10
 """Least distance of the tints of a colour from one another."""
+OPEN = {"instance", "team", "project", "environment", "family"}
+"""Labels that have as many values as there are things."""
+_LABEL = re.compile(r"{{(\w+)}}")
 _BOUND = re.compile(r"[<>]=?\s*(-?[\d.]+)(?![\w.])")
 BY_ALERTS = {
     palette.SEVERITIES[alert.severity]
@@ -93,8 +96,22 @@ def test_every_value_of_a_label_has_a_look() -> None:
     for sample in samples().values():
         for label in wanted & set(sample.labels):
             assert set(sample.labels[label] or ()) - {"other"} <= set(palette.MEANINGS[label])
+    # There are steps of a funnel too, which no graph tells apart.
     steps = samples()["vibebox_probe_failures_total"].labels["step"]
     assert steps and steps - {"other"} <= set(palette.MEANINGS["step"])
+
+
+def test_shades_are_of_what_has_no_closed_set() -> None:
+    """Grafana makes shades of what has no look: of a label with few values, that are not tested."""
+    drawn = {
+        label
+        for board in BOARDS
+        for panel in board.panels
+        if panel.kind == "timeseries"
+        for query in panel.queries
+        for label in _LABEL.findall(query.legend)
+    }
+    assert drawn - palette.MEANINGS.keys() - palette.PATTERNS.keys() == OPEN
 
 
 def _steps() -> Iterator[tuple[Panel, Step]]:
