@@ -3,6 +3,7 @@
 from monitoring.grafana.generator.golden import FAILING, golden_signals
 from monitoring.grafana.generator.leads import ALL_REQUESTS, FAILED_REQUESTS, of_route
 from monitoring.grafana.generator.levels import watched
+from monitoring.grafana.generator.links import RUNBOOK
 from monitoring.grafana.generator.palette import CPU, MEMORY, OK
 from monitoring.grafana.generator.panels import (
     BLUE,
@@ -62,7 +63,7 @@ _WELL = Row(
     (
         stat(
             "Readiness checks",
-            9,
+            7,
             f"min by (check) ({select('vibebox_health_check_up')})",
             "{{check}}",
             "What the checks of every chosen instance found last: database and Docker have to be "
@@ -76,7 +77,7 @@ _WELL = Row(
         Panel(
             "Alerts firing",
             "stat",
-            5,
+            4,
             "How many alerts fire for the chosen jobs, by severity: critical ones page.",
             (Query(f"count by (severity) ({_FIRING}) or on () {_NONE}", "{{severity}}", OK),),
             "none",
@@ -87,13 +88,14 @@ _WELL = Row(
         Panel(
             "Alerts that fire",
             "table",
-            10,
-            "And for how long their conditions have held. Each has a runbook of its name.",
+            13,
+            "And for how long their conditions have held. A name leads to its runbook.",
             (Query(f"{_SINCE} and on ({_ALERT}) {_FIRING}", "for"),),
             "s",
             snapshot=True,
             columns=(("for", "s"),),
-            widths=(("severity", 70), ("for", 70)),
+            linked=("alertname", "Runbook", RUNBOOK),
+            widths=(("severity", 70), ("for", 80)),
             height=5,
             empty=NONE,
             words=(("severity", SEVERITY),),
