@@ -59,7 +59,7 @@ _ALERT = "severity, alertname, instance"
 _SINCE = f"max by ({_ALERT}) (time() - {select_alerts(name='ALERTS_FOR_STATE')})"
 
 _WELL = Row(
-    "Readiness and alerts",
+    "Readiness, alerts and sign-ups",
     (
         stat(
             "Readiness checks",
@@ -102,7 +102,7 @@ _WELL = Row(
         ),
         timeline(
             "Readiness over time",
-            24,
+            16,
             "Each check, at its worst instance, and whether Prometheus reached every instance. "
             "Where there is no bar, nobody told.",
             (f"min by (check) ({select('vibebox_health_check_up')})", "{{check}}"),
@@ -110,6 +110,16 @@ _WELL = Row(
             mappings=UP_OR_DOWN,
             thresholds=steps("critical", ok=1),
             down="telemetry",
+        ),
+        events(
+            "Requests for an account",
+            8,
+            f"By what they came to. UnusualSignUps warns at {t.SIGN_UPS} that made one or "
+            "met the limit on them.",
+            "short",
+            (in_bars(total(rate("vibebox_registrations_total"), "outcome")), "{{outcome}}"),
+            whole=in_bars(total(rate("vibebox_registrations_total"))),
+            height=8,
         ),
     ),
     added=True,
@@ -247,25 +257,9 @@ _RESOURCES = Row(
         ),
     ),
 )
-_ACCOUNTS = Row(
-    "Accounts",
-    (
-        events(
-            "Requests for an account",
-            24,
-            f"By what they came to. UnusualSignUps warns at {t.SIGN_UPS} that made one or "
-            "met the limit on them.",
-            "short",
-            (in_bars(total(rate("vibebox_registrations_total"), "outcome")), "{{outcome}}"),
-            whole=in_bars(total(rate("vibebox_registrations_total"))),
-        ),
-    ),
-    added=True,
-)
-
 BOARD = Board(
     "vibebox-overview",
     "VibeBox - Overview",
     "Whether the service is well, how much it is used, and how full it is.",
-    (golden_signals("vibebox-overview"), _WELL, _STATUS, _TRAFFIC, _LATENCY, _RESOURCES, _ACCOUNTS),
+    (golden_signals("vibebox-overview"), _WELL, _STATUS, _TRAFFIC, _LATENCY, _RESOURCES),
 )
