@@ -225,7 +225,7 @@ _LIMITS = Row(
     (
         events(
             "Refusals by limit",
-            24,
+            12,
             "Requests that a limit refused, the ten most frequent ones. Those that begin "
             "with server_ or host_ are limits of all together, the others of one account or team.",
             "short",
@@ -234,6 +234,15 @@ _LIMITS = Row(
                 "{{limit}}",
             ),
             whole=in_bars(total(rate("vibebox_limit_refusals_total"))),
+        ),
+        events(
+            "Clients cut off by reason",
+            12,
+            "head, body, answer: they took too long with those; room: there were too "
+            "many connections.",
+            "short",
+            (in_bars(total(rate("vibebox_clients_cut_off_total"), "reason")), "{{reason}}"),
+            whole=in_bars(total(rate("vibebox_clients_cut_off_total"))),
         ),
     ),
     added=True,
@@ -284,7 +293,7 @@ _CLIENTS = Row(
     (
         graph(
             "Connections by what they do",
-            8,
+            12,
             "Over all workers. HighClientConnections warns at "
             f"{100 * t.CONNECTIONS_RATIO:.0f} of 100 that the workers would hold.",
             "none",
@@ -294,21 +303,12 @@ _CLIENTS = Row(
         ),
         graph(
             "Waiting for clients",
-            8,
+            12,
             "How many on average, for the rest of what they send (receive), or for them to take "
             "the answer (send). No duration and no objective has this time.",
             "suffix:clients",
             (total(rate("vibebox_http_client_wait_seconds_sum"), "phase"), "{{phase}}"),
             bounds=(0, None),
-        ),
-        events(
-            "Clients cut off by reason",
-            8,
-            "head, body, answer: they took too long with those; room: there were too "
-            "many connections.",
-            "short",
-            (in_bars(total(rate("vibebox_clients_cut_off_total"), "reason")), "{{reason}}"),
-            whole=in_bars(total(rate("vibebox_clients_cut_off_total"))),
         ),
     ),
     added=True,

@@ -19,6 +19,9 @@ from monitoring.grafana.generator.promql import RANGE, largest, select
 
 _SIGNUPS = "vibebox_business_signups"
 _COUNTED = f"max({select(_SIGNUPS)}) >= 0"
+_ROSE = " - ".join(f"{edge}_over_time({select(_SIGNUPS)}[{RANGE}])" for edge in ("max", "min"))
+"""Their number never falls: so much it rose, with nothing estimated."""
+_WAY = 'label_replace({}, "way", "$1 $2", "way", "(.+)_(.+)")'
 _ACCOUNTS = "vibebox_business_accounts"
 _SHELL = 'milestone="shell"'
 _BARS = 8
@@ -81,10 +84,9 @@ _NOW = Row(
         stat(
             "Sign-ups in the time shown",
             8,
-            f"sum(max by (way) (delta({select(_SIGNUPS)}[{RANGE}]))) and on () ({_COUNTED})",
+            f"sum(max by (way) ({_ROSE})) and on () ({_COUNTED})",
             "accounts",
-            "Accounts that were made in the time shown, as Prometheus estimates from its samples; "
-            "GET /api/v1/business tells the exact number of each day.",
+            "Accounts that were made in the time shown; GET /api/v1/business has each day.",
             "short",
             thresholds=BLUE,
             decimals=0,
@@ -117,7 +119,7 @@ _STEPS = Row(
                 "environment": "made an environment",
                 "started": "started one",
                 "shell": "had a shell",
-                "second_week": "came back in week 2",
+                "second_week": "all steps, then week 2",
             },
             "Accounts that have come to a step and to all before it. A shell is a terminal or VS "
             "Code.",
@@ -132,7 +134,7 @@ _STEPS = Row(
                 "terminal": "a terminal",
                 "vscode": "VS Code",
                 "shell": "either of both",
-                "second_week": "the second week",
+                "second_week": "week 2 (any way)",
             },
             "Accounts that have come to each, whatever came before: who works in an environment of "
             "a colleague needs none of their own.",
@@ -156,7 +158,7 @@ _STEPS = Row(
             "Second week",
             _WEEKS,
             "state",
-            {"over": "second week is over", "returned": "came back in it"},
+            {"over": "week 2 is over", "returned": "of those, came back"},
             "Accounts whose second week was over at the end of the last finished day, and those of "
             "them that did something in it: 7 to 14 days after sign-up.",
         ),
@@ -168,9 +170,9 @@ _COURSE = Row(
         graph(
             "Accounts by way of signing up",
             12,
-            "All that were ever made. unknown: from before the audit log.",
+            "All that were ever made. first: who set it up; unknown: from before the audit log.",
             "short",
-            (_count(_SIGNUPS, by="way"), "{{way}}"),
+            (_WAY.format(_count(_SIGNUPS, by="way")), "{{way}}"),
             stacked=True,
         ),
         graph(
@@ -189,4 +191,8 @@ BOARD = Board(
     "VibeBox - Business",
     "Who signs up, how far they get, and who comes back; of all accounts together.",
     (_NOW, _STEPS, _COURSE),
+    # Counted once an hour at most, and looked at by the week.
+    time="now-30d",
+    refresh="5m",
+    marks=False,
 )

@@ -209,6 +209,12 @@ def _colored_cells(panel: Panel) -> Iterator[Json]:
         for name, unit in panel.columns:
             if unit == panel.unit:
                 yield {"matcher": {"id": "byName", "options": name}, "properties": [colored]}
+    if panel.linked:
+        name, title, url = panel.linked
+        text = {"id": "unit", "value": "string"}
+        # In another tab: Grafana would look for a page of its own at an address without a host.
+        links = {"id": "links", "value": [{"title": title, "url": url, "targetBlank": True}]}
+        yield {"matcher": {"id": "byName", "options": name}, "properties": [text, links]}
     for name, thresholds in panel.levels:
         levels = {"id": "thresholds", "value": _written(thresholds)}
         yield {"matcher": {"id": "byName", "options": name}, "properties": [levels, colored]}

@@ -24,6 +24,11 @@ def panel_link(panel: Panel) -> Json:
     return _link("Explore", "The queries of this panel in Explore", _explore(panel), False)
 
 
+RUNBOOK = "/api/datasources/proxy/uid/${datasource}/user/${__value.raw}.md"
+"""The runbook of an alert in a cell: Prometheus shows them, and Grafana what Prometheus shows.
+Prometheus fills in the address that is in the alerts itself, and tells it to no dashboard."""
+
+
 def explore_link(title: str, tooltip: str, url: str) -> Json:
     """Return a link of a panel to Explore, whose address says everything."""
     return _link(title, tooltip, url, False)

@@ -58,7 +58,7 @@ def as_json(board: Board, boards: Sequence[Board], signals: bool) -> Json:
         "time": {"from": board.time, "to": "now"},
         "timezone": "browser",
         "links": [board_link(other) for other in boards if other.uid != board.uid],
-        "annotations": {"list": annotations(not board.choices) if board.marks else []},
+        "annotations": {"list": annotations(not board.choices, board.marks)},
         "templating": {"list": choices},
         "panels": panels,
     }

@@ -3,6 +3,7 @@
 from monitoring.grafana.generator.golden import FAILING, golden_signals
 from monitoring.grafana.generator.leads import ALL_REQUESTS, FAILED_REQUESTS, of_route
 from monitoring.grafana.generator.levels import watched
+from monitoring.grafana.generator.links import RUNBOOK
 from monitoring.grafana.generator.palette import CPU, MEMORY, OK
 from monitoring.grafana.generator.panels import (
     BLUE,
@@ -58,11 +59,11 @@ _ALERT = "severity, alertname, instance"
 _SINCE = f"max by ({_ALERT}) (time() - {select_alerts(name='ALERTS_FOR_STATE')})"
 
 _WELL = Row(
-    "Readiness and alerts",
+    "Readiness, alerts and sign-ups",
     (
         stat(
             "Readiness checks",
-            9,
+            7,
             f"min by (check) ({select('vibebox_health_check_up')})",
             "{{check}}",
             "What the checks of every chosen instance found last: database and Docker have to be "
@@ -76,7 +77,7 @@ _WELL = Row(
         Panel(
             "Alerts firing",
             "stat",
-            5,
+            4,
             "How many alerts fire for the chosen jobs, by severity: critical ones page.",
             (Query(f"count by (severity) ({_FIRING}) or on () {_NONE}", "{{severity}}", OK),),
             "none",
@@ -87,20 +88,21 @@ _WELL = Row(
         Panel(
             "Alerts that fire",
             "table",
-            10,
-            "And for how long their conditions have held. Each has a runbook of its name.",
+            13,
+            "And for how long their conditions have held. A name leads to its runbook.",
             (Query(f"{_SINCE} and on ({_ALERT}) {_FIRING}", "for"),),
             "s",
             snapshot=True,
             columns=(("for", "s"),),
-            widths=(("severity", 70), ("for", 70)),
+            linked=("alertname", "Runbook", RUNBOOK),
+            widths=(("severity", 70), ("for", 80)),
             height=5,
             empty=NONE,
             words=(("severity", SEVERITY),),
         ),
         timeline(
             "Readiness over time",
-            24,
+            16,
             "Each check, at its worst instance, and whether Prometheus reached every instance. "
             "Where there is no bar, nobody told.",
             (f"min by (check) ({select('vibebox_health_check_up')})", "{{check}}"),
@@ -108,6 +110,16 @@ _WELL = Row(
             mappings=UP_OR_DOWN,
             thresholds=steps("critical", ok=1),
             down="telemetry",
+        ),
+        events(
+            "Requests for an account",
+            8,
+            f"By what they came to. UnusualSignUps warns at {t.SIGN_UPS} that made one or "
+            "met the limit on them.",
+            "short",
+            (in_bars(total(rate("vibebox_registrations_total"), "outcome")), "{{outcome}}"),
+            whole=in_bars(total(rate("vibebox_registrations_total"))),
+            height=8,
         ),
     ),
     added=True,
@@ -245,25 +257,9 @@ _RESOURCES = Row(
         ),
     ),
 )
-_ACCOUNTS = Row(
-    "Accounts",
-    (
-        events(
-            "Requests for an account",
-            24,
-            f"By what they came to. UnusualSignUps warns at {t.SIGN_UPS} that made one or "
-            "met the limit on them.",
-            "short",
-            (in_bars(total(rate("vibebox_registrations_total"), "outcome")), "{{outcome}}"),
-            whole=in_bars(total(rate("vibebox_registrations_total"))),
-        ),
-    ),
-    added=True,
-)
-
 BOARD = Board(
     "vibebox-overview",
     "VibeBox - Overview",
     "Whether the service is well, how much it is used, and how full it is.",
-    (golden_signals("vibebox-overview"), _WELL, _STATUS, _TRAFFIC, _LATENCY, _RESOURCES, _ACCOUNTS),
+    (golden_signals("vibebox-overview"), _WELL, _STATUS, _TRAFFIC, _LATENCY, _RESOURCES),
 )

@@ -85,6 +85,7 @@ class Panel:
         columns: of a table: names and units of the values, one for each query; without any the
             values are not shown.
         widths: of a table: names and widths in pixels of columns that would be too wide or narrow.
+        linked: of a table: a column whose texts are links, and title and address of those.
         levels: of a table: names of columns that have thresholds of their own.
         digits: of a table: names of columns, and how many digits stand behind their points.
         levels: of a table: columns with thresholds of their own.
@@ -118,6 +119,7 @@ class Panel:
     words: tuple[tuple[str, Mapping[str, Mapping[str, Any]]], ...] = ()
     columns: tuple[tuple[str, str], ...] = ()
     widths: tuple[tuple[str, int], ...] = ()
+    linked: tuple[str, str, str] | None = None
     levels: tuple[tuple[str, Thresholds], ...] = ()
     digits: tuple[tuple[str, int], ...] = ()
     levels: tuple[tuple[str, Thresholds], ...] = ()
@@ -148,7 +150,7 @@ class Board:
     """One dashboard.
 
     `choices` are those at its top, as Grafana writes them, where they are not the usual ones;
-    `marks`: alerts that fire, restarts and releases are marked in its curves;
+    `marks`: alerts that fire are marked in its curves unless somebody turns that off;
     `interval` is how often its series are scraped, where that is not as often as the service.
     """
 

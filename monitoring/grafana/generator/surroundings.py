@@ -78,12 +78,18 @@ def choice(name: str, query: str, everything: str | None) -> dict[str, Any]:
     return {**found, "allValue": everything} if everything else found
 
 
-def annotations(chosen: bool = True) -> list[dict[str, Any]]:
+_FIRING = "Firing: "
+
+
+def annotations(chosen: bool = True, alerts: bool = True) -> list[dict[str, Any]]:
     """Return the marks: alerts that fire, restarts of a server, and releases.
 
     chosen: whether jobs and instances can be chosen on the dashboard.
+    alerts: whether alerts are marked at first; whoever wants it turns it on or off.
     """
-    found = _marks()
+    found = [
+        {**mark, "enable": alerts or not mark["name"].startswith(_FIRING)} for mark in _marks()
+    ]
     if not chosen:
         found = [{**mark, "expr": everywhere(mark["expr"])} for mark in found]
     return found
@@ -118,7 +124,7 @@ def _marks() -> list[dict[str, Any]]:
     return [
         *(
             _mark(
-                f"Firing: {severity}",
+                f"{_FIRING}{severity}",
                 color,
                 f'ALERTS{{alertstate="firing",severity="{severity}",job=~"$job"}}',
                 title="{{alertname}}",

@@ -141,7 +141,7 @@ async function main() {
   await document.fonts.load("14px 'Inter'");
   const shown = board.panels.filter((panel) => panel.type !== 'row');
   const drawn = new Map(await Promise.all(shown.map((panel) => load(panel, source, width, theme))));
-  const marks = (await Promise.all(board.annotations.list.map((each) => marksOf(each, source)))).flat();
+  const marks = (await Promise.all(board.annotations.list.filter((each) => each.enable).map((each) => marksOf(each, source)))).flat();
   const [begin, end] = [dateTime(from * 1000), dateTime(to * 1000)];
   const timeRange = { from: begin, to: end, raw: { from: begin, to: end } };
   createRoot(document.getElementById('root')).render(

@@ -235,7 +235,9 @@ def _values(seen: Seen, expression: str, instant: bool) -> Iterator[float]:
 
 def _of_teams(seen: Seen, expression: str, _instant: bool) -> Iterator[float]:
     """Yield what a panel about teams would draw of the time since the ledger was read."""
-    query = substituted(expression, team=".+", __rate_interval="15s", __range="1h")
+    query = substituted(
+        expression, team=".+", __rate_interval="15s", __range="1h", __interval=f"{INTERVAL}s"
+    )
     times = seen.ledger.sample_times("vibebox_team_series_left_out")
     for _, values in seen.ledger.query_range(query, times[0], times[-1], INTERVAL):
         yield from values
@@ -321,7 +323,7 @@ def test_counts_of_errors_are_those_of_the_load(seen: Seen) -> None:
     routes: Counter[tuple[str, ...]] = Counter()
     for (route, code), number in by(seen.record, errors, "route", "status_code").items():
         routes[route,] += number if code >= "500" else 0
-    assert window.amounts("api-performance", "Errors by route", "route") == +routes
+    assert window.amounts("api-performance", "Errors by route", "route", rate=False) == +routes
 
 
 def test_calls_of_docker_are_those_of_the_load(seen: Seen) -> None:

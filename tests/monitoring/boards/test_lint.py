@@ -83,6 +83,8 @@ UP, STATUS, GRAPH = "Service status", "Requests by status class", "Response time
 REQUESTS = f"vibebox_http_requests_total{{{S}}}"
 BUCKETS = f"vibebox_http_request_duration_seconds_bucket{{{S}}}"
 ENVIRONMENTS = f"vibebox_environments_total{{{S}}}"
+KILLS = 'vibebox_team_oom_kills_total{team=~"$team"}'
+OF_TEAMS = 'vibebox_team_environments{team=~"$team"}'
 STEPS = ("fieldConfig", "defaults", "thresholds", "steps")
 SUM = "sum(rate(%s[$__rate_interval]))"
 P95 = f"histogram_quantile(0.95, sum by (le) (rate({BUCKETS}[$__rate_interval])))%s"
@@ -103,6 +105,8 @@ BROKEN: tuple[tuple[str, Break], ...] = (
     ),
     ("counters_stand_under_rate", asks(f"sum({REQUESTS})")),
     ("counters_stand_under_rate", asks(f"sum(delta({REQUESTS}[$__rate_interval]))")),
+    ("counters_stand_under_rate", asks(f"max({KILLS}) - max({OF_TEAMS} offset $__interval)")),
+    ("counters_stand_under_rate", asks(f"max({KILLS})")),
     ("counters_stand_under_rate", asks(SUM % f"vibebox_workers{{{S}}}")),
     ("counters_stand_under_rate", asks(f"max(rate({ENVIRONMENTS}[$__rate_interval]))")),
     ("database_counts_are_never_summed", asks(f"sum({ENVIRONMENTS})")),
