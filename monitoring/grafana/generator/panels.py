@@ -122,7 +122,6 @@ class Panel:
     linked: tuple[str, str, str] | None = None
     levels: tuple[tuple[str, Thresholds], ...] = ()
     digits: tuple[tuple[str, int], ...] = ()
-    levels: tuple[tuple[str, Thresholds], ...] = ()
     headings: tuple[tuple[str, str], ...] = ()
     height: int | None = None
     named: bool = False

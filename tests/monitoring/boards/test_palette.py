@@ -21,8 +21,8 @@ DARK, LIGHT = "#181B1F", "#FFFFFF"
 LEAST_CONTRAST, LEAST_DISTANCE = 3, 12
 OF_A_KIND = 10
 """Least distance of the tints of a colour from one another."""
-OPEN = {"instance", "team", "project", "environment", "family"}
-"""Labels that have as many values as there are things."""
+OPEN = {"currency", "instance", "team", "project", "environment", "family"}
+"""Labels that have as many values as there are things, or as the operator chooses."""
 _LABEL = re.compile(r"{{(\w+)}}")
 _BOUND = re.compile(r"[<>]=?\s*(-?[\d.]+)(?![\w.])")
 BY_ALERTS = {
