@@ -132,7 +132,8 @@ def of_sort(*sorts: Sort) -> list[Link]:
     return [
         link
         for link in (*of_sources(sources()), *of_boards())
-        if link.sort in sorts and not link.template.startswith("/d/")
+        # Other boards, and the runbook of an alert, are no queries.
+        if link.sort in sorts and not link.template.startswith(("/d/", "/api/datasources/proxy/"))
     ]
 
 
