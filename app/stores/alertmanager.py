@@ -91,10 +91,7 @@ class AlertmanagerStore:
 
     def find(self, id: str) -> Silence | None:
         """Return a silence; None where there is no such one."""
-        # What is no UUID it does not look for, and refuses as what a client of it does wrong.
-        try:
-            UUID(id)
-        except ValueError:
+        if not _is_id(id):
             return None
         told = self._store.json(f"/api/v2/silence/{quote(id, safe='')}", {}, missing={})
         return self._read(_silence, told) if told else None
@@ -115,6 +112,14 @@ class AlertmanagerStore:
             ValueError,
         ):
             raise self._store.strange() from None
+
+
+def _is_id(text: str) -> bool:
+    """Tell whether it is written as Alertmanager does: others it refuses and does not look for."""
+    try:
+        return str(UUID(text)) == text.lower()  # `UUID` also takes braces, and "urn:uuid:"
+    except ValueError:
+        return False
 
 
 def _alerts(told: Any) -> list[HeldAlert]:

@@ -108,7 +108,8 @@ def test_alert_is_silenced_until_that_is_ended(
 
 def test_what_is_not_known_is_not_silenced(ada: Operator, manager: Alertmanager) -> None:
     assert_problem(ada.silence(alert_id="NoSuchAlert"), 404, "alert-not-found")
-    for id in ("0f8c2a52-7a4e-4a55-9d0e-3a6f0f6f2f10", "x", "..", "é"):
+    known = "0f8c2a52-7a4e-4a55-9d0e-3a6f0f6f2f10"
+    for id in (known, f"{{{known}}}", f"urn:uuid:{known}", "x", "..", "é"):
         unknown = ada.user.send("DELETE", f"{PATH}/{id}")
         assert_problem(unknown, 404, "silence-not-found")
     assert (ada.listed(), ada.audited()) == ([], [])
