@@ -105,7 +105,8 @@ test-unit: $(VENV)/.installed-dev ## Run the tests that need no service, on all 
 
 test-full: ## Run every test, and the long ones at their full size (see tests/sizes.py)
 	FULL=true $(MAKE) test
-	FULL=true TEST_PROMETHEUS=3.16 $(BIN)/pytest tests/end_to_end/test_alerts.py tests/monitoring/boards/test_alive.py
+	FULL=true TEST_PROMETHEUS=3.16 $(BIN)/pytest --numprocesses 2 --dist loadfile $(addprefix tests/, \
+	    end_to_end/test_no_alerts.py end_to_end/test_alerts.py monitoring/boards/test_alive.py)
 
 test-services: ## Install PostgreSQL, Docker Engine, a registry, Prometheus, Alertmanager, Redis, nginx, a browser (Debian, as root)
 	scripts/install-test-services

@@ -14,10 +14,9 @@ from tests.backends.prometheus import Prometheus
 from tests.conftest import require
 from tests.end_to_end.alerts import faults
 from tests.end_to_end.alerts.faults import FAULTS, Fault
-from tests.end_to_end.alerts.quiet import CASES, MINUTES
 from tests.end_to_end.alerts.stack import Stack
 from tests.end_to_end.alerts.verdicts import Verdicts
-from tests.end_to_end.alerts.watching import ordinary, run, stays_silent
+from tests.end_to_end.alerts.watching import ordinary, run
 from tests.monitoring.alert_lint import ALWAYS
 from tests.sizes import size
 
@@ -68,23 +67,6 @@ def links_lead_somewhere(stack: Stack) -> None:
         runbook = http.get(links["runbook_url"])
         assert runbook.headers["Content-Type"].startswith("text/")
         assert runbook.text.startswith(f"# {name}\n")
-
-
-@pytest.mark.full
-@pytest.mark.parametrize("factor", sorted({case.factor for case in CASES.values()}))
-def test_nothing_fires_while_all_is_well(
-    factor: float,
-    tmp_path: Path,
-    postgresql: PostgreSQL,
-    docker_engine: DockerEngine,
-    subtests: pytest.Subtests,
-) -> None:
-    cases = {name: case for name, case in CASES.items() if case.factor == factor}
-    with Stack(tmp_path, engine=docker_engine, postgresql=postgresql, factor=factor) as stack:
-        for name, case in cases.items():
-            with subtests.test(name), case.make(stack):
-                stays_silent(stack, MINUTES * 60 / factor)
-    docker_engine.clear()
 
 
 INSIDE = [faults.SOCKETS, faults.HELD, faults.DESCRIPTORS]
