@@ -20,6 +20,10 @@ PROCESSES ?= $(shell expr $(CORES) + 3)
 # What the one stack of `make smoke` shows is held in detail by other tests.
 TEST := $(BIN)/pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder -m "not smoke"
 
+# A test at its full size keeps a core busy by itself, and many measure time: no more at once than cores.
+SIZED := $(BIN)/pytest --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder
+HAVE_SIZES := 'tests\.sizes|mark\.full|end_to_end\.(doctor|visit)|deploy\.built'
+
 # Compose 2 where it is there, else 1.29.
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
@@ -103,9 +107,9 @@ coverage: $(VENV)/.installed-coverage ## Run every test, and print how much of a
 test-unit: $(VENV)/.installed-dev ## Run the tests that need no service, on all cores
 	$(BIN)/pytest --numprocesses $(PROCESSES) -m "$(UNIT)" $(ARGS)
 
-test-full: ## Run every test, and the long ones at their full size (see tests/sizes.py)
-	FULL=true $(MAKE) test
-	FULL=true TEST_PROMETHEUS=3.16 $(BIN)/pytest --numprocesses 2 --dist loadfile $(addprefix tests/, \
+test-full: test ## Run every test, and then the long ones at their full size (see tests/sizes.py)
+	FULL=true $(SIZED) $(ARGS) $(shell grep -rlE $(HAVE_SIZES) tests --include='test_*.py')
+	FULL=true TEST_PROMETHEUS=3.16 $(SIZED) $(ARGS) $(addprefix tests/, \
 	    end_to_end/test_no_alerts.py end_to_end/test_alerts.py monitoring/boards/test_alive.py)
 
 test-services: ## Install PostgreSQL, Docker Engine, a registry, Prometheus, Alertmanager, Redis, nginx, a browser (Debian, as root)
