@@ -78,7 +78,7 @@ down: ## Stop what `make up` or `make demo` started; the data stays
 logs: ## Follow the logs of all services of `make up`; Ctrl-C stops it
 	@trap : INT; $(COMPOSE) $(EVERY_PROFILE) logs --follow --tail 100 || [ $$? -eq 130 ]
 
-test: $(VENV)/.installed-dev ## Run every test; parts whose service is not installed are left out and named
+test: $(VENV)/.compiled ## Run every test; parts whose service is not installed are left out and named
 	$(TEST) --ledger $(ARGS)
 
 test-again: $(VENV)/.installed-dev ## Run what failed in the last run once more, alone; fails where nothing had
@@ -174,6 +174,12 @@ $(VENV)/.installed: $(SOURCES) | $(VENV)/bin/python
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@echo "Installing what tests and checks need …"
 	@$(PIP) --editable ./prefork_metrics --editable '.[test,dev]'
+	@touch $@
+
+# Once, by one process: else all that run tests compile the same files at the same time.
+$(VENV)/.compiled: $(VENV)/.installed-dev
+	@echo "Compiling what tests import …"
+	@$(BIN)/pytest --collect-only --quiet --quiet >/dev/null
 	@touch $@
 
 $(VENV)/.installed-coverage: $(VENV)/.installed-dev

@@ -14,6 +14,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -241,6 +242,7 @@ def _enter(found: dict[tuple[str, str], Event], name: str, call: Call) -> None:
         event.fields.update(call.fields)
 
 
+@cache
 def events() -> list[Event]:
     """Return the events of the product."""
     files = [file for package in PACKAGES for file in (ROOT / package).rglob("*.py")]

@@ -105,7 +105,7 @@ KIND = re.compile(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=size(150, 500), deadline=None)
 @given(accept=values)
 def test_every_accept_header_is_answered_in_a_format_that_we_write(accept: str) -> None:
     assert KIND.fullmatch(Encoding(accept).content_type)

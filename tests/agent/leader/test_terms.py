@@ -26,9 +26,10 @@ from app.storage.cautious_clock import CautiousClock
 from tests.agent.conftest import MakeRecord
 from tests.agent.log_shipping.support import FakeReceiver
 from tests.backends.programs import wait_until
+from tests.sizes import size
 from tests.support.fakes import FakeEngine
 
-TERMS = 20
+TERMS = size(8, 20)
 PARTS_OF_A_TERM = (
     "app.agent.",
     "app.core.items",

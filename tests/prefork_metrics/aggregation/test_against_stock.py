@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from prefork_metrics.aggregation import Aggregator
 from tests.prefork_metrics.aggregation.support import key, stock, write
+from tests.sizes import size
 
 # Hundreds of directories, each compared: seconds, not milliseconds.
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -90,7 +91,10 @@ def _series(text: bytes, openmetrics: bool) -> list[str]:
 
 @FORMATS
 @settings(
-    deadline=None, max_examples=150, database=None, suppress_health_check=[HealthCheck.too_slow]
+    deadline=None,
+    max_examples=size(60, 300),
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 @given(rounds=st.lists(_directories(), min_size=1, max_size=3), some_leave=st.booleans())
 def test_text_is_the_stock_collectors(

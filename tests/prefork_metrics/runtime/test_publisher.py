@@ -121,7 +121,7 @@ def test_children_forked_while_it_publishes_can_count() -> None:
     runtime.start()
     busy.start()
     try:
-        for _ in range(size(12, 30)):
+        for _ in range(size(6, 30)):
             pid = os.fork()
             if pid == 0:
                 own = Runtime(registry, "web", "web-95")
