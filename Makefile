@@ -22,6 +22,8 @@ TEST := $(BIN)/pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope
 
 # A test at its full size keeps a core busy by itself, and many measure time: no more at once than cores.
 SIZED := $(BIN)/pytest --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder
+# Beside those that keep machines busy on purpose an alert may well fire.
+QUIET := tests/end_to_end/test_no_alerts.py
 HAVE_SIZES := 'tests\.sizes|mark\.full|end_to_end\.(doctor|visit)|deploy\.built'
 
 # Compose 2 where it is there, else 1.29.
@@ -108,9 +110,10 @@ test-unit: $(VENV)/.installed-dev ## Run the tests that need no service, on all 
 	$(BIN)/pytest --numprocesses $(PROCESSES) -m "$(UNIT)" $(ARGS)
 
 test-full: test ## Run every test, and then the long ones at their full size (see tests/sizes.py)
-	FULL=true $(SIZED) $(ARGS) $(shell grep -rlE $(HAVE_SIZES) tests --include='test_*.py')
-	FULL=true TEST_PROMETHEUS=3.16 $(SIZED) $(ARGS) $(addprefix tests/, \
-	    end_to_end/test_no_alerts.py end_to_end/test_alerts.py monitoring/boards/test_alive.py)
+	FULL=true $(SIZED) $(ARGS) $(filter-out $(QUIET), $(shell grep -rlE $(HAVE_SIZES) tests --include='test_*.py'))
+	FULL=true $(SIZED) --dist load $(ARGS) $(QUIET)
+	FULL=true TEST_PROMETHEUS=3.16 $(SIZED) --dist load $(ARGS) $(QUIET) \
+	    tests/end_to_end/test_alerts.py tests/monitoring/boards/test_alive.py
 
 test-services: ## Install PostgreSQL, Docker Engine, a registry, Prometheus, Alertmanager, Redis, nginx, a browser (Debian, as root)
 	scripts/install-test-services

@@ -6,9 +6,10 @@ them where the environment has CI=true: a gate that silently tests less is no ga
 
 import gc
 import os
+import shutil
 import signal
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -61,6 +62,8 @@ class Service(Protocol):
     def close(self) -> None: ...
 
 
+_MEMORY = Path("/dev/shm")
+_ROOM_BYTES = 8 << 30
 _S = TypeVar("_S", bound=Service)
 _left_out: dict[str, str] = {}
 _services: list[Service] = []
@@ -75,6 +78,13 @@ def require(name: str, missing: str | None) -> None:
         pytest.fail(f"in CI no service may be left out: {reason}", pytrace=False)
     _left_out[name] = reason
     pytest.skip(f"left out: {reason}")
+
+
+def pytest_configure() -> None:
+    """Put what tests write into memory, where there is much: thousands of databases are that."""
+    with suppress(OSError):
+        if shutil.disk_usage(_MEMORY).free >= _ROOM_BYTES:
+            os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

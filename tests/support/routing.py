@@ -13,22 +13,26 @@ from typing import Any
 from flask_openapi3 import openapi
 from werkzeug.routing import Rule
 
-_Builder = Callable[..., tuple[str, str]]
-_compile: Callable[[Rule, bool], _Builder] = Rule._compile_builder
-_compiled: dict[Any, _Builder] = {}
+_COMPILED = ("_parts", "_trace", "_converters", "arguments")
+_compile: Callable[[Rule], None] = Rule.compile
+_known: dict[Any, dict[str, Any]] = {}
 
 
-def _compiled_once(rule: Rule, append_unknown: bool = True) -> _Builder:
-    if rule.defaults:
-        return _compile(rule, append_unknown)
-    # The trace holds the rule's parts, and those of its subdomain before them.
-    key = (rule.rule, tuple(rule._trace), append_unknown)
-    if key not in _compiled:
-        _compiled[key] = _compile(rule, append_unknown)
-    return _compiled[key]
+def _compile_once(rule: Rule) -> None:
+    assert rule.map is not None, "rule not bound"
+    if rule.defaults or rule.map.host_matching:
+        _compile(rule)
+        return
+    key = (rule.rule, rule.subdomain, rule.merge_slashes)
+    if key not in _known:
+        _compile(rule)
+        _known[key] = {name: getattr(rule, name) for name in _COMPILED}
+        _known[key] |= {name: getattr(rule, name).__func__ for name in ("_build", "_build_unknown")}
+    for name, value in _known[key].items():
+        setattr(rule, name, value.__get__(rule) if name.startswith("_build") else value)
 
 
 def compile_once() -> None:
     """Have it so in this process."""
-    Rule._compile_builder = _compiled_once  # type: ignore[assignment, method-assign]
+    Rule.compile = _compile_once  # type: ignore[method-assign]
     openapi.entry_points = cache(entry_points)  # type: ignore[assignment]
