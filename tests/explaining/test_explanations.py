@@ -247,7 +247,7 @@ def test_stores_that_are_away_or_hang_are_said_within_the_deadline(
 
     assert time.monotonic() - began < 5
     assert found["culprit"] == {"kind": "route", "id": ROUTE}
-    said = "What VIBEBOX_TRACE_STORE_URL names did not answer in time."
+    said = "The store of traces (VIBEBOX_TRACE_STORE_URL) did not answer in time."
     assert found["traces"]["missing"] == said
     assert "VIBEBOX_LOG_STORE_URL" in found["lines"]["missing"]
 

@@ -14,10 +14,9 @@ from app.doctor import chain
 from app.doctor.findings import Finding, ago, failed, not_configured, ok, skipped, warning
 from app.doctor.looks import Records
 from app.domain.alerts.heartbeat import NAME, Cut, Heartbeat, Pulse, State
-from app.metrics.promql import JOB
 from app.storage import Alert, AlertHeartbeat, db_now, now
 from app.stores.build import Stores
-from app.stores.prometheus import SETTING, PrometheusStore
+from app.stores.prometheus import JOB, SETTING, PrometheusStore
 
 DUE = timedelta(minutes=5)
 """How long an alert may fire before somebody must have told of it."""

@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from app.domain.alerts.heartbeat import WATCHDOG
+from app.storage import Alert
 from app.stores.prometheus import Firing, Labels, Rule
 
-_NAME = "alertname"
+NAME = "alertname"
+"""The label that every alert is called by."""
 _OFFSET, _PRIME, _WORD = 0xCBF29CE484222325, 0x100000001B3, (1 << 64) - 1
 _BESIDE = 0xFF
 
@@ -42,8 +44,14 @@ def of_rules(rules: Sequence[Rule], reference: str) -> Known | None:
             one, mark = max(found, key=lambda pair: pair[0].value)
             return _known(rule.name, one, mark)
     if any(rule.name == reference for rule in alerts):
-        return Known(reference, {_NAME: reference}, {}, None, None, firing=False)
+        return Known(reference, {NAME: reference}, {}, None, None, firing=False)
     return None
+
+
+def of_kept(alert: Alert) -> Known:
+    """Return an alert that Alertmanager told."""
+    name, labels = str(alert.labels.get(NAME, "")), alert.labels
+    return Known(name, labels, alert.annotations, alert.fingerprint, alert.starts_at, alert.firing)
 
 
 def _known(name: str, one: Firing, mark: str) -> Known:
