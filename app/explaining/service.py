@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from app.core import deadline
 from app.core.addresses import web_address
 from app.core.errors import AlertNotFoundError, StorageError, StoreUnavailableError
-from app.domain.alerts.known import Known, of_rules
+from app.domain.alerts.known import Known, meant, of_rules
 from app.explaining import evidence
 from app.explaining.answer import (
     HIDDEN_SIGNALS,
@@ -91,7 +91,8 @@ class Explanations:
             return told
         if missing is not None:
             missing = f"Alertmanager has told of no such alert, and {missing.removesuffix('.')}."
-        raise trouble or AlertNotFoundError(missing)
+        names = {rule.name for rule in rules if rule.is_alert}
+        raise trouble or AlertNotFoundError(missing or meant(reference, names))
 
     def _parts(self, alert: Known, rules: list[Rule] | None, missing: str | None) -> _Parts:
         if rules is None or self._stores.prometheus is None:

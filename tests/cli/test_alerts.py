@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from tests.cli.support import Person
 from tests.conftest import require
 from tests.domain.alerts.test_service import TOKEN, alert
 from tests.domain.alerts.test_silences import QUIET
+from tests.support.stand_in import StandIn
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(120)]
 NAME = "HighAPILatency"
@@ -116,3 +118,12 @@ def test_what_is_typed_wrongly_is_told(person: Callable[..., Person], server: We
     for wrong in ("none", ""):
         refused = grace.refused(1, "alerts", "expire", wrong)
         assert "no one silence" in refused and "`vibebox alerts silences`" in refused
+
+
+def test_what_prometheus_says_has_no_end(tmp_path: Path) -> None:
+    page = {"items": [], "total": 0, "limit": 100, "offset": 0}
+    listed = {**page, "source": "prometheus", "missing": None}
+    with closing(StandIn({"/api/v1/alerts": lambda _: listed})) as service:
+        ada = Person(tmp_path, service.url, VIBEBOX_TOKEN="vbx_key")
+        assert "which alerts have ended" in ada.good("alerts", "ls", "--ended").stderr
+        assert ada.good("alerts", "ls").stderr == ""

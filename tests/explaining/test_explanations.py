@@ -204,6 +204,8 @@ def test_unknown_alert(operator: User) -> None:
     response = operator.get("/api/v1/alerts/NoSuchAlert/explanation")
 
     assert_problem(response, 404, "alert-not-found")
+    near = assert_problem(operator.get("/api/v1/alerts/Quite/explanation"), 404, "alert-not-found")
+    assert "Did you mean Quiet?" in near["detail"]
 
 
 def test_unknown_alert_without_prometheus(user: User) -> None:

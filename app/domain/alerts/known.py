@@ -1,8 +1,9 @@
 """Which alert is meant: by its name or fingerprint, from whoever knows of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from difflib import get_close_matches
 
 from app.domain.alerts.heartbeat import WATCHDOG
 from app.storage import Alert
@@ -46,6 +47,12 @@ def of_rules(rules: Sequence[Rule], reference: str) -> Known | None:
     if any(rule.name == reference for rule in alerts):
         return Known(reference, {NAME: reference}, {}, None, None, firing=False)
     return None
+
+
+def meant(reference: str, names: Iterable[str]) -> str | None:
+    """Return what leads from a mistyped name to one of these; None where none is like it."""
+    near = get_close_matches(reference, sorted({*names} - {WATCHDOG}), 1)
+    return f"No alert is called {reference}. Did you mean {near[0]}?" if near else None
 
 
 def of_kept(alert: Alert) -> Known:

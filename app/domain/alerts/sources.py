@@ -8,12 +8,11 @@ Whoever lists, shows or silences alerts does it by this, so that all know of the
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from enum import StrEnum
 
 from app.core.errors import AlertNotFoundError, StoreNotSetError
 from app.domain.alerts.heartbeat import WATCHDOG
-from app.domain.alerts.known import NAME, Known, fingerprint, of_kept, of_rules
+from app.domain.alerts.known import NAME, Known, fingerprint, meant, of_kept, of_rules
 from app.domain.alerts.service import Alerts
 from app.domain.authorization import Action, Identity, may_in
 from app.domain.paging import Page
@@ -118,9 +117,9 @@ class AlertSources:
             self._question.close()
 
     def _unknown(self, reference: str, names: Iterable[str]) -> str:
-        known = {*names, *(self._alerts.names() if self._receives else ())} - {WATCHDOG}
-        if near := get_close_matches(reference, sorted(known), 1):
-            return f"No alert is called {reference}. Did you mean {near[0]}?"
+        told = self._alerts.names() if self._receives else set()
+        if sentence := meant(reference, {*names, *told}):
+            return sentence
         if self.source is None:
             return NEITHER
         if self._prometheus is None:
