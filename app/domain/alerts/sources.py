@@ -17,7 +17,7 @@ from app.domain.alerts.service import Alerts
 from app.domain.authorization import Action, Identity, may_in
 from app.domain.paging import Page
 from app.storage import Alert
-from app.stores.prometheus import JOB, SETTING, Firing, PrometheusStore
+from app.stores.prometheus import JOB, SETTING, Firing, PrometheusStore, Rule
 from app.stores.shared import SharedQuestion
 
 NEITHER = (
@@ -28,6 +28,8 @@ _HEARTBEAT = (
     f"{WATCHDOG} always fires, as the heartbeat of alerting: silenced, it would look as if no "
     "alert arrived. VIBEBOX_ALERTS_HEARTBEAT=0 expects none."
 )
+_OURS = "vibebox"
+"""What the expression of each rule of ours names: our series, or our job."""
 _PLANNED = (
     f"To silence one that does not fire, as for planned maintenance, set {SETTING}: the names of "
     "its rules are known then."
@@ -105,10 +107,10 @@ class AlertSources:
         if self._receives and (kept := self._alerts.find(reference)) is not None:
             return of_kept(kept)
         rules = [] if self._prometheus is None else self._prometheus.rules()
+        rules = [rule for rule in rules if rule.is_alert and _is_ours(rule)]
         found = of_rules(rules, reference)
         if found is None:
-            names = {rule.name for rule in rules if rule.is_alert}
-            raise AlertNotFoundError(self._unknown(reference, names))
+            raise AlertNotFoundError(self._unknown(reference, {rule.name for rule in rules}))
         return found
 
     def close(self) -> None:
@@ -124,7 +126,10 @@ class AlertSources:
             return NEITHER
         if self._prometheus is None:
             return f"{AlertNotFoundError.default_detail} {_PLANNED}"
-        return "Prometheus has no rule of that name, and nothing of that fingerprint fires."
+        return (
+            "Prometheus has no rule of that name about this service, and nothing of that "
+            "fingerprint fires."
+        )
 
     def _asked(self) -> Sequence[Watched]:
         """Return what Prometheus says of this service, the newest first."""
@@ -138,6 +143,12 @@ class AlertSources:
         ]
         found = [_watched(one, moment) for one in ours]
         return sorted(found, key=lambda one: (-one.starts_at.timestamp(), one.fingerprint))
+
+
+def _is_ours(rule: Rule) -> bool:
+    """Tell whether an alert is about this service: who looks after it silences no other's."""
+    labels = [rule.labels, *(one.labels for one in rule.firing)]
+    return _OURS in rule.expression or any(one.get("job") == JOB for one in labels)
 
 
 def _watched(one: Firing, moment: datetime) -> Watched:

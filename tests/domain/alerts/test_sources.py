@@ -158,7 +158,7 @@ def test_what_prometheus_says_is_listed_shown_and_silenced(
     quiet = ada.send("POST", PATH, json={**ASKED, "alert_id": "NotReady"}).get_json()
     assert [(it["name"], it["value"]) for it in quiet["matchers"]] == [("alertname", "NotReady")]
     assert "Did you mean NotReady?" in refused(ada, "NotRady")
-    assert "no rule of that name" in refused(ada, "Zzz")
+    assert "no rule of that name about this service" in refused(ada, "OfAnotherService")
 
     eve = sign_up(ada.client.application.test_client(), "eve@example.org")
     assert told(eve)["total"] == 1 and shown(eve)["silences"] is None
