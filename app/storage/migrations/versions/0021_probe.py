@@ -1,4 +1,11 @@
-"""The synthetic user: its rounds, and the mark of its account and of what that has made."""
+"""The synthetic user: its rounds, and the mark of its account and of what that has made.
+
+Whose account it is says its mark alone, which a schema of before cannot hold: the audit log keeps it
+from a downgrade to the next upgrade.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,6 +17,16 @@ depends_on = None
 serves = "0005"
 
 _MARKED = ("users", "environments", "container_exits", "business_accounts")
+_DETAILS = {"synthetic": True}
+_SAYS_SO = ("account.create", "account.unmark")
+"""Actions of the audit log whose details have the mark."""
+_USERS = sa.table("users", sa.column("id"), sa.column("email"), sa.column("is_synthetic"))
+_ENTRIES = sa.table(
+    "audit_entries",
+    sa.column("at", sa.DateTime(timezone=True)),
+    *(sa.column(name) for name in ("actor", "action", "target_kind", "target_id", "target_name")),
+    sa.column("details", sa.JSON()),
+)
 
 
 def upgrade() -> None:
@@ -35,10 +52,49 @@ def upgrade() -> None:
     )
     op.create_index("ix_probe_rounds_finished_at", "probe_rounds", ["finished_at"])
     op.create_index("ix_probe_rounds_counted", "probe_rounds", ["counted"])
+    _restore_marks()
 
 
 def downgrade() -> None:
+    _note_marks()
     op.drop_table("probe_rounds")
     for table in reversed(_MARKED):
         with op.batch_alter_table(table) as batch:
             batch.drop_column("is_synthetic")
+
+
+def _note_marks() -> None:
+    """Note whose accounts are synthetic, as long as that can be seen."""
+    marked = op.get_bind().execute(
+        sa.select(_USERS.c.id, _USERS.c.email).where(_USERS.c.is_synthetic == sa.true())
+    )
+    shared = {"actor": "vibebox", "action": _SAYS_SO[1], "target_kind": "account"}
+    entries = [
+        {**shared, "at": datetime.now(UTC), "target_id": id, "target_name": email}
+        for id, email in marked
+    ]
+    for entry in entries:
+        op.get_bind().execute(sa.insert(_ENTRIES).values(**entry, details=_DETAILS))
+
+
+def _restore_marks() -> None:
+    """Mark what was marked before a downgrade."""
+    said = op.get_bind().execute(
+        sa.select(_ENTRIES.c.target_id, _ENTRIES.c.details).where(
+            _ENTRIES.c.target_kind == "account", _ENTRIES.c.action.in_(_SAYS_SO)
+        )
+    )
+    accounts = sorted({id for id, details in said if (details or {}).get("synthetic")})
+    projects = sa.table("projects", sa.column("id"), sa.column("owner_user_id"))
+    environments = sa.table("environments", sa.column("id"), sa.column("project_id"))
+    theirs = sa.select(projects.c.id).where(projects.c.owner_user_id.in_(accounts))
+    made = sa.select(environments.c.id).where(environments.c.project_id.in_(theirs))
+    _mark("users", "id", accounts)
+    _mark("business_accounts", "account_id", accounts)
+    _mark("environments", "project_id", theirs)
+    _mark("container_exits", "environment_id", made)
+
+
+def _mark(table: str, column: str, of: Any) -> None:
+    marked = sa.table(table, sa.column(column), sa.column("is_synthetic"))
+    op.execute(sa.update(marked).where(marked.c[column].in_(of)).values(is_synthetic=sa.true()))
