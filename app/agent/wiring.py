@@ -153,7 +153,12 @@ def new_work(parts: Parts, term: Term, counts: DurableCounters) -> Work:
 def _tasks(parts: Parts, term: Term, counts: DurableCounters, sweep: Sweep) -> list[Task]:
     settings, clock, pace = parts.settings, parts.clock, parts.pace
     chores = Housekeeping(
-        parts.database, parts.environments, term, clock, settings.audit_retention_days
+        parts.database,
+        parts.environments,
+        term,
+        clock,
+        settings.audit_retention_days,
+        probes=settings.probe != "off",
     )
     retention = LogRetention(
         parts.database,

@@ -525,7 +525,7 @@ def test_synthetic_user(database: Database) -> None:
     awaited = "The first round of the synthetic user is awaited."
     assert look() == ("ok", awaited)
     with database.writing() as session:
-        long_ago = utc_now() - timedelta(seconds=181)
+        long_ago = utc_now() - timedelta(seconds=400)
         session.add(AgentReport(name=Report.PROBE, value=0.0, at=long_ago))
     assert look()[0] == "warning" and "cron" in (probe.look(CRON, records).next_step or "")
     passed(database, 300, "sign_in")
