@@ -1,16 +1,20 @@
 """The task that has the engine tell what volumes and writable layers hold, once a day.
 
 The engine walks through the files of all volumes for it, which is work for its disks: so it is
-asked once for everything, never twice at a time, and after a failure not soon again.
+asked once for everything, never twice at a time, and after a failure not soon again. What it cannot
+tell is unread, and booked by the next reading.
 """
 
+import logging
 import time
 from collections.abc import Callable
 
+from app.core.errors import EngineError
 from app.domain.usage.disk import DiskLedger
 from app.engine import Engine
 
 _AFTER_TROUBLE = 3600.0
+_log = logging.getLogger(__name__)
 
 
 class DiskMeter:
@@ -37,6 +41,13 @@ class DiskMeter:
         if not self._ledger.is_due(self._interval):
             return
         self._not_before = self._clock() + min(_AFTER_TROUBLE, self._interval)
-        self._ledger.store(self._engine.disk_usage())
+        try:
+            found = self._engine.disk_usage()
+        except EngineError as error:
+            self._ledger.note_failure(error.slug)
+            raise
+        if untold := sum(sizes is None for sizes in found.values()):
+            _log.warning("sizes on disk not told", extra={"environments": untold})
+        self._ledger.store(found)
         # Also where nothing is held, of which the ledger has no row.
         self._not_before = self._clock() + self._interval

@@ -9,8 +9,10 @@ from sqlalchemy.orm import Session
 
 from app.agent.usage.disk import DiskMeter
 from app.agent.usage.retention import UsageRetention
-from app.core.errors import EngineUnreachableError
+from app.core.errors import EngineError, EngineUnreachableError
+from app.domain.authorization import Identity
 from app.domain.usage.disk import DiskLedger
+from app.domain.usage.service import Usage, UsageQuery
 from app.engine import DiskUse
 from app.storage import Environment, UsageDisk, UsagePeriod, UsageRow
 from app.storage.cautious_clock import CautiousClock
@@ -19,6 +21,7 @@ from tests.agent.usage.support import World, sums
 from tests.support.fakes import Failure
 
 DAY = 86400
+OPERATOR = Identity("1", "root@example.org", is_operator=True)
 
 
 class Disks:
@@ -114,6 +117,45 @@ def test_engine_that_cannot_tell_is_not_asked_soon_again(world: World, disks: Di
     disks.now += 3600
     with pytest.raises(EngineUnreachableError):
         disks.meter.run()
+
+
+def test_what_cannot_be_read_is_told_with_its_reason_until_it_is(
+    world: World, disks: Disks
+) -> None:
+    def told() -> tuple[str | None, bool]:
+        found = Usage(world.database, {}).report(OPERATOR, UsageQuery(), limit=1).disk
+        return found.reason, found.unread_since is not None
+
+    for failure, reason in (
+        (Failure.TIMED_OUT, "engine-timeout"),
+        (Failure.UNREACHABLE, "engine-unreachable"),
+    ):
+        world.engine.failures["disk_usage"] = failure
+        with pytest.raises(EngineError):
+            disks.meter.run()
+        assert told() == (reason, True)
+        disks.now += 3600
+    world.engine.failures.clear()
+    disks.meter.run()
+    assert told() == (None, False)
+
+
+def test_size_that_the_engine_cannot_tell_is_booked_later(world: World, disks: Disks) -> None:
+    for number, name in enumerate(("one", "two")):
+        world.environment(name, number)
+        holds(world, name, 1000, 10)
+    disks.meter.run()
+    disks.pass_by(1)
+    id = holds(world, "two", 0, 0)
+    world.engine.disks[id] = None
+    disks.meter.run()
+    assert booked(world).keys() == {"one"}
+    disks.pass_by(1)
+    holds(world, "two", 3000, 10)
+    disks.meter.run()
+    found = booked(world)
+    assert found["one"] == pytest.approx((1000 * 2 * DAY, 10 * 2 * DAY), rel=1e-3)
+    assert found["two"] == pytest.approx((2000 * 2 * DAY, 10 * 2 * DAY), rel=1e-3)
 
 
 def test_sizes_go_with_the_environment(world: World, disks: Disks) -> None:
