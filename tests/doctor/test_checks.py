@@ -45,6 +45,7 @@ from app.storage import (
     Environment,
     ImagePull,
     ProbeRound,
+    Process,
     PullPolicy,
     PullStatus,
     Report,
@@ -364,6 +365,12 @@ def test_heartbeat_of_alerting(database: Database, watcher: Watcher) -> None:
     assert way(database, None).next_step == (
         "Set VIBEBOX_PROMETHEUS_URL, and see that Prometheus has the rule Watchdog."
     )
+    # After a stop of the whole service.
+    beat(database, 10 * MINUTE)
+    with database.writing() as session:
+        session.add(Process(id="one", place="web"))
+    outcome, says = said(way(database, watcher.store))
+    assert (outcome, says[:20]) == ("ok", "VibeBox has started ") and "waits for the" in says
     off = Settings(alerts_token="secret", alerts_heartbeat=0)
     assert way(database, watcher.store, off).outcome is Outcome.OK
 
