@@ -4,7 +4,6 @@ Whose account it is says its mark alone, which a schema of before cannot hold: t
 from a downgrade to the next upgrade.
 """
 
-from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,9 +16,8 @@ depends_on = None
 serves = "0005"
 
 _MARKED = ("users", "environments", "container_exits", "business_accounts")
-_DETAILS = {"synthetic": True}
-_SAYS_SO = ("account.create", "account.unmark")
-"""Actions of the audit log whose details have the mark."""
+_UNMARKED = "account.unmark"
+"""The action in the audit log."""
 _USERS = sa.table("users", sa.column("id"), sa.column("email"), sa.column("is_synthetic"))
 _ENTRIES = sa.table(
     "audit_entries",
@@ -65,26 +63,18 @@ def downgrade() -> None:
 
 def _note_marks() -> None:
     """Note whose accounts are synthetic, as long as that can be seen."""
-    marked = op.get_bind().execute(
-        sa.select(_USERS.c.id, _USERS.c.email).where(_USERS.c.is_synthetic == sa.true())
-    )
-    shared = {"actor": "vibebox", "action": _SAYS_SO[1], "target_kind": "account"}
-    entries = [
-        {**shared, "at": datetime.now(UTC), "target_id": id, "target_name": email}
-        for id, email in marked
-    ]
-    for entry in entries:
-        op.get_bind().execute(sa.insert(_ENTRIES).values(**entry, details=_DETAILS))
+    connection = op.get_bind()
+    marked = sa.select(_USERS.c.id, _USERS.c.email).where(_USERS.c.is_synthetic == sa.true())
+    for id, email in connection.execute(marked).all():
+        entry = {"at": sa.func.now(), "actor": "vibebox", "action": _UNMARKED, "details": {}}
+        target = {"target_kind": "account", "target_id": id, "target_name": email}
+        connection.execute(sa.insert(_ENTRIES).values(**entry, **target))
 
 
 def _restore_marks() -> None:
     """Mark what was marked before a downgrade."""
-    said = op.get_bind().execute(
-        sa.select(_ENTRIES.c.target_id, _ENTRIES.c.details).where(
-            _ENTRIES.c.target_kind == "account", _ENTRIES.c.action.in_(_SAYS_SO)
-        )
-    )
-    accounts = sorted({id for id, details in said if (details or {}).get("synthetic")})
+    said = sa.select(_ENTRIES.c.target_id).where(_ENTRIES.c.action == _UNMARKED)
+    accounts = sorted(set(op.get_bind().scalars(said)))
     projects = sa.table("projects", sa.column("id"), sa.column("owner_user_id"))
     environments = sa.table("environments", sa.column("id"), sa.column("project_id"))
     theirs = sa.select(projects.c.id).where(projects.c.owner_user_id.in_(accounts))
