@@ -190,8 +190,8 @@ def test_environments_docker_database_and_auth_move_by_the_exact_amount(
     } == {"running": 2, "stopped": 2, "error": 1, "starting": 0, "stopping": 0, "paused": 0}
     # A first start inspects the image, makes volume and container, starts and inspects, and waits
     # for the answer of an exec, after which it looks once more; a restart looks first and does the
-    # same; a stop looks before and after; the conflict is decided in the database; the missing image
-    # is a sound answer.
+    # same; a stop looks before and after; the conflict is decided in the database; the missing
+    # image is a sound answer.
     assert {
         operation: moved("vibebox_docker_operations_total", operation=operation, status="success")
         for operation in (

@@ -143,6 +143,8 @@ class FakeEngine:
     """What happens in each removal of a container."""
     during_exec: Callable[[], object] = lambda: None
     """What happens in each exec."""
+    during_walk: Callable[[], object] = lambda: None
+    """What happens while it walks through the files of all volumes."""
     after_exec: Callable[[], object] = lambda: None
     """What happens once it has answered."""
     outputs: dict[str, bytes] = field(default_factory=dict)
@@ -324,7 +326,11 @@ class FakeEngine:
         self._call("volume_remove", work)
 
     def disk_usage(self) -> dict[str, DiskUse | None]:
-        return self._call("disk_usage", lambda: dict(self.disks))
+        def work() -> dict[str, DiskUse | None]:
+            self.during_walk()
+            return dict(self.disks)
+
+        return self._call("disk_usage", work)
 
     def list_volumes(self) -> list[VolumeSummary]:
         def work() -> list[VolumeSummary]:
