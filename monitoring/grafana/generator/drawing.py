@@ -42,7 +42,7 @@ def _stat(panel: Panel) -> Json:
     return {
         "reduceOptions": dict(_LAST),
         "orientation": "auto",
-        "colorMode": "background" if panel.mappings else "value",
+        "colorMode": "background_solid" if panel.mappings else "value",
         "graphMode": "none",
         "justifyMode": "auto",
         "textMode": "value_and_name" if panel.named else "auto",
@@ -259,7 +259,8 @@ def _custom(panel: Panel) -> Json:
     if panel.kind == "timeseries":
         return _curves(panel)
     return {
-        "state-timeline": {"fillOpacity": 85, "lineWidth": 0},
+        # Mixed with the ground, a fill would be too light for the text on it.
+        "state-timeline": {"fillOpacity": 100, "lineWidth": 0},
         # Less than Grafana's own, which leaves columns out of sight where a panel is narrow.
         "table": {"minWidth": 75},
     }.get(panel.kind, {})

@@ -119,7 +119,6 @@ _WELL = Row(
             "short",
             (in_bars(total(rate("vibebox_registrations_total"), "outcome")), "{{outcome}}"),
             whole=in_bars(total(rate("vibebox_registrations_total"))),
-            height=8,
         ),
     ),
     added=True,

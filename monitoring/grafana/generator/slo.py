@@ -34,7 +34,7 @@ from monitoring.grafana.generator.promql import (
 from monitoring.grafana.generator.states import FAILS
 from monitoring.rules import slo
 from monitoring.rules import thresholds as t
-from monitoring.rules.objectives import WINDOWS
+from monitoring.rules.objectives import OBJECTIVES, WINDOWS
 
 
 def _factors(severity: str) -> list[float]:
@@ -72,7 +72,7 @@ def _course(title: str, objective: str) -> Panel:
     curves = ((largest(_burn(window, objective)), window) for window in _WINDOWS)
     return graph(
         title,
-        12,
+        24,
         "Burn rate over windows of several lengths; at 1 the budget lasts for exactly 30 days. An "
         "alert needs a long window and a short one: 14.4 over 1 h and 5 min, 6 over 6 h and "
         "30 min, 3 over 1 d and 2 h, 1 over 3 d and 6 h.",
@@ -81,6 +81,7 @@ def _course(title: str, objective: str) -> Panel:
         # Faster, it pages either way; the legend has the number.
         bounds=(0, 20),
         thresholds=_ALL_LINES,
+        height=8,
         down="api-performance",
     )
 
@@ -89,6 +90,11 @@ def _average(name: str) -> str:
     return total(f"avg_over_time({recorded(name)}[{RANGE}])", "slo")
 
 
+_BAD = f"{_average(slo.ERRORS)} / ({_average(slo.REQUESTS)} > 0)"
+_ALLOWED = " or ".join(
+    f'label_replace(vector({objective.budget}), "slo", "{objective.name}", "", "")'
+    for objective in OBJECTIVES
+)
 _BUDGETS = Row(
     "Error budget",
     (
@@ -123,10 +129,12 @@ _OBJECTIVES = Row(
             "table",
             24,
             "For each objective what is left of 30 days, the share of bad requests in the time "
-            "shown (bad), and the burn rates that the alerts look at.",
+            "shown (bad) and how much of what it allows that is, and the burn rates that the "
+            "alerts look at.",
             (
                 Query(f"min by (slo) ({recorded(slo.BUDGET)})", "budget left"),
-                Query(f"{_average(slo.ERRORS)} / ({_average(slo.REQUESTS)} > 0)", "bad"),
+                Query(_BAD, "bad"),
+                Query(f"({_BAD}) / on (slo) ({_ALLOWED})", "of allowed"),
                 *(Query(largest(_burn(window), "slo"), f"burn {window}") for window in _WINDOWS),
             ),
             "none",
@@ -135,9 +143,11 @@ _OBJECTIVES = Row(
             columns=(
                 ("budget", "percentunit"),
                 ("bad", "percentunit"),
+                ("of allowed", "percentunit"),
                 *((f"burn {window}", "none") for window in _WINDOWS),
             ),
-            levels=(("budget", LEFT),),
+            levels=(("budget", LEFT), ("of allowed", _BURNING)),
+            digits=(("of allowed", 0),),
             headings=(("slo", "objective"),),
             height=5,
             empty=NOTHING,
@@ -206,7 +216,7 @@ _PROBE = Row(
         ),
         graph(
             "Time of each step",
-            12,
+            16,
             "p95, of rounds that failed too.",
             "s",
             (quantile(0.95, "vibebox_probe_step_duration_seconds", by="step"), "{{step}}"),
@@ -214,7 +224,7 @@ _PROBE = Row(
         ),
         events(
             "Failed rounds by step",
-            12,
+            8,
             "By the step at which they failed.",
             "short",
             (in_bars(total(rate("vibebox_probe_failures_total"), "step")), "{{step}}"),
