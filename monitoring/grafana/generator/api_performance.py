@@ -94,7 +94,7 @@ _TRAFFIC = Row(
             8,
             "Answers of 400 and above a second: the client's mistakes, ours, what nobody foresaw, "
             "and what took too long.",
-            "ops",
+            "reqps",
             (total(rate(ERRORS), "type"), "{{type}}"),
             thresholds=watched(
                 HighAPIErrorRate=t.ERRORS_WARNING, VeryHighAPIErrorRate=t.ERRORS_CRITICAL

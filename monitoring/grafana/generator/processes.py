@@ -89,6 +89,7 @@ _PROCESSES = Row(
             "suffix:cores",
             (total(rate("vibebox_process_cpu_seconds_total"), "worker"), "{{worker}}"),
             stacked=True,
+            decimals=2,
             height=_TALL,
         ),
         graph(

@@ -63,6 +63,7 @@ def _burns(title: str, objective: str) -> Panel:
         "burn rate",
         "How many times faster than it lasts for 30 days the budget was used up in the last hour.",
         "none",
+        decimals=2,
         thresholds=_HOURLY,
         down="api-performance",
     )
@@ -72,7 +73,7 @@ def _course(title: str, objective: str) -> Panel:
     curves = ((largest(_burn(window, objective)), window) for window in _WINDOWS)
     return graph(
         title,
-        24,
+        12,
         "Burn rate over windows of several lengths; at 1 the budget lasts for exactly 30 days. An "
         "alert needs a long window and a short one: 14.4 over 1 h and 5 min, 6 over 6 h and "
         "30 min, 3 over 1 d and 2 h, 1 over 3 d and 6 h.",
@@ -80,8 +81,10 @@ def _course(title: str, objective: str) -> Panel:
         *curves,
         # Faster, it pages either way; the legend has the number.
         bounds=(0, 20),
+        decimals=2,
         thresholds=_ALL_LINES,
-        height=8,
+        # The legend has all five.
+        height=13,
         down="api-performance",
     )
 
@@ -129,12 +132,12 @@ _OBJECTIVES = Row(
             "table",
             24,
             "For each objective what is left of 30 days, the share of bad requests in the time "
-            "shown (bad) and how much of what it allows that is, and the burn rates that the "
-            "alerts look at.",
+            "shown (bad) and how much that is of what it allows (of limit), and the burn rates "
+            "that the alerts look at.",
             (
                 Query(f"min by (slo) ({recorded(slo.BUDGET)})", "budget left"),
                 Query(_BAD, "bad"),
-                Query(f"({_BAD}) / on (slo) ({_ALLOWED})", "of allowed"),
+                Query(f"({_BAD}) / on (slo) ({_ALLOWED})", "of limit"),
                 *(Query(largest(_burn(window), "slo"), f"burn {window}") for window in _WINDOWS),
             ),
             "none",
@@ -143,13 +146,13 @@ _OBJECTIVES = Row(
             columns=(
                 ("budget", "percentunit"),
                 ("bad", "percentunit"),
-                ("of allowed", "percentunit"),
+                ("of limit", "percentunit"),
                 *((f"burn {window}", "none") for window in _WINDOWS),
             ),
-            levels=(("budget", LEFT), ("of allowed", _BURNING)),
-            digits=(("of allowed", 0),),
+            levels=(("budget", LEFT), ("of limit", _BURNING)),
+            digits=(("of limit", 0), *((f"burn {window}", 2) for window in _WINDOWS)),
             headings=(("slo", "objective"),),
-            height=5,
+            height=6,
             empty=NOTHING,
             down="api-performance",
         ),
@@ -217,10 +220,11 @@ _PROBE = Row(
         graph(
             "Time of each step",
             16,
-            "p95, of rounds that failed too.",
+            "p95, of rounds that failed too; lines lead from round to round, over an hour at most.",
             "s",
             (quantile(0.95, "vibebox_probe_step_duration_seconds", by="step"), "{{step}}"),
             bounds=(0, None),
+            bridged=True,
         ),
         events(
             "Failed rounds by step",

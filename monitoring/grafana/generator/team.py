@@ -71,6 +71,7 @@ def _of_each(
         unit,
         (f"topk({most}, {expression})", "{{project}}/{{environment}}", color),
         bounds=(0, None),
+        decimals=None if unit == "bytes" else 3,
     )
 
 
@@ -138,7 +139,8 @@ _ENVIRONMENTS = Row(
             "table",
             24,
             "What each team has and may have at the moment, and what it used in the time shown and "
-            "what that costs. The quota is the fullest one; GiB h are of memory.",
+            "what that costs. The quota is the fullest one; GiB h are of memory, and OOM are kills "
+            "for want of it.",
             (
                 Query(f"max by (team) ({_share()})", "quota"),
                 Query(_RUNNING, "running"),
@@ -155,7 +157,7 @@ _ENVIRONMENTS = Row(
                 ("running", "none"),
                 ("CPU h", "none"),
                 ("GiB h", "none"),
-                ("OOM kills", "none"),
+                ("OOM", "none"),
                 ("cost", "none"),
             ),
             digits=(
@@ -163,10 +165,10 @@ _ENVIRONMENTS = Row(
                 ("running", 0),
                 ("CPU h", 2),
                 ("GiB h", 2),
-                ("OOM kills", 0),
+                ("OOM", 0),
                 ("cost", 2),
             ),
-            levels=(("OOM kills", steps("rest", critical=1)),),
+            levels=(("OOM", steps("rest", critical=1)),),
             height=6,
             empty=NONE,
         ),

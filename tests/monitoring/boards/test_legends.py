@@ -1,4 +1,7 @@
-"""Legends have room for what there may be: Grafana hides what is beyond, until somebody scrolls."""
+"""Legends have room for what there may be: Grafana hides what is beyond, until somebody scrolls.
+
+In windows narrower than 992 pixels it puts every legend below the curves; the largest stand first.
+"""
 
 import re
 
