@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 from uuid import UUID
 
+from app.core.unreadable import UNREADABLE
 from app.stores.http import Store, loads
 
 SETTING = "VIBEBOX_ALERTMANAGER_URL"
@@ -123,14 +124,7 @@ class AlertmanagerStore:
     def _read(self, read: Callable[[Any], T], told: Any) -> T:
         try:
             return read(told)
-        except (
-            ArithmeticError,
-            AttributeError,
-            LookupError,
-            RecursionError,
-            TypeError,
-            ValueError,
-        ):
+        except UNREADABLE:
             raise self._store.strange() from None
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from app.core.unreadable import UNREADABLE
 from app.stores.http import Store
 
 SETTING = "VIBEBOX_PROMETHEUS_URL"
@@ -104,7 +105,7 @@ class PrometheusStore:
         answer = self._store.json(path, parameters)
         try:
             return read(answer["data"])
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        except UNREADABLE:
             raise self._store.strange() from None
 
 

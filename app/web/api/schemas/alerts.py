@@ -214,14 +214,17 @@ class CutView(BaseModel):
 class HeartbeatView(BaseModel):
     """Whether alerts arrive: the heartbeat of their way, from Prometheus by Alertmanager."""
 
-    state: State = Field(description="off: none is expected; waiting: none has come yet.")
+    state: State = Field(
+        description="off: none is expected; waiting: none has come yet, or none since the start of "
+        "the service, before which nobody could hear it."
+    )
     beat_at: datetime | None = Field(description="When the last one came.")
     heard_at: datetime | None = Field(
         description="When its alert was last told: later than beat_at where Alertmanager repeats "
         "what a Prometheus that is gone has said."
     )
     age_seconds: float | None = Field(
-        description="Since the last one; where none has come, since one is expected."
+        description="Since the last one; while one is waited for, since it is."
     )
     limit_seconds: float = Field(description="Beyond which it is missing.", examples=[180])
     cut: CutView | None = Field(
