@@ -60,8 +60,11 @@ def _check_templates(path: str) -> None:
     templates.load(path)
 
 
-def open_database(settings: Settings, limit: int) -> "Database":
-    """Return the database, for at most `limit` connections; nothing is opened yet."""
+def open_database(settings: Settings, limit: int, *, must_exist: bool = False) -> "Database":
+    """Return the database, for at most `limit` connections; nothing is opened yet.
+
+    Commands, which may be run in another directory than the service's, say that it `must_exist`.
+    """
     from app.storage import Database
 
     return Database(
@@ -71,6 +74,7 @@ def open_database(settings: Settings, limit: int) -> "Database":
         pool_size=settings.db_pool_size,
         max_overflow=limit - settings.db_pool_size,
         pool_timeout=settings.db_pool_timeout,
+        must_exist=must_exist,
     )
 
 

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from app.cli import env_file
 from app.cli.database import database
 from app.core.errors import EmailTakenError, UserNotFoundError
 
 if TYPE_CHECKING:
+    from app.core.settings import Settings
     from app.domain.accounts.administration import AccountOf, Administration
+    from app.storage import Database
 
 _PAGE = 100
 # More than anybody could guess, and few enough to type.
@@ -23,7 +26,7 @@ _stdin = click.option("--password-stdin", is_flag=True, help="Read the password 
 
 @click.group()
 def accounts() -> None:
-    """List, make, disable, enable and delete accounts, and set their passwords."""
+    """Look after accounts: list, make, disable, delete them."""
 
 
 @accounts.command("list")
@@ -103,17 +106,25 @@ def delete(email: str, transfer_to: str | None, yes: bool) -> None:
     One that owns environments, or is a team's only admin, is not deleted unless another account
     gets them.
     """
-    with _administration() as administration:
+    settings = env_file.settings()
+    with database(settings) as opened:
+        administration = _administered(settings, opened)
         try:
             account_id = administration.id_of(email)
         except UserNotFoundError:
-            click.echo(f"{email} has no account.")
+            click.echo(f"{email} has no account in {opened.describe()}.")
             return
         heir = administration.id_of(transfer_to) if transfer_to else None
         if not yes:
             _ask(f"Delete the account of {email}?")
         administration.delete(None, account_id, heir)
     click.echo(f"{email} has no account any more.")
+    if settings.probe != "off" and email.lower() == settings.probe_account.lower():
+        click.echo(
+            f"The next round of the synthetic user makes it again: VIBEBOX_PROBE is "
+            f"{settings.probe}. Switch it off, then delete the account.",
+            err=True,
+        )
 
 
 @accounts.command("set-password")
@@ -146,7 +157,7 @@ def invite(email: str | None, operator: bool, days: int) -> None:
 
     if email is not None:
         _checked(email, "x" * 12)
-    with database() as opened, opened.writing() as session:
+    with database(env_file.settings()) as opened, opened.writing() as session:
         life = timedelta(days=days)
         made = make(session, None, email=email, operator=operator, expires_at=now(session) + life)
     click.echo(f"Open this below the address of your VibeBox, within {days} days:")
@@ -155,19 +166,23 @@ def invite(email: str | None, operator: bool, days: int) -> None:
 
 @contextmanager
 def _administration() -> "Iterator[Administration]":
+    settings = env_file.settings()
+    with database(settings) as opened:
+        yield _administered(settings, opened)
+
+
+def _administered(settings: "Settings", opened: "Database") -> "Administration":
+    """Return what administers accounts. Raises: SchemaRevisionError, StorageError."""
     from app.domain.accounts.administration import Administration
     from app.domain.accounts.passwords import Passwords
     from app.domain.quotas.build import build_checks
     from app.storage import schema
-    from app.wiring import load_settings
 
-    settings = load_settings()
     passwords = Passwords(
         time_cost=settings.argon2_time_cost, memory_kib=settings.argon2_memory_kib
     )
-    with database() as opened:
-        schema.check(opened)
-        yield Administration(opened, passwords, build_checks(settings).check_account)
+    schema.check(opened)
+    return Administration(opened, passwords, build_checks(settings).check_account)
 
 
 def _known(administration: "Administration", email: str, operator: bool) -> bool:

@@ -30,7 +30,7 @@ _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the answer of the API.")
 def doctor(as_json: bool) -> None:
-    """Say what is wrong with this installation, and the next step.
+    """Say what is wrong with this installation, and what to do.
 
     Works while the web server is down: run it with the settings of the service, in its working
     directory, whose .env is read as by `vibebox run`. Ends with code 0 where all is well, 1 where
@@ -81,7 +81,7 @@ def opened(settings: "Settings") -> "Iterator[tuple[Doctor, Database]]":
     from app.stores.build import build as build_stores
     from app.wiring import open_database, open_engine
 
-    database = open_database(settings, max(_CONNECTIONS, settings.db_pool_size))
+    database = open_database(settings, max(_CONNECTIONS, settings.db_pool_size), must_exist=True)
     engine = open_engine(settings)
     examining = build(settings, database, engine, build_stores(settings))
     try:

@@ -1,10 +1,18 @@
-"""`.env`: the settings of whoever starts the service by `vibebox run`, in its working directory."""
+"""`.env`: the settings of whoever starts the service by `vibebox run`, in its working directory.
+
+Commands of whoever runs the service read it too: else they would look at another database than its
+own. Its long-running processes do not: their supervisor gives the same to all of them.
+"""
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from dotenv import dotenv_values
+
+if TYPE_CHECKING:
+    from app.core.settings import Settings
 
 NAME = ".env"
 
@@ -31,3 +39,14 @@ def read_here() -> None:
             f"{file.absolute()} cannot be read ({error}): run this as the user of the service."
         ) from error
     click.echo(f"Settings that the environment lacks are those of {file.absolute()}.", err=True)
+
+
+def settings() -> "Settings":
+    """Return the settings of a command of whoever runs the service; .env is read for them.
+
+    Raises: click.UsageError, SettingsError.
+    """
+    read_here()
+    from app.wiring import load_settings
+
+    return load_settings()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.cli import screen
+from app.cli import env_file, screen
 
 if TYPE_CHECKING:
     from app.core.settings import Settings
@@ -23,14 +23,15 @@ _DATABASE_SECONDS = 2.0
 @click.argument("alert", metavar="ALERT")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer of the API.")
 def explain(alert: str, as_json: bool) -> None:
-    """Print what ALERT (its name or fingerprint) comes from, with the evidence.
+    """Say what an alert comes from, with the evidence.
 
-    Works while the service is down: it reads settings, and asks VIBEBOX_PROMETHEUS_URL,
+    ALERT is its name or fingerprint.
+
+    Works while the service is down: run it with the settings of the service, in its working
+    directory, whose .env is read as by `vibebox run`. It asks VIBEBOX_PROMETHEUS_URL,
     VIBEBOX_TRACE_STORE_URL and VIBEBOX_LOG_STORE_URL.
     """
-    from app.wiring import load_settings
-
-    found = explained(load_settings(), alert)
+    found = explained(env_file.settings(), alert)
     if as_json:
         click.echo(screen.json_text(found.model_dump_json(indent=2)))
         return
@@ -55,6 +56,7 @@ def explained(settings: "Settings", alert: str) -> "Explanation":
         settings.database_url,
         connect_timeout=_DATABASE_SECONDS,
         statement_timeout=_DATABASE_SECONDS,
+        must_exist=True,
     )
     try:
         return build(build_stores(settings), database).explain(Shell(Recorded(database)), alert)

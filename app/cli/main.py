@@ -92,8 +92,11 @@ def main() -> None:
     What uses it finds it at --url or VIBEBOX_URL, and takes the login that `vibebox login` keeps,
     or the API key in VIBEBOX_TOKEN. It ends with code 0, 1 where the service refuses, 2 where it is
     not reached or the command is wrong, 130 at Ctrl-C, and 141 where whoever reads the output has
-    left. What runs it takes settings from the
-    environment.
+    left.
+
+    What runs it takes settings from the environment. All but `vibebox agent` and `vibebox
+    exporter`, whose supervisor gives them theirs, read .env of the working directory too: run them
+    in that of the service.
     """
 
 
@@ -107,7 +110,7 @@ for _command in (migrate, downgrade):
 @main.command()
 @click.option("--write", "target", type=click.Path(path_type=Path), help="File to write to.")
 def settings(target: Path | None) -> None:
-    """Print every setting with its help and default, as .env.example has them."""
+    """Print all settings with help and default: .env.example."""
     from app.core.settings import example
 
     if target is None:
@@ -121,7 +124,10 @@ def settings(target: Path | None) -> None:
     "--write", "target", type=click.Path(path_type=Path, exists=True), help="Document to renew."
 )
 def metrics(target: Path | None) -> None:
-    """Print the table of metric families, or renew it between its marks in a document."""
+    """Print the table of metric families.
+
+    With --write it is renewed between its marks in a document.
+    """
     # The metrics client would open files of its own in there.
     os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
     from app.metrics.catalogue import reference_table
@@ -137,7 +143,10 @@ def metrics(target: Path | None) -> None:
     "--write", "target", type=click.Path(path_type=Path, exists=True), help="Document to renew."
 )
 def permissions(target: Path | None) -> None:
-    """Print the table of permissions, or renew it between its marks in a document."""
+    """Print the table of permissions.
+
+    With --write it is renewed between its marks in a document.
+    """
     from app.domain.authorization import permissions_table
 
     if target is None:
@@ -164,7 +173,12 @@ def _write(target: Path, text: str) -> None:
 @main.command()
 @click.option("--check", is_flag=True, help="Only tell whether this host's agent is at work.")
 def agent(check: bool) -> None:
-    """Keep records and containers one: events, sweeps, exits, expiry; Ctrl-C stops it."""
+    """Run the agent, which keeps records true to containers.
+
+    It follows what Docker does, pulls images, reads logs, ends what has expired, and goes the
+    rounds of the synthetic user. The service needs one beside its web server; of several, one
+    leads. Ctrl-C stops it.
+    """
     from app.wiring import load_settings, start_exporter
 
     settings = load_settings()
@@ -189,7 +203,9 @@ def agent(check: bool) -> None:
 @main.command()
 @click.option("--starter", type=int, hidden=True, help="Process with which it ends.")
 def exporter(starter: int | None) -> None:
-    """Send traces, logs and metrics to OTEL_EXPORTER_OTLP_ENDPOINT; Ctrl-C stops it.
+    """Send traces, logs and metrics to a receiver of OTLP.
+
+    That is what OTEL_EXPORTER_OTLP_ENDPOINT names. Ctrl-C stops it.
 
     `vibebox run`, the web server and the agent each start one; only one of them works at a time.
     """
@@ -267,7 +283,7 @@ def _agent_trouble(settings: "Settings") -> str | None:
     from app.agent.process import trouble
     from app.wiring import open_database
 
-    database = open_database(settings, settings.pool_limit)
+    database = open_database(settings, settings.pool_limit, must_exist=True)
     try:
         return trouble(database)
     finally:
@@ -276,7 +292,10 @@ def _agent_trouble(settings: "Settings") -> str | None:
 
 @main.command()
 def run() -> None:
-    """Migrate, then run the web server and the agent here until Ctrl-C or SIGTERM."""
+    """Migrate, then run the web server and the agent here.
+
+    Until Ctrl-C or SIGTERM. Settings that the environment lacks are those of .env here.
+    """
     from app.cli.run import start
 
     sys.exit(start(Path.cwd()))

@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from app.cli import env_file
 from app.cli.database import database
 
 if TYPE_CHECKING:
+    from app.core.settings import Settings
     from app.storage import Database
     from app.storage.losses import Loss
 
@@ -15,10 +17,14 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--revision", default="head", show_default=True, help="Revision to upgrade to.")
 def migrate(revision: str) -> None:
-    """Bring the database to the schema that this release needs; doing it again changes nothing."""
+    """Bring the database to the schema of this release.
+
+    Doing it again changes nothing.
+    """
     from app.storage import schema
 
-    with database() as opened:
+    settings = env_file.settings()
+    with database(settings, must_exist=False) as opened:
         before = schema.current_revision(opened)
         schema.upgrade(opened, revision)
         after = schema.current_revision(opened)
@@ -27,7 +33,7 @@ def migrate(revision: str) -> None:
         newer = f", which serves this release's {newest} too" if after and after > newest else ""
         click.echo(f"{opened.describe()} {change} schema revision {after}{newer}.")
         if after == newest:
-            _tell_lost_ports(opened)
+            _tell_lost_ports(settings, opened)
 
 
 @click.command()
@@ -40,7 +46,7 @@ def downgrade(revision: str, yes: bool) -> None:
     """
     from app.storage import schema
 
-    with database() as opened:
+    with database(env_file.settings()) as opened:
         if (schema.current_revision(opened) or schema.BASE) == revision:
             click.echo(f"{opened.describe()} is at schema revision {revision} already.")
             return
@@ -52,13 +58,12 @@ def downgrade(revision: str, yes: bool) -> None:
         click.echo(f"{opened.describe()} is at schema revision {revision}.")
 
 
-def _tell_lost_ports(opened: "Database") -> None:
+def _tell_lost_ports(settings: "Settings", opened: "Database") -> None:
     """List the environments whose host ports no environment gets any more."""
     from app.domain.environments import ports
     from app.domain.environments.host_ports import host_ports
-    from app.wiring import load_settings
 
-    ours = host_ports(load_settings()).ours
+    ours = host_ports(settings).ours
     with opened.reading() as session:
         held = ports.held(session, ours)
     if held:

@@ -12,7 +12,7 @@ _NAMED = 10
 
 @click.group()
 def monitoring() -> None:
-    """Get the rules, dashboards and runbooks that belong to this release."""
+    """Get the rules, dashboards and runbooks of this release."""
 
 
 @monitoring.command()

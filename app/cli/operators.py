@@ -2,13 +2,16 @@
 
 import click
 
-from app.cli import screen
+from app.cli import env_file, screen
 from app.cli.database import database
 
 
 @click.group()
 def operators() -> None:
-    """Name the accounts that may look after accounts and quotas, and read the whole audit log."""
+    """Name operators: the accounts that look after the service.
+
+    They may look after accounts and quotas, and read the whole audit log.
+    """
 
 
 @operators.command()
@@ -30,7 +33,7 @@ def list_() -> None:
     """Print the e-mail addresses of the operators."""
     from app.domain.accounts import operators as rules
 
-    with database() as opened:
+    with database(env_file.settings()) as opened:
         for email in rules.operators(opened):
             click.echo(screen.line(email))
 
@@ -38,7 +41,7 @@ def list_() -> None:
 def _set(email: str, *, operator: bool) -> None:
     from app.domain.accounts import operators as rules
 
-    with database() as opened:
+    with database(env_file.settings()) as opened:
         changed = rules.set_operator(opened, email, operator=operator)
         left = rules.operators(opened)
     became = "is an operator" if operator else "is no operator"

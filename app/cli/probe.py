@@ -33,18 +33,17 @@ FAILED = 1
 def probe(
     url: str | None, step_timeout: float | None, timeout: float | None, as_json: bool
 ) -> None:
-    """Sign in, create, start, use, stop and delete an environment, as somebody from outside.
+    """Go a round of the synthetic user, from outside.
+
+    Sign in, create, start, use, stop and delete an environment, as people do.
 
     Run it with the settings of the service (the database gives the synthetic account a password for
     this one round), where you like: the rest goes by the public address. Where VIBEBOX_PROBE is not
     off, the round is among those that metrics show. Ends with code 0, 1 where a step failed, 2
     where none was made.
     """
-    env_file.read_here()
-    from app.wiring import load_settings
-
     settings = _changed(
-        load_settings(), probe_url=url, probe_step_timeout=step_timeout, probe_timeout=timeout
+        env_file.settings(), probe_url=url, probe_step_timeout=step_timeout, probe_timeout=timeout
     )
     found = _made(settings)
     if as_json:
@@ -84,7 +83,7 @@ def _made(settings: "Settings") -> "Outcome":
         raise click.UsageError(
             "Name the address under which users come: --url, or VIBEBOX_PROBE_URL."
         )
-    database = open_database(settings, settings.pool_limit)
+    database = open_database(settings, settings.pool_limit, must_exist=True)
     try:
         return Prober(settings, database, goes_by).run("command")
     finally:

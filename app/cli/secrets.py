@@ -4,12 +4,15 @@ import sys
 
 import click
 
+from app.cli import env_file
+from app.cli.database import database
+
 UNREADABLE = 1
 
 
 @click.group()
 def secrets() -> None:
-    """Make keys for secret environment variables, and change to a new one."""
+    """Make keys of secret environment variables; change them."""
 
 
 @secrets.command("new-key")
@@ -25,15 +28,10 @@ def rotate() -> None:
     """Encrypt every stored secret with the first key; doing it again changes nothing."""
     from app.domain.secrets.rotation import rotate as rotate_all
     from app.domain.secrets.values import SecretValues
-    from app.storage import Database
-    from app.wiring import load_settings
 
-    settings = load_settings()
-    database = Database(settings.database_url)
-    try:
-        result = rotate_all(database, SecretValues(settings.secret_keys))
-    finally:
-        database.dispose()
+    settings = env_file.settings()
+    with database(settings) as opened:
+        result = rotate_all(opened, SecretValues(settings.secret_keys))
     click.echo(
         f"{result.renewed} secrets encrypted anew; {result.current} were encrypted with the first "
         "key already."

@@ -31,10 +31,11 @@ _NAME = "vibebox-support"
     help="File with log lines, whose last ones go along; may be given several times.",
 )
 def support_bundle(target: Path | None, log_files: tuple[Path, ...]) -> None:
-    """Write versions, settings, the doctor's answer, a scrape, alerts and log lines to FILE.
+    """Write the facts of an installation, for whoever helps.
 
-    A tar.gz that only you may read (by default vibebox-support-TIME.tar.gz here; - is standard
-    output). Secrets are left out. Works while the service is down, as `vibebox doctor` does.
+    Versions, settings, the doctor's answer, a scrape, alerts and log lines go to FILE, a tar.gz
+    that only you may read (by default vibebox-support-TIME.tar.gz here; - is standard output).
+    Secrets are left out. Works while the service is down, as `vibebox doctor` does.
     """
     target = target or Path(f"{_NAME}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.tar.gz")
     try:

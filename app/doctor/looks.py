@@ -12,9 +12,8 @@ from app.core.errors import (
     AgentMissingError,
     StorageBusyError,
     StorageError,
-    StorageRefusedError,
 )
-from app.storage import Database
+from app.storage import Database, sqlite_file
 from app.storage.lease import agent_leads
 from prefork_metrics.sqlalchemy import UNMEASURED
 
@@ -39,25 +38,11 @@ def reason(error: Exception) -> str:
 def refuse_absent(database: Database) -> None:
     """Return where asking the database makes no new one.
 
-    SQLite makes a file that is not there, as a command in another working directory would.
     Raises: StorageRefusedError.
     """
     url = database.engine.url
-    if url.get_backend_name() != "sqlite":
-        return
-    try:
-        exists = Path(str(url.database)).exists()
-    except OSError as error:
-        raise StorageRefusedError(
-            for_operator=f"{url.database} cannot be looked at ({error.strerror}). Run this as the "
-            "user of the service; where that is so, give the file and its directory to it."
-        ) from error
-    if not exists:
-        raise StorageRefusedError(
-            for_operator=f"There is no database {url.database}. Name the service's own in "
-            "DATABASE_URL (a relative path counts from the working directory), or make it with "
-            "`vibebox migrate`."
-        )
+    if url.get_backend_name() == "sqlite":
+        sqlite_file.refuse_absent(Path(str(url.database)))
 
 
 @contextmanager

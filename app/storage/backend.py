@@ -53,7 +53,9 @@ class Backend(Protocol):
         """Verify what the database could not enforce during the migration."""
 
 
-def backend_for(url: str, *, connect_timeout: float, statement_timeout: float) -> Backend:
+def backend_for(
+    url: str, *, connect_timeout: float, statement_timeout: float, must_exist: bool = False
+) -> Backend:
     """Choose the backend of a URL; raises SettingsError when there is none."""
     try:
         parsed = make_url(url)
@@ -63,7 +65,7 @@ def backend_for(url: str, *, connect_timeout: float, statement_timeout: float) -
     if parsed.drivername in {"sqlite", "sqlite+pysqlite"}:
         from app.storage.sqlite import SqliteBackend
 
-        return SqliteBackend(parsed)
+        return SqliteBackend(parsed, must_exist=must_exist)
     if parsed.drivername in {"postgres", "postgresql", "postgresql+psycopg2"}:
         from app.storage.postgresql import PostgresqlBackend
 

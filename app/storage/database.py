@@ -51,6 +51,7 @@ class Database:
         pool_size: int = 5,
         max_overflow: int = 5,
         pool_timeout: float = 10,
+        must_exist: bool = False,
     ) -> None:
         """Describe the database; nothing is opened before the first use.
 
@@ -61,12 +62,16 @@ class Database:
             pool_size: Connections kept open in this process.
             max_overflow: Connections opened beyond that under load, and closed after use.
             pool_timeout: Seconds that a request waits for a connection when all are in use.
+            must_exist: No file is made where there is none (SQLite).
 
         Raises:
             SettingsError: The URL names no database that we can use.
         """
         self._backend = backend_for(
-            url, connect_timeout=connect_timeout, statement_timeout=statement_timeout
+            url,
+            connect_timeout=connect_timeout,
+            statement_timeout=statement_timeout,
+            must_exist=must_exist,
         )
         self.engine: Engine = self._backend.engine(
             poolclass=Pool,

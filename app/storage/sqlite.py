@@ -22,7 +22,7 @@ from app.core import deadline
 from app.core.errors import SchemaRevisionError, SettingsError, StorageError
 from app.storage.clock import SQLITE_FUNCTION, sqlite_moment
 from app.storage.sqlite_errors import meaning, unopened
-from app.storage.sqlite_file import DatabaseFile
+from app.storage.sqlite_file import DatabaseFile, refuse_absent
 
 # How long a statement waits for another process's write lock. Longer hides a stuck writer from its
 # callers; shorter turns a burst of writes into errors.
@@ -75,7 +75,12 @@ class SqliteBackend:
     seconds_until = f"(julianday({{}}) - julianday({SQLITE_FUNCTION}(0))) * 86400"
 
     def __init__(
-        self, url: URL, *, busy_seconds: float = BUSY_SECONDS, foreign_keys: bool = True
+        self,
+        url: URL,
+        *,
+        busy_seconds: float = BUSY_SECONDS,
+        foreign_keys: bool = True,
+        must_exist: bool = False,
     ) -> None:
         name = url.database
         if not name or name == ":memory:" or name.startswith("file:") or url.query:
@@ -88,6 +93,7 @@ class SqliteBackend:
         self._file = DatabaseFile(self.path)
         self._busy_seconds = busy_seconds
         self._foreign_keys = foreign_keys
+        self._must_exist = must_exist
 
     def connect(self) -> DBAPIConnection:
         """Open the file; makes its directory first, private to us as it holds password hashes.
@@ -95,6 +101,8 @@ class SqliteBackend:
         The thread's deadline counts here only: in WAL mode an open connection reads whatever others
         do, so that a probe cannot wait any later.
         """
+        if self._must_exist:
+            refuse_absent(self.path)
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:

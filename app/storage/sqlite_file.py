@@ -8,11 +8,31 @@ import errno
 import os
 from pathlib import Path
 
+from app.core.errors import StorageRefusedError
 from app.storage.sqlite_errors import of_file, unopened
 from prefork_metrics.directory.room import allocate
 
 ROOM = 1 << 18
 """Bytes that the disk must have for another while of changes."""
+
+
+def refuse_absent(path: Path) -> None:
+    """Return where opening the file makes no new one, as SQLite would do.
+
+    Raises: StorageRefusedError.
+    """
+    try:
+        exists = path.exists()
+    except OSError as error:
+        raise StorageRefusedError(
+            for_operator=f"{path} cannot be looked at ({error.strerror}). Run this as the user of "
+            "the service; where that is so, give the file and its directory to it."
+        ) from error
+    if not exists:
+        raise StorageRefusedError(
+            for_operator=f"There is no database {path}. Name the service's own in DATABASE_URL (a "
+            "relative path counts from the working directory), or make it with `vibebox migrate`."
+        )
 
 
 class DatabaseFile:

@@ -64,6 +64,13 @@ def test_help_names_every_command(runner: CliRunner, option: str) -> None:
         assert f"\n  {command} " in result.output
 
 
+def test_help_says_of_each_command_what_it_does(runner: CliRunner) -> None:
+    result = runner.invoke(main, ["-h"], terminal_width=80)
+
+    _, commands = result.output.split("Use VibeBox:")
+    assert "..." not in commands  # no sentence is cut off
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(runner: CliRunner, command: str) -> None:
     result = run(runner, command, "--help")
@@ -148,14 +155,21 @@ def test_unknown_revision_is_refused(
     assert words in result.stderr
 
 
-@pytest.mark.parametrize("command", [["migrate"], ["downgrade", "base"]], ids=lambda c: c[0])
-def test_database_that_cannot_be_opened_is_refused(runner: CliRunner, command: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (["migrate"], "/proc/nowhere/x.db cannot be opened"),
+        (["downgrade", "base"], "There is no database /proc/nowhere/x.db"),
+    ],
+    ids=["migrate", "downgrade"],
+)
+def test_database_that_cannot_be_opened_is_refused(
+    runner: CliRunner, command: list[str], says: str
+) -> None:
     result = run(runner, *command, DATABASE_URL="sqlite:////proc/nowhere/x.db")
 
     assert_refused(result)
-    assert result.stderr.startswith(
-        "The database refuses VibeBox: /proc/nowhere/x.db cannot be opened"
-    )
+    assert result.stderr.startswith(f"The database refuses VibeBox: {says}")
 
 
 def test_every_bad_setting_is_listed(runner: CliRunner) -> None:

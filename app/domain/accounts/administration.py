@@ -178,7 +178,7 @@ class Administration:
         with self._database.reading() as session:
             found = session.scalar(select(User.id).where(User.email == email))
         if found is None:
-            raise UserNotFoundError
+            raise UserNotFoundError(f"No account has the e-mail address {email}.")
         return found
 
 

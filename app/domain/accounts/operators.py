@@ -19,7 +19,7 @@ def set_operator(database: Database, email: str, *, operator: bool) -> bool:
     with database.writing() as session:
         user = session.scalar(select(User).where(User.email == email).with_for_update())
         if user is None:
-            raise UserNotFoundError
+            raise UserNotFoundError(f"No account has the e-mail address {email}.")
         if user.is_operator is operator:
             return False
         user.is_operator = operator
