@@ -38,18 +38,21 @@ def probe(
     Sign in, create, start, use, stop and delete an environment, as people do.
 
     Run it with the settings of the service (the database gives the synthetic account a password for
-    this one round), where you like: the rest goes by the public address. Where VIBEBOX_PROBE is not
-    off, the round is among those that metrics show. Ends with code 0, 1 where a step failed, 2
-    where none was made.
+    this one round), where you like: the rest goes by the public address. The round is among those
+    that metrics and alerts show, unless it is a trial: VIBEBOX_PROBE is off, or an option says
+    something else than the settings. Ends with code 0, 1 where a step failed, 2 where none was
+    made.
     """
+    of_service = env_file.settings()
     settings = _changed(
-        env_file.settings(), probe_url=url, probe_step_timeout=step_timeout, probe_timeout=timeout
+        of_service, probe_url=url, probe_step_timeout=step_timeout, probe_timeout=timeout
     )
-    found = _made(settings)
+    trial = _trial(of_service, settings)
+    found = _made(settings, trial=trial is not None)
     if as_json:
-        click.echo(screen.json_text(json.dumps(_document(found), indent=2)))
+        click.echo(screen.json_text(json.dumps(_document(found, trial), indent=2)))
     else:
-        for line in _told(found):
+        for line in _told(found, trial):
             click.echo(screen.line(line))
     sys.exit(0 if found.step is None else FAILED)
 
@@ -61,7 +64,11 @@ def _changed(settings: "Settings", **options: object) -> "Settings":
     from app.core.sentences import sentence
     from app.core.settings import Settings
 
-    given = {name: value for name, value in options.items() if value is not None}
+    given = {
+        name: value
+        for name, value in options.items()
+        if value is not None and not _is_same(value, getattr(settings, name))
+    }
     try:
         Settings.model_validate(given)
     except ValidationError as error:
@@ -71,7 +78,21 @@ def _changed(settings: "Settings", **options: object) -> "Settings":
     return settings.model_copy(update=given)
 
 
-def _made(settings: "Settings") -> "Outcome":
+def _is_same(value: object, setting: object) -> bool:
+    """Tell whether an option says what the setting does: an address with a slash or without."""
+    if isinstance(value, str) and isinstance(setting, str):
+        return value.rstrip("/") == setting.rstrip("/")
+    return value == setting
+
+
+def _trial(of_service: "Settings", settings: "Settings") -> str | None:
+    """Return why the round says nothing of the service; None where it counts."""
+    if of_service.probe == "off":
+        return "VIBEBOX_PROBE is off"
+    return None if settings == of_service else "an option says something else than the settings"
+
+
+def _made(settings: "Settings", *, trial: bool) -> "Outcome":
     """Make the round. Raises: click.UsageError where no address is known, ProbeUnderWayError."""
     # The client of the metrics would open files of its own in there.
     os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
@@ -85,27 +106,30 @@ def _made(settings: "Settings") -> "Outcome":
         )
     database = open_database(settings, settings.pool_limit, must_exist=True)
     try:
-        return Prober(settings, database, goes_by).run("command")
+        return Prober(settings, database, goes_by).run("command", trial=trial)
     finally:
         database.dispose()
 
 
-def _document(found: "Outcome") -> dict[str, object]:
+def _document(found: "Outcome", trial: str | None) -> dict[str, object]:
     return {
         "outcome": "success" if found.step is None else "failure",
         "step": found.step,
         "says": found.says,
         "next_step": found.next_step,
+        "trial": trial is not None,
         "seconds": {step: round(seconds, 6) for step, seconds in found.seconds.items()},
     }
 
 
-def _told(found: "Outcome") -> Iterator[str]:
+def _told(found: "Outcome", trial: str | None) -> Iterator[str]:
     for step, seconds in found.seconds.items():
         how = "failed" if step == found.step else "ok"
         yield f"{step.replace('_', ' '):8}  {how:6}  {seconds:7.3f} s"
     if found.step is None:
         yield "The synthetic user came through all steps."
-        return
-    yield f"Failed at the step {found.step.replace('_', ' ')}: {found.says}"
-    yield f"  {found.next_step}"
+    else:
+        yield f"Failed at the step {found.step.replace('_', ' ')}: {found.says}"
+        yield f"  {found.next_step}"
+    if trial is not None:
+        yield f"This was a trial, which no metric and no alert shows: {trial}."

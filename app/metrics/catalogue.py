@@ -219,7 +219,7 @@ probe_rounds = registry.counter(
     "Rounds of the synthetic user.",
     {"outcome": OUTCOMES},
     "each that came to its end, by the agent or by `vibebox probe`, within seconds; none where "
-    "VIBEBOX_PROBE is off",
+    "VIBEBOX_PROBE is off, and no trial with another address",
 )
 probe_failures = registry.counter(
     "probe_failures_total",

@@ -2,7 +2,11 @@
 
 from dataclasses import dataclass
 
-DOCTOR = "Run `vibebox doctor`; where it finds nothing, see the log of the web server."
+# Read in the doctor's answer too, where `vibebox doctor` alone would lead in a circle.
+DOCTOR = (
+    "See the other checks of `vibebox doctor`; where they find nothing, see the log of the web "
+    "server."
+)
 
 
 @dataclass(frozen=True)

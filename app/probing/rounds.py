@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from time import monotonic
 
 from app.core.errors import (
+    InvalidCredentialsError,
     ProbeAccountError,
     ProbeUnderWayError,
     StorageError,
@@ -36,19 +38,21 @@ class Prober:
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         """`stopping` says that whoever makes the round has to end."""
-        passwords = Passwords(
+        self._passwords = Passwords(
             time_cost=settings.argon2_time_cost, memory_kib=settings.argon2_memory_kib
         )
         room = build_checks(settings).check_account
-        self._administration = Administration(database, passwords, room)
+        self._administration = Administration(database, self._passwords, room)
         self._rounds = ProbeRounds(database)
         self._database = database
         self._settings = settings
         self._target = target
         self._stopping = stopping
 
-    def run(self, place: str) -> Outcome:
+    def run(self, place: str, *, trial: bool = False) -> Outcome:
         """Make a round, and return how it ended: also where that cannot be written down.
+
+        A `trial` says nothing of the service: nobody counts it, or finds it afterwards.
 
         Raises: ProbeUnderWayError, CutOffError.
         """
@@ -67,7 +71,10 @@ class Prober:
                 self._rounds.drop(round_id)
             raise
         with suppress(StorageError):  # the next one knows that this one has no end
-            self._rounds.finish(round_id, outcome)
+            if trial:
+                self._rounds.drop(round_id)
+            else:
+                self._rounds.finish(round_id, outcome)
         return outcome
 
     def _made(self, each: float, total: float, started: float) -> Outcome:
@@ -78,9 +85,25 @@ class Prober:
         except VibeBoxError as error:
             return _unprepared(error, monotonic() - started)
         prepared = monotonic() - started
-        outcome = Visit(self._target, credentials, Steps(each, total, self._stopping)).run()
+        visit = Visit(self._target, credentials, Steps(each, total, self._stopping))
+        outcome = visit.run()
+        if outcome.step == ProbeStep.SIGN_IN and visit.refusal == InvalidCredentialsError.slug:
+            outcome = self._explained(outcome, credentials)
         seconds = {ProbeStep.PREPARE.value: prepared, **outcome.seconds}
         return Outcome(seconds, outcome.step, outcome.says, outcome.next_step)
+
+    def _explained(self, outcome: Outcome, credentials: account.Credentials) -> Outcome:
+        """Say why the password is refused that was set a moment ago, where it still is the one."""
+        with suppress(StorageError):
+            if account.is_current(self._database, self._passwords, credentials):
+                return replace(
+                    outcome,
+                    says=f"The service at {self._target.url} has another database than this round: "
+                    f"it does not know the password that was set in {self._database.describe()}.",
+                    next_step="Have rounds made with the settings of the service (DATABASE_URL), "
+                    "in its working directory, or correct the address that they go by.",
+                )
+        return outcome
 
 
 def target(settings: Settings, url: str | None = None) -> Target | None:

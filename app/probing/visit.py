@@ -36,11 +36,13 @@ _REFUSED = {
     "not-found": "Correct the path of VIBEBOX_PROBE_URL, or where the proxy sends /api/v1.",
     "misdirected-request": "Name the host of VIBEBOX_PROBE_URL in VIBEBOX_ALLOWED_HOSTS.",
     "quota-exceeded": "Raise the quota of the synthetic account, or of the host.",
-    "image-pull-failed": "See whether the host of Docker Engine reaches the registry and finds its "
-    "name; or load the image there; it is VIBEBOX_PROBE_IMAGE.",
-    "image-missing": "Load the image on the host of Docker Engine, or name another one in "
+    "image-pull-failed": "Run `docker pull {image}` on the host of Docker Engine, which shows "
+    "whether it reaches the registry and is given the image, or name another one in "
     "VIBEBOX_PROBE_IMAGE.",
-    "engine-unreachable": "Start Docker Engine, or see whether it hangs: `vibebox doctor` tells.",
+    "image-missing": "Run `docker pull {image}` on the host of Docker Engine, or name another one "
+    "in VIBEBOX_PROBE_IMAGE.",
+    "engine-unreachable": "Start Docker Engine, or see whether it hangs: the check `docker` of "
+    "`vibebox doctor` tells.",
     "engine-disk-full": "Make room on the disk of Docker Engine; `docker system df` shows what "
     "takes it.",
     "executable-missing": "Name an image in VIBEBOX_PROBE_IMAGE whose command can be run, and that "
@@ -64,6 +66,8 @@ class Visit:
         self._service = Service(target, steps.each)
         self._terminal: Terminal | None = None
         self._environment = ""
+        self.refusal: str | None = None
+        """The kind of the problem that the service has answered with last."""
 
     def run(self) -> Outcome:
         """Do all steps; whatever becomes of them, leave nothing behind. Raises: CutOffError."""
@@ -119,8 +123,16 @@ class Visit:
         try:
             return self._service.ask(method, path, body)
         except RefusedError as error:
-            error.next_step = _REFUSED.get(error.slug, error.next_step)
+            self.refusal = error.slug
+            if (known := _REFUSED.get(error.slug)) is not None:
+                error.next_step = known.format(image=self._target.image)
+            elif _is_of_a_pull(error.says):  # from the default registry: told as the engine's
+                error.next_step = self._pull
             raise
+
+    @property
+    def _pull(self) -> str:
+        return _REFUSED["image-pull-failed"].format(image=self._target.image)
 
     def _sign_in(self) -> None:
         who = {"email": self._credentials.email, "password": self._credentials.password}
@@ -162,7 +174,8 @@ class Visit:
             time.sleep(_POLL)
             now = self._ask("GET", path)
         if error := now.get("error"):
-            raise StepError(f"The environment does not start: {error}", _next_of(error))
+            next_step = self._pull if _is_of_a_pull(error) else _IMAGE_ENDS
+            raise StepError(f"The environment does not start: {error}", next_step)
         raise StepError(
             f"The environment is {now['status']} right after its start (its run ended: "
             f"{now.get('exit_reason')}, exit code {now.get('exit_code')}).",
@@ -200,7 +213,6 @@ class Visit:
         self._service.token = None
 
 
-def _next_of(error: str) -> str:
-    """Return what to do about a start that has ended without its caller."""
-    pulled = "registry" in error or "pull" in error
-    return _REFUSED["image-pull-failed"] if pulled else _IMAGE_ENDS
+def _is_of_a_pull(says: str) -> bool:
+    """Tell whether a start has failed since its image could not be had, by what is said of it."""
+    return "registry" in says or "pull" in says

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from app.cli.main import main
 from app.domain.probe.rounds import ProbeRounds
-from app.storage import Database
+from app.storage import Database, ProbeRound
 
 Probe = Callable[..., Result]
 NOBODY = "http://127.0.0.1:1"
@@ -33,6 +33,38 @@ def test_round_that_fails_says_where_and_what_to_do(probe: Probe) -> None:
     found = json.loads(probe("--url", NOBODY, "--json").output)
     assert (found["outcome"], found["step"]) == ("failure", "sign_in")
     assert list(found["seconds"]) == ["prepare", "sign_in"]
+
+
+@pytest.mark.parametrize(
+    ("probe_is", "options", "trial"),
+    [
+        ("off", (), "VIBEBOX_PROBE is off"),
+        ("cron", (), None),
+        ("cron", ("--url", f"{NOBODY}/", "--timeout", "120"), None),
+        ("cron", ("--url", "http://127.0.0.1:2"), "an option says something else"),
+        ("agent", ("--step-timeout", "1"), "an option says something else"),
+    ],
+    ids=["off", "as the settings are", "the same as the settings", "elsewhere", "in less time"],
+)
+def test_trial_counts_for_nothing_and_says_so(
+    probe: Probe,
+    monkeypatch: pytest.MonkeyPatch,
+    database_url: str,
+    probe_is: str,
+    options: tuple[str, ...],
+    trial: str | None,
+) -> None:
+    monkeypatch.setenv("VIBEBOX_PROBE", probe_is)
+    monkeypatch.setenv("VIBEBOX_PROBE_URL", NOBODY)
+    result = probe(*options)
+    assert result.exit_code == 1
+    assert ("This was a trial" in result.output) is (trial is not None)
+    assert (trial or "") in result.output
+    assert json.loads(probe(*options, "--json").output)["trial"] is (trial is not None)
+    database = Database(database_url)
+    with database.reading() as session:
+        assert session.query(ProbeRound).count() == (2 if trial is None else 0)
+    database.dispose()
 
 
 @pytest.mark.parametrize(

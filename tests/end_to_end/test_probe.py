@@ -1,6 +1,7 @@
 """The synthetic user comes through a whole installation, and names the step where it does not."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from _pytest.mark.structures import ParameterSet
 from sqlalchemy import Select, select
 
 from app.storage import Database, Environment, User
+from tests.backends.migrated import at_head
 from tests.backends.programs import wait_until
 from tests.end_to_end.api import Api
 from tests.end_to_end.probe import ACCOUNT, FAULTS, ROUNDS, STEPS, Fault, Site, site
@@ -76,6 +78,14 @@ def test_command_makes_a_round_that_metrics_show(it: Site) -> None:
     assert found["outcome"] == "success" and list(found["seconds"]) == STEPS, found
     assert left_behind(it) == []
     wait_until(lambda: rounds(it, "success") == before + 1, SOON, 0.2)
+
+
+def test_database_of_another_installation_is_named(it: Site, tmp_path: Path) -> None:
+    url = at_head(f"sqlite:///{tmp_path}/mine.db")
+    found = it.probe({"DATABASE_URL": url})
+
+    assert found["step"] == "sign_in" and url in found["says"], found
+    assert "DATABASE_URL" in found["next_step"]
 
 
 @pytest.mark.parametrize("fault", [_parameter(fault) for fault in FAULTS])

@@ -1,8 +1,7 @@
 """What the synthetic user says of a refusal, and of answers that are none of VibeBox's."""
 
-import threading
+import json
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -12,47 +11,12 @@ from app.probing import visit
 from app.probing.failure import Target
 from app.probing.steps import Steps
 from app.probing.visit import Visit
+from tests.probing.stranger import Stranger
 
 OF_FLASK = {"not-found"}
 # What no database takes, and no more of it than an operator reads.
 LONG = b'{"title": "Odd \\u0000", "detail": "' + b"x" * 100_000 + b'\\ud800"}'
 WHO = Credentials("1", "probe@vibebox.invalid", "secret")
-
-
-class Stranger(ThreadingHTTPServer):
-    """Answers everything with `status` and `body`."""
-
-    daemon_threads = True
-    status, body = 200, b""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Stranger
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.send_response(self.server.status)
-        if self.server.status == 400:
-            self.send_header("Content-Type", "application/problem+json")
-        self.send_header("Content-Length", str(len(self.server.body)))
-        self.end_headers()
-        self.wfile.write(self.server.body)
-
-    do_GET = do_POST
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
-
-
-@pytest.fixture
-def stranger() -> Iterator[Stranger]:
-    server = Stranger(("127.0.0.1", 0), _Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 def kinds(kind: type[VibeBoxError] = VibeBoxError) -> Iterator[type[VibeBoxError]]:
@@ -84,15 +48,39 @@ def test_answer_of_somebody_else(
     stranger: Stranger, status: int, body: bytes, says: str, step: str
 ) -> None:
     stranger.status, stranger.body = status, body
-    target = Target(f"http://127.0.0.1:{stranger.server_address[1]}", "busybox")
+    target = Target(stranger.url, "busybox")
     found = Visit(target, WHO, Steps(5, 10, lambda: False)).run()
     assert found.step == "sign_in" and says in (found.says or "")
     assert step in (found.next_step or "") and len(found.says or "") < 700
 
 
+@pytest.mark.parametrize(
+    ("slug", "detail", "step"),
+    [
+        ("image-pull-failed", "There is no image 'nosuch/image:1'", "`docker pull nosuch/image:1`"),
+        (
+            "engine-failure",
+            "Docker Engine could not pull the image",
+            "`docker pull nosuch/image:1`",
+        ),
+        ("engine-failure", "Docker Engine reported a failure", "other checks of `vibebox doctor`"),
+        ("engine-unreachable", "Docker Engine does not answer", "the check `docker`"),
+    ],
+)
+def test_start_that_is_refused_says_what_to_do(
+    stranger: Stranger, slug: str, detail: str, step: str
+) -> None:
+    stranger.body = b'{"access_token": "good", "items": [], "id": "1"}'
+    problem = {"type": f"urn:vibebox:problem:{slug}", "title": "It failed", "detail": detail}
+    stranger.refused_path, stranger.refusal = "/start", json.dumps(problem).encode()
+    target = Target(stranger.url, "nosuch/image:1")
+    found = Visit(target, WHO, Steps(5, 10, lambda: False)).run()
+    assert found.step == "start" and step in (found.next_step or ""), found
+
+
 @pytest.mark.parametrize("token", ["good", "a\\nb"])
 def test_answer_that_is_odd_again_while_it_tidies_up(stranger: Stranger, token: str) -> None:
     stranger.body = f'{{"access_token": "{token}"}}'.encode()
-    target = Target(f"http://127.0.0.1:{stranger.server_address[1]}", "busybox")
+    target = Target(stranger.url, "busybox")
     found = Visit(target, WHO, Steps(5, 10, lambda: False)).run()
     assert found.step == "sweep" and "not as VibeBox answers" in (found.says or "")

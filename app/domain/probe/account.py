@@ -12,7 +12,8 @@ from sqlalchemy import delete, select
 
 from app.core.errors import ProbeAccountError, UserNotFoundError
 from app.domain.accounts.administration import Administration
-from app.storage import AuthToken, Database, Login
+from app.domain.accounts.passwords import Passwords
+from app.storage import AuthToken, Database, Login, User
 
 _PASSWORD_BYTES = 24
 
@@ -54,6 +55,16 @@ def ready(database: Database, administration: Administration, email: str) -> Cre
     administration.set_password(None, account.id, password)
     _forget_logins(database, account.id)
     return Credentials(account.id, email, password)
+
+
+def is_current(database: Database, passwords: Passwords, credentials: Credentials) -> bool:
+    """Tell whether the account's password is still the one that it was given.
+
+    Raises: StorageError.
+    """
+    with database.reading() as session:
+        kept = session.scalar(select(User.password_hash).where(User.id == credentials.account_id))
+    return kept is not None and passwords.verify(kept, credentials.password)
 
 
 def _forget_logins(database: Database, account_id: str) -> None:

@@ -17,7 +17,7 @@ from app.storage import Database, Installation, ProbeRound, now
 
 PLACES = ("agent", "command")
 _KEPT = timedelta(days=7)
-# Where VIBEBOX_PROBE is off, nobody counts what a command makes.
+# Nobody counts them where no agent leads.
 _KEPT_UNCOUNTED = timedelta(days=30)
 _LONGEST = timedelta(hours=1)
 
