@@ -44,7 +44,6 @@ class Probe:
         self._term = term
         self._rounds = ProbeRounds(database)
         self._interval = settings.probe_interval
-        self._failing_at: str | None = None
         goes_by = target(settings)
         self._prober = (
             Prober(settings, database, goes_by, term.over.is_set)
@@ -87,7 +86,7 @@ class Probe:
         if not ids:
             return False
         try:
-            rounds = self._mark(ids)
+            before, rounds = self._mark(ids)
         except StorageError:
             self._term.end()
             raise
@@ -95,12 +94,19 @@ class Probe:
             self._term.end()
             return False
         for one in rounds:
-            self._tell(one)
+            self._tell(one, before)
+            before = one.step
         return True
 
-    def _mark(self, ids: Sequence[str]) -> list[ProbeRound]:
+    def _mark(self, ids: Sequence[str]) -> tuple[str | None, list[ProbeRound]]:
+        """Return the rounds, in their order, and at which step the one before them failed."""
         with self._database.writing() as session:
             self._term.fence(session)
+            newest = ProbeRound.finished_at.desc()
+            # In the database: whoever has told of it may be another agent, which led before.
+            before = session.scalar(
+                select(ProbeRound.step).where(ProbeRound.counted).order_by(newest).limit(1)
+            )
             rounds = list(
                 session.scalars(
                     select(ProbeRound)
@@ -115,9 +121,9 @@ class Probe:
                 self._counts.add(session, counter, value, amount)
             session.flush()
             session.expunge_all()
-        return rounds
+        return before, rounds
 
-    def _tell(self, one: ProbeRound) -> None:
+    def _tell(self, one: ProbeRound, before: str | None) -> None:
         for (counter, value), amount in _amounts([one]).items():
             self._counts.tell(counter, value, amount)
         for step, seconds in one.seconds.items():
@@ -125,9 +131,8 @@ class Probe:
         if one.step is not None:
             extra = {"step": one.step, "why": one.says, "next_step": one.next_step}
             _log.warning("synthetic user fails", extra={**extra, "place": one.place})
-        elif self._failing_at is not None:
+        elif before is not None:
             _log.info("synthetic user succeeds again")
-        self._failing_at = one.step
 
 
 def _amounts(rounds: Sequence[ProbeRound]) -> Counter[tuple[DurableCounter, str]]:

@@ -74,7 +74,8 @@ def checks(
         Check(
             "synthetic_user",
             lambda: probe.look(settings, records),
-            ("database", "docker", "web", "agent"),
+            ("database",),
+            follows=("docker", "web", "agent"),
         ),
         Check("prometheus", lambda: prometheus.look(watching), ("web",), prometheus.SECONDS),
         Check(

@@ -120,10 +120,19 @@ def _bounded(check: Check) -> Callable[[], Finding]:
 
 def _in_sight(check: Check, found: dict[str, Finding]) -> Finding:
     """Return what the check found, or why it cannot have seen anything."""
-    blind = [name for name in check.needs if found[name].outcome is Outcome.FAILED]
-    if blind and found[check.name].outcome is not Outcome.NOT_CONFIGURED:
-        return skipped(f"Not looked at, because of {' and '.join(blind)}.")
-    return found[check.name]
+    its = found[check.name]
+    if its.outcome is Outcome.NOT_CONFIGURED:
+        return its
+    if blind := _failed(check.needs, found):
+        return skipped(f"Not looked at, because of {blind}.")
+    if cause := _failed(check.follows, found):
+        return skipped(f"Not judged, because of {cause}. {its.says}")
+    return its
+
+
+def _failed(names: Sequence[str], found: dict[str, Finding]) -> str:
+    """Return those of them that have failed, in a sentence; "" where none has."""
+    return " and ".join(name for name in names if found[name].outcome is Outcome.FAILED)
 
 
 def _sentence(error: Exception) -> str:

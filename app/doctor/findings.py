@@ -41,9 +41,11 @@ class Check:
     """One line of the doctor's answer.
 
     Attributes: look (returns what it finds; made for one thread at a time), needs (checks without
-    which this one can see nothing: it is skipped where one of them has failed), seconds (how long
-    it may take), next_step (what to do where it raises what nobody foresaw), late (what is told
-    where it hangs, as a look-up of a name may: no deadline of ours ends one).
+    which this one can see nothing: it is skipped where one of them has failed), follows (checks
+    whose fault shows here as well: where one of them has failed, what this one saw is told, and is
+    no fault of its own), seconds (how long it may take), next_step (what to do where it raises
+    what nobody foresaw), late (what is told where it hangs, as a look-up of a name may: no deadline
+    of ours ends one).
     """
 
     name: str
@@ -52,6 +54,7 @@ class Check:
     seconds: float = SECONDS
     next_step: str = "See the service's log, and report it with `vibebox support-bundle`."
     late: Finding | None = None
+    follows: tuple[str, ...] = ()
 
 
 def ok(says: str) -> Finding:

@@ -21,6 +21,7 @@ _TOKEN = re.compile(
     rf"(?P<string>{_STRING})|(?P<open>[(\[{{])|(?P<close>[)\]}}])"
     r"|(?P<compare>==|!=|>=|<=|>|<)|(?P<word>[a-zA-Z_:][\w:]*)"
 )
+_NUMBER = re.compile(r"\s*([+-]?\d+(?:\.\d+)?)(?![\w.])")
 _JOINS = frozenset({"and", "or", "unless"})
 _SUFFIXES = ("_bucket", "_count", "_sum")
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
@@ -105,14 +106,25 @@ def _expanded(
 
 @dataclass(frozen=True)
 class Compared:
-    """What the first condition of an expression compares; `upwards`: the more, the worse."""
+    """What the first condition of an expression compares; `upwards`: the more, the worse.
+
+    `equals`: the number that it is where it is wrong, but for 0.
+    """
 
     side: str
     upwards: bool
+    equals: float | None = None
 
     def worst_first(self, series: Sequence[Series]) -> list[Series]:
-        """Return the series, the worst before the others."""
-        return sorted(series, key=lambda one: one.value, reverse=self.upwards)
+        """Return the series, the worst before the others.
+
+        Where there is more than nothing, those of 0 are left out: of a state, what it is not.
+        """
+        if (equals := self.equals) is not None:
+            ordered = sorted(series, key=lambda one: abs(one.value - equals))
+        else:
+            ordered = sorted(series, key=lambda one: one.value, reverse=self.upwards)
+        return [one for one in ordered if one.value or not self.upwards] or ordered
 
 
 def without_threshold(expression: str) -> Compared:
@@ -124,8 +136,11 @@ def without_threshold(expression: str) -> Compared:
         elif token["close"]:
             depth -= 1
         elif depth == 0 and token["compare"]:
-            upwards = token["compare"] in (">", ">=", "!=")
-            return Compared(expression[: token.start()].strip(), upwards)
+            side, sign = expression[: token.start()].strip(), token["compare"]
+            number = _NUMBER.match(expression, token.end()) if sign == "==" else None
+            if number and float(number[1]):
+                return Compared(side, True, float(number[1]))
+            return Compared(side, sign in (">", ">=", "!="))
         elif depth == 0 and token["word"] in _JOINS:
             break
     return Compared(expression.strip(), upwards=True)

@@ -126,18 +126,21 @@ class Database:
             yield connection
             backend.after_migration(connection)
 
-    def probe(self, deadline: float, writing: float = 0.0) -> None:
+    def probe(self, deadline: float, writing: float = 0.0) -> SchemaState:
         """Verify within `deadline` seconds: it answers, its schema serves us, it takes changes.
 
         writing: seconds for which a change that was taken proves the last.
 
+        Returns: the state of the schema.
         Raises:
             StorageUnavailableError: It does not answer in time, or one of its subclasses: what it
                 does not do is known.
             SchemaRevisionError: It has a revision that does not serve this release, or none.
         """
-        revisions.verify(self.schema_state(deadline))
+        state = self.schema_state(deadline)
+        revisions.verify(state)
         self._write_trial.verify(_WRITING_SHARE * deadline, writing)
+        return state
 
     def schema_state(self, seconds: float) -> SchemaState:
         """Read within `seconds` which revision the schema has, and which it serves.

@@ -17,13 +17,14 @@ class ProbeState:
     Those from before rounds are awaited are of another time, in which somebody had switched the
     probe off. `age` is the seconds since the last success, or since rounds are awaited or, where
     nobody has said that, since the first one; None where there is nothing. `failures` is how many
-    have failed since.
+    have failed since, `last_age` the seconds since the end of `last`.
     """
 
     last: ProbeRound | None
     age: float | None
     has_succeeded: bool
     failures: int
+    last_age: float | None = None
 
 
 def state(session: Session) -> ProbeState:
@@ -44,11 +45,20 @@ def state(session: Session) -> ProbeState:
     if success_at is not None:
         failed = failed.where(ProbeRound.finished_at > success_at)
     newest = select(ProbeRound).where(finished).order_by(ProbeRound.finished_at.desc()).limit(1)
-    # A time that is yet to come is as old as it is early: the clock was set back.
-    age = abs((moment - since).total_seconds())
+    last = session.scalar(newest)
     return ProbeState(
-        session.scalar(newest), age, success_at is not None, session.scalar(failed) or 0
+        last,
+        _age(since, moment),
+        success_at is not None,
+        session.scalar(failed) or 0,
+        None if last is None or last.finished_at is None else _age(last.finished_at, moment),
     )
+
+
+def _age(at: datetime, moment: datetime) -> float:
+    """Return the seconds since then; a time that is yet to come is as old as it is early: the clock
+    was set back."""
+    return abs((moment - at).total_seconds())
 
 
 def _since(awaited: datetime | None, moment: datetime) -> ColumnElement[bool]:

@@ -73,6 +73,17 @@ def test_trouble_is_told_each_time_and_its_end_once(
     assert said == ["synthetic user fails"] * 2 + ["synthetic user succeeds again"]
 
 
+def test_end_of_trouble_is_told_by_an_agent_that_did_not_see_it_begin(
+    database: Database, term: Term, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger=module.__name__)
+    for step in ("start", None, None):
+        finish(database, step)
+        probe(database, term).run()  # each time as after a restart
+    said = [it.message for it in caplog.records if it.name == module.__name__]
+    assert said == ["synthetic user fails", "synthetic user succeeds again"]
+
+
 def test_rounds_are_awaited_from_the_first_look(database: Database, term: Term) -> None:
     one = probe(database, term)
     one.run()

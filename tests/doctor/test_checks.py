@@ -49,6 +49,7 @@ from app.storage import (
     PullPolicy,
     PullStatus,
     Report,
+    revisions,
     utc_now,
 )
 from app.stores.build import Stores
@@ -508,6 +509,18 @@ def test_events_of_the_log_that_are_named_are_logged() -> None:
     assert set(named) <= set(log_events.descriptions(log_events.PAGE.read_text()))
 
 
+def test_schema_that_the_database_has_is_told(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest = revisions.expected_revision()
+    assert f"has schema revision {newest}, and takes" in database_check.look(database).says
+    older = f"{int(newest) - 1:04}"
+    for module in (revisions, database_check):  # as a release from before would see it
+        monkeypatch.setattr(module, "expected_revision", lambda: older)
+    says = database_check.look(database).says
+    assert f"{newest} (which serves this release's {older} too), and takes" in says
+
+
 CRON = Settings(probe_url="http://127.0.0.1:1", probe="cron", probe_interval=60)
 
 
@@ -540,7 +553,8 @@ def test_synthetic_user(database: Database) -> None:
     passed(database, 240, "start")
     assert look() == (
         "failed",
-        "The synthetic user fails at the step start (2 times in a row): It fails.",
+        "2 rounds of the synthetic user in a row failed, the last at the step start, 4 min ago: "
+        "It fails.",
     )
     assert probe.look(CRON, records).next_step == "Mend it."
     passed(database, 200)
@@ -550,7 +564,10 @@ def test_synthetic_user(database: Database) -> None:
     passed(database, 100)
     assert look() == ("ok", "The synthetic user came through all steps 2 min ago.")
     passed(database, 1, "sign_in")
-    assert look() == ("failed", "The synthetic user fails at the step sign in: It fails.")
+    assert look() == (
+        "failed",
+        "The last round of the synthetic user failed at the step sign in, 1 s ago: It fails.",
+    )
 
 
 def test_rounds_are_missed_when_the_alert_says_so() -> None:

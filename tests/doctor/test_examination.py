@@ -149,12 +149,16 @@ def test_what_needs_what_has_failed_is_skipped() -> None:
         Check("above", raising(OSError("suffers")), ("below",)),
         Check("off", lambda: not_configured("Nothing asks for it."), ("below",)),
         Check("other", lambda: WELL, ("beside",)),
+        Check("after", lambda: failed("It failed too.", "Mend it."), follows=("below",)),
+        Check("later", lambda: failed("It failed.", "Mend it."), follows=("beside",)),
     ) as examining:
         found = {one.name: (one.outcome, one.says) for one in examining.examine().checks}
 
     assert found["above"] == (Outcome.SKIPPED, "Not looked at, because of below.")
     assert found["off"][0] is Outcome.NOT_CONFIGURED
     assert found["other"][0] is Outcome.OK
+    assert found["after"] == (Outcome.SKIPPED, "Not judged, because of below. It failed too.")
+    assert found["later"] == (Outcome.FAILED, "It failed.")
 
 
 def test_settings_that_cannot_be_used_are_all_there_is_to_say() -> None:

@@ -380,7 +380,7 @@ FAULTS = (
     Fault("hangs", "agent", "No agent is at work", harms.agent_hangs, rare=True),
     Fault("no end", "sweeps", "warning: Records were last compared", sweeps_stopped),
     Fault(
-        "fails", "synthetic_user", "failed: The synthetic user fails at the step start: It does",
+        "fails", "synthetic_user", "failed at the step start",
         synthetic_user_fails,
         lambda it: {"VIBEBOX_PROBE": "cron", "VIBEBOX_PROBE_URL": it.server.url},
     ),

@@ -6,6 +6,7 @@ import yaml
 
 from app.explaining import promql
 from app.explaining.table import FAMILIES, LABELS, PARTS
+from app.stores.prometheus import Series
 from monitoring.rules.alerts.alerting import WATCHDOG
 from tests.monitoring.rules import FILES, PROMETHEUS
 
@@ -54,12 +55,34 @@ def test_side_without_threshold_is_an_expression(alert: str) -> None:
         ("(a > 1) unless b", "(a > 1) unless b", True),
         ("vector(1)", "vector(1)", True),
         ("min(x) <= 3", "min(x)", False),
+        ("x == y", "x", False),
+        ("x == 10m", "x", False),
         (")( > 1", ")(", True),
         ("", "", True),
     ],
 )
 def test_threshold_is_taken_off(expression: str, side: str, upwards: bool) -> None:
     assert promql.without_threshold(expression) == promql.Compared(side, upwards)
+
+
+@pytest.mark.parametrize(
+    ("expression", "values", "ordered"),
+    [
+        ("x > 2", [0, 1, 3, 0], [3, 1]),
+        ("x == 1 and y > 2", [0, 0, 1], [1]),
+        ("x == 2", [0, 1, 2, 4], [2, 1, 4]),
+        ("x == 0", [1, 0, 2], [0, 1, 2]),
+        ("x < 5", [3, 0, 7], [0, 3, 7]),
+        ("x >= 0", [0, 0], [0, 0]),
+    ],
+)
+def test_series_stand_the_worst_first(
+    expression: str, values: list[float], ordered: list[float]
+) -> None:
+    series = [Series({"n": str(number)}, value) for number, value in enumerate(values)]
+    found = promql.without_threshold(expression).worst_first(series)
+
+    assert [one.value for one in found] == ordered
 
 
 def test_selectors_have_their_matchers_and_windows() -> None:

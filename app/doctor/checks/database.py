@@ -4,7 +4,7 @@ from app.core.errors import StorageError
 from app.doctor.findings import Finding, failed, ok, parted
 from app.doctor.looks import refuse_absent
 from app.storage import Database
-from app.storage.revisions import expected_revision
+from app.storage.revisions import SchemaState, expected_revision
 
 _SECONDS = 1.5
 LATE = failed(
@@ -19,10 +19,16 @@ def look(database: Database) -> Finding:
     """Return whether the database can do its work; a row of its own is written for that."""
     try:
         refuse_absent(database)
-        database.probe(_SECONDS)
+        state = database.probe(_SECONDS)
     except StorageError as error:
         return failed(*parted(error.reason, _NEXT_STEP))
     return ok(
-        f"{database.describe()} answers, has schema {expected_revision()} or one that serves it, "
-        "and takes changes."
+        f"{database.describe()} answers, has schema revision {_shown(state)}, and takes changes."
     )
+
+
+def _shown(state: SchemaState) -> str:
+    """Return the revision, which is this release's or a newer one that serves it."""
+    needed = expected_revision()
+    newer = f" (which serves this release's {needed} too)" if state.revision != needed else ""
+    return f"{state.revision}{newer}"

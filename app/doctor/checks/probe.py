@@ -20,18 +20,19 @@ def look(settings: Settings, records: Records) -> Finding:
         return _none_yet(settings, (found.age or 0.0) > limit)
     last = found.last
     if last.step is not None:
-        step = last.step.replace("_", " ")
-        says = (
-            f"The synthetic user fails at the step {step}{_since(found)}: {ended(last.says or '')}"
-        )
+        step, since = last.step.replace("_", " "), ago(found.last_age or 0.0)
+        says = f"{_failing(found)} at the step {step}, {since} ago: {ended(last.says or '')}"
         return failed(says, last.next_step or "See the log of the web server.")
     if (found.age or 0.0) > limit:
         return warning(f"{_well(found)} No round has come to its end since.", _next(settings))
     return ok(_well(found))
 
 
-def _since(found: ProbeState) -> str:
-    return f" ({found.failures} times in a row)" if found.failures > 1 else ""
+def _failing(found: ProbeState) -> str:
+    """Return how often; the rounds before may have failed at other steps."""
+    if found.failures > 1:
+        return f"{found.failures} rounds of the synthetic user in a row failed, the last"
+    return "The last round of the synthetic user failed"
 
 
 def _well(found: ProbeState) -> str:
