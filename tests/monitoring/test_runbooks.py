@@ -16,7 +16,14 @@ _QUERY = re.compile(r"```promql\n(.*?)\n```", re.DOTALL)
 
 _COMMAND = re.compile(r"`((?:docker|curl|vibebox|py-spy|dmesg|iostat|journalctl|ls) ?[^`]*)`")
 COMPOSE = {"ps", "logs", "exec", "restart", "stop", "up"}
-OF_THE_HOST = ("docker info", "docker system df", "journalctl -u docker", "iostat -x", "dmesg")
+OF_THE_HOST = (
+    "docker info",
+    "docker system df",
+    "journalctl -u docker",
+    "journalctl -u vibebox-agent -n 100",
+    "iostat -x",
+    "dmesg",
+)
 """What only root of some host can ask, and no test of ours."""
 
 

@@ -30,7 +30,7 @@ class Check:
     def __init__(
         self,
         name: str,
-        look: Callable[[], None],
+        look: Callable[[], object],
         *,
         required: bool,
         deadline: float,
@@ -42,17 +42,17 @@ class Check:
         self._deadline = deadline
         self._flight = SingleFlight(f"check-{name}", look)
         self._lock = threading.Lock()
-        self._told: Run[None] | None = None
+        self._told: Run[object] | None = None
         self._last_reason: str | None = None
 
-    def begin(self) -> Run[None]:
+    def begin(self) -> Run[object]:
         """Start a run, or join the one under way, without waiting."""
         try:
             return self._flight.begin()
         except RuntimeError as error:
             return Run.failed(CheckNotMadeError(str(error)))
 
-    def finish(self, run: Run[None]) -> Result:
+    def finish(self, run: Run[object]) -> Result:
         """Wait for the run until its deadline and tell what it found."""
         reason = None
         try:
@@ -70,7 +70,7 @@ class Check:
         self._flight.close()
         self._close_look()
 
-    def _is_news(self, run: Run[None]) -> bool:
+    def _is_news(self, run: Run[object]) -> bool:
         """Tell whether nobody told of this run: several probes may have joined it."""
         with self._lock:
             told, self._told = self._told, run
