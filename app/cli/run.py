@@ -15,9 +15,9 @@ from pathlib import Path
 import click
 
 from app.cli import env_file, processes, shipped
-from app.core.errors import EngineError
 from app.core.listening import refuse_taken
 from app.core.settings import Settings
+from app.doctor.checks.engine import look_for_answer
 from app.engine import DockerEngine
 from app.storage import Database, schema
 from app.wiring import load_settings
@@ -43,8 +43,8 @@ def start(directory: Path) -> int:
     environment = {**os.environ, "VIBEBOX_WELCOME": "true", "PORT": str(settings.port)}
     if not os.environ.get("VIBEBOX_DOCKER_REQUIRED") and (trouble := _engine_trouble(settings)):
         click.echo(
-            f"Docker Engine at {settings.docker_host} cannot be used: {trouble} Starting with "
-            "Docker not required: environments can be recorded, not started."
+            f"{trouble} Until then environments can be recorded, and not be started: VibeBox "
+            "starts with VIBEBOX_DOCKER_REQUIRED=false."
         )
         environment["VIBEBOX_DOCKER_REQUIRED"] = "false"
     binaries = Path(sys.executable).parent
@@ -77,12 +77,10 @@ def _migrate(settings: Settings) -> None:
 
 
 def _engine_trouble(settings: Settings) -> str | None:
-    """Return in a sentence why Docker Engine cannot be used, None where it answers."""
+    """Return why Docker Engine cannot be used, and what to do; None where it answers."""
     engine = DockerEngine(settings.docker_host)
     try:
-        engine.ping(timeout=_PING_SECONDS)
-    except EngineError as error:
-        return error.detail
+        found = look_for_answer(engine, settings.docker_host, _PING_SECONDS)
     finally:
         engine.close()
-    return None
+    return None if found is None else f"{found.says} {found.next_step}"

@@ -15,7 +15,7 @@ from app.cli import env_file, screen
 from app.cli.doctor import opened, without_settings
 
 if TYPE_CHECKING:
-    from app.doctor.bundle.parts import Subject
+    from app.doctor.bundle.subject import Subject
 
 _STDOUT = Path("-")
 _NAME = "vibebox-support"
@@ -78,12 +78,12 @@ def _subject(log_files: tuple[Path, ...]) -> "Iterator[Subject]":
         settings = load_settings()
     except SettingsError as error:
         found = without_settings(error)
-        from app.doctor.bundle.parts import Subject
+        from app.doctor.bundle.subject import Subject
 
         yield Subject(found, log_files)
         return
     with opened(settings) as (examining, database):
-        from app.doctor.bundle.parts import Subject
+        from app.doctor.bundle.subject import Subject
         from app.stores.build import build
 
         yield Subject(examining.examine(), log_files, settings, database, build(settings))

@@ -1250,5 +1250,5 @@ class ProbeUnderWayError(VibeBoxError):
     """A round of the synthetic user goes on; two at once would disturb each other."""
 
     slug = "probe-under-way"
-    title = "A round goes on"
-    default_detail = "Another round of the synthetic user goes on; try again when it is through."
+    title = "A round of the synthetic user goes on"
+    default_detail = "The agent or another `vibebox probe` makes it; try again when it is through."

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.run import _commands
+from app.cli.run import _commands, _engine_trouble
+from app.core.settings import Settings
 
 MODULE = [sys.executable, "-P", "-m"]
 
@@ -23,6 +24,14 @@ def test_processes_are_those_of_the_procfile_and_import_nothing_from_here(tmp_pa
         [*MODULE, "app.cli", "agent"],
         ["sleep", "1 2"],
     ]
+
+
+def test_missing_socket_of_docker_is_told_with_the_next_step(tmp_path: Path) -> None:
+    host = f"unix://{tmp_path}/docker.sock"
+    trouble = _engine_trouble(Settings(docker_host=host))
+
+    assert trouble is not None and f"DOCKER_HOST={host}" in trouble
+    assert "systemctl start docker" in trouble and "Try again later" not in trouble
 
 
 def test_gunicorn_of_run_leaves_the_path_of_modules_alone(

@@ -22,6 +22,7 @@ from app.cli.main import main
 from app.core.settings import MAY_HOLD_SECRETS, Settings, environment_name
 from app.doctor.bundle import parts
 from app.doctor.bundle.secrets import INSTEAD, secrets_of, shown_options, shown_url, without
+from app.domain.probe.rounds import Outcome, ProbeRounds
 from app.storage import Alert, Database, utc_now
 from tests.explaining.world import firing, rule
 from tests.support.stand_in import StandIn
@@ -190,6 +191,8 @@ def test_facts_are_there(tmp_path: Path, database: Database, database_url: str) 
                 generator_url="",
             )
         )
+    rounds = ProbeRounds(database)
+    rounds.finish(rounds.begin("command", 60), Outcome({}, "start", "It fails.", "Mend it."))
     result, target = bundle(tmp_path, DATABASE_URL=database_url, VIBEBOX_THREADS="9")
     texts = members(target)
 
@@ -202,7 +205,27 @@ def test_facts_are_there(tmp_path: Path, database: Database, database_url: str) 
     alerts = json.loads(texts["alerts.json"])
     assert alerts["received"][0]["labels"] == {"alertname": "Slow"}
     assert alerts["firing"] == {"missing": "VIBEBOX_PROMETHEUS_URL is not set."}
+    assert alerts["silences"] == {"missing": "VIBEBOX_ALERTMANAGER_URL is not set."}
+    (last,) = json.loads(texts["probe.json"])["rounds"]
+    assert (last["step"], last["says"]) == ("start", "It fails.") and last["finished_at"]
     assert json.loads(texts["doctor.json"])["checks"][0]["name"] == "settings"
+
+
+def test_silences_are_there(tmp_path: Path, peer: StandIn) -> None:
+    silence = {
+        "id": "1",
+        "matchers": [{"name": "alertname", "value": "Slow", "isRegex": False}],
+        "startsAt": "2026-01-31T12:00:00Z",
+        "endsAt": "2026-01-31T14:00:00Z",
+        "createdBy": "ada@example.org",
+        "comment": "known",
+        "status": {"state": "active"},
+    }
+    peer.answers["/api/v2/silences"] = lambda _: [silence]
+    _, target = bundle(tmp_path, VIBEBOX_ALERTMANAGER_URL=peer.url)
+
+    (found,) = json.loads(members(target)["alerts.json"])["silences"]
+    assert (found["matchers"][0]["value"], found["created_by"]) == ("Slow", "ada@example.org")
 
 
 def test_a_file_that_is_there_stays(tmp_path: Path, database_url: str) -> None:

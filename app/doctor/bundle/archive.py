@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import IO
 
 from app.core import deadline
-from app.doctor.bundle.parts import Subject, parts, reason
+from app.doctor.bundle.parts import parts
 from app.doctor.bundle.secrets import secrets_of, without
+from app.doctor.bundle.subject import Subject, reason
 
 SECONDS = 10.0
 """What a part may take."""

@@ -8,50 +8,31 @@ import json
 import platform
 import sqlite3
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
-
 from app._version import __version__
 from app.core.errors import StoreUnavailableError
 from app.core.settings import MAY_HOLD_SECRETS, Settings, environment_name
-from app.doctor.answer import Examination
+from app.doctor.bundle import alerting
 from app.doctor.bundle.secrets import INSTEAD, OPTIONS, shown_options, shown_url
+from app.doctor.bundle.subject import MissingError, Subject, document
 from app.doctor.checks import web
-from app.doctor.looks import reading, refuse_absent
-from app.domain.alerts.heartbeat import WATCHDOG
-from app.storage import Alert, Database
+from app.doctor.looks import refuse_absent
+from app.storage import Database
 from app.storage.revisions import expected_revision
-from app.stores.build import Stores
 from app.stores.http import Store
 from app.stores.log_lines import SETTING as LOG_SETTING
 from prefork_metrics.directory import owner_of
 
 MOST_LINES = 2000
-MOST_ALERTS = 200
 _MOST_BYTES = 4 * 1024 * 1024
 _SECONDS = 2.0
 _PAST = timedelta(hours=1)
-
-
-class MissingError(Exception):
-    """A part cannot be had, for a reason that an operator understands."""
-
-
-@dataclass(frozen=True)
-class Subject:
-    """The installation, as far as it can be used; `settings` None: they are not valid."""
-
-    found: Examination
-    log_files: tuple[Path, ...] = ()
-    settings: Settings | None = None
-    database: Database | None = None
-    stores: Stores | None = None
 
 
 Part = Callable[[Subject], str]
@@ -67,7 +48,8 @@ def parts(subject: Subject) -> dict[str, Part]:
         table |= {
             "settings.txt": _settings,
             "metrics.txt": _metrics,
-            "alerts.json": _alerts,
+            "alerts.json": alerting.alerts,
+            "probe.json": alerting.rounds,
             "log.jsonl": _stored_lines,
         }
     names = {path: f"logs/{number}-{path.name}" for number, path in enumerate(subject.log_files, 1)}
@@ -76,7 +58,7 @@ def parts(subject: Subject) -> dict[str, Part]:
 
 def _versions(subject: Subject) -> str:
     installed = {one.name: one.version for one in metadata.distributions()}
-    return _document(
+    return document(
         {
             "vibebox": __version__,
             "python": sys.version,
@@ -142,50 +124,6 @@ def _metrics(subject: Subject) -> str:
         raise MissingError(f"The web server does not answer a scrape: {error.detail}") from error
 
 
-def _alerts(subject: Subject) -> str:
-    """Return what Alertmanager has told of, and what Prometheus says fires."""
-    return _document(
-        {"received": _told(lambda: _received(subject)), "firing": _told(lambda: _firing(subject))}
-    )
-
-
-def _received(subject: Subject) -> list[dict[str, Any]]:
-    if subject.database is None:
-        raise MissingError("There is no database.")
-    query = select(Alert).order_by(Alert.heard_at.desc()).limit(MOST_ALERTS)
-    with reading(subject.database) as session:
-        return [
-            {
-                "labels": one.labels,
-                "annotations": one.annotations,
-                "starts_at": one.starts_at.isoformat(),
-                "ends_at": one.ends_at.isoformat(),
-                "resolved": one.resolved,
-                "heard_at": one.heard_at.isoformat(),
-            }
-            for one in session.scalars(query)
-        ]
-
-
-def _firing(subject: Subject) -> list[dict[str, Any]]:
-    if subject.stores is None or subject.stores.prometheus is None:
-        raise MissingError("VIBEBOX_PROMETHEUS_URL is not set.")
-    return [
-        {"labels": dict(firing.labels), "starts_at": firing.starts_at.isoformat()}
-        for rule in subject.stores.prometheus.rules()
-        for firing in rule.firing
-        if rule.name != WATCHDOG
-    ]
-
-
-def _told(ask: Callable[[], list[dict[str, Any]]]) -> Any:
-    """Return the list, or why there is none: one of two does not hide the other."""
-    try:
-        return ask()
-    except Exception as error:
-        return {"missing": reason(error)}
-
-
 def _stored_lines(subject: Subject) -> str:
     """Return the last lines of the service's log, from the store that the settings name."""
     if subject.stores is None or subject.stores.lines is None:
@@ -214,13 +152,3 @@ def _tail_of(path: Path) -> Part:
         return "".join(f"{line}\n" for line in lines[-MOST_LINES:])
 
     return tail
-
-
-def reason(error: Exception) -> str:
-    """Return why a part cannot be had."""
-    detail = getattr(error, "detail", None)
-    return str(detail or error or type(error).__name__)
-
-
-def _document(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, indent=2, default=str) + "\n"

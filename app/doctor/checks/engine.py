@@ -32,20 +32,8 @@ _KNOWN = (
 
 def look(engine: Engine, host: str) -> Finding:
     """Return whether the engine at `host` can do its work; a volume is made and removed for it."""
-    try:
-        engine.ping(timeout=_PING_SECONDS)
-    except EngineUnreachableError as error:
-        return _unreached(error, host)
-    except EngineTimeoutError:
-        return failed(
-            f"Docker Engine at {host} is silent: it hangs, or what runs containers for it does.",
-            _RESTART,
-        )
-    except EngineError as error:
-        says = (
-            f"What answers at DOCKER_HOST={host} is no Docker Engine, or is broken: {_why(error)}"
-        )
-        return failed(ended(says), f"{_CORRECT} {_RESTART}")
+    if (unreached := look_for_answer(engine, host, _PING_SECONDS)) is not None:
+        return unreached
     try:
         engine.verify(_WORK_SECONDS)
     except EngineFullError:
@@ -61,6 +49,25 @@ def look(engine: Engine, host: str) -> Finding:
     except EngineError as error:
         return failed(f"Docker Engine cannot make a volume: {_why(error)}", _RESTART)
     return ok(f"Docker Engine at {host} answers, does its work, and its disk has room.")
+
+
+def look_for_answer(engine: Engine, host: str, seconds: float) -> Finding | None:
+    """Return why the engine at `host` does not answer as one within `seconds`; None if it does."""
+    try:
+        engine.ping(timeout=seconds)
+    except EngineUnreachableError as error:
+        return _unreached(error, host)
+    except EngineTimeoutError:
+        return failed(
+            f"Docker Engine at {host} is silent: it hangs, or what runs containers for it does.",
+            _RESTART,
+        )
+    except EngineError as error:
+        says = (
+            f"What answers at DOCKER_HOST={host} is no Docker Engine, or is broken: {_why(error)}"
+        )
+        return failed(ended(says), f"{_CORRECT} {_RESTART}")
+    return None
 
 
 def _unreached(error: EngineUnreachableError, host: str) -> Finding:
