@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from app.storage import Database, User
 from tests.backends import http
 from tests.backends.agent import Agent
 from tests.backends.browser import browser, missing_browser
@@ -431,6 +432,16 @@ def _account(day: Day, ada: Visit) -> None:
     elsewhere.page.context.close()
 
 
+def _synthetic(day: Day) -> str:
+    """Have a synthetic user, as its first round makes it, and return its address."""
+    email = f"probe-{day.width}@vibebox.invalid"
+    database = Database(day.server.env["DATABASE_URL"])
+    with database.writing() as session:
+        session.add(User(email=email, password_hash="", is_synthetic=True))
+    database.dispose()
+    return email
+
+
 def _operator(day: Day, pictures: Path) -> None:
     """Look after accounts as an operator; others have no such page."""
     operator, vera = f"oz-{day.width}@example.org", f"vera-{day.width}@example.org"
@@ -449,6 +460,10 @@ def _operator(day: Day, pictures: Path) -> None:
     expect(page.get_by_role("button", name="Examine again")).to_be_enabled()
     visit.go("Accounts")
     expect(page.get_by_text("Registration is open")).to_be_visible()
+    page.get_by_label("Find").fill(_synthetic(day))
+    page.get_by_role("button", name=f"Delete probe-{day.width}").click()
+    expect(page.get_by_text("its next round makes it again")).to_be_visible()
+    page.keyboard.press("Escape")
     page.get_by_label("Find").fill("vera")
     row = visit.row(vera)
     expect(page.locator("[data-accounts]").get_by_role("row")).to_have_count(2)

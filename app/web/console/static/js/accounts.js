@@ -59,7 +59,8 @@ function choices(here, account, refresh) {
     });
   }
   function remove() {
-    const text = "What it has, and the teams that it alone administers, go to another account, which is named here. This cannot be undone.";
+    const lasting = "What it has, and the teams that it alone administers, go to another account, which is named here. This cannot be undone.";
+    const text = account.is_synthetic ? "It is the synthetic user's: unless VIBEBOX_PROBE is off, its next round makes it again." : lasting;
     const fields = [
       { name: "transfer_to", label: "Hand over to", type: "email", help: "May stay empty where there is nothing to hand over." },
       { name: "email", label: `Type ${email} to delete it`, type: "email" },
