@@ -1,9 +1,14 @@
 """`vibebox operators`: who looks after the service: accounts, quotas, the whole audit log."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from app.cli import env_file, screen
 from app.cli.database import database
+
+if TYPE_CHECKING:
+    from app.storage import Database
 
 
 @click.group()
@@ -34,8 +39,11 @@ def list_() -> None:
     from app.domain.accounts import operators as rules
 
     with database(env_file.settings()) as opened:
-        for email in rules.operators(opened):
-            click.echo(screen.line(email))
+        found = rules.operators(opened)
+        if not found:
+            click.echo(_without(opened), err=True)
+    for email in found:
+        click.echo(screen.line(email))
 
 
 def _set(email: str, *, operator: bool) -> None:
@@ -43,8 +51,12 @@ def _set(email: str, *, operator: bool) -> None:
 
     with database(env_file.settings()) as opened:
         changed = rules.set_operator(opened, email, operator=operator)
-        left = rules.operators(opened)
+        missing = None if rules.operators(opened) else _without(opened)
     became = "is an operator" if operator else "is no operator"
     click.echo(f"{email} {became}{' now' if changed else ' already'}.")
-    if not left:
-        click.echo("VibeBox has no operator now; `vibebox operators grant` names one.", err=True)
+    if missing is not None:
+        click.echo(missing, err=True)
+
+
+def _without(opened: "Database") -> str:
+    return f"{opened.describe()} has no operator; `vibebox operators grant EMAIL` names one."

@@ -15,15 +15,18 @@ _LOOK = 0.2
 _END_SECONDS = 2.0
 _LATE = {
     ProbeStep.SIGN_IN: "See whether the proxy, the web server or the database hangs or is "
-    "overloaded: `vibebox doctor` names the last two.",
-    ProbeStep.START: "See whether an agent is at work and Docker Engine well (`vibebox doctor`), "
-    "and how long the image takes to be pulled.",
+    "overloaded: the checks `web` and `database` of `vibebox doctor`.",
+    ProbeStep.START: "See whether an agent is at work and Docker Engine well (the checks `agent` "
+    "and `docker` of `vibebox doctor`), and how long the image takes to be pulled.",
     ProbeStep.COMMAND: "See whether the proxy passes on WebSockets, and whether Docker Engine is "
     "slow (dashboard Environments).",
     ProbeStep.STOP: "See whether Docker Engine is slow; an image whose command ignores SIGTERM "
     "takes VIBEBOX_STOP_GRACE to stop.",
 }
-_LATE_ELSE = "See whether the proxy, the web server or Docker Engine hangs: `vibebox doctor`."
+_LATE_ELSE = (
+    "See whether the proxy, the web server or Docker Engine hangs: the checks `web` and `docker` of "
+    "`vibebox doctor`."
+)
 
 
 class FailedError(Exception):

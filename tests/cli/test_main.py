@@ -285,7 +285,8 @@ def test_operators_come_and_go(runner: CliRunner, database: Database, database_u
     def operators(*arguments: str) -> Result:
         return run(runner, "operators", *arguments, DATABASE_URL=database_url)
 
-    assert operators("list").output == ""
+    assert (operators("list").stdout, operators("list").exit_code) == ("", 0)
+    assert f"{database.describe()} has no operator" in operators("list").stderr
     assert operators("grant", "A@example.org").output == "A@example.org is an operator now.\n"
     assert operators("grant", "b@example.org").exit_code == 0
     assert operators("list").output == "a@example.org\nb@example.org\n"

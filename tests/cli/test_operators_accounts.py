@@ -103,7 +103,10 @@ def test_last_operator_is_not_taken_away(accounts: type[Accounts]) -> None:
         result = accounts.run(*arguments)
         assert result.exit_code == 2 and "vibebox operators grant" in result.output
     revoked = CliRunner().invoke(main, ["operators", "revoke", ADA])
-    assert revoked.exit_code == 0 and "VibeBox has no operator now" in revoked.stderr
+    assert (
+        revoked.exit_code == 0
+        and "has no operator; `vibebox operators grant EMAIL`" in revoked.stderr
+    )
 
 
 def test_account_is_deleted_once_and_only_after_a_yes(accounts: type[Accounts]) -> None:
