@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import pytest
 
+from app.cli import env_file
 from tests.backends import leaks, warm
 from tests.backends.alertmanager import Alertmanager
 from tests.backends.docker_engine import DockerEngine
@@ -218,10 +219,12 @@ def jaeger() -> Iterator[Jaeger]:
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hide the settings of whoever runs the tests."""
+    """Hide the settings of whoever runs the tests, also those of a .env in the checkout."""
     for name in list(os.environ):
         if name.startswith(("VIBEBOX_", "OTEL_")) or name in SERVICE_SETTINGS:
             monkeypatch.delenv(name)
+    read = env_file.read_here
+    monkeypatch.setattr(env_file, "read_here", lambda: Path.cwd() == ROOT or read())
 
 
 @pytest.fixture(autouse=True)

@@ -75,10 +75,15 @@ def _told(found: "Explanation") -> Iterator[str]:
         yield f"Culprit: none found: {found.culprit_missing}"
     for step in found.steps:
         yield f"  {step.culprit.kind} {step.culprit.id}: {step.because}"
-    yield from _part("Series, the worst first", found.series.missing, _series(found))
-    yield from _part("Traces", found.traces.missing, _traces(found))
-    yield from _part("Log lines", found.lines.missing, _lines(found))
-    yield from _part("Environments", found.environments.missing, _environments(found))
+    parts = (
+        ("Series, the worst first", found.series.missing, _series(found)),
+        ("Traces", found.traces.missing, _traces(found)),
+        ("Log lines", found.lines.missing, _lines(found)),
+        ("Environments", found.environments.missing, _environments(found)),
+    )
+    for title, missing, lines in parts:
+        if missing is None or missing != found.culprit_missing:  # else it is said already
+            yield from _part(title, missing, lines)
     if found.alert.runbook_url:
         yield f"Runbook: {found.alert.runbook_url}"
 

@@ -24,8 +24,8 @@ _LATE = {
     "takes VIBEBOX_STOP_GRACE to stop.",
 }
 _LATE_ELSE = (
-    "See whether the proxy, the web server or Docker Engine hangs: the checks `web` and `docker` of "
-    "`vibebox doctor`."
+    "See whether the proxy, the web server or Docker Engine hangs: the checks `web` and `docker` "
+    "of `vibebox doctor`."
 )
 
 

@@ -55,6 +55,13 @@ def test_what_only_the_database_knows_is_said(explain: Explain) -> None:
     assert "Culprit: none found: The database did not answer" in explain(OOM).output
 
 
+def test_reason_that_is_one_for_all_is_said_once(explain: Explain, world: World) -> None:
+    world.rules[0]["alerts"].clear()
+    result = explain(NAME)
+
+    assert result.output.count("it does not fire now") == 1, result.output
+
+
 def test_alert_that_nobody_knows(explain: Explain, monkeypatch: pytest.MonkeyPatch) -> None:
     result = explain("NoSuchAlert")
     assert (result.exit_code, "database" in result.output) == (2, True)  # it might know it
