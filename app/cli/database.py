@@ -24,7 +24,8 @@ def database(settings: "Settings", *, must_exist: bool = True) -> "Iterator[Data
         yield opened
     except UserNotFoundError as error:
         raise UserNotFoundError(
-            f"{error.detail} This is of {opened.describe()}, which DATABASE_URL names."
+            f"{error.detail.rstrip('.')} (looked for in {opened.describe()}, the database of "
+            "DATABASE_URL)."
         ) from error
     finally:
         opened.dispose()
