@@ -1,7 +1,9 @@
 """`collect[]` on a scrape: what teams and environments use, capped, and nothing of it without."""
 
+import re
 import time
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,6 +32,7 @@ from tests.sizes import size
 from tests.support.application import MakeApp, parts
 from tests.support.checks import assert_problem
 
+USAGE_JOBS = (Path(__file__).parents[3] / "deploy" / "prometheus" / "usage.yml").read_text()
 ALL_STATUSES = tuple(map(str, EnvironmentStatus))
 SCRAPE = "/health/metrics"
 TEAM_GAUGES = {
@@ -159,6 +162,10 @@ def test_what_teams_have_and_may_have_is_shown_beside(make_app: MakeApp) -> None
     more = samples(scrape(app.test_client(), "teams").text)
     shares = [value for key, value in more.items() if key[-1] == "memory_byte_seconds"]
     assert shares == [2 * 3600 * 2**30, pytest.approx(3 * 2**40, rel=1e-4)]
+    # The shipped job of Prometheus has room for as many of each team.
+    of_each = sum(key[2:3] == ("red",) for key in more)
+    assert f"There are {of_each} series for each team" in USAGE_JOBS
+    assert of_each * 1000 < int(re.findall(r"sample_limit: (\d+)", USAGE_JOBS)[0])
     assert found["vibebox_team_log_bytes", "red"] == 300
     assert found["vibebox_usage_price", "EUR"] == 0.04
 
