@@ -28,9 +28,9 @@ def used_this_month(session: Session, rows: ColumnElement[bool]) -> MonthUse:
     return _used(session, rows, null())[None]
 
 
-def used_by_team(session: Session, teams: list[str]) -> dict[str, MonthUse]:
-    """Return the same of each of these teams that has used something, by its id."""
-    return _used(session, UsageRow.team_id.in_(teams), UsageRow.team_id, UsageRow.team_id)
+def used_by_team(session: Session) -> dict[str, MonthUse]:
+    """Return the same of each team that has used something, by its id."""
+    return _used(session, UsageRow.team_id.is_not(None), UsageRow.team_id, UsageRow.team_id)
 
 
 def end_of_month(moment: datetime) -> datetime:
