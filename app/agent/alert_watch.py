@@ -12,7 +12,7 @@ from app.core import deadline
 from app.core.settings import Settings
 from app.doctor import chain
 from app.domain.alerts.heartbeat import NAME, Cut, Heartbeat, Pulse, State
-from app.storage import AlertHeartbeat, Database, now
+from app.storage import AlertHeartbeat, Database
 from app.stores.build import Stores
 
 ROUNDS = 6
@@ -60,9 +60,8 @@ class AlertWatch:
 
     def _expected(self) -> Pulse:
         with self._database.reading() as session:
-            row = session.get(AlertHeartbeat, NAME)
-            if row is not None:
-                return self._heartbeat.pulse(row, now(session))
+            if session.get(AlertHeartbeat, NAME) is not None:
+                return self._heartbeat.look(session)
         with self._database.writing() as session:
             self._term.fence(session)
             self._heartbeat.expect(session)

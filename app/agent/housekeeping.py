@@ -13,6 +13,7 @@ from app.core.items import Items
 from app.domain.alerts.service import KEPT as _ALERTS_KEPT
 from app.domain.environments.service import Environments
 from app.storage import (
+    AgentReport,
     Alert,
     AuditEntry,
     AuthToken,
@@ -26,6 +27,7 @@ from app.storage import (
     Invitation,
     Login,
     Process,
+    Report,
     SocketTicket,
     User,
 )
@@ -69,12 +71,16 @@ class Housekeeping:
         term: Term,
         clock: CautiousClock,
         audit_days: float,
+        *,
+        probes: bool,
     ) -> None:
+        """`probes`: whether the synthetic user is on."""
         self._database = database
         self._clock = clock
         self._environments = environments
         self._term = term
         self._audit_kept = timedelta(days=audit_days)
+        self._probes = probes
         self._expired = Items(
             Loop.EXPIRED, seconds=_EXPIRY_SECONDS, at_once=_EXPIRIES, on_lost=term.end
         )
@@ -134,7 +140,15 @@ class Housekeeping:
             _Old(Alert, Alert.id, Alert.ends_at < now - _ALERTS_KEPT),
             _Old(Process, Process.id, Process.seen_at < now - _PROCESSES_KEPT),
             _Old(ClockReading, ClockReading.boot_id, old_reading),
+            *self._awaited(),
         ]
+
+    def _awaited(self) -> list[_Old]:
+        """Return since when rounds of a synthetic user are awaited that is off: else they would be
+        missed as soon as it is on again."""
+        if self._probes:
+            return []
+        return [_Old(AgentReport, AgentReport.name, AgentReport.name == Report.PROBE)]
 
     def _old_entries(self, now: datetime) -> ColumnElement[bool]:
         """Return the entries that are old: of synthetic accounts, which make hundreds a day, soon.

@@ -153,7 +153,12 @@ def new_work(parts: Parts, term: Term, counts: DurableCounters) -> Work:
 def _tasks(parts: Parts, term: Term, counts: DurableCounters, sweep: Sweep) -> list[Task]:
     settings, clock, pace = parts.settings, parts.clock, parts.pace
     chores = Housekeeping(
-        parts.database, parts.environments, term, clock, settings.audit_retention_days
+        parts.database,
+        parts.environments,
+        term,
+        clock,
+        settings.audit_retention_days,
+        probes=settings.probe != "off",
     )
     retention = LogRetention(
         parts.database,
@@ -190,10 +195,10 @@ def _usage(parts: Parts, term: Term, meter: Meter) -> list[Task]:
         days=settings.usage_days_days,
     )
     ledger = DiskLedger(parts.database, term.fence)
-    disk = DiskMeter(parts.engine, ledger, settings.usage_disk_interval)
+    disk = DiskMeter(parts.engine, ledger, settings.usage_disk_interval, term.end)
     return [
         Task(Loop.USAGE, settings.usage_interval, meter.run, meter.wanted, close=meter.close),
-        Task(Loop.USAGE_DISK, parts.pace.usage_disk, disk.run),
+        Task(Loop.USAGE_DISK, parts.pace.usage_disk, disk.run, close=disk.close),
         Task(
             Loop.USAGE_RETENTION,
             parts.pace.usage_retention,

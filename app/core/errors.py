@@ -303,16 +303,27 @@ class AlertsNotReceivedError(VibeBoxError):
     )
 
 
+_STORES = {
+    "VIBEBOX_ALERTMANAGER_URL": "Alertmanager",
+    "VIBEBOX_LOG_STORE_URL": "The store of log lines",
+    "VIBEBOX_PROMETHEUS_URL": "Prometheus",
+    "VIBEBOX_TRACE_STORE_URL": "The store of traces",
+}
+"""What the settings name."""
+
+
 class StoreNotSetError(VibeBoxError):
     """What was asked for lies in a store of which no setting says the address."""
 
     status = 409
     slug = "store-not-set"
-    title = "There is no such store"
-    default_detail = "VIBEBOX_LOG_STORE_URL is not set; have an operator set it."
+    title = "An address is not set"
+    default_detail = "VIBEBOX_LOG_STORE_URL is not set."
 
     def __init__(self, setting: str, what: str) -> None:
-        super().__init__(f"{setting} is not set; have an operator set it to the {what}.")
+        super().__init__(
+            f"{setting} is not set; set it to the {what} where the service runs, and restart that."
+        )
         self.extensions["setting"] = setting
 
 
@@ -336,11 +347,11 @@ class StoreUnavailableError(VibeBoxError):
 
     status = 502
     slug = "store-unavailable"
-    title = "The store does not answer"
-    default_detail = "What VIBEBOX_LOG_STORE_URL names did not answer in time."
+    title = "What the service asks does not answer"
+    default_detail = "The store of log lines (VIBEBOX_LOG_STORE_URL) did not answer in time."
 
     def __init__(self, setting: str, why: str, *, in_doubt: bool = False) -> None:
-        super().__init__(f"What {setting} names {why}.")
+        super().__init__(f"{_STORES.get(setting, 'What it names')} ({setting}) {why}.")
         self.extensions["setting"] = setting
         self.in_doubt = in_doubt
 
@@ -368,6 +379,22 @@ class AlertNotFoundError(VibeBoxError):
     slug = "alert-not-found"
     title = "There is no such alert"
     default_detail = "No alert of that name or fingerprint fires, or has within a day."
+
+
+class SilenceExistsError(VibeBoxError):
+    """The same alerts are silenced already."""
+
+    status = 409
+    slug = "silence-exists"
+    title = "There is such a silence already"
+    default_detail = "The same alerts are silenced already; end that silence to make another."
+
+    def __init__(self, id: str, ends_at: datetime, created_by: str) -> None:
+        until = ends_at.isoformat(timespec="seconds")
+        super().__init__(
+            f"{created_by} has silenced the same alerts until {until}; end that silence ({id}) to "
+            "make another."
+        )
 
 
 class SilenceNotFoundError(VibeBoxError):

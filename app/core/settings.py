@@ -456,8 +456,8 @@ class Settings(BaseModel):
     )
     probe_account: str = _own(
         "probe@vibebox.invalid",
-        "E-mail address of the synthetic user's account, which the first round makes; one of a "
-        "person is refused.",
+        "E-mail address of the synthetic user's account, which the first round makes; reserved: "
+        "nobody can register it, and one that a person has already is refused.",
         max_length=254,
         pattern=EMAIL,
     )

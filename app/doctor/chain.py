@@ -10,7 +10,7 @@ from enum import StrEnum
 from urllib.parse import urlsplit
 
 from app.core.errors import StoreUnavailableError
-from app.doctor.findings import ended
+from app.doctor.findings import ended, parted
 from app.domain.alerts.heartbeat import WATCHDOG, Cut, Pulse
 from app.metrics.promql import failed_webhooks, refused_notifications
 from app.stores import alertmanager as telling
@@ -19,6 +19,7 @@ from app.stores.alertmanager import AlertmanagerStore
 from app.stores.build import Stores
 from app.stores.prometheus import PrometheusStore
 
+_START = "Start it; where it runs, see its log."
 RECENT = 600.0
 """Seconds for which the counters of notifications are looked at, at most."""
 CONNECT = (
@@ -89,7 +90,7 @@ def of_prometheus(store: PrometheusStore) -> Cut | None:
     try:
         rules = [one for one in store.rules() if one.is_alert and one.name == WATCHDOG]
     except StoreUnavailableError as error:
-        return _cut(Link.PROMETHEUS, error.detail, "Start it; where it runs, see its log.")
+        return _cut(Link.PROMETHEUS, *parted(error.detail, _START))
     if not rules:
         return _cut(
             Link.RULE,
@@ -129,7 +130,7 @@ def of_alertmanager(store: AlertmanagerStore) -> Cut | None:
     try:
         held = store.alerts(WATCHDOG)
     except StoreUnavailableError as error:
-        return _cut(Link.ALERTMANAGER, error.detail, "Start it; where it runs, see its log.")
+        return _cut(Link.ALERTMANAGER, *parted(error.detail, _START))
     if not held:
         return _unsent(f"Alertmanager does not have the alert {WATCHDOG}.")
     if all(one.suppressed for one in held):
@@ -182,7 +183,7 @@ def _asked(store: PrometheusStore, look: Callable[[PrometheusStore], Cut | None]
     try:
         return look(store)
     except StoreUnavailableError as error:
-        return _cut(Link.PROMETHEUS, error.detail, "Start it; where it runs, see its log.")
+        return _cut(Link.PROMETHEUS, *parted(error.detail, _START))
 
 
 def _cut(link: Link, says: str, next_step: str) -> Cut:

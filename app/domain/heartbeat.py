@@ -9,10 +9,10 @@ The clock is the database's: those of the hosts may differ.
 import logging
 import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import count
 
-from sqlalchemy import ColumnElement, ScalarSelect, delete, select, update
+from sqlalchemy import ColumnElement, ScalarSelect, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from app.core.errors import StorageError
@@ -108,6 +108,11 @@ def is_alive() -> ColumnElement[bool]:
     Where the clock was set back, those who live tell so again within seconds.
     """
     return (Process.seen_at > db_now(-STALE)) & (Process.seen_at <= db_now(STALE))
+
+
+def alive_since(session: Session) -> datetime | None:
+    """Return when the oldest process that lives has started; None where none lives."""
+    return session.scalar(select(func.min(Process.started_at)).where(is_alive()))
 
 
 def alive() -> ScalarSelect[str]:

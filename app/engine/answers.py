@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from app.core.errors import EngineError
+from app.core.unreadable import UNREADABLE
 
 # Longer messages are no messages of Docker; without a bound they would fill the memory.
 _MESSAGE_LIMIT = 1024 * 1024
@@ -16,7 +17,7 @@ def describing(what: str) -> Iterator[None]:
     """Raise EngineError where an answer about `what` is not made as expected."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except UNREADABLE as error:
         raise EngineError(f"Docker Engine described {what} in an unknown way.") from error
 
 

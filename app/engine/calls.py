@@ -32,6 +32,8 @@ class EngineCalls:
     one lets a hung engine hold a request thread for longer. Streams outlive their call: after
     `stream_silence` seconds without a word they ask whether the engine still answers, so that
     more of it notices a hung engine later, and less of it costs idle streams more questions.
+    `walk_timeout` is for what walks through all files: nobody waits for that, and what is given up
+    is lost, since it would take as long the next time.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class EngineCalls:
         lifecycle_timeout: float = 120.0,
         exec_timeout: float = 60.0,
         pull_timeout: float = 600.0,
+        walk_timeout: float = 3600.0,
         stream_silence: float = 5.0,
         publish_address: str = "127.0.0.1",
     ) -> None:
@@ -50,6 +53,7 @@ class EngineCalls:
         self._lifecycle_timeout = lifecycle_timeout
         self._exec_timeout = exec_timeout
         self._pull_timeout = pull_timeout
+        self._walk_timeout = walk_timeout
         self._publish_address = publish_address
         self._clients: dict[int, EngineClient] = {}
         self._probe = LivenessProbe(self.ping, stream_silence)

@@ -7,6 +7,7 @@ goes on: refused, it would be sent again at each connection, and nobody would he
 
 from typing import Any
 
+from app.core.unreadable import UNREADABLE
 from app.engine.answers import LineSplitter, message_of
 from app.engine.values import ENVIRONMENT_LABEL, INSTANCE_LABEL, UNKNOWN, ContainerEvent
 
@@ -27,14 +28,7 @@ class EventDecoder:
     def _event(self, line: bytes | None) -> ContainerEvent:
         try:
             event = _event(message_of(line or b""))
-        except (
-            ArithmeticError,
-            AttributeError,
-            LookupError,
-            RecursionError,
-            TypeError,
-            ValueError,
-        ):
+        except UNREADABLE:
             return ContainerEvent(UNKNOWN, "", None, None, None, self._last_ns)
         self._last_ns = event.at_ns
         return event

@@ -348,10 +348,11 @@ class Engine(Protocol):
         """Return the volumes of all environments."""
 
     @operation("stats")
-    def disk_usage(self) -> dict[str, DiskUse]:
+    def disk_usage(self) -> dict[str, DiskUse | None]:
         """Return what environments hold on disk, by id, of those that have a volume or container.
 
-        The engine walks through the files of all volumes: it may take minutes.
+        None where the engine cannot tell. It walks through the files of all volumes: with millions
+        of them that takes long, and an hour is waited for it.
         """
 
     def close(self) -> None:

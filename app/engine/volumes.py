@@ -40,24 +40,28 @@ class Volumes(EngineCalls):
                 for volume in answer["Volumes"] or []
             ]
 
-    def disk_usage(self) -> dict[str, DiskUse]:
-        """See `Engine.disk_usage`; it walks through many files, so it gets the longer time."""
-        with self._call(self._lifecycle_timeout) as client, describing("the use of disks"):
+    def disk_usage(self) -> dict[str, DiskUse | None]:
+        """See `Engine.disk_usage`; through millions of files an engine walks for long."""
+        with self._call(self._walk_timeout) as client, describing("the use of disks"):
             return disk_uses(client.df())
 
 
-def disk_uses(answer: Any) -> dict[str, DiskUse]:
-    """Return what is in an answer of GET /system/df, by environment."""
-    found: dict[str, DiskUse] = {}
+def disk_uses(answer: Any) -> dict[str, DiskUse | None]:
+    """Return what is in an answer of GET /system/df, by environment; None where a size is not."""
+    found: dict[str, DiskUse | None] = {}
+
+    def add(of: Any, volume: int, layer: int) -> None:
+        if (environment := environment_of(of)) is None:
+            return
+        before = found.get(environment, DiskUse(0, 0))
+        # -1 is Docker's word for a size that it cannot tell.
+        if before is None or min(volume, layer) < 0:
+            found[environment] = None
+        else:
+            found[environment] = DiskUse(before.volume_bytes + volume, before.layer_bytes + layer)
+
     for volume in answer["Volumes"] or []:
-        if (environment := environment_of(volume)) is not None:
-            # -1 is Docker's word for a size that it cannot tell.
-            size = max(0, int((volume.get("UsageData") or {}).get("Size", 0)))
-            before = found.get(environment, DiskUse(0, 0))
-            found[environment] = before._replace(volume_bytes=before.volume_bytes + size)
+        add(volume, int((volume.get("UsageData") or {}).get("Size", -1)), 0)
     for container in answer["Containers"] or []:
-        if (environment := environment_of(container)) is not None:
-            before = found.get(environment, DiskUse(0, 0))
-            size = max(0, int(container.get("SizeRw") or 0))
-            found[environment] = before._replace(layer_bytes=before.layer_bytes + size)
+        add(container, 0, int(container.get("SizeRw") or 0))  # one of 0 is left out
     return found

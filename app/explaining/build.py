@@ -1,8 +1,8 @@
 """Explanations from stores and, where there is one, the database."""
 
 from app.domain.alerts.heartbeat import Heartbeat
+from app.domain.alerts.known import Known, of_kept
 from app.domain.alerts.service import Alerts
-from app.explaining.known import Known
 from app.explaining.recorded import Recorded
 from app.explaining.service import Explanations
 from app.storage import Database
@@ -18,15 +18,6 @@ def build(stores: Stores, database: Database | None) -> Explanations:
 
     def told(reference: str) -> Known | None:
         found = alerts.find(reference)
-        if found is None:
-            return None
-        return Known(
-            str(found.labels.get("alertname", "")),
-            found.labels,
-            found.annotations,
-            found.fingerprint,
-            found.starts_at,
-            found.firing,
-        )
+        return None if found is None else of_kept(found)
 
     return Explanations(stores, Recorded(database), told)

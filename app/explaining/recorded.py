@@ -24,7 +24,8 @@ class Recorded:
 
     def addresses(self, action: str, window: float) -> list[tuple[str, int]]:
         """Return the addresses that this was done from, the most often first."""
-        number = func.count()
+        # One entry tells of several where they were many.
+        number = func.sum(func.coalesce(AuditEntry.details["times"].as_integer(), 1))
         query = (
             select(AuditEntry.address, number)
             .where(AuditEntry.action == action, AuditEntry.at >= _ago(window))

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from app.core import deadline
 from app.core.addresses import web_address
 from app.core.errors import AlertNotFoundError, StorageError, StoreUnavailableError
+from app.domain.alerts.known import Known, meant, of_rules
 from app.explaining import evidence
 from app.explaining.answer import (
     HIDDEN_SIGNALS,
@@ -21,7 +22,6 @@ from app.explaining.answer import (
     TracePart,
 )
 from app.explaining.kinds import Culprit, Kind
-from app.explaining.known import Known, of_rules
 from app.explaining.readers import Reader
 from app.explaining.recorded import Recorded
 from app.explaining.search import Found, Search
@@ -90,8 +90,9 @@ class Explanations:
         if told is not None:
             return told
         if missing is not None:
-            missing = f"Alertmanager has told of no such alert, and {_inside(missing)}."
-        raise trouble or AlertNotFoundError(missing)
+            missing = f"Alertmanager has told of no such alert, and {missing.removesuffix('.')}."
+        names = {rule.name for rule in rules if rule.is_alert}
+        raise trouble or AlertNotFoundError(missing or meant(reference, names))
 
     def _parts(self, alert: Known, rules: list[Rule] | None, missing: str | None) -> _Parts:
         if rules is None or self._stores.prometheus is None:
@@ -167,12 +168,6 @@ def _visible(found: EnvironmentPart) -> EnvironmentPart:
     if items or not found.items:
         return EnvironmentPart(items=items, missing=found.missing)
     return EnvironmentPart(missing=found.items[0].missing)
-
-
-def _inside(sentence: str) -> str:
-    """Return a sentence as a part of another."""
-    sentence = sentence.removesuffix(".")
-    return sentence if sentence.startswith("VIBEBOX") else sentence[0].lower() + sentence[1:]
 
 
 def _asked(alert: Known) -> AlertAsked:

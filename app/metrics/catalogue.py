@@ -328,7 +328,8 @@ probe_success_age = registry.computed(
     "Time since the synthetic user has last come through all its steps.",
     {},
     "each round that succeeds, which is kept in the database; at scrape time, so that it grows "
-    "where none does; before the first one since rounds are awaited",
+    "where none does; before the first one since rounds are awaited, which begins anew where "
+    "VIBEBOX_PROBE was off",
 )
 probe_interval = registry.computed(
     "probe_interval_seconds",

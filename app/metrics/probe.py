@@ -8,7 +8,6 @@ from math import inf
 from typing import NamedTuple
 
 from prometheus_client.core import Metric
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.metrics.catalogue import (
@@ -18,12 +17,12 @@ from app.metrics.catalogue import (
     probe_interval,
     probe_success_age,
 )
-from app.storage import AgentReport, Report, db_now
 from app.storage.probe_state import state
 
 
 class Probed(NamedTuple):
-    """Where the last round failed, None where it did not; seconds since the last success."""
+    """Where the last round failed, None where it did not; seconds since the last success, or since
+    rounds are awaited."""
 
     step: str | None
     age: float
@@ -32,11 +31,8 @@ class Probed(NamedTuple):
 def read(session: Session) -> Probed:
     """Read it. Raises: StorageError."""
     found = state(session)
-    if found.age is not None:
-        return Probed(found.last.step if found.last is not None else None, found.age)
-    expected = select(db_now(), AgentReport.at).where(AgentReport.name == Report.PROBE)
-    row = session.execute(expected).first()
-    return Probed(None, inf if row is None else abs(float((row[0] - row[1]).total_seconds())))
+    step = None if found.last is None else found.last.step
+    return Probed(step, inf if found.age is None else found.age)
 
 
 def families(probed: Probed, interval: float) -> Iterator[Metric]:

@@ -1,9 +1,8 @@
 """What the service itself asks a Prometheus that watches it."""
 
 from app.metrics.catalogue import REQUESTS
+from app.stores.prometheus import JOB
 
-# One Prometheus watches many services: job is ours, as in monitoring/prometheus.
-JOB = "vibebox-backend"
 _OURS = f'job="{JOB}"'
 
 REQUEST_RATE = f"sum(rate({REQUESTS.requests.name}{{{_OURS}}}[5m]))"
@@ -13,9 +12,6 @@ LATENCY = (
     f"histogram_quantile(0.95, sum by (le) (rate({REQUESTS.duration.name}_bucket{{{_OURS}}}[5m])))"
 )
 """Seconds within which 95 of 100 requests were answered."""
-
-FIRING = f'ALERTS{{alertstate="firing",{_OURS}}}'
-"""The alerts that fire."""
 
 UP = f"up{{{_OURS}}}"
 """1 for each target of ours that is scraped, 0 for each that is not."""

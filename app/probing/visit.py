@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+from app.core.unreadable import UNREADABLE
 from app.domain.probe.account import Credentials
 from app.domain.probe.rounds import Outcome
 from app.probing.failure import CutOffError, StepError, Target
@@ -93,7 +94,7 @@ class Visit:
         """Do a step whose answers may be anybody's."""
         try:
             work()
-        except (LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        except UNREADABLE as error:
             raise StepError(
                 "An answer is in JSON, and not as VibeBox answers.",
                 "See what the proxy sends /api/v1 to, and whether it is of this release.",

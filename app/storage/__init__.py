@@ -6,6 +6,7 @@ from app.storage.database import Database
 from app.storage.inserting import add_rows, insert_missing, put_rows
 from app.storage.models import (
     AT_REST,
+    DISK_REASONS,
     SYNTHETIC,
     AgentReport,
     Alert,
@@ -72,6 +73,7 @@ from app.storage.models import (
 
 __all__ = [
     "AT_REST",
+    "DISK_REASONS",
     "SYNTHETIC",
     "AgentReport",
     "Alert",

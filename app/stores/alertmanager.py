@@ -1,5 +1,6 @@
 """The Alertmanager that sends alerts to the service: what it holds, and its silences (API v2)."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -7,9 +8,11 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 from uuid import UUID
 
+from app.core.unreadable import UNREADABLE
 from app.stores.http import Store, loads
 
 SETTING = "VIBEBOX_ALERTMANAGER_URL"
+_PATTERN = re.compile(r"[.*+?()\[\]{}^$\\]")
 STATES = ("pending", "active", "expired")
 T = TypeVar("T")
 
@@ -31,6 +34,18 @@ class Matcher:
     is_regex: bool = False
     is_equal: bool = True
 
+    def holds(self, labels: Mapping[str, str]) -> bool | None:
+        """Tell whether it does of an alert; None where its pattern is more than words and `|`.
+
+        Alertmanager's patterns are not Python's, and may take Python for ever.
+        """
+        value = str(labels.get(self.name, ""))  # one that is not there is an empty one
+        if not self.is_regex:
+            return (value == self.value) is self.is_equal
+        if _PATTERN.search(self.value):
+            return None
+        return (value in self.value.split("|")) is self.is_equal
+
 
 @dataclass(frozen=True)
 class Silence:
@@ -43,6 +58,11 @@ class Silence:
     created_by: str
     comment: str
     state: str
+
+    def mutes(self, labels: Mapping[str, str]) -> bool:
+        """Tell whether nobody is told of an alert with these labels because of it, as far as that
+        can be known (see `Matcher.holds`)."""
+        return self.state == "active" and all(one.holds(labels) for one in self.matchers)
 
 
 class AlertmanagerStore:
@@ -87,7 +107,7 @@ class AlertmanagerStore:
             "comment": comment,
         }
         answer = self._store.change("POST", "/api/v2/silences", body)
-        return self._read(lambda told: str(loads(told or b"")["silenceID"]), answer)
+        return self._read(lambda told: str(loads(told)["silenceID"]), answer)
 
     def find(self, id: str) -> Silence | None:
         """Return a silence; None where there is no such one."""
@@ -98,19 +118,13 @@ class AlertmanagerStore:
 
     def end(self, id: str) -> bool:
         """End a silence; tell whether there was one."""
-        return self._store.change("DELETE", f"/api/v2/silence/{quote(id, safe='')}") is not None
+        path = f"/api/v2/silence/{quote(id, safe='')}"
+        return self._store.change("DELETE", path, has_missing=True) is not None
 
     def _read(self, read: Callable[[Any], T], told: Any) -> T:
         try:
             return read(told)
-        except (
-            ArithmeticError,
-            AttributeError,
-            LookupError,
-            RecursionError,
-            TypeError,
-            ValueError,
-        ):
+        except UNREADABLE:
             raise self._store.strange() from None
 
 

@@ -25,6 +25,7 @@ _SECONDS = 5.0
 _PIECE = 64 * 1024
 _ELSEWHERE = frozenset({301, 302, 303, 307, 308, 404, 405, 421})
 """Somebody answers who is not the store, or not by this path; no redirect is followed."""
+_AWAY = "does not answer; start it, or correct that address"
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -62,14 +63,25 @@ class Store:
             return None
         return self._answered(question)
 
-    def change(self, method: str, path: str, body: Any = None) -> bytes | None:
-        """Return what it answers to a change, with status 200; None where it says 404.
+    @overload
+    def change(self, method: str, path: str, body: Any) -> bytes: ...
 
-        body: sent as JSON, where there is one. Raises: StoreUnavailableError.
+    @overload
+    def change(self, method: str, path: str, *, has_missing: bool) -> bytes | None: ...
+
+    def change(
+        self, method: str, path: str, body: Any = None, *, has_missing: bool = False
+    ) -> bytes | None:
+        """Return what it answers to a change, with status 200.
+
+        body: sent as JSON, where there is one; has_missing: as in `get`.
+        Raises: StoreUnavailableError.
         """
         text = None if body is None else json.dumps(body).encode()
         question = self._asked(method, path, {}, text)
-        return None if question.status == 404 else self._answered(question)
+        if has_missing and question.status == 404:
+            return None
+        return self._answered(question)
 
     def _answered(self, question: "_Question") -> bytes:
         if question.is_too_large:
@@ -111,7 +123,7 @@ class Store:
 
     def strange(self) -> StoreUnavailableError:
         """Return the error of an answer that cannot be understood."""
-        return self.failed("does not speak as a store of its kind does; look at the address")
+        return self.failed("does not speak as one of its kind does; look at the address")
 
     def failed(self, why: str, *, in_doubt: bool = False) -> StoreUnavailableError:
         """Return an error that says so of the store."""
@@ -174,7 +186,7 @@ class _Question:
         except TimeoutError:
             self.trouble = "did not answer in time"
         except Exception:  # of the network, or of what the store made of HTTP
-            self.trouble = "does not answer"
+            self.trouble = _AWAY
         finally:
             self._connection.close()
 
@@ -194,7 +206,7 @@ class _Question:
                 self.is_too_large = True
                 return None
         if response.length:  # as many bytes of it did not come
-            return "does not answer"
+            return _AWAY
         self.answer = b"".join(pieces)
         return None
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from app.core.unreadable import UNREADABLE
 from app.stores.http import Store, loads
 
 SETTING = "VIBEBOX_LOG_STORE_URL"
@@ -82,7 +83,7 @@ class VictoriaLogs:
         try:
             found = [loads(line) for line in body.splitlines() if line]
             return _in_order([_line(_moment(one["_time"]), one["_msg"], one) for one in found])
-        except (AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        except UNREADABLE:
             raise self._store.strange() from None
 
 
@@ -126,7 +127,7 @@ class Loki:
                 for at, text, *more in stream["values"]
             ]
             return _in_order(found)
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        except (*UNREADABLE, OSError):  # which a moment in the far future is
             raise self._store.strange() from None
 
 

@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from app.core.unreadable import UNREADABLE
 from app.stores.http import Store
 
 SETTING = "VIBEBOX_PROMETHEUS_URL"
+JOB = "vibebox-backend"
+"""The job of our series: one Prometheus watches many services. As in monitoring/prometheus."""
 Labels = Mapping[str, str]
 T = TypeVar("T")
 
@@ -86,6 +89,10 @@ class PrometheusStore:
         """Return all rules, each alert with what fires of it now."""
         return self._ask(_rules, "/api/v1/rules")
 
+    def firing(self) -> list[Firing]:
+        """Return the alerts that fire."""
+        return self._ask(_active, "/api/v1/alerts")
+
     def targets(self) -> list[Target]:
         """Return what it scrapes itself."""
         return self._ask(_targets, "/api/v1/targets", state="active")
@@ -98,7 +105,7 @@ class PrometheusStore:
         answer = self._store.json(path, parameters)
         try:
             return read(answer["data"])
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        except UNREADABLE:
             raise self._store.strange() from None
 
 
@@ -153,6 +160,10 @@ def _rule(told: Any) -> Rule:
         labels,
         at if at > 0 else None,
     )
+
+
+def _active(data: Any) -> list[Firing]:
+    return [_firing(one) for one in data["alerts"] if one["state"] == "firing"]
 
 
 def _firing(told: Any) -> Firing:

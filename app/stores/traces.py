@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from app.core.unreadable import UNREADABLE
 from app.stores.http import Store
 
 SETTING = "VIBEBOX_TRACE_STORE_URL"
@@ -84,7 +85,7 @@ class TraceStore:
         answer = self._store.json(path, parameters, missing={"data": []})
         try:
             found = [self._trace(one) for one in answer["data"] or ()]
-        except (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError):
+        except (*UNREADABLE, OSError):  # which a moment in the far future is
             raise self._store.strange() from None
         return [one for one in found if one.spans]
 

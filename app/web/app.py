@@ -11,6 +11,7 @@ from app.core.settings import Settings
 from app.doctor.build import build as build_doctor
 from app.domain.accounts.build import build as build_accounts
 from app.domain.alerts.build import build as build_alerts
+from app.domain.alerts.build import build_sources as build_alert_sources
 from app.domain.alerts.silences import Silences
 from app.domain.audit.service import AuditLog
 from app.domain.business.service import BusinessNumbers
@@ -33,7 +34,8 @@ from app.web import hosts, openapi, problems, proxies, request_log
 from app.web.admission.build import build as build_admission
 from app.web.blueprints import API, PAGES
 from app.web.console import errors as console_errors
-from app.web.console.build import build as build_monitoring
+from app.web.console.alerting import Alerting
+from app.web.console.monitoring import Monitoring
 from app.web.health import routes as health
 from app.web.health.build import build_checks as build_health_checks
 from app.web.lifecycle import Lifecycle
@@ -97,6 +99,8 @@ def _services(
     environments = build_environments(settings, database, engine, heartbeat)
     alerts = build_alerts(settings, database)
     stores = build_stores(settings)
+    sources = build_alert_sources(settings, alerts, stores)
+    silences = Silences(database, sources, stores.alertmanager)
     return Components(
         settings=settings,
         lifecycle=lifecycle,
@@ -130,10 +134,12 @@ def _services(
             database, engine, heartbeat, environments, admission, lifecycle.draining
         ),
         alerts=alerts,
-        silences=Silences(database, alerts, stores.alertmanager),
+        alert_sources=sources,
+        silences=silences,
         explanations=build_explanations(stores, database),
         own_lines=OwnLines(stores.lines),
         doctor=build_doctor(settings, database, engine, stores),
-        monitoring=build_monitoring(settings, alerts, stores),
+        monitoring=Monitoring(stores.prometheus),
+        alerting=Alerting(sources, silences),
         user_telemetry=build_user_telemetry(settings, database),
     )

@@ -22,6 +22,7 @@ from app.core.errors import (
     InvalidInputError,
     LimitError,
     MalformedBodyError,
+    StoreUnavailableError,
     VibeBoxError,
 )
 from app.core.sentences import place, sentence
@@ -123,7 +124,10 @@ def answer(error: VibeBoxError | HTTPException) -> Response:
 
 def _domain_error(error: VibeBoxError) -> Response:
     # What a limit refuses is as often as somebody likes, and counted.
-    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, LimitError):
+    if isinstance(error, StoreUnavailableError):
+        # Said in full by the sentence; no fault of ours whose place anybody needs.
+        _log.warning("request failed: %s", error.slug, extra={"why": error.detail})
+    elif error.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, LimitError):
         _log.error("request failed: %s", error.slug, exc_info=error)
     synthetic.note_failure()
     response = problem(error.status, error.slug, error.title, error.detail, error.extensions)

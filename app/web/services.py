@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from app.domain.accounts.service import Accounts
     from app.domain.alerts.service import Alerts
     from app.domain.alerts.silences import Silences
+    from app.domain.alerts.sources import AlertSources
     from app.domain.audit.service import AuditLog
     from app.domain.business.service import BusinessNumbers
     from app.domain.environments.service import Environments
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from app.explaining.service import Explanations
     from app.storage import Database
     from app.web.admission.admission import Admission
+    from app.web.console.alerting import Alerting
     from app.web.console.monitoring import Monitoring
     from app.web.health.checks import Checks
     from app.web.lifecycle import Lifecycle
@@ -80,11 +82,13 @@ class Components:
     sockets: "Sockets"
     streams: "Streams"
     alerts: "Alerts"
+    alert_sources: "AlertSources"
     silences: "Silences"
     explanations: "Explanations"
     own_lines: "OwnLines"
     doctor: "Doctor"
     monitoring: "Monitoring"
+    alerting: "Alerting"
     user_telemetry: "Intake | None"
 
     def start(self) -> None:
@@ -99,6 +103,8 @@ class Components:
         self.heartbeat.close()
         self.sockets.close()
         self.monitoring.close()
+        self.alert_sources.close()
+        self.silences.close()
         self.doctor.close()
         self.telemetry.close()
         self.engine.close()

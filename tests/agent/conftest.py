@@ -1,6 +1,6 @@
-"""Records and containers to compare: a database of its own, and a Docker in memory."""
+"""Records and containers to compare: a database of its own, a Docker in memory or a real one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -8,12 +8,22 @@ import pytest
 from app.agent.reconcile.event_history import ContainerEventHistory
 from app.agent.reconcile.reconciler import Reconciler
 from app.domain.environments.containers import InstallationId, name_for
-from app.engine import ContainerSpec
+from app.engine import ContainerSpec, DockerEngine
 from app.storage import Database, Environment, EnvironmentStatus, Project, User
 from app.storage.fence import unfenced
+from tests.backends.docker_engine import DockerEngine as RealEngine
 from tests.support.fakes import IMAGE, FakeEngine
 
 MakeRecord = Callable[..., str]
+
+
+@pytest.fixture
+def gateway(docker_engine: RealEngine) -> Iterator[DockerEngine]:
+    """A gateway to a real engine, which has no container at the end."""
+    gateway = DockerEngine(docker_engine.host, query_timeout=30)
+    yield gateway
+    gateway.close()
+    docker_engine.clear()
 
 
 @pytest.fixture

@@ -142,7 +142,7 @@ def environments(database: Database, engine: FakeEngine) -> Environments:
 
 @pytest.fixture
 def chores(database: Database, environments: Environments, term: Term) -> Housekeeping:
-    return Housekeeping(database, environments, term, CautiousClock(database), audit_days=365)
+    return Housekeeping(database, environments, term, CautiousClock(database), 365, probes=True)
 
 
 def test_expired_environment_is_deleted_with_its_container(
@@ -244,6 +244,20 @@ def test_what_is_old_goes_and_nothing_else(
     # Of the readings the clock's own one stays, too.
     assert left == {Alert: 1, AuditEntry: 1, ClockReading: 2, ImagePull: 2, Process: 1}
     assert len(exits(database)) == 3
+
+
+@pytest.mark.parametrize("probes", [True, False])
+def test_rounds_are_awaited_anew_where_the_probe_was_off(
+    database: Database, environments: Environments, term: Term, probes: bool
+) -> None:
+    for name in (Report.PROBE, Report.SWEEP):
+        with database.writing() as session:
+            session.add(AgentReport(name=name, value=0.0, at=utc_now()))
+    clock = CautiousClock(database)
+    Housekeeping(database, environments, term, clock, 365, probes=probes).delete_old()
+    with database.reading() as session:
+        left = set(session.scalars(select(AgentReport.name)))
+    assert left == {Report.SWEEP, *([Report.PROBE] if probes else [])}
 
 
 def test_entries_of_synthetic_accounts_go_after_a_week(

@@ -340,3 +340,10 @@ def test_records_are_made_listed_and_removed(ada: Person) -> None:
     assert "--yes" in ada.refused(2, "rm", "api")
     ada.good("rm", "api", "--yes")
     assert [item["name"] for item in ada.json("ls")["items"]] == ["web"]
+
+
+def test_who_hears_of_no_alerts_says_so(person: Callable[..., Person]) -> None:
+    ada = person("ada")
+    ada.login("alerts@example.org", "--register")
+    told = ada.good("alerts", "ls")
+    assert told.stdout == "" and "No alerts: Neither VIBEBOX_ALERTS_TOKEN" in told.stderr

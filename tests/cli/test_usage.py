@@ -6,7 +6,16 @@ from io import StringIO
 
 import pytest
 
-from app.storage import SYNTHETIC, Database, UsagePeriod, UsageRow, utc_now
+from app.storage import (
+    DISK_REASONS,
+    SYNTHETIC,
+    AgentReport,
+    Database,
+    Report,
+    UsagePeriod,
+    UsageRow,
+    utc_now,
+)
 from tests.backends.web import WebServer
 from tests.cli.support import Person
 
@@ -65,8 +74,12 @@ def test_use_is_shown(person: Callable[..., Person], server: WebServer) -> None:
         row = UsageRow(environment_id=SYNTHETIC, account_id=account, starts_at=at, runs=1)
         row.period, row.running_ns = UsagePeriod.HOUR, HOUR
         session.add(row)
+        timeout = float(DISK_REASONS.index("engine-timeout"))
+        session.add(AgentReport(name=Report.DISK, value=timeout, at=at))
     database.dispose()
-    assert ada.good("usage").stdout.splitlines()[4].startswith("(synthetic, besides)  1.00 h")
+    shown = ada.good("usage")
+    assert shown.stdout.splitlines()[4].startswith("(synthetic, besides)  1.00 h")
+    assert "disks hold is unread since" in shown.stderr and "(engine-timeout)" in shown.stderr
 
 
 def test_little_is_not_nothing(person: Callable[..., Person], server: WebServer) -> None:

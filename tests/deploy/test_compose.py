@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
+from app.agent.usage import ends
 from app.core.settings import Settings, environment_name
+from app.engine import run_end
+from app.web.gunicorn_worker import descriptors
 from tests.conftest import require
 
 ROOT = Path(__file__).parents[2]
@@ -275,6 +278,15 @@ def test_templates_of_the_host_are_where_the_service_looks_for_them() -> None:
 def test_docker_waits_longer_than_the_server_drains() -> None:
     grace = int(SERVICES["backend"]["stop_grace_period"].removesuffix("s"))
     assert grace > Settings.model_fields["graceful_timeout"].default
+
+
+def test_open_files_are_enough_for_what_each_process_holds() -> None:
+    nofile = {name: SERVICES[name]["ulimits"]["nofile"] for name in ("backend", "agent")}
+    assert nofile["agent"] * ends._SHARE >= ends._MOST_KEPT * run_end.DESCRIPTORS
+    threads, websockets = (
+        Settings.model_fields[name].default for name in ("threads", "websockets")
+    )
+    assert nofile["backend"] >= 4096 + descriptors.reserve(threads, websockets)
 
 
 def config(environment: dict[str, str], directory: Path) -> subprocess.CompletedProcess[str]:

@@ -45,6 +45,7 @@ from app.storage import (
     Environment,
     ImagePull,
     ProbeRound,
+    Process,
     PullPolicy,
     PullStatus,
     Report,
@@ -364,6 +365,12 @@ def test_heartbeat_of_alerting(database: Database, watcher: Watcher) -> None:
     assert way(database, None).next_step == (
         "Set VIBEBOX_PROMETHEUS_URL, and see that Prometheus has the rule Watchdog."
     )
+    # After a stop of the whole service.
+    beat(database, 10 * MINUTE)
+    with database.writing() as session:
+        session.add(Process(id="one", place="web"))
+    outcome, says = said(way(database, watcher.store))
+    assert (outcome, says[:20]) == ("ok", "VibeBox has started ") and "waits for the" in says
     off = Settings(alerts_token="secret", alerts_heartbeat=0)
     assert way(database, watcher.store, off).outcome is Outcome.OK
 
@@ -526,7 +533,7 @@ def test_synthetic_user(database: Database) -> None:
     awaited = "The first round of the synthetic user is awaited."
     assert look() == ("ok", awaited)
     with database.writing() as session:
-        long_ago = utc_now() - timedelta(seconds=181)
+        long_ago = utc_now() - timedelta(seconds=400)
         session.add(AgentReport(name=Report.PROBE, value=0.0, at=long_ago))
     assert look()[0] == "warning" and "cron" in (probe.look(CRON, records).next_step or "")
     passed(database, 300, "sign_in")

@@ -189,8 +189,9 @@ def test_environments_docker_database_and_auth_move_by_the_exact_amount(
         for status in ("running", "stopped", "error", "starting", "stopping", "paused")
     } == {"running": 2, "stopped": 2, "error": 1, "starting": 0, "stopping": 0, "paused": 0}
     # A first start inspects the image, makes volume and container, starts and inspects, and waits
-    # for the answer of an exec; a restart looks first and does the same; a stop looks before and
-    # after; the conflict is decided in the database; the missing image is a sound answer.
+    # for the answer of an exec, after which it looks once more; a restart looks first and does the
+    # same; a stop looks before and after; the conflict is decided in the database; the missing
+    # image is a sound answer.
     assert {
         operation: moved("vibebox_docker_operations_total", operation=operation, status="success")
         for operation in (
@@ -209,7 +210,7 @@ def test_environments_docker_database_and_auth_move_by_the_exact_amount(
         "stop": 1,
         "restart": 1,
         "remove": 0,
-        "inspect": 3 * 2 + 2 + 2 + 1,
+        "inspect": 3 * 3 + 3 + 2 + 1,
         "exec": 4,
         "volume": 3,
     }

@@ -90,6 +90,7 @@ def test_alert_is_shown_from_when_it_fires_until_it_is_over(
                 "summary": NOTES["summary"],
                 "link": NOTES["runbook_url"],
                 "reference": api.call("GET", "/alerts").json()["items"][0]["fingerprint"],
+                "silence": None,
             }
         ]
         assert found["alerts_reason"] is None and "PROMETHEUS_URL" in found["reason"]
@@ -140,9 +141,15 @@ def silences_and_ends_that(page: Page, teller: Alertmanager) -> None:
     shown = page.locator("[data-silences]")
     expect(shown).to_contain_text(f"by {EMAIL}: The disk is being replaced")
     wait_until(lambda: state() == "suppressed", PATIENCE)
-    shown.get_by_role("button", name=f"End the silence of {LABELS['alertname']}").click()
+    alerts = page.locator("[data-health=alerts]")
+    expect(alerts).to_contain_text("silenced until")
+    silence = alerts.get_by_role("button", name=f"Silence {LABELS['alertname']}", exact=True)
+    expect(silence).to_have_count(0)
+    expect(shown.get_by_role("button", name="End the silence")).to_have_count(1)
+    alerts.get_by_role("button", name=f"End the silence of {LABELS['alertname']}").click()
     page.get_by_role("dialog").get_by_role("button", name="End", exact=True).click()
     expect(shown).to_contain_text("None.")
+    expect(silence).to_have_count(1)
     wait_until(lambda: state() == "active", PATIENCE)
 
 

@@ -67,6 +67,7 @@ def _door(host: str, deadline: float = SOON) -> DockerEngine:
         lifecycle_timeout=deadline,
         exec_timeout=deadline,
         pull_timeout=deadline,
+        walk_timeout=deadline,
         stream_silence=deadline,
     )
 
@@ -106,6 +107,13 @@ def hasty(fake: FakeEngine) -> Iterator[DockerEngine]:
         except EngineTimeoutError:
             assert attempt < 49
     yield gateway
+    gateway.close()
+
+
+def test_walk_through_files_has_a_longer_deadline(fake: FakeEngine) -> None:
+    fake.answers["/system/df"] = 200, {"Volumes": [], "Containers": []}
+    gateway = DockerEngine(fake.host, query_timeout=SOON, lifecycle_timeout=0)
+    assert gateway.disk_usage() == {}
     gateway.close()
 
 

@@ -7,6 +7,7 @@ from docker.errors import APIError
 from requests import Response
 
 from app.core.errors import EngineError, EngineFullError, ImagePullError
+from app.engine.answers import MessageSplitter
 from app.engine.pulling import PullTracker, pull_failure, pull_parameters
 
 
@@ -134,6 +135,11 @@ def test_default_registry_is_not(image: str) -> None:
 def test_registry_that_was_asked_too_often_is_told(text: str) -> None:
     with pytest.raises(ImagePullError, match="asked too often"):
         PullTracker("img").take({"error": text})
+
+
+def test_message_that_is_nested_too_deep_is_the_engines_error() -> None:
+    with pytest.raises(EngineError, match="in an unknown way"):
+        MessageSplitter("a pull").feed(b'{"id":' * 100_000 + b"\n")
 
 
 @pytest.mark.parametrize(

@@ -108,11 +108,19 @@ def test_what_is_held_on_disk_is_told(
     assert found[mounted.environment_id] == (5_000_000, 3_000_000)
 
 
-def test_answer_without_sizes_is_one_of_nothing() -> None:
+def test_size_that_is_not_told_is_none() -> None:
     labels = {ENVIRONMENT_LABEL: "e"}
-    volumes = [{"Labels": labels, "UsageData": {"Size": -1}}, {"Labels": None}, {"Labels": labels}]
-    assert disk_uses({"Volumes": volumes, "Containers": None}) == {"e": (0, 0)}
-    assert disk_uses({"Volumes": None, "Containers": [{"Labels": labels}]}) == {"e": (0, 0)}
+    told, untold = ({"Labels": labels, "UsageData": {"Size": size}} for size in (7, -1))
+    layer, unread = {"Labels": labels, "SizeRw": 5}, {"Labels": labels, "SizeRw": -1}
+    for volumes, containers, expected in (
+        ([told, {"Labels": None}], [layer], (7, 5)),
+        ([told, untold], [layer], None),
+        ([untold, told], None, None),
+        ([{"Labels": labels}], None, None),
+        ([told], [unread], None),
+        (None, [{"Labels": labels}], (0, 0)),  # nothing is left out of an answer
+    ):
+        assert disk_uses({"Volumes": volumes, "Containers": containers}) == {"e": expected}
 
 
 def test_anonymous_volumes_go_with_the_container(

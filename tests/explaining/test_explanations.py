@@ -204,6 +204,8 @@ def test_unknown_alert(operator: User) -> None:
     response = operator.get("/api/v1/alerts/NoSuchAlert/explanation")
 
     assert_problem(response, 404, "alert-not-found")
+    near = assert_problem(operator.get("/api/v1/alerts/Quite/explanation"), 404, "alert-not-found")
+    assert "Did you mean Quiet?" in near["detail"]
 
 
 def test_unknown_alert_without_prometheus(user: User) -> None:
@@ -247,7 +249,7 @@ def test_stores_that_are_away_or_hang_are_said_within_the_deadline(
 
     assert time.monotonic() - began < 5
     assert found["culprit"] == {"kind": "route", "id": ROUTE}
-    said = "What VIBEBOX_TRACE_STORE_URL names did not answer in time."
+    said = "The store of traces (VIBEBOX_TRACE_STORE_URL) did not answer in time."
     assert found["traces"]["missing"] == said
     assert "VIBEBOX_LOG_STORE_URL" in found["lines"]["missing"]
 

@@ -32,6 +32,7 @@ SHOWN_ONLY = {
     "doctor/examination.py": "when it was examined: only shown",
     "doctor/checks/clocks.py": "what it compares with other clocks",
     "doctor/checks/alertmanager.py": "against when Prometheus says that an alert began",
+    "domain/alerts/sources.py": "when Prometheus was asked: only shown",
     "domain/projects/service.py": "when a row was made: only shown",
     "domain/teams/service.py": "when a row was made: only shown",
     "domain/accounts/registration.py": "when a row was made: only shown",

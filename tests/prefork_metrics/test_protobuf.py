@@ -172,6 +172,17 @@ def test_families_of_collectors_of_every_type() -> None:
         (f"{DELIMITED};q=0.4,application/json;q=0.5", True),
         (f"text/plain,{DELIMITED}", False),
         (f"{DELIMITED},text/plain", True),
+        (f"{DELIMITED};q=0.1,*/*;q=1", False),
+        (f"*/*;q=1, {DELIMITED};q=0.1", False),
+        (f"{DELIMITED};q=0.1,text/*", False),
+        (f"{DELIMITED};q=0.1,application/*", False),
+        (f"{DELIMITED};q=0.5,*/*;q=0.5", True),
+        (f"{DELIMITED};q=0.5,*/*;q=0.1", True),
+        (f"{DELIMITED};q=0.5,image/*", True),
+        # What says more of a format counts for it alone.
+        (f"*/*,text/plain;q=0.1,application/openmetrics-text;q=0.1,{DELIMITED};q=0.5", True),
+        (f"*/*,text/*;q=0.1,application/*;q=0.1,{DELIMITED};q=0.5", True),
+        (f"*/*,text/plain;q=0.1,{DELIMITED};q=0.5", False),
         (f"{DELIMITED.replace('delimited', 'text')}", False),
         (f"{DELIMITED.replace(';', ' ; ')}", True),
     ],
@@ -211,3 +222,18 @@ def test_process_without_a_directory_tells_its_own(monkeypatch: pytest.MonkeyPat
 def test_openmetrics_that_is_refused_is_not_written(quality: str, written: bool) -> None:
     accept = f"application/openmetrics-text;version=1.0.0;q={quality},*/*;q=0.01"
     assert Encoding(accept).openmetrics is written
+
+
+@pytest.mark.parametrize(
+    ("accept", "openmetrics"),
+    [
+        ("application/openmetrics-text;q=0.1,text/plain;q=0.5", False),
+        ("text/plain;version=1.0.0;q=0.1,application/openmetrics-text;version=1.0.0;q=0.5", True),
+        ("application/openmetrics-text;q=0.1,*/*", False),
+        ("application/*,text/plain;q=0.5", True),
+        ("application/openmetrics-text;version=0.0.1,text/plain;q=0.5", False),
+        ("Application/OpenMetrics-Text;version=1.0.0", True),
+    ],
+)
+def test_text_format_that_is_liked_best_is_written(accept: str, openmetrics: bool) -> None:
+    assert Encoding(accept).openmetrics is openmetrics

@@ -13,7 +13,19 @@ from sqlalchemy import CheckConstraint, inspect, select, text
 from sqlalchemy.orm import joinedload
 
 from app.core.errors import SchemaRevisionError
-from app.storage import Base, Database, Environment, Login, schema
+from app.storage import (
+    Base,
+    BusinessAccount,
+    ContainerExit,
+    Database,
+    Environment,
+    ExitReason,
+    Login,
+    Project,
+    User,
+    schema,
+    utc_now,
+)
 from app.storage.revisions import BASELINE, MIGRATIONS, OLDEST_SERVED_TABLE, REVISION_TABLE
 from tests.storage.processes import together
 from tests.storage.support import add_environment
@@ -222,3 +234,31 @@ def test_logins_of_a_release_without_their_table_become_rows(empty_database: Dat
         assert (login.ended_at, login.end_reason, login.console_digest) == (None, None, None)
     schema.downgrade(empty_database, "0005")
     schema.upgrade(empty_database)
+
+
+def test_synthetic_accounts_are_marked_again_after_a_downgrade(database: Database) -> None:
+    """Also where the audit log no longer has how they were made."""
+    ids: dict[str, str] = {}
+    with database.writing() as session:
+        for name in ("probe", "ada"):
+            made = add_environment(session, f"{name}@example.org")
+            project = session.get_one(Project, made.project_id)
+            owner = session.get_one(User, project.owner_user_id)
+            owner.is_synthetic = made.is_synthetic = name == "probe"
+            ids |= {owner.id: name, made.id: name}
+            session.add(BusinessAccount(account_id=owner.id, way="open", signed_up_at=utc_now()))
+            session.add(
+                ContainerExit(
+                    container_id=name,
+                    run_started="1",
+                    environment_id=made.id,
+                    reason=ExitReason.ERROR,
+                )
+            )
+    schema.downgrade(database, "0020")
+    schema.upgrade(database)
+    keys = (User.id, Environment.id, BusinessAccount.account_id, ContainerExit.environment_id)
+    with database.reading() as session:
+        for key in keys:
+            marked = session.scalars(select(key).where(key.class_.is_synthetic)).all()
+            assert [ids[id] for id in marked] == ["probe"], key

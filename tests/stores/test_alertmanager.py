@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from app.core.errors import StoreUnavailableError
-from app.stores.alertmanager import SETTING, AlertmanagerStore, Matcher
+from app.stores.alertmanager import SETTING, AlertmanagerStore, Matcher, Silence
 from app.stores.http import Store
 from tests.support.stand_in import StandIn
 
@@ -51,5 +52,33 @@ def test_silence_is_read(peer: StandIn) -> None:
 )
 def test_strange_silence_is_told(peer: StandIn, changes: dict[str, Any]) -> None:
     peer.answers[PATH] = lambda _: [{**SILENCE, **changes}]
-    with pytest.raises(StoreUnavailableError, match="does not speak as a store of its kind"):
+    with pytest.raises(StoreUnavailableError, match="does not speak as one of its kind"):
         AlertmanagerStore(Store(SETTING, peer.url)).silences()
+
+
+@pytest.mark.parametrize(
+    ("matcher", "holds"),
+    [
+        (Matcher("a", "x"), True),
+        (Matcher("a", "y"), False),
+        (Matcher("a", "y", is_equal=False), True),
+        (Matcher("b", ""), True),
+        (Matcher("a", "w|x", is_regex=True), True),
+        (Matcher("a", "w|x", is_regex=True, is_equal=False), False),
+        (Matcher("a", "xy", is_regex=True), False),
+        (Matcher("a", "x.*", is_regex=True), None),
+    ],
+)
+def test_silence_is_known_to_mute_what_it_names(matcher: Matcher, holds: bool | None) -> None:
+    labels = {"a": "x"}
+    assert matcher.holds(labels) is holds
+    moment = datetime(2030, 1, 31, tzinfo=UTC)
+    silence = Silence("1", (Matcher("a", "x"), matcher), moment, moment, "ada", "", "active")
+    assert silence.mutes(labels) is bool(holds)
+    assert not replace(silence, state="pending").mutes(labels)
+
+
+def test_path_that_makes_no_silence_is_told(peer: StandIn) -> None:
+    moment = datetime(2030, 1, 31, tzinfo=UTC)
+    with pytest.raises(StoreUnavailableError, match="status 404; look at the address"):
+        AlertmanagerStore(Store(SETTING, peer.url)).silence([], moment, moment, "ada", "")

@@ -71,6 +71,7 @@ STRANGE: list[Any] = [
     [{}],
     [{"stream": {}, "values": [1]}],
     [{"stream": 1, "values": [["x", ""]]}],
+    [{"stream": {}, "values": [["1" + 26 * "0", ""]]}],  # of the far future, beyond the system's
 ]
 
 

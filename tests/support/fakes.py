@@ -143,6 +143,10 @@ class FakeEngine:
     """What happens in each removal of a container."""
     during_exec: Callable[[], object] = lambda: None
     """What happens in each exec."""
+    during_walk: Callable[[], object] = lambda: None
+    """What happens while it walks through the files of all volumes."""
+    after_exec: Callable[[], object] = lambda: None
+    """What happens once it has answered."""
     outputs: dict[str, bytes] = field(default_factory=dict)
     """First word of a command -> what it prints."""
     commands: list[list[str]] = field(default_factory=list)
@@ -166,7 +170,7 @@ class FakeEngine:
     """Id of a container -> what it printed."""
     failures: dict[str, Failure] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
-    disks: dict[str, DiskUse] = field(default_factory=dict)
+    disks: dict[str, DiskUse | None] = field(default_factory=dict)
     picks: list[int] = field(default_factory=list)
     """First host port that is picked at each start to come; FIRST_FREE_PORT after that."""
     ends_with: int | None = None
@@ -321,8 +325,12 @@ class FakeEngine:
 
         self._call("volume_remove", work)
 
-    def disk_usage(self) -> dict[str, DiskUse]:
-        return self._call("disk_usage", lambda: dict(self.disks))
+    def disk_usage(self) -> dict[str, DiskUse | None]:
+        def work() -> dict[str, DiskUse | None]:
+            self.during_walk()
+            return dict(self.disks)
+
+        return self._call("disk_usage", work)
 
     def list_volumes(self) -> list[VolumeSummary]:
         def work() -> list[VolumeSummary]:
@@ -358,7 +366,9 @@ class FakeEngine:
             code = next((self.exit_codes[word] for word in argv if word in self.exit_codes), 0)
             return ExecResult(code, self.outputs.get(argv[0], b""), b"")
 
-        return self._call("exec", work)
+        result = self._call("exec", work)
+        self.after_exec()
+        return result
 
     def put_file(self, container: str, path: str, content: bytes, owner: tuple[int, int]) -> None:
         self._call("put_file", lambda: self.files.update({path: content}))

@@ -34,5 +34,5 @@ def _compile_once(rule: Rule) -> None:
 
 def compile_once() -> None:
     """Have it so in this process."""
-    Rule.compile = _compile_once  # type: ignore[method-assign]
+    Rule.compile = _compile_once  # type: ignore[assignment, method-assign]
     openapi.entry_points = cache(entry_points)  # type: ignore[assignment]

@@ -1,6 +1,7 @@
 """Rules that are compiled once match and build like any other."""
 
 import pytest
+from werkzeug.exceptions import NotFound
 from werkzeug.routing import Map, Rule
 
 from tests.support import routing
@@ -18,15 +19,29 @@ def urls(map_: Map) -> list[str]:
     ]
 
 
+def matched(map_: Map, path: str) -> object:
+    try:
+        return map_.bind("example.org").match(path)
+    except NotFound:
+        return None
+
+
 def new_map() -> Map:
     return Map([Rule(text, endpoint=text) for text in RULES])
 
 
 def test_urls_are_those_of_werkzeug(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Rule._compile_builder is routing._compiled_once
+    assert Rule.compile is routing._compile_once
     first, second = urls(new_map()), urls(new_map())
-    monkeypatch.setattr(Rule, "_compile_builder", routing._compile)
+    monkeypatch.setattr(Rule, "compile", routing._compile)
     assert urls(new_map()) == first == second
+
+
+@pytest.mark.parametrize("path", ["/a/7", "/a/x", "/a/x/y/b", "/a b/1/2", "/", "/none/of/them"])
+def test_paths_lead_where_werkzeug_leads(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = matched(new_map(), path), matched(new_map(), path)
+    monkeypatch.setattr(Rule, "compile", routing._compile)
+    assert known == (matched(new_map(), path),) * 2
 
 
 def test_a_default_is_compiled_for_each_rule() -> None:

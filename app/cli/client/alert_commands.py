@@ -1,11 +1,12 @@
 """`vibebox alerts`: what fires, and that nobody is told of it for a while."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from app.cli.client import output
+from app.cli.client.lookup import by_id
 from app.cli.client.options import as_json, connected
 from app.cli.client.param_types import Duration
 
@@ -19,7 +20,7 @@ _OPERATORS = {(True, False): "=", (False, False): "!=", (True, True): "=~", (Fal
 
 @click.group()
 def alerts() -> None:
-    """List alerts, and silence them (operators)."""
+    """List alerts, and silence them (that: operators)."""
 
 
 @alerts.command("ls")
@@ -27,16 +28,23 @@ def alerts() -> None:
 @as_json
 @connected
 def list_alerts(api: "Api", ended: bool, as_json: bool) -> None:
-    """List the alerts that fire, as Alertmanager tells them."""
-    listed = api.all("/alerts", key="fingerprint", **({"ended": "true"} if ended else {}))
+    """List the alerts that fire, as Alertmanager or else Prometheus tells them."""
+    # One that fires anew has the fingerprint that it had.
+    key = ("fingerprint", "starts_at")
+    listed = api.all("/alerts", key=key, **({"ended": "true"} if ended else {}))
     if as_json:
         output.document(listed)
         return
+    if listed.get("missing"):
+        output.note(f"No alerts: {listed['missing']}")
+        return
+    if ended and listed.get("source") == "prometheus":
+        output.note("Prometheus does not tell which alerts have ended.")
     rows = [
         (
             item["name"],
             item["severity"],
-            item["status"],
+            _status(item),
             output.age(item["starts_at"]),
             item["summary"],
             item["fingerprint"],
@@ -51,7 +59,7 @@ def list_alerts(api: "Api", ended: bool, as_json: bool) -> None:
 @click.option(
     "--for",
     "seconds",
-    type=Duration(),
+    type=Duration("1m", "30d"),
     default="2h",
     show_default=True,
     help="How long from now on, from 1m to 30d.",
@@ -63,7 +71,8 @@ def silence(api: "Api", alert_id: str, seconds: timedelta, comment: str, as_json
     """Have Alertmanager tell nobody of ALERT for a while.
 
     ALERT is the name of one that fires or has within a day, which silences all of that name; or a
-    fingerprint, which silences those with all of its labels.
+    fingerprint, which silences those with all of its labels. Where the service asks Prometheus, the
+    alert need not fire.
     """
     body = {
         "alert_id": alert_id,
@@ -105,11 +114,22 @@ def list_silences(api: "Api", as_json: bool) -> None:
 @click.argument("silence_id", metavar="ID")
 @connected
 def expire(api: "Api", silence_id: str) -> None:
-    """End the silence of that id: who is told of its alerts is told again."""
+    """End the silence of that id, or of its beginning: who is told of its alerts is told again."""
     from urllib.parse import quote
 
-    api.delete(f"{_SILENCES}/{quote(silence_id, safe='')}")
+    missing = f"There is no one silence {silence_id!r} that is not over."
+    step = "`vibebox alerts silences` lists them."
+    found = by_id(api.get(_SILENCES)["items"], silence_id, missing, step)
+    api.delete(f"{_SILENCES}/{quote(found['id'], safe='')}")
     output.note("The silence has ended.")
+
+
+def _status(alert: dict[str, Any]) -> str:
+    """Return what becomes of an alert: one that nobody is told of says until when."""
+    silence = alert.get("silence")
+    if silence is None:
+        return str(alert["status"])
+    return f"silenced until {datetime.fromisoformat(silence['ends_at']):%Y-%m-%dT%H:%MZ}"
 
 
 def _conditions(silence: dict[str, Any]) -> str:

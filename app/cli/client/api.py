@@ -1,7 +1,7 @@
 """The public API as the commands use it."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -65,22 +65,24 @@ class Api:
         """Raises: as `get`."""
         return self._send("DELETE", path, seconds=OPERATION_SECONDS)
 
-    def all(self, path: str, *, key: str = "id", **query: Any) -> dict[str, Any]:
-        """Return all pages of a list as one page of the same shape. Raises: as `get`.
+    def all(self, path: str, *, key: Sequence[str] = ("id",), **query: Any) -> dict[str, Any]:
+        """Return all pages of a list as one page of the same shape, with what else the last one
+        says. Raises: as `get`.
 
-        `key` is what tells two items apart.
+        `key` are the members that tell two items apart.
         """
-        found: dict[str, Any] = {}
+        found: dict[tuple[Any, ...], Any] = {}
         read = total = 0
         while read == 0 or read < total:
             page = self.get(path, **query, limit=_PAGE, offset=read)
-            # By id, since what is made meanwhile moves others to the next page.
-            found.update((item[key], item) for item in page["items"])
+            # By key, since what is made meanwhile moves others to the next page.
+            found.update((tuple(item[name] for name in key), item) for item in page["items"])
             read, total = read + len(page["items"]), page["total"]
             if not page["items"]:
                 break
         items = list(found.values())
-        return {"items": items, "total": len(items), "limit": max(_PAGE, len(items)), "offset": 0}
+        size = {"total": len(items), "limit": max(_PAGE, len(items)), "offset": 0}
+        return {**page, "items": items, **size}
 
     def checks(self) -> dict[str, str]:
         """Return what the service's checks say; nothing where that cannot be known."""

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app.cli.client import output
-from app.cli.client.errors import RefusedError
+from app.cli.client.lookup import by_id
 from app.cli.client.options import as_json, connected
 
 if TYPE_CHECKING:
     from app.cli.client.api import Api
 
 _KINDS = {"console": "console", "api": "program"}
-_SHORTEST_PREFIX = 4
 
 
 @click.command()
@@ -84,11 +83,6 @@ def end_login(api: "Api", login: str | None, others: bool) -> None:
 
 
 def _named(api: "Api", wanted: str) -> dict[str, Any]:
-    """Return the login of that id. Raises: RefusedError where there is none, or more than one."""
-    items: list[dict[str, Any]] = api.all("/auth/logins")["items"]
-    found = [item for item in items if item["id"].startswith(wanted)]
-    if len(wanted) < _SHORTEST_PREFIX or len(found) != 1:
-        raise RefusedError(
-            f"There is no one login {wanted!r} of yours.", "`vibebox logins ls` lists them."
-        )
-    return found[0]
+    items = api.all("/auth/logins")["items"]
+    step = "`vibebox logins ls` lists them."
+    return by_id(items, wanted, f"There is no one login {wanted!r} of yours.", step)

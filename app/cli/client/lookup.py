@@ -62,6 +62,17 @@ def find(api: "Api", wanted: str) -> dict[str, Any]:
     return matching[0]  # type: ignore[no-any-return]
 
 
+def by_id(items: list[dict[str, Any]], wanted: str, missing: str, step: str) -> dict[str, Any]:
+    """Return the item of that id, or beginning of an id.
+
+    Raises: RefusedError (`missing`, and the next `step`) where there is none, or more than one.
+    """
+    found = [item for item in items if item["id"].startswith(wanted)]
+    if len(wanted) < _SHORTEST_PREFIX or len(found) != 1:
+        raise RefusedError(missing, step)
+    return found[0]
+
+
 def _ambiguous(
     wanted: str, matching: list[dict[str, Any]], projects: dict[str, str]
 ) -> ClientError:

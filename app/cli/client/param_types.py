@@ -11,9 +11,15 @@ _MEBIBYTES = {"": 1.0, "m": 1.0, "g": 1024.0}
 
 
 class Duration(click.ParamType[timedelta]):
-    """A span of time: 90s, 10m, 8h, 7d, 2w, or several of them, as in 1h30m."""
+    """A span of time: 90s, 10m, 8h, 7d, 2w, or several of them, as in 1h30m.
+
+    least, most: its bounds, where there are any, as they are typed.
+    """
 
     name = "duration"
+
+    def __init__(self, least: str | None = None, most: str | None = None) -> None:
+        self._least, self._most = least, most
 
     def convert(self, value: Any, param: Any, ctx: Any) -> timedelta:
         if isinstance(value, timedelta):
@@ -21,7 +27,12 @@ class Duration(click.ParamType[timedelta]):
         parts = re.findall(r"(\d{1,6})([smhdw])", value.lower())
         if not parts or "".join(number + unit for number, unit in parts) != value.lower():
             self.fail(f"{value!r} is no span of time such as 90s, 10m, 8h or 7d.", param, ctx)
-        return timedelta(seconds=sum(int(number) * _SECONDS[unit] for number, unit in parts))
+        span = timedelta(seconds=sum(int(number) * _SECONDS[unit] for number, unit in parts))
+        if self._least and span < Duration().convert(self._least, param, ctx):
+            self.fail(f"{value} is too short: enter {self._least} at least.", param, ctx)
+        if self._most and span > Duration().convert(self._most, param, ctx):
+            self.fail(f"{value} is too long: enter {self._most} at most.", param, ctx)
+        return span
 
 
 class Moment(click.ParamType[str]):

@@ -107,7 +107,7 @@ def members() -> None:
 @connected
 def list_members(api: "Api", team: str, as_json: bool) -> None:
     """List the members of a team."""
-    listed = api.all(f"/teams/{lookup.team_id(api, team)}/members", key="user_id")
+    listed = api.all(f"/teams/{lookup.team_id(api, team)}/members", key=("user_id",))
     if as_json:
         output.document(listed)
         return
@@ -159,7 +159,7 @@ def remove_member(api: "Api", team: str, email: str, yes: bool) -> None:
 
 def _member(api: "Api", path: str, email: str) -> str:
     """Return the account of a member. Raises: RefusedError where there is none of that address."""
-    items: list[dict[str, Any]] = api.all(path, key="user_id")["items"]
+    items: list[dict[str, Any]] = api.all(path, key=("user_id",))["items"]
     for item in items:
         if email.lower() in (item["email"], item["user_id"]):
             return str(item["user_id"])

@@ -89,6 +89,12 @@ def _print_table(by: str, found: dict[str, Any]) -> None:
     if found["prices"]:
         headings.append(found["currency"])
     output.table(headings, [row[: len(headings)] for row in rows])
+    disk = found.get("disk") or {}
+    if disk.get("reason"):
+        output.note(
+            f"What disks hold is unread since {disk['unread_since']} ({disk['reason']}); it is "
+            "booked when they can be read again."
+        )
 
 
 def _row(item: dict[str, Any], name: str) -> list[str]:

@@ -13,11 +13,10 @@ from app.core.settings import Settings
 from app.doctor import chain
 from app.doctor.findings import Finding, ago, failed, not_configured, ok, skipped, warning
 from app.doctor.looks import Records
-from app.domain.alerts.heartbeat import NAME, Cut, Heartbeat, Pulse, State
-from app.metrics.promql import JOB
-from app.storage import Alert, AlertHeartbeat, db_now, now
+from app.domain.alerts.heartbeat import Cut, Heartbeat, Pulse, State
+from app.storage import Alert, db_now
 from app.stores.build import Stores
-from app.stores.prometheus import SETTING, PrometheusStore
+from app.stores.prometheus import JOB, SETTING, PrometheusStore
 
 DUE = timedelta(minutes=5)
 """How long an alert may fire before somebody must have told of it."""
@@ -41,7 +40,7 @@ def look(settings: Settings, records: Records, heartbeat: Heartbeat, stores: Sto
 
 def _pulse(records: Records, heartbeat: Heartbeat) -> Pulse:
     with records.reading() as session:
-        return heartbeat.pulse(session.get(AlertHeartbeat, NAME), now(session))
+        return heartbeat.look(session)
 
 
 def _heard(records: Records) -> float | None:
@@ -83,12 +82,17 @@ def _told_of(cut: Cut | None) -> Finding | None:
 
 
 def _age(pulse: Pulse) -> float | None:
-    return None if pulse.beat_at is None else pulse.age
+    return pulse.age if pulse.state is State.BEATING else None
 
 
 def _well(store: PrometheusStore | None, pulse: Pulse, heard: float | None) -> Finding:
     if (age := _age(pulse)) is not None:
         return ok(f"The last heartbeat of alerting came {ago(age)} ago; {_told(heard)}.")
+    if pulse.state is State.WAITING and pulse.beat_at is not None:
+        return ok(
+            f"VibeBox has started {ago(pulse.age or 0.0)} ago, and waits for the heartbeat of "
+            f"alerting; {_told(heard)}."
+        )
     if store is not None:
         return ok(f"Prometheus sends alerts to Alertmanager; {_told(heard)}.")
     if heard is not None:

@@ -1,11 +1,8 @@
 """The synthetic user: what its last round found, whoever makes them."""
 
-from sqlalchemy import select
-
 from app.core.settings import Settings
 from app.doctor.findings import Finding, ago, ended, failed, not_configured, ok, warning
 from app.doctor.looks import Records
-from app.storage import AgentReport, Report, db_now
 from app.storage.probe_state import ProbeState, state
 
 MISSED = 3
@@ -18,12 +15,9 @@ def look(settings: Settings, records: Records) -> Finding:
         return not_configured("VIBEBOX_PROBE is off: no synthetic user goes through the service.")
     with records.reading() as session:
         found = state(session)
-        query = select(AgentReport.at, db_now()).where(AgentReport.name == Report.PROBE)
-        expected = session.execute(query).first()
     limit = MISSED * settings.probe_interval
     if found.last is None:
-        waited = 0.0 if expected is None else (expected[1] - expected[0]).total_seconds()
-        return _none_yet(settings, abs(waited) > limit)
+        return _none_yet(settings, (found.age or 0.0) > limit)
     last = found.last
     if last.step is not None:
         step = last.step.replace("_", " ")

@@ -2,8 +2,8 @@
 
 from app.core.errors import StoreUnavailableError
 from app.doctor.findings import Finding, ended, failed, not_configured, ok, parted, warning
-from app.metrics.promql import JOB, UP
-from app.stores.prometheus import SETTING, PrometheusStore, Series
+from app.metrics.promql import UP
+from app.stores.prometheus import JOB, SETTING, PrometheusStore, Series
 
 SECONDS = 3.0
 """A question gets half of what is left of them."""

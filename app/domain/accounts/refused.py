@@ -1,17 +1,28 @@
 """What was refused to who is not, or not any more, who they say: noted in the audit log.
 
-In a transaction of its own, and without failing what it notes. How much strangers can have noted
-is bounded by the limits of attempts, and of a key that goes on being sent by one entry a while.
+In a transaction of its own, and without failing what it notes. Strangers must not fill the log by
+it: limits of attempts bound what comes from one address, and here is bounded what comes from many
+together. Beyond so many a minute sign-ins are counted, and told in one entry for each account and
+address; of an account the first one of a minute is noted in any case. Of a key that goes on being
+sent there is one entry a while.
 """
 
 import logging
+import threading
 import time
-from typing import NamedTuple
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
+from app.core.context import Context, context
 from app.core.errors import StorageError
 from app.domain import audit
 from app.storage import Database
 
+MOST = 60
+"""Sign-ins that a process notes one by one in a minute, and kinds of others that it tells apart: as
+many as one address may try (`VIBEBOX_RATE_LIMIT_ADDRESS`)."""
+_MINUTE = 60.0
 # A program that sends a key that has ended does so all day.
 _KEY_SECONDS = 600.0
 _MOST_KEYS = 10_000
@@ -26,10 +37,55 @@ class Account(NamedTuple):
     email: str | None
 
 
-def note_login(database: Database, account: Account, *, disabled: bool) -> None:
-    """Note a sign-in with a wrong password, or of a disabled account."""
-    target = audit.Target("account", account.id, account.email)
-    _note(database, "account.login_refuse", target, reason="disabled" if disabled else "password")
+class _Kind(NamedTuple):
+    """Refused sign-ins that are told in one entry: whose, and from where."""
+
+    account: Account
+    address: str
+
+
+_OTHERS = _Kind(Account(None, None), "")
+
+
+class Logins:
+    """Notes sign-ins with a wrong password, or of a disabled account; any thread may call it."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._ends_at = clock()
+        self._noted: Counter[str | None] = Counter()
+        self._more: Counter[_Kind] = Counter()
+
+    def note(self, database: Database, account: Account, *, disabled: bool) -> None:
+        """Note one, or count it; and tell what was counted in a minute that is over."""
+        with self._lock:
+            over = self._begin_minute()
+            is_noted = self._has_room(account)
+        if over:
+            _note_more(database, over)
+        if is_noted:
+            reason = "disabled" if disabled else "password"
+            _note(database, "account.login_refuse", _target(account), reason=reason)
+
+    def _begin_minute(self) -> Mapping[_Kind, int]:
+        """Return what the last one has to tell, once it is over."""
+        now = self._clock()
+        if now < self._ends_at:
+            return {}
+        over, self._more = self._more, Counter()
+        self._noted.clear()
+        self._ends_at = now + _MINUTE
+        return over
+
+    def _has_room(self, account: Account) -> bool:
+        is_first = account.id is not None and not self._noted[account.id]
+        if is_first or self._noted.total() < MOST:
+            self._noted[account.id] += 1
+            return True
+        kind = _Kind(account, context.get().address)
+        self._more[kind if kind in self._more or len(self._more) < MOST else _OTHERS] += 1
+        return False
 
 
 class Keys:
@@ -49,7 +105,23 @@ class Keys:
         _note(database, "api_key.refuse", audit.Target("api_key", key_id, name), reason=reason)
 
 
-def _note(database: Database, action: str, target: audit.Target, **details: str) -> None:
+def _note_more(database: Database, more: Mapping[_Kind, int]) -> None:
+    """Note of each kind how many there were beside those that were noted."""
+    _log.warning("refused sign-ins were many", extra={"more": sum(more.values())})
+    for kind, times in more.items():
+        token = context.set(Context(address=kind.address))
+        try:
+            target = _target(kind.account)
+            _note(database, "account.login_refuse", target, reason="many", times=times)
+        finally:
+            context.reset(token)
+
+
+def _target(account: Account) -> audit.Target:
+    return audit.Target("account", account.id, account.email)
+
+
+def _note(database: Database, action: str, target: audit.Target, **details: Any) -> None:
     try:
         with database.writing() as session:
             audit.record(session, None, action, target, **details)

@@ -57,6 +57,7 @@ class Accounts:
         self._database = database
         self._passwords = passwords
         self._api_keys = ApiKeys(database)
+        self._refused = refused.Logins()
         self._grants = Grants(access_ttl=access_ttl, refresh_ttl=refresh_ttl)
 
     def login(
@@ -102,7 +103,7 @@ class Accounts:
         if not allowed:
             # For addresses without an account too: they take no less time.
             account = refused.Account(found and found.id, found and found.email)
-            refused.note_login(self._database, account, disabled=valid)
+            self._refused.note(self._database, account, disabled=valid)
             raise AccountDisabledError if valid else InvalidCredentialsError
         return found
 

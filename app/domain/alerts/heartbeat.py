@@ -4,6 +4,9 @@ The alert `Watchdog` comes the way of every other alert, again and again. What i
 Prometheus evaluated it: an Alertmanager repeats for minutes what a Prometheus that has died said
 last, so the same again is no beat. That one is missing is seen by whoever looks at the clock (the
 database's), and told where no alerting is needed: metric, console, log, `vibebox doctor`.
+
+While the service is stopped nobody hears it. So one that was not missing before is waited for again
+from the start on: the start of all its processes, since one that is replaced must hide nothing.
 """
 
 from dataclasses import dataclass
@@ -13,6 +16,7 @@ from enum import StrEnum
 from sqlalchemy.orm import Session
 
 from app.domain.authorization import Action, Identity, may_in
+from app.domain.heartbeat import alive_since
 from app.storage import AlertHeartbeat, Database, insert_missing, now, put_rows
 
 WATCHDOG = "Watchdog"
@@ -31,7 +35,7 @@ class State(StrEnum):
     OFF = "off"
     """None is expected: no setting asks for alerts, or for their heartbeat."""
     WAITING = "waiting"
-    """None has come yet, and it is not time to say so."""
+    """None has come yet, or none since the start, and it is not time to say so."""
     BEATING = "beating"
     MISSING = "missing"
 
@@ -50,8 +54,9 @@ class Pulse:
     """How the heartbeat is.
 
     Attributes: beat_at (of the last one; None where none has come), heard_at (when its alert was
-    last told, new or not), age (seconds since the last beat, or since one is expected), limit
-    (seconds after which it is missing), cut (where the chain is cut, once somebody has looked).
+    last told, new or not), age (seconds since the last beat; while one is waited for, since then),
+    limit (seconds after which it is missing), cut (where the chain is cut, once somebody has
+    looked).
     """
 
     state: State
@@ -89,7 +94,7 @@ class Heartbeat:
     def read(self) -> Pulse:
         """Return how it is. Raises: StorageUnavailableError."""
         with self._database.reading() as session:
-            return self.pulse(session.get(AlertHeartbeat, NAME), now(session))
+            return self.look(session)
 
     def read_for(self, identity: Identity) -> Pulse:
         """Return the same for an account: where the chain is cut, for operators only.
@@ -102,8 +107,9 @@ class Heartbeat:
             return found
         return Pulse(found.state, found.limit, found.beat_at, found.heard_at, found.age)
 
-    def pulse(self, row: AlertHeartbeat | None, moment: datetime) -> Pulse:
-        """Return what a row says at this moment."""
+    def look(self, session: Session) -> Pulse:
+        """Return how it is now, as the caller's session shows it."""
+        row, moment = session.get(AlertHeartbeat, NAME), now(session)
         if not self._limit:
             return Pulse(State.OFF, 0.0)
         if row is None:
@@ -116,6 +122,10 @@ class Heartbeat:
             state = State.MISSING
             if row.link is not None:
                 cut = Cut(row.link, row.says or "", row.next_step or "")
+            elif (started := alive_since(session)) is not None:
+                since_start = abs((moment - started).total_seconds())
+                if since_start <= self._limit:
+                    state, age = State.WAITING, since_start
         return Pulse(state, self._limit, row.beat_at, row.heard_at, age, cut)
 
     def expect(self, session: Session) -> None:

@@ -141,6 +141,15 @@ class Alerts:
             session.expunge_all()
         return found
 
+    def names(self) -> set[str]:
+        """Return the names of those that fire or have within a day.
+
+        Raises: StorageUnavailableError.
+        """
+        with self._database.reading() as session:
+            found = session.scalars(select(Alert.labels["alertname"].as_string()).distinct())
+            return {name for name in found if name}
+
     def firing(self) -> Sequence[Alert]:
         """Return what fires, as much of it as a strip can show.
 

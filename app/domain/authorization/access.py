@@ -189,7 +189,10 @@ def may_in(identity: Identity, action: Action) -> None:
     if rule.scope not in identity.scopes:
         raise PermissionDeniedError(_missing_scope(action))
     if rule.who in (Who.OPERATOR, Who.OPERATOR_LOGIN) and not identity.is_operator:
-        raise PermissionDeniedError(f"Only operators may {rule.meaning}.")
+        raise PermissionDeniedError(
+            f"Only operators may {rule.meaning}. Whoever runs the service makes one, on its host: "
+            "`vibebox operators grant EMAIL`."
+        )
     if rule.who in (Who.LOGIN, Who.OPERATOR_LOGIN) and identity.grant_id is None:
         raise PermissionDeniedError(f"An API key may not {rule.meaning}; log in.")
 

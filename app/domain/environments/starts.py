@@ -84,6 +84,8 @@ class Starts:
         """Return the state after the first exec; one that gets no answer is no success."""
         try:
             self._containers.answers(container)
+            # The state from before says of a command that has ended meanwhile that it runs.
+            return self._containers.inspect(container)
         except EngineConflictError:
             # It ended, or somebody froze it.
             attempt.outcome = FAILURE

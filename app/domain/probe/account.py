@@ -43,8 +43,8 @@ def ready(database: Database, administration: Administration, email: str) -> Cre
     if not account.is_synthetic:
         raise ProbeAccountError(
             f"{email} is the account of a person.",
-            "Name another address in VIBEBOX_PROBE_ACCOUNT. Where `vibebox downgrade` has dropped "
-            f"the mark of the probe's own account, delete it: `vibebox accounts delete {email}`.",
+            "Name another address in VIBEBOX_PROBE_ACCOUNT, or delete the account: "
+            f"`vibebox accounts delete {email}`.",
         )
     if account.disabled_at is not None:
         raise ProbeAccountError(

@@ -7,14 +7,23 @@ the database, since the engine tells sizes without a moment.
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from app.domain.usage.booking import Booking, Use, by_day
 from app.domain.usage.ledger import owners_of
 from app.domain.usage.rows import Owner, Rows
 from app.engine import DiskUse
-from app.storage import Database, Environment, UsageDisk, now, put_rows
+from app.storage import (
+    DISK_REASONS,
+    AgentReport,
+    Database,
+    Environment,
+    Report,
+    UsageDisk,
+    now,
+    put_rows,
+)
 from app.storage.fence import Fence
 
 _BATCH = 250
@@ -40,8 +49,20 @@ class DiskLedger:
             # A time that is yet to come is as old as it is early: the clock was set back.
             return last is None or abs(now(session) - last) >= timedelta(seconds=interval)
 
-    def store(self, found: Mapping[str, DiskUse]) -> None:
-        """Book the sizes of all environments; of one that is not in `found` there is nothing.
+    def note_failure(self, reason: str) -> None:
+        """Keep that disks cannot be read now, for one of `DISK_REASONS`, until they are.
+
+        Raises: StorageError, and what the fence raises.
+        """
+        place = DISK_REASONS.index(reason) if reason in DISK_REASONS else 0
+        with self._database.writing() as session:
+            self._fence(session)
+            row = {"name": Report.DISK, "value": float(place), "at": now(session)}
+            put_rows(session, AgentReport, [row], key=("name",), changed=("value",))
+
+    def store(self, found: Mapping[str, DiskUse | None]) -> None:
+        """Book the sizes of all environments; of one that is not in `found` there is nothing, and
+        of one that is None there nobody knows: the next reading is booked from the one before.
 
         Raises: StorageError, which may come after the change was made; and what the fence raises.
         """
@@ -51,15 +72,22 @@ class DiskLedger:
             with self._database.writing() as session:
                 self._fence(session)
                 _store(session, found, everything[start : start + _BATCH])
+        with self._database.writing() as session:
+            self._fence(session)
+            session.execute(delete(AgentReport).where(AgentReport.name == Report.DISK))
 
 
-def _store(session: Session, found: Mapping[str, DiskUse], environments: Sequence[str]) -> None:
+def _store(
+    session: Session, found: Mapping[str, DiskUse | None], environments: Sequence[str]
+) -> None:
     at, owners = now(session), owners_of(session, environments)
     query = select(UsageDisk).where(UsageDisk.environment_id.in_(environments))
     known = {row.environment_id: row for row in session.scalars(query.with_for_update())}
     rows, sizes = Rows(), []
     for environment in environments:
         told, before = found.get(environment, _NOTHING), known.get(environment)
+        if told is None:
+            continue
         holds = DiskUse(*(min(size, _MOST) for size in told))
         if before is not None:
             owner = owners.get(environment, Owner())  # none: it was deleted just now

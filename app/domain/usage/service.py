@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session
@@ -14,7 +14,18 @@ from app.domain.authorization import Action, Identity, may_in
 from app.domain.usage.booking import SUMS
 from app.domain.usage.prices import cost
 from app.engine import DiskUse
-from app.storage import SYNTHETIC, Database, Membership, Project, UsageDisk, UsageRow, now
+from app.storage import (
+    DISK_REASONS,
+    SYNTHETIC,
+    AgentReport,
+    Database,
+    Membership,
+    Project,
+    Report,
+    UsageDisk,
+    UsageRow,
+    now,
+)
 
 # A sum of nanoseconds may have more than 64 bits: 500 environments run 292 years in seven months.
 _HALF = 2**32
@@ -61,7 +72,7 @@ class UsageQuery:
 class Used:
     """What one of them has used; `id` is None for what belongs to none, such as no team.
 
-    `disk` is what an environment that there is held at the last reading.
+    `disk` is what an environment that there is held at the last reading, at `disk_read_at`.
     """
 
     id: str | None
@@ -71,6 +82,15 @@ class Used:
     starts_at: datetime | None = None
     period: str | None = None
     disk: DiskUse | None = None
+    disk_read_at: datetime | None = None
+
+
+class DiskReading(NamedTuple):
+    """When disks were read last, and since when and why (`DISK_REASONS`) they cannot be."""
+
+    read_at: datetime | None
+    unread_since: datetime | None
+    reason: str | None
 
 
 @dataclass(frozen=True)
@@ -87,6 +107,7 @@ class UsageReport:
     count: int
     total: Used
     synthetic: Used
+    disk: DiskReading
     prices: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -139,13 +160,14 @@ class Usage:
                 items=[
                     replace(
                         self._used(row, names.get(row["id"]), each_period=query.each_period),
-                        disk=disks.get(row["id"]),
+                        **disks.get(row["id"], {}),
                     )
                     for row in rows
                 ],
                 count=session.scalar(number) or 0,
                 total=self._used({"id": None, **whole}, None),
                 synthetic=self._used({"id": None, **beside}, None),
+                disk=_disk_reading(session),
                 prices=self._prices,
             )
 
@@ -228,8 +250,21 @@ def _names(
     return {id: name for id, name in session.execute(query.where(*named).group_by(id_of))}
 
 
-def _disks(session: Session, environments: Sequence[str | None]) -> dict[str, DiskUse]:
-    """Return the last sizes of these environments."""
+def _disks(session: Session, environments: Sequence[str | None]) -> dict[str | None, Any]:
+    """Return the last sizes of these environments, as attributes of `Used`."""
     wanted = UsageDisk.environment_id.in_({id for id in environments if id})
-    query = select(UsageDisk.environment_id, UsageDisk.volume_bytes, UsageDisk.layer_bytes)
-    return {id: DiskUse(*sizes) for id, *sizes in session.execute(query.where(wanted))}
+    return {
+        row.environment_id: {
+            "disk": DiskUse(row.volume_bytes, row.layer_bytes),
+            "disk_read_at": row.read_at,
+        }
+        for row in session.scalars(select(UsageDisk).where(wanted))
+    }
+
+
+def _disk_reading(session: Session) -> DiskReading:
+    read_at = session.scalar(select(func.max(UsageDisk.read_at)))
+    failing = session.get(AgentReport, Report.DISK)
+    if failing is None:
+        return DiskReading(read_at, None, None)
+    return DiskReading(read_at, failing.at, DISK_REASONS[int(failing.value)])

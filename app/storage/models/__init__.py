@@ -49,6 +49,7 @@ from app.storage.models.logs import (
 )
 from app.storage.models.probe import ProbeRound, ProbeStep
 from app.storage.models.service import (
+    DISK_REASONS,
     AgentReport,
     AuditEntry,
     ClockReading,
@@ -79,6 +80,7 @@ from app.storage.models.usage import (
 
 __all__ = [
     "AT_REST",
+    "DISK_REASONS",
     "SYNTHETIC",
     "AgentReport",
     "Alert",

@@ -63,6 +63,11 @@ class Report(StrEnum):
     DRIFT = "drift"  # how many environments are recorded with a status that is not Docker's
     SWEEP = "sweep"  # how many records the last sweep compared; its time is when it was through
     PROBE = "probe"  # its time is since when rounds of the synthetic user are awaited
+    DISK = "disk"  # a place in `DISK_REASONS`; its time is since when disks cannot be read
+
+
+DISK_REASONS = ("engine-failure", "engine-timeout", "engine-unreachable")
+"""Why disks cannot be read, as problems of the API are called; their places are in the database."""
 
 
 class AgentReport(Base):

@@ -1,6 +1,7 @@
 """/api/v1/alerts: HTTP only; the rules are in `service`."""
 
 import hmac
+from collections.abc import Sequence
 from typing import Any
 
 from flask import jsonify, request
@@ -14,10 +15,15 @@ from app.core.errors import (
     InvalidTokenError,
     PermissionDeniedError,
     StorageUnavailableError,
+    StoreUnavailableError,
     TooManyAttemptsError,
+    VibeBoxError,
 )
+from app.domain.alerts.silences import muting
+from app.domain.alerts.sources import NEITHER
 from app.explaining.answer import Explanation
 from app.explaining.readers import Account
+from app.stores.alertmanager import Silence
 from app.web.api.answers import paged
 from app.web.api.lasting import takes_long
 from app.web.api.schemas.alerts import (
@@ -84,14 +90,21 @@ def receive(body: Webhook) -> Answer:
             PermissionDeniedError,
             StorageUnavailableError,
             InvalidInputError,
+            StoreUnavailableError,
         ),
     },
 )
+@takes_long
 def index(query: AlertQuery) -> Answer:
-    page = components().alerts.list(
-        identity(), ended=query.ended, limit=query.limit, offset=query.offset
-    )
-    return paged(page, lambda alert: AlertView.of(alert).model_dump(mode="json"), query)
+    sources = components().alert_sources
+    page = sources.list(identity(), ended=query.ended, limit=query.limit, offset=query.offset)
+    silences = _current_silences() if page.items else []
+
+    def shown(alert: Any) -> dict[str, Any]:
+        return AlertView.of(alert, muting(silences, alert.labels)).model_dump(mode="json")
+
+    missing = NEITHER if sources.source is None else None
+    return paged(page, shown, query, source=sources.source, missing=missing)
 
 
 @api.get(
@@ -131,6 +144,14 @@ def explanation(path: AlertPath) -> Answer:
     reader = Account(identity(), components().environments, components().logs)
     found = components().explanations.explain(reader, path.alert_id)
     return jsonify(found.model_dump(mode="json"))
+
+
+def _current_silences() -> Sequence[Silence]:
+    """Return them where Alertmanager can be asked: what fires is told in any case."""
+    try:
+        return components().silences.current()
+    except VibeBoxError:
+        return []
 
 
 def _authenticate_alertmanager() -> None:

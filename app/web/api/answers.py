@@ -21,7 +21,9 @@ def shown(view: type[BaseModel], item: Any) -> dict[str, Any]:
     return view.model_validate(item).model_dump(mode="json")
 
 
-def paged(page: Page[Item], show: Callable[[Item], dict[str, Any]], query: Asked) -> Response:
-    """Return the answer with a page, each item as `show` makes it."""
+def paged(
+    page: Page[Item], show: Callable[[Item], dict[str, Any]], query: Asked, **further: Any
+) -> Response:
+    """Return the answer with a page, each item as `show` makes it, and `further` members."""
     items = [show(item) for item in page.items]
-    return jsonify(items=items, total=page.total, limit=query.limit, offset=query.offset)
+    return jsonify(items=items, total=page.total, limit=query.limit, offset=query.offset, **further)

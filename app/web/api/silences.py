@@ -9,6 +9,7 @@ from app.core.errors import (
     InvalidInputError,
     InvalidTokenError,
     PermissionDeniedError,
+    SilenceExistsError,
     SilenceNotFoundError,
     StorageUnavailableError,
     StoreNotSetError,
@@ -54,7 +55,7 @@ def index() -> Answer:
 @api.post(
     "",
     summary="Silence an alert, or all of a name, for a while (operators)",
-    responses={201: SilenceView, **body_problems(*_COMMON, AlertNotFoundError)},
+    responses={201: SilenceView, **body_problems(*_COMMON, AlertNotFoundError, SilenceExistsError)},
 )
 @takes_long
 def create(body: NewSilence) -> Answer:

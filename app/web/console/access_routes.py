@@ -77,7 +77,8 @@ def sign_out() -> Answer:
 @api.get("/telemetry")
 def telemetry() -> Answer:
     authenticate()
-    return jsonify(components().monitoring.read())
+    alerting = components().alerting.read(identity())
+    return jsonify({**components().monitoring.read(), **alerting})
 
 
 def _body(model: type[Body]) -> Body:

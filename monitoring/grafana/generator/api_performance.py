@@ -82,7 +82,7 @@ _TRAFFIC = Row(
     (
         graph(
             "Request rate by status code",
-            12,
+            16,
             "All requests a second, probes too.",
             "reqps",
             (total(rate(REQUESTS), "status_code"), "{{status_code}}"),
@@ -91,10 +91,10 @@ _TRAFFIC = Row(
         ),
         graph(
             "Errors by type",
-            12,
+            8,
             "Answers of 400 and above a second: the client's mistakes, ours, what nobody foresaw, "
             "and what took too long.",
-            "ops",
+            "reqps",
             (total(rate(ERRORS), "type"), "{{type}}"),
             thresholds=watched(
                 HighAPIErrorRate=t.ERRORS_WARNING, VeryHighAPIErrorRate=t.ERRORS_CRITICAL
@@ -225,7 +225,7 @@ _LIMITS = Row(
     (
         events(
             "Refusals by limit",
-            12,
+            16,
             "Requests that a limit refused, the ten most frequent ones. Those that begin "
             "with server_ or host_ are limits of all together, the others of one account or team.",
             "short",
@@ -237,7 +237,7 @@ _LIMITS = Row(
         ),
         events(
             "Clients cut off by reason",
-            12,
+            8,
             "head, body, answer: they took too long with those; room: there were too "
             "many connections.",
             "short",
@@ -293,7 +293,7 @@ _CLIENTS = Row(
     (
         graph(
             "Connections by what they do",
-            12,
+            16,
             "Over all workers. HighClientConnections warns at "
             f"{100 * t.CONNECTIONS_RATIO:.0f} of 100 that the workers would hold.",
             "none",
@@ -303,7 +303,7 @@ _CLIENTS = Row(
         ),
         graph(
             "Waiting for clients",
-            12,
+            8,
             "How many on average, for the rest of what they send (receive), or for them to take "
             "the answer (send). No duration and no objective has this time.",
             "suffix:clients",

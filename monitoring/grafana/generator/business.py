@@ -4,6 +4,8 @@ What the leading agent has counted is told by every instance alike: each query t
 """
 
 from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
 
 from monitoring.grafana.generator.panels import (
     BLUE,
@@ -24,8 +26,8 @@ _ROSE = " - ".join(f"{edge}_over_time({select(_SIGNUPS)}[{RANGE}])" for edge in 
 _WAY = 'label_replace({}, "way", "$1 $2", "way", "(.+)_(.+)")'
 _ACCOUNTS = "vibebox_business_accounts"
 _SHELL = 'milestone="shell"'
-_BARS = 8
-"""Lines of the grid: seven bars."""
+_BARS, _TWO_BARS = 8, 4
+"""Lines of the grid: seven bars, and two."""
 _FUNNEL = "vibebox_business_funnel"
 _ACTIVE = "vibebox_business_active_accounts"
 _WITHIN = "vibebox_business_shell_accounts"
@@ -49,23 +51,51 @@ def _active(title: str, days: int, meaning: str) -> Panel:
 
 
 def _ladder(
-    title: str, family: str, label: str, names: Mapping[str, str], description: str
+    title: str, family: str, label: str, names: Mapping[str, str], description: str, **more: Any
 ) -> Panel:
     """Return bars of the values of a label, in this order, and by these names."""
     queries = tuple(
         Query(_count(family, f'{label}="{value}"'), name) for value, name in names.items()
     )
-    return Panel(
-        title,
-        "bargauge",
-        12,
-        description,
+    return _steps(title, queries, description, "short", **more)
+
+
+def _steps(
+    title: str, queries: tuple[Query, ...], description: str, unit: str, **more: Any
+) -> Panel:
+    options = {"thresholds": BLUE, "snapshot": True, "empty": NOTHING, "height": _BARS, **more}
+    return Panel(title, "bargauge", 12, description, queries, unit, **options)
+
+
+def _share(family: str, label: str, part: str, whole: str) -> str:
+    """Return how many of those with one value of a label have another one; 0 of nobody."""
+    some, all_of_them = (_count(family, f'{label}="{value}"') for value in (part, whole))
+    return f"{some} / clamp_min({all_of_them}, 1)"
+
+
+_FUNNEL_STEPS = {
+    "signed_up": "signed up",
+    "environment": "made an environment",
+    "started": "started one",
+    "shell": "had a shell",
+    "second_week": "came back in week 2",
+}
+
+
+def _of_the_step_before() -> Panel:
+    """Return the funnel's steps as shares of what came to the one before."""
+    queries = tuple(
+        Query(_share(_FUNNEL, "step", step, before), _FUNNEL_STEPS[step])
+        for before, step in pairwise(_FUNNEL_STEPS)
+    )
+    return _steps(
+        "Of those at the step before",
         queries,
-        "short",
-        thresholds=BLUE,
-        snapshot=True,
-        empty=NOTHING,
-        height=_BARS,
+        "Which share of the accounts that came to a step of the funnel came to the next one: the "
+        "least is where most are lost. Who signed up a few days ago has no second week yet.",
+        "percentunit",
+        bounds=(0, 1),
+        decimals=0,
     )
 
 
@@ -114,16 +144,11 @@ _STEPS = Row(
             "Funnel",
             _FUNNEL,
             "step",
-            {
-                "signed_up": "signed up",
-                "environment": "made an environment",
-                "started": "started one",
-                "shell": "had a shell",
-                "second_week": "all steps, then week 2",
-            },
+            _FUNNEL_STEPS,
             "Accounts that have come to a step and to all before it. A shell is a terminal or VS "
             "Code.",
         ),
+        _of_the_step_before(),
         _ladder(
             "Milestones",
             _ACCOUNTS,
@@ -134,7 +159,7 @@ _STEPS = Row(
                 "terminal": "a terminal",
                 "vscode": "VS Code",
                 "shell": "either of both",
-                "second_week": "week 2 (any way)",
+                "second_week": "an act in week 2",
             },
             "Accounts that have come to each, whatever came before: who works in an environment of "
             "a colleague needs none of their own.",
@@ -158,9 +183,21 @@ _STEPS = Row(
             "Second week",
             _WEEKS,
             "state",
-            {"over": "week 2 is over", "returned": "of those, came back"},
+            {"over": "two weeks old", "returned": "of them, active again"},
             "Accounts whose second week was over at the end of the last finished day, and those of "
             "them that did something in it: 7 to 14 days after sign-up.",
+            height=_TWO_BARS,
+        ),
+        stat(
+            "Active again in the second week",
+            12,
+            _share(_WEEKS, "state", "returned", "over"),
+            "of those two weeks old",
+            "Share of the accounts that are two weeks old that did something in their second week, "
+            "7 to 14 days after sign-up.",
+            "percentunit",
+            thresholds=BLUE,
+            decimals=0,
         ),
     ),
 )
@@ -169,7 +206,7 @@ _COURSE = Row(
     (
         graph(
             "Accounts by way of signing up",
-            12,
+            16,
             "All that were ever made. first: who set it up; unknown: from before the audit log.",
             "short",
             (_WAY.format(_count(_SIGNUPS, by="way")), "{{way}}"),
@@ -177,7 +214,7 @@ _COURSE = Row(
         ),
         graph(
             "Active accounts",
-            12,
+            8,
             "Within 1, 7 and 30 days that end with the last finished one; they move once a day.",
             "short",
             (_count(_ACTIVE, by="days"), "{{days}} d"),

@@ -25,7 +25,7 @@ TRUTH = Row(
     (
         timeline(
             "Health checks",
-            12,
+            8,
             "Whether the dependency was well at the last check of every instance. NotReady pages "
             "for those that are required.",
             (f"min by (check) ({select('vibebox_health_check_up')})", "{{check}}"),
@@ -35,7 +35,7 @@ TRUTH = Row(
         ),
         graph(
             "Time of health checks",
-            12,
+            16,
             "p95 of each check; a check is given up after 0.8 s.",
             "s",
             (quantile(0.95, "vibebox_health_check_duration_seconds", by="check"), "{{check}}"),
@@ -93,7 +93,7 @@ AGENT = Row(
         ),
         graph(
             "Time since the records were compared",
-            12,
+            8,
             "With Docker, all of them. EnvironmentsNotCompared warns at "
             f"{t.SWEEP_SECONDS // 60} minutes.",
             "s",
@@ -103,11 +103,11 @@ AGENT = Row(
         ),
         events(
             "Failures of the agent by loop",
-            12,
-            "One that fails stops no other. AgentTaskFailing warns at "
-            f"{t.TASK_FAILURES} in 15 minutes.",
+            16,
+            "One that fails stops no other; of each bar the five with the most. AgentTaskFailing "
+            f"warns at {t.TASK_FAILURES} in 15 minutes.",
             "short",
-            (in_bars(total(rate(_FAILURES), "task")), "{{task}}"),
+            (f"topk(5, {in_bars(total(rate(_FAILURES), 'task'))})", "{{task}}"),
             whole=in_bars(total(rate(_FAILURES))),
         ),
     ),

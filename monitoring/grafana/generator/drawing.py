@@ -12,18 +12,20 @@ Json = dict[str, Any]
 
 _LAST = {"calcs": ["lastNotNull"], "fields": "", "values": False}
 _TOOLTIP = {"mode": "multi", "sort": "desc", "hideZeros": True}
-_STATES = {"titleSize": 12, "valueSize": 14}
-"""Pixels of states side by side; else Grafana gives each another size."""
+_STATES, _COUNTS = {"titleSize": 12, "valueSize": 14}, {"titleSize": 12, "valueSize": 24}
+"""Pixels of states, and of numbers, side by side; else Grafana gives each another size."""
 _WIDE = 16
 """Columns from which on a legend has its place beside the curves."""
-_LONG = "{{route}}"
-"""Label whose values have no room beside bars."""
+_LONG = ("{{route}}", "{{team}}")
+"""Labels whose values have no room beside bars."""
 _NAME, _VALUE = 11, 16
 """Pixels of texts beside bars. Grafana makes room for the name with the most letters, in the size
 that it would choose: in a smaller one, names with wider letters are not cut off either."""
+_BRIDGED = 60 * 60 * 1000
+"""Milliseconds of a gap over which a line may lead: longer, something was missing."""
 _A_FEW = 1
-"""To where the axis reaches at least of what happens now and then; without it, Grafana writes 100
-beside what never happened."""
+"""To where the axis of what is counted reaches at least; without it, Grafana writes 100 beside what
+never happened."""
 
 
 def options(panel: Panel) -> Json:
@@ -42,13 +44,19 @@ def _stat(panel: Panel) -> Json:
     return {
         "reduceOptions": dict(_LAST),
         "orientation": "auto",
-        "colorMode": "background" if panel.mappings else "value",
+        "colorMode": "background_solid" if panel.mappings else "value",
         "graphMode": "none",
         "justifyMode": "auto",
         "textMode": "value_and_name" if panel.named else "auto",
-        **({"text": dict(_STATES)} if panel.mappings and "{{" in panel.queries[0].legend else {}),
+        **_sizes(panel),
         "wideLayout": True,
     }
+
+
+def _sizes(panel: Panel) -> Json:
+    if "{{" not in panel.queries[0].legend or panel.named:
+        return {}
+    return {"text": dict(_STATES if panel.mappings else _COUNTS)}
 
 
 def _timeseries(panel: Panel) -> Json:
@@ -67,7 +75,7 @@ def _timeseries(panel: Panel) -> Json:
 
 
 def _bargauge(panel: Panel) -> Json:
-    above = _LONG in panel.queries[0].legend
+    above = any(label in panel.queries[0].legend for label in _LONG)
     return {
         "reduceOptions": dict(_LAST),
         "orientation": "horizontal",
@@ -86,7 +94,11 @@ def _bargauge(panel: Panel) -> Json:
 def _table(panel: Panel) -> Json:
     shown: Json = {"showHeader": True, "cellHeight": "sm", "sortBy": []}
     if panel.columns:
-        shown["sortBy"] = [{"displayName": panel.columns[0][0], "desc": True}]
+        # Of severities the critical one comes first, as in the alphabet.
+        shown["sortBy"] = [
+            *({"displayName": name, "desc": False} for name, _ in panel.words),
+            {"displayName": panel.columns[0][0], "desc": True},
+        ]
     return shown
 
 
@@ -259,7 +271,8 @@ def _custom(panel: Panel) -> Json:
     if panel.kind == "timeseries":
         return _curves(panel)
     return {
-        "state-timeline": {"fillOpacity": 85, "lineWidth": 0},
+        # Mixed with the ground, a fill would be too light for the text on it.
+        "state-timeline": {"fillOpacity": 100, "lineWidth": 0},
         # Less than Grafana's own, which leaves columns out of sight where a panel is narrow.
         "table": {"minWidth": 75},
     }.get(panel.kind, {})
@@ -267,7 +280,8 @@ def _custom(panel: Panel) -> Json:
 
 def _curves(panel: Panel) -> Json:
     """Return how curves are drawn; thresholds are lines where there is more than one colour."""
-    least = {"axisSoftMax": _A_FEW} if panel.sparse else {}
+    counted = panel.sparse or panel.unit == "none"
+    least = {"axisSoftMax": _A_FEW} if counted else {}
     return {
         **least,
         "drawStyle": "bars" if panel.sparse else "line",
@@ -277,7 +291,7 @@ def _curves(panel: Panel) -> Json:
         "fillOpacity": 75 if panel.stacked or panel.sparse else 0,
         # A value between two gaps is no line: what has such is drawn as bars, or has a heatmap.
         "showPoints": "never",
-        "spanNulls": False,
+        "spanNulls": _BRIDGED if panel.bridged else False,
         "stacking": {"mode": "normal" if panel.stacked else "none", "group": "A"},
         "thresholdsStyle": {"mode": "dashed" if len(panel.thresholds) > 1 else "off"},
     }

@@ -89,7 +89,7 @@ _GOLDEN = Row(
     "Golden signals and objectives",
     (
         stat(
-            "p95 of starts",
+            "Start time (p95)",
             8,
             while_up(now(quantile(0.95, _STARTED, 'outcome="success"', over=RANGE))),
             "p95",
@@ -184,31 +184,34 @@ _DOCKER = Row(
     (
         graph(
             "Docker operations by kind",
-            12,
+            16,
             "Calls of Docker Engine a second, by web server and agent together.",
             "ops",
             (_CALLS, "{{operation}}"),
         ),
         graph(
             "Docker failure ratio",
-            12,
+            8,
             "Share of calls that Docker did not answer, or with an error of its own. A missing "
             "container or a command's exit code is no failure. HighDockerFailureRate warns at "
             f"{t.DOCKER_FAILURE_RATIO}.",
             "percentunit",
             (f"({_FAILED} or 0 * {_CALLS}) / clamp_min({_CALLS}, {_NO_GAPS})", "{{operation}}"),
-            (_failed(INTERVAL), "failures of all calls", CRITICAL),
+            (_failed(INTERVAL), "failures, all", CRITICAL),
             bounds=(0, 1),
             thresholds=watched(notice=0.05, HighDockerFailureRate=t.DOCKER_FAILURE_RATIO),
             series_leads=CALLS,
         ),
         graph(
             "Docker operation time",
-            12,
-            "How long calls took, failed ones too. SlowDockerOperations warns at a p95 of "
-            f"{t.DOCKER_SECONDS} s.",
+            16,
+            "How long calls took, failed ones too; the ten kinds of the moment with the largest "
+            f"p95. SlowDockerOperations warns at a p95 of {t.DOCKER_SECONDS} s.",
             "s",
-            (quantile(0.95, DOCKER_TIME, by="operation"), "p95 {{operation}}"),
+            (
+                f"topk(10, {now(quantile(0.95, DOCKER_TIME, by='operation'))})",
+                "p95 {{operation}}",
+            ),
             (quantile(0.5, DOCKER_TIME), "p50 all"),
             thresholds=watched(SlowDockerOperations=t.DOCKER_SECONDS),
             exemplars=True,
@@ -216,7 +219,7 @@ _DOCKER = Row(
         ),
         bars(
             "Slowest docker operations",
-            12,
+            8,
             f"sort_desc(topk(10, {now(_OPERATION_P95)}))",
             "{{operation}}",
             "p95 over the time shown, of the ten kinds of call with the largest.",
@@ -250,7 +253,7 @@ _ENDS = Row(
     (
         events(
             "Starts by outcome",
-            12,
+            8,
             "user_error: what the user asked for cannot be (no such image, a command that "
             "ends); failure: Docker or VibeBox.",
             "short",
@@ -259,7 +262,7 @@ _ENDS = Row(
         ),
         events(
             "Ends by reason",
-            12,
+            16,
             "Containers that ended. user: asked for; completed, error: the command ended; "
             "oom: short of memory; killed: a signal that VibeBox did not send.",
             "short",
@@ -314,7 +317,7 @@ _LOGS = Row(
             "Log entries by stream",
             16,
             "Lines a second that containers wrote and VibeBox stored, each counted once.",
-            "ops",
+            "suffix:lines/s",
             (total(rate(_LINES), "stream"), "{{stream}}"),
             stacked=True,
         ),

@@ -60,11 +60,11 @@ def threads_busy(down: str | None = "telemetry") -> Panel:
         total(select(_THREADS, f'state="{state}"'), "instance") for state in ("busy", "total")
     )
     return stat(
-        "Threads busy",
+        "Saturation (threads busy)",
         _WIDTH,
         f"max({busy} / {threads})",
         "in use",
-        "Saturation: share of the request threads that serve one, on the fullest instance. "
+        "Share of the request threads that serve one, on the fullest instance. "
         f"RequestThreadsSaturated warns above {t.THREADS_RATIO}; then requests wait.",
         "percentunit",
         thresholds=watched(notice=0.7, RequestThreadsSaturated=t.THREADS_RATIO),
@@ -79,11 +79,11 @@ def golden_signals(here: str) -> Row:
         "Golden signals and objectives",
         (
             stat(
-                "p95 (5 min)",
+                "Latency (p95, 5 min)",
                 _WIDTH,
                 while_up(f"{largest(recorded(HTTP_P95))} >= 0"),
                 "p95",
-                "Latency: what 95 of 100 requests took at most, of those that wait for no "
+                "What 95 of 100 requests took at most, of those that wait for no "
                 f"container. HighAPILatency warns at {t.LATENCY_WARNING} s, VeryHighAPILatency "
                 f"pages at {t.LATENCY_CRITICAL} s.",
                 "s",
@@ -93,21 +93,21 @@ def golden_signals(here: str) -> Row:
                 down=_down(here, "api-performance"),
             ),
             stat(
-                "Rate (5 min)",
+                "Traffic (5 min)",
                 _WIDTH,
                 while_up(asked),
                 "req/s",
-                "Traffic: requests a second that count for the objectives: all but probes.",
+                "Requests a second that count for the objectives: all but probes.",
                 "reqps",
                 thresholds=BLUE,
                 down=_down(here, "api-performance"),
             ),
             stat(
-                "5xx (5 min)",
+                "Errors (5xx, 5 min)",
                 _WIDTH,
                 while_up(f"{total(recorded(slo.ERRORS, 'availability'))} / ({asked} > 0)"),
                 "5xx",
-                "Errors: share of the requests that count for the objectives, answered with 5xx.",
+                "Share of the requests that count for the objectives, answered with 5xx.",
                 "percentunit",
                 thresholds=FAILING,
                 down="slo",

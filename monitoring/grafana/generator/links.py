@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import quote
 
 from monitoring.grafana.generator.panels import Board, Panel
-from monitoring.grafana.generator.promql import everywhere
+from monitoring.grafana.generator.promql import CHOICES, in_an_address
 
 Json = dict[str, Any]
 
@@ -25,8 +25,9 @@ def panel_link(panel: Panel) -> Json:
 
 
 RUNBOOK = "/api/datasources/proxy/uid/${datasource}/user/${__value.raw}.md"
-"""The runbook of an alert in a cell: Prometheus shows them, and Grafana what Prometheus shows.
-Prometheus fills in the address that is in the alerts itself, and tells it to no dashboard."""
+"""The runbook of an alert in a cell: Prometheus shows them, and Grafana's documented proxy passes
+every GET on to a data source that is one. Prometheus fills in the address that is in the alerts
+itself, and tells it to no dashboard."""
 
 
 def explore_link(title: str, tooltip: str, url: str) -> Json:
@@ -51,13 +52,9 @@ def _link(title: str, tooltip: str, url: str, keep: bool) -> Json:
 
 
 def _explore(panel: Panel) -> str:
-    """Return the address of Explore with the queries of a panel, over all jobs and instances.
-
-    The choices are left out: Grafana puts their values into an address as they are, and those of
-    several instances, or `.+`, would not arrive.
-    """
+    """Return the address of Explore with the queries of a panel, its choices and the time shown."""
     queries = [
-        {"refId": letter, "expr": everywhere(query.expression)}
+        {"refId": letter, "expr": in_an_address(query.expression)}
         for letter, query in zip("ABCDEFGH", panel.queries, strict=False)
     ]
     pane = {
@@ -66,7 +63,7 @@ def _explore(panel: Panel) -> str:
         "range": {"from": "${__from}", "to": "${__to}"},
     }
     text = quote(json.dumps({"down": pane}, separators=(",", ":")), safe="")
-    for name in ("datasource", "__from", "__to"):
+    for name in ("datasource", "__from", "__to", *(f"{choice}:pipe" for choice in CHOICES)):
         # Grafana fills in what it finds as it is written.
         text = text.replace(quote(f"${{{name}}}", safe=""), f"${{{name}}}")
     return f"/explore?schemaVersion=1&panes={text}"

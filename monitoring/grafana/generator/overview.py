@@ -63,7 +63,7 @@ _WELL = Row(
     (
         stat(
             "Readiness checks",
-            7,
+            16,
             f"min by (check) ({select('vibebox_health_check_up')})",
             "{{check}}",
             "What the checks of every chosen instance found last: database and Docker have to be "
@@ -77,7 +77,7 @@ _WELL = Row(
         Panel(
             "Alerts firing",
             "stat",
-            4,
+            8,
             "How many alerts fire for the chosen jobs, by severity: critical ones page.",
             (Query(f"count by (severity) ({_FIRING}) or on () {_NONE}", "{{severity}}", OK),),
             "none",
@@ -88,7 +88,7 @@ _WELL = Row(
         Panel(
             "Alerts that fire",
             "table",
-            13,
+            24,
             "And for how long their conditions have held. A name leads to its runbook.",
             (Query(f"{_SINCE} and on ({_ALERT}) {_FIRING}", "for"),),
             "s",
@@ -96,7 +96,7 @@ _WELL = Row(
             columns=(("for", "s"),),
             linked=("alertname", "Runbook", RUNBOOK),
             widths=(("severity", 70), ("for", 80)),
-            height=5,
+            height=6,
             empty=NONE,
             words=(("severity", SEVERITY),),
         ),
@@ -119,7 +119,6 @@ _WELL = Row(
             "short",
             (in_bars(total(rate("vibebox_registrations_total"), "outcome")), "{{outcome}}"),
             whole=in_bars(total(rate("vibebox_registrations_total"))),
-            height=8,
         ),
     ),
     added=True,

@@ -36,6 +36,9 @@ TINTS: Mapping[str, tuple[str, ...]] = {
 """Several of a kind on one panel, each as legible as the kind itself. Grafana's own shades are not:
 it makes the last of them nearly black, or nearly white."""
 
+FILLS = {OK: "#027733", WARNING: "#895D3E", CRITICAL: CRITICAL}
+"""What these are where white text stands on them: tints that are dark enough."""
+
 LEVELS = {
     "ok": OK,
     "notice": NOTICE,

@@ -80,6 +80,7 @@ class Panel:
         mappings: texts for values, as Grafana writes them.
         zeros: series that were 0 all the time stand in the legend too.
         sparse: what happens now and then: bars, since a single value makes no line.
+        bridged: what is measured now and then: lines lead over gaps.
         words: of a table: columns with colours for their texts, as mappings.
         by_kind: of bars and numbers: each has the colour of its kind, not that of a threshold.
         columns: of a table: names and units of the values, one for each query; without any the
@@ -115,6 +116,7 @@ class Panel:
     mappings: Mapping[str, Mapping[str, Any]] | None = None
     zeros: bool = False
     sparse: bool = False
+    bridged: bool = False
     by_kind: bool = False
     words: tuple[tuple[str, Mapping[str, Mapping[str, Any]]], ...] = ()
     columns: tuple[tuple[str, str], ...] = ()

@@ -77,6 +77,8 @@ _INTERPRETER = Row(
         ),
     ),
 )
+_TALL = 14
+"""Lines of the grid: the legend has one for each of four workers, the master and the agent."""
 _PROCESSES = Row(
     "Processes",
     (
@@ -87,6 +89,8 @@ _PROCESSES = Row(
             "suffix:cores",
             (total(rate("vibebox_process_cpu_seconds_total"), "worker"), "{{worker}}"),
             stacked=True,
+            decimals=2,
+            height=_TALL,
         ),
         graph(
             "Memory by process",

@@ -30,6 +30,19 @@ DOCKER = "vibebox_docker_operations_total"
 DOCKER_TIME = "vibebox_docker_operation_duration_seconds"
 
 
+CHOICES = ("job", "instance", "team")
+
+
+def in_an_address(expression: str) -> str:
+    """Return a query with what is chosen as it arrives in an address: values with `|` between.
+
+    Grafana would escape their dots, and an escaped dot is no JSON, which such an address holds.
+    """
+    for choice in CHOICES:
+        expression = expression.replace(f'"${choice}"', f'"${{{choice}:pipe}}"')
+    return expression
+
+
 def everywhere(expression: str) -> str:
     """Return a query without what is chosen at the top of the dashboard."""
     for choice in (SCOPE, JOB, TEAM):

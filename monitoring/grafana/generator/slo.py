@@ -34,7 +34,7 @@ from monitoring.grafana.generator.promql import (
 from monitoring.grafana.generator.states import FAILS
 from monitoring.rules import slo
 from monitoring.rules import thresholds as t
-from monitoring.rules.objectives import WINDOWS
+from monitoring.rules.objectives import OBJECTIVES, WINDOWS
 
 
 def _factors(severity: str) -> list[float]:
@@ -63,6 +63,7 @@ def _burns(title: str, objective: str) -> Panel:
         "burn rate",
         "How many times faster than it lasts for 30 days the budget was used up in the last hour.",
         "none",
+        decimals=2,
         thresholds=_HOURLY,
         down="api-performance",
     )
@@ -80,7 +81,10 @@ def _course(title: str, objective: str) -> Panel:
         *curves,
         # Faster, it pages either way; the legend has the number.
         bounds=(0, 20),
+        decimals=2,
         thresholds=_ALL_LINES,
+        # The legend has all five.
+        height=13,
         down="api-performance",
     )
 
@@ -89,6 +93,11 @@ def _average(name: str) -> str:
     return total(f"avg_over_time({recorded(name)}[{RANGE}])", "slo")
 
 
+_BAD = f"{_average(slo.ERRORS)} / ({_average(slo.REQUESTS)} > 0)"
+_ALLOWED = " or ".join(
+    f'label_replace(vector({objective.budget}), "slo", "{objective.name}", "", "")'
+    for objective in OBJECTIVES
+)
 _BUDGETS = Row(
     "Error budget",
     (
@@ -123,10 +132,12 @@ _OBJECTIVES = Row(
             "table",
             24,
             "For each objective what is left of 30 days, the share of bad requests in the time "
-            "shown (bad), and the burn rates that the alerts look at.",
+            "shown (bad) and how much that is of what it allows (of limit), and the burn rates "
+            "that the alerts look at.",
             (
                 Query(f"min by (slo) ({recorded(slo.BUDGET)})", "budget left"),
-                Query(f"{_average(slo.ERRORS)} / ({_average(slo.REQUESTS)} > 0)", "bad"),
+                Query(_BAD, "bad"),
+                Query(f"({_BAD}) / on (slo) ({_ALLOWED})", "of limit"),
                 *(Query(largest(_burn(window), "slo"), f"burn {window}") for window in _WINDOWS),
             ),
             "none",
@@ -135,11 +146,13 @@ _OBJECTIVES = Row(
             columns=(
                 ("budget", "percentunit"),
                 ("bad", "percentunit"),
+                ("of limit", "percentunit"),
                 *((f"burn {window}", "none") for window in _WINDOWS),
             ),
-            levels=(("budget", LEFT),),
+            levels=(("budget", LEFT), ("of limit", _BURNING)),
+            digits=(("of limit", 0), *((f"burn {window}", 2) for window in _WINDOWS)),
             headings=(("slo", "objective"),),
-            height=5,
+            height=6,
             empty=NOTHING,
             down="api-performance",
         ),
@@ -206,15 +219,16 @@ _PROBE = Row(
         ),
         graph(
             "Time of each step",
-            12,
-            "p95, of rounds that failed too.",
+            16,
+            "p95, of rounds that failed too; lines lead from round to round, over an hour at most.",
             "s",
             (quantile(0.95, "vibebox_probe_step_duration_seconds", by="step"), "{{step}}"),
             bounds=(0, None),
+            bridged=True,
         ),
         events(
             "Failed rounds by step",
-            12,
+            8,
             "By the step at which they failed.",
             "short",
             (in_bars(total(rate("vibebox_probe_failures_total"), "step")), "{{step}}"),

@@ -1,24 +1,24 @@
 """Words and colours of what is either so or not, for numbers and for bars over time."""
 
-from monitoring.grafana.generator.palette import CRITICAL, OK, SEVERITIES, WARNING
+from monitoring.grafana.generator.palette import CRITICAL, FILLS, OK, SEVERITIES, WARNING
 
 UP_OR_DOWN = {
-    "0": {"text": "DOWN", "color": CRITICAL, "index": 0},
-    "1": {"text": "UP", "color": OK, "index": 1},
+    "0": {"text": "DOWN", "color": FILLS[CRITICAL], "index": 0},
+    "1": {"text": "UP", "color": FILLS[OK], "index": 1},
 }
 LEADS = {
-    "0": {"text": "nobody leads", "color": CRITICAL, "index": 0},
-    "1": {"text": "leads", "color": OK, "index": 1},
+    "0": {"text": "nobody leads", "color": FILLS[CRITICAL], "index": 0},
+    "1": {"text": "leads", "color": FILLS[OK], "index": 1},
 }
 SEVERITY = {
     severity: {"text": severity, "color": color, "index": number}
     for number, (severity, color) in enumerate(SEVERITIES.items())
 }
 FAILS = {
-    "0": {"text": "ok", "color": OK, "index": 0},
-    "1": {"text": "fails", "color": CRITICAL, "index": 1},
+    "0": {"text": "ok", "color": FILLS[OK], "index": 0},
+    "1": {"text": "fails", "color": FILLS[CRITICAL], "index": 1},
 }
 IN_TROUBLE = {
-    "0": {"text": "well", "color": OK, "index": 0},
-    "1": {"text": "trouble", "color": WARNING, "index": 1},
+    "0": {"text": "well", "color": FILLS[OK], "index": 0},
+    "1": {"text": "trouble", "color": FILLS[WARNING], "index": 1},
 }

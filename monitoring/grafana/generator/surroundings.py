@@ -13,6 +13,8 @@ SERVICE_NAME = "vibebox"
 
 _SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 _KNOWN = "vibebox_build_info"
+ANY = "..*"
+"""Every value but none. A plus sign would be a space in the addresses that links lead to."""
 
 
 def variables() -> list[dict[str, Any]]:
@@ -22,7 +24,7 @@ def variables() -> list[dict[str, Any]]:
         # All of them means those that are VibeBox: Prometheus, which scrapes itself and others
         # too, has an `up` of theirs, and theirs is not the service's status.
         choice("job", f"label_values({_KNOWN}, job)", everything=None),
-        choice("instance", f'label_values({_KNOWN}{{job=~"$job"}}, instance)', everything=".+"),
+        choice("instance", f'label_values({_KNOWN}{{job=~"$job"}}, instance)', everything=ANY),
     ]
 
 

@@ -23,7 +23,7 @@ from monitoring.grafana.generator.panels import (
     steps,
 )
 from monitoring.grafana.generator.promql import RANGE
-from monitoring.grafana.generator.surroundings import choice, datasource
+from monitoring.grafana.generator.surroundings import ANY, choice, datasource
 from monitoring.grafana.generator.team_promql import (
     gauge,
     in_bars,
@@ -32,14 +32,15 @@ from monitoring.grafana.generator.team_promql import (
     used,
 )
 
-_MOST = 10
+_MOST, _FEW = 10, 4
+"""Environments in a legend beside the curves, and in one below them."""
 _STATES = "vibebox_team_environments"
 _RESOURCES = {
     "environments": "environments",
     "cpus": "CPUs",
     "memory_bytes": "memory",
-    "cpu_seconds": "CPU hours of the month",
-    "memory_byte_seconds": "GiB hours of the month",
+    "cpu_seconds": "CPU hours",
+    "memory_byte_seconds": "GiB hours",
 }
 
 
@@ -55,6 +56,8 @@ _RUNNING = gauge(_STATES, "team", 'status="running"')
 _FULL = steps("ok", notice=0.8, warning=1)
 _CORES = "suffix:cores"
 _OOM = in_bars("oom_kills")
+_SEVERAL = f"count({gauge('vibebox_team_log_bytes', 'team')}) > 1"
+"""Whether the sum of teams says more than the one."""
 
 
 def _number(title: str, status: str, description: str, thresholds: Thresholds) -> Panel:
@@ -63,16 +66,18 @@ def _number(title: str, status: str, description: str, thresholds: Thresholds) -
 
 
 def _of_each(
-    title: str, description: str, unit: str, expression: str, color: str, width: int = 12
+    title: str, description: str, unit: str, expression: str, color: str, width: int = 16
 ) -> Panel:
     """Return the course of what the environments that use the most of it use."""
+    most = _MOST if width == 16 else _FEW
     return graph(
         title,
         width,
-        f"{description} The {_MOST} environments of the moment with the most.",
+        f"{description} The {most} environments of the moment with the most.",
         unit,
-        (f"topk({_MOST}, {expression})", "{{project}}/{{environment}}", color),
+        (f"topk({most}, {expression})", "{{project}}/{{environment}}", color),
         bounds=(0, None),
+        decimals=None if unit == "bytes" else 3,
     )
 
 
@@ -140,7 +145,8 @@ _ENVIRONMENTS = Row(
             "table",
             24,
             "What each team has and may have at the moment, and what it used in the time shown and "
-            "what that costs. The quota is the fullest one; GiB h are of memory.",
+            "what that costs. The quota is the fullest one; GiB h are of memory, and OOM are kills "
+            "for want of it.",
             (
                 Query(f"max by (team) ({_share()})", "quota"),
                 Query(_RUNNING, "running"),
@@ -157,7 +163,7 @@ _ENVIRONMENTS = Row(
                 ("running", "none"),
                 ("CPU h", "none"),
                 ("GiB h", "none"),
-                ("OOM kills", "none"),
+                ("OOM", "none"),
                 ("cost", "none"),
             ),
             digits=(
@@ -165,16 +171,16 @@ _ENVIRONMENTS = Row(
                 ("running", 0),
                 ("CPU h", 2),
                 ("GiB h", 2),
-                ("OOM kills", 0),
+                ("OOM", 0),
                 ("cost", 2),
             ),
-            levels=(("OOM kills", steps("rest", critical=1)),),
+            levels=(("OOM", steps("rest", critical=1)),),
             height=6,
             empty=NONE,
         ),
         graph(
             "Environments by state",
-            12,
+            16,
             "All environments of the chosen teams, as the database says.",
             "none",
             (f"sum by (status) ({gauge(_STATES, 'team, status')})", "{{status}}"),
@@ -184,7 +190,7 @@ _ENVIRONMENTS = Row(
         Panel(
             "Quota by team",
             "bargauge",
-            12,
+            8,
             "Share of what a team may have that it has; of CPUs and memory count environments that "
             "are up, of hours those of this month (UTC), where they have a bound.",
             tuple(
@@ -205,6 +211,15 @@ _USE = Row(
     "Usage",
     (
         _of_each("CPU by environment", "Cores.", _CORES, of_environments("cpu_seconds"), CPU),
+        graph(
+            "Network of the teams",
+            8,
+            "Bytes a second that containers received and sent.",
+            "Bps",
+            (f"sum({used('network_received_bytes')})", "received", NETWORK),
+            (f"sum({used('network_sent_bytes')})", "sent", VIOLET),
+            bounds=(0, None),
+        ),
         _of_each(
             "Memory by environment",
             "Memory held, without what the kernel would give back.",
@@ -213,17 +228,8 @@ _USE = Row(
             MEMORY,
         ),
         graph(
-            "Network of the teams",
-            12,
-            "Bytes a second that containers received and sent.",
-            "Bps",
-            (f"sum({used('network_received_bytes')})", "received", NETWORK),
-            (f"sum({used('network_sent_bytes')})", "sent", VIOLET),
-            bounds=(0, None),
-        ),
-        graph(
             "Disk of the teams",
-            12,
+            8,
             "Bytes a second that containers read from disks and wrote to them; the page cache is "
             "left out.",
             "Bps",
@@ -259,7 +265,11 @@ _FAILURES = Row(
             "no cost.",
             "percentunit",
             (f"{used('unread_seconds')} / ({used('running_seconds')} > 0)", "{{team}}"),
-            (f"sum({used('unread_seconds')}) / sum({used('running_seconds')} > 0)", WHOLE),
+            (
+                f"sum({used('unread_seconds')}) / sum({used('running_seconds')} > 0)"
+                f" and on () {_SEVERAL}",
+                WHOLE,
+            ),
             bounds=(0, 1),
         ),
     ),
@@ -269,7 +279,7 @@ _COST = Row(
     (
         graph(
             "Cost an hour",
-            12,
+            16,
             "What the chosen teams use costs an hour, by what it is for, at the prices of now.",
             "none",
             (f"{costs.rate_by_kind()} * 3600", "{{kind}} {{currency}}/h"),
@@ -277,11 +287,11 @@ _COST = Row(
         ),
         graph(
             "Log volume",
-            12,
+            8,
             "What the stored lines of containers take, by team. Old ones go by age and by size.",
             "bytes",
             (gauge("vibebox_team_log_bytes", "team"), "{{team}}"),
-            (f"sum({gauge('vibebox_team_log_bytes', 'team')})", WHOLE),
+            (f"sum({gauge('vibebox_team_log_bytes', 'team')}) and on () {_SEVERAL}", WHOLE),
             bounds=(0, None),
         ),
     ),
@@ -293,6 +303,6 @@ BOARD = Board(
     "What a team has, uses, may have and pays. A view and no wall: whoever may see a dashboard can "
     "ask its data source for every team. The walls are the console and GET /api/v1/usage.",
     (_NOW, _ENVIRONMENTS, _USE, _FAILURES, _COST),
-    choices=(datasource(), choice("team", "label_values(vibebox_team_quota_limit, team)", ".+")),
+    choices=(datasource(), choice("team", "label_values(vibebox_team_quota_limit, team)", ANY)),
     interval="1m",
 )

@@ -144,7 +144,7 @@ _SCRAPES = Row(
     (
         graph(
             "Scrape time",
-            12,
+            8,
             "How long Prometheus waited for each instance.",
             "s",
             (largest(_SCRAPE, "instance"), "{{instance}}"),
@@ -153,7 +153,7 @@ _SCRAPES = Row(
         ),
         graph(
             "Time of each part of a scrape",
-            12,
+            16,
             "The counts of the database, and the files of the shared directory.",
             "s",
             (

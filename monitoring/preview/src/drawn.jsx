@@ -64,7 +64,7 @@ export function Timeline({ frames, width, height, timeRange, theme, marks }) {
               const wide = at(to) - at(from) > shown.text.length * 8 + 8;
               return (
                 <g key={from}>
-                  <rect x={at(from)} y={top} width={Math.max(1, at(to) - at(from))} height={thick} fill={shown.color} fillOpacity={0.85} />
+                  <rect x={at(from)} y={top} width={Math.max(1, at(to) - at(from))} height={thick} fill={shown.color} fillOpacity={field.config.custom.fillOpacity / 100} />
                   {wide && <text x={at(from) + 4} y={top + thick / 2 + 4} fontSize={FONT} fill="#fff">{shown.text}</text>}
                 </g>
               );

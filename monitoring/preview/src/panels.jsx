@@ -7,6 +7,7 @@ import { Heat, Timeline } from './drawn.jsx';
 import { lay } from './overlay.js';
 
 const GAP = 4;
+const STAT_GAP = 8;
 
 export function isEmpty(frames) {
   return !frames.some((frame) => frame.fields.some((field) =>
@@ -38,11 +39,11 @@ function Stat({ panel, frames, width, height, timeRange, theme }) {
       ? { timeMin: from, timeMax: to, x: frame.fields[0], y: field }
       : undefined;
   return (
-    <div style={{ display: 'flex' }}>
+    <div style={{ display: 'flex', gap: STAT_GAP }}>
       {values.map((value, index) => (
         <BigValue
           key={index}
-          width={width / values.length}
+          width={(width - (values.length - 1) * STAT_GAP) / values.length}
           height={height}
           value={value}
           sparkline={sparkline(value)}

@@ -43,14 +43,6 @@ def database(url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def gateway(docker_engine: RealEngine) -> Iterator[DockerEngine]:
-    gateway = DockerEngine(docker_engine.host, query_timeout=30)
-    yield gateway
-    gateway.close()
-    docker_engine.clear()
-
-
-@pytest.fixture
 def run(docker_engine: RealEngine, gateway: DockerEngine, environment: str) -> Run:
     """A function that runs a script as the environment's container, and returns its id."""
     raw: Any = docker_engine.client()

@@ -29,14 +29,6 @@ def world(database: Database, engine: FakeEngine) -> World:
 
 
 @pytest.fixture
-def gateway(docker_engine: RealEngine) -> Iterator[DockerEngine]:
-    gateway = DockerEngine(docker_engine.host, query_timeout=30)
-    yield gateway
-    gateway.close()
-    docker_engine.clear()
-
-
-@pytest.fixture
 def bench(
     migrated_postgresql: str, docker_engine: RealEngine, gateway: DockerEngine
 ) -> Iterator[Bench]:

@@ -1,5 +1,6 @@
 """Sizes on a schedule of their own: booked by day, once, whatever fails, and not too often."""
 
+import threading
 from datetime import timedelta
 from typing import Any
 
@@ -9,16 +10,20 @@ from sqlalchemy.orm import Session
 
 from app.agent.usage.disk import DiskMeter
 from app.agent.usage.retention import UsageRetention
-from app.core.errors import EngineUnreachableError
+from app.domain.authorization import Identity
 from app.domain.usage.disk import DiskLedger
+from app.domain.usage.service import Usage, UsageQuery
 from app.engine import DiskUse
 from app.storage import Environment, UsageDisk, UsagePeriod, UsageRow
 from app.storage.cautious_clock import CautiousClock
 from app.storage.fence import unfenced
 from tests.agent.usage.support import World, sums
+from tests.backends.programs import wait_until
 from tests.support.fakes import Failure
 
 DAY = 86400
+SOON = 30.0
+OPERATOR = Identity("1", "root@example.org", is_operator=True)
 
 
 class Disks:
@@ -30,7 +35,13 @@ class Disks:
         self.meter = self.start()
 
     def start(self, interval: float = DAY) -> DiskMeter:
-        return DiskMeter(self.world.engine, self.ledger, interval, lambda: self.now)
+        return DiskMeter(self.world.engine, self.ledger, interval, clock=lambda: self.now)
+
+    def look(self, meter: DiskMeter | None = None) -> None:
+        """Let the task come round, and what it begins come to its end."""
+        meter = meter or self.meter
+        meter.run()
+        wait_until(lambda: not meter.is_reading, SOON, 0.002)
 
     @property
     def asked(self) -> int:
@@ -65,12 +76,12 @@ def test_what_is_held_is_booked_by_day(world: World, disks: Disks) -> None:
     for number, name in enumerate(("one", "two")):
         world.environment(name, number)
         holds(world, name, 1000, 10)
-    disks.meter.run()
+    disks.look()
     assert booked(world) == {}  # since when nobody knows
     disks.pass_by(2.5)
     holds(world, "one", 3000, 10)
     del world.engine.disks[holds(world, "two", 0, 0)]
-    disks.meter.run()
+    disks.look()
     found = booked(world)
     assert found["one"] == pytest.approx((2000 * 2.5 * DAY, 10 * 2.5 * DAY), rel=1e-3)
     assert found["two"] == pytest.approx((500 * 2.5 * DAY, 5 * 2.5 * DAY), rel=1e-3)
@@ -86,20 +97,20 @@ def test_engine_is_asked_once_a_day_over_restarts(world: World, disks: Disks) ->
     world.environment("one")
     holds(world, "one", 1000, 10)
     for _ in range(3):
-        disks.meter.run()
-        disks.start().run()
+        disks.look()
+        disks.look(disks.start())
     assert disks.asked == 1
     disks.pass_by(1)
-    disks.meter.run()
+    disks.look()
     assert disks.asked == 2
     disks.pass_by(9)
-    disks.start(interval=0).run()
+    disks.look(disks.start(interval=0))
     assert disks.asked == 2
 
 
 def test_engine_is_asked_no_more_often_where_nothing_is_held(world: World, disks: Disks) -> None:
     for _ in range(3):
-        disks.meter.run()
+        disks.look()
         disks.now += 3600
     assert disks.asked == 1
 
@@ -107,26 +118,81 @@ def test_engine_is_asked_no_more_often_where_nothing_is_held(world: World, disks
 def test_engine_that_cannot_tell_is_not_asked_soon_again(world: World, disks: Disks) -> None:
     world.environment("one")
     world.engine.failures["disk_usage"] = Failure.UNREACHABLE
-    with pytest.raises(EngineUnreachableError):
-        disks.meter.run()
-    disks.meter.run()
+    disks.look()
+    disks.look()
     assert disks.asked == 1
     disks.now += 3600
-    with pytest.raises(EngineUnreachableError):
+    disks.look()
+    assert disks.asked == 2
+
+
+def test_slow_walk_holds_up_nothing_and_is_not_lost(world: World, disks: Disks) -> None:
+    """The task has to come round: it would be told as stuck after a quarter of an hour."""
+    world.environment("one")
+    holds(world, "one", 1000, 10)
+    disks.look()
+    disks.pass_by(1)
+    walked = threading.Event()
+    world.engine.during_walk = lambda: walked.wait(SOON)
+    for _ in range(3):
         disks.meter.run()
+        disks.now += DAY
+    assert (disks.meter.is_reading, booked(world)) == (True, {})
+    walked.set()
+    wait_until(lambda: not disks.meter.is_reading, SOON, 0.002)
+    assert disks.asked == 2
+    assert booked(world)["one"] == pytest.approx((1000 * DAY, 10 * DAY), rel=1e-3)
+
+
+def test_what_cannot_be_read_is_told_with_its_reason_until_it_is(
+    world: World, disks: Disks
+) -> None:
+    def told() -> tuple[str | None, bool]:
+        found = Usage(world.database, {}).report(OPERATOR, UsageQuery(), limit=1).disk
+        return found.reason, found.unread_since is not None
+
+    for failure, reason in (
+        (Failure.TIMED_OUT, "engine-timeout"),
+        (Failure.UNREACHABLE, "engine-unreachable"),
+    ):
+        world.engine.failures["disk_usage"] = failure
+        disks.look()
+        assert told() == (reason, True)
+        disks.now += 3600
+    world.engine.failures.clear()
+    disks.look()
+    assert told() == (None, False)
+
+
+def test_size_that_the_engine_cannot_tell_is_booked_later(world: World, disks: Disks) -> None:
+    for number, name in enumerate(("one", "two")):
+        world.environment(name, number)
+        holds(world, name, 1000, 10)
+    disks.look()
+    disks.pass_by(1)
+    id = holds(world, "two", 0, 0)
+    world.engine.disks[id] = None
+    disks.look()
+    assert booked(world).keys() == {"one"}
+    disks.pass_by(1)
+    holds(world, "two", 3000, 10)
+    disks.look()
+    found = booked(world)
+    assert found["one"] == pytest.approx((1000 * 2 * DAY, 10 * 2 * DAY), rel=1e-3)
+    assert found["two"] == pytest.approx((2000 * 2 * DAY, 10 * 2 * DAY), rel=1e-3)
 
 
 def test_sizes_go_with_the_environment(world: World, disks: Disks) -> None:
     world.environment("one")
     id = holds(world, "one", 1000, 10)
-    disks.meter.run()
+    disks.look()
     with world.database.writing() as session:
         session.execute(update(Environment).where(Environment.id == id).values(container_id=None))
         session.execute(delete(Environment).where(Environment.id == id))
     clock = CautiousClock(world.database)
     UsageRetention(world.database, clock, unfenced, hours=35, days=800).run()
     disks.meter = disks.start()
-    disks.meter.run()
+    disks.look()
     with world.database.reading() as session:
         assert session.scalars(select(UsageDisk)).all() == []
 
@@ -139,9 +205,9 @@ def test_what_files_with_holes_claim_keeps_nobody_elses_unbooked(
         world.environment(name, number)
     holds(world, "one", 2**63 - 1, 2**62)
     holds(world, "two", 1000, 10)
-    disks.meter.run()
+    disks.look()
     disks.pass_by(1.5)
-    disks.meter.run()
+    disks.look()
     found = booked(world)
     assert found["two"] == pytest.approx((1000 * 1.5 * DAY, 10 * 1.5 * DAY), rel=1e-3)
     assert found["one"] == pytest.approx((2**46 * 1.5 * DAY,) * 2, rel=1e-3)
@@ -150,13 +216,13 @@ def test_what_files_with_holes_claim_keeps_nobody_elses_unbooked(
 def test_clock_that_was_ahead_puts_off_nothing(world: World, disks: Disks) -> None:
     world.environment("one")
     holds(world, "one", 1000, 10)
-    disks.meter.run()
+    disks.look()
     with world.database.writing() as session:
         for row in session.scalars(select(UsageDisk)):
             row.read_at += timedelta(days=400)
     disks.now += DAY
     for _ in range(2):
-        disks.meter.run()
+        disks.look()
     assert disks.asked == 2
 
 
@@ -164,14 +230,14 @@ def test_environment_that_is_deleted_meanwhile_holds_up_nobody(world: World, dis
     for name in ("one", "two"):
         world.environment(name)
         gone = holds(world, name, 1000, 10)
-    disks.meter.run()
+    disks.look()
     disks.pass_by(1.5)
 
     def fence(session: Session) -> None:
         session.execute(delete(Environment).where(Environment.id == gone))
 
     disks.ledger = DiskLedger(world.database, fence)
-    disks.start().run()
+    disks.look(disks.start())
     found = booked(world, UsageRow.environment_id)
     assert found.keys() > {gone}
     assert found.pop(gone) == pytest.approx((1000 * 1.5 * DAY, 10 * 1.5 * DAY), rel=1e-3)

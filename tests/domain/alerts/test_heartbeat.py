@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from app.domain.accounts.operators import set_operator
 from app.domain.alerts.heartbeat import Cut
 from app.metrics.inventory import Inventory
-from app.storage import AlertHeartbeat, utc_now
+from app.storage import AlertHeartbeat, Process, utc_now
 from monitoring.rules.alerts import alerting
 from tests.domain.alerts.test_service import TOKEN, Told, alert
 from tests.support.application import MakeApp, User, parts
@@ -137,6 +137,30 @@ def test_none_that_has_ever_come_is_missed_once_it_is_expected(told: Told) -> No
     found = pulse(told)
     assert (found["state"], found["beat_at"]) == ("missing", None)
     assert found["age_seconds"] > LIMIT
+
+
+def test_one_is_waited_for_again_after_a_stop(told: Told) -> None:
+    def begin(name: str, ago: float) -> None:
+        started = utc_now() - timedelta(seconds=ago)
+        with parts(told.app).database.writing() as session:
+            session.merge(Process(id=name, place="web", started_at=started, seen_at=utc_now()))
+
+    told(watchdog())
+    pretend(told, beat_at=utc_now() - timedelta(days=2))
+    assert pulse(told)["state"] == "missing"  # and nobody listens
+    begin("one", 10)
+    found = pulse(told)
+    assert (found["state"], found["cut"]) == ("waiting", None)
+    assert found["beat_at"] is not None and 10 <= found["age_seconds"] < 60
+    begin("one", LIMIT + 1)
+    assert pulse(told)["state"] == "missing"
+    begin("two", 10)  # in the place of another one
+    assert pulse(told)["state"] == "missing"
+    begin("one", 10)
+    heartbeat = parts(told.app).alerts.heartbeat
+    with parts(told.app).database.writing() as session:
+        heartbeat.note(session, CUT)  # before all of them were started again
+    assert pulse(told)["state"] == "missing"
 
 
 @pytest.mark.parametrize("settings", [{}, {"alerts_token": TOKEN, "alerts_heartbeat": 0}])

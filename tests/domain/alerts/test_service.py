@@ -99,6 +99,7 @@ def test_alert_is_listed_while_it_fires(told: Told) -> None:
             "summary": "The API is slow",
             "link": None,
             "reference": ALERT["fingerprint"],
+            "silence": None,
         }
     ]
 

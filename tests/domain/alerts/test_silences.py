@@ -137,7 +137,8 @@ def test_without_an_alertmanager_the_setting_is_named(make_app: MakeApp) -> None
 def test_one_that_does_not_answer_is_named(make_app: MakeApp) -> None:
     ada = Operator(make_app, f"http://127.0.0.1:{free_port()}")
     problem = assert_problem(ada.silence(), 502, "store-unavailable")
-    assert "VIBEBOX_ALERTMANAGER_URL names does not answer" in problem["detail"]
+    named = "Alertmanager (VIBEBOX_ALERTMANAGER_URL)"
+    assert problem["detail"] == f"{named} does not answer; start it, or correct that address."
     assert ada.audited() == []
 
 
@@ -146,8 +147,15 @@ def test_silence_that_may_have_been_made_is_audited(
     make_app: MakeApp, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     monkeypatch.setattr(http, "_SECONDS", 0.3)
-    with closing(StandIn({"/api/v2/silences": lambda _: {"silenceID": "1"}})) as peer:
-        peer.drips, peer.status = way == "drips", {"gateway": 504, "refuses": 400}.get(way, 200)
+    with closing(StandIn()) as peer:
+
+        def told(_: Any) -> Any:
+            if len(peer.asked) == 1:
+                return []  # those that there are
+            peer.drips, peer.status = way == "drips", {"gateway": 504, "refuses": 400}.get(way, 200)
+            return {"silenceID": "1"}
+
+        peer.answers["/api/v2/silences"] = told
         ada = Operator(make_app, peer.url)
         assert_problem(ada.silence(), 502, "store-unavailable")
     entries = ada.user.get("/api/v1/audit?action=silence.create").get_json()["items"]

@@ -259,6 +259,11 @@ def test_container_that_does_not_answer_runs_all_the_same(user: User, engine: Fa
     assert body(user.post(one(user.new_environment(), "start")))["status"] == "running"
 
 
+def test_container_that_ends_while_it_answers_is_an_error(user: User, engine: FakeEngine) -> None:
+    engine.after_exec = lambda: setattr(engine.only(), "status", "exited")
+    assert body(user.post(one(user.new_environment(), "start")))["status"] == "error"
+
+
 def test_container_that_ends_before_it_answers_is_an_error(user: User, engine: FakeEngine) -> None:
     identity = user.new_environment()
     engine.during_exec = lambda: setattr(engine.only(), "status", "exited")

@@ -70,7 +70,7 @@ def test_account_of_a_person_is_left_alone(
     with pytest.raises(ProbeAccountError, match="of a person") as refused:
         account.ready(database, administration, EMAIL)
     assert "VIBEBOX_PROBE_ACCOUNT" in refused.value.next_step
-    assert f"accounts delete {EMAIL}" in refused.value.next_step  # of before a downgrade
+    assert f"accounts delete {EMAIL}" in refused.value.next_step
     assert accounts.login(EMAIL, PASSWORD)
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import update
 
 from app.core.errors import ProbeUnderWayError
 from app.domain.probe.rounds import Outcome, ProbeRounds
-from app.storage import Database, ProbeRound, utc_now
+from app.storage import AgentReport, Database, ProbeRound, Report, utc_now
 from app.storage.probe_state import ProbeState, state
 from tests.storage.conftest import database, empty_database, url
 
@@ -104,3 +104,24 @@ def test_clock_that_was_set_back_leaves_no_round_to_come(
     found = told(database)
     assert (found.has_succeeded, found.failures) == (True, 0)
     assert found.last is not None and found.last.step is None and (found.age or 0) < 60
+
+
+@pytest.mark.parametrize("before", [WELL, FAILED], ids=["success", "failure"])
+def test_rounds_from_before_it_was_off_say_nothing(
+    database: Database, rounds: ProbeRounds, before: Outcome
+) -> None:
+    """Else it would be missed, or fail, as soon as it is on again."""
+    make(database, rounds, before, 86400)
+    with database.writing() as session:
+        at = utc_now() - timedelta(seconds=100)
+        session.add(AgentReport(name=Report.PROBE, value=0.0, at=at))
+    found = told(database)
+    assert (found.last, found.has_succeeded, found.failures) == (None, False, 0)
+    assert isclose(found.age or 0, 100, abs_tol=5)
+    make(database, rounds, FAILED, 50)
+    found = told(database)
+    assert found.last is not None and found.failures == 1
+    assert isclose(found.age or 0, 100, abs_tol=5)
+    with database.writing() as session:  # by a clock that was set back since
+        session.get_one(AgentReport, Report.PROBE).at = utc_now() + timedelta(days=400)
+    assert told(database).failures == 1 + (before is FAILED)

@@ -24,7 +24,8 @@ _UNMEASURED = re.compile(
     r"|SET LOCAL work_mem"
     r"|select (?:pg_catalog\.)?version|select current_schema"
     r"|SELECT (?:its\.)?version_num|SELECT EXTRACT\(EPOCH FROM expires_at"
-    r"|SELECT leases\.expires_at > |SELECT agent_reports\."
+    r"|SELECT leases\.expires_at > "
+    r"|SELECT agent_reports\.name, agent_reports\.value, agent_reports\.at, "
     r"|SELECT environments\.status, count\(|SELECT count\(\*\) AS registered"
     r"|SELECT sessions\.type, sessions\.status, count\(|SELECT alert_heartbeats\.beat_at, "
     r"|SELECT sum\(business_totals\.|SELECT business_totals\.way, |SELECT business_days\.\w+, ",

@@ -14,8 +14,8 @@ from tests.end_to_end.families.moves import (
 from tests.end_to_end.families.stack import Stack, Step
 
 # A first start looks for the image, makes volume and container, starts and inspects it, and waits
-# for the answer of an exec.
-FIRST_START = docker(inspect=2, volume=1, create=1, start=1, exec=1)
+# for the answer of an exec, after which it looks once more.
+FIRST_START = docker(inspect=3, volume=1, create=1, start=1, exec=1)
 
 
 def create(stack: Stack) -> None:
@@ -71,7 +71,7 @@ STEPS = (
     ),
     Step("start of what runs", act("one", "start", 409), token()),
     # Each looks before, and after what it did.
-    Step("restart", act("one", "restart"), moves(token(), docker(inspect=2, restart=1, exec=1))),
+    Step("restart", act("one", "restart"), moves(token(), docker(inspect=3, restart=1, exec=1))),
     Step(
         "pause",
         act("one", "pause"),
@@ -99,7 +99,7 @@ STEPS = (
         act("one", "start"),
         moves(
             token(),
-            docker(inspect=2, start=1, exec=1),
+            docker(inspect=3, start=1, exec=1),
             started(success=1),
             environments(stopped=-1, running=1),
         ),

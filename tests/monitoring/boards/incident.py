@@ -20,7 +20,8 @@ from tests.monitoring.boards.known import RULES
 FACTOR = 12
 """What durations of rules are divided by: 5 minutes are 25 seconds, which have scrapes enough."""
 _FILES = ("recording", "slo", "alerts")
-_HUNG, _AFTERWARDS = 30, 45
+_BETWEEN, _HUNG = 15, 45
+"""Seconds between two things that happen, and of the last one."""
 _PEOPLE = {"open": 120, "invitation": 60, "first": 1, "command_line": 12}
 _SHARES = {"environment": 0.8, "started": 0.75, "terminal": 0.5, "vscode": 0.4, "shell": 0.66}
 _AT_LAST = {"second_week": 0.4, "then_started": 0.7, "then_shell": 0.6, "then_second_week": 0.3}
@@ -37,21 +38,30 @@ def rules(directory: Path) -> list[str]:
     return written
 
 
-def happens(stack: Stack) -> None:
-    """Let Docker Engine hang, a worker die and a container run short of memory; then restart."""
-    _inside(stack, "tail /dev/zero")
-    for _ in range(20):
-        trip_over_the_schema(stack)
-    stack.engine.suspend()
-    try:
-        # From here on nobody minds a connection that is reset.
-        os.kill(stack.server.worker_pids()[0], signal.SIGKILL)
-        _repeat(lambda: stack.api.ask("GET", "/health/ready"), _HUNG)
-    finally:
-        stack.engine.resume()
+def happens(stack: Stack) -> float:
+    """Let a worker die and the server restart, a container run short of memory, and Docker hang.
+
+    Return when Docker had hung for a while, and people would look: in seconds since 1970.
+    """
+    # Whoever is connected may be reset.
+    os.kill(stack.server.worker_pids()[0], signal.SIGKILL)
+    time.sleep(_BETWEEN)
     stack.server.terminate()
     stack.server.start()
-    _repeat(lambda: agents.type_into(stack, "echo again; echo err >&2"), _AFTERWARDS)
+    _repeat(lambda: agents.type_into(stack, "echo again; echo err >&2"), _BETWEEN)
+    _inside(stack, "tail /dev/zero")
+    time.sleep(_BETWEEN)
+    stack.engine.suspend()
+    try:
+        _repeat(lambda: _suffer(stack), _HUNG)
+        return time.time()
+    finally:
+        stack.engine.resume()
+
+
+def _suffer(stack: Stack) -> None:
+    trip_over_the_schema(stack)
+    stack.api.ask("GET", "/health/ready")
 
 
 def _inside(stack: Stack, command: str) -> None:

@@ -125,8 +125,8 @@ def choices_are_the_usual(name: str, board: Json) -> Complaints:
         found = choices.get(each, {})
         if found.get("type") != "query" or not (found.get("multi") and found.get("includeAll")):
             yield f"{each} is no query for several and all"
-    if choices.get(wanted[-1], {}).get("allValue") != ".+":
-        yield f"all of {wanted[-1]} are not .+"
+    if choices.get(wanted[-1], {}).get("allValue") != "..*":
+        yield f"all of {wanted[-1]} are not ..*, which is .+ without a space in addresses"
 
 
 def marks_alerts_and_restarts(_name: str, board: Json) -> Complaints:

@@ -96,8 +96,12 @@ def write_lines(stack: Stack) -> None:
 
 
 def use_a_team(stack: Stack) -> None:
-    """Have a container of a team run, write lines and want more CPU than it may have."""
+    """Have a container of a team run, write lines and want more CPU than it may have.
+
+    There is another team, which has nothing: of one, panels show no sum.
+    """
     api = stack.api
+    expect(201, api.call("POST", "/teams", {"name": "visitors"}))
     team = expect(201, api.call("POST", "/teams", {"name": "builders"}))["id"]
     project = expect(201, api.call("POST", "/projects", {"name": "site", "team_id": team}))["id"]
     stack.kept["team's"] = api.create(

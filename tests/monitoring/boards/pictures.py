@@ -71,8 +71,8 @@ def main(directory: Path, *variants: str) -> int:
                 _keep_busy(stack, begun + SECONDS)
             # A rate needs a round that Prometheus has seen before.
             load.fail_to_come_in(stack)
-            incident.happens(stack)
-        until, shown = time.time(), round(time.monotonic() - begun) - 10
+            until = incident.happens(stack)
+            shown = round(time.monotonic() - begun) - 10
         places = {variant: directory / variant for variant in variants} or {USUAL: directory}
         return max(
             _draw(prometheus, until, shown, variant, place) for variant, place in places.items()

@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 
 from monitoring.grafana.generator import palette
+from tests.monitoring import syntax
 from tests.monitoring.boards import lint_boards, lint_colors, lint_panels, lint_queries
 from tests.monitoring.boards.lint_boards import BOARDS, DASHBOARDS, WITH_SIGNALS, complaints
+from tests.monitoring.boards.promql import parsed
+from tests.monitoring.signals.templates import pane_of
 
 Json = dict[str, Any]
 Break = Callable[[Json], object]
@@ -70,6 +73,18 @@ def asks(expression: str, legend: str = "x", instant: bool = False) -> Break:
         )["targets"][0]
         target |= {"expr": expression, "legendFormat": legend}
         target |= {"instant": instant, "range": not instant}
+
+    return change
+
+
+def leads(text: str, other: str) -> Break:
+    """Return a change of a text in the address of a panel that leads to Explore."""
+
+    def change(board: Json) -> None:
+        title = "Requests for an account"
+        (link,) = next(panel for panel in board["panels"] if panel["title"] == title)["links"]
+        assert text in link["url"]
+        link["url"] = link["url"].replace(text, other)
 
     return change
 
@@ -234,6 +249,9 @@ BROKEN: tuple[tuple[str, Break], ...] = (
             value='/explore?panes={"a":{"datasource":"${datasource}","queries":[{"expr":"x"}]}}',
         ),
     ),
+    ("links_one_level_down", leads("${__from}", "now-1h")),
+    ("links_one_level_down", leads("${instance:pipe}", "..*")),
+    ("links_one_level_down", leads("rate%28", "irate%28")),
     ("stands_as_provisioned", top("uid", "overview")),
     ("stands_as_provisioned", top("editable", True)),
     ("stands_as_provisioned", top("tags", [])),
@@ -273,6 +291,22 @@ def test_a_broken_rule_is_found(rule: str, change: Break) -> None:
     change(board)
 
     assert rule in {broken for broken, _ in complaints(NAME, board)}
+
+
+def test_choices_arrive_in_explore() -> None:
+    """As Grafana fills them in: those of several as `a|b`, and all of them as it stands there."""
+    panel = next(
+        each for each in _read(NAME)["panels"] if each["title"] == "Requests for an account"
+    )
+    url = panel["links"][0]["url"]
+    for choice, value in {"job:pipe": "one|two", "instance:pipe": "..*"}.items():
+        url = url.replace(f"${{{choice}}}", value)
+    first, *_ = pane_of(url)["queries"]
+    asked = {
+        tuple(value for _, _, value in syntax.matchers(found))
+        for found, _ in syntax.selectors(parsed(first["expr"]))
+    }
+    assert asked == {("one|two", "..*")}
 
 
 def test_every_rule_has_a_dashboard_that_breaks_it() -> None:

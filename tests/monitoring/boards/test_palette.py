@@ -9,6 +9,7 @@ import pytest
 from app.core.setting_values import PRICED
 from app.domain.usage.prices import cost
 from monitoring.grafana.generator import BOARDS, costs, palette
+from monitoring.grafana.generator.drawing import field_config, options
 from monitoring.grafana.generator.levels import Step
 from monitoring.grafana.generator.panels import Panel
 from monitoring.rules.alerts.alerting import WATCHDOG
@@ -19,6 +20,8 @@ from tests.monitoring.boards.vision import EYES, contrast, distance
 DARK, LIGHT = "#181B1F", "#FFFFFF"
 """What Grafana's panels are drawn on."""
 LEAST_CONTRAST, LEAST_DISTANCE = 3, 12
+TEXT, OF_TEXT = "#F7F8FA", 4.5
+"""What Grafana writes in where the ground is as dark as fills are, and its least contrast."""
 OF_A_KIND = 10
 """Least distance of the tints of a colour from one another."""
 OPEN = {"currency", "instance", "team", "project", "environment", "family"}
@@ -32,7 +35,7 @@ BY_ALERTS = {
 } - {palette.NOTICE}
 UNWATCHED = {
     # What no alert of one number is about.
-    *("5xx (5 min)", "Server error ratio", "Failed starts"),
+    *("Errors (5xx, 5 min)", "Server error ratio", "Failed starts"),
     # Readiness, and what is either so or not.
     *("Readiness checks", "Readiness over time", "Service status", "Scraped", "Health checks"),
     *("An agent leads", "Docker answers", "Trouble with the directory of the metrics"),
@@ -55,6 +58,17 @@ UNWATCHED = {
 @pytest.mark.parametrize("color", sorted({*palette.ALL, *chain(*palette.TINTS.values())}))
 def test_colors_are_legible_on_light_and_dark(color: str) -> None:
     assert min(contrast(color, ground) for ground in (DARK, LIGHT)) >= LEAST_CONTRAST
+
+
+def test_texts_on_fills_can_be_read() -> None:
+    filled = [panel for board in BOARDS for panel in board.panels if panel.mappings]
+    assert {panel.kind for panel in filled} == {"stat", "state-timeline"}
+    for panel in filled:
+        for state in (panel.mappings or {}).values():
+            assert contrast(state["color"], TEXT) >= OF_TEXT, panel.title
+        # Grafana's other way of filling is a gradient towards a lighter colour.
+        assert options(panel).get("colorMode", "background_solid") == "background_solid"
+        assert field_config(panel)["defaults"].get("custom", {}).get("fillOpacity", 100) == 100
 
 
 @pytest.mark.parametrize("eyes", EYES)

@@ -19,6 +19,7 @@ from tests.web.api.test_environments import one
 REFUSALS = "vibebox_limit_refusals_total"
 SEARCHES = {
     "app.web.api.alerts.explanation",
+    "app.web.api.alerts.index",
     "app.web.api.audit.index",
     "app.web.api.doctor.index",
     "app.web.api.extensions.upload",

@@ -228,7 +228,7 @@ def test_docker_calls_of_a_life_are_counted(user: User) -> None:
         user.send("DELETE", one(identity))
 
     assert {labels[0]: count for labels, count in calls.items()} == {
-        "create": 1, "start": 1, "restart": 1, "stop": 1, "remove": 1, "inspect": 8,
+        "create": 1, "start": 1, "restart": 1, "stop": 1, "remove": 1, "inspect": 10,
         "exec": 2, "volume": 2,
     }  # fmt: skip
     assert {labels[1] for labels in calls} == {"success"}

@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 
-from app.core.errors import StorageUnavailableError
 from app.stores.http import MOST_BYTES, Store
 from app.stores.prometheus import SETTING, PrometheusStore
-from app.web.console.monitoring import QUERIES, Monitoring, shown_alert
+from app.web.console.monitoring import QUERIES, Monitoring
 from tests.backends.programs import free_port, wait_until
 from tests.backends.prometheus import Prometheus
 
@@ -76,7 +75,7 @@ def monitoring() -> Iterator[Callable[..., Monitoring]]:
         one.close()
 
 
-def test_three_questions_and_no_answer_to_them(
+def test_two_questions_and_no_answer_to_them(
     peer: StrangePeer, monitoring: Callable[..., Monitoring]
 ) -> None:
     found = monitoring(f"{peer.url}/").read()
@@ -84,11 +83,9 @@ def test_three_questions_and_no_answer_to_them(
     assert found == {
         "request_rate": None,
         "latency_seconds": None,
-        "alerts": [],
-        "alerts_reason": None,
         "reason": None,
     }
-    assert len(peer.asked) == len(QUERIES) == 3
+    assert len(peer.asked) == len(QUERIES) == 2
     assert all(path.startswith("/api/v1/query?query=") for path in peer.asked)
 
 
@@ -120,22 +117,23 @@ def test_strange_answer_is_told(
     peer.status, peer.body = status, body
     found = monitoring(peer.url).read()
 
-    assert found["reason"].startswith(f"What {SETTING} names {why}")
-    assert found["alerts_reason"] == found["reason"]
+    assert found["reason"].startswith(f"Prometheus ({SETTING}) {why}")
     assert not any("elsewhere" in path for path in peer.asked)
 
 
 def test_silence_is_told_and_never_the_address(monitoring: Callable[..., Monitoring]) -> None:
     found = monitoring(f"http://ada:geheim@127.0.0.1:{free_port()}").read()
 
-    assert found["reason"] == f"What {SETTING} names does not answer."
+    assert found["reason"] == (
+        f"Prometheus ({SETTING}) does not answer; start it, or correct that address."
+    )
 
 
 def test_slow_answer_is_not_waited_for(
     peer: StrangePeer, monitoring: Callable[..., Monitoring]
 ) -> None:
     peer.seconds = 0.6
-    slow = monitoring(peer.url, deadline=0.2)
+    slow = monitoring(peer.url, seconds=0.2)
     started = time.monotonic()
     reasons = [slow.read()["reason"] for _ in range(5)]
     elapsed = time.monotonic() - started
@@ -146,50 +144,10 @@ def test_slow_answer_is_not_waited_for(
     assert elapsed < 5 * peer.seconds
 
 
-def test_received_alerts_stand_for_those_of_prometheus(
-    peer: StrangePeer, monitoring: Callable[..., Monitoring]
-) -> None:
-    fires = shown_alert("x", "info", "It is slow", "https://example.org/x")
-    found = monitoring(peer.url, received=lambda: [fires]).read()
-
-    assert (found["alerts"], found["alerts_reason"], found["reason"]) == ([fires], None, None)
-    assert len(peer.asked) == 2
-    assert not any("ALERTS" in path for path in peer.asked)
-
-
-def test_received_alerts_need_no_prometheus(monitoring: Callable[..., Monitoring]) -> None:
-    fires = shown_alert("x", "info")
-    found = monitoring(None, received=lambda: [fires]).read()
-
-    assert (found["alerts"], found["alerts_reason"]) == ([fires], None)
-    assert found["reason"] == "VIBEBOX_PROMETHEUS_URL is not set."
-
-
-def test_without_the_database_the_figures_stay(
-    peer: StrangePeer, monitoring: Callable[..., Monitoring]
-) -> None:
-    def received() -> list[dict[str, Any]]:
-        raise StorageUnavailableError
-
-    found = monitoring(peer.url, received=received).read()
-
-    assert (found["alerts"], found["reason"]) == ([], None)
-    assert found["alerts_reason"] == StorageUnavailableError.default_detail
-
-
-def test_both_reasons_are_said_where_neither_is_set(monitoring: Callable[..., Monitoring]) -> None:
-    reason = monitoring(None).read()["alerts_reason"]
-
-    assert "VIBEBOX_ALERTS_TOKEN" in reason and "VIBEBOX_PROMETHEUS_URL" in reason
-
-
 @pytest.mark.integration
-def test_alerts_of_a_real_prometheus(
+def test_figures_of_a_real_prometheus(
     prometheus: Callable[..., Prometheus], monitoring: Callable[..., Monitoring], tmp_path: Path
 ) -> None:
-    ours = {"severity": "page", "job": "vibebox-backend"}
-    rule = {"alert": "AlwaysFiring", "expr": "vector(1)", "labels": ours}
-    other = {"alert": "OfAnotherService", "expr": "vector(1)", "labels": {"job": "other"}}
     rates = [
         {
             "record": "vibebox_http_requests_total",
@@ -199,12 +157,11 @@ def test_alerts_of_a_real_prometheus(
         for job, many in (("vibebox-backend", 1), ("other", 1000))
     ]
     rules = tmp_path / "rules.yml"
-    rules.write_text(json.dumps({"groups": [{"name": "x", "rules": [other, rule, *rates]}]}))
+    rules.write_text(json.dumps({"groups": [{"name": "x", "rules": rates}]}))
     server = prometheus([], extra_config=f"rule_files: [{rules}]\n")
-    asked = monitoring(server.url, deadline=10)
-    wait_until(lambda: asked.read()["request_rate"] is not None and asked.read()["alerts"], 30)
+    asked = monitoring(server.url, seconds=10)
+    wait_until(lambda: asked.read()["request_rate"] is not None, 30)
     found = asked.read()
 
-    assert found["alerts"] == [shown_alert("AlwaysFiring", "page")]
     assert 0 < found["request_rate"] < 1.5, "over five minutes, of which most are missing"
     assert (found["latency_seconds"], found["reason"]) == (None, None)

@@ -435,6 +435,7 @@ def test_requests_are_counted_by_their_rule(client: FlaskClient) -> None:
 def test_telemetry_says_why_there_is_none(client: FlaskClient, app: OpenAPI, user: User) -> None:
     response = user.get("/console/telemetry")
 
-    assert response.json == parts(app).monitoring.read()
+    assert response.json is not None
+    assert parts(app).monitoring.read().items() <= response.json.items()
     assert response.json["reason"] == "VIBEBOX_PROMETHEUS_URL is not set."
     assert response.headers["Cache-Control"] == "no-store"

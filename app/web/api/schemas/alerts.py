@@ -8,7 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from app.core.addresses import web_address
 from app.domain.alerts.heartbeat import WATCHDOG, Pulse, State
 from app.domain.alerts.service import MAX_NAME, Notice
+from app.domain.alerts.sources import Source
 from app.domain.fields import NO_NUL, JsonNumber, Moment
+from app.stores.alertmanager import Silence
 from app.web.api.schemas.pages import PageQuery, PageView
 
 ONCE = 1000
@@ -113,7 +115,10 @@ class ReceiptView(BaseModel):
 class AlertQuery(PageQuery):
     """Which page of which alerts."""
 
-    ended: bool = Field(default=False, description="Also those that ended in the past day.")
+    ended: bool = Field(
+        default=False,
+        description="Also those that ended in the past day, where the source is alertmanager.",
+    )
 
 
 class AlertPath(BaseModel):
@@ -124,6 +129,15 @@ class AlertPath(BaseModel):
         pattern=NO_NUL,
         description="Its fingerprint, or its name: that of the latest one of this name.",
     )
+
+
+class MutedView(BaseModel):
+    """The silence because of which nobody is told of an alert."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    ends_at: datetime
 
 
 class AlertView(BaseModel):
@@ -144,10 +158,15 @@ class AlertView(BaseModel):
     starts_at: datetime
     ends_at: datetime | None = Field(description="null while it fires")
     heard_at: datetime = Field(description="When it was last told.")
+    silence: MutedView | None = Field(
+        description="Because of which nobody is told of it, the last one to end; null where there "
+        "is none, and where Alertmanager cannot be asked. One with a pattern is known where that "
+        "has words and | alone."
+    )
 
     @classmethod
-    def of(cls, alert: Any) -> "AlertView":
-        """Return the view of an alert that the service gave."""
+    def of(cls, alert: Any, silence: Silence | None = None) -> "AlertView":
+        """Return the view of an alert that the service gave, and of its silence while it fires."""
         firing = alert.firing
         return cls(
             name=alert.labels.get("alertname", ""),
@@ -162,11 +181,18 @@ class AlertView(BaseModel):
             starts_at=alert.starts_at,
             ends_at=None if firing else alert.ends_at,
             heard_at=alert.heard_at,
+            silence=MutedView.model_validate(silence) if silence and firing else None,
         )
 
 
 class AlertPage(PageView[AlertView]):
     """A page of alerts, newest first; `total` counts all that match."""
+
+    source: Source | None = Field(
+        description="Who says so: Alertmanager, which tells its alerts where VIBEBOX_ALERTS_TOKEN "
+        "is set, or else Prometheus, which is asked; null where no setting names either."
+    )
+    missing: str | None = Field(description="Why no alert is known, where the source is null.")
 
 
 class CutView(BaseModel):
@@ -188,14 +214,17 @@ class CutView(BaseModel):
 class HeartbeatView(BaseModel):
     """Whether alerts arrive: the heartbeat of their way, from Prometheus by Alertmanager."""
 
-    state: State = Field(description="off: none is expected; waiting: none has come yet.")
+    state: State = Field(
+        description="off: none is expected; waiting: none has come yet, or none since the start of "
+        "the service, before which nobody could hear it."
+    )
     beat_at: datetime | None = Field(description="When the last one came.")
     heard_at: datetime | None = Field(
         description="When its alert was last told: later than beat_at where Alertmanager repeats "
         "what a Prometheus that is gone has said."
     )
     age_seconds: float | None = Field(
-        description="Since the last one; where none has come, since one is expected."
+        description="Since the last one; while one is waited for, since it is."
     )
     limit_seconds: float = Field(description="Beyond which it is missing.", examples=[180])
     cut: CutView | None = Field(

@@ -21,8 +21,9 @@ class NewSilence(BaseModel):
         min_length=1,
         max_length=MAX_NAME,
         pattern=NO_NUL,
-        description="The fingerprint of an alert that fires, or has within a day: silences those "
-        "with all of its labels. Or its name: all of this name.",
+        description="The fingerprint of an alert that fires, or that Alertmanager told within a "
+        "day: silences those with all of its labels. Or a name: all of this name; where Prometheus "
+        "is set, also of one that does not fire, as for planned maintenance.",
         examples=["HighAPILatency"],
     )
     seconds: Annotated[

@@ -59,7 +59,23 @@ class UsedView(BaseModel):
     layer_byte_seconds: int = Field(description="Of what containers wrote beside their volumes.")
     volume_bytes: int | None = Field(description="Of an environment, at the last reading.")
     layer_bytes: int | None
+    disk_read_at: datetime | None = Field(
+        description="When that was: longer ago than others where the engine cannot tell its sizes."
+    )
     cost: float | None = Field(description="null without prices.")
+
+
+class DiskReadingView(BaseModel):
+    """Whether disks are read. What is held while they are not is booked when they are again."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    read_at: datetime | None = Field(description="When they were read last.")
+    unread_since: datetime | None = Field(description="null where they can be read.")
+    reason: str | None = Field(
+        description="Why not: engine-timeout, engine-unreachable or engine-failure.",
+        examples=["engine-timeout"],
+    )
 
 
 class UsageView(BaseModel):
@@ -81,6 +97,7 @@ class UsageView(BaseModel):
         description="What environments of synthetic accounts have used besides: in no item, and "
         "not in `sum`."
     )
+    disk: DiskReadingView
     currency: str = Field(examples=["EUR"])
     prices: dict[str, float] = Field(examples=[{"cpu_hour": 0.04}])
 
@@ -100,6 +117,7 @@ def used_view(used: Used) -> UsedView:
         cost=used.cost,
         volume_bytes=used.disk.volume_bytes if used.disk else None,
         layer_bytes=used.disk.layer_bytes if used.disk else None,
+        disk_read_at=used.disk_read_at,
         **seconds,
         **rest,
     )
@@ -116,6 +134,7 @@ def usage_view(report: UsageReport, query: UsageQueryArgs, currency: str) -> Usa
         offset=query.offset,
         sum=used_view(report.total),
         synthetic=used_view(report.synthetic),
+        disk=DiskReadingView.model_validate(report.disk),
         currency=currency,
         prices=dict(report.prices),
     )

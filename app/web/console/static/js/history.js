@@ -60,6 +60,13 @@ function drawUse(place, items, { currency, prices }) {
   ]);
 }
 
+/** Say what of this nobody could read, and why. */
+function unread({ sum, disk }) {
+  const said = sum.unread_seconds ? [`Of ${hours(sum.unread_seconds)} nobody could read what was used.`] : [];
+  if (disk?.reason) said.push(`What disks hold is unread since ${new Date(disk.unread_since).toLocaleString()} (${disk.reason}).`);
+  return said.join(" ");
+}
+
 /** Show what an environment used: since the page was opened, up to an hour, and in seven days. */
 export function mountHistory({ root, signal, attempt }, id) {
   const at = (name) => one(`[data-history=${name}]`, root);
@@ -80,7 +87,7 @@ export function mountHistory({ root, signal, attempt }, id) {
     drawBars(at("live"), "CPU now", live, cores, HOUR / (LIVE_SECONDS * 1000));
     drawBars(at("week"), "CPU by the hour, 7 days", byHour(found.items, since), cores);
     drawUse(at("table"), byDay(found.items, since).reverse(), found);
-    say(at("state"), sum.unread_seconds ? `Of ${hours(sum.unread_seconds)} nobody could read what was used.` : "");
+    say(at("state"), unread(found));
   }
   repeat(signal, LIVE_SECONDS, look);
 }
@@ -105,5 +112,5 @@ export async function drawTeamUsage(place, teamId) {
   drawUse(at("days"), daily.reverse(), days);
   drawUse(at("environments"), environments.items.map((item) => ({ ...item, name: item.name ?? item.id })), environments);
   const more = environments.total - environments.items.length;
-  say(at("state"), more > 0 ? `And ${more} more: vibebox usage --team shows all.` : "");
+  say(at("state"), [...(more > 0 ? [`And ${more} more: vibebox usage --team shows all.`] : []), unread(environments)].join(" "));
 }

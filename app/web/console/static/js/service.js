@@ -28,7 +28,7 @@ function alertLine(context, silences, alert) {
   const { name, severity, summary, link } = alert;
   const shown = chip(name, mild[severity] ?? "bad");
   const titled = link ? make("a", { href: link, rel: "noreferrer", target: "_blank" }, shown) : shown;
-  return make("p", { class: "row" }, titled, summary, explainButton(context, alert), ...silences.button(alert));
+  return make("p", { class: "row" }, titled, summary, explainButton(context, alert), ...silences.parts(alert));
 }
 
 function showFigures(context, silences, found) {
@@ -63,17 +63,17 @@ export function mountService(context) {
   // Where the link of a message leads.
   const named = new URLSearchParams(location.search).get("explain");
   if (named) explain(context, { name: named, reference: named });
-  const silences = new Silences(context);
-  repeat(signal, SECONDS, async () => {
+  const look = async () => {
     const found = await readiness();
     one("[data-health=checks]", root).replaceChildren(...checks(found));
     const account = await attempt(me, () => {});
     const failed = (error) => showReasons(root, { reason: error.message, alerts_reason: error.message }, true);
-    const figures = await attempt(() => call("GET", "/console/telemetry"), failed);
-    if (!figures || signal.aborted) return;
-    await silences.refresh();
-    if (signal.aborted) return;
-    showFigures(context, silences, figures);
-    showReasons(root, figures, account?.is_operator);
-  });
+    const telemetry = await attempt(() => call("GET", "/console/telemetry"), failed);
+    if (!telemetry || signal.aborted) return;
+    silences.show(telemetry);
+    showFigures(context, silences, telemetry);
+    showReasons(root, telemetry, account?.is_operator);
+  };
+  const silences = new Silences(context, look);
+  repeat(signal, SECONDS, look);
 }

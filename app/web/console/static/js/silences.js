@@ -4,7 +4,6 @@ import { api } from "./access.js";
 import { ask, confirmed } from "./confirm.js";
 import { make, notice, one, say, showProblem } from "./dom.js";
 import { FieldError } from "./forms.js";
-import { me } from "./me.js";
 import { action } from "./rows.js";
 
 const HOUR = 3600;
@@ -17,39 +16,37 @@ function line(silence, end) {
   return make("p", { class: "row" }, make("code", {}, silence.matchers.map(named).join(" ")), told, action("End", `the silence of ${what}`, () => end(silence, what)));
 }
 
+/** What an alert that nobody is told of says beside its name. */
+const muted = ({ ends_at }) => make("span", { class: "dim" }, `silenced until ${moment(ends_at)}`);
+
 /** The part of the page with the silences; it is there for operators, where an Alertmanager is set. */
 export class Silences {
-  constructor(context) {
+  /** `refresh` shows the whole page anew. */
+  constructor(context, refresh) {
     this.context = context;
+    this.refresh = refresh;
     this.place = one("[data-silences]", context.root);
     this.may = false;
   }
 
   fail = (error) => showProblem(this.place, error);
 
-  /** Show what there is. */
-  async refresh() {
-    const account = await this.context.attempt(me, () => {});
-    if (!account?.may.includes("silence.change")) return;
-    const found = await this.context.attempt(() => api("GET", "/alerts/silences"), (error) => this.showAbsence(error));
-    if (!found || this.context.signal.aborted) return;
+  /** Show what there is; `silences` is null for who may not see them, and where none can be known. */
+  show({ silences, silences_reason: reason }) {
+    this.may = silences !== null;
+    this.place.hidden = !this.may && !reason;
+    if (reason) this.fail({ message: reason });
+    if (!this.may) return;
     showProblem(this.place, null);
-    this.may = true;
-    this.place.hidden = false;
-    say(one("[data-none]", this.place), found.items.length ? "" : "None.");
-    const text = JSON.stringify(found.items);
+    say(one("[data-none]", this.place), silences.length ? "" : "None.");
+    const text = JSON.stringify(silences);
     // The same ones again would take away the focus from a button.
     if (this.place.dataset.text === text) return;
     this.place.dataset.text = text;
-    one("[data-rows]", this.place).replaceChildren(...found.items.map((one) => line(one, (...it) => this.context.attempt(() => this.end(...it), this.fail))));
+    one("[data-rows]", this.place).replaceChildren(...silences.map((one) => line(one, this.ends)));
   }
 
-  /** Where no setting names an Alertmanager there is nothing to show; else say what is wrong. */
-  showAbsence(error) {
-    this.may = false;
-    this.place.hidden = error.slug === "store-not-set";
-    this.fail(error);
-  }
+  ends = (silence, what) => this.context.attempt(() => this.end(silence, what), this.fail);
 
   async end(silence, what) {
     const text = "Whoever is told of this alert is told again while it fires.";
@@ -58,8 +55,10 @@ export class Silences {
     await this.refresh();
   }
 
-  /** Return the button that silences all alerts of a name, where the reader may do that. */
-  button({ name }) {
+  /** Return how long an alert is silenced, and the button that ends that or silences all alerts of
+   * its name, where the reader may do that. */
+  parts({ name, silence }) {
+    if (silence) return [muted(silence), ...(this.may ? [action("End", `the silence of ${name}`, () => this.ends(silence, name))] : [])];
     return this.may ? [action("Silence", name, () => this.ask(name))] : [];
   }
 
@@ -68,7 +67,7 @@ export class Silences {
       { name: "seconds", label: "Hours", type: "number", min: "0.1", max: "720", step: "any", value: "2", help: "From now on." },
       { name: "comment", label: "Why", maxlength: "500", help: "For who is on duty next." },
     ];
-    const text = "Alertmanager tells nobody of alerts of this name meanwhile. Here it goes away when it is told no longer.";
+    const text = "Alertmanager tells nobody of alerts of this name meanwhile.";
     ask(this.context, { title: `Silence ${name}`, text, fields, submit: "Silence" }, async ({ seconds, comment }) => {
       if (!(Number(seconds) > 0)) throw new FieldError("seconds", "Enter a number of hours.");
       await api("POST", "/alerts/silences", { alert_id: name, seconds: Math.round(Number(seconds) * HOUR), comment: comment.trim() });

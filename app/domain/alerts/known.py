@@ -1,13 +1,16 @@
 """Which alert is meant: by its name or fingerprint, from whoever knows of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from difflib import get_close_matches
 
 from app.domain.alerts.heartbeat import WATCHDOG
+from app.storage import Alert
 from app.stores.prometheus import Firing, Labels, Rule
 
-_NAME = "alertname"
+NAME = "alertname"
+"""The label that every alert is called by."""
 _OFFSET, _PRIME, _WORD = 0xCBF29CE484222325, 0x100000001B3, (1 << 64) - 1
 _BESIDE = 0xFF
 
@@ -42,8 +45,20 @@ def of_rules(rules: Sequence[Rule], reference: str) -> Known | None:
             one, mark = max(found, key=lambda pair: pair[0].value)
             return _known(rule.name, one, mark)
     if any(rule.name == reference for rule in alerts):
-        return Known(reference, {_NAME: reference}, {}, None, None, firing=False)
+        return Known(reference, {NAME: reference}, {}, None, None, firing=False)
     return None
+
+
+def meant(reference: str, names: Iterable[str]) -> str | None:
+    """Return what leads from a mistyped name to one of these; None where none is like it."""
+    near = get_close_matches(reference, sorted({*names} - {WATCHDOG}), 1)
+    return f"No alert is called {reference}. Did you mean {near[0]}?" if near else None
+
+
+def of_kept(alert: Alert) -> Known:
+    """Return an alert that Alertmanager told."""
+    name, labels = str(alert.labels.get(NAME, "")), alert.labels
+    return Known(name, labels, alert.annotations, alert.fingerprint, alert.starts_at, alert.firing)
 
 
 def _known(name: str, one: Firing, mark: str) -> Known:

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from app.explaining.known import fingerprint, of_rules
+from app.domain.alerts.known import fingerprint, of_rules
 from app.stores.prometheus import Firing, Rule
 
 # Of a real Alertmanager: see tests/end_to_end/test_explained.py, which holds it equal too.

@@ -1,0 +1,80 @@
+"""What the console shows of alerts: those that fire, by whom they are silenced, and the silences.
+
+What cannot be known is missing for a reason, and makes nothing else missing: a page that asks again
+and again while Alertmanager is down is no failed request each time.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from app.core.errors import StoreNotSetError, VibeBoxError
+from app.domain.alerts.silences import Silences, muting
+from app.domain.alerts.sources import NEITHER, AlertSources
+from app.domain.authorization import Action, Identity, may_anywhere
+from app.stores.alertmanager import Silence
+from app.web.api.schemas.alerts import AlertView
+from app.web.api.schemas.silences import SilenceView
+
+
+class Alerting:
+    """Reads alerts and silences as a page shows them."""
+
+    def __init__(self, sources: AlertSources, silences: Silences) -> None:
+        self._sources = sources
+        self._silences = silences
+
+    def read(self, identity: Identity) -> dict[str, Any]:
+        """Return what this account sees: `silences` is null for who may not see them, and where
+        no setting names an Alertmanager."""
+        current, trouble = self._current()
+        views, reason = self._views(current or [])
+        shown: dict[str, Any] = {"alerts": _by_name(views), "alerts_reason": reason}
+        if Action.SILENCE_READ not in may_anywhere(identity):
+            return {**shown, "silences": None, "silences_reason": None}
+        items = None if current is None else [_silence(one) for one in current]
+        return {**shown, "silences": items, "silences_reason": trouble}
+
+    def _current(self) -> tuple[Sequence[Silence] | None, str | None]:
+        try:
+            return self._silences.current(), None
+        except StoreNotSetError:
+            return None, None
+        except VibeBoxError as error:
+            return None, error.detail
+
+    def _views(self, current: Sequence[Silence]) -> tuple[list[AlertView], str | None]:
+        if self._sources.source is None:
+            return [], NEITHER
+        try:
+            found = self._sources.firing()
+        except VibeBoxError as error:
+            return [], error.detail
+        return [AlertView.of(one, muting(current, one.labels)) for one in found], None
+
+
+def _by_name(views: Sequence[AlertView]) -> list[dict[str, Any]]:
+    """Return one line for all alerts of a name and severity; silenced where each of them is."""
+    lines: dict[tuple[str, str], list[AlertView]] = {}
+    for view in views:
+        lines.setdefault((view.name, view.severity), []).append(view)
+    return [_line(lines[key]) for key in sorted(lines)]
+
+
+def _line(views: Sequence[AlertView]) -> dict[str, Any]:
+    """Return it; `link` leads to the runbook, and by `reference` the alert is explained."""
+    one = views[-1]
+    silences = [view.silence for view in views if view.silence is not None]
+    is_silenced = len(silences) == len(views)
+    silence = min(silences, key=lambda it: it.ends_at) if is_silenced else None
+    return {
+        "name": one.name,
+        "severity": one.severity,
+        "summary": one.summary,
+        "link": one.runbook_url,
+        "reference": one.fingerprint,
+        "silence": None if silence is None else silence.model_dump(mode="json"),
+    }
+
+
+def _silence(one: Silence) -> dict[str, Any]:
+    return SilenceView.model_validate(one).model_dump(mode="json")
