@@ -18,6 +18,7 @@ RUN python -m venv /opt/sbom && /opt/sbom/bin/pip install -c constraints.txt cyc
 
 # setup.py takes the other files into the package.
 COPY setup.py Procfile gunicorn.conf.py ./
+COPY deploy deploy
 COPY monitoring monitoring
 COPY app app
 RUN /opt/vibebox/bin/pip install --no-deps --force-reinstall . \

@@ -32,6 +32,8 @@ MONITORING = (
     "runbooks/*.md",
     "signals/*.yaml",
 )
+# What the monitoring's README leads to: jobs, receivers and alerts that not everybody wants.
+DEPLOY = ("README.md", "alertmanager/*.yml", "blackbox/*.yml", "prometheus/*.yml")
 
 
 def root() -> Path:
@@ -40,18 +42,18 @@ def root() -> Path:
     return inside if inside.is_dir() else PACKAGE.parent
 
 
-def monitoring() -> Path:
-    """Return the directory of the monitoring."""
-    return root() / "monitoring"
-
-
-def monitoring_files(directory: Path) -> list[Path]:
-    """Return what ships of a monitoring directory, each relative to it, sorted."""
-    found = (file for pattern in MONITORING for file in directory.glob(pattern))
-    return sorted(file.relative_to(directory) for file in found if file.is_file())
+def monitoring_files(top: Path) -> list[Path]:
+    """Return what ships of the monitoring, below `root` or a checkout, relative to it, sorted."""
+    patterns = {"monitoring": MONITORING, "deploy": DEPLOY}
+    found = (
+        file
+        for directory, those in patterns.items()
+        for pattern in those
+        for file in (top / directory).glob(pattern)
+    )
+    return sorted(file.relative_to(top) for file in found if file.is_file())
 
 
 def files(top: Path) -> list[Path]:
     """Return all that a build copies into the package, relative to the top of a checkout."""
-    monitored = monitoring_files(top / "monitoring")
-    return [Path(PROCFILE), Path(SERVER_CONFIGURATION), *(Path("monitoring", f) for f in monitored)]
+    return [Path(PROCFILE), Path(SERVER_CONFIGURATION), *monitoring_files(top)]

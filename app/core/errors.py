@@ -13,6 +13,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
+from app.core.amounts import RESOURCES, exact
+
 
 class Limit(StrEnum):
     """What somebody was refused by; a label of the metric, so each refusal names one."""
@@ -552,17 +554,19 @@ class QuotaExceededError(LimitError):
         limit: float,
         used: float,
         requested: float,
+        team: str | None = None,
         until: datetime | None = None,
     ) -> None:
-        """`until`: of a quota of a month, when the next one begins."""
+        """`team`: the name of the team whose it is; `until`: of a quota of a month, when the next
+        one begins."""
         whose, step = _WHOSE[of]
-        told = f"{used:g} in use, {requested:g} asked for. {step}"
+        told = f"{exact(used)} in use, {exact(requested)} asked for. {step}"
         if until is not None:
             told = (
-                f"{used:g} are used this month. What runs goes on; wait for {until:%Y-%m-%d} "
+                f"{exact(used)} used this month. What runs goes on; wait for {until:%Y-%m-%d} "
                 "(UTC), when the next one begins, or ask an operator for a larger quota."
             )
-        super().__init__(f"{whose} of {resource} is {limit:g}: {told}")
+        super().__init__(f"{whose} of {RESOURCES[resource]} is {exact(limit)}: {told}")
         self.limit = Limit(f"host_{resource}" if of == "host" else resource)
         self.extensions = {
             "quota": {
@@ -571,6 +575,7 @@ class QuotaExceededError(LimitError):
                 "used": used,
                 "requested": requested,
                 "of": of,
+                **({} if team is None else {"team": team}),
             }
         }
 

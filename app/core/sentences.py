@@ -8,6 +8,8 @@ own (`described`), and a test walks all schemas for one that is not.
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from app.core.amounts import exact
+
 _SENTENCES: dict[str, str] = {}
 _IN_GENERAL = "This value can't be used here."
 
@@ -56,7 +58,8 @@ def _pattern(context: Context) -> str:
 
 def _number(context: Context, key: str) -> str:
     value = context[key]
-    return f"{value:,}".replace(",", " ") if isinstance(value, int) else f"{value:g}"
+    whole = isinstance(value, int) or value.is_integer()
+    return f"{int(value):,}".replace(",", " ") if whole else exact(value)
 
 
 def _bound(words: str, key: str, of_moments: str) -> Callable[[Context], str]:

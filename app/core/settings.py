@@ -26,6 +26,7 @@ from pydantic.fields import FieldInfo
 
 from app.core import otlp_receivers, setting_names, setting_values
 from app.core.addresses import address_of
+from app.core.amounts import exact
 from app.core.errors import SettingsError
 from app.core.patterns import EMAIL, IMAGE
 from app.core.sentences import described, sentence
@@ -726,7 +727,7 @@ class Settings(BaseModel):
     def _finite(cls, value: Any) -> Any:
         """Refuse what no clock, counter or time-out can hold, where a setting has no bound."""
         if isinstance(value, int | float) and not abs(value) <= LARGEST_NUMBER:
-            raise ValueError(f"must be a number of at most {LARGEST_NUMBER:g}")
+            raise ValueError(f"must be a number of at most {exact(LARGEST_NUMBER)}")
         return value
 
     @field_validator(

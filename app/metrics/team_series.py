@@ -15,9 +15,16 @@ from sqlalchemy.orm import Session
 
 from app.core.setting_values import prices
 from app.core.settings import Settings
-from app.storage import AT_REST, Environment, EnvironmentStatus, LogUsage, Project, Team
+from app.metrics.team_quotas import (
+    RESOURCES,
+    SHARES,
+    Amounts,
+    Environments,
+    default_limits,
+    shares,
+)
+from app.storage import Environment, EnvironmentStatus, LogUsage, Project, Team
 
-RESOURCES = ("environments", "cpus", "memory_bytes")
 _MIB = 2**20
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
@@ -26,22 +33,18 @@ _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 class TeamTerms:
     """What holds for a team that has no limits of its own, and what its use costs.
 
-    `limits` are in the order of RESOURCES; `prices` are by unit, in one currency.
+    `limits` are in the order of RESOURCES, None without a bound; `prices` are by unit, in one
+    currency.
     """
 
-    limits: tuple[float, float, float]
+    limits: Amounts
     prices: Mapping[str, float]
     currency: str
 
     @classmethod
     def of(cls, settings: Settings) -> "TeamTerms":
         """Return those of the settings."""
-        limits = (
-            settings.quota_environments,
-            settings.quota_cpus,
-            settings.quota_memory_mb * _MIB,
-        )
-        return cls(limits, prices(settings.usage_prices), settings.usage_currency)
+        return cls(default_limits(settings), prices(settings.usage_prices), settings.usage_currency)
 
 
 def lines(session: Session, terms: TeamTerms, most: int) -> list[str]:
@@ -55,14 +58,11 @@ def lines(session: Session, terms: TeamTerms, most: int) -> list[str]:
             number = has[team.id].get(status, (0, 0, 0))[0]
             labels = f'{names[team.id]},status="{status}"'
             found.append(f"vibebox_team_environments{{{labels}}} {float(number)!r}")
-    found += _head("vibebox_team_quota_limit", "What a team may have.")
-    for team in teams:
-        found += _quota("limit", names[team.id], _limits(team, terms))
-    found += _head(
-        "vibebox_team_quota_used", "What a team has of it: of CPUs and memory, those up."
-    )
-    for team in teams:
-        found += _quota("used", names[team.id], _used(has[team.id]))
+    quotas = shares(session, teams, has, terms.limits)
+    for share, text in SHARES.items():
+        found += _head(f"vibebox_team_quota_{share}", text)
+        for team in teams:
+            found += _quota(share, names[team.id], quotas[share][team.id])
     found += _head("vibebox_team_log_bytes", "What the stored lines of a team's containers take.")
     logs = _logs(session)
     found += [
@@ -72,7 +72,7 @@ def lines(session: Session, terms: TeamTerms, most: int) -> list[str]:
     return [*found, *_prices(terms)]
 
 
-def _environments(session: Session) -> Mapping[str, Mapping[str, tuple[float, float, float]]]:
+def _environments(session: Session) -> Mapping[str, Environments]:
     """Return number, CPUs and memory in bytes of environments, by team and status."""
     query = (
         select(
@@ -103,26 +103,10 @@ def _logs(session: Session) -> Mapping[Any, float]:
     return {team: float(size) for team, size in session.execute(query)}
 
 
-def _limits(team: Team, terms: TeamTerms) -> tuple[float, ...]:
-    memory = None if team.max_memory_mb is None else team.max_memory_mb * _MIB
-    own = (team.max_environments, team.max_cpus, memory)
-    return tuple(
-        default if value is None else value
-        for value, default in zip(own, terms.limits, strict=True)
-    )
-
-
-def _used(has: Mapping[str, tuple[float, float, float]]) -> tuple[float, ...]:
-    up = [amounts for status, amounts in has.items() if status not in AT_REST]
-    return (
-        sum(amounts[0] for amounts in has.values()),
-        round(sum(amounts[1] for amounts in up), 6),
-        sum(amounts[2] for amounts in up),
-    )
-
-
-def _quota(share: str, labels: str, amounts: tuple[float, ...]) -> Iterator[str]:
+def _quota(share: str, labels: str, amounts: Amounts) -> Iterator[str]:
     for resource, amount in zip(RESOURCES, amounts, strict=True):
+        if amount is None:
+            continue
         yield f'vibebox_team_quota_{share}{{{labels},resource="{resource}"}} {float(amount)!r}'
 
 

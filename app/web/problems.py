@@ -52,6 +52,7 @@ class QuotaNumbers(BaseModel):
         "counts against, or all on this host.",
         examples=["account"],
     )
+    team: str | None = Field(default=None, description="Of a team, its name.", examples=["red"])
 
 
 class Problem(BaseModel):

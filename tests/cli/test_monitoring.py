@@ -1,6 +1,7 @@
 """`vibebox monitoring write`: the files of the monitoring, elsewhere."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -27,17 +28,34 @@ def test_writes_all_files_once_and_says_the_next_step(tmp_path: Path) -> None:
     first, second = write(target), write(target)
 
     assert (first.exit_code, second.exit_code) == (0, 0), first.output + second.output
-    source = shipped.monitoring()
-    assert tree(target) == {
-        str(file): (source / file).read_bytes() for file in shipped.monitoring_files(source)
-    }
+    written, source = tree(target), shipped.root()
+    for file in shipped.monitoring_files(source):
+        content = written.pop(str(file).removeprefix("monitoring/"))
+        # The links of documents follow where they are written.
+        assert file.suffix == ".md" or content == (source / file).read_bytes()
+    assert written == {}
     assert first.output.startswith(REPORT.format(target))
-    assert f"Next: put the addresses of your service and of Alertmanager into {target}" in (
-        first.output
-    )
+    assert f"Next: put your addresses into {target}/prometheus/prometheus.yml and " in first.output
+    assert f"{target}/alertmanager/alertmanager.yml" in first.output
     assert second.output == (
         f"{target} has all files of this release already; nothing was written.\n"
     )
+
+
+def test_links_of_what_is_written_lead_to_what_is_written(tmp_path: Path) -> None:
+    write(tmp_path)
+    documents = list(tmp_path.rglob("*.md"))
+    links = [
+        (document, link)
+        for document in documents
+        for link in re.findall(r"\]\((?!https?://|#)([^)\s#]+)", document.read_text())
+    ]
+    assert [(str(page), link) for page, link in links if not (page.parent / link).exists()] == []
+    assert (tmp_path / "README.md", "deploy/prometheus/usage.yml") in links
+    text = (tmp_path / "README.md").read_text()
+    # What is not written is named as the sources have it.
+    assert "(how (`docs/opentelemetry.md`))" in text
+    assert "`preview/README.md`" not in text and "`monitoring/preview/README.md`" in text
 
 
 def test_file_that_differs_is_overwritten_by_force_only(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What is packed beside the package's own modules, and what stays in the checkout."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -18,8 +19,16 @@ def test_all_of_the_monitoring_ships_but_what_makes_and_shows_it() -> None:
         file for file in listed if file.endswith(".py") or file.startswith("monitoring/preview/")
     }
     assert kept < set(listed)
-    packed = {str(file) for file in shipped.files(ROOT)}
+    packed = {str(file) for file in shipped.files(ROOT) if file.parts[0] != "deploy"}
     assert packed == {"Procfile", "gunicorn.conf.py", *listed} - kept
+
+
+def test_of_deploy_ships_what_the_monitoring_leads_to() -> None:
+    readme = (ROOT / "monitoring" / "README.md").read_text()
+    led_to = set(re.findall(r"\]\(\.\./(deploy/[\w./-]+)\)", readme))
+    packed = {str(file) for file in shipped.files(ROOT)}
+    assert len(led_to) > 3
+    assert led_to <= packed
 
 
 def test_token_beside_the_configuration_is_not_packed(tmp_path: Path) -> None:

@@ -98,6 +98,22 @@ def test_problem_is_told_with_its_fields_and_next_step() -> None:
 
 
 @pytest.mark.parametrize(
+    ("quota", "step"),
+    [
+        ({"of": "account"}, "`vibebox quota` shows what is in use."),
+        ({"of": "team", "team": "the red"}, "`vibebox quota --team 'the red'` shows what is"),
+        ({"of": "maker"}, "Whoever made the team sees"),
+        ({"of": "host"}, "`vibebox quota --json` shows under `host`"),
+        (None, "`vibebox quota` shows"),
+    ],
+    ids=["account", "team", "maker", "host", "none told"],
+)
+def test_quota_leads_to_whose_it_is(quota: dict[str, str] | None, step: str) -> None:
+    problem = {"type": "urn:vibebox:problem:quota-exceeded", "quota": quota}
+    assert ProblemError(problem, 409).step.startswith(step)
+
+
+@pytest.mark.parametrize(
     ("field", "named"),
     [
         ("memory_limit_mb", "--memory"),

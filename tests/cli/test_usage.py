@@ -25,8 +25,12 @@ HOUR = 3600 * 1_000_000_000
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
-    prices = {"VIBEBOX_USAGE_PRICES": "cpu_hour=0.5", "VIBEBOX_USAGE_CURRENCY": "CHF"}
-    with WebServer(tmp_path_factory.mktemp("usage"), prices) as server:
+    settings = {
+        "VIBEBOX_USAGE_PRICES": "cpu_hour=0.5",
+        "VIBEBOX_USAGE_CURRENCY": "CHF",
+        "VIBEBOX_QUOTA_MEMORY_GIB_HOURS": "0.00001",
+    }
+    with WebServer(tmp_path_factory.mktemp("usage"), settings) as server:
         yield server
 
 
@@ -76,3 +80,24 @@ def test_use_is_shown(person: Callable[..., Person], server: WebServer) -> None:
     shown = ada.good("usage")
     assert shown.stdout.splitlines()[4].startswith("(synthetic, besides)  1.00 h")
     assert "disks hold is unread since" in shown.stderr and "(engine-timeout)" in shown.stderr
+
+
+def test_little_is_not_nothing(person: Callable[..., Person], server: WebServer) -> None:
+    eve = person()
+    eve.login("eve@example.org", "--register")
+    row = UsageRow(environment_id="e", environment="e", account_id=eve.json("whoami")["id"])
+    row.period, row.starts_at, row.running_ns = UsagePeriod.HOUR, utc_now(), 10**9
+    row.memory_byte_seconds = int(0.000059 * 2**30 * 3600)
+    database = Database(server.env["DATABASE_URL"])
+    with database.writing() as session:
+        session.add(row)
+    database.dispose()
+
+    shown = eve.good("usage").stdout.splitlines()[1].split("  ")
+    assert [cell.strip() for cell in shown if cell][:4] == [
+        "e", "<0.01 h", "0.00 h", "<0.01 GiB h"
+    ]  # fmt: skip
+    assert eve.good("quota").stdout.splitlines()[-1].split("  ")[-2:] == ["0.000059", "0.00001"]
+    refused = eve.refused(1, "create", "more", "--image", "busybox")
+    assert "Your quota of memory (GiB hours) is 0.00001: 0.000059 used this month." in refused
+    assert "`vibebox quota` shows" in refused

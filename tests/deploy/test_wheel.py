@@ -18,7 +18,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app._version import __version__
-from app.cli import shipped
+from app.cli import monitoring, shipped
 from tests.backends import http
 from tests.backends.programs import Program, family, free_port, tail, wait_until
 from tests.deploy.built import ROOT, build, built_once, environment
@@ -236,7 +236,7 @@ def test_writes_the_monitoring(programs: Path, tmp_path: Path) -> None:
     target = tmp_path / "monitoring"
     subprocess.run([programs / "vibebox", "monitoring", "write", target], check=True, timeout=60)
     written = sorted(path.relative_to(target) for path in target.rglob("*") if path.is_file())
-    assert written == shipped.monitoring_files(ROOT / "monitoring")
+    assert written == sorted(monitoring.written_files(ROOT))
 
 
 @pytest.mark.full

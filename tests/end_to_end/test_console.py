@@ -476,7 +476,11 @@ def _operator(day: Day, pictures: Path) -> None:
     expect(page.get_by_text(f"The password of {vera} is set.")).to_be_visible()
     page.get_by_role("button", name=f"Limits {vera}").click()
     page.get_by_label("Environments", exact=True).fill("3")
-    page.get_by_role("button", name="Set them").click()
+    page.get_by_label("CPU hours in a month").fill("0.5")
+    with page.expect_request("**/quota") as asked:
+        page.get_by_role("button", name="Set them").click()
+    limits = {"environments": 3, "cpus": None, "memory_mb": None}
+    assert asked.value.post_data_json == {**limits, "cpu_hours": 0.5, "memory_gib_hours": None}
     expect(page.get_by_text(f"The limits of {vera} are set.")).to_be_visible()
     page.get_by_role("button", name=f"Disable {vera}").click()
     page.get_by_role("button", name="Disable", exact=True).click()

@@ -59,7 +59,16 @@ def test_numbers_are_drawn_and_told(
         expect(page.get_by_role("region", name="Sign-ups")).to_contain_text("command line4")
         drawn = page.get_by_role("img", name="Sign-ups by the day")
         expect(drawn.locator("rect")).to_have_count(30)
-        assert "at most 4." in (drawn.get_attribute("aria-label") or "")
+        label = drawn.get_attribute("aria-label") or ""
+        assert f"to {utc_now().date()}, so far, at most 4." in label
+        expect(drawn.locator("rect.goes-on")).to_have_count(1)
+        # Of the days on which nobody was counted it is not known who was active.
+        expect(page.get_by_role("img", name="Active by the day").locator("rect")).to_have_count(1)
+        bar = page.get_by_role("img", name="Active by the day").locator("rect")
+        assert float(bar.get_attribute("width") or 0) < 20.5
+        expect(ada.row("Came back in the second week")).to_have_text(
+            "Came back in the second week0\u2013\u2013"
+        )
         expect(page.get_by_text("2 had one, after 1.5 min on average.")).to_be_visible()
         expect(ada.row(re.compile("^1 min"))).to_have_text("1 min150.0 %")
         active = page.get_by_role("region", name="Active accounts")

@@ -69,7 +69,8 @@ def fill(database: Database, email: str) -> tuple[str, str]:
 @pytest.mark.parametrize("width", size((SCREEN,), (SCREEN, TELEPHONE)))
 def test_use_is_drawn_and_told(web_server: WebServerFactory, tmp_path: Path, width: int) -> None:
     require("Chromium", missing_browser())
-    server = web_server({"VIBEBOX_USAGE_PRICES": "cpu_hour=2", "VIBEBOX_USAGE_CURRENCY": "CHF"})
+    prices = {"VIBEBOX_USAGE_PRICES": "cpu_hour=2", "VIBEBOX_USAGE_CURRENCY": "CHF"}
+    server = web_server({**prices, "VIBEBOX_QUOTA_MEMORY_GIB_HOURS": "0.000059"})
     with browser() as chromium:
         page = chromium.new_context(viewport={"width": width, "height": 860}).new_page()
         ada = Visit(page, width, tmp_path)
@@ -84,7 +85,7 @@ def test_use_is_drawn_and_told(web_server: WebServerFactory, tmp_path: Path, wid
         page.get_by_text("By day, as a table").click()
         table = page.get_by_role("table", name="Use by day")
         expect(table.get_by_role("row")).to_have_count(8)
-        expect(table.get_by_role("row").nth(1)).to_contain_text("0.50 h1.00 GiB h")
+        expect(table.get_by_role("row").nth(1)).to_contain_text("1.00 h0.50 h1.00 GiB h")
         expect(table.get_by_role("row").nth(1)).to_contain_text("1.00 CHF")
         expect(page.get_by_text("Of 0.50 h nobody could read what was used.")).to_be_visible()
         ada.look("environment-use")
@@ -101,12 +102,14 @@ def test_use_is_drawn_and_told(web_server: WebServerFactory, tmp_path: Path, wid
         used = page.get_by_role("region", name="Used in 30 days")
         expect(used).to_contain_text("Cost2.00 CHF")
         environments = used.get_by_role("table", name="Use by environment")
-        expect(environments).to_contain_text("billing1.00 h")
+        expect(environments).to_contain_text("billing2.00 h1.00 h")
+        expect(used).to_contain_text("Running2.00 hCPU1.00 h")
         month = used.get_by_role("img", name="CPU hours by the day")
         expect(month.locator("rect")).to_have_count(30)
         hours = 1 if utc_now().day > 1 else 0.5
         quota = page.get_by_role("region", name="In use")
         expect(quota).to_contain_text(f"CPU hours{hours} this month")
+        expect(quota).to_contain_text("of 0.000059 this month")
         ada.look("team-use")
         database.dispose()
         assert ada.complaints == []

@@ -12,7 +12,6 @@ from typing import Any
 from sqlalchemy import delete, exists, select
 from sqlalchemy.orm import Session
 
-from app.domain.quotas.month import first_of_month
 from app.domain.usage.booking import SUMS
 from app.storage import (
     SYNTHETIC,
@@ -29,6 +28,7 @@ from app.storage import (
 )
 from app.storage.cautious_clock import CautiousClock
 from app.storage.fence import Fence
+from app.storage.months import first_of_month
 
 _BATCH = 500
 # Longer than `ContainerExit` is kept, which would book the end once more.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app.cli.client import output
+from app.cli.client.business_tables import print_tables
 from app.cli.client.options import as_json, connected
 
 if TYPE_CHECKING:
@@ -25,7 +26,10 @@ _DAY = click.DateTime(["%Y-%m-%d"])
 def business(
     api: "Api", since: datetime | None, until: datetime | None, as_csv: bool, as_json: bool
 ) -> None:
-    """Show sign-ups, first steps and returns (operators)."""
+    """Show sign-ups, first steps and returns (operators).
+
+    Of all accounts together, by days of UTC. What each number means is in docs/business.md.
+    """
     days = {"since": since, "until": until}
     query = {name: day.date().isoformat() for name, day in days.items() if day is not None}
     found = api.get("/business", **query)
@@ -34,7 +38,7 @@ def business(
     elif as_csv:
         _print_csv(found["cohorts"])
     else:
-        _print_table(found)
+        print_tables(found)
 
 
 def _print_csv(cohorts: list[dict[str, Any]]) -> None:
@@ -42,16 +46,3 @@ def _print_csv(cohorts: list[dict[str, Any]]) -> None:
         table = csv.DictWriter(sys.stdout, list(cohorts[0]))
         table.writeheader()
         table.writerows(cohorts)
-
-
-def _print_table(found: dict[str, Any]) -> None:
-    rows = [(f"sign-ups: {way}", number) for way, number in found["sign_ups"].items()]
-    rows += [(f"funnel: {step['step']}", step["accounts"]) for step in found["funnel"]]
-    for one in found["time_to_shell"]["within"]:
-        rows.append((f"shell within {one['seconds']} s", one["accounts"]))
-    rows.append(("second week over", found["second_week"]["over"]))
-    last = next((day for day in reversed(found["days"]) if day["finished"]), None)
-    if last is not None:
-        windows = ((days, last[f"active_{days}"]) for days in (1, 7, 30))
-        rows += [(f"active in {days} d to {last['day']}", number) for days, number in windows]
-    output.table([f"{found['since']} to {found['until']}", "ACCOUNTS"], rows)

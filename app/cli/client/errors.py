@@ -1,5 +1,6 @@
 """What ends a command of the client early: sentences that name the next step, and an exit code."""
 
+import shlex
 from typing import IO, Any
 
 import click
@@ -19,7 +20,6 @@ NEXT_STEPS = {
     "invalid-credentials": "Try again, or make an account with `vibebox login --register`.",
     "email-taken": "Run `vibebox login` without --register.",
     "permission-denied": "`vibebox whoami` shows as whom you asked.",
-    "quota-exceeded": "`vibebox quota` shows what is in use.",
     "project-not-found": "`vibebox projects ls` lists the projects.",
     "team-not-found": "`vibebox teams ls` lists the teams.",
     "api-key-not-found": "`vibebox token ls` lists your API keys.",
@@ -121,9 +121,21 @@ class ProblemError(RefusedError):
             lines = [f"{typed(str(item.get('field')))}: {item.get('message')}" for item in wrong]
         if status >= 500 and problem.get("request_id"):
             lines.append(f"  In the operator's log this is request {problem['request_id']}.")
-        super().__init__("\n".join(lines), NEXT_STEPS.get(self.slug, ""))
+        super().__init__("\n".join(lines), _next_step(self.slug, problem))
 
     @property
     def passing(self) -> bool:
         """Whether the same request may well succeed in a moment."""
         return self.status in (429, 502, 503, 504)
+
+
+def _next_step(slug: str, problem: dict[str, Any]) -> str:
+    if slug != "quota-exceeded":
+        return NEXT_STEPS.get(slug, "")
+    quota = problem.get("quota") or {}
+    if quota.get("of") == "host":
+        return "`vibebox quota --json` shows under `host` what all have together."
+    if quota.get("of") == "maker":
+        return "Whoever made the team sees with `vibebox quota` what is in use."
+    team = f" --team {shlex.quote(str(quota['team']))}" if quota.get("team") else ""
+    return f"`vibebox quota{team}` shows what is in use."

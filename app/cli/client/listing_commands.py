@@ -1,11 +1,12 @@
 """`vibebox templates`, `quota`: what can be had, and how much of it."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from app.cli.client import lookup, output
 from app.cli.client.options import as_json, connected
+from app.core.amounts import RESOURCES, exact
 
 if TYPE_CHECKING:
     from app.cli.client.api import Api
@@ -34,19 +35,18 @@ def quota(api: "Api", team: str | None, as_json: bool) -> None:
     if as_json:
         output.document(found)
         return
-    names = {"environments": "environments", "cpus": "CPUs", "memory_mb": "memory (MiB)"}
-    rows = [
-        (shown, f"{found['used'][name]:.12g}", f"{found['limits'][name]:.12g}")
-        for name, shown in names.items()
-    ]
-    hours = {"cpu_hours": "CPU hours", "memory_gib_hours": "memory (GiB hours)"}
-    month = found["month"]
-    rows += [
-        (
-            f"{shown}, this month",
-            f"{month['used'][name]:.2f}",
-            "none" if month["limits"][name] is None else f"{month['limits'][name]:.12g}",
-        )
-        for name, shown in hours.items()
-    ]
+    rows = [*_rows(found), *_rows(found["month"], ", this month")]
     output.table(("RESOURCE", "USED", "LIMIT"), rows)
+
+
+def _rows(found: dict[str, Any], when: str = "") -> list[tuple[str, ...]]:
+    used, limits = found["used"], found["limits"]
+    return [
+        (
+            f"{shown}{when}",
+            exact(used[name]),
+            "none" if limits[name] is None else exact(limits[name]),
+        )
+        for name, shown in RESOURCES.items()
+        if name in used
+    ]

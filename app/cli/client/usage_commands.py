@@ -9,6 +9,7 @@ import click
 from app.cli.client import lookup, output
 from app.cli.client.options import as_json, connected
 from app.cli.client.param_types import Moment
+from app.core.amounts import hundredths
 
 if TYPE_CHECKING:
     from app.cli.client.api import Api
@@ -98,19 +99,20 @@ def _print_table(by: str, found: dict[str, Any]) -> None:
 
 def _row(item: dict[str, Any], name: str) -> list[str]:
     network = item["network_rx_bytes"] + item["network_tx_bytes"]
+    stored = item["volume_byte_seconds"] + item["layer_byte_seconds"]
     blocks = item["block_read_bytes"] + item["block_write_bytes"]
     return [
         name,
         _hours(item["running_seconds"]),
         _hours(item["cpu_seconds"]),
-        f"{item['memory_byte_seconds'] / _GIB_HOUR:.2f} GiB h",
+        f"{hundredths(item['memory_byte_seconds'] / _GIB_HOUR)} GiB h",
         output.size(network),
         output.size(blocks),
-        f"{(item['volume_byte_seconds'] + item['layer_byte_seconds']) / _GIB_HOUR:.2f} GiB h",
+        f"{hundredths(stored / _GIB_HOUR)} GiB h",
         _hours(item["unread_seconds"]),
-        f"{item['cost'] or 0:.2f}",
+        hundredths(item["cost"] or 0),
     ]
 
 
 def _hours(seconds: float) -> str:
-    return f"{seconds / 3600:.2f} h"
+    return f"{hundredths(seconds / 3600)} h"

@@ -67,7 +67,7 @@ class BusinessNumbers:
             today = day_of(now(session))
             until = until or today
             since = since or max(date.min, until - min(until - date.min, timedelta(USUAL - 1)))
-            _refuse(since, until)
+            _refuse(since, until, today)
             read_at = session.scalar(select(BusinessCursor.read_at))
             columns = [getattr(BusinessCohort, name) for name in SUMS]
             rows = session.execute(
@@ -79,13 +79,14 @@ class BusinessNumbers:
             of_days = select(BusinessDay).where(BusinessDay.day.between(since, until))
             days = session.scalars(of_days.order_by(BusinessDay.day)).all()
             session.expunge_all()
+        # One that was found to be another's, or a synthetic account's, is empty.
+        cohorts = [one for one in cohorts if any(one.sums.values())]
         over = [one for one in cohorts if one.day < today - _SECOND_WEEK]
         return BusinessReport(
             since=since,
             until=until,
             read_at=read_at,
-            # A cohort that was found to be another's is empty.
-            cohorts=[one for one in cohorts if any(one.sums.values())],
+            cohorts=cohorts,
             days=days,
             ways=_by_way(cohorts),
             sums={name: _sum(cohorts, name) for name in SUMS},
@@ -93,11 +94,14 @@ class BusinessNumbers:
         )
 
 
-def _refuse(since: date, until: date) -> None:
+def _refuse(since: date, until: date, today: date) -> None:
     if since > until:
-        raise InvalidInputError([{"field": "since", "message": "Name a day not after `until`."}])
-    if (until - since).days >= LONGEST:
-        message = f"Name at most {LONGEST} days."
+        end = f"today ({until}, UTC)" if until == today else f"{until}"
+        message = f"Name a day not after `until`, which is {end}."
+        raise InvalidInputError([{"field": "since", "message": message}])
+    days = (until - since).days + 1
+    if days > LONGEST:
+        message = f"Name at most {LONGEST} days; to {until} these are {days}."
         raise InvalidInputError([{"field": "since", "message": message}])
 
 

@@ -10,11 +10,13 @@ from dataclasses import asdict
 
 from sqlalchemy.orm import Session
 
+from app.core.amounts import RESOURCES, exact
 from app.core.errors import TeamConflictError
 from app.domain.quotas.checks import NOBODY, ROUNDING, Account, Checks, locked
-from app.domain.quotas.month import rows_of, used_this_month
+from app.domain.quotas.month import rows_of
 from app.domain.quotas.usage import stands_for_itself, usage
 from app.storage import Project, Team
+from app.storage.months import used_this_month
 
 _TAKE_OUT = "have another admin of the team take you out, whom it counts against then"
 _OWN_QUOTA = "ask an operator to give the team a quota of its own"
@@ -52,7 +54,7 @@ def _demand_unused(session: Session, team: Team, checks: Checks, way: str) -> No
     if maker is None or stands_for_itself(team):
         return
     limits = asdict(checks.account(maker).month)
-    used = asdict(used_this_month(session, rows_of(team)))
+    used = used_this_month(session, rows_of(team))._asdict()
     if any(used[name] for name, limit in limits.items() if limit is not None):
         raise TeamConflictError(
             "What the team has used this month counts against the quota of who made it: wait until "
@@ -68,7 +70,8 @@ def _demand_room(session: Session, team: Team, heir_id: str, checks: Checks) -> 
         if more and limit is not None and has + more > limit + ROUNDING:
             raise TeamConflictError(
                 f"What the team has would count against you, and does not fit into your quota "
-                f"({name}: {has:g} and {more:g}, of {limit:g}): delete some of it, or {_OWN_QUOTA}."
+                f"({RESOURCES[name]}: {exact(has)} and {exact(more)}, of {exact(limit)}): "
+                f"delete some of it, or {_OWN_QUOTA}."
             )
 
 

@@ -60,6 +60,7 @@ class Account:
     counts: ColumnElement[bool]
     month: Month = field(default_factory=Month)
     rows: ColumnElement[bool] = field(default_factory=false)  # of the ledger
+    team: str | None = None  # the name of the team whose it is
 
     def used(self, session: Session, *, without: Environment | None = None) -> Usage:
         """Return what it has, without one environment."""
@@ -73,12 +74,12 @@ class Account:
         limit, has = getattr(self.limits, resource), getattr(used, resource)
         if has + requested > limit + ROUNDING:
             raise QuotaExceededError(
-                resource, of=self.of, limit=limit, used=has, requested=requested
+                resource, of=self.of, team=self.team, limit=limit, used=has, requested=requested
             )
 
     def demand_month(self, session: Session) -> None:
         """Ask that something is left of the month's quota. Raises: QuotaExceededError."""
-        demand_month(session, self.month, self.rows, self.of)
+        demand_month(session, self.month, self.rows, of=self.of, team=self.team)
 
     def demand_fits(
         self, session: Session, cpu: float, memory: int, *, without: Environment | None = None
@@ -193,8 +194,9 @@ class Checks:
             counts = or_(Project.owner_user_id == owner.id, teams)
         else:
             of, counts = "team", or_(Project.owner_team_id == owner.id)
+        team = owner.name if isinstance(owner, Team) else None
         month = month_limits(owner, self._month)
-        return Account(of, self.limits(owner), counts, month, rows_of(owner))
+        return Account(of, self.limits(owner), counts, month, rows_of(owner), team)
 
     def host(self) -> Account:
         """Return the account of all together."""

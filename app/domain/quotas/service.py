@@ -9,9 +9,10 @@ from app.core.errors import InvalidTokenError, TeamNotFoundError, UserNotFoundEr
 from app.domain import audit
 from app.domain.authorization import Action, Identity, may_in, team_for
 from app.domain.quotas.checks import Account, Checks, Limits
-from app.domain.quotas.month import Month, used_this_month
+from app.domain.quotas.month import Month
 from app.domain.quotas.usage import Usage, counted_teams, usage
 from app.storage import Database, Project, Team, User
+from app.storage.months import MonthUse, used_this_month
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class MonthShare:
     """What there may be in a month, None without a bound, and what has been used in this one."""
 
     limits: Month
-    used: Month
+    used: MonthUse
 
 
 @dataclass(frozen=True)

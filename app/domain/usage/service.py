@@ -132,9 +132,9 @@ class Usage:
             until = query.until or now(session)
             since = query.since or _before(until)
             if since >= until:
-                raise InvalidInputError(
-                    [{"field": "since", "message": "Name a time before `until`."}]
-                )
+                end = until.isoformat(timespec="seconds")
+                message = f"Name a time before `until`, which is {end}."
+                raise InvalidInputError([{"field": "since", "message": message}])
             asked = [
                 UsageRow.starts_at >= since,
                 UsageRow.starts_at < until,

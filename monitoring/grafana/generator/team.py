@@ -35,7 +35,13 @@ from monitoring.grafana.generator.team_promql import (
 _MOST, _FEW = 10, 4
 """Environments in a legend beside the curves, and in one below them."""
 _STATES = "vibebox_team_environments"
-_RESOURCES = {"environments": "environments", "cpus": "CPUs", "memory_bytes": "memory"}
+_RESOURCES = {
+    "environments": "environments",
+    "cpus": "CPUs",
+    "memory_bytes": "memory",
+    "cpu_seconds": "CPU hours",
+    "memory_byte_seconds": "GiB hours",
+}
 
 
 def _share(resource: str = "") -> str:
@@ -92,8 +98,8 @@ _NOW = Row(
             8,
             f"max({_share()})",
             "used",
-            "Share of what a team may have that it has: the fullest of environments, CPUs and "
-            "memory, of all chosen teams. At 100 % more is refused.",
+            "Share of what a team may have that it has: the fullest of environments, CPUs, memory "
+            "and the month's hours, of all chosen teams. At 100 % more is refused.",
             "percentunit",
             decimals=1,
             thresholds=_FULL,
@@ -186,7 +192,7 @@ _ENVIRONMENTS = Row(
             "bargauge",
             8,
             "Share of what a team may have that it has; of CPUs and memory count environments that "
-            "are up.",
+            "are up, of hours those of this month (UTC), where they have a bound.",
             tuple(
                 Query(f"sort_desc({_share(resource)})", f"{{{{team}}}} {name}")
                 for resource, name in _RESOURCES.items()

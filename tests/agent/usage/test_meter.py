@@ -8,7 +8,7 @@ from sqlalchemy import delete, select, update
 
 from app.agent.usage.meter import Meter
 from app.domain.authorization import Identity
-from app.domain.quotas.month import rows_of, used_this_month
+from app.domain.quotas.month import rows_of
 from app.domain.usage import service
 from app.domain.usage.booking import COUNTERS
 from app.domain.usage.ledger import Ledger, Reading
@@ -27,6 +27,7 @@ from app.storage import (
     utc_now,
 )
 from app.storage.fence import unfenced
+from app.storage.months import used_this_month
 from tests.agent.usage.support import NS, World, sums
 
 OPERATOR = Identity("op", "op@example.org", is_operator=True)

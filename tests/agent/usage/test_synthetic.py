@@ -7,7 +7,6 @@ from sqlalchemy import delete, select, update
 
 from app.agent.usage.retention import UsageRetention
 from app.domain.authorization import Identity
-from app.domain.quotas.month import used_this_month
 from app.domain.usage.service import By, Usage, UsageQuery, UsageReport
 from app.storage import (
     SYNTHETIC,
@@ -19,6 +18,7 @@ from app.storage import (
 )
 from app.storage.cautious_clock import CautiousClock
 from app.storage.fence import unfenced
+from app.storage.months import used_this_month
 from tests.agent.usage.support import World, sums
 from tests.support.fakes import FIRST_START
 

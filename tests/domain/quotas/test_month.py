@@ -78,15 +78,19 @@ def test_team_has_a_quota_of_its_own_or_its_makers(
     team = user.make("/api/v1/teams", name="red")["id"]
     project = user.make("/api/v1/projects", name="p", team_id=team)["id"]
     made = user.new_environment("one", project_id=project, **SMALL)
-    book(11, 5, team_id=team, project_id=project)
-    refused(act(user, made, "start"), "team", resource="cpu_hours", limit=10, used=11, requested=0)
+    book(11, 5.00006, team_id=team, project_id=project)
+    numbers: dict[str, Any] = {"resource": "cpu_hours", "limit": 10, "used": 11, "requested": 0}
+    refused(act(user, made, "start"), "team", team="red", **numbers)
     limits = {**NEW, "cpu_hours": 100, "memory_gib_hours": 5}
     changed = operator.send("PUT", f"/api/v1/teams/{team}/quota", json=limits)
     assert changed.get_json()["month"]["limits"] == {"cpu_hours": 100, "memory_gib_hours": 5}
     with moved("vibebox_limit_refusals_total") as refusals:
         response = act(user, made, "start")
     assert refusals == {("memory_gib_hours",): 1}
-    refused(response, "team", resource="memory_gib_hours", limit=5, used=5, requested=0)
+    numbers = {"resource": "memory_gib_hours", "limit": 5, "used": 5.00006, "requested": 0}
+    refused(response, "team", team="red", **numbers)
+    detail = response.get_json(force=True)["detail"]
+    assert "The team's quota of memory (GiB hours) is 5: 5.00006 used this month." in detail
     operator.send("PUT", f"/api/v1/teams/{team}/quota", json={**limits, "memory_gib_hours": 6})
     # It stands for itself by that, and its maker has used nothing.
     assert act(user, made, "start").status_code == 200
@@ -115,7 +119,7 @@ def test_new_team_is_no_new_quota(
     problem = assert_problem(
         stranger.send("DELETE", f"{path}/members/{user.id}"), 409, "team-conflict"
     )
-    assert "cpu_hours: 0 and 11, of 10" in problem["detail"]
+    assert "CPU hours: 0 and 11, of 10" in problem["detail"]
     assert stranger.get(QUOTA).get_json()["month"]["used"]["cpu_hours"] == 0
     # What stands for itself takes nothing along.
     operator.send("PUT", f"{path}/quota", json={**NEW, "cpu_hours": 20})

@@ -228,7 +228,7 @@ def test_team_with_a_quota_of_its_own_stands_for_itself(user: User, operator: Us
     assert user.post(ENVIRONMENTS, json=team.body("more")).status_code == 201
     refused(
         user.post(ENVIRONMENTS, json=team.body("most")),
-        of="team", resource="environments", limit=1, used=1, requested=1,
+        of="team", team="payments", resource="environments", limit=1, used=1, requested=1,
     )  # fmt: skip
     assert used(user, team.id)["environments"] == 1
     assert used(user)["environments"] == 3
@@ -333,7 +333,7 @@ def test_team_of_before_stands_for_itself(app: OpenAPI, user: User) -> None:
     for number in range(3):
         user.new_environment(f"own{number}", **SMALL)
         user.make(ENVIRONMENTS, **team.body(f"e{number}"))
-    refused(user.post(ENVIRONMENTS, json=team.body("more")), of="team", **NUMBERS)
+    refused(user.post(ENVIRONMENTS, json=team.body("more")), of="team", team="payments", **NUMBERS)
 
 
 def test_host_has_bounds(make_app: Callable[..., OpenAPI], make_user: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import yaml
 
-from app.metrics import catalogue, team_series, usage_series
+from app.metrics import catalogue, team_quotas, usage_series
 from app.storage import EnvironmentStatus
 from prefork_metrics.family import OTHER
 
@@ -64,7 +64,7 @@ def _of_teams() -> dict[str, Sample]:
         for part, labels in of.items()
         for family in usage_series.FAMILIES
     }
-    statuses, resources = map(frozenset, (map(str, EnvironmentStatus), team_series.RESOURCES))
+    statuses, resources = map(frozenset, (map(str, EnvironmentStatus), team_quotas.RESOURCES))
     team = dict.fromkeys(of["team"])
     quota = Sample("team", {**team, "resource": resources})
     return found | {

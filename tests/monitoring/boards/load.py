@@ -26,6 +26,12 @@ from tests.end_to_end.sockets import Screen, opened
 VISITOR = "visitor@example.org"
 NOBODY = "http://127.0.0.1:1"
 PROBED = {"VIBEBOX_PROBE": "cron", "VIBEBOX_PROBE_URL": NOBODY}
+# Without bounds on a month no dashboard shows how full it is.
+SETTINGS = {
+    **PROBED,
+    "VIBEBOX_QUOTA_CPU_HOURS": "1000",
+    "VIBEBOX_QUOTA_MEMORY_GIB_HOURS": "1000",
+}
 _FAILURES = ("one more container", "measured use of a hung engine", "what nobody foresaw")
 STEPS: tuple[Step, ...] = (
     *accounts.STEPS,

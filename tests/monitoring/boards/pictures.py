@@ -80,7 +80,7 @@ def main(directory: Path, *variants: str) -> int:
 
 
 def _stack(work: Path, postgresql: PostgreSQL, engine: DockerEngine, registry: Registry) -> Stack:
-    stack = Stack(work, postgresql, engine, registry, load.PROBED)
+    stack = Stack(work, postgresql, engine, registry, load.SETTINGS)
     stack.server.set(**_SETTINGS)
     stack.agent = Agent.beside(stack.server)
     stack.start()

@@ -88,7 +88,7 @@ def seen(
     require("Prometheus", Prometheus.installed())
     require("tmux", missing_programs())
     directory = tmp_path_factory.mktemp("alive")
-    stack = Stack(directory, postgresql, docker_engine, registry, load.PROBED)
+    stack = Stack(directory, postgresql, docker_engine, registry, load.SETTINGS)
     try:
         stack.start()
         with closing(prometheus_of(stack)) as prometheus:

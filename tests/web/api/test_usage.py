@@ -222,7 +222,9 @@ def test_without_prices_nothing_has_a_cost(user: User) -> None:
 @pytest.mark.parametrize("until", ["2026-01-31T12:00:00Z", "0001-01-01T00:00:00Z"])
 def test_range_that_ends_before_it_begins_is_refused(user: User, until: str) -> None:
     response = user.get(PATH, query_string={"since": "2026-01-31T12:00:00Z", "until": until})
-    assert_problem(response, 422, "invalid-input")
+    problem = assert_problem(response, 422, "invalid-input")
+    named = f"Name a time before `until`, which is {until.removesuffix('Z')}"
+    assert problem["errors"][0]["message"].startswith(named)
     assert user.get(PATH, query_string={"until": "0001-01-02T00:00:00Z"}).status_code == 200
 
 

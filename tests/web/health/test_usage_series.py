@@ -1,6 +1,9 @@
 """`collect[]` on a scrape: what teams and environments use, capped, and nothing of it without."""
 
+import re
 import time
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,13 +22,17 @@ from app.storage import (
     LogUsage,
     Project,
     Team,
+    UsagePeriod,
+    UsageRow,
     UsageTotal,
     UsageTotalKind,
+    utc_now,
 )
 from tests.sizes import size
 from tests.support.application import MakeApp, parts
 from tests.support.checks import assert_problem
 
+USAGE_JOBS = (Path(__file__).parents[3] / "deploy" / "prometheus" / "usage.yml").read_text()
 ALL_STATUSES = tuple(map(str, EnvironmentStatus))
 SCRAPE = "/health/metrics"
 TEAM_GAUGES = {
@@ -122,7 +129,7 @@ def test_synthetic_use_is_beside_that_of_teams(app: OpenAPI, client: FlaskClient
 
 
 def test_what_teams_have_and_may_have_is_shown_beside(make_app: MakeApp) -> None:
-    app = make_app(quota_cpus=8.0, usage_prices="cpu_hour=0.04")
+    app = make_app(quota_cpus=8.0, quota_cpu_hours=10, usage_prices="cpu_hour=0.04")
     fill(parts(app).database, 3)
     with parts(app).database.writing() as session:
         team = session.scalars(select(Team)).one()
@@ -130,6 +137,11 @@ def test_what_teams_have_and_may_have_is_shown_beside(make_app: MakeApp) -> None
         for number, one in enumerate(session.scalars(select(Environment).order_by("name"))):
             one.status = list(EnvironmentStatus)[number]  # stopped, starting, running
             session.add(LogUsage(environment_id=one.id, bytes=100))
+            for days in (0, 40):  # of which those of this month count
+                at = utc_now() - timedelta(days=days)
+                row = UsageRow(environment_id=one.id, team_id=team.id, starts_at=at)
+                row.period, row.cpu_ns, row.memory_byte_seconds = UsagePeriod.HOUR, 10**12, 2**40
+                session.add(row)
     found = {
         (key[0], *key[2:]): value
         for key, value in samples(scrape(app.test_client(), "teams").text).items()
@@ -141,6 +153,19 @@ def test_what_teams_have_and_may_have_is_shown_beside(make_app: MakeApp) -> None
     assert found["vibebox_team_quota_used", "red", "environments"] == 3
     assert found["vibebox_team_quota_used", "red", "cpus"] == 2
     assert found["vibebox_team_quota_used", "red", "memory_bytes"] == 2 * 9 * 2**20
+    assert found["vibebox_team_quota_limit", "red", "cpu_seconds"] == 10 * 3600
+    assert found["vibebox_team_quota_used", "red", "cpu_seconds"] == pytest.approx(3000, abs=0.01)
+    # What has no bound in a month is not summed up for it.
+    assert not [key for key in found if key[-1] == "memory_byte_seconds"]
+    with parts(app).database.writing() as session:
+        session.scalars(select(Team)).one().max_memory_gib_hours = 2
+    more = samples(scrape(app.test_client(), "teams").text)
+    shares = [value for key, value in more.items() if key[-1] == "memory_byte_seconds"]
+    assert shares == [2 * 3600 * 2**30, pytest.approx(3 * 2**40, rel=1e-4)]
+    # The shipped job of Prometheus has room for as many of each team.
+    of_each = sum(key[2:3] == ("red",) for key in more)
+    assert f"There are {of_each} series for each team" in USAGE_JOBS
+    assert of_each * 1000 < int(re.findall(r"sample_limit: (\d+)", USAGE_JOBS)[0])
     assert found["vibebox_team_log_bytes", "red"] == 300
     assert found["vibebox_usage_price", "EUR"] == 0.04
 

@@ -111,7 +111,9 @@ class BusinessView(BaseModel):
     read_at: datetime | None = Field(
         description="Up to when the audit log was read; null: not yet."
     )
-    sign_ups: dict[str, int] = Field(description="By way.", examples=[{"invitation": 12}])
+    sign_ups: dict[str, int] = Field(
+        description="By way, of those that somebody took.", examples=[{"invitation": 12}]
+    )
     funnel: list[FunnelStep]
     time_to_shell: TimeToShell
     second_week: SecondWeek

@@ -51,6 +51,8 @@ function choices(here, account, refresh) {
       { name: "environments", label: "Environments", type: "number", min: "0", help },
       { name: "cpus", label: "CPUs of those that run", type: "number", min: "0", step: "0.1", help },
       { name: "memory_mb", label: "Memory of those that run, MiB", type: "number", min: "0", help },
+      { name: "cpu_hours", label: "CPU hours in a month", type: "number", min: "0", step: "any", help },
+      { name: "memory_gib_hours", label: "Memory in a month, GiB hours", type: "number", min: "0", step: "any", help },
     ];
     ask(here, { title: `Limits of ${email}`, fields, submit: "Set them" }, async (values) => {
       const limits = Object.entries(values).map(([name, value]) => [name, value === "" ? null : Number(value)]);

@@ -33,11 +33,19 @@ function byDay({ since, until, cohorts, days }) {
   return [...found.values()];
 }
 
-function drawFunnel(place, { funnel }) {
+/** A share of who came back, which grows until the second week of all is over. */
+function soFar(shown, over, whole) {
+  if (!over) return "–";
+  return over < whole ? `${shown} so far` : shown;
+}
+
+function drawFunnel(place, { funnel, second_week: { over } }) {
+  const whole = funnel[0].accounts;
+  const told = (step, part, of) => (step === "second_week" ? soFar(share(part, of), over, whole) : share(part, of));
   const steps = funnel.map(({ step, accounts }, number) => ({ step, accounts, before: funnel[number - 1]?.accounts }));
   drawTable(one("[data-rows]", place), steps, ({ step, accounts, before }) => [
     cell("", STEPS[step] ?? words(step)), cell("Accounts", count(accounts)),
-    cell("Of sign-ups", share(accounts, funnel[0].accounts)), cell("Of the step before", before === undefined ? "–" : share(accounts, before)),
+    cell("Of sign-ups", told(step, accounts, whole)), cell("Of the step before", before === undefined ? "–" : told(step, accounts, before)),
   ]);
 }
 
@@ -49,15 +57,18 @@ function drawShell(at, { accounts, seconds, within }) {
 }
 
 function drawDays(at, days) {
-  const known = days.filter((day) => "active_1" in day);
-  const last = known.filter(({ finished }) => finished).at(-1);
+  const last = days.filter(({ finished }) => finished).at(-1);
   at("active").replaceChildren(...(last ? [
     fact(`On ${last.day}`, count(last.active_1)), fact("In 7 days to it", count(last.active_7)), fact("In 30 days to it", count(last.active_30)),
   ] : [fact("Active", "No day is finished yet")]));
-  drawBars(at("sign-ups"), "Sign-ups by the day", days.map(({ day, signed_up: value }) => ({ name: day, value })), count);
-  drawBars(at("active-days"), "Active by the day", known.map(({ day, active_1: value }) => ({ name: day, value })), count);
+  const today = new Date().toISOString().slice(0, 10);
+  const goesOn = ({ day, finished }) => finished === false || day === today;
+  const named = (day) => (goesOn(day) ? `${day.day}, so far` : day.day);
+  const bars = (value) => days.map((day) => ({ name: named(day), value: day[value] ?? null, goesOn: goesOn(day) }));
+  drawBars(at("sign-ups"), "Sign-ups by the day", bars("signed_up"), count);
+  drawBars(at("active-days"), "Active by the day", bars("active_1"), count);
   drawTable(one("[data-rows]", at("days")), [...days].reverse(), (day) => [
-    cell("", day.finished === false ? `${day.day}, so far` : day.day), cell("Sign-ups", count(day.signed_up)),
+    cell("", named(day)), cell("Sign-ups", count(day.signed_up)),
     cell("Active", count(day.active_1 ?? "–")), cell("In 7 days", count(day.active_7 ?? "–")), cell("In 30 days", count(day.active_30 ?? "–")),
   ]);
 }

@@ -10,10 +10,12 @@ import { size } from "./usage.js";
 const [HOUR, DAY] = [3600e3, 86400e3];
 const GIB_HOUR = 2 ** 30 * 3600;
 const LIVE_SECONDS = 10;
-const cores = (value) => `${value.toFixed(2)} cores`;
-const hours = (seconds) => `${(seconds / 3600).toFixed(2)} h`;
-const held = (item) => `${(item.memory_byte_seconds / GIB_HOUR).toFixed(2)} GiB h`;
-const stored = (item) => `${((item.volume_byte_seconds + item.layer_byte_seconds) / GIB_HOUR).toFixed(2)} GiB h`;
+// What is little is not nothing.
+const hundredths = (value) => (value > 0 && value < 0.005 ? "<0.01" : value.toFixed(2));
+const cores = (value) => `${hundredths(value)} cores`;
+const hours = (seconds) => `${hundredths(seconds / 3600)} h`;
+const held = (item) => `${hundredths(item.memory_byte_seconds / GIB_HOUR)} GiB h`;
+const stored = (item) => `${hundredths((item.volume_byte_seconds + item.layer_byte_seconds) / GIB_HOUR)} GiB h`;
 const whole = (text) => text.replaceAll(" ", "\u00a0");
 const moved = (item) => `${whole(`${size(item.network_rx_bytes)} in`)}, ${whole(`${size(item.network_tx_bytes)} out`)}`;
 const minute = (moment) => new Date(moment).toLocaleTimeString([], { timeStyle: "short" });
@@ -26,7 +28,7 @@ function byDay(items, since) {
   const days = new Map();
   for (let at = since.getTime(); at <= Date.now(); at += DAY) {
     days.set(new Date(at).toISOString().slice(0, 10), {
-      cpu_seconds: 0, memory_byte_seconds: 0, network_rx_bytes: 0, network_tx_bytes: 0,
+      running_seconds: 0, cpu_seconds: 0, memory_byte_seconds: 0, network_rx_bytes: 0, network_tx_bytes: 0,
       volume_byte_seconds: 0, layer_byte_seconds: 0, unread_seconds: 0, cost: null,
     });
   }
@@ -52,9 +54,9 @@ function drawUse(place, items, { currency, prices }) {
   const priced = Object.keys(prices).length > 0;
   one("th:last-child", place).hidden = !priced;
   drawTable(one("[data-rows]", place), items, (item) => [
-    cell("", item.name), cell("CPU", hours(item.cpu_seconds)), cell("Memory", held(item)), cell("Network", moved(item)),
-    cell("Stored", stored(item)), cell("Unread", hours(item.unread_seconds)),
-    ...(priced ? [cell("Cost", `${(item.cost ?? 0).toFixed(2)} ${currency}`)] : []),
+    cell("", item.name), cell("Running", hours(item.running_seconds)), cell("CPU", hours(item.cpu_seconds)),
+    cell("Memory", held(item)), cell("Network", moved(item)), cell("Stored", stored(item)), cell("Unread", hours(item.unread_seconds)),
+    ...(priced ? [cell("Cost", `${hundredths(item.cost ?? 0)} ${currency}`)] : []),
   ]);
 }
 
@@ -100,13 +102,13 @@ export async function drawTeamUsage(place, teamId) {
   ]);
   const { sum, currency } = environments;
   at("sums").replaceChildren(
-    fact("CPU", hours(sum.cpu_seconds)), fact("Memory", held(sum)), fact("Network", moved(sum)),
-    fact("Stored", stored(sum)), fact("Unread", hours(sum.unread_seconds)),
-    ...(sum.cost === null ? [] : [fact("Cost", `${sum.cost.toFixed(2)} ${currency}`)]),
+    fact("Running", hours(sum.running_seconds)), fact("CPU", hours(sum.cpu_seconds)), fact("Memory", held(sum)),
+    fact("Network", moved(sum)), fact("Stored", stored(sum)), fact("Unread", hours(sum.unread_seconds)),
+    ...(sum.cost === null ? [] : [fact("Cost", `${hundredths(sum.cost)} ${currency}`)]),
   );
   const daily = byDay(days.items, since);
   const points = daily.map(({ name, cpu_seconds: used }) => ({ name, value: used / 3600 }));
-  drawBars(at("month"), "CPU hours by the day, 30 days", points, (value) => `${value.toFixed(2)} h`);
+  drawBars(at("month"), "CPU hours by the day, 30 days", points, (value) => `${hundredths(value)} h`);
   drawUse(at("days"), daily.reverse(), days);
   drawUse(at("environments"), environments.items.map((item) => ({ ...item, name: item.name ?? item.id })), environments);
   const more = environments.total - environments.items.length;

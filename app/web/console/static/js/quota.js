@@ -2,7 +2,9 @@
 
 import { fact } from "./header.js";
 
-const plain = (number) => Number(number.toFixed(2)).toLocaleString();
+// Of small amounts the first digits that there are: 0.000059 is not 0.
+const plain = (number) => number.toLocaleString(undefined,
+  Math.abs(number) < 0.1 ? { maximumSignificantDigits: 2 } : { maximumFractionDigits: 2 });
 
 const bounded = (used, limit) => `${plain(used)}${limit === null ? "" : ` of ${plain(limit)}`} this month`;
 
