@@ -30,6 +30,11 @@ def parsed(expression: str) -> Node:
     return parser.parse(substituted(expression))
 
 
+def without_condition(expression: str) -> str:
+    """Return the query without that its sum is shown of several series only."""
+    return re.sub(r" and on \(\) \(+count.*", "", expression)
+
+
 def without_fallback(expression: str) -> str:
     """Return the query without any `or vector(0)`, which would hide that it finds nothing."""
     return re.sub(r"\s+or vector\(0\)", "", expression)
