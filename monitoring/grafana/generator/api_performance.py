@@ -87,6 +87,8 @@ _TRAFFIC = Row(
             "reqps",
             (total(rate(REQUESTS), "status_code"), "{{status_code}}"),
             stacked=True,
+            # The legend has a dozen codes.
+            height=12,
             series_leads=OF_STATUS,
         ),
         graph(
@@ -225,14 +227,15 @@ _LIMITS = Row(
         events(
             "Refusals by limit",
             16,
-            "Requests that a limit refused, the ten most frequent ones. Those that begin "
+            "Requests that a limit refused, the eight most frequent ones. Those that begin "
             "with server_ or host_ are limits of all together, the others of one account or team.",
             "short",
             (
-                f"topk(10, {in_bars(total(rate('vibebox_limit_refusals_total'), 'limit'))})",
+                f"topk(8, {in_bars(total(rate('vibebox_limit_refusals_total'), 'limit'))})",
                 "{{limit}}",
             ),
             whole=in_bars(total(rate("vibebox_limit_refusals_total"))),
+            height=8,
         ),
         events(
             "Clients cut off by reason",
@@ -250,8 +253,9 @@ _WAIT = "vibebox_http_queue_wait_seconds"
 _QUEUE, _SOCKET = "vibebox_worker_queue_depth", "vibebox_accept_queue_depth"
 _QUEUED = total(select(_QUEUE), "instance")
 _CONNECTED = largest(select(_SOCKET), "instance")
-_SEVERAL = (
-    f"on () ((count({_QUEUED} > 0) or vector(0)) + (count({_CONNECTED} > 0) or vector(0)) > 1)"
+_BUT_OF_ONE = (
+    f"unless on () "
+    f"((count({_QUEUED} > 0) or vector(0)) + (count({_CONNECTED} > 0) or vector(0)) == 1)"
 )
 _QUEUES = Row(
     "Queues",
@@ -272,7 +276,7 @@ _QUEUES = Row(
             "the kernel for a worker.",
             "none",
             # Of one queue that is not empty, the sum would hide it.
-            (f"sum({_QUEUED}) + sum({_CONNECTED}) and {_SEVERAL}", WHOLE),
+            (f"sum({_QUEUED}) + sum({_CONNECTED}) {_BUT_OF_ONE}", WHOLE),
             (_QUEUED, "requests {{instance}}", BLUE),
             (_CONNECTED, "connections {{instance}}", MAUVE),
             bounds=(0, None),

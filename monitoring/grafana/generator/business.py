@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from monitoring.grafana.generator.levels import Step
-from monitoring.grafana.generator.palette import MEANINGS
+from monitoring.grafana.generator.palette import MEANINGS, NEUTRAL
 from monitoring.grafana.generator.panels import (
     BLUE,
     NOTHING,
@@ -24,8 +24,6 @@ from monitoring.grafana.generator.promql import RANGE, largest, now, select
 
 _SIGNUPS = "vibebox_business_signups"
 _COUNTED = f"max({select(_SIGNUPS)}) >= 0"
-_ROSE = " - ".join(f"{edge}_over_time({select(_SIGNUPS)}[{RANGE}])" for edge in ("max", "min"))
-"""Their number never falls: so much it rose, with nothing estimated."""
 _A_DAY = (
     f"{largest(select(_SIGNUPS), 'way')} - max by (way) ({select(_SIGNUPS)} offset $__interval)"
 )
@@ -40,19 +38,48 @@ _WITHIN = "vibebox_business_shell_accounts"
 _WEEKS = "vibebox_business_second_week_accounts"
 
 
+def _rose(before: str = "") -> str:
+    """Return the sign-ups of the time shown. Their number never falls: nothing is estimated."""
+    rose = " - ".join(
+        f"{edge}_over_time({select(_SIGNUPS)}[{RANGE}]{before})" for edge in ("max", "min")
+    )
+    return f"sum(max by (way) ({rose}))"
+
+
 def _count(name: str, *matchers: str, by: str = "") -> str:
     return largest(select(name, *matchers), by)
 
 
+def _compared(
+    title: str, width: int, current: str, before: str, description: str, color: str
+) -> Panel:
+    """Return a number of accounts beside that of the period before, where Prometheus has it."""
+    # With nobody to tell the number of now, the one before would look like it.
+    then = f"({before}) and on () ({current} >= 0)"
+    return Panel(
+        title,
+        "stat",
+        width,
+        f"{description} Beside it the same of the period before, where Prometheus looked then.",
+        (Query(current, "accounts"), Query(then, "before")),
+        "short",
+        snapshot=True,
+        named=True,
+        decimals=0,
+        thresholds=(Step(color, None),),
+        empty=NOTHING,
+    )
+
+
 def _active(title: str, days: int, meaning: str) -> Panel:
-    return stat(
+    at = select(_ACTIVE, f'days="{days}"')
+    return _compared(
         title,
         8,
-        _count(_ACTIVE, f'days="{days}"'),
-        "accounts",
+        largest(at),
+        largest(f"{at} offset {days}d"),
         f"Accounts with an act in the audit log {meaning}, the last that is finished (UTC).",
-        "short",
-        thresholds=(Step(MEANINGS["days"][str(days)].color, None),),
+        MEANINGS["days"][str(days)].color,
     )
 
 
@@ -136,15 +163,13 @@ _MEDIAN = (
 _NOW = Row(
     "Today",
     (
-        stat(
+        _compared(
             "Sign-ups in the time shown",
             6,
-            f"sum(max by (way) ({_ROSE})) and on () ({_COUNTED})",
-            "accounts",
+            f"{_rose()} and on () ({_COUNTED})",
+            _rose(" offset $__range"),
             "Accounts that were made in the time shown; GET /api/v1/business has each day.",
-            "short",
-            thresholds=BLUE,
-            decimals=0,
+            NEUTRAL,
         ),
         stat(
             "Made and started one",

@@ -24,8 +24,9 @@ that it would choose: in a smaller one, names with wider letters are not cut off
 _BRIDGED = 60 * 60 * 1000
 """Milliseconds of a gap over which a line may lead: longer, something was missing."""
 _FLOORS = {
-    **dict.fromkeys(("none", "short", "reqps", "ops", "suffix:cores", "suffix:lines/s"), 1),
-    **dict.fromkeys(("suffix:s/s", "suffix:ms/s", "suffix:/h"), 1),
+    **dict.fromkeys(("none", "short", "reqps", "ops", "suffix:lines/s"), 1),
+    **dict.fromkeys(("suffix:ms/s", "suffix:/h"), 1),
+    **dict.fromkeys(("suffix:cores", "suffix:s/s"), 0.01),
     **dict.fromkeys(("bytes", "Bps"), 1024),
     "s": 0.001,
 }
@@ -64,6 +65,8 @@ def _stat(panel: Panel) -> Json:
 
 
 def _sizes(panel: Panel) -> Json:
+    if panel.named and len(panel.queries) > 1:
+        return {"text": dict(_COUNTS)}
     if "{{" not in panel.queries[0].legend or panel.named:
         return {}
     return {"text": dict(_STATES if panel.mappings else _COUNTS)}
@@ -306,7 +309,8 @@ def _curves(panel: Panel) -> Json:
     return {
         **least,
         "drawStyle": "bars" if panel.sparse else "line",
-        "lineInterpolation": "linear",
+        # Over a gap, what was measured last holds: a slope would say that it grew.
+        "lineInterpolation": "stepAfter" if panel.bridged else "linear",
         # A line at the top of a stack would have the colour of the last series, though that is 0.
         "lineWidth": 0 if panel.stacked else 2,
         "fillOpacity": 75 if panel.stacked or panel.sparse else 0,

@@ -213,8 +213,8 @@ _DOCKER = Row(
             24,
             "Share of calls that Docker did not answer, or with an error of its own: of all, and "
             "of the five kinds of which most failed in the time shown. A missing container or a "
-            "command's exit code is no failure. What was not called has no value, and lines lead "
-            f"on to the next one. HighDockerFailureRate warns at {t.DOCKER_FAILURE_RATIO}.",
+            "command's exit code is no failure. What is not called keeps the last value. "
+            f"HighDockerFailureRate warns at {t.DOCKER_FAILURE_RATIO}.",
             "percentunit",
             (
                 f"({_FAILED} or 0 * {_CALLS}) / ({_CALLS} > 0) and {_MOST_FAILED}",

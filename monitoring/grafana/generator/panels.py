@@ -80,7 +80,7 @@ class Panel:
         mappings: texts for values, as Grafana writes them.
         zeros: series that were 0 all the time stand in the legend too.
         sparse: what happens now and then: bars, since a single value makes no line.
-        bridged: what is measured now and then: lines lead over gaps.
+        bridged: what is measured now and then: over gaps the last value holds.
         words: of a table: columns with colours for their texts, as mappings.
         by_kind: of bars and numbers: each has the colour of its kind, not that of a threshold.
         columns: of a table: names and units of the values, one for each query; without any the

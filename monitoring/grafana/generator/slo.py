@@ -61,10 +61,8 @@ _ALL_LINES = (
         if window.severity == "critical"
     ),
 )
-# Over the time shown, whatever it is.
-_OF_LIMIT = steps("ok", **BY_FACTOR)
-# Nobody is paged for a burn rate of the synthetic user.
-_OF_PROBE = steps("ok", notice=BY_FACTOR["notice"], warning=BY_FACTOR["warning"])
+# Nobody is paged for a burn rate of the synthetic user, nor for that of the time shown.
+_UNPAGED = steps("ok", notice=BY_FACTOR["notice"], warning=BY_FACTOR["warning"])
 _PAGED = "|".join(objective.name for objective in OBJECTIVES if objective.burns)
 _WINDOWS = ("5m", "1h", "6h", "1d", "3d")
 
@@ -131,7 +129,7 @@ _BUDGETS = Row(
         budget("Synthetic user budget left", "probe", 8, "environments"),
         _burns("Availability burn rate", "availability", _burning("1h"), "api-performance"),
         _burns("Latency burn rate", "latency", _burning("1h"), "api-performance"),
-        _burns("Synthetic user burn rate", "probe", _OF_PROBE, "environments"),
+        _burns("Synthetic user burn rate", "probe", _UNPAGED, "environments"),
         graph(
             "Error budget left",
             24,
@@ -181,7 +179,7 @@ _OBJECTIVES = Row(
             ),
             levels=(
                 ("budget", LEFT),
-                ("of limit", _OF_LIMIT),
+                ("of limit", _UNPAGED),
                 *((f"burn {window}", _burning(window)) for window in _WINDOWS),
             ),
             digits=(("of limit", 0), *((f"burn {window}", 2) for window in _WINDOWS)),
@@ -274,6 +272,7 @@ _PROBE = Row(
             "p95 over the time shown, of rounds that failed too.",
             "s",
             thresholds=BLUE,
+            height=8,
         ),
         events(
             "Failed rounds by step",

@@ -31,8 +31,10 @@ def parsed(expression: str) -> Node:
 
 
 def without_condition(expression: str) -> str:
-    """Return the query without that its sum is shown of several series only."""
-    return re.sub(r" and on \(\) \(+count.*", "", expression)
+    """Return the query as of now, and without the condition that keeps a sum from one series."""
+    return re.sub(
+        r" offset (\$__range|\d+d)", "", re.sub(r" unless on \(\) \(+count.*", "", expression)
+    )
 
 
 def without_fallback(expression: str) -> str:

@@ -27,10 +27,11 @@ PROCESSES = 6
 """Four workers, the master and the agent."""
 RARE = {
     # Of these, few are other than 0 at a time, and the largest stand first.
-    **dict.fromkeys(("Request rate by status code",), 12),
-    **dict.fromkeys(("Clients cut off by reason",), 4),
+    "Request rate by status code": 12,
     **dict.fromkeys(("Requests for an account", "Worker exits by reason"), 4),
-    **dict.fromkeys(("Parts left out by collector", "Failed rounds by step"), 3),
+    **dict.fromkeys(
+        ("Parts left out by collector", "Failed rounds by step", "Clients cut off by reason"), 3
+    ),
 }
 """How many are listed, by title, where it is fewer than there may be."""
 
