@@ -245,6 +245,7 @@ _LIMITS = Row(
             "short",
             (in_bars(total(rate("vibebox_clients_cut_off_total"), "reason")), "{{reason}}"),
             whole=in_bars(total(rate("vibebox_clients_cut_off_total"))),
+            height=8,
         ),
     ),
     added=True,
@@ -253,9 +254,8 @@ _WAIT = "vibebox_http_queue_wait_seconds"
 _QUEUE, _SOCKET = "vibebox_worker_queue_depth", "vibebox_accept_queue_depth"
 _QUEUED = total(select(_QUEUE), "instance")
 _CONNECTED = largest(select(_SOCKET), "instance")
-_BUT_OF_ONE = (
-    f"unless on () "
-    f"((count({_QUEUED} > 0) or vector(0)) + (count({_CONNECTED} > 0) or vector(0)) == 1)"
+_SEVERAL = (
+    f"on () ((count({_QUEUED} > 0) or vector(0)) + (count({_CONNECTED} > 0) or vector(0)) > 1)"
 )
 _QUEUES = Row(
     "Queues",
@@ -276,7 +276,7 @@ _QUEUES = Row(
             "the kernel for a worker.",
             "none",
             # Of one queue that is not empty, the sum would hide it.
-            (f"sum({_QUEUED}) + sum({_CONNECTED}) {_BUT_OF_ONE}", WHOLE),
+            (f"sum({_QUEUED}) + sum({_CONNECTED}) and {_SEVERAL}", WHOLE),
             (_QUEUED, "requests {{instance}}", BLUE),
             (_CONNECTED, "connections {{instance}}", MAUVE),
             bounds=(0, None),

@@ -281,6 +281,7 @@ _PROBE = Row(
             "short",
             (in_bars(total(rate("vibebox_probe_failures_total"), "step")), "{{step}}"),
             whole=in_bars(total(rate("vibebox_probe_failures_total"))),
+            height=8,
         ),
     ),
     added=True,

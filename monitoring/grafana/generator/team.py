@@ -33,11 +33,11 @@ from monitoring.grafana.generator.panels import (
 from monitoring.grafana.generator.promql import RANGE
 from monitoring.grafana.generator.surroundings import ANY, choice, datasource
 from monitoring.grafana.generator.team_promql import (
-    but_of_one,
     gauge,
     in_bars,
     of_environments,
     rises,
+    several,
     used,
 )
 
@@ -292,7 +292,7 @@ _FAILURES = Row(
             "no cost.",
             "percentunit",
             (
-                f"sum({_UNREAD}) / sum({used('running_seconds')} > 0) {but_of_one(_UNREAD)}",
+                f"sum({_UNREAD}) / sum({used('running_seconds')} > 0) and {several(_UNREAD)}",
                 WHOLE,
             ),
             (f"{_UNREAD} / ({used('running_seconds')} > 0)", "{{team}}"),
@@ -317,7 +317,7 @@ _COST = Row(
             8,
             "What the stored lines of containers take, by team. Old ones go by age and by size.",
             "bytes",
-            (f"sum({_LOGS}) {but_of_one(_LOGS)}", WHOLE),
+            (f"sum({_LOGS}) and {several(_LOGS)}", WHOLE),
             (_LOGS, "{{team}}"),
             bounds=(0, None),
         ),

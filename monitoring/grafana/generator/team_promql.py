@@ -7,9 +7,9 @@ looked at as it is; a total of the ledger rises when it books, every VIBEBOX_USA
 from monitoring.grafana.generator.promql import INTERVAL, RANGE, TEAM
 
 
-def but_of_one(expression: str) -> str:
-    """Return a condition under which the sum of teams says no more than the one that is not 0."""
-    return f"unless on () (count({expression} > 0) == 1)"
+def several(expression: str) -> str:
+    """Return a condition under which the sum of teams says more than the one that is not 0."""
+    return f"on () (count({expression} > 0) > 1)"
 
 
 def gauge(name: str, by: str, *matchers: str) -> str:

@@ -33,7 +33,7 @@ def parsed(expression: str) -> Node:
 def without_condition(expression: str) -> str:
     """Return the query as of now, and without the condition that keeps a sum from one series."""
     return re.sub(
-        r" offset (\$__range|\d+d)", "", re.sub(r" unless on \(\) \(+count.*", "", expression)
+        r" offset (\$__range|\d+d)", "", re.sub(r" and on \(\) \(+count.*", "", expression)
     )
 
 
