@@ -11,7 +11,7 @@ from monitoring.grafana.generator.leads import (
     of_route,
 )
 from monitoring.grafana.generator.levels import watched
-from monitoring.grafana.generator.palette import MAUVE, WHOLE
+from monitoring.grafana.generator.palette import BLUE, MAUVE, WHOLE
 from monitoring.grafana.generator.panels import (
     NOTHING,
     Board,
@@ -82,16 +82,18 @@ _TRAFFIC = Row(
     (
         graph(
             "Request rate by status code",
-            16,
+            24,
             "All requests a second, probes too.",
             "reqps",
             (total(rate(REQUESTS), "status_code"), "{{status_code}}"),
             stacked=True,
+            # The legend has a dozen codes.
+            height=12,
             series_leads=OF_STATUS,
         ),
         graph(
             "Errors by type",
-            8,
+            12,
             "Answers of 400 and above a second: the client's mistakes, ours, what nobody foresaw, "
             "and what took too long.",
             "reqps",
@@ -103,7 +105,7 @@ _TRAFFIC = Row(
         ),
         events(
             "Errors by route",
-            24,
+            12,
             "Answers of 500 and above, for each route that gives any.",
             "short",
             # With no `> 0`: the last value that is one would stand in the legend as that of now.
@@ -195,12 +197,11 @@ _WORK = Row(
         graph(
             "Database query time by operation",
             24,
-            "How long statements took, without those of probes and scrapes. SlowDatabaseQueries "
+            "p95 of statements, without those of probes and scrapes; how they are spread is in "
+            "Statements by duration. SlowDatabaseQueries "
             f"warns at a p95 of {t.DATABASE_WARNING} s.",
             "s",
             (quantile(0.95, STATEMENTS, by="operation"), "p95 {{operation}}"),
-            (quantile(0.5, STATEMENTS), "p50 all"),
-            (quantile(0.99, STATEMENTS), "p99 all"),
             thresholds=watched(
                 SlowDatabaseQueries=t.DATABASE_WARNING,
                 VerySlowDatabaseQueries=t.DATABASE_CRITICAL,
@@ -226,14 +227,15 @@ _LIMITS = Row(
         events(
             "Refusals by limit",
             16,
-            "Requests that a limit refused, the ten most frequent ones. Those that begin "
+            "Requests that a limit refused, the eight most frequent ones. Those that begin "
             "with server_ or host_ are limits of all together, the others of one account or team.",
             "short",
             (
-                f"topk(10, {in_bars(total(rate('vibebox_limit_refusals_total'), 'limit'))})",
+                f"topk(8, {in_bars(total(rate('vibebox_limit_refusals_total'), 'limit'))})",
                 "{{limit}}",
             ),
             whole=in_bars(total(rate("vibebox_limit_refusals_total"))),
+            height=8,
         ),
         events(
             "Clients cut off by reason",
@@ -243,12 +245,18 @@ _LIMITS = Row(
             "short",
             (in_bars(total(rate("vibebox_clients_cut_off_total"), "reason")), "{{reason}}"),
             whole=in_bars(total(rate("vibebox_clients_cut_off_total"))),
+            height=8,
         ),
     ),
     added=True,
 )
 _WAIT = "vibebox_http_queue_wait_seconds"
 _QUEUE, _SOCKET = "vibebox_worker_queue_depth", "vibebox_accept_queue_depth"
+_QUEUED = total(select(_QUEUE), "instance")
+_CONNECTED = largest(select(_SOCKET), "instance")
+_SEVERAL = (
+    f"on () ((count({_QUEUED} > 0) or vector(0)) + (count({_CONNECTED} > 0) or vector(0)) > 1)"
+)
 _QUEUES = Row(
     "Queues",
     (
@@ -267,9 +275,10 @@ _QUEUES = Row(
             "Whole requests that wait in the workers for a thread, and connections that wait in "
             "the kernel for a worker.",
             "none",
-            (total(select(_QUEUE), "instance"), "requests {{instance}}"),
-            (largest(select(_SOCKET), "instance"), "connections {{instance}}", MAUVE),
-            (f"sum({select(_QUEUE)}) + sum({largest(select(_SOCKET), 'instance')})", WHOLE),
+            # Of one queue that is not empty, the sum would hide it.
+            (f"sum({_QUEUED}) + sum({_CONNECTED}) and {_SEVERAL}", WHOLE),
+            (_QUEUED, "requests {{instance}}", BLUE),
+            (_CONNECTED, "connections {{instance}}", MAUVE),
             bounds=(0, None),
         ),
         graph(
@@ -288,6 +297,7 @@ _QUEUES = Row(
     ),
     added=True,
 )
+_CLIENT_WAIT = "vibebox_http_client_wait_seconds_sum"
 _CLIENTS = Row(
     "Clients",
     (
@@ -304,10 +314,11 @@ _CLIENTS = Row(
         graph(
             "Waiting for clients",
             8,
-            "How many on average, for the rest of what they send (receive), or for them to take "
-            "the answer (send). No duration and no objective has this time.",
-            "suffix:clients",
-            (total(rate("vibebox_http_client_wait_seconds_sum"), "phase"), "{{phase}}"),
+            "For the rest of what they send (receive), or for them to take the answer (send), in "
+            "each second: at 1000 there is always one that is waited for. No duration and no "
+            "objective has this time.",
+            "suffix:ms/s",
+            (f"1000 * {total(rate(_CLIENT_WAIT), 'phase')}", "{{phase}}"),
             bounds=(0, None),
         ),
     ),

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
+from monitoring.grafana.generator.levels import Step
+from monitoring.grafana.generator.palette import MEANINGS, NEUTRAL
 from monitoring.grafana.generator.panels import (
     BLUE,
     NOTHING,
@@ -14,15 +16,17 @@ from monitoring.grafana.generator.panels import (
     Panel,
     Query,
     Row,
+    events,
     graph,
     stat,
 )
-from monitoring.grafana.generator.promql import RANGE, largest, select
+from monitoring.grafana.generator.promql import RANGE, largest, now, select
 
 _SIGNUPS = "vibebox_business_signups"
 _COUNTED = f"max({select(_SIGNUPS)}) >= 0"
-_ROSE = " - ".join(f"{edge}_over_time({select(_SIGNUPS)}[{RANGE}])" for edge in ("max", "min"))
-"""Their number never falls: so much it rose, with nothing estimated."""
+_A_DAY = (
+    f"{largest(select(_SIGNUPS), 'way')} - max by (way) ({select(_SIGNUPS)} offset $__interval)"
+)
 _WAY = 'label_replace({}, "way", "$1 $2", "way", "(.+)_(.+)")'
 _ACCOUNTS = "vibebox_business_accounts"
 _SHELL = 'milestone="shell"'
@@ -34,19 +38,48 @@ _WITHIN = "vibebox_business_shell_accounts"
 _WEEKS = "vibebox_business_second_week_accounts"
 
 
+def _rose(before: str = "") -> str:
+    """Return the sign-ups of the time shown. Their number never falls: nothing is estimated."""
+    rose = " - ".join(
+        f"{edge}_over_time({select(_SIGNUPS)}[{RANGE}]{before})" for edge in ("max", "min")
+    )
+    return f"sum(max by (way) ({rose}))"
+
+
 def _count(name: str, *matchers: str, by: str = "") -> str:
     return largest(select(name, *matchers), by)
 
 
+def _compared(
+    title: str, width: int, current: str, before: str, description: str, color: str
+) -> Panel:
+    """Return a number of accounts beside that of the period before, where Prometheus has it."""
+    # With nobody to tell the number of now, the one before would look like it.
+    then = f"({before}) and on () ({current} >= 0)"
+    return Panel(
+        title,
+        "stat",
+        width,
+        f"{description} Beside it the same of the period before, where Prometheus looked then.",
+        (Query(current, "accounts"), Query(then, "before")),
+        "short",
+        snapshot=True,
+        named=True,
+        decimals=0,
+        thresholds=(Step(color, None),),
+        empty=NOTHING,
+    )
+
+
 def _active(title: str, days: int, meaning: str) -> Panel:
-    return stat(
+    at = select(_ACTIVE, f'days="{days}"')
+    return _compared(
         title,
         8,
-        _count(_ACTIVE, f'days="{days}"'),
-        "accounts",
+        largest(at),
+        largest(f"{at} offset {days}d"),
         f"Accounts with an act in the audit log {meaning}, the last that is finished (UTC).",
-        "short",
-        thresholds=BLUE,
+        MEANINGS["days"][str(days)].color,
     )
 
 
@@ -61,10 +94,15 @@ def _ladder(
 
 
 def _steps(
-    title: str, queries: tuple[Query, ...], description: str, unit: str, **more: Any
+    title: str,
+    queries: tuple[Query, ...],
+    description: str,
+    unit: str,
+    width: int = 12,
+    **more: Any,
 ) -> Panel:
     options = {"thresholds": BLUE, "snapshot": True, "empty": NOTHING, "height": _BARS, **more}
-    return Panel(title, "bargauge", 12, description, queries, unit, **options)
+    return Panel(title, "bargauge", width, description, queries, unit, **options)
 
 
 def _share(family: str, label: str, part: str, whole: str) -> str:
@@ -99,38 +137,71 @@ def _of_the_step_before() -> Panel:
     )
 
 
+_SHELLS = _count(_ACCOUNTS, _SHELL)
+_SECONDS = 'within_seconds="{}"'
+_BOUNDS = {
+    "60": "1 minute",
+    "300": "5 minutes",
+    "900": "15 minutes",
+    "3600": "1 hour",
+    "14400": "4 hours",
+    "86400": "1 day",
+    "604800": "1 week",
+}
+_LE = 'label_replace({}, "le", "{}", "{}", "{}")'
+# They are the buckets of a histogram, of whose end all that had a shell are in.
+_MEDIAN = (
+    now(
+        "histogram_quantile(0.5, sum by (le) ("
+        + _LE.format(_count(_WITHIN, by="within_seconds"), "$1", "within_seconds", "(.+)")
+        + ") or "
+        + _LE.format(_SHELLS, "+Inf", "", "")
+        + ")"
+    )
+    + f" or {_SHELLS} == 0"
+)
 _NOW = Row(
     "Today",
     (
-        stat(
-            "Accounts ever made",
-            8,
-            f"sum({_count(_SIGNUPS, by='way')})",
-            "accounts",
-            "All sign-ups, also of accounts that are deleted by now.",
-            "short",
-            thresholds=BLUE,
+        _compared(
+            "Sign-ups in the time shown",
+            6,
+            f"{_rose()} and on () ({_COUNTED})",
+            _rose(" offset $__range"),
+            "Accounts that were made in the time shown; GET /api/v1/business has each day.",
+            NEUTRAL,
         ),
         stat(
-            "Sign-ups in the time shown",
-            8,
-            f"sum(max by (way) ({_ROSE})) and on () ({_COUNTED})",
-            "accounts",
-            "Accounts that were made in the time shown; GET /api/v1/business has each day.",
-            "short",
+            "Made and started one",
+            6,
+            _share(_FUNNEL, "step", "started", "signed_up"),
+            "of sign-ups",
+            "Activation: share of all accounts ever made that made an environment and started it.",
+            "percentunit",
             thresholds=BLUE,
             decimals=0,
         ),
         stat(
             "Time to a first shell",
-            8,
-            f"{_count('vibebox_business_shell_seconds')} / "
-            f"clamp_min({_count(_ACCOUNTS, _SHELL)}, 1)",
-            "mean",
-            "Mean time from sign-up to the first terminal or VS Code, of all who had one; 0 until "
-            "somebody had.",
+            6,
+            _MEDIAN,
+            "median",
+            "From sign-up to the first terminal or VS Code: half of all who had one had it sooner, "
+            "about; it lies between two of the bounds that First usable shell within has. One who "
+            "had to wait for weeks does not move it, as a mean; 0 until somebody had.",
             "s",
             thresholds=BLUE,
+        ),
+        stat(
+            "Active again in the second week",
+            6,
+            _share(_WEEKS, "state", "returned", "over"),
+            "of those two weeks old",
+            "Share of the accounts that are two weeks old that did something in their second week, "
+            "7 to 14 days after sign-up.",
+            "percentunit",
+            thresholds=BLUE,
+            decimals=0,
         ),
         _active("Active on the last day", 1, "on the last day"),
         _active("Active within 7 days", 7, "within 7 days that end with the last day"),
@@ -164,20 +235,16 @@ _STEPS = Row(
             "Accounts that have come to each, whatever came before: who works in an environment of "
             "a colleague needs none of their own.",
         ),
-        _ladder(
+        _steps(
             "First usable shell within",
-            _WITHIN,
-            "within_seconds",
-            {
-                "60": "1 minute",
-                "300": "5 minutes",
-                "900": "15 minutes",
-                "3600": "1 hour",
-                "14400": "4 hours",
-                "86400": "1 day",
-                "604800": "1 week",
-            },
-            "Accounts that had a terminal or VS Code so soon after their sign-up.",
+            tuple(
+                Query(f"{_count(_WITHIN, _SECONDS.format(bound))} / clamp_min({_SHELLS}, 1)", name)
+                for bound, name in _BOUNDS.items()
+            ),
+            "Share of those who had a terminal or VS Code that had it so soon after their sign-up.",
+            "percentunit",
+            bounds=(0, 1),
+            decimals=0,
         ),
         _ladder(
             "Second week",
@@ -186,24 +253,24 @@ _STEPS = Row(
             {"over": "two weeks old", "returned": "of them, active again"},
             "Accounts whose second week was over at the end of the last finished day, and those of "
             "them that did something in it: 7 to 14 days after sign-up.",
+            width=24,
             height=_TWO_BARS,
-        ),
-        stat(
-            "Active again in the second week",
-            12,
-            _share(_WEEKS, "state", "returned", "over"),
-            "of those two weeks old",
-            "Share of the accounts that are two weeks old that did something in their second week, "
-            "7 to 14 days after sign-up.",
-            "percentunit",
-            thresholds=BLUE,
-            decimals=0,
         ),
     ),
 )
 _COURSE = Row(
     "Over time",
     (
+        events(
+            "Sign-ups a day",
+            24,
+            "Accounts that were made, by way of signing up.",
+            "short",
+            (_WAY.format(_A_DAY), "{{way}}"),
+            whole=f"sum({_A_DAY})",
+            bar="1d",
+            height=8,
+        ),
         graph(
             "Accounts by way of signing up",
             16,

@@ -70,7 +70,8 @@ TRUTH = Row(
             while_led(total(increase("vibebox_environment_exits_total", 'reason="oom"'))),
             "out of memory",
             "Containers that the kernel ended in the time shown. EnvironmentsKilledByMemory warns "
-            "of each.",
+            "of each. Kills in a container that lives on are on the dashboard of teams (Kills for "
+            "want of memory).",
             "none",
             decimals=0,
             thresholds=watched(EnvironmentsKilledByMemory=1),
@@ -92,9 +93,10 @@ AGENT = Row(
             height=3,
         ),
         graph(
-            "Time since the records were compared",
+            "Age of the comparison",
             8,
-            "With Docker, all of them. EnvironmentsNotCompared warns at "
+            "Time since the records of all environments were compared with Docker. "
+            "EnvironmentsNotCompared warns at "
             f"{t.SWEEP_SECONDS // 60} minutes.",
             "s",
             (f"{largest(select('vibebox_agent_sweep_age_seconds'))} < Inf", "age"),

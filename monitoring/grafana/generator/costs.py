@@ -22,7 +22,7 @@ those of the ledger."""
 
 
 KINDS = {
-    "running_hour": "running",
+    "running_hour": "time running",
     "cpu_hour": "CPU",
     "memory_gib_hour": "memory",
     "network_rx_gib": "received",

@@ -5,7 +5,7 @@ from typing import Any
 
 from monitoring.grafana.generator import palette
 from monitoring.grafana.generator.coloring import color_overrides, default_color
-from monitoring.grafana.generator.levels import Thresholds
+from monitoring.grafana.generator.levels import Thresholds, filled
 from monitoring.grafana.generator.panels import Panel
 
 Json = dict[str, Any]
@@ -23,9 +23,20 @@ _NAME, _VALUE = 11, 16
 that it would choose: in a smaller one, names with wider letters are not cut off either."""
 _BRIDGED = 60 * 60 * 1000
 """Milliseconds of a gap over which a line may lead: longer, something was missing."""
-_A_FEW = 1
-"""To where the axis of what is counted reaches at least; without it, Grafana writes 100 beside what
-never happened."""
+_FLOORS = {
+    **dict.fromkeys(("none", "short", "reqps", "ops", "suffix:lines/s"), 1),
+    **dict.fromkeys(("suffix:ms/s", "suffix:/h"), 1),
+    **dict.fromkeys(("suffix:cores", "suffix:s/s"), 0.01),
+    **dict.fromkeys(("bytes", "Bps"), 1024),
+    "s": 0.001,
+}
+"""To where the axis reaches at least, by unit; without it, Grafana writes 100 beside what never
+happened. Where something did it is in nobody's way: it is the least that is worth a look."""
+_NO_VALUE = {
+    "type": "special",
+    "options": {"match": "null", "result": {"text": "\u2013", "color": palette.BARE, "index": 99}},
+}
+"""A cell of a table without a value, where others of the line have one: it is at no level."""
 
 
 def options(panel: Panel) -> Json:
@@ -54,21 +65,26 @@ def _stat(panel: Panel) -> Json:
 
 
 def _sizes(panel: Panel) -> Json:
+    if panel.named and len(panel.queries) > 1:
+        return {"text": dict(_COUNTS)}
     if "{{" not in panel.queries[0].legend or panel.named:
         return {}
     return {"text": dict(_STATES if panel.mappings else _COUNTS)}
 
 
 def _timeseries(panel: Panel) -> Json:
+    # Of events, how many there were in all says more than the last bar.
+    calcs, first = (["max", "sum"], "Total") if panel.sparse else (["lastNotNull", "max"], "Max")
+    if panel.worst_is_least:
+        calcs, first = ["lastNotNull", "min"], "Min"
     return {
         "legend": {
             "displayMode": "table",
             "placement": "right" if panel.width >= _WIDE else "bottom",
             "showLegend": True,
-            # Of events, how many there were in all says more than the last bar.
-            "calcs": ["max", "sum"] if panel.sparse else ["lastNotNull", "max"],
-            "sortBy": "Total" if panel.sparse else "Max",
-            "sortDesc": True,
+            "calcs": calcs,
+            "sortBy": first,
+            "sortDesc": not panel.worst_is_least,
         },
         "tooltip": dict(_TOOLTIP),
     }
@@ -169,11 +185,15 @@ def field_config(panel: Panel) -> Json:
     defaults: Json = {
         "unit": panel.unit,
         "color": default_color(panel),
-        "thresholds": _written(panel.thresholds),
+        "thresholds": _written(
+            filled(panel.thresholds) if panel.kind == "table" else panel.thresholds
+        ),
         "mappings": [],
     }
     if panel.mappings:
         defaults["mappings"] = [{"type": "value", "options": panel.mappings}]
+    if panel.kind == "table" and len(panel.queries) > 1:
+        defaults["mappings"] = [_NO_VALUE]
     # Without it, Grafana begins bars at the smallest of them.
     if least is not None or panel.stacked or panel.kind == "bargauge":
         defaults["min"] = least or 0
@@ -181,6 +201,9 @@ def field_config(panel: Panel) -> Json:
         defaults["max"] = greatest
     if panel.decimals is not None:
         defaults["decimals"] = panel.decimals
+    elif panel.kind == "timeseries" and panel.unit == "none":
+        # Of what is counted there are no halves, on no axis either.
+        defaults["decimals"] = 0
     if panel.empty:
         defaults["noValue"] = panel.empty
     if custom := _custom(panel):
@@ -216,7 +239,8 @@ def _overrides(panel: Panel) -> list[Json]:
 
 def _colored_cells(panel: Panel) -> Iterator[Json]:
     """Yield what colours the columns of a table that the thresholds are of, and that have words."""
-    colored = {"id": "custom.cellOptions", "value": {"type": "color-text"}}
+    ground = {"type": "color-background", "mode": "basic"}
+    colored = {"id": "custom.cellOptions", "value": ground}
     if len(panel.thresholds) > 1:
         for name, unit in panel.columns:
             if unit == panel.unit:
@@ -228,7 +252,7 @@ def _colored_cells(panel: Panel) -> Iterator[Json]:
         links = {"id": "links", "value": [{"title": title, "url": url, "targetBlank": True}]}
         yield {"matcher": {"id": "byName", "options": name}, "properties": [text, links]}
     for name, thresholds in panel.levels:
-        levels = {"id": "thresholds", "value": _written(thresholds)}
+        levels = {"id": "thresholds", "value": _written(filled(thresholds))}
         yield {"matcher": {"id": "byName", "options": name}, "properties": [levels, colored]}
     for name, words in panel.words:
         mappings = {"id": "mappings", "value": [{"type": "value", "options": words}]}
@@ -280,12 +304,13 @@ def _custom(panel: Panel) -> Json:
 
 def _curves(panel: Panel) -> Json:
     """Return how curves are drawn; thresholds are lines where there is more than one colour."""
-    counted = panel.sparse or panel.unit == "none"
-    least = {"axisSoftMax": _A_FEW} if counted else {}
+    floor = _FLOORS.get(panel.unit)
+    least = {} if floor is None or panel.bounds[1] is not None else {"axisSoftMax": floor}
     return {
         **least,
         "drawStyle": "bars" if panel.sparse else "line",
-        "lineInterpolation": "linear",
+        # Over a gap, what was measured last holds: a slope would say that it grew.
+        "lineInterpolation": "stepAfter" if panel.bridged else "linear",
         # A line at the top of a stack would have the colour of the last series, though that is 0.
         "lineWidth": 0 if panel.stacked else 2,
         "fillOpacity": 75 if panel.stacked or panel.sparse else 0,

@@ -2,8 +2,8 @@
 
 from monitoring.grafana.generator.golden import objectives
 from monitoring.grafana.generator.leads import CALLS
-from monitoring.grafana.generator.levels import Thresholds, watched
-from monitoring.grafana.generator.palette import CRITICAL
+from monitoring.grafana.generator.levels import Step, Thresholds, watched
+from monitoring.grafana.generator.palette import CRITICAL, MEANINGS
 from monitoring.grafana.generator.panels import (
     BLUE,
     GREEN,
@@ -47,8 +47,16 @@ _CALLS = total(rate(DOCKER), "operation")
 _OPERATION_P95 = quantile(0.95, DOCKER_TIME, by="operation", over=RANGE)
 _FAILURES = 'status="failure"'
 _FAILED = total(rate(DOCKER, _FAILURES), "operation")
-# Of no calls none failed: a curve with gaps would not show a value between two of them.
-_NO_GAPS = "1e-9"
+
+
+def _chosen(most: int, expression: str) -> str:
+    """Return the kinds of call that have the most of it over the time shown, for a graph."""
+    return f"on (operation) topk({most}, {expression})"
+
+
+_MOST_CALLED = _chosen(6, total(rate(DOCKER, shown=True), "operation"))
+_MOST_FAILED = _chosen(5, f"{total(rate(DOCKER, _FAILURES, shown=True), 'operation')} > 0")
+_SLOWEST = _chosen(10, now(quantile(0.95, DOCKER_TIME, by="operation", shown=True)))
 
 
 def _failed(over: str) -> str:
@@ -70,6 +78,7 @@ def _number(title: str, status: str, meaning: str, thresholds: Thresholds) -> Pa
 
 
 def _sessions(title: str, kind: str, legend: str, meaning: str) -> Panel:
+    color = MEANINGS["type"][kind].color
     return stat(
         title,
         8,
@@ -77,11 +86,13 @@ def _sessions(title: str, kind: str, legend: str, meaning: str) -> Panel:
         legend,
         f"{meaning} Idle ones are left out.",
         "none",
-        thresholds=BLUE,
+        thresholds=(Step(color, None),),
     )
 
 
 _STARTED = "vibebox_environment_start_duration_seconds"
+_STARTS = total(rate(f"{_STARTED}_count", over=RANGE))
+_FAILED_STARTS = total(rate(f"{_STARTED}_count", 'outcome="failure"', over=RANGE))
 _EXITS = "vibebox_environment_exits_total"
 _DOCKER_CHECK = 'check="docker"'
 _BAD = 'reason=~"oom|error|killed"'
@@ -100,25 +111,26 @@ _GOLDEN = Row(
             thresholds=watched(notice=10, SlowEnvironmentStarts=t.START_SECONDS),
         ),
         stat(
-            "Starts",
+            "Starts an hour",
             8,
-            while_up(total(increase(f"{_STARTED}_count"))),
+            while_up(f"3600 * {_STARTS}"),
             "starts",
-            "Starts of the time shown that came to their end, however they ended.",
+            "Traffic: starts that came to their end, however they ended, on average over the time "
+            "shown. How many there were is below, by outcome.",
             "short",
-            decimals=0,
+            decimals=1,
             thresholds=BLUE,
         ),
         stat(
             "Failed starts",
             8,
-            while_up(total(increase(f"{_STARTED}_count", 'outcome="failure"'))),
-            "failed",
-            "Starts of the time shown that failed because of Docker or VibeBox, not because of "
-            "what the user asked for.",
-            "short",
-            decimals=0,
-            thresholds=steps("ok", warning=1),
+            while_up(f"({_FAILED_STARTS} or 0 * {_STARTS}) / ({_STARTS} > 0)"),
+            "of starts",
+            "Errors: share of the starts of the time shown that failed because of Docker or "
+            "VibeBox, not because of what the user asked for.",
+            "percentunit",
+            decimals=1,
+            thresholds=steps("ok", notice=0.001, warning=0.1),
         ),
         stat(
             "Docker failures",
@@ -146,10 +158,12 @@ _GOLDEN = Row(
             while_led(total(increase(_EXITS, _BAD))),
             "ended",
             "Containers of the time shown that ended short of memory, by an error of their "
-            "command, or by a signal that VibeBox did not send.",
-            "short",
+            "command, or by a signal that VibeBox did not send. Of those short of memory "
+            "EnvironmentsKilledByMemory warns. Kills in a container that lives on are on the "
+            "dashboard of teams (Kills for want of memory).",
+            "none",
             decimals=0,
-            thresholds=steps("ok", notice=1),
+            thresholds=watched(EnvironmentsKilledByMemory=1),
         ),
         *objectives(),
     ),
@@ -176,6 +190,8 @@ _STATES = Row(
             "none",
             (largest(select(_ENVIRONMENTS), "status"), "{{status}}"),
             stacked=True,
+            # In a narrow window the legend is below, and has six.
+            height=13,
         ),
     ),
 )
@@ -184,37 +200,48 @@ _DOCKER = Row(
     (
         graph(
             "Docker operations by kind",
-            16,
-            "Calls of Docker Engine a second, by web server and agent together.",
+            24,
+            "Calls of Docker Engine a second, by web server and agent together: the six kinds that "
+            "were called most in the time shown, and all others.",
             "ops",
-            (_CALLS, "{{operation}}"),
+            (f"{_CALLS} and {_MOST_CALLED}", "{{operation}}"),
+            (total(f"{_CALLS} unless {_MOST_CALLED}"), "rest"),
+            height=9,
         ),
         graph(
             "Docker failure ratio",
-            8,
-            "Share of calls that Docker did not answer, or with an error of its own. A missing "
-            "container or a command's exit code is no failure. HighDockerFailureRate warns at "
-            f"{t.DOCKER_FAILURE_RATIO}.",
+            24,
+            "Share of calls that Docker did not answer, or with an error of its own: of all, and "
+            "of the five kinds of which most failed in the time shown. A missing container or a "
+            "command's exit code is no failure. What is not called keeps the last value. "
+            f"HighDockerFailureRate warns at {t.DOCKER_FAILURE_RATIO}.",
             "percentunit",
-            (f"({_FAILED} or 0 * {_CALLS}) / clamp_min({_CALLS}, {_NO_GAPS})", "{{operation}}"),
+            (
+                f"({_FAILED} or 0 * {_CALLS}) / ({_CALLS} > 0) and {_MOST_FAILED}",
+                "{{operation}}",
+            ),
             (_failed(INTERVAL), "failures, all", CRITICAL),
             bounds=(0, 1),
+            bridged=True,
+            height=9,
             thresholds=watched(notice=0.05, HighDockerFailureRate=t.DOCKER_FAILURE_RATIO),
             series_leads=CALLS,
         ),
         graph(
             "Docker operation time",
             16,
-            "How long calls took, failed ones too; the ten kinds of the moment with the largest "
-            f"p95. SlowDockerOperations warns at a p95 of {t.DOCKER_SECONDS} s.",
+            "How long calls took, failed ones too; the ten kinds with the largest p95 over the "
+            f"time shown. SlowDockerOperations warns at a p95 of {t.DOCKER_SECONDS} s.",
             "s",
             (
-                f"topk(10, {now(quantile(0.95, DOCKER_TIME, by='operation'))})",
+                f"{quantile(0.95, DOCKER_TIME, by='operation')} and {_SLOWEST}",
                 "p95 {{operation}}",
             ),
             (quantile(0.5, DOCKER_TIME), "p50 all"),
             thresholds=watched(SlowDockerOperations=t.DOCKER_SECONDS),
             exemplars=True,
+            # The legend has all eleven, and the bars beside it their names.
+            height=14,
             series_leads=CALLS,
         ),
         bars(
@@ -298,11 +325,12 @@ _INSTALLED = Row(
             "short",
             (in_bars(total(rate(_EXTENSIONS), "status")), "{{status}}"),
             whole=in_bars(total(rate(_EXTENSIONS))),
+            height=8,
         ),
         shares(
             "Extension installations by result",
             12,
-            f"sort_desc({total(increase(_EXTENSIONS), 'status')})",
+            total(increase(_EXTENSIONS), "status"),
             "{{status}}",
             "Finished installations of the time shown.",
             "locale",
@@ -320,11 +348,12 @@ _LOGS = Row(
             "suffix:lines/s",
             (total(rate(_LINES), "stream"), "{{stream}}"),
             stacked=True,
+            height=7,
         ),
         shares(
             "Log volume by stream",
             8,
-            f"sort_desc({total(increase(_LINES), 'stream')})",
+            total(increase(_LINES), "stream"),
             "{{stream}}",
             "Lines of the time shown.",
             "locale",

@@ -10,17 +10,25 @@ from monitoring.grafana.generator.panels import BLUE, UNKNOWN, Panel, Row, stat,
 from monitoring.grafana.generator.promql import largest, recorded, select, total, while_up
 from monitoring.rules import slo
 from monitoring.rules import thresholds as t
-from monitoring.rules.objectives import OBJECTIVES
+from monitoring.rules.objectives import OBJECTIVES, WINDOWS
 from monitoring.rules.recording import HTTP_P95
 
 LEFT = steps("critical", warning=0, ok=0.25)
 """Levels of a budget: below 0 the objective is missed."""
 LINES_LEFT = steps("ok", critical=0, warning=0.25)
 """The same as lines of a graph, each in the colour of what begins below it."""
-FAILING = steps("ok", notice=0.001, warning=0.01, critical=0.05)
-"""Levels of a share of failed requests; the first is what the objective leaves."""
 _WIDTH = 8
 _THREADS = "vibebox_worker_threads"
+BY_FACTOR = {
+    "notice": min(window.factor for window in WINDOWS),
+    "warning": max(window.factor for window in WINDOWS if window.severity == "warning"),
+    "critical": max(window.factor for window in WINDOWS),
+}
+"""Levels of the speed at which a budget is used up in minutes: that at which it does not last, that
+of the fastest warning, and that of the fastest page."""
+_BUDGET = next(each.budget for each in OBJECTIVES if each.name == "availability")
+FAILING = steps("ok", **{level: round(factor * _BUDGET, 9) for level, factor in BY_FACTOR.items()})
+"""The same of a share of failed requests."""
 _PROMISES = {objective.name: objective.promise for objective in OBJECTIVES}
 
 
@@ -39,11 +47,6 @@ def budget(title: str, objective: str, width: int = _WIDTH, down: str = "slo") -
         empty=UNKNOWN,
         down=down,
     )
-
-
-def _down(here: str, board: str) -> str | None:
-    """Return a dashboard that a panel leads down to; none to the one that it stands on."""
-    return None if here == board else board
 
 
 def objectives() -> tuple[Panel, Panel]:
@@ -72,49 +75,63 @@ def threads_busy(down: str | None = "telemetry") -> Panel:
     )
 
 
+def signals(here: str) -> tuple[Panel, Panel, Panel]:
+    """Return latency, traffic and errors, for the dashboard with this uid."""
+    down = None if here == "api-performance" else "api-performance"
+    return (
+        stat(
+            "Latency (p95, 5 min)",
+            _WIDTH,
+            while_up(f"{largest(recorded(HTTP_P95))} >= 0"),
+            "p95",
+            "What 95 of 100 requests of the last 5 minutes took at most, of those that wait for no "
+            f"container. HighAPILatency warns at {t.LATENCY_WARNING} s, VeryHighAPILatency pages "
+            f"at {t.LATENCY_CRITICAL} s.",
+            "s",
+            thresholds=watched(
+                HighAPILatency=t.LATENCY_WARNING, VeryHighAPILatency=t.LATENCY_CRITICAL
+            ),
+            down=down,
+        ),
+        stat(
+            "Traffic (5 min)",
+            _WIDTH,
+            while_up(_ASKED),
+            "req/s",
+            "Requests a second of the last 5 minutes that count for the objectives: all but "
+            "probes.",
+            "reqps",
+            thresholds=BLUE,
+            down=down,
+        ),
+        errors(down=None if here == "slo" else "slo"),
+    )
+
+
+_ASKED = total(recorded(slo.REQUESTS, "availability"))
+
+
+def errors(width: int = _WIDTH, down: str | None = "slo") -> Panel:
+    """Return the share of failed requests."""
+    return stat(
+        "Errors (5xx, 5 min)",
+        width,
+        while_up(f"{total(recorded(slo.ERRORS, 'availability'))} / ({_ASKED} > 0)"),
+        "5xx",
+        "Share of the requests of the last 5 minutes that count for the objectives, answered with "
+        "5xx. Its colours are those of burn rates: the budget does not last, lasts for ten days, "
+        "or for two.",
+        "percentunit",
+        thresholds=FAILING,
+        down=down,
+        leads=FAILED_REQUESTS,
+    )
+
+
 def golden_signals(here: str) -> Row:
     """Return the row for the dashboard with this uid."""
-    asked = total(recorded(slo.REQUESTS, "availability"))
     return Row(
         "Golden signals and objectives",
-        (
-            stat(
-                "Latency (p95, 5 min)",
-                _WIDTH,
-                while_up(f"{largest(recorded(HTTP_P95))} >= 0"),
-                "p95",
-                "What 95 of 100 requests took at most, of those that wait for no "
-                f"container. HighAPILatency warns at {t.LATENCY_WARNING} s, VeryHighAPILatency "
-                f"pages at {t.LATENCY_CRITICAL} s.",
-                "s",
-                thresholds=watched(
-                    HighAPILatency=t.LATENCY_WARNING, VeryHighAPILatency=t.LATENCY_CRITICAL
-                ),
-                down=_down(here, "api-performance"),
-            ),
-            stat(
-                "Traffic (5 min)",
-                _WIDTH,
-                while_up(asked),
-                "req/s",
-                "Requests a second that count for the objectives: all but probes.",
-                "reqps",
-                thresholds=BLUE,
-                down=_down(here, "api-performance"),
-            ),
-            stat(
-                "Errors (5xx, 5 min)",
-                _WIDTH,
-                while_up(f"{total(recorded(slo.ERRORS, 'availability'))} / ({asked} > 0)"),
-                "5xx",
-                "Share of the requests that count for the objectives, answered with 5xx.",
-                "percentunit",
-                thresholds=FAILING,
-                down="slo",
-                leads=FAILED_REQUESTS,
-            ),
-            threads_busy(),
-            *objectives(),
-        ),
+        (*signals(here), threads_busy(), *objectives()),
         added=True,
     )

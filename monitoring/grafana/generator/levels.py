@@ -32,6 +32,13 @@ def steps(base: str, **above: float) -> Thresholds:
     )
 
 
+def filled(thresholds: Thresholds) -> Thresholds:
+    """Return thresholds for grounds of cells: dark enough for white text, and none where all is
+    well."""
+    grounds = {**palette.FILLS, palette.OK: palette.BARE}
+    return tuple(step._replace(color=grounds.get(step.color, step.color)) for step in thresholds)
+
+
 def watched(*, notice: float | None = None, **alerts: float) -> Thresholds:
     """Return the thresholds of alerts, by name; before them one from which on to take notice.
 

@@ -125,7 +125,7 @@ def _panel(panel: Panel, number: int, place: dict[str, int]) -> Json:
         "options": options(panel),
     }
     if panel.sparse:
-        found["interval"] = _BAR
+        found["interval"] = panel.bar or _BAR
     if panel.kind == "table":
         found["transformations"] = transformations(panel)
     return found

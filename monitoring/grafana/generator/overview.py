@@ -51,15 +51,17 @@ _CPU = total(rate("vibebox_process_cpu_seconds_total"), _PROCESS)
 _CORES = largest(select("vibebox_cpu_limit_cores"), _PROCESS)
 _MEMORY = largest(select("vibebox_memory_usage_bytes"), _PROCESS)
 _ALLOWED = largest(select("vibebox_memory_limit_bytes"), _PROCESS)
+# Those who share a limit tell the same: of an instance the fuller one is shown.
+_FULLEST = largest(f"{_MEMORY} / {_ALLOWED}", "instance")
 
 _FIRING = select_alerts('alertstate="firing"')
 # None is 0 only while Prometheus reads the service.
 _NONE = f"""({while_up('label_replace(vector(0), "severity", "none", "", "")')})"""
-_ALERT = "severity, alertname, instance"
+_ALERT = "severity, alertname, component, instance"
 _SINCE = f"max by ({_ALERT}) (time() - {select_alerts(name='ALERTS_FOR_STATE')})"
 
 _WELL = Row(
-    "Readiness, alerts and sign-ups",
+    "Readiness and alerts",
     (
         stat(
             "Readiness checks",
@@ -94,15 +96,16 @@ _WELL = Row(
             "s",
             snapshot=True,
             columns=(("for", "s"),),
-            linked=("alertname", "Runbook", RUNBOOK),
-            widths=(("severity", 70), ("for", 80)),
+            linked=("alert", "Runbook", RUNBOOK),
+            headings=(("alertname", "alert"),),
+            widths=(("severity", 80), ("component", 120), ("for", 80)),
             height=6,
             empty=NONE,
             words=(("severity", SEVERITY),),
         ),
         timeline(
             "Readiness over time",
-            16,
+            24,
             "Each check, at its worst instance, and whether Prometheus reached every instance. "
             "Where there is no bar, nobody told.",
             (f"min by (check) ({select('vibebox_health_check_up')})", "{{check}}"),
@@ -111,14 +114,21 @@ _WELL = Row(
             thresholds=steps("critical", ok=1),
             down="telemetry",
         ),
+    ),
+    added=True,
+)
+_SIGN_UPS = Row(
+    "Sign-ups",
+    (
         events(
             "Requests for an account",
-            8,
+            24,
             f"By what they came to. UnusualSignUps warns at {t.SIGN_UPS} that made one or "
             "met the limit on them.",
             "short",
             (in_bars(total(rate("vibebox_registrations_total"), "outcome")), "{{outcome}}"),
             whole=in_bars(total(rate("vibebox_registrations_total"))),
+            height=7,
         ),
     ),
     added=True,
@@ -187,7 +197,7 @@ _TRAFFIC = Row(
         shares(
             "Requests by method",
             8,
-            f"sort_desc({total(increase(REQUESTS), 'method')} > 0)",
+            total(increase(REQUESTS), "method"),
             "{{method}}",
             "All requests of the time shown.",
             "locale",
@@ -235,7 +245,7 @@ _RESOURCES = Row(
         shares(
             "Environments by status",
             8,
-            f"sort_desc({largest(select('vibebox_environments_total'), 'status')})",
+            largest(select("vibebox_environments_total"), "status"),
             "{{status}}",
             "What the database says now; the same on every instance.",
             "none",
@@ -244,12 +254,13 @@ _RESOURCES = Row(
         graph(
             "CPU and memory use",
             16,
-            "Share of what the control group allows (or the host has), by instance and by web "
-            "server and agent; memory is that of all who share the limit. HighCPUUsage warns at "
+            "Share of what the control group allows (or the host has): of CPUs by instance and by "
+            "web server and agent; of memory by instance, of all who share the limit, where web "
+            "server and agent have one each that of the fuller. HighCPUUsage warns at "
             f"{t.CPU_RATIO}, HighMemoryUsage at {t.MEMORY_RATIO}.",
             "percentunit",
             (f"{_CPU} / {_CORES}", "CPU {{instance}} {{role}}", CPU),
-            (f"{_MEMORY} / {_ALLOWED}", "memory {{instance}} {{role}}", MEMORY),
+            (_FULLEST, "memory {{instance}}", MEMORY),
             bounds=(0, 1),
             thresholds=watched(HighCPUUsage=t.CPU_RATIO, HighMemoryUsage=t.MEMORY_RATIO),
             down="telemetry",
@@ -260,5 +271,5 @@ BOARD = Board(
     "vibebox-overview",
     "VibeBox - Overview",
     "Whether the service is well, how much it is used, and how full it is.",
-    (golden_signals("vibebox-overview"), _WELL, _STATUS, _TRAFFIC, _LATENCY, _RESOURCES),
+    (golden_signals("vibebox-overview"), _WELL, _STATUS, _TRAFFIC, _LATENCY, _RESOURCES, _SIGN_UPS),
 )

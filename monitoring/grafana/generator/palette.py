@@ -14,6 +14,7 @@ from itertools import cycle
 from typing import NamedTuple
 
 from app.core.errors import Limit
+from app.core.isolation import Loop
 from app.metrics import catalogue
 
 # How well something is.
@@ -28,16 +29,19 @@ HUES = (BLUE, CYAN, VIOLET, MAUVE, REST)
 
 TINTS: Mapping[str, tuple[str, ...]] = {
     OK: (OK, "#0F9210", "#027733", "#3B7069", "#41A554"),
-    NOTICE: (NOTICE, "#786A4D", "#88631A", "#99965A", "#736F37", "#9C7702", "#858937"),
-    WARNING: (WARNING, "#836760", "#E47614", "#A98667", "#895D3E", "#C84506"),
+    NOTICE: (NOTICE, "#767050", "#88631A", "#99965A", "#736F37", "#9C7702", "#858937"),
+    WARNING: (WARNING, "#E47614", "#C84506", "#A98667", "#895D3E", "#836760"),
     CRITICAL: (CRITICAL, "#E1608F", "#F21F1B", "#E07072", "#AE435E"),
-    BLUE: (BLUE, "#537383", "#176CAC", "#7795C2", "#335AE8", "#2196E3", "#1C64CC", "#51719A"),
+    BLUE: (BLUE, "#176CAC", "#7795C2", "#335AE8", "#2196E3", "#1C64CC", "#51719A", "#537383"),
 }
 """Several of a kind on one panel, each as legible as the kind itself. Grafana's own shades are not:
 it makes the last of them nearly black, or nearly white."""
 
-FILLS = {OK: "#027733", WARNING: "#895D3E", CRITICAL: CRITICAL}
+FILLS = {OK: "#027733", NOTICE: "#767050", WARNING: "#C84506", CRITICAL: CRITICAL, REST: REST}
 """What these are where white text stands on them: tints that are dark enough."""
+
+BARE = "transparent"
+"""The ground of a cell that has nothing to warn of: all that is filled is worth a look."""
 
 LEVELS = {
     "ok": OK,
@@ -54,6 +58,7 @@ SEVERITIES = {"info": NOTICE, "warning": WARNING, "critical": CRITICAL}
 
 # Resources, wherever they are used.
 CPU, MEMORY, NETWORK, DISK = BLUE, VIOLET, CYAN, MAUVE
+COST = MAUVE
 
 DASHES: tuple[tuple[int, ...], ...] = ((), (10, 6), (2, 6), (16, 5, 2, 5))
 """Lengths of lines and gaps in pixels; none: one line."""
@@ -108,7 +113,8 @@ _STATUSES = {
 _REASONS = {
     # Ends of workers, then of containers.
     **looks(recycled=REST, reloaded=BLUE, shutdown=CYAN, timeout=WARNING, crashed=CRITICAL),
-    **looks(user=BLUE, completed=OK, oom=WARNING, killed=NOTICE, error=CRITICAL),
+    # A tint of its own, since one bar may have both.
+    **looks(user=BLUE, completed=OK, oom=WARNING, killed=TINTS[WARNING][2], error=CRITICAL),
     # Clients that were cut off.
     **looks(head=BLUE, body=CYAN, answer=VIOLET, room=WARNING),
 }
@@ -131,6 +137,13 @@ _OUTCOMES = {
     **looks(success=OK, user_error=NOTICE, failure=CRITICAL),
 }
 
+NEED_DOCKER = (
+    *(Loop.SWEEP, Loop.RECONCILE, Loop.EVENTS, Loop.DRIFT, Loop.EXITS, Loop.LOG_INTAKE),
+    *(Loop.USAGE, Loop.USAGE_DISK, Loop.PULLS, Loop.SESSIONS, Loop.SESSIONS_ON_START),
+    *(Loop.EXTENSIONS, Loop.PROBE),
+)
+"""Loops of the agent that fail while Docker Engine does."""
+
 MEANINGS: Mapping[str, Mapping[str, Look]] = {
     "class": looks(**{"1xx": REST, "2xx": OK, "3xx": BLUE, "4xx": NOTICE, "5xx": CRITICAL}),
     "status": _STATUSES,
@@ -148,25 +161,29 @@ MEANINGS: Mapping[str, Mapping[str, Look]] = {
     ),
     "operation": {
         **kinds(catalogue.DOCKER_OPERATIONS),
-        # Of the database: dashed, since whole lines beside them are percentiles of all.
-        **{
-            operation: Look(color, DASHES[1])
-            for operation, color in zip(
-                ("select", "insert", "update", "delete", "other"), HUES, strict=True
-            )
-        },
+        # Of the database.
+        **kinds(("select", "insert", "update", "delete", "other")),
     },
     "check": kinds(catalogue.CHECKS),
-    # Drawn where they fail alone; they are more than tints, and few fail at a time.
-    "task": {str(loop): Look(tint) for loop, tint in zip(catalogue.LOOPS, cycle(TINTS[WARNING]))},
-    "step": kinds(catalogue.PROBE_STEPS),
+    # Drawn where they fail alone. Those that need Docker fail together, and come first.
+    "task": {
+        str(loop): Look(tint)
+        for loop, tint in zip(
+            sorted(catalogue.LOOPS, key=lambda loop: loop not in NEED_DOCKER),
+            cycle((*TINTS[WARNING], *TINTS[NOTICE])),
+        )
+    },
+    # Of the synthetic user, drawn where it failed: of each round one.
+    "step": {
+        str(step): Look(tint) for step, tint in zip(catalogue.PROBE_STEPS, cycle(TINTS[WARNING]))
+    },
     "collector": kinds(("files", "format", "runtime", "values", "inventory")),
     # What is paid for (`costs.KINDS`).
     "kind": looks(
         **{
             "CPU": CPU,
             "memory": MEMORY,
-            "running": REST,
+            "time running": REST,
             "received": NETWORK,
             "sent": NETWORK,
             "disk read": DISK,
@@ -180,7 +197,7 @@ MEANINGS: Mapping[str, Mapping[str, Look]] = {
     "way": kinds(way.replace("_", " ") for way in catalogue.SIGNUP_WAYS),
     "status_code": {
         **tints(OK, (200, 201, 202, 204, 206)),
-        **tints(NOTICE, (404, 401, 400, 403, 409, 422, 429)),
+        **tints(NOTICE, (405, 404, 401, 400, 403, 409, 429)),  # the first is that of all others
         **tints(CRITICAL, (500, 502, 503, 504)),
     },
     "worker": tints(BLUE, (f"web-{slot}" for slot in range(8))),
@@ -206,6 +223,7 @@ PATTERNS: Mapping[str, tuple[tuple[str, Look], ...]] = {
     # By what they are about; the legend has the route.
     "route": (
         (".*", Look(REST)),
+        ("/health.*", Look(TINTS[BLUE][2])),
         ("/api/v1/environments.*", Look(BLUE)),
         ("/api/v1/sessions.*", Look(CYAN)),
         ("/api/v1/(auth|accounts|api-keys|users|ws-tickets).*", Look(VIOLET)),
@@ -222,7 +240,9 @@ WHOLE = "all"
 """Name of the sum of what a panel draws: its legend has it also where all of it is 0."""
 
 NAMES: Mapping[str, Look] = {
-    WHOLE: Look(REST),
+    # Dashed: of one series that it covers, both can be seen.
+    WHOLE: Look(REST, DASHES[1]),
+    "rest": Look(REST),
     # Percentiles: the rarer, the further from blue.
     "p50": Look(CYAN),
     "p90": Look(BLUE, DASHES[1]),
@@ -241,6 +261,6 @@ NAMES: Mapping[str, Look] = {
     "read": Look(DISK),
     "written": Look(DISK, DASHES[1]),
     "limit": Look(REST, DASHES[1]),
-    "cost": Look(MAUVE),
+    "cost": Look(COST),
 }
 """Looks of series that a query names itself: by the first word of the legend."""

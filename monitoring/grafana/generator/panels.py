@@ -80,7 +80,7 @@ class Panel:
         mappings: texts for values, as Grafana writes them.
         zeros: series that were 0 all the time stand in the legend too.
         sparse: what happens now and then: bars, since a single value makes no line.
-        bridged: what is measured now and then: lines lead over gaps.
+        bridged: what is measured now and then: over gaps the last value holds.
         words: of a table: columns with colours for their texts, as mappings.
         by_kind: of bars and numbers: each has the colour of its kind, not that of a threshold.
         columns: of a table: names and units of the values, one for each query; without any the
@@ -94,6 +94,8 @@ class Panel:
         height: lines of the grid, where it is not what its kind has.
         named: of a number: its name stands beside it, since that says something.
         decimals: digits behind the point, where Grafana's own choice reads badly.
+        worst_is_least: the legend has the least value instead of the largest.
+        bar: the least width of a bar, where it is not that of a minute.
         empty: what stands there while there is nothing to show; short, since legends show it for a
             series without a value. It cannot tell "nothing happened"
             from "nobody says": so it never says the first.
@@ -128,6 +130,8 @@ class Panel:
     height: int | None = None
     named: bool = False
     decimals: int | None = None
+    worst_is_least: bool = False
+    bar: str | None = None
     empty: str | None = None
     exemplars: bool = False
     leads: Leads | None = None
@@ -240,8 +244,11 @@ def heatmap(title: str, width: int, description: str, expression: str, **more: A
 def shares(
     title: str, width: int, expression: str, legend: str, description: str, unit: str, **more: Any
 ) -> Panel:
-    """Return bars of the parts of a whole, over the time shown, each in the colour of its kind."""
-    query = Query(expression, legend)
+    """Return bars of the parts of a whole, over the time shown, each in the colour of its kind.
+
+    Parts that are nothing have no bar: it would be a sliver in the colour of what did not happen.
+    """
+    query = Query(f"sort_desc({expression} > 0)", legend)
     options = {"empty": NOTHING, "by_kind": True, **more}
     return Panel(title, "bargauge", width, description, (query,), unit, snapshot=True, **options)
 

@@ -74,6 +74,8 @@ _INTERPRETER = Row(
                 "generation {{generation}}",
             ),
             thresholds=steps("ok", notice=0.05),
+            # Collections of the oldest generation are minutes apart.
+            bridged=True,
         ),
     ),
 )
@@ -111,7 +113,7 @@ _PROCESSES = Row(
                 f" / {select('vibebox_process_max_fds')})",
                 "{{worker}}",
             ),
-            bounds=(0, 1),
+            bounds=(0, None),
             thresholds=watched(HighFileDescriptorUsage=t.DESCRIPTOR_RATIO),
         ),
     ),

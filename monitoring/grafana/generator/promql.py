@@ -72,9 +72,13 @@ def select_alerts(*matchers: str, name: str = "ALERTS") -> str:
     return f"{name}{{{','.join((JOB, *matchers))}}}"
 
 
-def rate(name: str, *matchers: str, over: str = INTERVAL) -> str:
-    """Return how fast a counter rises, by the second."""
-    return f"rate({select(name, *matchers)}[{over}])"
+def rate(name: str, *matchers: str, over: str = INTERVAL, shown: bool = False) -> str:
+    """Return how fast a counter rises, by the second.
+
+    shown: over the time shown, at each moment the same; so a graph chooses which series it has.
+    """
+    place = f"[{RANGE}] @ end()" if shown else f"[{over}]"
+    return f"rate({select(name, *matchers)}{place})"
 
 
 def in_bars(rated: str) -> str:
@@ -102,10 +106,17 @@ def largest(expression: str, by: str = "") -> str:
     return f"max by ({by}) ({expression})" if by else f"max({expression})"
 
 
-def quantile(q: float, name: str, *matchers: str, by: str = "", over: str = INTERVAL) -> str:
-    """Return a quantile of a histogram in its unit, by labels if any are named."""
+def quantile(
+    q: float,
+    name: str,
+    *matchers: str,
+    by: str = "",
+    over: str = INTERVAL,
+    shown: bool = False,
+) -> str:
+    """Return a quantile of a histogram in its unit, by labels if any are named; as `rate`."""
     labels = f"le, {by}" if by else "le"
-    buckets = total(rate(f"{name}_bucket", *matchers, over=over), labels)
+    buckets = total(rate(f"{name}_bucket", *matchers, over=over, shown=shown), labels)
     return f"histogram_quantile({q:g}, {buckets})"
 
 

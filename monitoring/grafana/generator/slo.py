@@ -4,15 +4,19 @@ It reads what monitoring/rules records, which knows jobs and no instances: an ob
 the whole service.
 """
 
-from monitoring.grafana.generator.golden import LEFT, LINES_LEFT, budget
+from monitoring.grafana.generator.golden import BY_FACTOR, LEFT, LINES_LEFT, budget, signals
 from monitoring.grafana.generator.leads import FAILED_REQUESTS
-from monitoring.grafana.generator.levels import watched
+from monitoring.grafana.generator.levels import Step, Thresholds, watched
+from monitoring.grafana.generator.palette import SEVERITIES
 from monitoring.grafana.generator.panels import (
+    BLUE,
     NOTHING,
+    UNKNOWN,
     Board,
     Panel,
     Query,
     Row,
+    bars,
     events,
     graph,
     stat,
@@ -20,10 +24,12 @@ from monitoring.grafana.generator.panels import (
     timeline,
 )
 from monitoring.grafana.generator.promql import (
+    JOB,
     RANGE,
     in_bars,
     increase,
     largest,
+    now,
     quantile,
     rate,
     recorded,
@@ -31,23 +37,33 @@ from monitoring.grafana.generator.promql import (
     total,
     while_up,
 )
-from monitoring.grafana.generator.states import FAILS
+from monitoring.grafana.generator.states import FAILS, ROUND
 from monitoring.rules import slo
 from monitoring.rules import thresholds as t
 from monitoring.rules.objectives import OBJECTIVES, WINDOWS
 
 
-def _factors(severity: str) -> list[float]:
-    """Return the burn rates at which alerts of a severity begin, the least first."""
-    return sorted(window.factor for window in WINDOWS if window.severity == severity)
+def _burning(window: str) -> Thresholds:
+    """Return the levels of a burn rate over this window, up to that of the alert that looks at it.
+
+    Of a window that several alerts look at, the faster one counts.
+    """
+    alert = next(each for each in WINDOWS if window in (each.long, each.short))
+    below = {level: factor for level, factor in BY_FACTOR.items() if factor < alert.factor}
+    return steps("ok", **below, **{alert.severity: alert.factor})
 
 
-_PAGES, _WARNS = _factors("critical"), _factors("warning")
-# Over the last hour: what pages within it. What warns takes a day.
-_HOURLY = steps("ok", notice=max(_WARNS), critical=max(_PAGES))
-# Over any window: the factors at which the alerts on budgets begin.
-_BURNING = steps("ok", notice=min(_WARNS), warning=max(_WARNS), critical=min(_PAGES))
-_ALL_LINES = (*_BURNING, *steps("critical", critical=max(_PAGES))[1:])
+_ALL_LINES = (
+    *steps("ok", notice=BY_FACTOR["notice"], warning=BY_FACTOR["warning"]),
+    *(
+        Step(SEVERITIES[window.severity], window.factor)
+        for window in reversed(WINDOWS)
+        if window.severity == "critical"
+    ),
+)
+# Nobody is paged for a burn rate of the synthetic user, nor for that of the time shown.
+_UNPAGED = steps("ok", notice=BY_FACTOR["notice"], warning=BY_FACTOR["warning"])
+_PAGED = "|".join(objective.name for objective in OBJECTIVES if objective.burns)
 _WINDOWS = ("5m", "1h", "6h", "1d", "3d")
 
 
@@ -55,22 +71,23 @@ def _burn(window: str, objective: str = "") -> str:
     return recorded(slo.burn_rate(window), objective)
 
 
-def _burns(title: str, objective: str) -> Panel:
+def _burns(title: str, objective: str, levels: Thresholds, down: str) -> Panel:
     return stat(
         title,
-        6,
+        8,
         while_up(largest(_burn("1h", objective))),
         "burn rate",
         "How many times faster than it lasts for 30 days the budget was used up in the last hour.",
         "none",
         decimals=2,
-        thresholds=_HOURLY,
-        down="api-performance",
+        thresholds=levels,
+        down=down,
     )
 
 
 def _course(title: str, objective: str) -> Panel:
-    curves = ((largest(_burn(window, objective)), window) for window in _WINDOWS)
+    # Rounded as they are written: what reads as 0.00 is 0, and stands in no legend.
+    curves = ((f"round({largest(_burn(window, objective))}, 0.01)", window) for window in _WINDOWS)
     return graph(
         title,
         12,
@@ -89,6 +106,11 @@ def _course(title: str, objective: str) -> Panel:
     )
 
 
+def _of_paged(name: str) -> str:
+    """Return what a rule records of the objectives of requests: rounds are a dozen an hour."""
+    return f'{name}{{{JOB},slo=~"{_PAGED}"}}'
+
+
 def _average(name: str) -> str:
     return total(f"avg_over_time({recorded(name)}[{RANGE}])", "slo")
 
@@ -98,13 +120,16 @@ _ALLOWED = " or ".join(
     f'label_replace(vector({objective.budget}), "slo", "{objective.name}", "", "")'
     for objective in OBJECTIVES
 )
+_SIGNALS = Row("Golden signals", signals("slo"), added=True)
 _BUDGETS = Row(
     "Error budget",
     (
-        budget("Availability budget", "availability", 6, "api-performance"),
-        budget("Latency budget", "latency", 6, "api-performance"),
-        _burns("Availability burn rate", "availability"),
-        _burns("Latency burn rate", "latency"),
+        budget("Availability budget", "availability", 8, "api-performance"),
+        budget("Latency budget", "latency", 8, "api-performance"),
+        budget("Synthetic user budget left", "probe", 8, "environments"),
+        _burns("Availability burn rate", "availability", _burning("1h"), "api-performance"),
+        _burns("Latency burn rate", "latency", _burning("1h"), "api-performance"),
+        _burns("Synthetic user burn rate", "probe", _UNPAGED, "environments"),
         graph(
             "Error budget left",
             24,
@@ -114,6 +139,7 @@ _BUDGETS = Row(
             # Deeper it is lost either way, and the rest of the course would look flat.
             bounds=(-0.25, 1),
             thresholds=LINES_LEFT,
+            worst_is_least=True,
         ),
     ),
 )
@@ -133,15 +159,17 @@ _OBJECTIVES = Row(
             24,
             "For each objective what is left of 30 days, the share of bad requests in the time "
             "shown (bad) and how much that is of what it allows (of limit), and the burn rates "
-            "that the alerts look at.",
+            "that the alerts look at; no alert looks at those of the synthetic user.",
             (
                 Query(f"min by (slo) ({recorded(slo.BUDGET)})", "budget left"),
                 Query(_BAD, "bad"),
                 Query(f"({_BAD}) / on (slo) ({_ALLOWED})", "of limit"),
-                *(Query(largest(_burn(window), "slo"), f"burn {window}") for window in _WINDOWS),
+                *(
+                    Query(largest(_of_paged(slo.burn_rate(window)), "slo"), f"burn {window}")
+                    for window in _WINDOWS
+                ),
             ),
             "none",
-            thresholds=_BURNING,
             snapshot=True,
             columns=(
                 ("budget", "percentunit"),
@@ -149,7 +177,11 @@ _OBJECTIVES = Row(
                 ("of limit", "percentunit"),
                 *((f"burn {window}", "none") for window in _WINDOWS),
             ),
-            levels=(("budget", LEFT), ("of limit", _BURNING)),
+            levels=(
+                ("budget", LEFT),
+                ("of limit", _UNPAGED),
+                *((f"burn {window}", _burning(window)) for window in _WINDOWS),
+            ),
             digits=(("of limit", 0), *((f"burn {window}", 2) for window in _WINDOWS)),
             headings=(("slo", "objective"),),
             height=6,
@@ -161,7 +193,7 @@ _OBJECTIVES = Row(
             12,
             "A second, by objective. That of latency leaves out what waits for a container.",
             "reqps",
-            (total(recorded(slo.REQUESTS), "slo"), "{{slo}}"),
+            (total(_of_paged(slo.REQUESTS), "slo"), "{{slo}}"),
             bounds=(0, None),
             down="api-performance",
         ),
@@ -170,7 +202,7 @@ _OBJECTIVES = Row(
             12,
             "A second, by objective: answers of 500 and above, and answers later than 0.5 s.",
             "reqps",
-            (total(recorded(slo.ERRORS), "slo"), "{{slo}}"),
+            (total(_of_paged(slo.ERRORS), "slo"), "{{slo}}"),
             bounds=(0, None),
             down="api-performance",
             leads=FAILED_REQUESTS,
@@ -181,10 +213,25 @@ _OBJECTIVES = Row(
 _AGE, _BETWEEN = (
     select(f"vibebox_probe_{what}_seconds") for what in ("last_success_age", "interval")
 )
+_STEP_P95 = quantile(0.95, "vibebox_probe_step_duration_seconds", by="step", over=RANGE)
+_AT_A_STEP = largest(select("vibebox_probe_failed_step", 'step!="none"'))
+_TOO_LONG = f"({largest(_AGE)} > bool {t.PROBE_ROUNDS} * {largest(_BETWEEN)})"
 _PROBE = Row(
     "Synthetic user",
     (
-        budget("Synthetic user budget left", "probe", 8, "environments"),
+        stat(
+            "Last round",
+            8,
+            while_up(f"clamp_max({_AT_A_STEP} + 2 * {_TOO_LONG}, 2)"),
+            "last round",
+            "Whether the last round of the synthetic user came through all steps, and whether "
+            "SyntheticUserFailing pages because none has for too long. Unknown where VIBEBOX_PROBE "
+            "is off.",
+            "none",
+            thresholds=steps("ok", warning=1, critical=2),
+            mappings=ROUND,
+            empty=UNKNOWN,
+        ),
         stat(
             "Rounds since a success",
             8,
@@ -214,17 +261,18 @@ _PROBE = Row(
             "Whether the last round failed at the step.",
             (largest(select("vibebox_probe_failed_step", 'step!="none"'), "step"), "{{step}}"),
             mappings=FAILS,
-            thresholds=steps("ok", critical=1),
+            thresholds=steps("ok", warning=1),
             height=8,
         ),
-        graph(
+        bars(
             "Time of each step",
             16,
-            "p95, of rounds that failed too; lines lead from round to round, over an hour at most.",
+            f"sort_desc({now(_STEP_P95)})",
+            "{{step}}",
+            "p95 over the time shown, of rounds that failed too.",
             "s",
-            (quantile(0.95, "vibebox_probe_step_duration_seconds", by="step"), "{{step}}"),
-            bounds=(0, None),
-            bridged=True,
+            thresholds=BLUE,
+            height=8,
         ),
         events(
             "Failed rounds by step",
@@ -233,6 +281,7 @@ _PROBE = Row(
             "short",
             (in_bars(total(rate("vibebox_probe_failures_total"), "step")), "{{step}}"),
             whole=in_bars(total(rate("vibebox_probe_failures_total"))),
+            height=8,
         ),
     ),
     added=True,
@@ -242,5 +291,5 @@ BOARD = Board(
     "slo",
     "VibeBox - Service level objectives",
     "How much of the error budget is left, and how fast it is used up.",
-    (_BUDGETS, _RATES, _OBJECTIVES, _PROBE),
+    (_SIGNALS, _BUDGETS, _RATES, _OBJECTIVES, _PROBE),
 )

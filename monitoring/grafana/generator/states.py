@@ -11,12 +11,18 @@ LEADS = {
     "1": {"text": "leads", "color": FILLS[OK], "index": 1},
 }
 SEVERITY = {
-    severity: {"text": severity, "color": color, "index": number}
+    severity: {"text": severity, "color": FILLS[color], "index": number}
     for number, (severity, color) in enumerate(SEVERITIES.items())
 }
 FAILS = {
     "0": {"text": "ok", "color": FILLS[OK], "index": 0},
-    "1": {"text": "fails", "color": FILLS[CRITICAL], "index": 1},
+    # One round is no outage: it pages after several.
+    "1": {"text": "fails", "color": FILLS[WARNING], "index": 1},
+}
+ROUND = {
+    "0": {"text": "came through", "color": FILLS[OK], "index": 0},
+    "1": {"text": "failed", "color": FILLS[WARNING], "index": 1},
+    "2": {"text": "fails, and pages", "color": FILLS[CRITICAL], "index": 2},
 }
 IN_TROUBLE = {
     "0": {"text": "well", "color": FILLS[OK], "index": 0},

@@ -6,10 +6,18 @@ no job: those series have jobs of their own.
 """
 
 from monitoring.grafana.generator import costs
-from monitoring.grafana.generator.levels import Thresholds
-from monitoring.grafana.generator.palette import CPU, CRITICAL, DISK, MEMORY, NETWORK, VIOLET, WHOLE
+from monitoring.grafana.generator.levels import Step, Thresholds
+from monitoring.grafana.generator.palette import (
+    COST,
+    CPU,
+    DISK,
+    MEMORY,
+    NETWORK,
+    VIOLET,
+    WARNING,
+    WHOLE,
+)
 from monitoring.grafana.generator.panels import (
-    BLUE,
     GREEN,
     NONE,
     NOTHING,
@@ -29,6 +37,7 @@ from monitoring.grafana.generator.team_promql import (
     in_bars,
     of_environments,
     rises,
+    several,
     used,
 )
 
@@ -36,7 +45,6 @@ _MOST, _FEW = 10, 4
 """Environments in a legend beside the curves, and in one below them."""
 _STATES = "vibebox_team_environments"
 _RESOURCES = {
-    "environments": "environments",
     "cpus": "CPUs",
     "memory_bytes": "memory",
     "cpu_seconds": "CPU hours",
@@ -44,25 +52,38 @@ _RESOURCES = {
 }
 
 
-def _share(resource: str = "") -> str:
-    """Return the share of its quotas that a team has, or of that of one resource."""
-    of = (f'resource="{resource}"',) if resource else ()
-    by = "team" if resource else "team, resource"
-    used, may = (gauge(f"vibebox_team_quota_{share}", by, *of) for share in ("used", "limit"))
+def _share() -> str:
+    """Return the share of each of its quotas that a team has."""
+    of_each = "team, resource"
+    used, may = (gauge(f"vibebox_team_quota_{share}", of_each) for share in ("used", "limit"))
     return f"{used} / ({may} > 0)"
+
+
+def _in_words(expression: str) -> str:
+    """Return the same by names of resources that people use."""
+    for resource, name in _RESOURCES.items():
+        expression = f'label_replace({expression}, "resource", "{name}", "resource", "{resource}")'
+    return expression
 
 
 _RUNNING = gauge(_STATES, "team", 'status="running"')
 _FULL = steps("ok", notice=0.8, warning=1)
 _CORES = "suffix:cores"
 _OOM = in_bars("oom_kills")
-_SEVERAL = f"count({gauge('vibebox_team_log_bytes', 'team')}) > 1"
-"""Whether the sum of teams says more than the one."""
+_LOGS = gauge("vibebox_team_log_bytes", "team")
+_UNREAD = used("unread_seconds")
+# Nobody is told of a team's kills alone; the alert on containers that end so is a warning.
+_KILLED = steps("ok", warning=1)
 
 
 def _number(title: str, status: str, description: str, thresholds: Thresholds) -> Panel:
     found = gauge(_STATES, "team", f'status="{status}"')
-    return stat(title, 8, f"sum({found})", status, description, "none", thresholds=thresholds)
+    return stat(title, 6, f"sum({found})", status, description, "none", thresholds=thresholds)
+
+
+def _plain(color: str) -> Thresholds:
+    """Return the colour of a resource, whatever its value is."""
+    return (Step(color, None),)
 
 
 def _of_each(
@@ -94,8 +115,19 @@ _NOW = Row(
             thresholds=steps("ok", critical=1),
         ),
         stat(
+            "Killed for memory",
+            6,
+            f"sum({rises('oom_kills')})",
+            "kills",
+            "Processes in containers of theirs that the kernel killed for want of memory in the "
+            "time shown, whether the container ended or lives on.",
+            "none",
+            decimals=0,
+            thresholds=_KILLED,
+        ),
+        stat(
             "Quota",
-            8,
+            6,
             f"max({_share()})",
             "used",
             "Share of what a team may have that it has: the fullest of environments, CPUs, memory "
@@ -112,7 +144,7 @@ _NOW = Row(
             "Cores that the containers of the chosen teams use.",
             _CORES,
             decimals=2,
-            thresholds=BLUE,
+            thresholds=_plain(CPU),
         ),
         stat(
             "Memory",
@@ -121,7 +153,7 @@ _NOW = Row(
             "memory",
             "Memory that they hold.",
             "bytes",
-            thresholds=BLUE,
+            thresholds=_plain(MEMORY),
         ),
         stat(
             "Cost",
@@ -132,7 +164,7 @@ _NOW = Row(
             "(VIBEBOX_USAGE_PRICES). Without prices there is none.",
             "none",
             decimals=2,
-            thresholds=BLUE,
+            thresholds=_plain(COST),
             named=True,
         ),
     ),
@@ -174,7 +206,7 @@ _ENVIRONMENTS = Row(
                 ("OOM", 0),
                 ("cost", 2),
             ),
-            levels=(("OOM", steps("rest", critical=1)),),
+            levels=(("OOM", _KILLED),),
             height=6,
             empty=NONE,
         ),
@@ -191,12 +223,9 @@ _ENVIRONMENTS = Row(
             "Quota by team",
             "bargauge",
             8,
-            "Share of what a team may have that it has; of CPUs and memory count environments that "
-            "are up, of hours those of this month (UTC), where they have a bound.",
-            tuple(
-                Query(f"sort_desc({_share(resource)})", f"{{{{team}}}} {name}")
-                for resource, name in _RESOURCES.items()
-            ),
+            "Share of what a team may have that it has, the ten fullest; of CPUs and memory count "
+            "environments that are up, of hours those of this month (UTC), where there is a bound.",
+            (Query(f"sort_desc(topk(10, {_in_words(_share())}))", "{{team}} {{resource}}"),),
             "percentunit",
             snapshot=True,
             bounds=(0, 1),
@@ -219,6 +248,7 @@ _USE = Row(
             (f"sum({used('network_received_bytes')})", "received", NETWORK),
             (f"sum({used('network_sent_bytes')})", "sent", VIOLET),
             bounds=(0, None),
+            zeros=True,
         ),
         _of_each(
             "Memory by environment",
@@ -236,6 +266,7 @@ _USE = Row(
             (f"sum({used('block_read_bytes')})", "read", DISK),
             (f"sum({used('block_written_bytes')})", "written", DISK),
             bounds=(0, None),
+            zeros=True,
         ),
     ),
 )
@@ -247,13 +278,14 @@ _FAILURES = Row(
             8,
             "By team. A larger memory_limit_mb is the way out, or less in the container.",
             "short",
-            (_OOM, "{{team}}", CRITICAL),
+            (_OOM, "{{team}}", WARNING),
             whole=f"sum({_OOM})",
         ),
         _of_each(
             "Kept from the CPU",
-            "Threads that waited on average because of cpu_limit: seconds a second.",
-            "suffix:threads",
+            "Seconds that threads waited because of cpu_limit, in each second: at 1 one thread "
+            "waits all the time.",
+            "suffix:s/s",
             of_environments("cpu_throttled_seconds"),
             CPU,
             8,
@@ -264,12 +296,11 @@ _FAILURES = Row(
             "Share of the time that containers ran whose use is unknown: it ends up in no sum and "
             "no cost.",
             "percentunit",
-            (f"{used('unread_seconds')} / ({used('running_seconds')} > 0)", "{{team}}"),
             (
-                f"sum({used('unread_seconds')}) / sum({used('running_seconds')} > 0)"
-                f" and on () {_SEVERAL}",
+                f"sum({_UNREAD}) / sum({used('running_seconds')} > 0) and {several(_UNREAD)}",
                 WHOLE,
             ),
+            (f"{_UNREAD} / ({used('running_seconds')} > 0)", "{{team}}"),
             bounds=(0, 1),
         ),
     ),
@@ -281,17 +312,18 @@ _COST = Row(
             "Cost an hour",
             16,
             "What the chosen teams use costs an hour, by what it is for, at the prices of now.",
-            "none",
-            (f"{costs.rate_by_kind()} * 3600", "{{kind}} {{currency}}/h"),
+            "suffix:/h",
+            (f"{costs.rate_by_kind()} * 3600", "{{kind}} {{currency}}"),
             stacked=True,
+            decimals=2,
         ),
         graph(
             "Log volume",
             8,
             "What the stored lines of containers take, by team. Old ones go by age and by size.",
             "bytes",
-            (gauge("vibebox_team_log_bytes", "team"), "{{team}}"),
-            (f"sum({gauge('vibebox_team_log_bytes', 'team')}) and on () {_SEVERAL}", WHOLE),
+            (f"sum({_LOGS}) and {several(_LOGS)}", WHOLE),
+            (_LOGS, "{{team}}"),
             bounds=(0, None),
         ),
     ),

@@ -1,7 +1,7 @@
 """Dashboard "VibeBox - Telemetry": what the service's own numbers cost, and whether they hold."""
 
 from monitoring.grafana.generator.checks import AGENT, TRUTH
-from monitoring.grafana.generator.golden import objectives, threads_busy
+from monitoring.grafana.generator.golden import errors, objectives, threads_busy
 from monitoring.grafana.generator.levels import Thresholds, watched
 from monitoring.grafana.generator.panels import (
     Board,
@@ -40,11 +40,11 @@ def _processes(title: str, state: str, meaning: str, thresholds: Thresholds) -> 
 
 
 _GOLDEN = Row(
-    "Golden signals and objectives",
+    "Golden signals of the scrape, and objectives",
     (
         stat(
             "Scrape time now",
-            8,
+            6,
             largest(_SCRAPE),
             "scrape",
             "Latency: the slowest instance. Prometheus gives a scrape up at its time-out; "
@@ -54,7 +54,7 @@ _GOLDEN = Row(
         ),
         stat(
             "Samples in a scrape",
-            8,
+            6,
             largest(select("scrape_samples_scraped")),
             "samples",
             "Traffic: of the largest instance. It grows with the routes that are asked, never with "
@@ -64,7 +64,7 @@ _GOLDEN = Row(
         ),
         stat(
             "Parts left out",
-            8,
+            6,
             while_up(total(increase(_LEFT_OUT))),
             "left out",
             "Errors: parts of scrapes that could not be read in the time shown. "
@@ -73,6 +73,7 @@ _GOLDEN = Row(
             decimals=0,
             thresholds=watched(MetricsCollectErrors=1),
         ),
+        errors(width=6),
         threads_busy(down=None),
         *objectives(),
     ),

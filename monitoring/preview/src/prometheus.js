@@ -1,12 +1,14 @@
 // Asks Prometheus what Grafana's data source would ask it.
 
-const DURATION = /^(\d+)(ms|s|m|h)$/;
+const DURATION = /^(\d+)(ms|s|m|h|d)$/;
 const DEADLINE = 20000;
 const ATTEMPTS = 4;
 const PAUSE = 500;
 // Scrape interval that the dashboards are written for: what is scraped more rarely says so itself.
 const USUAL = 15;
-const SECONDS = { ms: 0.001, s: 1, m: 60, h: 3600 };
+// Bars in a picture at least, though the time shown be shorter than one.
+const BARS = 12;
+const SECONDS = { ms: 0.001, s: 1, m: 60, h: 3600, d: 86400 };
 
 /** Return the seconds of a duration such as 15s. */
 export function seconds(text) {
@@ -29,7 +31,8 @@ export class Source {
   /** Return the seconds between two points of a curve of that width; `least` is the panel's own. */
   step(width, own, least) {
     const interval = this.#scrapes(own);
-    const atLeast = Math.max((this.to - this.from) / Math.max(100, width), least ? this.#scrapes(least) : 0);
+    const bar = least ? Math.min(this.#scrapes(least), (this.to - this.from) / BARS) : 0;
+    const atLeast = Math.max((this.to - this.from) / Math.max(100, width), bar);
     return Math.max(1, Math.ceil(atLeast / interval)) * interval;
   }
 

@@ -41,7 +41,7 @@ class Sample:
 def samples() -> dict[str, Sample]:
     """Return everything that a query may select, by name."""
     found = {name: Sample("gauge", {}) for name in _OF_A_SCRAPE}
-    of_alerts = dict.fromkeys(("alertname", "severity"))
+    of_alerts = dict.fromkeys(("alertname", "severity", "component"))
     found["ALERTS"] = Sample("alerts", {**of_alerts, "alertstate": None})
     found["ALERTS_FOR_STATE"] = Sample("alerts", {**of_alerts})
     for family in catalogue.registry.families:

@@ -18,15 +18,13 @@ WRONG = (
     *("unhandled_exception", "hidden", "full", "read_only", "denied", "missing", "critical"),
 )
 """Values of labels that say that something is wrong; 5: statuses of 500 and above."""
-RED_ALL_OVER = {"Kills for want of memory"}
-"""Panels that show nothing but what is wrong."""
 
 
 def colors_are_of_the_palette(panel: Json) -> Complaints:
     """Every colour has a meaning, and none comes by its turn."""
     for key, value in _walk(panel):
         if key in ("color", "fixedColor", "fill") and isinstance(value, str):
-            if value not in (*palette.ALL, *chain(*palette.TINTS.values()), "dash"):
+            if value not in (*palette.ALL, *chain(*palette.TINTS.values()), palette.BARE, "dash"):
                 yield f"{key} is {value}"
     for mode in _modes(panel):
         if mode not in MODES:
@@ -49,12 +47,11 @@ def red_is_what_is_wrong(panel: Json) -> Complaints:
             for each in override["properties"]
         )
         name = str(override["matcher"].get("options"))
-        if red and panel["title"] not in RED_ALL_OVER and not _wrong(name):
+        if red and not _wrong(name):
             yield f"{name} is red"
     defaults = panel["fieldConfig"]["defaults"]
     if defaults["color"].get("fixedColor") == palette.CRITICAL:
-        if panel["title"] not in RED_ALL_OVER:
-            yield "is red all over"
+        yield "is red all over"
     reds = [step["color"] == palette.CRITICAL for step in defaults["thresholds"]["steps"]]
     # Of a graph they are lines, each in the colour of what begins there.
     between = panel["type"] != "timeseries" and any(reds[1:-1])

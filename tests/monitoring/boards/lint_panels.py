@@ -14,7 +14,7 @@ Rule = Callable[[Json], Complaints]
 
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 UNITS = {value for name, value in vars(units).items() if name[0].isupper()}
-WORDS = {f"suffix:{word}" for word in ("cores", "clients", "threads", "lines/s")}
+WORDS = {f"suffix:{word}" for word in ("cores", "s/s", "ms/s", "lines/s", "/h")}
 """Units that are a word of ours behind the number."""
 REDUCERS = {"lastNotNull", "last", "first", "min", "max", "mean", "sum", "count", "range", "delta"}
 """Ids that Grafana calls its reducers by; those that we have a use for."""
@@ -29,6 +29,8 @@ COURSES = ("timeseries", "state-timeline", "heatmap")
 """A stat too: of a course, Grafana shows the last value for as long as it is in the time shown."""
 ZEROS = {"id": "byValue", "options": {"reducer": "allIsZero", "op": "gte", "value": 0}}
 LEAST_DESCRIPTION = 15
+WORST_IS_LEAST = {"Error budget left"}
+"""Panels whose largest value says nothing: of a budget it is what it began with."""
 
 
 def has_title_and_description(panel: Json) -> Complaints:
@@ -130,6 +132,8 @@ def curves_have_no_points(panel: Json) -> Complaints:
     legend = panel["options"]["legend"]
     bars = panel["fieldConfig"]["defaults"]["custom"]["drawStyle"] == "bars"
     wanted = ["max", "sum"] if bars else ["lastNotNull", "max"]
+    if panel["title"] in WORST_IS_LEAST:
+        wanted = ["lastNotNull", "min"]
     if (legend["displayMode"], legend["calcs"]) != ("table", wanted):
         yield f"has the legend {legend}"
     hidden = [

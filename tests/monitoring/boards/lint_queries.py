@@ -113,7 +113,10 @@ def database_counts_are_never_summed(_panel: Json, _target: Json, query: syntax.
 def ranges_are_grafanas(_panel: Json, target: Json, _query: syntax.Node) -> Complaints:
     """Ranges follow the width of the picture, or in a snapshot the time shown."""
     allowed = ("$__rate_interval", "$__range") if target["instant"] else ("$__rate_interval",)
-    for found in _RANGES.findall(re.sub(r'"[^"]*"', "", target["expr"])):
+    expression = re.sub(r'"[^"]*"', "", target["expr"])
+    # What a graph chooses its series by is of the time shown, at each of its moments.
+    chosen = expression.replace("[$__range] @ end()", "")
+    for found in _RANGES.findall(chosen):
         if found not in allowed:
             yield f"range [{found}] is none of {', '.join(allowed)}"
 

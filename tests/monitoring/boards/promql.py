@@ -30,6 +30,13 @@ def parsed(expression: str) -> Node:
     return parser.parse(substituted(expression))
 
 
+def without_condition(expression: str) -> str:
+    """Return the query as of now, and without the condition that keeps a sum from one series."""
+    return re.sub(
+        r" offset (\$__range|\d+d)", "", re.sub(r" and on \(\) \(+count.*", "", expression)
+    )
+
+
 def without_fallback(expression: str) -> str:
     """Return the query without any `or vector(0)`, which would hide that it finds nothing."""
     return re.sub(r"\s+or vector\(0\)", "", expression)

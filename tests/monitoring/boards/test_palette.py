@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from itertools import chain, combinations
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,8 @@ DARK, LIGHT = "#181B1F", "#FFFFFF"
 LEAST_CONTRAST, LEAST_DISTANCE = 3, 12
 TEXT, OF_TEXT = "#F7F8FA", 4.5
 """What Grafana writes in where the ground is as dark as fills are, and its least contrast."""
+GROUND = {"type": "color-background", "mode": "basic"}
+"""How cells are coloured: with Grafana's other mode the ground would be lighter than the fill."""
 OF_A_KIND = 10
 """Least distance of the tints of a colour from one another."""
 OPEN = {"currency", "instance", "team", "project", "environment", "family"}
@@ -42,11 +45,13 @@ UNWATCHED = {
     # One is red, as in the stack of all; the alert is about many.
     "Error",
     # Budgets: their alerts compare burn rates over two windows.
-    *("Availability budget", "Latency budget", "Error budget left", "Objectives"),
-    *("Latency burn rate", "Availability burn rate"),
+    *("Availability budget", "Latency budget", "Error budget left"),
+    *("Latency burn rate", "Availability burn rate", "Synthetic user burn rate"),
     *("Latency burn rates", "Availability burn rates"),
     # The alert on the synthetic user compares its age with an interval of the settings.
-    *("Synthetic user budget left", "Steps of the synthetic user"),
+    *("Synthetic user budget left", "Steps of the synthetic user", "Last round"),
+    # The alert on kills is about containers that ended by them.
+    "Killed for memory",
     # A deadline, and what is refused beyond.
     *("Time of health checks", "Quota", "Quota by team", "Teams"),
     # What ended by itself is red wherever it is shown.
@@ -69,6 +74,34 @@ def test_texts_on_fills_can_be_read() -> None:
         # Grafana's other way of filling is a gradient towards a lighter colour.
         assert options(panel).get("colorMode", "background_solid") == "background_solid"
         assert field_config(panel)["defaults"].get("custom", {}).get("fillOpacity", 100) == 100
+
+
+def test_cells_of_tables_can_be_read() -> None:
+    """White text on what is filled; what is not has the text of the theme."""
+    seen = set()
+    for panel in (panel for board in BOARDS for panel in board.panels if panel.kind == "table"):
+        config = field_config(panel)
+        for place in (config["defaults"], *map(_properties, config["overrides"])):
+            assert place.get("custom.cellOptions", GROUND) == GROUND
+            grounds = [step["color"] for step in place.get("thresholds", {}).get("steps", ())]
+            for mapping in place.get("mappings", ()):
+                found = mapping["options"]
+                states = [found["result"]] if mapping["type"] == "special" else found.values()
+                grounds += [state["color"] for state in states]
+            for ground in {*grounds} - {palette.BARE}:
+                assert contrast(ground, TEXT) >= OF_TEXT, (panel.title, ground)
+            seen |= {*grounds}
+    assert {palette.BARE, *map(palette.FILLS.get, palette.SEVERITIES.values())} <= seen
+
+
+def _properties(override: dict[str, Any]) -> dict[str, Any]:
+    return {each["id"]: each["value"] for each in override["properties"]}
+
+
+@pytest.mark.parametrize("eyes", EYES)
+def test_fills_can_be_told_apart(eyes: str) -> None:
+    levels = [palette.FILLS[color] for color in palette.SEVERITIES.values()]
+    assert min(distance(*pair, eyes) for pair in combinations(levels, 2)) >= OF_A_KIND
 
 
 @pytest.mark.parametrize("eyes", EYES)
@@ -113,6 +146,12 @@ def test_every_value_of_a_label_has_a_look() -> None:
     # There are steps of a funnel too, which no graph tells apart.
     steps = samples()["vibebox_probe_failures_total"].labels["step"]
     assert steps and steps - {"other"} <= set(palette.MEANINGS["step"])
+
+
+def test_loops_that_fail_together_are_told_apart() -> None:
+    drawn = [palette.MEANINGS["task"][loop].color for loop in palette.NEED_DOCKER]
+    assert len({*drawn}) == len(drawn) > 5
+    assert {*map(str, palette.NEED_DOCKER)} < palette.MEANINGS["task"].keys()
 
 
 def test_shades_are_of_what_has_no_closed_set() -> None:
