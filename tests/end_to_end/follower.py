@@ -37,7 +37,7 @@ class Follower:
         begin, end = self._since * 1000, (time.time() + 5) * 1000
         shown = {"__from": f"{begin:.0f}", "__to": f"{end:.0f}", "__rate_interval": RATE}
         choices = {"service": self._service, "datasource": "vibebox-prometheus"}
-        return {**shown, **choices, "job": ".+", "instance": ".+", **more}
+        return {**shown, **choices, "job": ".+", "instance": ".+", "team": ".+", **more}
 
     def follow(self, link: Link, **more: str) -> list[Json]:
         """Return what the link leads to, as records; spans of a trace, traces, lines or series."""

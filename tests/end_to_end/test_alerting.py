@@ -227,4 +227,4 @@ def operators_are_told(chain: Chain) -> None:
         page.get_by_role("button", name="Sign in").click()
         told = page.locator("#trouble")
         expect(told).to_contain_text("No heartbeat of alerting for 1 min: what fires is told to")
-        expect(told).to_contain_text("The chain is cut at prometheus: What VIBEBOX_PROMETHEUS_URL")
+        expect(told).to_contain_text("The chain is cut at prometheus: Prometheus (VIBEBOX_P")

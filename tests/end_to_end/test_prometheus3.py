@@ -61,6 +61,8 @@ def test_increase_is_whole_from_the_first_event_and_over_a_restart(
 
         server.terminate()
         server.start()
+        # A scrape that begins before the births and answers after them would be the older one.
+        after_a_scrape(prometheus)
         second = born(server, 5)
         prometheus.wait_for(f"{HEADS} == 5")
         wait_until(lambda: len(following(prometheus, second, 5.0)) > 1, 30)

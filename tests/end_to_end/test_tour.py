@@ -89,6 +89,7 @@ def vibebox(tmp_path: Path, docker_engine: DockerEngine) -> Iterator[dict[str, s
     }
     for name in ("Procfile", "gunicorn.conf.py"):
         (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / ".venv").symlink_to(Path(sys.executable).parents[1])
     log = tmp_path / "log"
     service = Program(["vibebox", "run"], log, env=env, cwd=tmp_path)
     url = f"http://127.0.0.1:{port}"

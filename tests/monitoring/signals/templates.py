@@ -19,6 +19,7 @@ _PROVISIONED = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _VARIABLE = re.compile(r"\$(\w+)|\$\{(\w+)((?:\.[^:}]+)?)(?::(\w+))?\}")
 _FORMATS: dict[str, Callable[[str], str]] = {
     "raw": str,
+    "pipe": str,  # of several values, with | between them; here there is one
     # encodeURIComponent and encodeURI, with what RFC 3986 reserves.
     "percentencode": lambda value: quote(value, safe="-_.~"),
     "uriencode": lambda value: quote(value, safe="-_.~;/?:@&=+$,#"),
