@@ -83,6 +83,7 @@ def require(name: str, missing: str | None) -> None:
 
 def pytest_configure() -> None:
     """Put what tests write into memory, where there is much: thousands of databases are that."""
+    gc.disable()  # until all tests are collected: what is read there stays
     with suppress(OSError):
         if shutil.disk_usage(_MEMORY).free >= _ROOM_BYTES:
             os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
@@ -118,6 +119,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         warm.prepare()
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
