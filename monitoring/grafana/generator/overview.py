@@ -99,7 +99,7 @@ _WELL = Row(
             linked=("alert", "Runbook", RUNBOOK),
             headings=(("alertname", "alert"),),
             widths=(("severity", 80), ("component", 120), ("for", 80)),
-            height=6,
+            height=8,
             empty=NONE,
             words=(("severity", SEVERITY),),
         ),
