@@ -36,8 +36,8 @@ TRUTH = Row(
         graph(
             "Time of health checks",
             16,
-            "p95 of each check. Later than 0.5 s (a bound of its histogram) is near the 0.8 s after "
-            "which a check is given up.",
+            "p95 of each check. It is orange from 0.5 s on, the last bound of its histogram below "
+            "the 0.8 s after which a check is given up.",
             "s",
             (quantile(0.95, "vibebox_health_check_duration_seconds", by="check"), "{{check}}"),
             ("vector(0.8)", "given up"),

@@ -113,7 +113,7 @@ def _bargauge(panel: Panel) -> Json:
 def _table(panel: Panel) -> Json:
     shown: Json = {"showHeader": True, "cellHeight": "sm", "sortBy": []}
     if panel.columns:
-        # Of severities the critical one comes first, as in the alphabet.
+        # Of severities the critical one comes first: they are ranks (`states`).
         shown["sortBy"] = [
             *({"displayName": name, "desc": False} for name, _ in panel.words),
             {"displayName": panel.columns[0][0], "desc": True},

@@ -244,7 +244,9 @@ NAMES: Mapping[str, Look] = {
     WHOLE: Look(REST, DASHES[1]),
     # Apart from a kind that has the same colour.
     "rest": Look(REST, DASHES[3]),
+    # A deadline, and where a warning begins.
     "given": Look(REST, DASHES[1]),
+    "warns": Look(WARNING, DASHES[1]),
     # Percentiles: the rarer, the further from blue.
     "p50": Look(CYAN),
     "p90": Look(BLUE, DASHES[1]),

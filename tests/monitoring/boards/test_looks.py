@@ -84,6 +84,7 @@ def test_the_rest_looks_like_no_kind() -> None:
     )
     plain = [{"id": "color", "value": {"mode": "fixed", "fixedColor": palette.REST}}]
     rest = {"matcher": {"id": "byName", "options": "rest"}, "properties": plain}
-    kept = [each for each in panel["fieldConfig"]["overrides"] if each["matcher"] != rest["matcher"]]
-    broken = {**panel, "fieldConfig": {**panel["fieldConfig"], "overrides": [*kept, rest]}}
+    config = panel["fieldConfig"]
+    kept = [each for each in config["overrides"] if each["matcher"] != rest["matcher"]]
+    broken = {**panel, "fieldConfig": {**config, "overrides": [*kept, rest]}}
     assert alike(broken) == [["pull", "rest"]]
