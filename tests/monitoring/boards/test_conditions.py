@@ -42,7 +42,7 @@ def test_steps_after_the_one_that_failed_are_not_shown(tmp_path: Path) -> None:
     assert [target["legendFormat"] for target in panel["targets"]] == [*PROBE_STEPS]
     checks: list[dict[str, object]] = []
     for minute, failed in enumerate(ROUNDS):
-        reached = [*PROBE_STEPS] if failed == NO_STEP else _until(failed)
+        reached = [str(step) for step in PROBE_STEPS] if failed == NO_STEP else _until(failed)
         checks += [
             {
                 "expr": substituted(target["expr"]),
@@ -57,7 +57,8 @@ def test_steps_after_the_one_that_failed_are_not_shown(tmp_path: Path) -> None:
 
 
 def _until(failed: str) -> list[str]:
-    return [*PROBE_STEPS][: [*PROBE_STEPS].index(failed) + 1]
+    steps = [str(step) for step in PROBE_STEPS]
+    return steps[: steps.index(failed) + 1]
 
 
 @pytest.mark.parametrize(("begun", "shown"), [(0, True), (15, False)])
@@ -68,5 +69,5 @@ def test_the_period_before_is_shown_where_it_is_whole(
     values = f"_x{begun - 1} 0+1x40" if begun else "0+1x40"
     query = substituted(query_of("business", "Sign-ups in the time shown", "B"), __range="20m")
     samples = [{"labels": "{}", "value": 20}] if shown else []
-    check = {"expr": query, "eval_time": "41m", "exp_samples": samples}
+    check: dict[str, object] = {"expr": query, "eval_time": "41m", "exp_samples": samples}
     _passes({f'vibebox_business_signups{{{JOB},way="open"}}': values}, [check], tmp_path)
