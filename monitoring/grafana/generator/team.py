@@ -235,7 +235,8 @@ _ENVIRONMENTS = Row(
             bounds=(0, 1),
             decimals=1,
             thresholds=_FULL,
-            height=8,
+            # Ten names, each above its bar.
+            height=12,
             empty=NOTHING,
         ),
     ),
