@@ -280,6 +280,7 @@ _QUEUES = Row(
             (_QUEUED, "requests {{instance}}", BLUE),
             (_CONNECTED, "connections {{instance}}", MAUVE),
             bounds=(0, None),
+            zeros=True,
         ),
         graph(
             "Oldest request",

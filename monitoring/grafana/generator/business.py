@@ -38,6 +38,11 @@ _WITHIN = "vibebox_business_shell_accounts"
 _WEEKS = "vibebox_business_second_week_accounts"
 
 
+def _looks(before: str = "") -> str:
+    """Return how many samples Prometheus has of the time shown."""
+    return f"max(count_over_time({select(_SIGNUPS)}[{RANGE}]{before}))"
+
+
 def _rose(before: str = "") -> str:
     """Return the sign-ups of the time shown. Their number never falls: nothing is estimated."""
     rose = " - ".join(
@@ -51,16 +56,22 @@ def _count(name: str, *matchers: str, by: str = "") -> str:
 
 
 def _compared(
-    title: str, width: int, current: str, before: str, description: str, color: str
+    title: str,
+    width: int,
+    current: str,
+    before: str,
+    description: str,
+    color: str,
+    condition: str = "",
 ) -> Panel:
     """Return a number of accounts beside that of the period before, where Prometheus has it."""
     # With nobody to tell the number of now, the one before would look like it.
-    then = f"({before}) and on () ({current} >= 0)"
+    then = f"({before}) and on () ({current} >= 0){condition}"
     return Panel(
         title,
         "stat",
         width,
-        f"{description} Beside it the same of the period before, where Prometheus looked then.",
+        f"{description} Beside it the same of the period before, where Prometheus has all of it.",
         (Query(current, "accounts"), Query(then, "before")),
         "short",
         snapshot=True,
@@ -161,7 +172,7 @@ _MEDIAN = (
     + f" or {_SHELLS} == 0"
 )
 _NOW = Row(
-    "Today",
+    "Sign-ups and use",
     (
         _compared(
             "Sign-ups in the time shown",
@@ -170,9 +181,11 @@ _NOW = Row(
             _rose(" offset $__range"),
             "Accounts that were made in the time shown; GET /api/v1/business has each day.",
             NEUTRAL,
+            # Of a period that Prometheus has forgotten in part, or saw in part, they would be few.
+            f" and on () ({_looks(f' offset {RANGE}')} >= 0.9 * {_looks()})",
         ),
         stat(
-            "Made and started one",
+            "Made and started one (ever)",
             6,
             _share(_FUNNEL, "step", "started", "signed_up"),
             "of sign-ups",
@@ -182,7 +195,7 @@ _NOW = Row(
             decimals=0,
         ),
         stat(
-            "Time to a first shell",
+            "Time to a first shell (ever)",
             6,
             _MEDIAN,
             "median",
@@ -193,7 +206,7 @@ _NOW = Row(
             thresholds=BLUE,
         ),
         stat(
-            "Active again in the second week",
+            "Back in week 2 (ever)",
             6,
             _share(_WEEKS, "state", "returned", "over"),
             "of those two weeks old",

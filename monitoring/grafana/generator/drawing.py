@@ -1,7 +1,8 @@
 """How panels are drawn: the options of each kind, with what they share said once."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from string import ascii_uppercase
+from typing import Any, TypeVar
 
 from monitoring.grafana.generator import palette
 from monitoring.grafana.generator.coloring import color_overrides, default_color
@@ -9,6 +10,7 @@ from monitoring.grafana.generator.levels import Thresholds, filled
 from monitoring.grafana.generator.panels import Panel
 
 Json = dict[str, Any]
+T = TypeVar("T")
 
 _LAST = {"calcs": ["lastNotNull"], "fields": "", "values": False}
 _TOOLTIP = {"mode": "multi", "sort": "desc", "hideZeros": True}
@@ -16,7 +18,7 @@ _STATES, _COUNTS = {"titleSize": 12, "valueSize": 14}, {"titleSize": 12, "valueS
 """Pixels of states, and of numbers, side by side; else Grafana gives each another size."""
 _WIDE = 16
 """Columns from which on a legend has its place beside the curves."""
-_LONG = ("{{route}}", "{{team}}")
+_LONG = ("{{route}}", "{{team}}", "{{environment}}")
 """Labels whose values have no room beside bars."""
 _NAME, _VALUE = 11, 16
 """Pixels of texts beside bars. Grafana makes room for the name with the most letters, in the size
@@ -96,7 +98,8 @@ def _bargauge(panel: Panel) -> Json:
         "reduceOptions": dict(_LAST),
         "orientation": "horizontal",
         "displayMode": "basic",
-        "valueMode": "text" if panel.by_kind else "color",
+        # In the colour of the bar it could not be read on every ground.
+        "valueMode": "text",
         "namePlacement": "top" if above else "left",
         "text": {"titleSize": _NAME, "valueSize": _NAME if above else _VALUE},
         "showUnfilled": True,
@@ -110,7 +113,7 @@ def _bargauge(panel: Panel) -> Json:
 def _table(panel: Panel) -> Json:
     shown: Json = {"showHeader": True, "cellHeight": "sm", "sortBy": []}
     if panel.columns:
-        # Of severities the critical one comes first, as in the alphabet.
+        # Of severities the critical one comes first: they are ranks (`states`).
         shown["sortBy"] = [
             *({"displayName": name, "desc": False} for name, _ in panel.words),
             {"displayName": panel.columns[0][0], "desc": True},
@@ -157,7 +160,7 @@ def _heatmap(_panel: Panel) -> Json:
 
 def transformations(panel: Panel) -> list[Json]:
     """Return how the queries of a table become its columns."""
-    names = {f"Value #{letter}": name for letter, (name, _) in _lettered(panel)}
+    names = {f"Value #{letter}": name for letter, (name, _) in lettered(panel.columns)}
     # Of a single query the column is called Value alone.
     if len(panel.queries) == 1 and panel.columns:
         names = {"Value": panel.columns[0][0]}
@@ -175,8 +178,12 @@ def transformations(panel: Panel) -> list[Json]:
     ]
 
 
-def _lettered(panel: Panel) -> list[tuple[str, tuple[str, str]]]:
-    return list(zip("ABCDEFGH", panel.columns, strict=False))
+def lettered(queries: Sequence[T]) -> list[tuple[str, T]]:
+    """Return queries, or what is one for each, with their letters.
+
+    Raises ValueError where there are more than letters: none is left out.
+    """
+    return list(zip(ascii_uppercase[: len(queries)], queries, strict=True))
 
 
 def field_config(panel: Panel) -> Json:
@@ -305,9 +312,11 @@ def _custom(panel: Panel) -> Json:
 def _curves(panel: Panel) -> Json:
     """Return how curves are drawn; thresholds are lines where there is more than one colour."""
     floor = _FLOORS.get(panel.unit)
-    least = {} if floor is None or panel.bounds[1] is not None else {"axisSoftMax": floor}
+    axis: Json = {} if floor is None or panel.bounds[1] is not None else {"axisSoftMax": floor}
+    if panel.logarithmic:
+        axis["scaleDistribution"] = {"type": "log", "log": 10}
     return {
-        **least,
+        **axis,
         "drawStyle": "bars" if panel.sparse else "line",
         # Over a gap, what was measured last holds: a slope would say that it grew.
         "lineInterpolation": "stepAfter" if panel.bridged else "linear",

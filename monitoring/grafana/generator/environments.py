@@ -1,7 +1,7 @@
 """Dashboard "VibeBox - Environments": containers, sessions, extensions and logs."""
 
 from monitoring.grafana.generator.golden import objectives
-from monitoring.grafana.generator.leads import CALLS
+from monitoring.grafana.generator.leads import CALLS, EVERYTHING
 from monitoring.grafana.generator.levels import Step, Thresholds, watched
 from monitoring.grafana.generator.palette import CRITICAL, MEANINGS
 from monitoring.grafana.generator.panels import (
@@ -56,7 +56,6 @@ def _chosen(most: int, expression: str) -> str:
 
 _MOST_CALLED = _chosen(6, total(rate(DOCKER, shown=True), "operation"))
 _MOST_FAILED = _chosen(5, f"{total(rate(DOCKER, _FAILURES, shown=True), 'operation')} > 0")
-_SLOWEST = _chosen(10, now(quantile(0.95, DOCKER_TIME, by="operation", shown=True)))
 
 
 def _failed(over: str) -> str:
@@ -100,12 +99,12 @@ _GOLDEN = Row(
     "Golden signals and objectives",
     (
         stat(
-            "Start time (p95)",
+            "Start time (p95, 10 min)",
             8,
-            while_up(now(quantile(0.95, _STARTED, 'outcome="success"', over=RANGE))),
+            while_up(now(quantile(0.95, _STARTED, 'outcome="success"', over="10m"))),
             "p95",
-            "What 95 of 100 starts of the time shown took at most, from the accepted request to a "
-            f"container that answers; pulls included. SlowEnvironmentStarts warns at "
+            "What 95 of 100 starts of the last 10 minutes took at most, from the accepted request "
+            "to a container that answers; pulls included. SlowEnvironmentStarts warns at "
             f"{t.START_SECONDS} s.",
             "s",
             thresholds=watched(notice=10, SlowEnvironmentStarts=t.START_SECONDS),
@@ -133,11 +132,11 @@ _GOLDEN = Row(
             thresholds=steps("ok", notice=0.001, warning=0.1),
         ),
         stat(
-            "Docker failures",
+            "Docker failures (5 min)",
             8,
-            while_up(_failed(RANGE)),
+            while_up(_failed("5m")),
             "of calls",
-            "Share of all calls of the time shown that failed because of Docker. "
+            "Share of all calls of the last 5 minutes that failed because of Docker. "
             f"HighDockerFailureRate warns above {t.DOCKER_FAILURE_RATIO} of one kind of call.",
             "percentunit",
             thresholds=watched(notice=0.05, HighDockerFailureRate=t.DOCKER_FAILURE_RATIO),
@@ -230,26 +229,20 @@ _DOCKER = Row(
         graph(
             "Docker operation time",
             16,
-            "How long calls took, failed ones too; the ten kinds with the largest p95 over the "
-            f"time shown. SlowDockerOperations warns at a p95 of {t.DOCKER_SECONDS} s.",
+            "How long calls of all kinds together took, failed ones too; which kinds are slow, and "
+            "the alert on them, are beside it.",
             "s",
-            (
-                f"{quantile(0.95, DOCKER_TIME, by='operation')} and {_SLOWEST}",
-                "p95 {{operation}}",
-            ),
-            (quantile(0.5, DOCKER_TIME), "p50 all"),
-            thresholds=watched(SlowDockerOperations=t.DOCKER_SECONDS),
+            *((quantile(share / 100, DOCKER_TIME), f"p{share}") for share in (50, 95, 99)),
             exemplars=True,
-            # The legend has all eleven, and the bars beside it their names.
-            height=14,
-            series_leads=CALLS,
+            leads=EVERYTHING,
         ),
         bars(
             "Slowest docker operations",
             8,
             f"sort_desc(topk(10, {now(_OPERATION_P95)}))",
             "{{operation}}",
-            "p95 over the time shown, of the ten kinds of call with the largest.",
+            "p95 over the time shown, of the ten kinds of call with the largest. "
+            f"SlowDockerOperations warns at {t.DOCKER_SECONDS} s over 5 minutes.",
             "s",
             # A second is what any call takes; ten, what one does that waits for SIGTERM.
             thresholds=watched(notice=5, SlowDockerOperations=t.DOCKER_SECONDS),

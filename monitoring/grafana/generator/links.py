@@ -4,6 +4,7 @@ import json
 from typing import Any
 from urllib.parse import quote
 
+from monitoring.grafana.generator.drawing import lettered
 from monitoring.grafana.generator.panels import Board, Panel
 from monitoring.grafana.generator.promql import CHOICES, in_an_address
 
@@ -55,7 +56,7 @@ def _explore(panel: Panel) -> str:
     """Return the address of Explore with the queries of a panel, its choices and the time shown."""
     queries = [
         {"refId": letter, "expr": in_an_address(query.expression)}
-        for letter, query in zip("ABCDEFGH", panel.queries, strict=False)
+        for letter, query in lettered(panel.queries)
     ]
     pane = {
         "datasource": "${datasource}",

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from monitoring.grafana.generator.drawing import field_config, options, transformations
+from monitoring.grafana.generator.drawing import field_config, lettered, options, transformations
 from monitoring.grafana.generator.links import board_link, explore_link, panel_link
 from monitoring.grafana.generator.panels import MEANS, Board, Panel, Row
 from monitoring.grafana.generator.signals import leads, panel_links, series_links
@@ -154,7 +154,7 @@ def _linked(panel: Panel) -> Json:
 
 
 def _targets(panel: Panel) -> Iterator[Json]:
-    for letter, query in zip("ABCDEFGH", panel.queries, strict=False):
+    for letter, query in lettered(panel.queries):
         exemplars = {"exemplar": True} if panel.exemplars and letter == "A" else {}
         yield {
             **exemplars,

@@ -60,6 +60,15 @@ _NONE = f"""({while_up('label_replace(vector(0), "severity", "none", "", "")')})
 _ALERT = "severity, alertname, component, instance"
 _SINCE = f"max by ({_ALERT}) (time() - {select_alerts(name='ALERTS_FOR_STATE')})"
 
+
+def _by_rank(expression: str) -> str:
+    """Return alerts by the rank of their severity: by their names, info is before warning."""
+    for rank, shown in SEVERITY.items():
+        found = f'"severity", "{rank}", "severity", "{shown["text"]}"'
+        expression = f"label_replace({expression}, {found})"
+    return expression
+
+
 _WELL = Row(
     "Readiness and alerts",
     (
@@ -92,14 +101,14 @@ _WELL = Row(
             "table",
             24,
             "And for how long their conditions have held. A name leads to its runbook.",
-            (Query(f"{_SINCE} and on ({_ALERT}) {_FIRING}", "for"),),
+            (Query(_by_rank(f"{_SINCE} and on ({_ALERT}) {_FIRING}"), "for"),),
             "s",
             snapshot=True,
             columns=(("for", "s"),),
             linked=("alert", "Runbook", RUNBOOK),
             headings=(("alertname", "alert"),),
             widths=(("severity", 80), ("component", 120), ("for", 80)),
-            height=6,
+            height=8,
             empty=NONE,
             words=(("severity", SEVERITY),),
         ),

@@ -160,9 +160,9 @@ MEANINGS: Mapping[str, Mapping[str, Look]] = {
         ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "CONNECT", "TRACE", "OTHER")
     ),
     "operation": {
-        **kinds(catalogue.DOCKER_OPERATIONS),
-        # Of the database.
+        # Of the database; an update of a container is none of it, and keeps the look below.
         **kinds(("select", "insert", "update", "delete", "other")),
+        **kinds(catalogue.DOCKER_OPERATIONS),
     },
     "check": kinds(catalogue.CHECKS),
     # Drawn where they fail alone. Those that need Docker fail together, and come first.
@@ -197,7 +197,7 @@ MEANINGS: Mapping[str, Mapping[str, Look]] = {
     "way": kinds(way.replace("_", " ") for way in catalogue.SIGNUP_WAYS),
     "status_code": {
         **tints(OK, (200, 201, 202, 204, 206)),
-        **tints(NOTICE, (405, 404, 401, 400, 403, 409, 429)),  # the first is that of all others
+        **tints(NOTICE, (405, 404, 401, 400, 403, 429, 409)),  # the first is that of all others
         **tints(CRITICAL, (500, 502, 503, 504)),
     },
     "worker": tints(BLUE, (f"web-{slot}" for slot in range(8))),
@@ -242,7 +242,11 @@ WHOLE = "all"
 NAMES: Mapping[str, Look] = {
     # Dashed: of one series that it covers, both can be seen.
     WHOLE: Look(REST, DASHES[1]),
-    "rest": Look(REST),
+    # Apart from a kind that has the same colour.
+    "rest": Look(REST, DASHES[3]),
+    # A deadline, and where a warning begins.
+    "given": Look(REST, DASHES[1]),
+    "warns": Look(WARNING, DASHES[1]),
     # Percentiles: the rarer, the further from blue.
     "p50": Look(CYAN),
     "p90": Look(BLUE, DASHES[1]),

@@ -94,6 +94,7 @@ class Panel:
         height: lines of the grid, where it is not what its kind has.
         named: of a number: its name stands beside it, since that says something.
         decimals: digits behind the point, where Grafana's own choice reads badly.
+        logarithmic: each step of the axis is ten times the one before.
         worst_is_least: the legend has the least value instead of the largest.
         bar: the least width of a bar, where it is not that of a minute.
         empty: what stands there while there is nothing to show; short, since legends show it for a
@@ -130,6 +131,7 @@ class Panel:
     height: int | None = None
     named: bool = False
     decimals: int | None = None
+    logarithmic: bool = False
     worst_is_least: bool = False
     bar: str | None = None
     empty: str | None = None

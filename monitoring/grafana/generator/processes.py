@@ -5,6 +5,8 @@ from monitoring.grafana.generator.panels import Row, graph, steps
 from monitoring.grafana.generator.promql import largest, quantile, rate, select, total
 from monitoring.rules import thresholds as t
 
+_THREADS, _ALL = "vibebox_worker_threads", 'state="total"'
+
 
 def _of_each(part: str) -> str:
     """Return a number of the accept queue by instance, whose workers share it."""
@@ -17,10 +19,11 @@ _FULL = Row(
         graph(
             "Request threads",
             8,
-            "Busy ones and all of them, over all workers. RequestThreadsSaturated warns at "
-            f"{t.THREADS_RATIO}.",
+            "Busy ones and all of them, over all workers; and from where on "
+            f"RequestThreadsSaturated warns, at {t.THREADS_RATIO} of an instance's.",
             "none",
-            (total(select("vibebox_worker_threads"), "state"), "{{state}}"),
+            (total(select(_THREADS), "state"), "{{state}}"),
+            (f"{t.THREADS_RATIO} * {total(select(_THREADS, _ALL))}", "warns above"),
             bounds=(0, None),
         ),
         graph(

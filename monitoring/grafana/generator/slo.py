@@ -4,6 +4,9 @@ It reads what monitoring/rules records, which knows jobs and no instances: an ob
 the whole service.
 """
 
+from collections.abc import Iterator
+
+from app.metrics.catalogue import PROBE_STEPS
 from monitoring.grafana.generator.golden import BY_FACTOR, LEFT, LINES_LEFT, budget, signals
 from monitoring.grafana.generator.leads import FAILED_REQUESTS
 from monitoring.grafana.generator.levels import Step, Thresholds, watched
@@ -96,8 +99,9 @@ def _course(title: str, objective: str) -> Panel:
         "30 min, 3 over 1 d and 2 h, 1 over 3 d and 6 h.",
         "none",
         *curves,
-        # Faster, it pages either way; the legend has the number.
-        bounds=(0, 20),
+        # From a tenth of what is allowed to where every request fails; of 0 there is no line.
+        bounds=(0.1, 1000),
+        logarithmic=True,
         decimals=2,
         thresholds=_ALL_LINES,
         # The legend has all five.
@@ -106,20 +110,59 @@ def _course(title: str, objective: str) -> Panel:
     )
 
 
-def _of_paged(name: str) -> str:
-    """Return what a rule records of the objectives of requests: rounds are a dozen an hour."""
-    return f'{name}{{{JOB},slo=~"{_PAGED}"}}'
+def _of(slos: str, name: str) -> str:
+    """Return what a rule records of these objectives, of which a pattern says the names."""
+    return f'{name}{{{JOB},slo=~"{slos}"}}'
 
 
-def _average(name: str) -> str:
-    return total(f"avg_over_time({recorded(name)}[{RANGE}])", "slo")
+def _average(name: str, slos: str) -> str:
+    return total(f"avg_over_time({_of(slos, name)}[{RANGE}])", "slo")
 
 
-_BAD = f"{_average(slo.ERRORS)} / ({_average(slo.REQUESTS)} > 0)"
 _ALLOWED = " or ".join(
     f'label_replace(vector({objective.budget}), "slo", "{objective.name}", "", "")'
     for objective in OBJECTIVES
 )
+
+
+def _table(title: str, slos: str, description: str, paged: bool, height: int) -> Panel:
+    """Return a line for each of these objectives; red where somebody is paged for them."""
+    bad = f"{_average(slo.ERRORS, slos)} / ({_average(slo.REQUESTS, slos)} > 0)"
+    return Panel(
+        title,
+        "table",
+        24,
+        description,
+        (
+            Query(f"min by (slo) ({_of(slos, slo.BUDGET)})", "budget left"),
+            Query(bad, "bad"),
+            Query(f"({bad}) / on (slo) ({_ALLOWED})", "of limit"),
+            *(
+                Query(largest(_of(slos, slo.burn_rate(window)), "slo"), f"burn {window}")
+                for window in _WINDOWS
+            ),
+        ),
+        "none",
+        snapshot=True,
+        columns=(
+            ("budget", "percentunit"),
+            ("bad", "percentunit"),
+            ("of limit", "percentunit"),
+            *((f"burn {window}", "none") for window in _WINDOWS),
+        ),
+        levels=(
+            ("budget", LEFT),
+            ("of limit", _UNPAGED),
+            *((f"burn {each}", _burning(each) if paged else _UNPAGED) for each in _WINDOWS),
+        ),
+        digits=(("of limit", 0), *((f"burn {window}", 2) for window in _WINDOWS)),
+        headings=(("slo", "objective"),),
+        height=height,
+        empty=NOTHING,
+        down="api-performance" if paged else "environments",
+    )
+
+
 _SIGNALS = Row("Golden signals", signals("slo"), added=True)
 _BUDGETS = Row(
     "Error budget",
@@ -153,47 +196,29 @@ _RATES = Row(
 _OBJECTIVES = Row(
     "By objective",
     (
-        Panel(
+        _table(
             "Objectives",
-            "table",
-            24,
+            _PAGED,
             "For each objective what is left of 30 days, the share of bad requests in the time "
             "shown (bad) and how much that is of what it allows (of limit), and the burn rates "
-            "that the alerts look at; no alert looks at those of the synthetic user.",
-            (
-                Query(f"min by (slo) ({recorded(slo.BUDGET)})", "budget left"),
-                Query(_BAD, "bad"),
-                Query(f"({_BAD}) / on (slo) ({_ALLOWED})", "of limit"),
-                *(
-                    Query(largest(_of_paged(slo.burn_rate(window)), "slo"), f"burn {window}")
-                    for window in _WINDOWS
-                ),
-            ),
-            "none",
-            snapshot=True,
-            columns=(
-                ("budget", "percentunit"),
-                ("bad", "percentunit"),
-                ("of limit", "percentunit"),
-                *((f"burn {window}", "none") for window in _WINDOWS),
-            ),
-            levels=(
-                ("budget", LEFT),
-                ("of limit", _UNPAGED),
-                *((f"burn {window}", _burning(window)) for window in _WINDOWS),
-            ),
-            digits=(("of limit", 0), *((f"burn {window}", 2) for window in _WINDOWS)),
-            headings=(("slo", "objective"),),
-            height=6,
-            empty=NOTHING,
-            down="api-performance",
+            "that the alerts look at.",
+            paged=True,
+            height=5,
+        ),
+        _table(
+            "Objective of the synthetic user",
+            "probe",
+            "The same of its rounds. No alert looks at its burn rates, so none is red: "
+            "SyntheticUserFailing pages for rounds in a row.",
+            paged=False,
+            height=4,
         ),
         graph(
             "Requests that count",
             12,
             "A second, by objective. That of latency leaves out what waits for a container.",
             "reqps",
-            (total(_of_paged(slo.REQUESTS), "slo"), "{{slo}}"),
+            (total(_of(_PAGED, slo.REQUESTS), "slo"), "{{slo}}"),
             bounds=(0, None),
             down="api-performance",
         ),
@@ -202,7 +227,7 @@ _OBJECTIVES = Row(
             12,
             "A second, by objective: answers of 500 and above, and answers later than 0.5 s.",
             "reqps",
-            (total(_of_paged(slo.ERRORS), "slo"), "{{slo}}"),
+            (total(_of(_PAGED, slo.ERRORS), "slo"), "{{slo}}"),
             bounds=(0, None),
             down="api-performance",
             leads=FAILED_REQUESTS,
@@ -214,7 +239,20 @@ _AGE, _BETWEEN = (
     select(f"vibebox_probe_{what}_seconds") for what in ("last_success_age", "interval")
 )
 _STEP_P95 = quantile(0.95, "vibebox_probe_step_duration_seconds", by="step", over=RANGE)
-_AT_A_STEP = largest(select("vibebox_probe_failed_step", 'step!="none"'))
+_FAILED_STEP = "vibebox_probe_failed_step"
+_AT_A_STEP = largest(select(_FAILED_STEP, 'step!="none"'))
+
+
+def _fared() -> Iterator[tuple[str, str]]:
+    """Yield for each step whether the last round failed at it; nothing if it ended before."""
+    for number, step in enumerate(PROBE_STEPS):
+        found = largest(select(_FAILED_STEP, f'step="{step}"'))
+        if earlier := "|".join(PROBE_STEPS[:number]):
+            ended = largest(select(_FAILED_STEP, f'step=~"{earlier}"'))
+            found = f"{found} unless on () ({ended} == 1)"
+        yield found, step
+
+
 _TOO_LONG = f"({largest(_AGE)} > bool {t.PROBE_ROUNDS} * {largest(_BETWEEN)})"
 _PROBE = Row(
     "Synthetic user",
@@ -258,8 +296,9 @@ _PROBE = Row(
         timeline(
             "Steps of the synthetic user",
             24,
-            "Whether the last round failed at the step.",
-            (largest(select("vibebox_probe_failed_step", 'step!="none"'), "step"), "{{step}}"),
+            "How the last round fared at each step, in their order. Where there is no bar it did "
+            "not come so far, or nobody told.",
+            *_fared(),
             mappings=FAILS,
             thresholds=steps("ok", warning=1),
             height=8,

@@ -11,9 +11,10 @@ LEADS = {
     "1": {"text": "leads", "color": FILLS[OK], "index": 1},
 }
 SEVERITY = {
-    severity: {"text": severity, "color": FILLS[color], "index": number}
-    for number, (severity, color) in enumerate(SEVERITIES.items())
+    str(rank): {"text": severity, "color": FILLS[color], "index": rank}
+    for rank, (severity, color) in enumerate(reversed(SEVERITIES.items()))
 }
+"""By rank, the worst first: a table sorts by what a cell is, not by what it shows."""
 FAILS = {
     "0": {"text": "ok", "color": FILLS[OK], "index": 0},
     # One round is no outage: it pages after several.

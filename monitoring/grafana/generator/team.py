@@ -25,6 +25,7 @@ from monitoring.grafana.generator.panels import (
     Panel,
     Query,
     Row,
+    bars,
     events,
     graph,
     stat,
@@ -35,14 +36,15 @@ from monitoring.grafana.generator.surroundings import ANY, choice, datasource
 from monitoring.grafana.generator.team_promql import (
     gauge,
     in_bars,
+    killed_in_environments,
     of_environments,
     rises,
     several,
     used,
 )
 
-_MOST, _FEW = 10, 4
-"""Environments in a legend beside the curves, and in one below them."""
+_MOST = 10
+"""Environments in a legend beside the curves, and bars of a panel."""
 _STATES = "vibebox_team_environments"
 _RESOURCES = {
     "cpus": "CPUs",
@@ -86,17 +88,19 @@ def _plain(color: str) -> Thresholds:
     return (Step(color, None),)
 
 
-def _of_each(
-    title: str, description: str, unit: str, expression: str, color: str, width: int = 16
-) -> Panel:
+def _of_each(title: str, description: str, unit: str, what: str, color: str) -> Panel:
     """Return the course of what the environments that use the most of it use."""
-    most = _MOST if width == 16 else _FEW
+    most = f"topk({_MOST}, {of_environments(what, shown=True)})"
     return graph(
         title,
-        width,
-        f"{description} The {most} environments of the moment with the most.",
+        16,
+        f"{description} The {_MOST} environments that had the most over the time shown.",
         unit,
-        (f"topk({most}, {expression})", "{{project}}/{{environment}}", color),
+        (
+            f"{of_environments(what)} and on (environment, project) {most}",
+            "{{project}}/{{environment}}",
+            color,
+        ),
         bounds=(0, None),
         decimals=None if unit == "bytes" else 3,
     )
@@ -231,7 +235,8 @@ _ENVIRONMENTS = Row(
             bounds=(0, 1),
             decimals=1,
             thresholds=_FULL,
-            height=8,
+            # Ten names, each above its bar.
+            height=12,
             empty=NOTHING,
         ),
     ),
@@ -239,7 +244,7 @@ _ENVIRONMENTS = Row(
 _USE = Row(
     "Usage",
     (
-        _of_each("CPU by environment", "Cores.", _CORES, of_environments("cpu_seconds"), CPU),
+        _of_each("CPU by environment", "Cores.", _CORES, "cpu_seconds", CPU),
         graph(
             "Network of the teams",
             8,
@@ -254,7 +259,7 @@ _USE = Row(
             "Memory by environment",
             "Memory held, without what the kernel would give back.",
             "bytes",
-            of_environments("memory_byte_seconds"),
+            "memory_byte_seconds",
             MEMORY,
         ),
         graph(
@@ -275,20 +280,30 @@ _FAILURES = Row(
     (
         events(
             "Kills for want of memory",
-            8,
+            16,
             "By team. A larger memory_limit_mb is the way out, or less in the container.",
             "short",
             (_OOM, "{{team}}", WARNING),
             whole=f"sum({_OOM})",
+        ),
+        bars(
+            "Killed for memory by environment",
+            8,
+            f"sort_desc(topk({_MOST}, {killed_in_environments()} > 0))",
+            "{{project}}/{{environment}}",
+            f"Whose processes were killed for want of memory in the time shown, the {_MOST} with "
+            "the most kills.",
+            "none",
+            decimals=0,
+            thresholds=_KILLED,
         ),
         _of_each(
             "Kept from the CPU",
             "Seconds that threads waited because of cpu_limit, in each second: at 1 one thread "
             "waits all the time.",
             "suffix:s/s",
-            of_environments("cpu_throttled_seconds"),
+            "cpu_throttled_seconds",
             CPU,
-            8,
         ),
         graph(
             "Use that nobody read",
@@ -302,6 +317,7 @@ _FAILURES = Row(
             ),
             (f"{_UNREAD} / ({used('running_seconds')} > 0)", "{{team}}"),
             bounds=(0, 1),
+            zeros=True,
         ),
     ),
 )

@@ -37,7 +37,17 @@ def rises(what: str) -> str:
     return f"max by (team) (increase(vibebox_team_{what}_total{{{TEAM}}}[{RANGE}]))"
 
 
-def of_environments(what: str) -> str:
-    """Return how fast environments of the chosen teams use something."""
+def of_environments(what: str, shown: bool = False) -> str:
+    """Return how fast environments of the chosen teams use something.
+
+    shown: over the time shown, at each moment the same; so a graph chooses which it has.
+    """
+    place = f"[{RANGE}] @ end()" if shown else f"[{INTERVAL}]"
     series = f"vibebox_environment_{what}_total{{{TEAM}}}"
-    return f"max by (environment, project) (rate({series}[{INTERVAL}]))"
+    return f"max by (environment, project) (rate({series}{place}))"
+
+
+def killed_in_environments() -> str:
+    """Return how many processes were killed for want of memory in each in the time shown."""
+    series = f"vibebox_environment_oom_kills_total{{{TEAM}}}"
+    return f"max by (environment, project) (increase({series}[{RANGE}]))"

@@ -27,6 +27,7 @@ EXEMPLIFIED = {
 }
 """What requests, statements, calls of Docker and starts leave exemplars in."""
 _LEGEND = re.compile(r"{{\s*(\w+)\s*}}")
+_OF_MINUTES = re.compile(r"\b(\d+) min\)")
 _RANGES = re.compile(r"\[([^\]]*)\]")
 
 
@@ -110,9 +111,13 @@ def database_counts_are_never_summed(_panel: Json, _target: Json, query: syntax.
                 yield f"{selector.name} is read with {nearest or 'no aggregation'}, not max"
 
 
-def ranges_are_grafanas(_panel: Json, target: Json, _query: syntax.Node) -> Complaints:
-    """Ranges follow the width of the picture, or in a snapshot the time shown."""
-    allowed = ("$__rate_interval", "$__range") if target["instant"] else ("$__rate_interval",)
+def ranges_are_grafanas(panel: Json, target: Json, _query: syntax.Node) -> Complaints:
+    """Ranges follow the width of the picture, or in a snapshot the time shown.
+
+    Or they are what the title says.
+    """
+    allowed = ["$__rate_interval", *(["$__range"] if target["instant"] else [])]
+    allowed += [f"{minutes}m" for minutes in _OF_MINUTES.findall(panel["title"])]
     expression = re.sub(r'"[^"]*"', "", target["expr"])
     # What a graph chooses its series by is of the time shown, at each of its moments.
     chosen = expression.replace("[$__range] @ end()", "")

@@ -31,10 +31,13 @@ def parsed(expression: str) -> Node:
 
 
 def without_condition(expression: str) -> str:
-    """Return the query as of now, and without the condition that keeps a sum from one series."""
-    return re.sub(
-        r" offset (\$__range|\d+d)", "", re.sub(r" and on \(\) \(+count.*", "", expression)
-    )
+    """Return the query as of now, and without what leaves out what would say nothing.
+
+    That is a sum of one series, a period that is not whole, a step that a round did not come to,
+    and a bar of an environment in which nothing was killed.
+    """
+    whole = re.sub(r" (and on \(\) \(+(max\()?count|unless on \(\) ).*", "", expression)
+    return re.sub(r" offset (\$__range|\d+d)| > 0(?=\)\)$)", "", whole)
 
 
 def without_fallback(expression: str) -> str:

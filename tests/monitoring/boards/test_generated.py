@@ -3,11 +3,14 @@
 import json
 import re
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any
 
 import pytest
 
 from monitoring.grafana.generator import BOARDS, __main__
+from monitoring.grafana.generator.model import as_json
+from monitoring.grafana.generator.panels import Board, Panel, Query, Row
 from monitoring.grafana.generator.surroundings import DATASOURCE_UID
 from tests.monitoring.boards.lint_boards import BOARDS as NAMES
 from tests.monitoring.boards.lint_boards import DASHBOARDS, WITH_SIGNALS, panels
@@ -83,6 +86,18 @@ def test_regenerating_changes_nothing(tmp_path: Path) -> None:
         }
         assert written == committed, "run: make generate"
     assert [board.uid for board in BOARDS] == list(NAMES)
+
+
+def test_every_query_is_written_or_refused() -> None:
+    def written(number: int) -> list[str]:
+        queries = tuple(Query("vector(1)", str(each)) for each in range(number))
+        panel = Panel("Many", "bargauge", 24, "As many as letters.", queries, "none", snapshot=True)
+        board = as_json(Board("many", "Many", "Many.", (Row("All", (panel,)),)), (), signals=False)
+        return [target["refId"] for target in panels(board)[0]["targets"]]
+
+    assert "".join(written(26)) == ascii_uppercase
+    with pytest.raises(ValueError, match="zip"):
+        written(27)
 
 
 def _without_links(board: Any) -> Any:

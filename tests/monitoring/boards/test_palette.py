@@ -31,6 +31,7 @@ OPEN = {"currency", "instance", "team", "project", "environment", "family"}
 """Labels that have as many values as there are things, or as the operator chooses."""
 _LABEL = re.compile(r"{{(\w+)}}")
 _BOUND = re.compile(r"[<>]=?\s*(-?[\d.]+)(?![\w.])")
+_MINUTES = re.compile(r"\[(\d+m)\]")
 BY_ALERTS = {
     palette.SEVERITIES[alert.severity]
     for alert in all_alerts()
@@ -51,7 +52,7 @@ UNWATCHED = {
     # The alert on the synthetic user compares its age with an interval of the settings.
     *("Synthetic user budget left", "Steps of the synthetic user", "Last round"),
     # The alert on kills is about containers that ended by them.
-    "Killed for memory",
+    *("Killed for memory", "Killed for memory by environment"),
     # A deadline, and what is refused beyond.
     *("Time of health checks", "Quota", "Quota by team", "Teams"),
     # What ended by itself is red wherever it is shown.
@@ -96,6 +97,11 @@ def test_cells_of_tables_can_be_read() -> None:
 
 def _properties(override: dict[str, Any]) -> dict[str, Any]:
     return {each["id"]: each["value"] for each in override["properties"]}
+
+
+def test_values_beside_bars_have_the_text_of_the_theme() -> None:
+    bars = [panel for board in BOARDS for panel in board.panels if panel.kind == "bargauge"]
+    assert {options(panel)["valueMode"] for panel in bars} == {"text"}
 
 
 @pytest.mark.parametrize("eyes", EYES)
@@ -186,6 +192,21 @@ def test_thresholds_of_alerts_are_those_of_the_rules() -> None:
         more = {bound + 1 for bound in bounds if bound.is_integer() and panel.unit == "none"}
         assert value in bounds | more, (panel.title, step.alert, bounds)
         assert palette.SEVERITIES[alert.severity] == step.color
+
+
+def test_numbers_at_levels_of_alerts_are_of_the_time_that_alerts_look_at() -> None:
+    alerts = {alert.name: alert.expression for alert in all_alerts()}
+    seen = set()
+    for panel, step in _steps():
+        if panel.kind != "stat" or not step.alert:
+            continue
+        for query in panel.queries:
+            # How many there were is a number of the time shown, and says so.
+            assert "rate(" not in query.expression or "[$__range]" not in query.expression
+            windows = set(_MINUTES.findall(query.expression))
+            assert windows <= {*_MINUTES.findall(alerts[step.alert])}, (panel.title, step.alert)
+            seen |= windows
+    assert seen == {"5m", "10m"}
 
 
 def test_colors_of_alerts_are_thresholds_of_alerts() -> None:
