@@ -71,6 +71,7 @@ def main(directory: Path, *variants: str) -> int:
                 _keep_busy(stack, begun + SECONDS)
             # A rate needs a round that Prometheus has seen before.
             load.fail_to_come_in(stack)
+            incident.more_sign_up(stack)
             until = incident.happens(stack)
             shown = round(time.monotonic() - begun) - 10
         places = {variant: directory / variant for variant in variants} or {USUAL: directory}
