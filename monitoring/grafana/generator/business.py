@@ -20,11 +20,11 @@ from monitoring.grafana.generator.panels import (
     graph,
     stat,
 )
-from monitoring.grafana.generator.promql import RANGE, largest, now, select
+from monitoring.grafana.generator.promql import RANGE, in_time, largest, now, select
 
 _SIGNUPS = "vibebox_business_signups"
 _COUNTED = f"max({select(_SIGNUPS)}) >= 0"
-_A_DAY = (
+_A_DAY = in_time(
     f"{largest(select(_SIGNUPS), 'way')} - max by (way) ({select(_SIGNUPS)} offset $__interval)"
 )
 _WAY = 'label_replace({}, "way", "$1 $2", "way", "(.+)_(.+)")'
@@ -45,9 +45,12 @@ def _looks(before: str = "") -> str:
 
 def _rose(before: str = "") -> str:
     """Return the sign-ups of the time shown. Their number never falls: nothing is estimated."""
-    rose = " - ".join(
-        f"{edge}_over_time({select(_SIGNUPS)}[{RANGE}]{before})" for edge in ("max", "min")
-    )
+    least = f"min_over_time({select(_SIGNUPS)}[{RANGE}]{before})"
+    if before:
+        rose = f"max_over_time({select(_SIGNUPS)}[{RANGE}]{before}) - {least}"
+    else:
+        # What rose from the last scrape before the time shown is in the bars, and here.
+        rose = f"{select(_SIGNUPS)} - ({select(_SIGNUPS)} offset {RANGE} or {least})"
     return f"sum(max by (way) ({rose}))"
 
 
@@ -127,7 +130,7 @@ _FUNNEL_STEPS = {
     "environment": "made an environment",
     "started": "started one",
     "shell": "had a shell",
-    "second_week": "came back in week 2",
+    "second_week": "came back, after a shell",
 }
 
 
@@ -193,6 +196,7 @@ _NOW = Row(
             "percentunit",
             thresholds=BLUE,
             decimals=0,
+            named=True,
         ),
         stat(
             "Time to a first shell (ever)",
@@ -204,6 +208,7 @@ _NOW = Row(
             "had to wait for weeks does not move it, as a mean; 0 until somebody had.",
             "s",
             thresholds=BLUE,
+            named=True,
         ),
         stat(
             "Back in week 2 (ever)",
@@ -215,6 +220,7 @@ _NOW = Row(
             "percentunit",
             thresholds=BLUE,
             decimals=0,
+            named=True,
         ),
         _active("Active on the last day", 1, "on the last day"),
         _active("Active within 7 days", 7, "within 7 days that end with the last day"),
@@ -242,8 +248,8 @@ _STEPS = Row(
                 "started": "a start",
                 "terminal": "a terminal",
                 "vscode": "VS Code",
-                "shell": "either of both",
-                "second_week": "an act in week 2",
+                "shell": "either one",
+                "second_week": "any act in week 2",
             },
             "Accounts that have come to each, whatever came before: who works in an environment of "
             "a colleague needs none of their own.",
@@ -263,7 +269,7 @@ _STEPS = Row(
             "Second week",
             _WEEKS,
             "state",
-            {"over": "two weeks old", "returned": "of them, active again"},
+            {"over": "two weeks old", "returned": "of those, back in week 2"},
             "Accounts whose second week was over at the end of the last finished day, and those of "
             "them that did something in it: 7 to 14 days after sign-up.",
             width=24,

@@ -67,9 +67,10 @@ def _stat(panel: Panel) -> Json:
 
 
 def _sizes(panel: Panel) -> Json:
-    if panel.named and len(panel.queries) > 1:
-        return {"text": dict(_COUNTS)}
-    if "{{" not in panel.queries[0].legend or panel.named:
+    labels = "{{" in panel.queries[0].legend
+    if panel.named:
+        return {} if labels else {"text": dict(_COUNTS)}
+    if not labels:
         return {}
     return {"text": dict(_STATES if panel.mappings else _COUNTS)}
 
@@ -116,7 +117,7 @@ def _table(panel: Panel) -> Json:
         # Of severities the critical one comes first: they are ranks (`states`).
         shown["sortBy"] = [
             *({"displayName": name, "desc": False} for name, _ in panel.words),
-            {"displayName": panel.columns[0][0], "desc": True},
+            {"displayName": panel.columns[0][0], "desc": not panel.worst_is_least},
         ]
     return shown
 
@@ -201,6 +202,8 @@ def field_config(panel: Panel) -> Json:
         defaults["mappings"] = [{"type": "value", "options": panel.mappings}]
     if panel.kind == "table" and len(panel.queries) > 1:
         defaults["mappings"] = [_NO_VALUE]
+    if panel.logarithmic:
+        defaults["mappings"] = [_at_most(least)]
     # Without it, Grafana begins bars at the smallest of them.
     if least is not None or panel.stacked or panel.kind == "bargauge":
         defaults["min"] = least or 0
@@ -216,6 +219,11 @@ def field_config(panel: Panel) -> Json:
     if custom := _custom(panel):
         defaults["custom"] = custom
     return {"defaults": defaults, "overrides": _overrides(panel)}
+
+
+def _at_most(value: float | None) -> Json:
+    """Return what a value reads as that smaller ones are drawn as, 0 too."""
+    return {"type": "value", "options": {f"{value:g}": {"text": f"\u2264 {value:g}", "index": 0}}}
 
 
 def _written(thresholds: Thresholds) -> Json:

@@ -24,8 +24,9 @@ BLUE, CYAN, VIOLET, MAUVE, REST = "#208CFD", "#059ED4", "#7743FB", "#F620B9", "#
 NEUTRAL = BLUE
 
 ALL = (OK, NOTICE, WARNING, CRITICAL, BLUE, CYAN, VIOLET, MAUVE, REST)
-HUES = (BLUE, CYAN, VIOLET, MAUVE, REST)
-"""Those that tell kinds apart, and judge nothing."""
+HUES = (BLUE, CYAN, VIOLET, MAUVE)
+"""Those that tell kinds apart, and judge nothing. Grey is left to what is at rest, and to the rest
+of what a panel has no curve for: beside it a grey kind could not be told."""
 
 TINTS: Mapping[str, tuple[str, ...]] = {
     OK: (OK, "#0F9210", "#027733", "#3B7069", "#41A554"),
@@ -58,9 +59,9 @@ SEVERITIES = {"info": NOTICE, "warning": WARNING, "critical": CRITICAL}
 
 # Resources, wherever they are used.
 CPU, MEMORY, NETWORK, DISK = BLUE, VIOLET, CYAN, MAUVE
-COST = MAUVE
+COST = REST
 
-DASHES: tuple[tuple[int, ...], ...] = ((), (10, 6), (2, 6), (16, 5, 2, 5))
+DASHES: tuple[tuple[int, ...], ...] = ((), (10, 6), (2, 6), (16, 5, 2, 5), (28, 12))
 """Lengths of lines and gaps in pixels; none: one line."""
 
 
@@ -242,8 +243,7 @@ WHOLE = "all"
 NAMES: Mapping[str, Look] = {
     # Dashed: of one series that it covers, both can be seen.
     WHOLE: Look(REST, DASHES[1]),
-    # Apart from a kind that has the same colour.
-    "rest": Look(REST, DASHES[3]),
+    "rest": Look(REST),
     # A deadline, and where a warning begins.
     "given": Look(REST, DASHES[1]),
     "warns": Look(WARNING, DASHES[1]),

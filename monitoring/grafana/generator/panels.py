@@ -94,8 +94,9 @@ class Panel:
         height: lines of the grid, where it is not what its kind has.
         named: of a number: its name stands beside it, since that says something.
         decimals: digits behind the point, where Grafana's own choice reads badly.
-        logarithmic: each step of the axis is ten times the one before.
-        worst_is_least: the legend has the least value instead of the largest.
+        logarithmic: each step of the axis is ten times the one before. What is less than its least
+            value, the query has to make that.
+        worst_is_least: the legend has the least value, not the largest; a table begins with it.
         bar: the least width of a bar, where it is not that of a minute.
         empty: what stands there while there is nothing to show; short, since legends show it for a
             series without a value. It cannot tell "nothing happened"

@@ -65,6 +65,7 @@ _INTERPRETER = Row(
                 (quantile(share / 100, "vibebox_scheduling_lag_seconds"), f"p{share}")
                 for share in (50, 90, 99)
             ),
+            bounds=(0, None),
             thresholds=watched(notice=0.05, HighEventLoopLag=t.LAG_SECONDS),
         ),
         graph(

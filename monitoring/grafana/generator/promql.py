@@ -81,6 +81,15 @@ def rate(name: str, *matchers: str, over: str = INTERVAL, shown: bool = False) -
     return f"rate({select(name, *matchers)}{place})"
 
 
+def in_time(bars: str) -> str:
+    """Return bars without the first one, so that their sum is that of the time shown.
+
+    Grafana asks from the last whole step before the time shown, and a bar is of what happened
+    before its moment.
+    """
+    return f"{bars} and on () (vector(time()) * 1000 > $__from)"
+
+
 def in_bars(rated: str) -> str:
     """Return how many events each bar of a panel has, of how many there are a second.
 
@@ -88,7 +97,7 @@ def in_bars(rated: str) -> str:
     of the rate is then one scrape longer than the bar, so that each begins with the sample with
     which the one before ends. `round` takes away what Prometheus guesses of a new counter.
     """
-    return f"round({rated} * $__interval_ms / 1000)"
+    return in_time(f"round({rated} * $__interval_ms / 1000)")
 
 
 def increase(name: str, *matchers: str) -> str:

@@ -67,6 +67,9 @@ _ALL_LINES = (
 # Nobody is paged for a burn rate of the synthetic user, nor for that of the time shown.
 _UNPAGED = steps("ok", notice=BY_FACTOR["notice"], warning=BY_FACTOR["warning"])
 _PAGED = "|".join(objective.name for objective in OBJECTIVES if objective.burns)
+_LEFT = "left 30d"
+_LITTLE = 0.1
+"""A burn rate that uses up a tenth of the budget in 30 days: smaller ones are drawn as it."""
 _WINDOWS = ("5m", "1h", "6h", "1d", "3d")
 
 
@@ -89,8 +92,11 @@ def _burns(title: str, objective: str, levels: Thresholds, down: str) -> Panel:
 
 
 def _course(title: str, objective: str) -> Panel:
-    # Rounded as they are written: what reads as 0.00 is 0, and stands in no legend.
-    curves = ((f"round({largest(_burn(window, objective))}, 0.01)", window) for window in _WINDOWS)
+    # On a good day all are at the foot of the axis, and can be seen to be there.
+    curves = (
+        (f"clamp_min({largest(_burn(window, objective))}, {_LITTLE})", window)
+        for window in _WINDOWS
+    )
     return graph(
         title,
         12,
@@ -99,8 +105,8 @@ def _course(title: str, objective: str) -> Panel:
         "30 min, 3 over 1 d and 2 h, 1 over 3 d and 6 h.",
         "none",
         *curves,
-        # From a tenth of what is allowed to where every request fails; of 0 there is no line.
-        bounds=(0.1, 1000),
+        # To where every request fails.
+        bounds=(_LITTLE, 1000),
         logarithmic=True,
         decimals=2,
         thresholds=_ALL_LINES,
@@ -145,19 +151,20 @@ def _table(title: str, slos: str, description: str, paged: bool, height: int) ->
         "none",
         snapshot=True,
         columns=(
-            ("budget", "percentunit"),
+            (_LEFT, "percentunit"),
             ("bad", "percentunit"),
             ("of limit", "percentunit"),
             *((f"burn {window}", "none") for window in _WINDOWS),
         ),
         levels=(
-            ("budget", LEFT),
+            (_LEFT, LEFT),
             ("of limit", _UNPAGED),
             *((f"burn {each}", _burning(each) if paged else _UNPAGED) for each in _WINDOWS),
         ),
         digits=(("of limit", 0), *((f"burn {window}", 2) for window in _WINDOWS)),
         headings=(("slo", "objective"),),
         height=height,
+        worst_is_least=True,
         empty=NOTHING,
         down="api-performance" if paged else "environments",
     )
@@ -170,9 +177,9 @@ _BUDGETS = Row(
         budget("Availability budget", "availability", 8, "api-performance"),
         budget("Latency budget", "latency", 8, "api-performance"),
         budget("Synthetic user budget left", "probe", 8, "environments"),
-        _burns("Availability burn rate", "availability", _burning("1h"), "api-performance"),
-        _burns("Latency burn rate", "latency", _burning("1h"), "api-performance"),
-        _burns("Synthetic user burn rate", "probe", _UNPAGED, "environments"),
+        _burns("Availability burn rate (1 h)", "availability", _burning("1h"), "api-performance"),
+        _burns("Latency burn rate (1 h)", "latency", _burning("1h"), "api-performance"),
+        _burns("Synthetic user burn rate (1 h)", "probe", _UNPAGED, "environments"),
         graph(
             "Error budget left",
             24,

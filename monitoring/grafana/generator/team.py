@@ -229,7 +229,7 @@ _ENVIRONMENTS = Row(
             8,
             "Share of what a team may have that it has, the ten fullest; of CPUs and memory count "
             "environments that are up, of hours those of this month (UTC), where there is a bound.",
-            (Query(f"sort_desc(topk(10, {_in_words(_share())}))", "{{team}} {{resource}}"),),
+            (Query(f"sort_desc(topk(10, {_in_words(_share())} > 0))", "{{team}} {{resource}}"),),
             "percentunit",
             snapshot=True,
             bounds=(0, 1),

@@ -4,7 +4,7 @@ Every instance tells what the one database says, so that of several the largest 
 looked at as it is; a total of the ledger rises when it books, every VIBEBOX_USAGE_INTERVAL.
 """
 
-from monitoring.grafana.generator.promql import INTERVAL, RANGE, TEAM
+from monitoring.grafana.generator.promql import INTERVAL, RANGE, TEAM, in_time
 
 
 def several(expression: str) -> str:
@@ -29,7 +29,7 @@ def in_bars(what: str) -> str:
     a difference is exact.
     """
     total = f"vibebox_team_{what}_total{{{TEAM}}}"
-    return f"max by (team) ({total}) - max by (team) ({total} offset $__interval)"
+    return in_time(f"max by (team) ({total}) - max by (team) ({total} offset $__interval)")
 
 
 def rises(what: str) -> str:

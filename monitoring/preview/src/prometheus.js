@@ -46,6 +46,7 @@ export class Source {
       // As Grafana computes it: a rate needs two samples, and one may be missing on either side.
       __rate_interval: `${Math.max(step + interval, 4 * interval)}s`,
       __range: `${Math.round(this.to - this.from)}s`,
+      __from: `${Math.round(this.from * 1000)}`,
     };
     return expression.replace(/\$\{(\w+)(?::\w+)?\}|\$(\w+)/g, (whole, braced, bare) => known[braced ?? bare] ?? whole);
   }

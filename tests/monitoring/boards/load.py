@@ -147,6 +147,13 @@ def fail_to_come_in(stack: Stack) -> None:
     assert found.exit_code == 1, found.output
 
 
+def come_in(stack: Stack) -> None:
+    """Let the synthetic user go a whole round, which needs an agent."""
+    way = {"VIBEBOX_PROBE_URL": stack.server.url, "VIBEBOX_PROBE_IMAGE": stack.engine.busybox}
+    found = CliRunner().invoke(main, ["probe"], env={**stack.server.env, **PROBED, **way})
+    assert found.exit_code == 0, found.output
+
+
 def install_extension(stack: Stack) -> None:
     """Ask for an extension where there is no VS Code server: it fails."""
     path = f"/environments/{stack.kept['two']}/extensions"

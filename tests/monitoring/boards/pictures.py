@@ -50,6 +50,10 @@ _SETTINGS = {
     "VIBEBOX_AGENT_SWEEP_INTERVAL": "20",
     # As dear as it would be after a day.
     "VIBEBOX_USAGE_PRICES": "running_hour=2,cpu_hour=40,memory_gib_hour=50",
+    # Of which a team has something.
+    "VIBEBOX_QUOTA_ENVIRONMENTS": "20",
+    "VIBEBOX_QUOTA_CPUS": "30",
+    "VIBEBOX_QUOTA_MEMORY_MB": "20480",
 }
 
 
@@ -64,8 +68,10 @@ def main(directory: Path, *variants: str) -> int:
         stack = services.enter_context(closing(_stack(work, postgresql, engine, registry)))
         rules = incident.rules(work)
         prometheus = services.enter_context(closing(prometheus_of(stack, rules, usage=True)))
-        begun = time.monotonic()
         _prepare(stack)
+        # What was counted for the first time by then has a scrape before the time shown.
+        time.sleep(10 * INTERVAL)
+        begun = time.monotonic()
         with _callers(stack):
             with load.sessions_in_use(stack):
                 _keep_busy(stack, begun + SECONDS)
@@ -97,6 +103,7 @@ def _prepare(stack: Stack) -> None:
     agents.upload_again(stack)
     load.use_a_team(stack)
     load.fail_to_come_in(stack)
+    load.come_in(stack)
 
 
 def _draw(prometheus: Prometheus, until: float, seconds: int, variant: str, directory: Path) -> int:

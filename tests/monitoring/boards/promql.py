@@ -15,6 +15,7 @@ VARIABLES = {
     "__range": "7331s",
     "__interval": "4096s",
     "__interval_ms": "4096000",
+    "__from": "0",
 }
 """What stands for Grafana's variables while a query is parsed."""
 

@@ -77,15 +77,22 @@ def test_names_of_a_panel_have_looks_of_their_own(name: str) -> None:
     assert found == {}
 
 
+def test_grey_is_no_kind() -> None:
+    """Beside the rest, a kind in grey could be told by its dashes alone."""
+    assert palette.NAMES["rest"] == palette.Look(palette.REST)
+    for label in ("operation", "method", "check", "limit"):
+        assert palette.REST not in {look.color for look in palette.MEANINGS[label].values()}
+
+
 def test_the_rest_looks_like_no_kind() -> None:
     (panel,) = (
         each
         for each in panels(board("environments"))
         if each["title"] == "Docker operations by kind"
     )
-    plain = [{"id": "color", "value": {"mode": "fixed", "fixedColor": palette.REST}}]
+    plain = [{"id": "color", "value": {"mode": "fixed", "fixedColor": palette.BLUE}}]
     rest = {"matcher": {"id": "byName", "options": "rest"}, "properties": plain}
     config = panel["fieldConfig"]
     kept = [each for each in config["overrides"] if each["matcher"] != rest["matcher"]]
     broken = {**panel, "fieldConfig": {**config, "overrides": [*kept, rest]}}
-    assert alike(broken) == [["pull", "rest"]]
+    assert alike(broken) == [["ping", "rest"]]

@@ -47,7 +47,7 @@ UNWATCHED = {
     "Error",
     # Budgets: their alerts compare burn rates over two windows.
     *("Availability budget", "Latency budget", "Error budget left"),
-    *("Latency burn rate", "Availability burn rate", "Synthetic user burn rate"),
+    *(f"{each} burn rate (1 h)" for each in ("Latency", "Availability", "Synthetic user")),
     *("Latency burn rates", "Availability burn rates"),
     # The alert on the synthetic user compares its age with an interval of the settings.
     *("Synthetic user budget left", "Steps of the synthetic user", "Last round"),
