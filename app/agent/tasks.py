@@ -41,8 +41,6 @@ def _run(task: Task, term: Term) -> None:
     # Who sets `wanted` at the end of the term wakes the thread.
     wake = task.wanted or term.over
     while not term.over.is_set():
-        if task.wanted is not None:
-            task.wanted.clear()
         try:
             with outages.attempt(), trace_context.task(task.loop):
                 task.work()
@@ -53,3 +51,6 @@ def _run(task: Task, term: Term) -> None:
         # What waits for Docker or the database should not wait much longer than they are down.
         wait = min(task.interval, _AFTER_TROUBLE) if outages.troubled else task.interval
         wake.wait(wait)
+        # Here, so that what is wanted before the first time, or meanwhile, is done after it.
+        if task.wanted is not None:
+            task.wanted.clear()

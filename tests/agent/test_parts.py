@@ -6,6 +6,9 @@ import time
 
 import pytest
 
+from app.agent import tasks
+from app.agent.leader.election import Term
+from app.agent.leader.lease import Held
 from app.agent.outage_log import OutageLog
 from app.agent.reconcile.event_history import ContainerEventHistory, Ending
 from app.agent.reconcile.queue import WorkQueue
@@ -45,6 +48,32 @@ def test_delayed_is_taken_later_unless_it_is_wanted_earlier() -> None:
     queue.add("later")
     queue.add("later", 30)
     assert queue.get() == "later"
+
+
+@pytest.mark.parametrize("moment", ["before", "meanwhile", "between"])
+def test_what_is_wanted_is_done_after_it(moment: str) -> None:
+    """Whenever it is wanted: what the work at hand has read may be older."""
+    wanted, over, done = threading.Event(), threading.Event(), threading.Semaphore(0)
+    if moment == "before":
+        wanted.set()
+
+    def work() -> None:
+        if moment == "meanwhile" and not over.is_set():
+            over.set()
+            wanted.set()
+        done.release()
+
+    term = Term(Held("agent", 1), time.monotonic())
+    thread = tasks.start(tasks.Task(Loop.SWEEP, 3600, work, wanted), term)
+    assert done.acquire(timeout=5)
+    if moment == "between":
+        wanted.set()
+    assert done.acquire(timeout=5)
+    assert not done.acquire(timeout=0.1)
+    term.over.set()
+    wanted.set()
+    thread.join(5)
+    assert not thread.is_alive()
 
 
 def test_close_wakes_who_waits() -> None:
