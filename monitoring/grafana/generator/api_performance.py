@@ -1,6 +1,6 @@
 """Dashboard "VibeBox - API performance": what is slow, what fails, and what holds it up."""
 
-from monitoring.grafana.generator.golden import golden_signals
+from monitoring.grafana.generator.golden import golden_signals, percentiles
 from monitoring.grafana.generator.leads import (
     ALL_REQUESTS,
     ERRORS_OF_ALL_KINDS,
@@ -76,6 +76,11 @@ _LATENCY = Row(
         _percentile(95, "95 of 100 requests"),
         _percentile(99, "99 of 100 requests"),
     ),
+)
+_COURSE = Row(
+    "Latency over time",
+    (percentiles("Latency by percentile", 24, 50, 95, 99),),
+    added=True,
 )
 _TRAFFIC = Row(
     "Traffic and errors",
@@ -280,7 +285,6 @@ _QUEUES = Row(
             (_QUEUED, "requests {{instance}}", BLUE),
             (_CONNECTED, "connections {{instance}}", MAUVE),
             bounds=(0, None),
-            zeros=True,
         ),
         graph(
             "Oldest request",
@@ -316,10 +320,10 @@ _CLIENTS = Row(
             "Waiting for clients",
             8,
             "For the rest of what they send (receive), or for them to take the answer (send), in "
-            "each second: at 1000 there is always one that is waited for. No duration and no "
+            "each second: at 100 % there is always one that is waited for. No duration and no "
             "objective has this time.",
-            "suffix:ms/s",
-            (f"1000 * {total(rate(_CLIENT_WAIT), 'phase')}", "{{phase}}"),
+            "percentunit",
+            (total(rate(_CLIENT_WAIT), "phase"), "{{phase}}"),
             bounds=(0, None),
         ),
     ),
@@ -333,6 +337,7 @@ BOARD = Board(
     (
         golden_signals("api-performance"),
         _LATENCY,
+        _COURSE,
         _TRAFFIC,
         _HEAT,
         _ROUTES,

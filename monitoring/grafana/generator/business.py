@@ -178,7 +178,7 @@ _NOW = Row(
     "Sign-ups and use",
     (
         _compared(
-            "Sign-ups in the time shown",
+            "Sign-ups",
             6,
             f"{_rose()} and on () ({_COUNTED})",
             _rose(" offset $__range"),
@@ -188,10 +188,10 @@ _NOW = Row(
             f" and on () ({_looks(f' offset {RANGE}')} >= 0.9 * {_looks()})",
         ),
         stat(
-            "Made and started one (ever)",
+            "Activated",
             6,
             _share(_FUNNEL, "step", "started", "signed_up"),
-            "of sign-ups",
+            "of all sign-ups",
             "Activation: share of all accounts ever made that made an environment and started it.",
             "percentunit",
             thresholds=BLUE,
@@ -199,10 +199,10 @@ _NOW = Row(
             named=True,
         ),
         stat(
-            "Time to a first shell (ever)",
+            "First shell after",
             6,
             _MEDIAN,
-            "median",
+            "median of all",
             "From sign-up to the first terminal or VS Code: half of all who had one had it sooner, "
             "about; it lies between two of the bounds that First usable shell within has. One who "
             "had to wait for weeks does not move it, as a mean; 0 until somebody had.",
@@ -211,7 +211,7 @@ _NOW = Row(
             named=True,
         ),
         stat(
-            "Back in week 2 (ever)",
+            "Back in week 2",
             6,
             _share(_WEEKS, "state", "returned", "over"),
             "of those two weeks old",
@@ -240,7 +240,7 @@ _STEPS = Row(
         ),
         _of_the_step_before(),
         _ladder(
-            "Milestones",
+            "Milestones, in any order",
             _ACCOUNTS,
             "milestone",
             {

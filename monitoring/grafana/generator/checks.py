@@ -1,7 +1,16 @@
 """Rows of the dashboard "VibeBox - Telemetry" about health checks, the records and the agent."""
 
 from monitoring.grafana.generator.levels import watched
-from monitoring.grafana.generator.panels import UNKNOWN, Row, events, graph, stat, steps, timeline
+from monitoring.grafana.generator.panels import (
+    UNKNOWN,
+    Row,
+    bars,
+    events,
+    graph,
+    stat,
+    steps,
+    timeline,
+)
 from monitoring.grafana.generator.promql import (
     in_bars,
     increase,
@@ -115,4 +124,34 @@ AGENT = Row(
             whole=in_bars(total(rate(_FAILURES))),
         ),
     ),
+)
+_ROUND = select("vibebox_agent_task_last_success_timestamp_seconds")
+_BEHIND = f"max({_ROUND}) - on () group_right () {largest(_ROUND, 'task')}"
+_AGENT_STARTED = select("vibebox_process_start_time_seconds", 'worker="agent"')
+LOOPS = Row(
+    "Loops of the agent",
+    (
+        stat(
+            "Agent's uptime",
+            8,
+            f"min(time() - {_AGENT_STARTED})",
+            "uptime",
+            "Time since the youngest agent started. AgentRestarting warns of one that does again "
+            "and again.",
+            "dtdurations",
+            thresholds=steps("notice", ok=300),
+        ),
+        bars(
+            "Loops that are behind",
+            16,
+            f"sort_desc(topk(5, {_BEHIND}))",
+            "{{task}}",
+            "How long ago a loop came round when the last one of all did: the five that are "
+            f"furthest behind. AgentTaskStuck warns at {t.TASK_SECONDS // 60} minutes.",
+            "s",
+            thresholds=steps("ok", warning=t.TASK_SECONDS),
+            height=6,
+        ),
+    ),
+    added=True,
 )

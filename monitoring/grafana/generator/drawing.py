@@ -27,7 +27,7 @@ _BRIDGED = 60 * 60 * 1000
 """Milliseconds of a gap over which a line may lead: longer, something was missing."""
 _FLOORS = {
     **dict.fromkeys(("none", "short", "reqps", "ops", "suffix:lines/s"), 1),
-    **dict.fromkeys(("suffix:ms/s", "suffix:/h"), 1),
+    **dict.fromkeys(("suffix:/h",), 1),
     **dict.fromkeys(("suffix:cores", "suffix:s/s"), 0.01),
     **dict.fromkeys(("bytes", "Bps"), 1024),
     "s": 0.001,
@@ -68,9 +68,7 @@ def _stat(panel: Panel) -> Json:
 
 def _sizes(panel: Panel) -> Json:
     labels = "{{" in panel.queries[0].legend
-    if panel.named:
-        return {} if labels else {"text": dict(_COUNTS)}
-    if not labels:
+    if not labels and not panel.named:
         return {}
     return {"text": dict(_STATES if panel.mappings else _COUNTS)}
 
@@ -203,7 +201,7 @@ def field_config(panel: Panel) -> Json:
     if panel.kind == "table" and len(panel.queries) > 1:
         defaults["mappings"] = [_NO_VALUE]
     if panel.logarithmic:
-        defaults["mappings"] = [_at_most(least)]
+        defaults["mappings"] = [_at_most(least, panel.unit)]
     # Without it, Grafana begins bars at the smallest of them.
     if least is not None or panel.stacked or panel.kind == "bargauge":
         defaults["min"] = least or 0
@@ -221,9 +219,10 @@ def field_config(panel: Panel) -> Json:
     return {"defaults": defaults, "overrides": _overrides(panel)}
 
 
-def _at_most(value: float | None) -> Json:
+def _at_most(value: float | None, unit: str) -> Json:
     """Return what a value reads as that smaller ones are drawn as, 0 too."""
-    return {"type": "value", "options": {f"{value:g}": {"text": f"\u2264 {value:g}", "index": 0}}}
+    text = f"{1000 * (value or 0):g} ms" if unit == "s" else f"{value:g}"
+    return {"type": "value", "options": {f"{value:g}": {"text": f"\u2264 {text}", "index": 0}}}
 
 
 def _written(thresholds: Thresholds) -> Json:

@@ -143,7 +143,7 @@ _GOLDEN = Row(
             thresholds=steps("ok", notice=0.001, warning=0.1),
         ),
         stat(
-            "Docker failures (worst kind, 5 min)",
+            "Docker failures (5 min)",
             8,
             while_up(_failed_of_the_worst()),
             "of calls",
@@ -164,7 +164,7 @@ _GOLDEN = Row(
             height=3,
         ),
         stat(
-            "Ended badly",
+            "Containers ended badly",
             8,
             while_led(total(increase(_EXITS, _BAD))),
             "ended",

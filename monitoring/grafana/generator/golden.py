@@ -4,10 +4,21 @@ They are read from what monitoring/rules records wherever it does: one series ea
 routes and instances there are.
 """
 
-from monitoring.grafana.generator.leads import FAILED_REQUESTS
+from typing import Any
+
+from monitoring.grafana.generator.leads import ALL_REQUESTS, FAILED_REQUESTS
 from monitoring.grafana.generator.levels import watched
-from monitoring.grafana.generator.panels import BLUE, UNKNOWN, Panel, Row, stat, steps
-from monitoring.grafana.generator.promql import largest, recorded, select, total, while_up
+from monitoring.grafana.generator.panels import BLUE, UNKNOWN, Panel, Row, graph, stat, steps
+from monitoring.grafana.generator.promql import (
+    DURATION,
+    USERS,
+    largest,
+    quantile,
+    recorded,
+    select,
+    total,
+    while_up,
+)
 from monitoring.rules import slo
 from monitoring.rules import thresholds as t
 from monitoring.rules.objectives import OBJECTIVES, WINDOWS
@@ -109,6 +120,37 @@ def signals(here: str) -> tuple[Panel, Panel, Panel]:
 
 
 _ASKED = total(recorded(slo.REQUESTS, "availability"))
+
+
+_LITTLE = 0.001
+"""A duration that is short for any request, in seconds: shorter ones are drawn as it."""
+
+
+def percentiles(title: str, width: int, *shares: int, **more: Any) -> Panel:
+    """Return the course of percentiles of requests, and of single ones."""
+    return graph(
+        title,
+        width,
+        f"How long at most the fastest {_listed(shares)} of 100 requests took, over all routes "
+        f"but probes and streams. HighAPILatency warns at a p95 of {t.LATENCY_WARNING} s, "
+        f"VeryHighAPILatency pages at {t.LATENCY_CRITICAL} s. Dots are single requests: their ids "
+        "are in the log, and their traces where there are any.",
+        "s",
+        *(
+            (f"clamp_min({quantile(share / 100, DURATION, USERS)}, {_LITTLE})", f"p{share}")
+            for share in shares
+        ),
+        bounds=(_LITTLE, None),
+        logarithmic=True,
+        thresholds=watched(HighAPILatency=t.LATENCY_WARNING, VeryHighAPILatency=t.LATENCY_CRITICAL),
+        exemplars=True,
+        leads=ALL_REQUESTS,
+        **more,
+    )
+
+
+def _listed(shares: tuple[int, ...]) -> str:
+    return f"{', '.join(map(str, shares[:-1]))} and {shares[-1]}"
 
 
 def errors(width: int = _WIDTH, down: str | None = "slo") -> Panel:

@@ -1,10 +1,13 @@
 """Dashboard "VibeBox - Overview": is it well, and if not, where to look."""
 
-from monitoring.grafana.generator.golden import FAILING, golden_signals
-from monitoring.grafana.generator.leads import ALL_REQUESTS, FAILED_REQUESTS, of_route
+from collections.abc import Iterator
+
+from app.metrics.catalogue import AUTHENTICATION_METHODS
+from monitoring.grafana.generator.golden import FAILING, golden_signals, percentiles
+from monitoring.grafana.generator.leads import FAILED_REQUESTS, of_route
 from monitoring.grafana.generator.levels import watched
 from monitoring.grafana.generator.links import RUNBOOK
-from monitoring.grafana.generator.palette import CPU, MEMORY, OK
+from monitoring.grafana.generator.palette import CPU, MEMORY, NOTICE, OK, SEVERITIES, TINTS
 from monitoring.grafana.generator.panels import (
     BLUE,
     NONE,
@@ -22,7 +25,6 @@ from monitoring.grafana.generator.panels import (
     timeline,
 )
 from monitoring.grafana.generator.promql import (
-    DURATION,
     FAILED,
     NO_PROBES,
     RANGE,
@@ -31,7 +33,6 @@ from monitoring.grafana.generator.promql import (
     in_bars,
     increase,
     largest,
-    quantile,
     rate,
     select,
     select_alerts,
@@ -56,7 +57,9 @@ _FULLEST = largest(f"{_MEMORY} / {_ALLOWED}", "instance")
 
 _FIRING = select_alerts('alertstate="firing"')
 # None is 0 only while Prometheus reads the service.
-_NONE = f"""({while_up('label_replace(vector(0), "severity", "none", "", "")')})"""
+_NONE = while_up(
+    f'label_replace(vector(0), "severity", "none", "", "") unless on () count({_FIRING})'
+)
 _ALERT = "severity, alertname, component, instance"
 _SINCE = f"max by ({_ALERT}) (time() - {select_alerts(name='ALERTS_FOR_STATE')})"
 
@@ -67,6 +70,13 @@ def _by_rank(expression: str) -> str:
         found = f'"severity", "{rank}", "severity", "{shown["text"]}"'
         expression = f"label_replace({expression}, {found})"
     return expression
+
+
+def _by_severity() -> Iterator[Query]:
+    """Yield how many alerts of each severity fire, where any do: the worst first."""
+    for severity in reversed(SEVERITIES):
+        firing = select_alerts('alertstate="firing"', f'severity="{severity}"')
+        yield Query(f"count by (severity) ({firing})", "{{severity}}")
 
 
 _WELL = Row(
@@ -90,7 +100,7 @@ _WELL = Row(
             "stat",
             8,
             "How many alerts fire for the chosen jobs, by severity: critical ones page.",
-            (Query(f"count by (severity) ({_FIRING}) or on () {_NONE}", "{{severity}}", OK),),
+            (Query(_NONE, "{{severity}}", OK), *_by_severity()),
             "none",
             snapshot=True,
             by_kind=True,
@@ -126,9 +136,30 @@ _WELL = Row(
     ),
     added=True,
 )
+_ATTEMPTS = "vibebox_auth_attempts_total"
+
+
+def _refused() -> Iterator[tuple[str, str, str]]:
+    """Yield the attempts that failed, by how somebody tried to come in."""
+    for method, color in zip(AUTHENTICATION_METHODS, TINTS[NOTICE], strict=False):
+        found = rate(_ATTEMPTS, f'method="{method}"', 'status="failure"')
+        yield in_bars(total(found)), f"refused {method}", color
+
+
 _SIGN_UPS = Row(
-    "Sign-ups",
+    "Sign-ins and sign-ups",
     (
+        events(
+            "Refused sign-ins",
+            24,
+            "Passwords, keys, tokens and tickets that were wrong or came too often. "
+            "HighAuthFailureRate warns of many, SlowBruteForceAttack of an hour that has too many, "
+            "and PossibleBruteForceAttack pages.",
+            "short",
+            *_refused(),
+            whole=in_bars(total(rate(_ATTEMPTS, 'status="failure"'))),
+            height=7,
+        ),
         events(
             "Requests for an account",
             24,
@@ -218,21 +249,7 @@ _TRAFFIC = Row(
 _LATENCY = Row(
     "Latency",
     (
-        graph(
-            "Response time percentiles",
-            12,
-            "How long at most the fastest 50, 90, 95 and 99 of 100 requests took, over all routes "
-            f"but probes and streams. HighAPILatency warns at a p95 of {t.LATENCY_WARNING} s. Dots "
-            "are single requests: their ids are in the log, and their traces where there are any.",
-            "s",
-            *((quantile(share / 100, DURATION, USERS), f"p{share}") for share in (50, 90, 95, 99)),
-            thresholds=watched(
-                HighAPILatency=t.LATENCY_WARNING, VeryHighAPILatency=t.LATENCY_CRITICAL
-            ),
-            exemplars=True,
-            down="api-performance",
-            leads=ALL_REQUESTS,
-        ),
+        percentiles("Response time percentiles", 12, 50, 90, 95, 99, down="api-performance"),
         bars(
             "Top 10 busiest routes",
             12,

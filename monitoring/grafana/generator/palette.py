@@ -59,7 +59,7 @@ SEVERITIES = {"info": NOTICE, "warning": WARNING, "critical": CRITICAL}
 
 # Resources, wherever they are used.
 CPU, MEMORY, NETWORK, DISK = BLUE, VIOLET, CYAN, MAUVE
-COST = REST
+COST = NEUTRAL
 
 DASHES: tuple[tuple[int, ...], ...] = ((), (10, 6), (2, 6), (16, 5, 2, 5), (28, 12))
 """Lengths of lines and gaps in pixels; none: one line."""
@@ -253,7 +253,7 @@ NAMES: Mapping[str, Look] = {
     "p95": Look(BLUE),
     "p99": Look(VIOLET),
     # Burn rates: the longer the window, the further from blue.
-    "5m": Look(REST),
+    "5m": Look(CYAN, DASHES[1]),
     "1h": Look(CYAN),
     "6h": Look(BLUE),
     "1d": Look(VIOLET),

@@ -93,8 +93,14 @@ def annotations(chosen: bool = True, alerts: bool = True) -> list[dict[str, Any]
         {**mark, "enable": alerts or not mark["name"].startswith(_FIRING)} for mark in _marks()
     ]
     if not chosen:
-        found = [{**mark, "expr": everywhere(mark["expr"])} for mark in found]
+        found = [{**mark, "expr": everywhere(_of_ours(mark["expr"]))} for mark in found]
     return found
+
+
+def _of_ours(expression: str) -> str:
+    """Return a query of alerts of no job but those that are VibeBox: others are not its marks."""
+    ours = f"and on (job) group by (job) ({_KNOWN})"
+    return f"{expression} {ours}" if expression.startswith("ALERTS") else expression
 
 
 def _restarts() -> str:

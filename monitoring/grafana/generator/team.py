@@ -107,7 +107,7 @@ def _of_each(title: str, description: str, unit: str, what: str, color: str) -> 
 
 
 _NOW = Row(
-    "Now",
+    "Now, and in the time shown",
     (
         _number(
             "Running", "running", "Environments of the chosen teams that run.", thresholds=GREEN
@@ -119,7 +119,7 @@ _NOW = Row(
             thresholds=steps("ok", critical=1),
         ),
         stat(
-            "Killed for memory",
+            "Kills (time shown)",
             6,
             f"sum({rises('oom_kills')})",
             "kills",
@@ -160,7 +160,7 @@ _NOW = Row(
             thresholds=_plain(MEMORY),
         ),
         stat(
-            "Cost",
+            "Cost (time shown)",
             8,
             f"sum by (currency) ({costs.of_teams(RANGE)})",
             "{{currency}}",
@@ -205,8 +205,6 @@ _ENVIRONMENTS = Row(
             digits=(
                 ("quota", 1),
                 ("running", 0),
-                ("CPU h", 2),
-                ("GiB h", 2),
                 ("OOM", 0),
                 ("cost", 2),
             ),
@@ -253,11 +251,11 @@ _USE = Row(
             (f"sum({used('network_received_bytes')})", "received", NETWORK),
             (f"sum({used('network_sent_bytes')})", "sent", VIOLET),
             bounds=(0, None),
-            zeros=True,
         ),
         _of_each(
             "Memory by environment",
-            "Memory held, without what the kernel would give back.",
+            "Memory held, without what the kernel would give back; a mean between readings: "
+            "peaks are not in it, but in GET /api/v1/usage and the console.",
             "bytes",
             "memory_byte_seconds",
             MEMORY,
@@ -271,7 +269,6 @@ _USE = Row(
             (f"sum({used('block_read_bytes')})", "read", DISK),
             (f"sum({used('block_written_bytes')})", "written", DISK),
             bounds=(0, None),
-            zeros=True,
         ),
     ),
 )
@@ -317,7 +314,6 @@ _FAILURES = Row(
             ),
             (f"{_UNREAD} / ({used('running_seconds')} > 0)", "{{team}}"),
             bounds=(0, 1),
-            zeros=True,
         ),
     ),
 )

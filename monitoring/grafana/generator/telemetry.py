@@ -1,6 +1,6 @@
 """Dashboard "VibeBox - Telemetry": what the service's own numbers cost, and whether they hold."""
 
-from monitoring.grafana.generator.checks import AGENT, TRUTH
+from monitoring.grafana.generator.checks import AGENT, LOOPS, TRUTH
 from monitoring.grafana.generator.golden import errors, objectives, threads_busy
 from monitoring.grafana.generator.levels import Thresholds, watched
 from monitoring.grafana.generator.panels import (
@@ -215,5 +215,5 @@ BOARD = Board(
     "telemetry",
     "VibeBox - Telemetry",
     "What the service's own numbers cost, whether they are complete, and what it runs on.",
-    (_GOLDEN, TRUTH, _WHOLE, AGENT, _SCRAPES, _SHARED, *RUNTIME),
+    (_GOLDEN, TRUTH, _WHOLE, AGENT, LOOPS, _SCRAPES, _SHARED, *RUNTIME),
 )

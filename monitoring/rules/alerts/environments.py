@@ -104,7 +104,7 @@ GROUPS = (
                 "The records of environments differ from Docker",
                 "Environments whose status differs from that of their container: {{ $value }}. "
                 "The agent mends that within seconds when it is well.",
-                "environments",
+                "telemetry",
             ),
             Alert(
                 "EnvironmentsKilledByMemory",

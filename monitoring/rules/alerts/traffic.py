@@ -114,7 +114,7 @@ GROUPS = (
                 "A worker of {{ $labels.instance }} has no database connection left",
                 "All connections that a worker may open have been in use for 2 minutes: requests "
                 "wait for one, and fail after VIBEBOX_DB_POOL_TIMEOUT.",
-                "api-performance",
+                "telemetry",
             ),
         ),
     ),

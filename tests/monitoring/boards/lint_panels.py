@@ -14,7 +14,7 @@ Rule = Callable[[Json], Complaints]
 
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 UNITS = {value for name, value in vars(units).items() if name[0].isupper()}
-WORDS = {f"suffix:{word}" for word in ("cores", "s/s", "ms/s", "lines", "lines/s", "/h")}
+WORDS = {f"suffix:{word}" for word in ("cores", "s/s", "lines", "lines/s", "/h")}
 """Units that are a word of ours behind the number."""
 REDUCERS = {"lastNotNull", "last", "first", "min", "max", "mean", "sum", "count", "range", "delta"}
 """Ids that Grafana calls its reducers by; those that we have a use for."""

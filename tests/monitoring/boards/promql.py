@@ -35,8 +35,10 @@ def without_condition(expression: str) -> str:
     """Return the query as of now, and without what leaves out what would say nothing.
 
     That is a sum of one series, a period that is not whole, a step that a round did not come to,
-    and a bar of an environment in which nothing was killed.
+    a bar of an environment in which nothing was killed, and a severity of which no alert fires.
     """
+    expression = re.sub(r',severity="\w+"', "", expression)
+    expression = expression.replace(" unless on () count(", " and on () group(")
     whole = re.sub(r" (and on \(\) \(+(max\()?count|unless on \(\) ).*", "", expression)
     return re.sub(r" offset (\$__range|\d+d)| > 0(?=\)\)$)", "", whole)
 

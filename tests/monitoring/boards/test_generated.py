@@ -12,8 +12,11 @@ from monitoring.grafana.generator import BOARDS, __main__
 from monitoring.grafana.generator.model import as_json
 from monitoring.grafana.generator.panels import Board, Panel, Query, Row
 from monitoring.grafana.generator.surroundings import DATASOURCE_UID
+from monitoring.rules.alerts.alerting import WATCHDOG
+from monitoring.rules.sources import all_alerts, series_of
 from tests.monitoring.boards.lint_boards import BOARDS as NAMES
 from tests.monitoring.boards.lint_boards import DASHBOARDS, WITH_SIGNALS, panels
+from tests.monitoring.boards.promql import substituted
 
 ROOT = Path(__file__).parents[3]
 PROVISIONING = ROOT / "monitoring" / "grafana" / "provisioning"
@@ -132,6 +135,31 @@ def test_dashboards_of_the_seed_keep_title_and_panels(name: str) -> None:
     assert board["title"] == title
     assert {number: found.get(number) for number in wanted} == wanted
     assert all(number > max(wanted) for number in set(found) - set(wanted))
+
+
+def _families(expression: str) -> set[str]:
+    """Return what a query reads, a histogram or a total by the name of its family."""
+    found = series_of(substituted(expression))
+    return {re.sub(r"_(bucket|count|sum|total)$", "", name) for name, _ in found}
+
+
+def test_alerts_lead_to_where_what_they_are_about_is_shown() -> None:
+    shown = {
+        name: set[str]().union(
+            *(
+                _families(target["expr"])
+                for panel in panels(json.loads((DASHBOARDS / f"{name}.json").read_text()))
+                for target in panel["targets"]
+            )
+        )
+        for name in NAMES
+    }
+    bare = {
+        alert.name
+        for alert in all_alerts()
+        if not _families(alert.expression) & shown[alert.dashboard]
+    }
+    assert bare == {WATCHDOG}  # reads nothing
 
 
 def _set(file: Path, key: str) -> list[str]:
