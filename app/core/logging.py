@@ -156,6 +156,8 @@ def config(level: str = "info") -> dict[str, Any]:
             "alembic": {"level": "WARNING"},
             # SQLAlchemy logs a pool under the module of its class; opening one is no event.
             "app.storage.pool": {"level": "WARNING"},
+            # It warns of each connection that is closed after its use since enough are kept.
+            "urllib3.connectionpool": {"level": "ERROR"},
         },
     }
 

@@ -23,7 +23,8 @@ Address = str | tuple[str, int]
 """Path of a unix socket, or host and port."""
 
 # Idle connections kept; more threads than that work too, their connections are closed after use.
-_POOL_SIZE = 64
+# Many terminals that close at once are such: what is kept is kept for as long as the process lives.
+_POOL_SIZE = 10
 
 
 def parse_host(host: str) -> Address:

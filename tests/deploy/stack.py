@@ -56,6 +56,8 @@ def images_of_the_file() -> dict[str, str]:
 
 def import_images(client: docker.APIClient) -> None:
     """Make what the file pulls, and the base of what it builds."""
+    # Hundreds of megabytes each, on a disk that others write to as well.
+    client.timeout = round(TIMEOUT)
     names = images_of_the_file()
     stack_images.import_python(client, BASE)
     stack_images.import_grafana(client, names["grafana"])
