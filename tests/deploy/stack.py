@@ -1,6 +1,7 @@
 """The stack of docker-compose.yml, started by Compose on an engine and ports of its own."""
 
 import os
+import resource
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -91,6 +92,8 @@ class Stack:
             # The engine builds, not BuildKit, which would ask a registry for the base.
             "COMPOSE_DOCKER_CLI_BUILD": "0",
             "IMAGE_VERSION": __version__,
+            # Without CAP_SYS_RESOURCE, an engine gives no more than it has itself.
+            "NOFILE": str(min(65536, resource.getrlimit(resource.RLIMIT_NOFILE)[1])),
             **{name: str(port) for name, port in self._ports.items()},
         }
         self._compose = ["docker-compose", "--file", str(FILE), "--project-name", "vibebox"]

@@ -281,7 +281,10 @@ def test_docker_waits_longer_than_the_server_drains() -> None:
 
 
 def test_open_files_are_enough_for_what_each_process_holds() -> None:
-    nofile = {name: SERVICES[name]["ulimits"]["nofile"] for name in ("backend", "agent")}
+    nofile = {
+        name: int(SERVICES[name]["ulimits"]["nofile"].removeprefix("${NOFILE:-").removesuffix("}"))
+        for name in ("backend", "agent")
+    }
     assert nofile["agent"] * ends._SHARE >= ends._MOST_KEPT * run_end.DESCRIPTORS
     threads, websockets = (
         Settings.model_fields[name].default for name in ("threads", "websockets")

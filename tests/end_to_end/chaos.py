@@ -31,6 +31,9 @@ _MEDDLING = 0.15
 _PAUSE = 0.3
 
 
+_REFUSED = (409, 429)
+
+
 class Users:
     """Threads that create, start, stop, restart and delete environments, `operations` in all.
 
@@ -121,7 +124,7 @@ class Users:
             response = self._send(operation, "DELETE", url)
         else:
             response = self._send(operation, "POST", f"{url}/{operation}")
-        if response is None or response.status_code == 409 or response.status_code >= 500:
+        if response is None or response.status_code in _REFUSED or response.status_code >= 500:
             self._look(url)
         elif response.status_code in (204, 404):
             with self._lock:
