@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import docker
+import docker.errors
+import requests
 import yaml
 
 from app._version import __version__
@@ -165,7 +167,10 @@ class Stack:
         return found
 
     def _all_healthy(self) -> bool:
-        states = self.states()
+        try:
+            states = self.states()
+        except (docker.errors.DockerException, requests.RequestException):
+            return False  # an engine that starts all of this may be late
         ended = {states.pop(name, "exited") for name in ("vibebox-migrate", "vibebox-preflight")}
         # Docker looks at the agent for the first time after half a minute: a test asks it itself.
         agent = states.pop("vibebox-agent", "healthy")

@@ -13,6 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from app.core.errors import Limit
+from app.domain.quotas.row_limits import MOST
 from tests.backends import http
 from tests.backends.docker_engine import DockerEngine
 from tests.backends.host_image import import_host_image, missing_programs
@@ -60,6 +62,12 @@ def api(server: WebServer) -> Iterator[Api]:
         api.register("ada@example.org")
         api.login("ada@example.org")
         yield api
+
+
+def new_environment(api: Api, image: str, name: str) -> str:
+    environment = api.create(name, image, memory_limit_mb=2048, cpu_limit=2)
+    assert api.act(environment, "start").status_code == 200
+    return environment
 
 
 def new_sessions(api: Api, environment: str, kind: str, number: int) -> list[str]:
@@ -169,12 +177,11 @@ def crowd(api: Api, sessions: list[str], number: int = TERMINALS) -> Crowd:
 def test_a_crowd_of_terminals(server: WebServer, api: Api, docker_engine: DockerEngine) -> None:
     with docker_engine.client() as client:
         image = import_host_image(client)
-    environment = api.create("one", image, memory_limit_mb=4096, cpu_limit=2)
-    assert api.act(environment, "start").status_code == 200
+    environment = new_environment(api, image, "one")
     assert server.metric(f"{CONNECTIONS}_limit") == WORKERS * TERMINALS
     warm_up(api, server)
     _all_is_given_back(api, server, environment)
-    _the_rest_goes_on(api, server, environment)
+    _the_rest_goes_on(api, server, image)
 
 
 def _all_is_given_back(api: Api, server: WebServer, environment: str) -> None:
@@ -202,10 +209,17 @@ def _all_is_given_back(api: Api, server: WebServer, environment: str) -> None:
     )
 
 
-def _the_rest_goes_on(api: Api, server: WebServer, environment: str) -> None:
+def _the_rest_goes_on(api: Api, server: WebServer, image: str) -> None:
     """A shell for each at work, requests meanwhile, and the end of the service."""
     alone = measured(api, server, SECONDS)
-    with crowd(api, new_sessions(api, environment, "shell", TERMINALS)) as people:
+    shells = [
+        session
+        for number in range(TERMINALS // MOST[Limit.SESSIONS])
+        for session in new_sessions(
+            api, new_environment(api, image, f"full-{number}"), "shell", MOST[Limit.SESSIONS]
+        )
+    ]
+    with crowd(api, shells) as people:
         print("in shells of their own:", people.do("open"))
         for _ in range(2 * WORKERS):
             status, problem = refused(api, "/environments/status/stream")
