@@ -179,7 +179,7 @@ class TestAttach:
             api.login(ada.email, PASSWORD)
             environment = api.call("GET", "/environments").json()["items"][0]["id"]
             (session,) = api.call("GET", f"/environments/{environment}/sessions").json()["items"]
-        # The one that left is one of the few that an account may have here, until it is counted out.
+        # An account may have few here, and the one that left is one until it is counted out.
         wait_until(lambda: server.metric("vibebox_websocket_connections") == 0, PATIENCE)
         named = ("--session", session["id"][:6], "--detach-key", "ctrl-o")
         with Terminal(ada, *named) as terminal:
