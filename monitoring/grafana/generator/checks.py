@@ -133,7 +133,7 @@ LOOPS = Row(
     (
         stat(
             "Agent's uptime",
-            8,
+            24,
             f"min(time() - {_AGENT_STARTED})",
             "uptime",
             "Time since the youngest agent started. AgentRestarting warns of one that does again "
@@ -143,7 +143,7 @@ LOOPS = Row(
         ),
         bars(
             "Loops that are behind",
-            16,
+            24,
             f"sort_desc(topk(5, {_BEHIND}))",
             "{{task}}",
             "How long ago a loop came round when the last one of all did: the five that are "

@@ -5,6 +5,8 @@ which every instance tells alike: the largest is taken first, then sums. It choo
 no job: those series have jobs of their own.
 """
 
+from collections.abc import Iterator
+
 from monitoring.grafana.generator import costs
 from monitoring.grafana.generator.levels import Step, Thresholds
 from monitoring.grafana.generator.palette import (
@@ -13,6 +15,7 @@ from monitoring.grafana.generator.palette import (
     DISK,
     MEMORY,
     NETWORK,
+    REST,
     VIOLET,
     WARNING,
     WHOLE,
@@ -104,6 +107,14 @@ def _of_each(title: str, description: str, unit: str, what: str, color: str) -> 
         bounds=(0, None),
         decimals=None if unit == "bytes" else 3,
     )
+
+
+def _both(*ways: tuple[str, str, str]) -> Iterator[tuple[str, str, str]]:
+    """Yield the bytes of each way, and of both: the legend has those where there are none."""
+    sums = [f"sum({used(what)})" for _, what, _ in ways]
+    for (name, _, color), moved in zip(ways, sums, strict=True):
+        yield moved, name, color
+    yield " + ".join(sums), WHOLE, REST
 
 
 _NOW = Row(
@@ -248,8 +259,10 @@ _USE = Row(
             8,
             "Bytes a second that containers received and sent.",
             "Bps",
-            (f"sum({used('network_received_bytes')})", "received", NETWORK),
-            (f"sum({used('network_sent_bytes')})", "sent", VIOLET),
+            *_both(
+                ("received", "network_received_bytes", NETWORK),
+                ("sent", "network_sent_bytes", VIOLET),
+            ),
             bounds=(0, None),
         ),
         _of_each(
@@ -266,8 +279,7 @@ _USE = Row(
             "Bytes a second that containers read from disks and wrote to them; the page cache is "
             "left out.",
             "Bps",
-            (f"sum({used('block_read_bytes')})", "read", DISK),
-            (f"sum({used('block_written_bytes')})", "written", DISK),
+            *_both(("read", "block_read_bytes", DISK), ("written", "block_written_bytes", DISK)),
             bounds=(0, None),
         ),
     ),
