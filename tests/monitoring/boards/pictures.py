@@ -78,6 +78,8 @@ def main(directory: Path, *variants: str) -> int:
             # A rate needs a round that Prometheus has seen before.
             load.fail_to_come_in(stack)
             incident.more_sign_up(stack)
+            # A token is good for minutes.
+            stack.api.login(ADA)
             until = incident.happens(stack)
             shown = round(time.monotonic() - begun) - 10
         places = {variant: directory / variant for variant in variants} or {USUAL: directory}
