@@ -97,7 +97,7 @@ def _labels_of_call(node: Node, families: Families) -> frozenset[str]:
     inner = frozenset[str]().union(*found)
     if node.func.name == "histogram_quantile":
         return inner - {"le"}
-    if node.func.name == "label_replace":
+    if node.func.name in ("label_replace", "label_join"):
         return inner | {node.args[1].val}
     if node.func.name == "absent":
         # Nothing is there to have labels: those of the answer are those that were asked for.

@@ -114,8 +114,8 @@ _TRAFFIC = Row(
             "Answers of 500 and above, for each route that gives any.",
             "short",
             # With no `> 0`: the last value that is one would stand in the legend as that of now.
-            (in_bars(total(rate(ERRORS, FAILED), "route")), "{{route}}"),
-            whole=in_bars(total(rate(ERRORS, FAILED))),
+            (in_bars(ERRORS, FAILED, by="route"), "{{route}}"),
+            whole=in_bars(ERRORS, FAILED),
             leads=FAILED_REQUESTS,
             series_leads=FAILED_ON_ROUTE,
         ),
@@ -236,10 +236,10 @@ _LIMITS = Row(
             "with server_ or host_ are limits of all together, the others of one account or team.",
             "short",
             (
-                f"topk(8, {in_bars(total(rate('vibebox_limit_refusals_total'), 'limit'))})",
+                f"topk(8, {in_bars('vibebox_limit_refusals_total', by='limit')})",
                 "{{limit}}",
             ),
-            whole=in_bars(total(rate("vibebox_limit_refusals_total"))),
+            whole=in_bars("vibebox_limit_refusals_total"),
             height=8,
         ),
         events(
@@ -248,8 +248,8 @@ _LIMITS = Row(
             "head, body, answer: they took too long with those; room: there were too "
             "many connections.",
             "short",
-            (in_bars(total(rate("vibebox_clients_cut_off_total"), "reason")), "{{reason}}"),
-            whole=in_bars(total(rate("vibebox_clients_cut_off_total"))),
+            (in_bars("vibebox_clients_cut_off_total", by="reason"), "{{reason}}"),
+            whole=in_bars("vibebox_clients_cut_off_total"),
             height=8,
         ),
     ),
@@ -260,7 +260,7 @@ _QUEUE, _SOCKET = "vibebox_worker_queue_depth", "vibebox_accept_queue_depth"
 _QUEUED = total(select(_QUEUE), "instance")
 _CONNECTED = largest(select(_SOCKET), "instance")
 _SEVERAL = (
-    f"on () ((count({_QUEUED} > 0) or vector(0)) + (count({_CONNECTED} > 0) or vector(0)) > 1)"
+    f"on () ((count({_QUEUED} > 0) or vector(0)) + (count({_CONNECTED} > 0) or vector(0)) != 1)"
 )
 _QUEUES = Row(
     "Queues",

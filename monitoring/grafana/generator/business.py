@@ -20,13 +20,11 @@ from monitoring.grafana.generator.panels import (
     graph,
     stat,
 )
-from monitoring.grafana.generator.promql import RANGE, in_time, largest, now, select
+from monitoring.grafana.generator.promql import RANGE, in_time, largest, now, select, since_a_bar
 
 _SIGNUPS = "vibebox_business_signups"
 _COUNTED = f"max({select(_SIGNUPS)}) >= 0"
-_A_DAY = in_time(
-    f"{largest(select(_SIGNUPS), 'way')} - max by (way) ({select(_SIGNUPS)} offset $__interval)"
-)
+_A_DAY = in_time(largest(since_a_bar(select(_SIGNUPS), "1d"), "way"))
 _WAY = 'label_replace({}, "way", "$1 $2", "way", "(.+)_(.+)")'
 _ACCOUNTS = "vibebox_business_accounts"
 _SHELL = 'milestone="shell"'
@@ -178,7 +176,7 @@ _NOW = Row(
     "Sign-ups and use",
     (
         _compared(
-            "Sign-ups",
+            "Sign-ups (time shown)",
             6,
             f"{_rose()} and on () ({_COUNTED})",
             _rose(" offset $__range"),

@@ -17,7 +17,6 @@ from monitoring.grafana.generator.promql import (
     largest,
     now,
     quantile,
-    rate,
     select,
     total,
     while_led,
@@ -120,8 +119,8 @@ AGENT = Row(
             "One that fails stops no other; of each bar the five with the most. AgentTaskFailing "
             f"warns at {t.TASK_FAILURES} in 15 minutes.",
             "short",
-            (f"topk(5, {in_bars(total(rate(_FAILURES), 'task'))})", "{{task}}"),
-            whole=in_bars(total(rate(_FAILURES))),
+            (f"topk(5, {in_bars(_FAILURES, by='task')})", "{{task}}"),
+            whole=in_bars(_FAILURES),
         ),
     ),
 )
@@ -142,7 +141,7 @@ LOOPS = Row(
             thresholds=steps("notice", ok=300),
         ),
         bars(
-            "Loops that are behind",
+            "How far loops are behind",
             24,
             f"sort_desc(topk(5, {_BEHIND}))",
             "{{task}}",
@@ -150,6 +149,7 @@ LOOPS = Row(
             f"furthest behind. AgentTaskStuck warns at {t.TASK_SECONDS // 60} minutes.",
             "s",
             thresholds=steps("ok", warning=t.TASK_SECONDS),
+            bounds=(0, t.TASK_SECONDS),
             height=6,
         ),
     ),

@@ -316,6 +316,10 @@ def _custom(panel: Panel) -> Json:
     }.get(panel.kind, {})
 
 
+def _counts(panel: Panel) -> bool:
+    return panel.stacked and panel.unit == "none" and not panel.sparse
+
+
 def _curves(panel: Panel) -> Json:
     """Return how curves are drawn; thresholds are lines where there is more than one colour."""
     floor = _FLOORS.get(panel.unit)
@@ -326,7 +330,8 @@ def _curves(panel: Panel) -> Json:
         **axis,
         "drawStyle": "bars" if panel.sparse else "line",
         # Over a gap, what was measured last holds: a slope would say that it grew.
-        "lineInterpolation": "stepAfter" if panel.bridged else "linear",
+        # There is no half of what is counted either.
+        "lineInterpolation": "stepAfter" if panel.bridged or _counts(panel) else "linear",
         # A line at the top of a stack would have the colour of the last series, though that is 0.
         "lineWidth": 0 if panel.stacked else 2,
         "fillOpacity": 75 if panel.stacked or panel.sparse else 0,

@@ -289,8 +289,8 @@ _ENDS = Row(
             "user_error: what the user asked for cannot be (no such image, a command that "
             "ends); failure: Docker or VibeBox.",
             "short",
-            (in_bars(total(rate(f"{_STARTED}_count"), "outcome")), "{{outcome}}"),
-            whole=in_bars(total(rate(f"{_STARTED}_count"))),
+            (in_bars(f"{_STARTED}_count", by="outcome"), "{{outcome}}"),
+            whole=in_bars(f"{_STARTED}_count"),
         ),
         events(
             "Ends by reason",
@@ -298,8 +298,8 @@ _ENDS = Row(
             "Containers that ended. user: asked for; completed, error: the command ended; "
             "oom: short of memory; killed: a signal that VibeBox did not send.",
             "short",
-            (in_bars(total(rate(_EXITS), "reason")), "{{reason}}"),
-            whole=in_bars(total(rate(_EXITS))),
+            (in_bars(_EXITS, by="reason"), "{{reason}}"),
+            whole=in_bars(_EXITS),
         ),
     ),
     added=True,
@@ -328,8 +328,8 @@ _INSTALLED = Row(
             12,
             "Finished installations by the exit code of the command that installed.",
             "short",
-            (in_bars(total(rate(_EXTENSIONS), "status")), "{{status}}"),
-            whole=in_bars(total(rate(_EXTENSIONS))),
+            (in_bars(_EXTENSIONS, by="status"), "{{status}}"),
+            whole=in_bars(_EXTENSIONS),
             height=8,
         ),
         shares(

@@ -60,8 +60,22 @@ _FIRING = select_alerts('alertstate="firing"')
 _NONE = while_up(
     f'label_replace(vector(0), "severity", "none", "", "") unless on () count({_FIRING})'
 )
-_ALERT = "severity, alertname, component, instance"
-_SINCE = f"max by ({_ALERT}) (time() - {select_alerts(name='ALERTS_FOR_STATE')})"
+_ALERT = "severity, alertname, of, component, instance"
+_OF = ", ".join(
+    f'"{label}"'
+    for label in (
+        *("check", "collector", "limit", "operation", "reason"),
+        *("role", "step", "task", "worker"),
+    )
+)
+
+
+def _told_apart(alerts: str) -> str:
+    """Return alerts with what each of a name is of, a kind of call or a loop, in one label."""
+    return f'label_join({alerts}, "of", "", {_OF})'
+
+
+_SINCE = f"max by ({_ALERT}) (time() - {_told_apart(select_alerts(name='ALERTS_FOR_STATE'))})"
 
 
 def _by_rank(expression: str) -> str:
@@ -111,7 +125,7 @@ _WELL = Row(
             "table",
             24,
             "And for how long their conditions have held. A name leads to its runbook.",
-            (Query(_by_rank(f"{_SINCE} and on ({_ALERT}) {_FIRING}"), "for"),),
+            (Query(_by_rank(f"{_SINCE} and on ({_ALERT}) {_told_apart(_FIRING)}"), "for"),),
             "s",
             snapshot=True,
             columns=(("for", "s"),),
@@ -142,8 +156,8 @@ _ATTEMPTS = "vibebox_auth_attempts_total"
 def _refused() -> Iterator[tuple[str, str, str]]:
     """Yield the attempts that failed, by how somebody tried to come in."""
     for method, color in zip(AUTHENTICATION_METHODS, TINTS[NOTICE], strict=False):
-        found = rate(_ATTEMPTS, f'method="{method}"', 'status="failure"')
-        yield in_bars(total(found)), f"refused {method}", color
+        found = in_bars(_ATTEMPTS, f'method="{method}"', 'status="failure"')
+        yield found, f"refused {method}", color
 
 
 _SIGN_UPS = Row(
@@ -157,7 +171,7 @@ _SIGN_UPS = Row(
             "and PossibleBruteForceAttack pages.",
             "short",
             *_refused(),
-            whole=in_bars(total(rate(_ATTEMPTS, 'status="failure"'))),
+            whole=in_bars(_ATTEMPTS, 'status="failure"'),
             height=7,
         ),
         events(
@@ -166,8 +180,8 @@ _SIGN_UPS = Row(
             f"By what they came to. UnusualSignUps warns at {t.SIGN_UPS} that made one or "
             "met the limit on them.",
             "short",
-            (in_bars(total(rate("vibebox_registrations_total"), "outcome")), "{{outcome}}"),
-            whole=in_bars(total(rate("vibebox_registrations_total"))),
+            (in_bars("vibebox_registrations_total", by="outcome"), "{{outcome}}"),
+            whole=in_bars("vibebox_registrations_total"),
             height=7,
         ),
     ),

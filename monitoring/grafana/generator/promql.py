@@ -90,14 +90,33 @@ def in_time(bars: str) -> str:
     return f"{bars} and on () (vector(time()) * 1000 > $__from)"
 
 
-def in_bars(rated: str) -> str:
-    """Return how many events each bar of a panel has, of how many there are a second.
+def since_a_bar(total: str, known: str) -> str:
+    """Return by how much what never falls rose since a bar ago, or since it was known before."""
+    return (
+        f"{total} - ({total} offset $__interval"
+        f" or last_over_time({total}[{known}] offset $__interval))"
+    )
+
+
+def in_bars(name: str, *matchers: str, by: str = "") -> str:
+    """Return how many events each bar of a panel has, by a label if one is named.
 
     Exact where samples are regular and bars no narrower than three scrapes (`model`): the range
     of the rate is then one scrape longer than the bar, so that each begins with the sample with
     which the one before ends. `round` takes away what Prometheus guesses of a new counter.
+
+    What happened while nobody was scraped is in no range that begins in the gap: it is in the bar
+    in which the counter is seen again, as what it rose by since the last hour, or all of it where
+    it began anew.
     """
-    return in_time(f"round({rated} * $__interval_ms / 1000)")
+    seen = select(name, *matchers)
+    first = f"min_over_time({seen}[$__interval])"
+    known = f"last_over_time({seen}[1h] offset $__interval)"
+    missed = f"({first} - {known} >= 0 or {first} and {known}) unless {seen} offset $__interval"
+    # By a label that no other has, both are kept of each series.
+    apart = f'label_replace({missed}, "part", "missed", "", "")'
+    events = f"rate({seen}[{INTERVAL}]) * $__interval_ms / 1000"
+    return in_time(f"round({total(f'{apart} or {events}', by)})")
 
 
 def increase(name: str, *matchers: str) -> str:

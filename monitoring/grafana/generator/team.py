@@ -216,6 +216,8 @@ _ENVIRONMENTS = Row(
             digits=(
                 ("quota", 1),
                 ("running", 0),
+                ("CPU h", 3),
+                ("GiB h", 3),
                 ("OOM", 0),
                 ("cost", 2),
             ),
@@ -296,7 +298,7 @@ _FAILURES = Row(
             whole=f"sum({_OOM})",
         ),
         bars(
-            "Killed for memory by environment",
+            "Kills by environment",
             8,
             f"sort_desc(topk({_MOST}, {killed_in_environments()} > 0))",
             "{{project}}/{{environment}}",

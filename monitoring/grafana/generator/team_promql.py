@@ -4,12 +4,12 @@ Every instance tells what the one database says, so that of several the largest 
 looked at as it is; a total of the ledger rises when it books, every VIBEBOX_USAGE_INTERVAL.
 """
 
-from monitoring.grafana.generator.promql import INTERVAL, RANGE, TEAM, in_time
+from monitoring.grafana.generator.promql import INTERVAL, RANGE, TEAM, in_time, since_a_bar
 
 
 def several(expression: str) -> str:
     """Return a condition under which the sum of teams says more than the one that is not 0."""
-    return f"on () (count({expression} > 0) > 1)"
+    return f"on () ((count({expression} > 0) or vector(0)) != 1)"
 
 
 def gauge(name: str, by: str, *matchers: str) -> str:
@@ -26,10 +26,10 @@ def in_bars(what: str) -> str:
     """Return how many of what the ledger counts each bar of a panel has.
 
     The ledger's totals are never set back, and are scraped too rarely for a range to meet each bar:
-    a difference is exact.
+    a difference is exact. Over a gap in the scrapes it is that to what was known before.
     """
     total = f"vibebox_team_{what}_total{{{TEAM}}}"
-    return in_time(f"max by (team) ({total}) - max by (team) ({total} offset $__interval)")
+    return in_time(f"max by (team) ({since_a_bar(total, '1h')})")
 
 
 def rises(what: str) -> str:

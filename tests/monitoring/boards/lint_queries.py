@@ -208,6 +208,7 @@ def complaints(panel: Json, target: Json) -> Iterator[tuple[str, str]]:
     yield from ((parses.__name__, complaint) for complaint in broken)
     if broken:
         return
+    target = {**target, "expr": promql.without_gaps(target["expr"])}
     query = promql.parsed(target["expr"])
     for rule in RULES:
         for complaint in rule(panel, target, query):

@@ -31,6 +31,17 @@ def parsed(expression: str) -> Node:
     return parser.parse(substituted(expression))
 
 
+_MISSED = re.compile(r'label_replace\((?:(?!label_replace).)*?, "part", "missed", "", ""\) or ')
+_BEFORE = re.compile(
+    r"\((\S+) offset \$__interval or last_over_time\(\1\[\w+\] offset \$__interval\)\)"
+)
+
+
+def without_gaps(expression: str) -> str:
+    """Return a query of bars without what it adds for gaps in the scrapes (`test_bars`)."""
+    return _BEFORE.sub(r"\1 offset $__interval", _MISSED.sub("", expression))
+
+
 def without_condition(expression: str) -> str:
     """Return the query as of now, and without what leaves out what would say nothing.
 

@@ -32,30 +32,63 @@ CASES = {
 }
 
 
+GAP = "40x8 stale _x10"
+"""A total that is scraped until 120 s, and again from 300 s on."""
+AFTER = {"rises": ("45x8", 5), "begins anew": ("3x8", 3), "stays": ("40x8", 0)}
+
+
+@pytest.mark.parametrize("after", AFTER)
+@pytest.mark.parametrize("name", CASES)
+def test_what_happened_while_nobody_was_scraped_is_in_the_next_bar(
+    name: str, after: str, tmp_path: Path
+) -> None:
+    require("Prometheus", Prometheus.installed())
+    panel, series, labels = CASES[name]
+    values, missed = AFTER[after]
+    if name == "kills" and after == "begins anew":
+        return  # the ledger never does
+    checks: list[dict[str, object]] = [
+        {
+            "expr": _of_a_bar(panel),
+            "eval_time": f"{minute * BAR + LATE}s",
+            "exp_samples": [{"labels": labels, "value": value}] if value is not None else [],
+        }
+        for minute, value in ((2, 0), (3, None), (4, None), (5, missed), (6, 0))
+    ]
+    _passes(series, f"{GAP} {values}", checks, tmp_path)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_bars_count_each_event_once(name: str, tmp_path: Path) -> None:
     require("Prometheus", Prometheus.installed())
     panel, series, labels = CASES[name]
-    query = substituted(
-        query_of(*panel),
-        __rate_interval=f"{BAR + SCRAPE}s",
-        __interval=f"{BAR}s",
-        __interval_ms=str(BAR * 1000),
-    )
     rises = [0] * 8 + [events for bar in BARS for events in bar]
     values = " ".join(str(total) for total in accumulate(rises, initial=FOREGOING))
-    checks = [
+    checks: list[dict[str, object]] = [
         {
-            "expr": query,
+            "expr": _of_a_bar(panel),
             "eval_time": f"{(number + 3) * BAR + LATE}s",
             "exp_samples": [{"labels": labels, "value": sum(bar)}],
         }
         for number, bar in enumerate(BARS)
     ]
+    _passes(series, values, checks, tmp_path)
+
+
+def _of_a_bar(panel: tuple[str, str]) -> str:
+    return substituted(
+        query_of(*panel),
+        __rate_interval=f"{BAR + SCRAPE}s",
+        __interval=f"{BAR}s",
+        __interval_ms=str(BAR * 1000),
+    )
+
+
+def _passes(series: str, values: str, checks: list[dict[str, object]], directory: Path) -> None:
     test = {
         "interval": f"{SCRAPE}s",
         "input_series": [{"series": series, "values": values}],
         "promql_expr_test": checks,
     }
-    done = run({"evaluation_interval": f"{SCRAPE}s", "tests": [test]}, [], tmp_path)
+    done = run({"evaluation_interval": f"{SCRAPE}s", "tests": [test]}, [], directory)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -52,9 +52,9 @@ UNWATCHED = {
     # The alert on the synthetic user compares its age with an interval of the settings.
     *("Synthetic user budget left", "Steps of the synthetic user", "Last round"),
     # The alert compares two times.
-    "Loops that are behind",
+    "How far loops are behind",
     # The alert on kills is about containers that ended by them.
-    *("Kills (time shown)", "Killed for memory by environment"),
+    *("Kills (time shown)", "Kills by environment"),
     # A deadline, and what is refused beyond.
     *("Time of health checks", "Quota", "Quota by team", "Teams"),
     # What ended by itself is red wherever it is shown.
