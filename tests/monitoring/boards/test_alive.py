@@ -152,7 +152,7 @@ def _under_load(stack: Stack, prometheus: Prometheus, services: ExitStack) -> Se
     load.use_a_team(stack)
     ledger = services.enter_context(closing(_ledger_of(stack)))
     # Booked once in each round of the ledger: a rate needs two of them.
-    for title in ("CPU by environment", "Cost"):
+    for title in ("CPU by environment", "Cost (time shown)"):
         used = query_of("team", title)
         ledger.wait_for(
             substituted(used, team=".+", __rate_interval="15s", __range="1h"),
