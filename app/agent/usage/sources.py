@@ -56,16 +56,20 @@ class Sources:
     def read(self, environment_id: str, container_id: str) -> Reading | None:
         """Return what the container's present run has used; None where it began or ended just now.
 
+        Where the run that was known is over, the next one is read at once: it may end before its
+        turn comes again.
         Raises: EngineError, ContainerNotFoundError among them.
         """
-        known = self._known.get(container_id) or self._look(environment_id, container_id)
-        if known is None:
-            return None
-        counters = self._counters(known)
-        if counters is None:
+        while True:
+            was_known = self._known.get(container_id)
+            known = was_known or self._look(environment_id, container_id)
+            if known is None:
+                return None
+            if (counters := self._counters(known)) is not None:
+                return self._reading(known.run, environment_id, counters)
             self._known.pop(container_id, None)
-            return None
-        return self._reading(known.run, environment_id, counters)
+            if was_known is None:
+                return None
 
     def _look(self, environment_id: str, container_id: str) -> _Known | None:
         state = self._engine.inspect(container_id)
