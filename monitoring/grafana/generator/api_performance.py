@@ -12,6 +12,7 @@ from monitoring.grafana.generator.leads import (
 )
 from monitoring.grafana.generator.levels import watched
 from monitoring.grafana.generator.palette import BLUE, MAUVE, WHOLE
+from monitoring.grafana.generator.panels import BLUE as BLUE_NUMBER
 from monitoring.grafana.generator.panels import (
     NOTHING,
     Board,
@@ -43,7 +44,6 @@ from monitoring.grafana.generator.promql import (
 from monitoring.grafana.generator.signals import column
 from monitoring.rules import thresholds as t
 
-_SLOW = watched(notice=0.5, HighAPILatency=t.LATENCY_WARNING, VeryHighAPILatency=t.LATENCY_CRITICAL)
 _ROUTE = "method, route"
 
 
@@ -61,9 +61,10 @@ def _percentile(share: int, meaning: str) -> Panel:
         8,
         now(quantile(share / 100, DURATION, USERS)),
         f"p{share}",
-        f"{meaning} took no longer; over all routes but probes and streams.",
+        f"{meaning} took no longer; over all routes but probes and streams, those that wait for "
+        "a container too. Alerts look at the p95 in the first row.",
         "s",
-        thresholds=_SLOW,
+        thresholds=BLUE_NUMBER,
         down="slo",
         leads=ALL_REQUESTS,
     )
@@ -100,7 +101,7 @@ _TRAFFIC = Row(
             "Errors by type",
             12,
             "Answers of 400 and above a second: the client's mistakes, ours, what nobody foresaw, "
-            "and what took too long.",
+            "and what took too long. The levels are those of HighAPIErrorRate, which looks at 5xx.",
             "reqps",
             (total(rate(ERRORS), "type"), "{{type}}"),
             thresholds=watched(
@@ -129,7 +130,8 @@ _ROUTES = Row(
             "table",
             24,
             "The routes with the largest p95 over the time shown, their p50, and how often they "
-            "are asked.",
+            "are asked. No duration is at a level here: what waits for a container takes long when "
+            "all is well.",
             (
                 Query(_SLOWEST, "p95"),
                 Query(f"{now(_of_route(0.5))}{_AND_SLOWEST}", "p50"),
@@ -139,7 +141,6 @@ _ROUTES = Row(
                 ),
             ),
             "s",
-            thresholds=_SLOW,
             snapshot=True,
             columns=(("p95", "s"), ("p50", "s"), ("rate", "reqps")),
             widths=(("method", 70), ("p95", 80), ("p50", 80), ("rate", 110)),
@@ -221,6 +222,7 @@ _WORK = Row(
             f"starved CPU. HighEventLoopLag warns at a p99 of {t.LAG_SECONDS} s.",
             "s",
             (quantile(0.99, "vibebox_scheduling_lag_seconds", by="instance"), "p99 {{instance}}"),
+            bounds=(0, None),
             thresholds=watched(notice=0.05, HighEventLoopLag=t.LAG_SECONDS),
             down="telemetry",
         ),

@@ -176,7 +176,7 @@ _NOW = Row(
     "Sign-ups and use",
     (
         _compared(
-            "Sign-ups (time shown)",
+            "Sign-ups (shown)",
             6,
             f"{_rose()} and on () ({_COUNTED})",
             _rose(" offset $__range"),

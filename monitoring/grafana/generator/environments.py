@@ -132,7 +132,7 @@ _GOLDEN = Row(
             thresholds=BLUE,
         ),
         stat(
-            "Failed starts",
+            "Failed starts (time shown)",
             8,
             while_up(f"({_FAILED_STARTS} or 0 * {_STARTS}) / ({_STARTS} > 0)"),
             "of starts",
@@ -164,7 +164,7 @@ _GOLDEN = Row(
             height=3,
         ),
         stat(
-            "Containers ended badly",
+            "Ended badly (time shown)",
             8,
             while_led(total(increase(_EXITS, _BAD))),
             "ended",
@@ -234,7 +234,8 @@ _DOCKER = Row(
             (_failed_of_all(), "failures, all", CRITICAL),
             bounds=(0, 1),
             bridged=True,
-            height=9,
+            # In a narrow window the legend is below, and has six.
+            height=13,
             thresholds=watched(notice=0.05, HighDockerFailureRate=t.DOCKER_FAILURE_RATIO),
             series_leads=CALLS,
         ),

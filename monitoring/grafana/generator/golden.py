@@ -132,7 +132,8 @@ def percentiles(title: str, width: int, *shares: int, **more: Any) -> Panel:
         title,
         width,
         f"How long at most the fastest {_listed(shares)} of 100 requests took, over all routes "
-        f"but probes and streams. HighAPILatency warns at a p95 of {t.LATENCY_WARNING} s, "
+        "but probes and streams; watched is the p95 of 5 minutes of those that wait for no "
+        f"container, for which HighAPILatency warns at {t.LATENCY_WARNING} s and "
         f"VeryHighAPILatency pages at {t.LATENCY_CRITICAL} s. Dots are single requests: their ids "
         "are in the log, and their traces where there are any.",
         "s",
@@ -140,6 +141,7 @@ def percentiles(title: str, width: int, *shares: int, **more: Any) -> Panel:
             (f"clamp_min({quantile(share / 100, DURATION, USERS)}, {_LITTLE})", f"p{share}")
             for share in shares
         ),
+        (f"clamp_min({largest(recorded(HTTP_P95))}, {_LITTLE})", "watched"),
         bounds=(_LITTLE, None),
         logarithmic=True,
         thresholds=watched(HighAPILatency=t.LATENCY_WARNING, VeryHighAPILatency=t.LATENCY_CRITICAL),

@@ -252,6 +252,8 @@ NAMES: Mapping[str, Look] = {
     "p90": Look(BLUE, DASHES[1]),
     "p95": Look(BLUE),
     "p99": Look(VIOLET),
+    # That which alerts look at.
+    "watched": Look(MAUVE),
     # Burn rates: the longer the window, the further from blue.
     "5m": Look(CYAN, DASHES[1]),
     "1h": Look(CYAN),

@@ -67,7 +67,7 @@ def test_the_period_before_is_shown_where_it_is_whole(
 ) -> None:
     """Of 20 minutes; of those before, Prometheus has all or a quarter."""
     values = f"_x{begun - 1} 0+1x40" if begun else "0+1x40"
-    query = substituted(query_of("business", "Sign-ups (time shown)", "B"), __range="20m")
+    query = substituted(query_of("business", "Sign-ups (shown)", "B"), __range="20m")
     samples = [{"labels": "{}", "value": 20}] if shown else []
     check: dict[str, object] = {"expr": query, "eval_time": "41m", "exp_samples": samples}
     _passes({f'vibebox_business_signups{{{JOB},way="open"}}': values}, [check], tmp_path)

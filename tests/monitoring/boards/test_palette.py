@@ -39,7 +39,7 @@ BY_ALERTS = {
 } - {palette.NOTICE}
 UNWATCHED = {
     # What no alert of one number is about.
-    *("Errors (5xx, 5 min)", "Server error ratio", "Failed starts"),
+    *("Errors (5xx, 5 min)", "Server error ratio", "Failed starts (time shown)"),
     # Readiness, and what is either so or not.
     *("Readiness checks", "Readiness over time", "Service status", "Scraped", "Health checks"),
     *("An agent leads", "Docker answers", "Trouble with the directory of the metrics"),
