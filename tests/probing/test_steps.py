@@ -50,7 +50,8 @@ def test_step_that_hangs_is_ended_and_says_what_to_look_at(step: ProbeStep) -> N
 
 
 def test_all_steps_together_have_a_deadline() -> None:
-    steps, ended = Steps(10, 0.1, never), threading.Event()
+    # Time enough for the first step to begin on a busy machine.
+    steps, ended = Steps(10, 0.5, never), threading.Event()
     with pytest.raises(FailedError, match="within 0"):
         steps.do(ProbeStep.SIGN_IN, waits(ended), ended.set)
     with pytest.raises(FailedError, match="was not begun") as failed:
