@@ -12,7 +12,6 @@ from monitoring.grafana.generator.leads import (
 )
 from monitoring.grafana.generator.levels import watched
 from monitoring.grafana.generator.palette import BLUE, MAUVE, WHOLE
-from monitoring.grafana.generator.panels import BLUE as BLUE_NUMBER
 from monitoring.grafana.generator.panels import (
     NOTHING,
     Board,
@@ -23,6 +22,7 @@ from monitoring.grafana.generator.panels import (
     graph,
     heatmap,
     stat,
+    steps,
 )
 from monitoring.grafana.generator.promql import (
     DURATION,
@@ -64,7 +64,7 @@ def _percentile(share: int, meaning: str) -> Panel:
         f"{meaning} took no longer; over all routes but probes and streams, those that wait for "
         "a container too. Alerts look at the p95 in the first row.",
         "s",
-        thresholds=BLUE_NUMBER,
+        thresholds=steps("neutral"),
         down="slo",
         leads=ALL_REQUESTS,
     )

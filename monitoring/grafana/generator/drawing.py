@@ -275,7 +275,7 @@ def _colored_cells(panel: Panel) -> Iterator[Json]:
 
 def _without_zeros(panel: Panel) -> list[Json]:
     """Return what takes series out of the legend that were 0 all the time."""
-    if panel.kind != "timeseries" or panel.zeros:
+    if panel.kind != "timeseries":
         return []
     hidden = {"legend": True, "tooltip": True, "viz": False}
     return [

@@ -78,7 +78,6 @@ class Panel:
         stacked: series lie on one another, from 0 on.
         bounds: least and greatest value of the axis.
         mappings: texts for values, as Grafana writes them.
-        zeros: series that were 0 all the time stand in the legend too.
         sparse: what happens now and then: bars, since a single value makes no line.
         bridged: what is measured now and then: over gaps the last value holds.
         words: of a table: columns with colours for their texts, as mappings.
@@ -118,7 +117,6 @@ class Panel:
     stacked: bool = False
     bounds: tuple[float | None, float | None] = (None, None)
     mappings: Mapping[str, Mapping[str, Any]] | None = None
-    zeros: bool = False
     sparse: bool = False
     bridged: bool = False
     by_kind: bool = False

@@ -37,16 +37,22 @@ GAP = "40x8 stale _x10"
 AFTER = {"rises": ("45x8", 5), "begins anew": ("3x8", 3), "stays": ("40x8", 0)}
 
 
-@pytest.mark.parametrize("after", AFTER)
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    ("name", "after"),
+    # The ledger never begins anew.
+    [
+        (name, after)
+        for name in CASES
+        for after in AFTER
+        if (name, after) != ("kills", "begins anew")
+    ],
+)
 def test_what_happened_while_nobody_was_scraped_is_in_the_next_bar(
     name: str, after: str, tmp_path: Path
 ) -> None:
     require("Prometheus", Prometheus.installed())
     panel, series, labels = CASES[name]
     values, missed = AFTER[after]
-    if name == "kills" and after == "begins anew":
-        return  # the ledger never does
     checks: list[dict[str, object]] = [
         {
             "expr": _of_a_bar(panel),
