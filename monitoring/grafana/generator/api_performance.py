@@ -10,8 +10,8 @@ from monitoring.grafana.generator.leads import (
     OF_STATUS,
     of_route,
 )
-from monitoring.grafana.generator.levels import watched
-from monitoring.grafana.generator.palette import BLUE, MAUVE, WHOLE
+from monitoring.grafana.generator.levels import Step, watched
+from monitoring.grafana.generator.palette import BLUE, MAUVE, NAMES, WHOLE
 from monitoring.grafana.generator.panels import (
     NOTHING,
     Board,
@@ -22,12 +22,12 @@ from monitoring.grafana.generator.panels import (
     graph,
     heatmap,
     stat,
-    steps,
 )
 from monitoring.grafana.generator.promql import (
     DURATION,
     ERRORS,
     FAILED,
+    NO_PROBES,
     RANGE,
     REQUESTS,
     STATEMENTS,
@@ -64,7 +64,7 @@ def _percentile(share: int, meaning: str) -> Panel:
         f"{meaning} took no longer; over all routes but probes and streams, those that wait for "
         "a container too. Alerts look at the p95 in the first row.",
         "s",
-        thresholds=steps("neutral"),
+        thresholds=(Step(NAMES[f"p{share}"].color, None),),
         down="slo",
         leads=ALL_REQUESTS,
     )
@@ -93,30 +93,29 @@ _TRAFFIC = Row(
             "reqps",
             (total(rate(REQUESTS), "status_code"), "{{status_code}}"),
             stacked=True,
-            # The legend has a dozen codes.
-            height=12,
+            # In a narrow window the legend is below, and has a dozen codes.
+            height=15,
             series_leads=OF_STATUS,
         ),
         graph(
             "Errors by type",
             12,
             "Answers of 400 and above a second: the client's mistakes, ours, what nobody foresaw, "
-            "and what took too long. The levels are those of HighAPIErrorRate, which looks at 5xx.",
+            "and what took too long. Of 5xx alone, HighAPIErrorRate warns at "
+            f"{t.ERRORS_WARNING} a second.",
             "reqps",
             (total(rate(ERRORS), "type"), "{{type}}"),
-            thresholds=watched(
-                HighAPIErrorRate=t.ERRORS_WARNING, VeryHighAPIErrorRate=t.ERRORS_CRITICAL
-            ),
             leads=ERRORS_OF_ALL_KINDS,
         ),
         events(
             "Errors by route",
             12,
-            "Answers of 500 and above, for each route that gives any.",
+            "Answers of 500 and above, for each route that gives any; without probes, which "
+            "answer 503 while the service is not ready.",
             "short",
             # With no `> 0`: the last value that is one would stand in the legend as that of now.
-            (in_bars(ERRORS, FAILED, by="route"), "{{route}}"),
-            whole=in_bars(ERRORS, FAILED),
+            (in_bars(ERRORS, FAILED, NO_PROBES, by="route"), "{{route}}"),
+            whole=in_bars(ERRORS, FAILED, NO_PROBES),
             leads=FAILED_REQUESTS,
             series_leads=FAILED_ON_ROUTE,
         ),
@@ -213,6 +212,8 @@ _WORK = Row(
                 VerySlowDatabaseQueries=t.DATABASE_CRITICAL,
             ),
             exemplars=True,
+            # In a narrow window the legend is below, and has five.
+            height=13,
             leads=EVERYTHING,
         ),
         graph(

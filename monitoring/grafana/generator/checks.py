@@ -86,7 +86,7 @@ TRUTH = Row(
             decimals=0,
             thresholds=watched(EnvironmentsKilledByMemory=1),
             empty=UNKNOWN,
-            down="environments",
+            down="team",
         ),
     ),
 )

@@ -31,6 +31,7 @@ _FLOORS = {
     **dict.fromkeys(("suffix:cores", "suffix:s/s"), 0.01),
     **dict.fromkeys(("bytes", "Bps"), 1024),
     "s": 0.001,
+    "percentunit": 0.01,
 }
 """To where the axis reaches at least, by unit; without it, Grafana writes 100 beside what never
 happened. Where something did it is in nobody's way: it is the least that is worth a look."""

@@ -1,6 +1,6 @@
 """Dashboard "VibeBox - Environments": containers, sessions, extensions and logs."""
 
-from monitoring.grafana.generator.golden import objectives
+from monitoring.grafana.generator.golden import ALERT_VALUE, objectives, threads_busy
 from monitoring.grafana.generator.leads import CALLS, EVERYTHING
 from monitoring.grafana.generator.levels import Step, Thresholds, watched
 from monitoring.grafana.generator.palette import CRITICAL, MEANINGS
@@ -43,10 +43,10 @@ _ENVIRONMENTS, _SESSIONS = "vibebox_environments_total", "vibebox_sessions_total
 _EXTENSIONS, _LINES = "vibebox_extension_installations_total", "vibebox_log_entries_total"
 _MANY = t.ENVIRONMENTS_IN_ERROR + 1
 _CALLS = total(rate(DOCKER), "operation")
-_OPERATION_P95 = quantile(0.95, DOCKER_TIME, by="operation", over=RANGE)
+_OPERATION_P95 = quantile(0.95, DOCKER_TIME, 'operation!="pull"', by="operation", over="5m")
 _FAILURES = 'status="failure"'
 _NO_PINGS = 'operation!="ping"'
-_FAILED = total(rate(DOCKER, _FAILURES), "operation")
+_FAILED_IN_BARS = in_bars(DOCKER, _FAILURES, by="operation")
 
 
 def _chosen(most: int, expression: str) -> str:
@@ -54,7 +54,7 @@ def _chosen(most: int, expression: str) -> str:
     return f"on (operation) topk({most}, {expression})"
 
 
-_MOST_CALLED = _chosen(6, total(rate(DOCKER, shown=True), "operation"))
+_MOST_CALLED = _chosen(4, total(rate(DOCKER, shown=True), "operation"))
 _MOST_FAILED = _chosen(5, f"{total(rate(DOCKER, _FAILURES, shown=True), 'operation')} > 0")
 
 
@@ -155,7 +155,7 @@ _GOLDEN = Row(
         ),
         timeline(
             "Docker answers",
-            16,
+            8,
             "Whether Docker Engine was well at the last check of every instance. NotReady pages "
             "where the check is required.",
             (f"min({select('vibebox_health_check_up', _DOCKER_CHECK)})", "docker"),
@@ -163,6 +163,7 @@ _GOLDEN = Row(
             thresholds=steps("critical", ok=1),
             height=3,
         ),
+        threads_busy(),
         stat(
             "Ended badly (time shown)",
             8,
@@ -175,6 +176,7 @@ _GOLDEN = Row(
             "none",
             decimals=0,
             thresholds=watched(EnvironmentsKilledByMemory=1),
+            down="team",
         ),
         *objectives(),
     ),
@@ -212,32 +214,26 @@ _DOCKER = Row(
         graph(
             "Docker operations by kind",
             24,
-            "Calls of Docker Engine a second, by web server and agent together: the six kinds that "
-            "were called most in the time shown, and all others.",
+            "Calls of Docker Engine a second, by web server and agent together: the four kinds "
+            "that were called most in the time shown, and all others.",
             "ops",
             (f"{_CALLS} and {_MOST_CALLED}", "{{operation}}"),
             (total(f"{_CALLS} unless {_MOST_CALLED}"), "rest"),
-            height=9,
+            height=11,
         ),
         graph(
             "Docker failure ratio",
             24,
-            "Share of calls that Docker did not answer, or with an error of its own: of all, and "
-            "of the five kinds of which most failed in the time shown. A missing container or a "
-            "command's exit code is no failure. What is not called keeps the last value. "
-            f"HighDockerFailureRate warns at {t.DOCKER_FAILURE_RATIO}.",
+            "Share of calls that Docker did not answer, or with an error of its own: of all, and, "
+            "as the alert value, over 5 minutes of the kind of which it is largest, without pings. "
+            "A missing container or a command's exit code is no failure. HighDockerFailureRate "
+            f"warns at {t.DOCKER_FAILURE_RATIO}. Which kinds fail is in Failed calls by kind.",
             "percentunit",
-            (
-                f"({_FAILED} or 0 * {_CALLS}) / ({_CALLS} > 0) and {_MOST_FAILED}",
-                "{{operation}}",
-            ),
+            (_failed_of_the_worst(), ALERT_VALUE),
             (_failed_of_all(), "failures, all", CRITICAL),
             bounds=(0, 1),
             bridged=True,
-            # In a narrow window the legend is below, and has six.
-            height=13,
             thresholds=watched(notice=0.05, HighDockerFailureRate=t.DOCKER_FAILURE_RATIO),
-            series_leads=CALLS,
         ),
         graph(
             "Docker operation time",
@@ -254,14 +250,33 @@ _DOCKER = Row(
             8,
             f"sort_desc(topk(10, {now(_OPERATION_P95)}))",
             "{{operation}}",
-            "p95 over the time shown, of the ten kinds of call with the largest. "
-            f"SlowDockerOperations warns at {t.DOCKER_SECONDS} s over 5 minutes.",
+            "p95 of the last 5 minutes, of the ten kinds of call with the largest; without pulls, "
+            f"as SlowDockerOperations looks at it, which warns at {t.DOCKER_SECONDS} s.",
             "s",
             # A second is what any call takes; ten, what one does that waits for SIGTERM.
             thresholds=watched(notice=5, SlowDockerOperations=t.DOCKER_SECONDS),
             series_leads=CALLS,
         ),
     ),
+)
+_FAILED_CALLS = Row(
+    "Docker failures",
+    (
+        events(
+            "Failed calls by kind",
+            24,
+            "Calls that Docker did not answer, or with an error of its own: the five kinds of "
+            "which most failed in the time shown, and all others.",
+            "short",
+            (f"{_FAILED_IN_BARS} and {_MOST_FAILED}", "{{operation}}"),
+            (f"sum({_FAILED_IN_BARS} unless {_MOST_FAILED})", "rest"),
+            whole=in_bars(DOCKER, _FAILURES),
+            # In a narrow window the legend is below, and has seven.
+            height=13,
+            series_leads=CALLS,
+        ),
+    ),
+    added=True,
 )
 _HEAT = Row(
     "Distribution of durations",
@@ -372,5 +387,5 @@ BOARD = Board(
     "environments",
     "VibeBox - Environments",
     "Environments, what Docker does for them, and what happens in them.",
-    (_GOLDEN, _STATES, _ENDS, _DOCKER, _HEAT, _PEOPLE, _INSTALLED, _LOGS),
+    (_GOLDEN, _STATES, _ENDS, _DOCKER, _FAILED_CALLS, _HEAT, _PEOPLE, _INSTALLED, _LOGS),
 )

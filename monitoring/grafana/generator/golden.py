@@ -68,14 +68,14 @@ def objectives() -> tuple[Panel, Panel]:
     )
 
 
-def threads_busy(down: str | None = "telemetry") -> Panel:
+def threads_busy(down: str | None = "telemetry", width: int = _WIDTH) -> Panel:
     """Return how full the fullest instance is."""
     busy, threads = (
         total(select(_THREADS, f'state="{state}"'), "instance") for state in ("busy", "total")
     )
     return stat(
         "Saturation (threads busy)",
-        _WIDTH,
+        width,
         f"max({busy} / {threads})",
         "in use",
         "Share of the request threads that serve one, on the fullest instance. "
@@ -86,13 +86,13 @@ def threads_busy(down: str | None = "telemetry") -> Panel:
     )
 
 
-def signals(here: str) -> tuple[Panel, Panel, Panel]:
+def signals(here: str, width: int = _WIDTH) -> tuple[Panel, Panel, Panel]:
     """Return latency, traffic and errors, for the dashboard with this uid."""
     down = None if here == "api-performance" else "api-performance"
     return (
         stat(
             "Latency (p95, 5 min)",
-            _WIDTH,
+            width,
             while_up(f"{largest(recorded(HTTP_P95))} >= 0"),
             "p95",
             "What 95 of 100 requests of the last 5 minutes took at most, of those that wait for no "
@@ -106,7 +106,7 @@ def signals(here: str) -> tuple[Panel, Panel, Panel]:
         ),
         stat(
             "Traffic (5 min)",
-            _WIDTH,
+            width,
             while_up(_ASKED),
             "req/s",
             "Requests a second of the last 5 minutes that count for the objectives: all but "
@@ -115,13 +115,15 @@ def signals(here: str) -> tuple[Panel, Panel, Panel]:
             thresholds=BLUE,
             down=down,
         ),
-        errors(down=None if here == "slo" else "slo"),
+        errors(width, down=None if here == "slo" else "slo"),
     )
 
 
 _ASKED = total(recorded(slo.REQUESTS, "availability"))
 
 
+ALERT_VALUE = "alert value"
+"""Name of the curve of what the expression of an alert compares with its level."""
 _LITTLE = 0.001
 """A duration that is short for any request, in seconds: shorter ones are drawn as it."""
 
@@ -132,7 +134,7 @@ def percentiles(title: str, width: int, *shares: int, **more: Any) -> Panel:
         title,
         width,
         f"How long at most the fastest {_listed(shares)} of 100 requests took, over all routes "
-        "but probes and streams; watched is the p95 of 5 minutes of those that wait for no "
+        "but probes and streams; the alert value is the p95 of 5 minutes of those that wait for no "
         f"container, for which HighAPILatency warns at {t.LATENCY_WARNING} s and "
         f"VeryHighAPILatency pages at {t.LATENCY_CRITICAL} s. Dots are single requests: their ids "
         "are in the log, and their traces where there are any.",
@@ -141,7 +143,7 @@ def percentiles(title: str, width: int, *shares: int, **more: Any) -> Panel:
             (f"clamp_min({quantile(share / 100, DURATION, USERS)}, {_LITTLE})", f"p{share}")
             for share in shares
         ),
-        (f"clamp_min({largest(recorded(HTTP_P95))}, {_LITTLE})", "watched"),
+        (f"clamp_min({largest(recorded(HTTP_P95))}, {_LITTLE})", ALERT_VALUE),
         bounds=(_LITTLE, None),
         logarithmic=True,
         thresholds=watched(HighAPILatency=t.LATENCY_WARNING, VeryHighAPILatency=t.LATENCY_CRITICAL),

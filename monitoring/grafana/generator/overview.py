@@ -1,5 +1,6 @@
 """Dashboard "VibeBox - Overview": is it well, and if not, where to look."""
 
+import re
 from collections.abc import Iterator
 
 from app.metrics.catalogue import AUTHENTICATION_METHODS
@@ -42,6 +43,7 @@ from monitoring.grafana.generator.promql import (
 from monitoring.grafana.generator.signals import label
 from monitoring.grafana.generator.states import SEVERITY, UP_OR_DOWN
 from monitoring.rules import thresholds as t
+from monitoring.rules.sources import all_alerts
 
 _ALL = total(rate(REQUESTS, USERS))
 _FAILED = total(rate(REQUESTS, USERS, FAILED))
@@ -61,18 +63,27 @@ _NONE = while_up(
     f'label_replace(vector(0), "severity", "none", "", "") unless on () count({_FIRING})'
 )
 _ALERT = "severity, alertname, of, component, instance"
-_OF = ", ".join(
-    f'"{label}"'
-    for label in (
-        *("check", "collector", "limit", "operation", "reason"),
-        *("role", "step", "task", "worker"),
-    )
-)
+_BY = re.compile(r"\bby \(([^)]*)\)")
+
+
+def _telling_apart() -> list[str]:
+    """Return the labels that tell alerts of a name apart, beside those that have columns.
+
+    They are those by which the expressions of the rules aggregate.
+    """
+    found = {
+        label.strip()
+        for alert in all_alerts()
+        for labels in _BY.findall(alert.expression)
+        for label in labels.split(",")
+    }
+    return sorted(found - {"job", "instance", "le"})
 
 
 def _told_apart(alerts: str) -> str:
     """Return alerts with what each of a name is of, a kind of call or a loop, in one label."""
-    return f'label_join({alerts}, "of", "", {_OF})'
+    labels = ", ".join(f'"{label}"' for label in _telling_apart())
+    return f'label_join({alerts}, "of", "", {labels})'
 
 
 _SINCE = f"max by ({_ALERT}) (time() - {_told_apart(select_alerts(name='ALERTS_FOR_STATE'))})"
@@ -130,7 +141,7 @@ _WELL = Row(
             snapshot=True,
             columns=(("for", "s"),),
             linked=("alert", "Runbook", RUNBOOK),
-            headings=(("alertname", "alert"),),
+            headings=(("alertname", "alert"), ("of", "about")),
             widths=(("severity", 80), ("component", 120), ("for", 80)),
             height=8,
             empty=NONE,

@@ -24,9 +24,6 @@ BLUE, CYAN, VIOLET, MAUVE, REST = "#208CFD", "#059ED4", "#7743FB", "#F620B9", "#
 NEUTRAL = BLUE
 
 ALL = (OK, NOTICE, WARNING, CRITICAL, BLUE, CYAN, VIOLET, MAUVE, REST)
-HUES = (BLUE, CYAN, VIOLET, MAUVE)
-"""Those that tell kinds apart, and judge nothing. Grey is left to what is at rest, and to the rest
-of what a panel has no curve for: beside it a grey kind could not be told."""
 
 TINTS: Mapping[str, tuple[str, ...]] = {
     OK: (OK, "#0F9210", "#027733", "#3B7069", "#41A554"),
@@ -54,6 +51,16 @@ LEVELS = {
 }
 """Steps of thresholds by name."""
 
+KINDS: tuple[tuple[str, ...], ...] = (
+    (BLUE, "#476A94", "#1861D8"),
+    (CYAN, "#0994B3", "#5E9A9C"),
+    (VIOLET, "#8178DD", "#A22BDA"),
+    (MAUVE, "#C20593", "#B326B5"),
+)
+"""What tells kinds apart, and judges nothing: four hues, and tints of each for more kinds than
+those, since bars have no dashes. Grey is left to what is at rest, and to the rest of what a panel
+has no curve for: beside it a grey kind could not be told."""
+
 SEVERITIES = {"info": NOTICE, "warning": WARNING, "critical": CRITICAL}
 """Thresholds of alerts, by how severe they are."""
 
@@ -75,11 +82,12 @@ class Look(NamedTuple):
 
 
 def kinds(values: Iterable[object]) -> dict[str, Look]:
-    """Return a look for each of these values, in their order: colours first, then dashes."""
-    return {
-        str(value): Look(HUES[number % len(HUES)], DASHES[number // len(HUES) % len(DASHES)])
-        for number, value in enumerate(values)
-    }
+    """Return a look for each of these values, in their order: hues first, then dashed tints."""
+    return {str(value): _kind(*divmod(number, len(KINDS))) for number, value in enumerate(values)}
+
+
+def _kind(turn: int, hue: int) -> Look:
+    return Look(KINDS[hue][turn % len(KINDS[hue])], DASHES[turn % len(DASHES)])
 
 
 def looks(**values: str) -> dict[str, Look]:
@@ -145,6 +153,9 @@ NEED_DOCKER = (
 )
 """Loops of the agent that fail while Docker Engine does."""
 
+OFTEN_CALLED = ("ping", "inspect", "exec", "logs")
+"""Calls of Docker that the service makes all the time."""
+
 MEANINGS: Mapping[str, Mapping[str, Look]] = {
     "class": looks(**{"1xx": REST, "2xx": OK, "3xx": BLUE, "4xx": NOTICE, "5xx": CRITICAL}),
     "status": _STATUSES,
@@ -163,7 +174,8 @@ MEANINGS: Mapping[str, Mapping[str, Look]] = {
     "operation": {
         # Of the database; an update of a container is none of it, and keeps the look below.
         **kinds(("select", "insert", "update", "delete", "other")),
-        **kinds(catalogue.DOCKER_OPERATIONS),
+        # What is called most, and is drawn most often, has a hue of its own.
+        **kinds(dict.fromkeys((*OFTEN_CALLED, *catalogue.DOCKER_OPERATIONS))),
     },
     "check": kinds(catalogue.CHECKS),
     # Drawn where they fail alone. Those that need Docker fail together, and come first.
@@ -252,8 +264,8 @@ NAMES: Mapping[str, Look] = {
     "p90": Look(BLUE, DASHES[1]),
     "p95": Look(BLUE),
     "p99": Look(VIOLET),
-    # That which alerts look at.
-    "watched": Look(MAUVE),
+    # What the expression of an alert looks at.
+    "alert": Look(MAUVE),
     # Burn rates: the longer the window, the further from blue.
     "5m": Look(CYAN, DASHES[1]),
     "1h": Look(CYAN),

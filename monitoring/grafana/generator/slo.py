@@ -7,7 +7,14 @@ the whole service.
 from collections.abc import Iterator
 
 from app.metrics.catalogue import PROBE_STEPS
-from monitoring.grafana.generator.golden import BY_FACTOR, LEFT, LINES_LEFT, budget, signals
+from monitoring.grafana.generator.golden import (
+    BY_FACTOR,
+    LEFT,
+    LINES_LEFT,
+    budget,
+    signals,
+    threads_busy,
+)
 from monitoring.grafana.generator.leads import FAILED_REQUESTS
 from monitoring.grafana.generator.levels import Step, Thresholds, watched
 from monitoring.grafana.generator.palette import SEVERITIES
@@ -66,7 +73,7 @@ _ALL_LINES = (
 # Nobody is paged for a burn rate of the synthetic user, nor for that of the time shown.
 _UNPAGED = steps("ok", notice=BY_FACTOR["notice"], warning=BY_FACTOR["warning"])
 _PAGED = "|".join(objective.name for objective in OBJECTIVES if objective.burns)
-_LEFT = "left 30d"
+_LEFT, _BAD, _OF_ALLOWED = "left 30d", "bad share", "of allowed"
 _LITTLE = 0.1
 """A burn rate that uses up a tenth of the budget in 30 days: smaller ones are drawn as it."""
 _WINDOWS = ("5m", "1h", "6h", "1d", "3d")
@@ -140,8 +147,8 @@ def _table(title: str, slos: str, description: str, paged: bool, height: int) ->
         description,
         (
             Query(f"min by (slo) ({_of(slos, slo.BUDGET)})", "budget left"),
-            Query(bad, "bad"),
-            Query(f"({bad}) / on (slo) ({_ALLOWED})", "of limit"),
+            Query(bad, _BAD),
+            Query(f"({bad}) / on (slo) ({_ALLOWED})", _OF_ALLOWED),
             *(
                 Query(largest(_of(slos, slo.burn_rate(window)), "slo"), f"burn {window}")
                 for window in _WINDOWS
@@ -151,16 +158,16 @@ def _table(title: str, slos: str, description: str, paged: bool, height: int) ->
         snapshot=True,
         columns=(
             (_LEFT, "percentunit"),
-            ("bad", "percentunit"),
-            ("of limit", "percentunit"),
+            (_BAD, "percentunit"),
+            (_OF_ALLOWED, "percentunit"),
             *((f"burn {window}", "none") for window in _WINDOWS),
         ),
         levels=(
             (_LEFT, LEFT),
-            ("of limit", _UNPAGED),
+            (_OF_ALLOWED, _UNPAGED),
             *((f"burn {each}", _burning(each) if paged else _UNPAGED) for each in _WINDOWS),
         ),
-        digits=(("of limit", 0), *((f"burn {window}", 2) for window in _WINDOWS)),
+        digits=((_OF_ALLOWED, 0), *((f"burn {window}", 2) for window in _WINDOWS)),
         headings=(("slo", "objective"),),
         height=height,
         worst_is_least=True,
@@ -169,7 +176,7 @@ def _table(title: str, slos: str, description: str, paged: bool, height: int) ->
     )
 
 
-_SIGNALS = Row("Golden signals", signals("slo"), added=True)
+_SIGNALS = Row("Golden signals", (*signals("slo", 6), threads_busy(width=6)), added=True)
 _BUDGETS = Row(
     "Error budget",
     (
@@ -206,8 +213,8 @@ _OBJECTIVES = Row(
             "Objectives",
             _PAGED,
             "For each objective what is left of 30 days, the share of bad requests in the time "
-            "shown (bad) and how much that is of what it allows (of limit), and the burn rates "
-            "that the alerts look at.",
+            "shown and how much that is of what it allows, and the burn rates that the alerts "
+            "look at.",
             paged=True,
             height=5,
         ),

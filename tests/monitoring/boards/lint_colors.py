@@ -20,11 +20,17 @@ WRONG = (
 """Values of labels that say that something is wrong; 5: statuses of 500 and above."""
 
 
+_COLORS = {
+    *(*palette.ALL, palette.BARE, "dash"),
+    *chain(*palette.TINTS.values(), *palette.KINDS),
+}
+
+
 def colors_are_of_the_palette(panel: Json) -> Complaints:
     """Every colour has a meaning, and none comes by its turn."""
     for key, value in _walk(panel):
         if key in ("color", "fixedColor", "fill") and isinstance(value, str):
-            if value not in (*palette.ALL, *chain(*palette.TINTS.values()), palette.BARE, "dash"):
+            if value not in _COLORS:
                 yield f"{key} is {value}"
     for mode in _modes(panel):
         if mode not in MODES:

@@ -27,7 +27,7 @@ EXEMPLIFIED = {
 }
 """What requests, statements, calls of Docker and starts leave exemplars in."""
 _LEGEND = re.compile(r"{{\s*(\w+)\s*}}")
-_OF_MINUTES = re.compile(r"\b(\d+) min\)")
+_OF_MINUTES = re.compile(r"\b(\d+) min(?:\)|utes\b)")
 _RANGES = re.compile(r"\[([^\]]*)\]")
 
 
@@ -114,10 +114,11 @@ def database_counts_are_never_summed(_panel: Json, _target: Json, query: syntax.
 def ranges_are_grafanas(panel: Json, target: Json, _query: syntax.Node) -> Complaints:
     """Ranges follow the width of the picture, or in a snapshot the time shown.
 
-    Or they are what the title says.
+    Or they are what the title or the description says.
     """
+    said = f"{panel['title']} {panel.get('description', '')}"
     allowed = ["$__rate_interval", *(["$__range"] if target["instant"] else [])]
-    allowed += [f"{minutes}m" for minutes in _OF_MINUTES.findall(panel["title"])]
+    allowed += [f"{minutes}m" for minutes in _OF_MINUTES.findall(said)]
     expression = re.sub(r'"[^"]*"', "", target["expr"])
     # What a graph chooses its series by is of the time shown, at each of its moments.
     chosen = expression.replace("[$__range] @ end()", "")

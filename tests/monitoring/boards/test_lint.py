@@ -126,7 +126,7 @@ BROKEN: tuple[tuple[str, Break], ...] = (
     ("counters_stand_under_rate", asks(f"max(rate({ENVIRONMENTS}[$__rate_interval]))")),
     ("database_counts_are_never_summed", asks(f"sum({ENVIRONMENTS})")),
     ("database_counts_are_never_summed", asks(f"max(sum by (status) ({ENVIRONMENTS}))")),
-    ("ranges_are_grafanas", asks(f"sum(rate({REQUESTS}[5m]))")),
+    ("ranges_are_grafanas", asks(f"sum(rate({REQUESTS}[7m]))")),
     ("ranges_are_grafanas", asks(f"sum(rate({REQUESTS}[$__range]))")),
     ("buckets_make_quantiles", asks(SUM % BUCKETS)),
     (

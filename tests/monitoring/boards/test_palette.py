@@ -63,7 +63,9 @@ UNWATCHED = {
 """Panels whose colours warn of something that no alert compares with that number."""
 
 
-@pytest.mark.parametrize("color", sorted({*palette.ALL, *chain(*palette.TINTS.values())}))
+@pytest.mark.parametrize(
+    "color", sorted({*palette.ALL, *chain(*palette.TINTS.values(), *palette.KINDS)})
+)
 def test_colors_are_legible_on_light_and_dark(color: str) -> None:
     assert min(contrast(color, ground) for ground in (DARK, LIGHT)) >= LEAST_CONTRAST
 
@@ -131,6 +133,15 @@ def test_tints_can_be_told_apart(color: str, eyes: str) -> None:
         if (found := distance(*pair, eyes)) < OF_A_KIND
     }
     assert near == {}
+
+
+@pytest.mark.parametrize("eyes", EYES)
+def test_kinds_can_be_told_apart_in_bars_too(eyes: str) -> None:
+    """From one another, and from what says how well something is."""
+    drawn = [*chain(*palette.KINDS)]
+    judging = (palette.OK, palette.NOTICE, palette.WARNING, palette.CRITICAL, palette.REST)
+    pairs = combinations((*drawn, *judging), 2)
+    assert {pair for pair in pairs if distance(*pair, eyes) < OF_A_KIND} == set()
 
 
 def test_eyes_and_contrasts_are_as_they_are_known() -> None:
