@@ -180,7 +180,9 @@ def _judge(server: WebServer, scraper: Prometheus, store: Store, hammer: Hammer)
     uncounted = KILLED * THREADS + 2 * 8
     assert said["recorded"] - said["failed"] - said["rejected"] <= unique
     assert unique <= _counts(server)["recorded"] + uncounted
-    assert said["dropped"] == 0
+    # Slow requests are kept too: of a busy machine, more than there is room for while the receiver
+    # is gone.
+    assert said["dropped"] <= size(0, said["recorded"] // 20)
     assert len(came) - unique <= said["doubtful"]
     assert said["recorded"] > REQUESTS * float(RATIO) / 2
 

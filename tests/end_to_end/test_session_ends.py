@@ -115,7 +115,8 @@ def open_and_leave(house: House, session: str, number: int) -> None:
 
 def test_terminals_of_tmux_leave_nothing_behind(house: House) -> None:
     session = house.session("tmux")
-    open_and_leave(house, session, 1)
+    # Workers keep the connections to the engine that some at once needed, for the next call.
+    open_and_leave(house, session, size(AT_ONCE, 8 * AT_ONCE))
     house.await_gone("attach-session")
     before = house.descriptors()
 
@@ -123,9 +124,15 @@ def test_terminals_of_tmux_leave_nothing_behind(house: House) -> None:
 
     house.await_gone("attach-session")
     wait_until(lambda: house.terminals() == 0, PATIENCE)
-    # The engine keeps some connections open for the next call, and finds out late who has ended.
-    wait_until(lambda: house.descriptors() <= before + 8, PATIENCE, 0.2)
-    print(f"{TERMINALS} terminals: engine descriptors {before} -> {house.descriptors()}")
+    told = f"{TERMINALS} terminals: engine descriptors {before} -> "
+    # The engine finds out late who has ended.
+    wait_until(
+        lambda: house.descriptors() <= before + 8,
+        PATIENCE,
+        0.2,
+        lambda: f"{told}{house.descriptors()}",
+    )
+    print(f"{told}{house.descriptors()}")
     assert house.api.call("DELETE", f"/sessions/{session}").status_code == 204
 
 

@@ -94,7 +94,7 @@ _TRAFFIC = Row(
             (total(rate(REQUESTS), "status_code"), "{{status_code}}"),
             stacked=True,
             # In a narrow window the legend is below, and has a dozen codes.
-            height=15,
+            height=17,
             series_leads=OF_STATUS,
         ),
         graph(

@@ -71,6 +71,7 @@ def _failed_of_the_worst() -> str:
         for which in ((_FAILURES,), ())
     )
     # Of a kind without a failure there is no share, and of few calls one says nothing.
+    failed = f"({failed} >= {t.BAD_FLOOR} / 300)"
     worst = f"max({failed} / ({calls} >= {t.FLOOR} / 300))"
     return f"({worst} or 0 * {total(rate(DOCKER, over='5m'))})"
 
@@ -148,7 +149,8 @@ _GOLDEN = Row(
             while_up(_failed_of_the_worst()),
             "of calls",
             "Share of the calls of the last 5 minutes that failed because of Docker, of the kind "
-            f"of which it is largest: without pings, and of kinds with {t.FLOOR} calls at least. "
+            f"of which it is largest: without pings, and of kinds with {t.FLOOR} calls and "
+            f"{t.BAD_FLOOR} failures at least. "
             f"HighDockerFailureRate warns above {t.DOCKER_FAILURE_RATIO}.",
             "percentunit",
             thresholds=watched(notice=0.05, HighDockerFailureRate=t.DOCKER_FAILURE_RATIO),
@@ -219,7 +221,8 @@ _DOCKER = Row(
             "ops",
             (f"{_CALLS} and {_MOST_CALLED}", "{{operation}}"),
             (total(f"{_CALLS} unless {_MOST_CALLED}"), "rest"),
-            height=11,
+            # In a narrow window the legend is below, and has five.
+            height=13,
         ),
         graph(
             "Docker failure ratio",
@@ -272,7 +275,7 @@ _FAILED_CALLS = Row(
             (f"sum({_FAILED_IN_BARS} unless {_MOST_FAILED})", "rest"),
             whole=in_bars(DOCKER, _FAILURES),
             # In a narrow window the legend is below, and has seven.
-            height=13,
+            height=16,
             series_leads=CALLS,
         ),
     ),

@@ -153,8 +153,13 @@ NEED_DOCKER = (
 )
 """Loops of the agent that fail while Docker Engine does."""
 
-OFTEN_CALLED = ("ping", "inspect", "exec", "logs")
-"""Calls of Docker that the service makes all the time."""
+OFTEN_CALLED = (
+    *("ping", "exec", "inspect", "logs"),
+    *("list", "stats", "events", "create"),
+    *("start", "stop", "remove", "pull"),
+)
+"""Calls of Docker that are drawn most often. As many as there are tints: each has one of its own,
+and the first four, which the service makes all the time, have the hues."""
 
 MEANINGS: Mapping[str, Mapping[str, Look]] = {
     "class": looks(**{"1xx": REST, "2xx": OK, "3xx": BLUE, "4xx": NOTICE, "5xx": CRITICAL}),
@@ -174,7 +179,6 @@ MEANINGS: Mapping[str, Mapping[str, Look]] = {
     "operation": {
         # Of the database; an update of a container is none of it, and keeps the look below.
         **kinds(("select", "insert", "update", "delete", "other")),
-        # What is called most, and is drawn most often, has a hue of its own.
         **kinds(dict.fromkeys((*OFTEN_CALLED, *catalogue.DOCKER_OPERATIONS))),
     },
     "check": kinds(catalogue.CHECKS),

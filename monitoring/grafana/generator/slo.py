@@ -168,6 +168,7 @@ def _table(title: str, slos: str, description: str, paged: bool, height: int) ->
             *((f"burn {each}", _burning(each) if paged else _UNPAGED) for each in _WINDOWS),
         ),
         digits=((_OF_ALLOWED, 0), *((f"burn {window}", 2) for window in _WINDOWS)),
+        widths=((_BAD, 85), (_OF_ALLOWED, 92)),
         headings=(("slo", "objective"),),
         height=height,
         worst_is_least=True,
@@ -176,7 +177,7 @@ def _table(title: str, slos: str, description: str, paged: bool, height: int) ->
     )
 
 
-_SIGNALS = Row("Golden signals", (*signals("slo", 6), threads_busy(width=6)), added=True)
+_SIGNALS = Row("Golden signals", (*signals("slo", 12), threads_busy(width=12)), added=True)
 _BUDGETS = Row(
     "Error budget",
     (

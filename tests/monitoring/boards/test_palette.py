@@ -138,6 +138,8 @@ def test_tints_can_be_told_apart(color: str, eyes: str) -> None:
 @pytest.mark.parametrize("eyes", EYES)
 def test_kinds_can_be_told_apart_in_bars_too(eyes: str) -> None:
     """From one another, and from what says how well something is."""
+    often = [palette.MEANINGS["operation"][each].color for each in palette.OFTEN_CALLED]
+    assert len({*often}) == len(often)
     drawn = [*chain(*palette.KINDS)]
     judging = (palette.OK, palette.NOTICE, palette.WARNING, palette.CRITICAL, palette.REST)
     pairs = combinations((*drawn, *judging), 2)
