@@ -73,7 +73,7 @@ _ALL_LINES = (
 # Nobody is paged for a burn rate of the synthetic user, nor for that of the time shown.
 _UNPAGED = steps("ok", notice=BY_FACTOR["notice"], warning=BY_FACTOR["warning"])
 _PAGED = "|".join(objective.name for objective in OBJECTIVES if objective.burns)
-_LEFT, _BAD, _OF_ALLOWED = "left 30d", "bad share", "of allowed"
+_LEFT, _BAD, _OF_LIMIT = "left 30d", "failed", "of limit"
 _LITTLE = 0.1
 """A burn rate that uses up a tenth of the budget in 30 days: smaller ones are drawn as it."""
 _WINDOWS = ("5m", "1h", "6h", "1d", "3d")
@@ -148,7 +148,7 @@ def _table(title: str, slos: str, description: str, paged: bool, height: int) ->
         (
             Query(f"min by (slo) ({_of(slos, slo.BUDGET)})", "budget left"),
             Query(bad, _BAD),
-            Query(f"({bad}) / on (slo) ({_ALLOWED})", _OF_ALLOWED),
+            Query(f"({bad}) / on (slo) ({_ALLOWED})", _OF_LIMIT),
             *(
                 Query(largest(_of(slos, slo.burn_rate(window)), "slo"), f"burn {window}")
                 for window in _WINDOWS
@@ -159,16 +159,15 @@ def _table(title: str, slos: str, description: str, paged: bool, height: int) ->
         columns=(
             (_LEFT, "percentunit"),
             (_BAD, "percentunit"),
-            (_OF_ALLOWED, "percentunit"),
+            (_OF_LIMIT, "percentunit"),
             *((f"burn {window}", "none") for window in _WINDOWS),
         ),
         levels=(
             (_LEFT, LEFT),
-            (_OF_ALLOWED, _UNPAGED),
+            (_OF_LIMIT, _UNPAGED),
             *((f"burn {each}", _burning(each) if paged else _UNPAGED) for each in _WINDOWS),
         ),
-        digits=((_OF_ALLOWED, 0), *((f"burn {window}", 2) for window in _WINDOWS)),
-        widths=((_BAD, 85), (_OF_ALLOWED, 92)),
+        digits=((_OF_LIMIT, 0), *((f"burn {window}", 2) for window in _WINDOWS)),
         headings=(("slo", "objective"),),
         height=height,
         worst_is_least=True,
@@ -213,7 +212,7 @@ _OBJECTIVES = Row(
         _table(
             "Objectives",
             _PAGED,
-            "For each objective what is left of 30 days, the share of bad requests in the time "
+            "For each objective what is left of 30 days, the share of requests in the time "
             "shown and how much that is of what it allows, and the burn rates that the alerts "
             "look at.",
             paged=True,
