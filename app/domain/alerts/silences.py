@@ -66,14 +66,14 @@ class Silences:
         self, identity: Identity, reference: str, duration: timedelta, comment: str
     ) -> Silence:
         """Silence alerts from now on: by a fingerprint those with all labels of that one (others
-        may have more), by a name all of this name, whether or not one fires.
+        may have more), by a name all of this name about us, whether or not one fires.
 
         Raises: AlertNotFoundError, SilenceExistsError, StorageUnavailableError.
         """
         may_in(identity, Action.SILENCE_CHANGE)
         store = self._store()
         found = self._sources.find(reference)
-        labels = found.labels if reference == found.fingerprint else {NAME: reference}
+        labels = found.shared_labels(reference)
         matchers = [Matcher(name, str(labels[name])) for name in sorted(labels)]
         for one in store.silences():
             if one.state == "active" and set(one.matchers) == set(matchers):

@@ -6,7 +6,7 @@ Whoever lists, shows or silences alerts does it by this, so that all know of the
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -107,10 +107,15 @@ class AlertSources:
         if self._receives and (kept := self._alerts.find(reference)) is not None:
             return of_kept(kept)
         rules = [] if self._prometheus is None else self._prometheus.rules()
-        rules = [rule for rule in rules if rule.is_alert and _is_ours(rule)]
-        found = of_rules(rules, reference)
+        alerts = [rule for rule in rules if rule.is_alert]
+        ours = [one for one in map(_ours, alerts) if one is not None]
+        found = of_rules(ours, reference)
         if found is None:
-            raise AlertNotFoundError(self._unknown(reference, {rule.name for rule in rules}))
+            raise AlertNotFoundError(self._unknown(reference, {rule.name for rule in ours}))
+        # Another service may call an alert the same: of ours that fires, the labels tell it apart.
+        theirs = {rule.name for rule in alerts if _ours(rule) is None}
+        if not found.firing and found.name in theirs:
+            return replace(found, labels={**found.labels, "job": JOB})
         return found
 
     def close(self) -> None:
@@ -145,10 +150,13 @@ class AlertSources:
         return sorted(found, key=lambda one: (-one.starts_at.timestamp(), one.fingerprint))
 
 
-def _is_ours(rule: Rule) -> bool:
-    """Tell whether an alert is about this service: who looks after it silences no other's."""
-    labels = [rule.labels, *(one.labels for one in rule.firing)]
-    return _OURS in rule.expression or any(one.get("job") == JOB for one in labels)
+def _ours(rule: Rule) -> Rule | None:
+    """Return what of an alert is about this service, None where nothing is: who looks after it
+    silences no other's. A rule that does not name us may be about all that is scraped."""
+    if _OURS in rule.expression or rule.labels.get("job") == JOB:
+        return rule
+    firing = tuple(one for one in rule.firing if one.labels.get("job") == JOB)
+    return replace(rule, firing=firing) if firing else None
 
 
 def _watched(one: Firing, moment: datetime) -> Watched:
