@@ -6,7 +6,7 @@ and where Prometheus says what fires, it is shown with its silence.
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -48,9 +48,13 @@ class Silences:
 
     def current(self) -> Sequence[Silence]:
         """Return those that are not over, for whoever shows alerts; who asks waits for a moment."""
+        return self.begin()()
+
+    def begin(self) -> Callable[[], Sequence[Silence]]:
+        """Ask for the same, and return what waits for the answer."""
         if self._question is None:
             raise StoreNotSetError(SETTING, _WHAT)
-        return self._question.answer()
+        return self._question.begin()
 
     def close(self) -> None:
         """Let the thread end."""

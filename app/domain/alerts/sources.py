@@ -5,10 +5,11 @@ else Prometheus, where one is set, is asked for those of its alerts that are abo
 Whoever lists, shows or silences alerts does it by this, so that all know of the same ones.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 
 from app.core.errors import AlertNotFoundError, StoreNotSetError
 from app.domain.alerts.heartbeat import WATCHDOG
@@ -87,15 +88,18 @@ class AlertSources:
             page = self._alerts.list(identity, ended=ended, limit=limit, offset=offset)
             return Page([*page.items], page.total)
         may_in(identity, Action.ALERT_READ)
-        found = self._asked() if self.source else []
+        found = self._about_us(self._asking()) if self.source else []
         return Page([*found[offset : offset + limit]], len(found))
 
-    def firing(self) -> Sequence[Alert | Watched]:
-        """Return what fires, as much of it as the console can show.
+    def begin(self) -> Callable[[], Sequence[Alert | Watched]]:
+        """Ask what fires, and return what waits for the answer: as much as the console can show.
 
-        Raises: StoreNotSetError where nobody says; StorageUnavailableError, StoreUnavailableError.
+        Raises: StoreNotSetError where nobody says; what is returned raises StorageUnavailableError
+        and StoreUnavailableError.
         """
-        return self._alerts.firing() if self._receives else self._asked()
+        if self._receives:
+            return self._alerts.firing
+        return partial(self._about_us, self._asking())
 
     def find(self, reference: str) -> Known:
         """Return the alert of this fingerprint or name; it need not fire where it has a rule.
@@ -136,14 +140,17 @@ class AlertSources:
             "fingerprint fires."
         )
 
-    def _asked(self) -> Sequence[Watched]:
-        """Return what Prometheus says of this service, the newest first."""
+    def _asking(self) -> Callable[[], Sequence[Firing]]:
         if self._question is None:
             raise StoreNotSetError(SETTING, "address of Prometheus")
+        return self._question.begin()
+
+    def _about_us(self, answer: Callable[[], Sequence[Firing]]) -> Sequence[Watched]:
+        """Return what Prometheus says of this service, the newest first."""
         moment = datetime.now(UTC)
         ours = [
             one
-            for one in self._question.answer()
+            for one in answer()
             if one.labels.get("job") == JOB and one.labels.get(NAME) != WATCHDOG
         ]
         found = [_watched(one, moment) for one in ours]

@@ -2,7 +2,9 @@
 
 import json
 import logging
-from collections.abc import Callable
+import socket
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from app.domain.accounts.operators import set_operator
 from app.domain.alerts.known import fingerprint
 from app.domain.alerts.sources import AlertSources
 from app.stores.prometheus import Firing, Rule
+from app.stores.shared import SECONDS
 from tests.backends.alertmanager import Alertmanager
 from tests.backends.programs import free_port, wait_until
 from tests.backends.prometheus import Prometheus
@@ -145,6 +148,21 @@ def test_alert_that_another_service_calls_the_same_is_not_silenced() -> None:
     theirs = Rule("NotReady", "shop_ready == 0", True)
     assert silenced("NotReady", theirs, ours) == {"alertname": "NotReady", "job": JOB}
     assert silenced("NotReady", ours) == {"alertname": "NotReady"}
+
+
+@pytest.fixture
+def hanging() -> Iterator[str]:
+    """The address of a store that takes questions and answers none."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_stores_that_hang_are_waited_for_together(make_app: MakeApp, hanging: str) -> None:
+    ada = operator(make_app, prometheus_url=hanging, alertmanager_url=hanging)
+    began = time.monotonic()
+    page = shown(ada)
+    assert time.monotonic() - began < 1.5 * SECONDS
+    assert all("in time" in page[name] for name in ("reason", "alerts_reason", "silences_reason"))
 
 
 @pytest.fixture
