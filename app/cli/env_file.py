@@ -5,6 +5,7 @@ own. Its long-running processes do not: their supervisor gives the same to all o
 """
 
 import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,9 +21,11 @@ NAME = ".env"
 def read(file: Path) -> None:
     """Add what the file sets to the environment, which wins; nothing where there is none.
 
-    Raises: click.UsageError where it may not be read, or sets what no environment holds.
+    Raises: click.UsageError where it may not be read, is anybody's, or sets what no environment
+    holds.
     """
     try:
+        _refuse_anybodys(file)
         # Some editors put a mark in front, which would be part of the first name.
         for name, value in dotenv_values(file, encoding="utf-8-sig").items():
             if value is not None:
@@ -38,7 +41,7 @@ def read(file: Path) -> None:
 def read_here() -> None:
     """Add what .env of the working directory sets, and say so: it may be another service's.
 
-    Raises: click.UsageError where it may not be read, or sets what no environment holds.
+    Raises: click.UsageError, as `read`.
     """
     file = Path(NAME)
     try:
@@ -48,6 +51,21 @@ def read_here() -> None:
         raise _unread(file, error) from error
     read(file)
     click.echo(f"Settings that the environment lacks are those of {file.absolute()}.", err=True)
+
+
+def _refuse_anybodys(file: Path) -> None:
+    """Refuse what another user has put where anybody may, as in /tmp: what it sets is run as us.
+
+    Raises: click.UsageError, OSError.
+    """
+    if not file.is_file() or not file.absolute().parent.stat().st_mode & stat.S_IWOTH:
+        return
+    owners = {file.lstat().st_uid, file.stat().st_uid}
+    if not owners <= {0, os.geteuid()}:
+        raise click.UsageError(
+            f"{file.absolute()} is another user's, in a directory where anybody may write. Run "
+            "this in that of the service."
+        )
 
 
 def _unread(file: Path, error: OSError) -> click.UsageError:

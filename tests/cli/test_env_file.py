@@ -1,5 +1,6 @@
 """Commands of whoever runs the service look at what the service has: its settings, its database."""
 
+import os
 from pathlib import Path
 
 import click
@@ -114,6 +115,24 @@ def test_env_file_that_may_not_be_read_is_named(
     assert result.exit_code == 2
     assert f"{here / '.env'} cannot be read (Permission denied)" in result.stderr
     assert "as the user of the service" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["operators list", "run"])
+@pytest.mark.parametrize("mode", [0o1777, 0o755])
+def test_env_file_that_another_user_has_put_where_anybody_may_is_refused(
+    here: Path, monkeypatch: pytest.MonkeyPatch, mode: int, command: str
+) -> None:
+    (here / ".env").write_text("PORT=none\n")
+    if os.getuid() == 0:  # of root's anybody reads
+        os.chown(here / ".env", 65534, -1)
+    here.chmod(mode)
+    monkeypatch.setattr("os.geteuid", lambda: 4711)
+    result = run(command)
+    assert result.exit_code == 2
+    if mode == 0o755:
+        assert "PORT: " in result.output
+    else:
+        assert f"{here / '.env'} is another user's" in result.stderr
 
 
 def test_mark_in_front_of_an_env_file_is_no_part_of_it(here: Path) -> None:
