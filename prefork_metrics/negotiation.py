@@ -80,8 +80,10 @@ def _offered(ranges: list[_Range]) -> Iterator[_Range]:
     """Yield the ranges, in their order, and in the place of one of several formats the text formats
     that it stands for: those that no range says more of."""
     named = {one.kind for one in ranges if one.is_text}
+    # Once: a header of thousands of ranges is anybody's to send.
+    covering = {kind: _of(kind, ranges) for kind in _WRITTEN if kind not in named}
     for one in ranges:
-        covered = [kind for kind in _WRITTEN if kind not in named and _of(kind, ranges) is one]
+        covered = [kind for kind, covers in covering.items() if covers is one]
         yield from (_Range(kind, one.named, kind) for kind in covered)
         if not covered:
             yield one

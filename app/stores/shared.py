@@ -1,11 +1,12 @@
 """What many ask a store at once: it is asked once, and nobody waits longer than agreed."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Generic, TypeVar
 
 from app.core import deadline
 from app.core.errors import StoreUnavailableError
-from app.core.single_flight import DeadlineExceededError, SingleFlight
+from app.core.single_flight import DeadlineExceededError, Run, SingleFlight
 
 SECONDS = 2.0
 T = TypeVar("T")
@@ -28,11 +29,22 @@ class SharedQuestion(Generic[T]):
 
         Raises: StoreUnavailableError, and what `ask` raises.
         """
+        return self.begin()()
+
+    def begin(self) -> Callable[[], T]:
+        """Begin the question, or join the one under way, and return what waits for its answer.
+
+        Who has several questions begins all of them first, and waits as long as for one.
+        Raises: nothing; what is returned raises as `answer` does.
+        """
         try:
             run = self._flight.begin()
         except RuntimeError:
             why = "cannot be asked now: there is no thread left"
-            raise StoreUnavailableError(self._setting, why) from None
+            run = Run.failed(StoreUnavailableError(self._setting, why))
+        return partial(self._result, run)
+
+    def _result(self, run: Run[T]) -> T:
         try:
             return run.result(self._seconds)
         except DeadlineExceededError:

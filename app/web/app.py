@@ -95,6 +95,7 @@ def _services(
     heartbeat = Heartbeat(database)
     check_room = build_quota_checks(settings).check_account
     accounts = build_accounts(settings, database, check_room, cpu_cores(), client_address)
+    heartbeat.on_seen.append(accounts.accounts.tell_refused)
     admission = build_admission(settings, database)
     environments = build_environments(settings, database, engine, heartbeat)
     alerts = build_alerts(settings, database)

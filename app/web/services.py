@@ -101,6 +101,7 @@ class Components:
         """End the threads and give back the connections."""
         self.checks.close()
         self.heartbeat.close()
+        self.accounts.tell_refused(at_once=True)
         self.sockets.close()
         self.monitoring.close()
         self.alert_sources.close()

@@ -71,8 +71,8 @@ def test_env_file_is_read_as_the_service_reads_it(
     assert "did you mean VIBEBOX_THREADS" in json.loads(result.stdout)["checks"][0]["says"]
 
 
-def test_env_file_of_others_is_named(examine: Examine, tmp_path: Path) -> None:
+def test_env_file_that_cannot_be_read_is_named(examine: Examine, tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"PORT=\xff")
     result = examine()
 
-    assert result.exit_code == 2 and "run this as the user of the service" in result.stderr
+    assert result.exit_code == 2 and f"{tmp_path / '.env'} cannot be read" in result.stderr

@@ -1,5 +1,6 @@
 """Commands of whoever runs the service look at what the service has: its settings, its database."""
 
+import os
 from pathlib import Path
 
 import click
@@ -78,6 +79,65 @@ def test_env_file_is_read(here: Path, command: str) -> None:
     assert result.exit_code == 2 and "PORT: " in result.output, result.output
     if command != "run":  # which is where the file belongs
         assert f"those of {here / '.env'}" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["operators list", "run"])
+@pytest.mark.parametrize(
+    "content", [b"PORT=1\x002\n", b"'A=B'=c\n", b"PORT=\xe4\n"], ids=["NUL", "name", "byte"]
+)
+def test_env_file_that_no_environment_holds_is_named(
+    here: Path, content: bytes, command: str
+) -> None:
+    (here / ".env").write_bytes(content)
+    result = run(command)
+    assert result.exit_code == 2
+    assert f"{here / '.env'} cannot be read" in result.stderr and "correct it" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "way"),
+    # Of a directory that is another user's not even that is known, whether it has one.
+    [
+        ("operators list", "Path.is_file"),
+        ("operators list", "dotenv_values"),
+        ("run", "dotenv_values"),
+    ],
+)
+def test_env_file_that_may_not_be_read_is_named(
+    here: Path, monkeypatch: pytest.MonkeyPatch, command: str, way: str
+) -> None:
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    (here / ".env").touch()
+    monkeypatch.setattr(f"app.cli.env_file.{way}", denied)
+    result = run(command)
+    assert result.exit_code == 2
+    assert f"{here / '.env'} cannot be read (Permission denied)" in result.stderr
+    assert "as the user of the service" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["operators list", "run"])
+@pytest.mark.parametrize("mode", [0o1777, 0o755])
+def test_env_file_that_another_user_has_put_where_anybody_may_is_refused(
+    here: Path, monkeypatch: pytest.MonkeyPatch, mode: int, command: str
+) -> None:
+    (here / ".env").write_text("PORT=none\n")
+    if os.getuid() == 0:  # of root's anybody reads
+        os.chown(here / ".env", 65534, -1)
+    here.chmod(mode)
+    monkeypatch.setattr("os.geteuid", lambda: 4711)
+    result = run(command)
+    assert result.exit_code == 2
+    if mode == 0o755:
+        assert "PORT: " in result.output
+    else:
+        assert f"{here / '.env'} is another user's" in result.stderr
+
+
+def test_mark_in_front_of_an_env_file_is_no_part_of_it(here: Path) -> None:
+    (here / ".env").write_bytes(b"\xef\xbb\xbfPORT=none\n")
+    assert "PORT: " in run("operators list").output
 
 
 @pytest.mark.parametrize("command", LOOKING)

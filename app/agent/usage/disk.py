@@ -52,7 +52,11 @@ class DiskMeter:
 
     def run(self) -> None:
         """Begin to read and book if it is time to; returns at once. Raises: StorageError."""
-        if not self._interval or self.is_reading or self._clock() < self._not_before:
+        if not self._interval:
+            # Whoever switched it off, as where no walk comes to its end, awaits no reading.
+            self._ledger.forget_failure()
+            return
+        if self.is_reading or self._clock() < self._not_before:
             return
         if not self._ledger.is_due(self._interval):
             return

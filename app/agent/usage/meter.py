@@ -129,14 +129,18 @@ class Meter:
             if reading is not None:
                 readings.append(reading)
 
-        near = {id for id in wanted if self._sources.is_near(id)}
         try:
-            self._near.go_through(near, read, self._over)
-            self._asking.go_through(wanted.keys() - near, read, self._over)
+            self._near.go_through(self._near_of(wanted), read, self._over)
+            # Those too whose run is over by their files: asked for one by one among them, an engine
+            # that hangs would hold up all others.
+            self._asking.go_through(wanted.keys() - self._near_of(wanted), read, self._over)
         finally:
             while readings:
                 self._book(readings[-_BATCH:])
                 del readings[-_BATCH:]
+
+    def _near_of(self, wanted: Collection[str]) -> set[str]:
+        return {id for id in wanted if self._sources.is_near(id)}
 
     def _book_ends(self) -> None:
         while readings := self._ends.readings()[:_BATCH]:

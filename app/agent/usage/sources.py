@@ -57,7 +57,8 @@ class Sources:
         """Return what the container's present run has used; None where it began or ended just now.
 
         Where the run that was known is over, the next one is read at once: it may end before its
-        turn comes again.
+        turn comes again. Where files said so the caller does that, who knows whom to ask when: the
+        container is not near any more.
         Raises: EngineError, ContainerNotFoundError among them.
         """
         while True:
@@ -68,7 +69,7 @@ class Sources:
             if (counters := self._counters(known)) is not None:
                 return self._reading(known.run, environment_id, counters)
             self._known.pop(container_id, None)
-            if was_known is None:
+            if was_known is None or was_known.files is not None:
                 return None
 
     def _look(self, environment_id: str, container_id: str) -> _Known | None:

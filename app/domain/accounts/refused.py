@@ -14,6 +14,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from sqlalchemy.orm import Session
+
 from app.core.context import Context, context
 from app.core.errors import StorageError
 from app.domain import audit
@@ -23,6 +25,7 @@ MOST = 60
 """Sign-ins that a process notes one by one in a minute, and kinds of others that it tells apart: as
 many as one address may try (`VIBEBOX_RATE_LIMIT_ADDRESS`)."""
 _MINUTE = 60.0
+_LOGIN = "account.login_refuse"
 # A program that sends a key that has ended does so all day.
 _KEY_SECONDS = 600.0
 _MOST_KEYS = 10_000
@@ -59,19 +62,27 @@ class Logins:
 
     def note(self, database: Database, account: Account, *, disabled: bool) -> None:
         """Note one, or count it; and tell what was counted in a minute that is over."""
+        self.tell(database)
         with self._lock:
-            over = self._begin_minute()
             is_noted = self._has_room(account)
-        if over:
-            _note_more(database, over)
         if is_noted:
             reason = "disabled" if disabled else "password"
-            _note(database, "account.login_refuse", _target(account), reason=reason)
+            _note(database, _LOGIN, _target(account), reason=reason)
 
-    def _begin_minute(self) -> Mapping[_Kind, int]:
+    def tell(self, database: Database, *, at_once: bool = False) -> None:
+        """Note what was counted in a minute that is over; `at_once`: also where it is not.
+
+        To be called now and then: those who try may leave off, and nobody else is refused for days.
+        """
+        with self._lock:
+            over = self._begin_minute(at_once=at_once)
+        if over:
+            _note_more(database, over)
+
+    def _begin_minute(self, *, at_once: bool) -> Mapping[_Kind, int]:
         """Return what the last one has to tell, once it is over."""
         now = self._clock()
-        if now < self._ends_at:
+        if now < self._ends_at and not at_once:
             return {}
         over, self._more = self._more, Counter()
         self._noted.clear()
@@ -108,13 +119,17 @@ class Keys:
 def _note_more(database: Database, more: Mapping[_Kind, int]) -> None:
     """Note of each kind how many there were beside those that were noted."""
     _log.warning("refused sign-ins were many", extra={"more": sum(more.values())})
-    for kind, times in more.items():
-        token = context.set(Context(address=kind.address))
-        try:
-            target = _target(kind.account)
-            _note(database, "account.login_refuse", target, reason="many", times=times)
-        finally:
-            context.reset(token)
+
+    def write(session: Session) -> None:
+        for kind, times in more.items():
+            token = context.set(Context(address=kind.address))
+            try:
+                details = {"reason": "many", "times": times}
+                audit.record(session, None, _LOGIN, _target(kind.account), **details)
+            finally:
+                context.reset(token)
+
+    _write(database, _LOGIN, write)
 
 
 def _target(account: Account) -> audit.Target:
@@ -122,8 +137,12 @@ def _target(account: Account) -> audit.Target:
 
 
 def _note(database: Database, action: str, target: audit.Target, **details: Any) -> None:
+    _write(database, action, lambda session: audit.record(session, None, action, target, **details))
+
+
+def _write(database: Database, action: str, write: Callable[[Session], None]) -> None:
     try:
         with database.writing() as session:
-            audit.record(session, None, action, target, **details)
+            write(session)
     except StorageError:
         _log.info("refusal not noted", extra={"action": action})

@@ -80,6 +80,10 @@ class Accounts:
                 return pair
         raise InvalidCredentialsError
 
+    def tell_refused(self, *, at_once: bool = False) -> None:
+        """Note refused sign-ins that were counted, to be called now and then; see `refused`."""
+        self._refused.tell(self._database, at_once=at_once)
+
     def knows(self, email: str, address: str | None) -> bool:
         """Tell whether the account of `email` has signed in from `address`, of late."""
         here = Device(address).columns()["address"]

@@ -7,10 +7,11 @@ from difflib import get_close_matches
 
 from app.domain.alerts.heartbeat import WATCHDOG
 from app.storage import Alert
-from app.stores.prometheus import Firing, Labels, Rule
+from app.stores.prometheus import JOB, Firing, Labels, Rule
 
 NAME = "alertname"
 """The label that every alert is called by."""
+_JOB = "job"
 _OFFSET, _PRIME, _WORD = 0xCBF29CE484222325, 0x100000001B3, (1 << 64) - 1
 _BESIDE = 0xFF
 
@@ -26,6 +27,17 @@ class Known:
     fingerprint: str | None
     starts_at: datetime | None
     firing: bool
+
+    def shared_labels(self, reference: str) -> Labels:
+        """Return the labels that all alerts have which are meant by this fingerprint or name.
+
+        Those of a name are of our job where this one is: another service may call one of its own
+        the same, and a rule may be about all that is scraped.
+        """
+        if reference == self.fingerprint:
+            return self.labels
+        ours = {_JOB: JOB} if self.labels.get(_JOB) == JOB else {}
+        return {NAME: reference, **ours}
 
 
 def of_rules(rules: Sequence[Rule], reference: str) -> Known | None:

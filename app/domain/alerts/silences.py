@@ -6,7 +6,7 @@ and where Prometheus says what fires, it is shown with its silence.
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -48,9 +48,13 @@ class Silences:
 
     def current(self) -> Sequence[Silence]:
         """Return those that are not over, for whoever shows alerts; who asks waits for a moment."""
+        return self.begin()()
+
+    def begin(self) -> Callable[[], Sequence[Silence]]:
+        """Ask for the same, and return what waits for the answer."""
         if self._question is None:
             raise StoreNotSetError(SETTING, _WHAT)
-        return self._question.answer()
+        return self._question.begin()
 
     def close(self) -> None:
         """Let the thread end."""
@@ -66,14 +70,14 @@ class Silences:
         self, identity: Identity, reference: str, duration: timedelta, comment: str
     ) -> Silence:
         """Silence alerts from now on: by a fingerprint those with all labels of that one (others
-        may have more), by a name all of this name, whether or not one fires.
+        may have more), by a name all of this name about us, whether or not one fires.
 
         Raises: AlertNotFoundError, SilenceExistsError, StorageUnavailableError.
         """
         may_in(identity, Action.SILENCE_CHANGE)
         store = self._store()
         found = self._sources.find(reference)
-        labels = found.labels if reference == found.fingerprint else {NAME: reference}
+        labels = found.shared_labels(reference)
         matchers = [Matcher(name, str(labels[name])) for name in sorted(labels)]
         for one in store.silences():
             if one.state == "active" and set(one.matchers) == set(matchers):

@@ -5,10 +5,11 @@ else Prometheus, where one is set, is asked for those of its alerts that are abo
 Whoever lists, shows or silences alerts does it by this, so that all know of the same ones.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 
 from app.core.errors import AlertNotFoundError, StoreNotSetError
 from app.domain.alerts.heartbeat import WATCHDOG
@@ -87,15 +88,18 @@ class AlertSources:
             page = self._alerts.list(identity, ended=ended, limit=limit, offset=offset)
             return Page([*page.items], page.total)
         may_in(identity, Action.ALERT_READ)
-        found = self._asked() if self.source else []
+        found = self._about_us(self._asking()) if self.source else []
         return Page([*found[offset : offset + limit]], len(found))
 
-    def firing(self) -> Sequence[Alert | Watched]:
-        """Return what fires, as much of it as the console can show.
+    def begin(self) -> Callable[[], Sequence[Alert | Watched]]:
+        """Ask what fires, and return what waits for the answer: as much as the console can show.
 
-        Raises: StoreNotSetError where nobody says; StorageUnavailableError, StoreUnavailableError.
+        Raises: StoreNotSetError where nobody says; what is returned raises StorageUnavailableError
+        and StoreUnavailableError.
         """
-        return self._alerts.firing() if self._receives else self._asked()
+        if self._receives:
+            return self._alerts.firing
+        return partial(self._about_us, self._asking())
 
     def find(self, reference: str) -> Known:
         """Return the alert of this fingerprint or name; it need not fire where it has a rule.
@@ -107,10 +111,15 @@ class AlertSources:
         if self._receives and (kept := self._alerts.find(reference)) is not None:
             return of_kept(kept)
         rules = [] if self._prometheus is None else self._prometheus.rules()
-        rules = [rule for rule in rules if rule.is_alert and _is_ours(rule)]
-        found = of_rules(rules, reference)
+        alerts = [rule for rule in rules if rule.is_alert]
+        ours = [one for one in map(_ours, alerts) if one is not None]
+        found = of_rules(ours, reference)
         if found is None:
-            raise AlertNotFoundError(self._unknown(reference, {rule.name for rule in rules}))
+            raise AlertNotFoundError(self._unknown(reference, {rule.name for rule in ours}))
+        # Another service may call an alert the same: of ours that fires, the labels tell it apart.
+        theirs = {rule.name for rule in alerts if _ours(rule) is None}
+        if not found.firing and found.name in theirs:
+            return replace(found, labels={**found.labels, "job": JOB})
         return found
 
     def close(self) -> None:
@@ -131,24 +140,30 @@ class AlertSources:
             "fingerprint fires."
         )
 
-    def _asked(self) -> Sequence[Watched]:
-        """Return what Prometheus says of this service, the newest first."""
+    def _asking(self) -> Callable[[], Sequence[Firing]]:
         if self._question is None:
             raise StoreNotSetError(SETTING, "address of Prometheus")
+        return self._question.begin()
+
+    def _about_us(self, answer: Callable[[], Sequence[Firing]]) -> Sequence[Watched]:
+        """Return what Prometheus says of this service, the newest first."""
         moment = datetime.now(UTC)
         ours = [
             one
-            for one in self._question.answer()
+            for one in answer()
             if one.labels.get("job") == JOB and one.labels.get(NAME) != WATCHDOG
         ]
         found = [_watched(one, moment) for one in ours]
         return sorted(found, key=lambda one: (-one.starts_at.timestamp(), one.fingerprint))
 
 
-def _is_ours(rule: Rule) -> bool:
-    """Tell whether an alert is about this service: who looks after it silences no other's."""
-    labels = [rule.labels, *(one.labels for one in rule.firing)]
-    return _OURS in rule.expression or any(one.get("job") == JOB for one in labels)
+def _ours(rule: Rule) -> Rule | None:
+    """Return what of an alert is about this service, None where nothing is: who looks after it
+    silences no other's. A rule that does not name us may be about all that is scraped."""
+    if _OURS in rule.expression or rule.labels.get("job") == JOB:
+        return rule
+    firing = tuple(one for one in rule.firing if one.labels.get("job") == JOB)
+    return replace(rule, firing=firing) if firing else None
 
 
 def _watched(one: Firing, moment: datetime) -> Watched:

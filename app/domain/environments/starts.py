@@ -84,8 +84,6 @@ class Starts:
         """Return the state after the first exec; one that gets no answer is no success."""
         try:
             self._containers.answers(container)
-            # The state from before says of a command that has ended meanwhile that it runs.
-            return self._containers.inspect(container)
         except EngineConflictError:
             # It ended, or somebody froze it.
             attempt.outcome = FAILURE
@@ -93,4 +91,13 @@ class Starts:
         except EngineError as error:
             attempt.outcome = _outcome(error)
             _log.warning("a started container does not answer", extra={"why": error.detail})
-        return state
+            return state
+        return self._looked_at_again(container, state)
+
+    def _looked_at_again(self, container: str, state: ContainerState) -> ContainerState:
+        """Return the state after an answer: that from before says of a command that has ended
+        meanwhile that it runs. Where the engine does not tell, it has answered all the same."""
+        try:
+            return self._containers.inspect(container)
+        except EngineError:
+            return state

@@ -29,6 +29,7 @@ from app.storage.fence import Fence
 _BATCH = 250
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NOTHING = DiskUse(0, 0)
+_FAILURE = delete(AgentReport).where(AgentReport.name == Report.DISK)
 # 64 TiB: what a day of it comes to fits into a column. The engine adds up what files claim, and one
 # with holes claims exabytes without a byte behind it; it must not keep those of others unbooked.
 _MOST = 2**46
@@ -60,6 +61,15 @@ class DiskLedger:
             row = {"name": Report.DISK, "value": float(place), "at": now(session)}
             put_rows(session, AgentReport, [row], key=("name",), changed=("value",))
 
+    def forget_failure(self) -> None:
+        """Forget that disks cannot be read, where they are not to be. Raises: as `note_failure`."""
+        with self._database.reading() as session:
+            if session.get(AgentReport, Report.DISK) is None:
+                return
+        with self._database.writing() as session:
+            self._fence(session)
+            session.execute(_FAILURE)
+
     def store(self, found: Mapping[str, DiskUse | None]) -> None:
         """Book the sizes of all environments; of one that is not in `found` there is nothing, and
         of one that is None there nobody knows: the next reading is booked from the one before.
@@ -74,7 +84,7 @@ class DiskLedger:
                 _store(session, found, everything[start : start + _BATCH])
         with self._database.writing() as session:
             self._fence(session)
-            session.execute(delete(AgentReport).where(AgentReport.name == Report.DISK))
+            session.execute(_FAILURE)
 
 
 def _store(

@@ -77,8 +77,9 @@ def sign_out() -> Answer:
 @api.get("/telemetry")
 def telemetry() -> Answer:
     authenticate()
+    readings = components().monitoring.begin()
     alerting = components().alerting.read(identity())
-    return jsonify({**components().monitoring.read(), **alerting})
+    return jsonify({**readings(), **alerting})
 
 
 def _body(model: type[Body]) -> Body:

@@ -4,16 +4,19 @@ What cannot be known is missing for a reason, and makes nothing else missing: a 
 and again while Alertmanager is down is no failed request each time.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from app.core.errors import StoreNotSetError, VibeBoxError
 from app.domain.alerts.silences import Silences, muting
-from app.domain.alerts.sources import NEITHER, AlertSources
+from app.domain.alerts.sources import NEITHER, AlertSources, Watched
 from app.domain.authorization import Action, Identity, may_anywhere
+from app.storage import Alert
 from app.stores.alertmanager import Silence
 from app.web.api.schemas.alerts import AlertView
 from app.web.api.schemas.silences import SilenceView
+
+T = TypeVar("T")
 
 
 class Alerting:
@@ -26,30 +29,33 @@ class Alerting:
     def read(self, identity: Identity) -> dict[str, Any]:
         """Return what this account sees: `silences` is null for who may not see them, and where
         no setting names an Alertmanager."""
-        current, trouble = self._current()
-        views, reason = self._views(current or [])
+        # Both are asked before either is waited for: whoever hangs holds a thread for one wait.
+        silences, alerts = self._begin_silences(), self._begin_alerts()
+        current, trouble = _answered(silences)
+        found, reason = ((), NEITHER) if alerts is None else _answered(alerts)
+        views = [AlertView.of(one, muting(current or (), one.labels)) for one in found or ()]
         shown: dict[str, Any] = {"alerts": _by_name(views), "alerts_reason": reason}
         if Action.SILENCE_READ not in may_anywhere(identity):
             return {**shown, "silences": None, "silences_reason": None}
         items = None if current is None else [_silence(one) for one in current]
         return {**shown, "silences": items, "silences_reason": trouble}
 
-    def _current(self) -> tuple[Sequence[Silence] | None, str | None]:
+    def _begin_silences(self) -> Callable[[], Sequence[Silence]] | None:
         try:
-            return self._silences.current(), None
+            return self._silences.begin()
         except StoreNotSetError:
-            return None, None
-        except VibeBoxError as error:
-            return None, error.detail
+            return None
 
-    def _views(self, current: Sequence[Silence]) -> tuple[list[AlertView], str | None]:
-        if self._sources.source is None:
-            return [], NEITHER
-        try:
-            found = self._sources.firing()
-        except VibeBoxError as error:
-            return [], error.detail
-        return [AlertView.of(one, muting(current, one.labels)) for one in found], None
+    def _begin_alerts(self) -> Callable[[], Sequence[Alert | Watched]] | None:
+        return None if self._sources.source is None else self._sources.begin()
+
+
+def _answered(answer: Callable[[], Sequence[T]] | None) -> tuple[Sequence[T] | None, str | None]:
+    """Return an answer, or why there is none; neither where nobody was asked."""
+    try:
+        return None if answer is None else answer(), None
+    except VibeBoxError as error:
+        return None, error.detail
 
 
 def _by_name(views: Sequence[AlertView]) -> list[dict[str, Any]]:

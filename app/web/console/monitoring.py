@@ -1,7 +1,8 @@
 """What the health strip shows of Prometheus: figures, or the reason for having none."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from app.core.errors import StoreUnavailableError
@@ -23,12 +24,13 @@ class Monitoring:
 
     def read(self) -> dict[str, Any]:
         """Return the readings, null where Prometheus has none, or the reason for having none."""
+        return self.begin()()
+
+    def begin(self) -> Callable[[], dict[str, Any]]:
+        """Ask for the readings, and return what waits for them."""
         if self._prometheus is None:
-            return _readings(reason=_UNSET)
-        try:
-            return self._question.answer()
-        except StoreUnavailableError as error:
-            return _readings(reason=error.detail)
+            return partial(_readings, reason=_UNSET)
+        return partial(_answered, self._question.begin())
 
     def close(self) -> None:
         """Let the thread end."""
@@ -40,6 +42,13 @@ class Monitoring:
     def _ask(self, name: str) -> list[Series]:
         assert self._prometheus is not None
         return self._prometheus.query(QUERIES[name])
+
+
+def _answered(answer: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    try:
+        return answer()
+    except StoreUnavailableError as error:
+        return _readings(reason=error.detail)
 
 
 def _number(result: Sequence[Series]) -> float | None:

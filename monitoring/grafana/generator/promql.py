@@ -107,12 +107,15 @@ def in_bars(name: str, *matchers: str, by: str = "") -> str:
 
     What happened while nobody was scraped is in no range that begins in the gap: it is in the bar
     in which the counter is seen again, as what it rose by since the last hour, or all of it where
-    it began anew.
+    it began anew. A range that goes on has a sample from before the bar. To look for one at its
+    beginning would do where a target was away; a Prometheus that was away itself has noted no end
+    of its series, and finds their last samples there for five minutes.
     """
     seen = select(name, *matchers)
     first = f"min_over_time({seen}[$__interval])"
     known = f"last_over_time({seen}[1h] offset $__interval)"
-    missed = f"({first} - {known} >= 0 or {first} and {known}) unless {seen} offset $__interval"
+    goes_on = f"count_over_time({seen}[{INTERVAL}]) > count_over_time({seen}[$__interval])"
+    missed = f"({first} - {known} >= 0 or {first} and {known}) unless {goes_on}"
     # By a label that no other has, both are kept of each series.
     apart = f'label_replace({missed}, "part", "missed", "", "")'
     events = f"rate({seen}[{INTERVAL}]) * $__interval_ms / 1000"

@@ -164,6 +164,16 @@ def test_what_cannot_be_read_is_told_with_its_reason_until_it_is(
     assert told() == (None, False)
 
 
+def test_what_nobody_reads_any_more_is_not_told_as_unread(world: World, disks: Disks) -> None:
+    world.engine.failures["disk_usage"] = Failure.UNREACHABLE
+    disks.look()
+    usage = Usage(world.database, {})
+    assert usage.report(OPERATOR, UsageQuery(), limit=1).disk.reason == "engine-unreachable"
+    for _ in range(2):
+        disks.look(disks.start(interval=0))
+        assert usage.report(OPERATOR, UsageQuery(), limit=1).disk.reason is None
+
+
 def test_size_that_the_engine_cannot_tell_is_booked_later(world: World, disks: Disks) -> None:
     for number, name in enumerate(("one", "two")):
         world.environment(name, number)

@@ -21,10 +21,10 @@ import pytest
 from app.agent.usage import sources
 from app.agent.usage.ends import Ends
 from app.agent.usage.meter import Meter
-from app.core.errors import StorageUnavailableError
+from app.core.errors import EngineTimeoutError, StorageUnavailableError
 from app.domain.usage.booking import Totals
 from app.domain.usage.ledger import Ledger, Reading, Run
-from app.engine import GroupFiles, RunCounters
+from app.engine import ContainerState, GroupFiles, RunCounters
 from app.storage import ExitReason
 from app.storage.fence import unfenced
 from tests.agent.usage.support import NS, World, sums
@@ -211,6 +211,70 @@ def test_last_reading_waits_for_the_database(
     booked = sums(world.database)[None]
     assert (booked["cpu_ns"], booked["runs"]) == (5 * NS, 1)
     assert (booked["unread_ns"], booked["unread_runs"]) == (0, 0)
+    assert meter.close(SOON) == []
+
+
+def test_engine_that_hangs_holds_up_no_files(
+    world: World, begin: Callable[[str], Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked for the next run of those that are over once all files are read."""
+    processes = {world.environment(name): begin(name) for name in ("one", "two", "three")}
+    monkeypatch.setattr(sources, "group_files", lambda id, _: processes[id].files)
+    inspect, read = world.engine.inspect, GroupFiles.read
+    monkeypatch.setattr(
+        world.engine, "inspect", lambda id: replace(inspect(id), pid=processes[id].process.pid)
+    )
+    meter = Meter(world.database, world.engine, Ledger(world.database, unfenced), 0)
+    course: list[str] = []
+
+    def noted(files: GroupFiles, network: int | None = None) -> RunCounters:
+        course.append(files.groups[""].name)
+        return read(files, network)
+
+    def hang(id: str) -> ContainerState:
+        course.append("engine")
+        raise EngineTimeoutError
+
+    for _ in range(2):  # which are known first, and then have an order
+        course.clear()
+        meter.run()
+        monkeypatch.setattr(GroupFiles, "read", noted)
+    (first,) = (one for one in processes.values() if one.directory.name == course[0])
+    first.directory.rename(first.directory.parent / "gone")
+    monkeypatch.setattr(world.engine, "inspect", hang)
+    course.clear()
+    meter.run()
+    assert sorted(course[:3]) == ["one", "three", "two"] and course[3:] == ["engine"]
+    assert meter.close(SOON) == []
+
+
+def test_next_run_is_read_in_the_round_in_which_the_last_one_is_over(
+    world: World, begin: Callable[[str], Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    near, far = world.environment("near"), world.environment("far")
+    processes = {near: [begin("first"), begin("second")]}
+    monkeypatch.setattr(
+        sources, "group_files", lambda id, _: processes[id][0].files if id == near else None
+    )
+    inspect = world.engine.inspect
+
+    def with_pid(id: str) -> ContainerState:
+        pid = processes[id][0].process.pid if id == near else 1
+        return replace(inspect(id), pid=pid)
+
+    monkeypatch.setattr(world.engine, "inspect", with_pid)
+    meter = Meter(world.database, world.engine, Ledger(world.database, unfenced), 0)
+    processes[near][0].use(2)
+    world.use(far, 100)
+    meter.run()
+    processes[near].pop(0).directory.rename(begin("beside").directory / "gone")
+    for container in (near, far):
+        world.begin_again(container)
+    processes[near][0].use(3)
+    world.use(far, 50)
+    meter.run()
+    booked = sums(world.database)[None]
+    assert (booked["cpu_ns"], booked["runs"]) == (5 * NS + 150, 4)
     assert meter.close(SOON) == []
 
 

@@ -2,13 +2,21 @@
 
 import json
 import logging
-from collections.abc import Callable
+import socket
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from app.core.errors import AlertNotFoundError
 from app.domain.accounts.operators import set_operator
+from app.domain.alerts.known import fingerprint
+from app.domain.alerts.sources import AlertSources
+from app.stores.prometheus import Firing, Rule
+from app.stores.shared import SECONDS
 from tests.backends.alertmanager import Alertmanager
 from tests.backends.programs import free_port, wait_until
 from tests.backends.prometheus import Prometheus
@@ -99,6 +107,62 @@ def test_prometheus_that_is_away_is_told_in_one_line(
     (line,) = [it for it in caplog.records if it.name == "app.web.problems"]
     assert (line.levelno, line.exc_info) == (logging.WARNING, None)
     assert "does not answer" in line.why  # type: ignore[attr-defined]
+
+
+class Rules:
+    """A Prometheus that has these rules."""
+
+    def __init__(self, *rules: Rule) -> None:
+        self._rules = [*rules]
+
+    def rules(self) -> list[Rule]:
+        return self._rules
+
+    def firing(self) -> list[Firing]:
+        return [one for rule in self._rules for one in rule.firing]
+
+
+def silenced(reference: str, *rules: Rule) -> dict[str, str]:
+    """Return the labels of what is silenced by this name or fingerprint."""
+    sources = AlertSources(None, Rules(*rules), receives=False)  # type: ignore[arg-type]
+    return dict(sources.find(reference).shared_labels(reference))
+
+
+def test_rule_on_all_that_is_scraped_silences_what_is_ours() -> None:
+    def down(job: str, value: float) -> Firing:
+        labels = {"alertname": "InstanceDown", "job": job}
+        return Firing(labels, {}, datetime(2026, 1, 31, tzinfo=UTC), value)
+
+    ours, theirs = down(JOB, 0), down("shop", 1)
+    rule = Rule("InstanceDown", "up == 0", True, (theirs, ours))
+    for reference in ("InstanceDown", fingerprint(ours.labels)):
+        assert silenced(reference, rule) == ours.labels
+    with pytest.raises(AlertNotFoundError):
+        silenced(fingerprint(theirs.labels), rule)
+    with pytest.raises(AlertNotFoundError):
+        silenced("InstanceDown", Rule("InstanceDown", "up == 0", True, (theirs,)))
+
+
+def test_alert_that_another_service_calls_the_same_is_not_silenced() -> None:
+    ours = Rule("NotReady", f'vibebox_ready{{job="{JOB}"}} == 0', True)
+    theirs = Rule("NotReady", "shop_ready == 0", True)
+    assert silenced("NotReady", theirs, ours) == {"alertname": "NotReady", "job": JOB}
+    assert silenced("NotReady", ours) == {"alertname": "NotReady"}
+
+
+@pytest.fixture
+def hanging() -> Iterator[str]:
+    """The address of a store that takes questions and answers none."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_stores_that_hang_are_waited_for_together(make_app: MakeApp, hanging: str) -> None:
+    ada = operator(make_app, prometheus_url=hanging, alertmanager_url=hanging)
+    began = time.monotonic()
+    page = shown(ada)
+    assert time.monotonic() - began < 1.5 * SECONDS
+    assert all("in time" in page[name] for name in ("reason", "alerts_reason", "silences_reason"))
 
 
 @pytest.fixture

@@ -264,6 +264,17 @@ def test_container_that_ends_while_it_answers_is_an_error(user: User, engine: Fa
     assert body(user.post(one(user.new_environment(), "start")))["status"] == "error"
 
 
+@pytest.mark.parametrize("failure", [Failure.TIMED_OUT, Failure.FAULTY])
+def test_container_that_has_answered_has_started_whatever_the_engine_says_next(
+    user: User, engine: FakeEngine, caplog: pytest.LogCaptureFixture, failure: Failure
+) -> None:
+    engine.after_exec = lambda: engine.failures.update(inspect=failure)
+    with moved(DURATIONS) as starts:
+        assert body(user.post(one(user.new_environment(), "start")))["status"] == "running"
+    assert starts == {("success",): 1}
+    assert "does not answer" not in caplog.text
+
+
 def test_container_that_ends_before_it_answers_is_an_error(user: User, engine: FakeEngine) -> None:
     identity = user.new_environment()
     engine.during_exec = lambda: setattr(engine.only(), "status", "exited")

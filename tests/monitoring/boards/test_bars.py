@@ -32,11 +32,13 @@ CASES = {
 }
 
 
-GAP = "40x8 stale _x10"
-"""A total that is scraped until 120 s, and again from 300 s on."""
+GAPS = {"target away": "40x8 stale _x10", "Prometheus away": "40x8 _x11"}
+"""A total that is scraped until 120 s, and again from 300 s on; a Prometheus that was away has
+noted no end of its series, and finds their last samples for five minutes."""
 AFTER = {"rises": ("45x8", 5), "begins anew": ("3x8", 3), "stays": ("40x8", 0)}
 
 
+@pytest.mark.parametrize("gap", GAPS)
 @pytest.mark.parametrize(
     ("name", "after"),
     # The ledger never begins anew.
@@ -48,20 +50,22 @@ AFTER = {"rises": ("45x8", 5), "begins anew": ("3x8", 3), "stays": ("40x8", 0)}
     ],
 )
 def test_what_happened_while_nobody_was_scraped_is_in_the_next_bar(
-    name: str, after: str, tmp_path: Path
+    name: str, after: str, gap: str, tmp_path: Path
 ) -> None:
     require("Prometheus", Prometheus.installed())
     panel, series, labels = CASES[name]
     values, missed = AFTER[after]
+    # What a ledger told last stands until then.
+    meanwhile = 0 if (name, gap) == ("kills", "Prometheus away") else None
     checks: list[dict[str, object]] = [
         {
             "expr": _of_a_bar(panel),
             "eval_time": f"{minute * BAR + LATE}s",
             "exp_samples": [{"labels": labels, "value": value}] if value is not None else [],
         }
-        for minute, value in ((2, 0), (3, None), (4, None), (5, missed), (6, 0))
+        for minute, value in ((2, 0), (3, meanwhile), (4, meanwhile), (5, missed), (6, 0))
     ]
-    _passes(series, f"{GAP} {values}", checks, tmp_path)
+    _passes(series, f"{GAPS[gap]} {values}", checks, tmp_path)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -22,8 +22,9 @@ class NewSilence(BaseModel):
         max_length=MAX_NAME,
         pattern=NO_NUL,
         description="The fingerprint of an alert that fires, or that Alertmanager told within a "
-        "day: silences those with all of its labels. Or a name: all of this name; where Prometheus "
-        "is set, also of one that does not fire, as for planned maintenance.",
+        "day: silences those with all of its labels. Or a name: all of this name that are "
+        "about this service; where Prometheus is set, also of one that does not fire, as for "
+        "planned maintenance.",
         examples=["HighAPILatency"],
     )
     seconds: Annotated[
