@@ -32,6 +32,7 @@ from monitoring.grafana.generator.promql import (
     REQUESTS,
     STATEMENTS,
     USERS,
+    all_in_bars,
     by_duration,
     in_bars,
     largest,
@@ -105,6 +106,9 @@ _TRAFFIC = Row(
             f"{t.ERRORS_WARNING} a second.",
             "reqps",
             (total(rate(ERRORS), "type"), "{{type}}"),
+            (total(rate(ERRORS)), WHOLE),
+            # The legend has five.
+            height=13,
             leads=ERRORS_OF_ALL_KINDS,
         ),
         events(
@@ -115,7 +119,7 @@ _TRAFFIC = Row(
             "short",
             # With no `> 0`: the last value that is one would stand in the legend as that of now.
             (in_bars(ERRORS, FAILED, NO_PROBES, by="route"), "{{route}}"),
-            whole=in_bars(ERRORS, FAILED, NO_PROBES),
+            whole=all_in_bars(ERRORS, FAILED, NO_PROBES, of="route"),
             leads=FAILED_REQUESTS,
             series_leads=FAILED_ON_ROUTE,
         ),
@@ -242,7 +246,7 @@ _LIMITS = Row(
                 f"topk(8, {in_bars('vibebox_limit_refusals_total', by='limit')})",
                 "{{limit}}",
             ),
-            whole=in_bars("vibebox_limit_refusals_total"),
+            whole=all_in_bars("vibebox_limit_refusals_total", of="limit"),
             height=8,
         ),
         events(
@@ -252,7 +256,7 @@ _LIMITS = Row(
             "many connections.",
             "short",
             (in_bars("vibebox_clients_cut_off_total", by="reason"), "{{reason}}"),
-            whole=in_bars("vibebox_clients_cut_off_total"),
+            whole=all_in_bars("vibebox_clients_cut_off_total", of="reason"),
             height=8,
         ),
     ),
@@ -270,7 +274,7 @@ _QUEUES = Row(
     (
         graph(
             "Wait for a thread",
-            8,
+            12,
             "How long requests wait before anybody works on them, a part of their durations. "
             f"RequestsWaitForThreads warns at a p95 of {t.QUEUE_SECONDS} s.",
             "s",
@@ -279,7 +283,7 @@ _QUEUES = Row(
         ),
         graph(
             "Lengths of queues",
-            8,
+            12,
             "Whole requests that wait in the workers for a thread, and connections that wait in "
             "the kernel for a worker.",
             "none",
@@ -291,7 +295,7 @@ _QUEUES = Row(
         ),
         graph(
             "Oldest request",
-            8,
+            24,
             "For how long a thread has served it; what lasts by design is left out. RequestStuck "
             f"warns at {t.STUCK_SECONDS // 60} minutes.",
             "s",
@@ -301,6 +305,7 @@ _QUEUES = Row(
             ),
             bounds=(0, None),
             thresholds=watched(RequestStuck=t.STUCK_SECONDS),
+            height=8,
         ),
     ),
     added=True,
@@ -327,6 +332,7 @@ _CLIENTS = Row(
             "objective has this time.",
             "percentunit",
             (total(rate(_CLIENT_WAIT), "phase"), "{{phase}}"),
+            (total(rate(_CLIENT_WAIT)), WHOLE),
             bounds=(0, None),
         ),
     ),

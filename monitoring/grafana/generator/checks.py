@@ -12,6 +12,7 @@ from monitoring.grafana.generator.panels import (
     timeline,
 )
 from monitoring.grafana.generator.promql import (
+    all_in_bars,
     in_bars,
     increase,
     largest,
@@ -33,17 +34,18 @@ TRUTH = Row(
     (
         timeline(
             "Health checks",
-            8,
+            12,
             "Whether the dependency was well at the last check of every instance. NotReady pages "
             "for those that are required.",
             (f"min by (check) ({select('vibebox_health_check_up')})", "{{check}}"),
             mappings=UP_OR_DOWN,
             thresholds=steps("critical", ok=1),
-            height=10,
+            # In a narrow window the legend beside it is below, and has five.
+            height=13,
         ),
         graph(
             "Time of health checks",
-            16,
+            12,
             "p95 of each check. It is orange from 0.5 s on, the last bound of its histogram below "
             "the 0.8 s after which a check is given up.",
             "s",
@@ -90,17 +92,28 @@ TRUTH = Row(
         ),
     ),
 )
+_AGENT_STARTED = select("vibebox_process_start_time_seconds", 'worker="agent"')
 AGENT = Row(
     "Agent",
     (
         timeline(
             "An agent leads",
-            24,
+            16,
             "Whether one does, as the database says; AgentNotLeading pages where none does.",
             (largest(select("vibebox_agent_leading")), "agent"),
             mappings=LEADS,
             thresholds=steps("critical", ok=1),
             height=3,
+        ),
+        stat(
+            "Agent's uptime",
+            8,
+            f"min(time() - {_AGENT_STARTED})",
+            "uptime",
+            "Time since the youngest agent started. AgentRestarting warns of one that does again "
+            "and again.",
+            "dtdurations",
+            thresholds=steps("notice", ok=300),
         ),
         graph(
             "Age of the comparison",
@@ -120,26 +133,15 @@ AGENT = Row(
             f"warns at {t.TASK_FAILURES} in 15 minutes.",
             "short",
             (f"topk(5, {in_bars(_FAILURES, by='task')})", "{{task}}"),
-            whole=in_bars(_FAILURES),
+            whole=all_in_bars(_FAILURES, of="task"),
         ),
     ),
 )
 _ROUND = select("vibebox_agent_task_last_success_timestamp_seconds")
 _BEHIND = f"max({_ROUND}) - on () group_right () {largest(_ROUND, 'task')}"
-_AGENT_STARTED = select("vibebox_process_start_time_seconds", 'worker="agent"')
 LOOPS = Row(
     "Loops of the agent",
     (
-        stat(
-            "Agent's uptime",
-            24,
-            f"min(time() - {_AGENT_STARTED})",
-            "uptime",
-            "Time since the youngest agent started. AgentRestarting warns of one that does again "
-            "and again.",
-            "dtdurations",
-            thresholds=steps("notice", ok=300),
-        ),
         bars(
             "How far loops are behind",
             24,

@@ -10,7 +10,7 @@ from monitoring.grafana.generator.panels import Panel, Query
 
 Json = dict[str, Any]
 
-_LABEL = re.compile(r"{{(\w+)}}")
+LABEL = re.compile(r"{{(\w+)}}")
 
 
 def default_color(panel: Panel) -> Json:
@@ -36,7 +36,7 @@ def color_overrides(panel: Panel) -> Iterator[Json]:
 
 
 def _looks(query: Query) -> Iterator[tuple[Json, Look]]:
-    labels = _LABEL.findall(query.legend)
+    labels = LABEL.findall(query.legend)
     named = _of_name(query, bool(labels))
     if named and len(labels) != 1:
         yield named
@@ -73,7 +73,7 @@ def _named(legend: str, dynamic: bool) -> Json:
 
 def _matching(legend: str, patterns: dict[str, str]) -> Json:
     """Return a matcher of names in which labels are what they may be."""
-    parts = _LABEL.split(legend)
+    parts = LABEL.split(legend)
     # Between the texts are the labels.
     text = "".join(
         patterns.get(part, ".*") if number % 2 else re.escape(part).replace("\\ ", " ")

@@ -5,7 +5,7 @@ from string import ascii_uppercase
 from typing import Any, TypeVar
 
 from monitoring.grafana.generator import palette
-from monitoring.grafana.generator.coloring import color_overrides, default_color
+from monitoring.grafana.generator.coloring import LABEL, color_overrides, default_color
 from monitoring.grafana.generator.levels import Thresholds, filled
 from monitoring.grafana.generator.panels import Panel
 
@@ -171,11 +171,17 @@ def transformations(panel: Panel) -> list[Json]:
             "id": "organize",
             "options": {
                 "excludeByName": dict.fromkeys(hidden, True),
-                "indexByName": {},
+                "indexByName": _order(panel, names),
                 "renameByName": names | dict(panel.headings),
             },
         },
     ]
+
+
+def _order(panel: Panel, names: dict[str, str]) -> Json:
+    """Return the place of each column by the name that it has before it is renamed."""
+    before = {name: value for value, name in names.items()}
+    return {before.get(name, name): place for place, name in enumerate(panel.order)}
 
 
 def lettered(queries: Sequence[T]) -> list[tuple[str, T]]:
@@ -275,10 +281,15 @@ def _colored_cells(panel: Panel) -> Iterator[Json]:
 
 
 def _without_zeros(panel: Panel) -> list[Json]:
-    """Return what takes series out of the legend that were 0 all the time."""
-    if panel.kind != "timeseries":
+    """Return what leaves out series that were 0 all the time, of many or beside their sum.
+
+    Few ones stay, in the legend too: at the foot of an empty panel, a line would have no name.
+    """
+    labels = {label for query in panel.queries for label in LABEL.findall(query.legend)}
+    has_sum = any(query.legend == palette.WHOLE for query in panel.queries)
+    if panel.kind != "timeseries" or not (has_sum or labels - {"instance"}):
         return []
-    hidden = {"legend": True, "tooltip": True, "viz": False}
+    hidden = {"legend": True, "tooltip": True, "viz": True}
     return [
         {
             "matcher": {
@@ -335,7 +346,8 @@ def _curves(panel: Panel) -> Json:
         "lineInterpolation": "stepAfter" if panel.bridged or _counts(panel) else "linear",
         # A line at the top of a stack would have the colour of the last series, though that is 0.
         "lineWidth": 0 if panel.stacked else 2,
-        "fillOpacity": 75 if panel.stacked or panel.sparse else 0,
+        # Through bars, what marks a time would shine, and change their colours.
+        "fillOpacity": 100 if panel.sparse else 75 if panel.stacked else 0,
         # A value between two gaps is no line: what has such is drawn as bars, or has a heatmap.
         "showPoints": "never",
         "spanNulls": _BRIDGED if panel.bridged else False,

@@ -24,6 +24,7 @@ from monitoring.grafana.generator.promql import (
     DOCKER,
     DOCKER_TIME,
     RANGE,
+    all_in_bars,
     by_duration,
     in_bars,
     increase,
@@ -157,7 +158,7 @@ _GOLDEN = Row(
         ),
         timeline(
             "Docker answers",
-            8,
+            16,
             "Whether Docker Engine was well at the last check of every instance. NotReady pages "
             "where the check is required.",
             (f"min({select('vibebox_health_check_up', _DOCKER_CHECK)})", "docker"),
@@ -165,10 +166,9 @@ _GOLDEN = Row(
             thresholds=steps("critical", ok=1),
             height=3,
         ),
-        threads_busy(),
         stat(
             "Ended badly (time shown)",
-            8,
+            12,
             while_led(total(increase(_EXITS, _BAD))),
             "ended",
             "Containers of the time shown that ended short of memory, by an error of their "
@@ -180,7 +180,8 @@ _GOLDEN = Row(
             thresholds=watched(EnvironmentsKilledByMemory=1),
             down="team",
         ),
-        *objectives(),
+        threads_busy(width=12),
+        *objectives(12),
     ),
     added=True,
 )
@@ -195,8 +196,7 @@ _STATES = Row(
             "error",
             "Environments that failed to start or ended by themselves. HighEnvironmentErrorRate "
             f"warns at {_MANY}.",
-            # As red as in every stack; what the alert says of many is in the description.
-            steps("ok", critical=1),
+            watched(notice=1, HighEnvironmentErrorRate=_MANY),
         ),
         graph(
             "Environments over time",
@@ -236,13 +236,14 @@ _DOCKER = Row(
             (_failed_of_all(), "failures, all", CRITICAL),
             bounds=(0, 1),
             bridged=True,
-            thresholds=watched(notice=0.05, HighDockerFailureRate=t.DOCKER_FAILURE_RATIO),
+            thresholds=watched(HighDockerFailureRate=t.DOCKER_FAILURE_RATIO),
         ),
         graph(
             "Docker operation time",
             16,
             "How long calls of all kinds together took, failed ones too; which kinds are slow, and "
-            "the alert on them, are beside it.",
+            "the alert on them, are beside it. Dots are calls of single requests; those of the "
+            "agent have none.",
             "s",
             *((quantile(share / 100, DOCKER_TIME), f"p{share}") for share in (50, 95, 99)),
             exemplars=True,
@@ -273,7 +274,7 @@ _FAILED_CALLS = Row(
             "short",
             (f"{_FAILED_IN_BARS} and {_MOST_FAILED}", "{{operation}}"),
             (f"sum({_FAILED_IN_BARS} unless {_MOST_FAILED})", "rest"),
-            whole=in_bars(DOCKER, _FAILURES),
+            whole=all_in_bars(DOCKER, _FAILURES, of="operation"),
             # In a narrow window the legend is below, and has seven.
             height=16,
             series_leads=CALLS,
@@ -287,7 +288,8 @@ _HEAT = Row(
         heatmap(
             "Docker calls by duration",
             12,
-            "How many calls a second took how long; one that came but once has a cell too.",
+            "How many calls a second took how long; one that came but once has a cell too. Dots "
+            "are calls of single requests; those of the agent have none.",
             by_duration(DOCKER_TIME),
         ),
         heatmap(
@@ -309,7 +311,7 @@ _ENDS = Row(
             "ends); failure: Docker or VibeBox.",
             "short",
             (in_bars(f"{_STARTED}_count", by="outcome"), "{{outcome}}"),
-            whole=in_bars(f"{_STARTED}_count"),
+            whole=all_in_bars(f"{_STARTED}_count", of="outcome"),
         ),
         events(
             "Ends by reason",
@@ -318,7 +320,7 @@ _ENDS = Row(
             "oom: short of memory; killed: a signal that VibeBox did not send.",
             "short",
             (in_bars(_EXITS, by="reason"), "{{reason}}"),
-            whole=in_bars(_EXITS),
+            whole=all_in_bars(_EXITS, of="reason"),
         ),
     ),
     added=True,
@@ -348,7 +350,7 @@ _INSTALLED = Row(
             "Finished installations by the exit code of the command that installed.",
             "short",
             (in_bars(_EXTENSIONS, by="status"), "{{status}}"),
-            whole=in_bars(_EXTENSIONS),
+            whole=all_in_bars(_EXTENSIONS, of="status"),
             height=8,
         ),
         shares(

@@ -60,11 +60,11 @@ def budget(title: str, objective: str, width: int = _WIDTH, down: str = "slo") -
     )
 
 
-def objectives() -> tuple[Panel, Panel]:
+def objectives(width: int = _WIDTH) -> tuple[Panel, Panel]:
     """Return both objectives, as the last two of a row."""
     return (
-        budget("Availability budget", "availability"),
-        budget("Latency budget", "latency"),
+        budget("Availability budget", "availability", width),
+        budget("Latency budget", "latency", width),
     )
 
 

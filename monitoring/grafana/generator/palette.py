@@ -20,7 +20,7 @@ from app.metrics import catalogue
 # How well something is.
 OK, NOTICE, WARNING, CRITICAL = "#22A77A", "#B49001", "#C4713C", "#C9283E"
 # What is neither well nor ill.
-BLUE, CYAN, VIOLET, MAUVE, REST = "#208CFD", "#059ED4", "#7743FB", "#F620B9", "#6A7079"
+BLUE, CYAN, VIOLET, MAUVE, REST = "#208CFD", "#0B86A9", "#7743FB", "#F620B9", "#6A7079"
 NEUTRAL = BLUE
 
 ALL = (OK, NOTICE, WARNING, CRITICAL, BLUE, CYAN, VIOLET, MAUVE, REST)
@@ -30,7 +30,6 @@ TINTS: Mapping[str, tuple[str, ...]] = {
     NOTICE: (NOTICE, "#767050", "#88631A", "#99965A", "#736F37", "#9C7702", "#858937"),
     WARNING: (WARNING, "#E47614", "#C84506", "#A98667", "#895D3E", "#836760"),
     CRITICAL: (CRITICAL, "#E1608F", "#F21F1B", "#E07072", "#AE435E"),
-    BLUE: (BLUE, "#176CAC", "#7795C2", "#335AE8", "#2196E3", "#1C64CC", "#51719A", "#537383"),
 }
 """Several of a kind on one panel, each as legible as the kind itself. Grafana's own shades are not:
 it makes the last of them nearly black, or nearly white."""
@@ -52,10 +51,10 @@ LEVELS = {
 """Steps of thresholds by name."""
 
 KINDS: tuple[tuple[str, ...], ...] = (
-    (BLUE, "#476A94", "#1861D8"),
-    (CYAN, "#0994B3", "#5E9A9C"),
-    (VIOLET, "#8178DD", "#A22BDA"),
-    (MAUVE, "#C20593", "#B326B5"),
+    (BLUE, "#708FE6", "#4D73FF"),
+    (CYAN, "#699B99", "#179ECF"),
+    (VIOLET, "#9233DB", "#8660D7"),
+    (MAUVE, "#BA00BD", "#B5459B"),
 )
 """What tells kinds apart, and judges nothing: four hues, and tints of each for more kinds than
 those, since bars have no dashes. Grey is left to what is at rest, and to the rest of what a panel
@@ -81,13 +80,13 @@ class Look(NamedTuple):
     """Whether several series share the look, which are told apart by shades."""
 
 
-def kinds(values: Iterable[object]) -> dict[str, Look]:
+def kinds(values: Iterable[object], hues: tuple[tuple[str, ...], ...] = KINDS) -> dict[str, Look]:
     """Return a look for each of these values, in their order: hues first, then dashed tints."""
-    return {str(value): _kind(*divmod(number, len(KINDS))) for number, value in enumerate(values)}
-
-
-def _kind(turn: int, hue: int) -> Look:
-    return Look(KINDS[hue][turn % len(KINDS[hue])], DASHES[turn % len(DASHES)])
+    found = {}
+    for number, value in enumerate(values):
+        turn, hue = divmod(number, len(hues))
+        found[str(value)] = Look(hues[hue][turn % len(hues[hue])], DASHES[turn % len(DASHES)])
+    return found
 
 
 def looks(**values: str) -> dict[str, Look]:
@@ -155,11 +154,13 @@ NEED_DOCKER = (
 
 OFTEN_CALLED = (
     *("ping", "exec", "inspect", "logs"),
-    *("list", "stats", "events", "create"),
+    *("stats", "events", "list", "create"),
     *("start", "stop", "remove", "pull"),
 )
 """Calls of Docker that are drawn most often. As many as there are tints: each has one of its own,
 and the first four, which the service makes all the time, have the hues."""
+
+_DOCKER_OPERATIONS = sorted(catalogue.DOCKER_OPERATIONS, key=lambda each: each == "update")
 
 MEANINGS: Mapping[str, Mapping[str, Look]] = {
     "class": looks(**{"1xx": REST, "2xx": OK, "3xx": BLUE, "4xx": NOTICE, "5xx": CRITICAL}),
@@ -177,9 +178,9 @@ MEANINGS: Mapping[str, Mapping[str, Look]] = {
         ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "CONNECT", "TRACE", "OTHER")
     ),
     "operation": {
-        # Of the database; an update of a container is none of it, and keeps the look below.
-        **kinds(("select", "insert", "update", "delete", "other")),
-        **kinds(dict.fromkeys((*OFTEN_CALLED, *catalogue.DOCKER_OPERATIONS))),
+        # Of the database; an update of its rows looks like one of a container, the last of these.
+        **kinds(("select", "insert", "other", "delete")),
+        **kinds(dict.fromkeys((*OFTEN_CALLED, *_DOCKER_OPERATIONS))),
     },
     "check": kinds(catalogue.CHECKS),
     # Drawn where they fail alone. Those that need Docker fail together, and come first.
@@ -214,10 +215,11 @@ MEANINGS: Mapping[str, Mapping[str, Look]] = {
     "way": kinds(way.replace("_", " ") for way in catalogue.SIGNUP_WAYS),
     "status_code": {
         **tints(OK, (200, 201, 202, 204, 206)),
-        **tints(NOTICE, (405, 404, 401, 400, 403, 429, 409)),  # the first is that of all others
+        **tints(NOTICE, (404, 409, 401, 400, 405, 429, 403)),  # the first is that of all others
         **tints(CRITICAL, (500, 502, 503, 504)),
     },
-    "worker": tints(BLUE, (f"web-{slot}" for slot in range(8))),
+    # Violet is the agent's.
+    "worker": kinds((f"web-{slot}" for slot in range(8)), (KINDS[0], KINDS[1], KINDS[3])),
     # As burn rates: the longer, the further from blue.
     "days": looks(**{"1": CYAN, "7": BLUE, "30": VIOLET}),
     "limit": kinds(Limit),
@@ -240,7 +242,7 @@ PATTERNS: Mapping[str, tuple[tuple[str, Look], ...]] = {
     # By what they are about; the legend has the route.
     "route": (
         (".*", Look(REST)),
-        ("/health.*", Look(TINTS[BLUE][2])),
+        ("/health.*", Look(KINDS[0][1])),
         ("/api/v1/environments.*", Look(BLUE)),
         ("/api/v1/sessions.*", Look(CYAN)),
         ("/api/v1/(auth|accounts|api-keys|users|ws-tickets).*", Look(VIOLET)),

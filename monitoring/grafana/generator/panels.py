@@ -89,6 +89,8 @@ class Panel:
         levels: of a table: names of columns that have thresholds of their own.
         digits: of a table: names of columns, and how many digits stand behind their points.
         levels: of a table: columns with thresholds of their own.
+        order: of a table: names of labels and values as its columns follow one another, where that
+            is not as they come.
         headings: of a table: names of labels, and what stands above them instead.
         height: lines of the grid, where it is not what its kind has.
         named: of a number: its name stands beside it, since that says something.
@@ -126,6 +128,7 @@ class Panel:
     linked: tuple[str, str, str] | None = None
     levels: tuple[tuple[str, Thresholds], ...] = ()
     digits: tuple[tuple[str, int], ...] = ()
+    order: tuple[str, ...] = ()
     headings: tuple[tuple[str, str], ...] = ()
     height: int | None = None
     named: bool = False

@@ -18,7 +18,7 @@ _FULL = Row(
     (
         graph(
             "Request threads",
-            8,
+            12,
             "Busy ones and all of them, over all workers; and from where on "
             f"RequestThreadsSaturated warns, at {t.THREADS_RATIO} of an instance's.",
             "none",
@@ -28,18 +28,20 @@ _FULL = Row(
         ),
         graph(
             "Accept queue",
-            8,
+            12,
             "Connections that wait on the listening socket, and how many may. A worker takes "
             "connections before it has a thread for them: look at the threads first. The sum over "
             "instances; the dashboard of the API has each.",
             "none",
-            (total(_of_each("depth")), "waiting"),
+            # Long before it is full it is worth a look.
+            (f"clamp_min({total(_of_each('depth'))}, 1)", "waiting"),
             (total(_of_each("limit")), "limit"),
-            bounds=(0, None),
+            bounds=(1, None),
+            logarithmic=True,
         ),
         graph(
             "Database pool use",
-            8,
+            24,
             "Connections in use over those allowed, in the fullest process. DatabasePoolExhausted "
             f"warns at {t.POOL_RATIO}.",
             "percentunit",
@@ -49,6 +51,7 @@ _FULL = Row(
             ),
             bounds=(0, 1),
             thresholds=watched(notice=0.8, DatabasePoolExhausted=t.POOL_RATIO),
+            height=8,
         ),
     ),
 )
@@ -90,7 +93,7 @@ _PROCESSES = Row(
     (
         graph(
             "CPU by process",
-            8,
+            12,
             "Cores that each slot uses, over all instances.",
             "suffix:cores",
             (total(rate("vibebox_process_cpu_seconds_total"), "worker"), "{{worker}}"),
@@ -100,7 +103,7 @@ _PROCESSES = Row(
         ),
         graph(
             "Memory by process",
-            8,
+            12,
             "Resident memory, each shared page divided by its users: the sum is what is used.",
             "bytes",
             (total(select("vibebox_process_proportional_memory_bytes"), "worker"), "{{worker}}"),
@@ -108,7 +111,7 @@ _PROCESSES = Row(
         ),
         graph(
             "Open descriptors",
-            8,
+            24,
             "Share of the file descriptors that the process may open; the fullest process of each "
             "slot.",
             "percentunit",

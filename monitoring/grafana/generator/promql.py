@@ -122,6 +122,12 @@ def in_bars(name: str, *matchers: str, by: str = "") -> str:
     return in_time(f"round({total(f'{apart} or {events}', by)})")
 
 
+def all_in_bars(name: str, *matchers: str, of: str) -> str:
+    """Return the sum of what `in_bars` returns by a label: of its whole numbers, not a rounded
+    sum, which may be another."""
+    return total(in_bars(name, *matchers, by=of))
+
+
 def increase(name: str, *matchers: str) -> str:
     """Return by how much a counter rose in the time shown."""
     return f"increase({select(name, *matchers)}[{RANGE}])"

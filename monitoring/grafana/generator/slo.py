@@ -17,7 +17,7 @@ from monitoring.grafana.generator.golden import (
 )
 from monitoring.grafana.generator.leads import FAILED_REQUESTS
 from monitoring.grafana.generator.levels import Step, Thresholds, watched
-from monitoring.grafana.generator.palette import SEVERITIES
+from monitoring.grafana.generator.palette import MEANINGS, SEVERITIES
 from monitoring.grafana.generator.panels import (
     BLUE,
     NOTHING,
@@ -36,6 +36,7 @@ from monitoring.grafana.generator.panels import (
 from monitoring.grafana.generator.promql import (
     JOB,
     RANGE,
+    all_in_bars,
     in_bars,
     increase,
     largest,
@@ -176,6 +177,15 @@ def _table(title: str, slos: str, description: str, paged: bool, height: int) ->
     )
 
 
+def _failed() -> Iterator[tuple[str, str, str]]:
+    """Yield what failed each objective that pages, by its own name: of few series, what is 0 is
+    drawn and named too."""
+    for objective in OBJECTIVES:
+        if objective.burns:
+            look = MEANINGS["slo"][objective.name]
+            yield total(recorded(slo.ERRORS, objective.name)), objective.name, look.color
+
+
 _SIGNALS = Row("Golden signals", (*signals("slo", 12), threads_busy(width=12)), added=True)
 _BUDGETS = Row(
     "Error budget",
@@ -240,7 +250,7 @@ _OBJECTIVES = Row(
             12,
             "A second, by objective: answers of 500 and above, and answers later than 0.5 s.",
             "reqps",
-            (total(_of(_PAGED, slo.ERRORS), "slo"), "{{slo}}"),
+            *_failed(),
             bounds=(0, None),
             down="api-performance",
             leads=FAILED_REQUESTS,
@@ -332,7 +342,7 @@ _PROBE = Row(
             "By the step at which they failed.",
             "short",
             (in_bars("vibebox_probe_failures_total", by="step"), "{{step}}"),
-            whole=in_bars("vibebox_probe_failures_total"),
+            whole=all_in_bars("vibebox_probe_failures_total", of="step"),
             height=8,
         ),
     ),

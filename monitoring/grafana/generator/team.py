@@ -46,8 +46,8 @@ from monitoring.grafana.generator.team_promql import (
     used,
 )
 
-_MOST = 10
-"""Environments in a legend beside the curves, and bars of a panel."""
+_MOST, _CURVES = 10, 5
+"""Environments in bars of a panel, and in curves: they are told apart by shades of one colour."""
 _STATES = "vibebox_team_environments"
 _RESOURCES = {
     "cpus": "CPUs",
@@ -93,11 +93,11 @@ def _plain(color: str) -> Thresholds:
 
 def _of_each(title: str, description: str, unit: str, what: str, color: str) -> Panel:
     """Return the course of what the environments that use the most of it use."""
-    most = f"topk({_MOST}, {of_environments(what, shown=True)})"
+    most = f"topk({_CURVES}, {of_environments(what, shown=True)})"
     return graph(
         title,
         16,
-        f"{description} The {_MOST} environments that had the most over the time shown.",
+        f"{description} The {_CURVES} environments that had the most over the time shown.",
         unit,
         (
             f"{of_environments(what)} and on (environment, project) {most}",
@@ -127,7 +127,7 @@ _NOW = Row(
             "In error",
             "error",
             "Environments of theirs that failed to start or ended by themselves.",
-            thresholds=steps("ok", critical=1),
+            thresholds=steps("ok", notice=1),
         ),
         stat(
             "Kills (time shown)",
@@ -222,6 +222,7 @@ _ENVIRONMENTS = Row(
                 ("cost", 2),
             ),
             levels=(("OOM", _KILLED),),
+            order=("team", "quota", "running", "CPU h", "GiB h", "OOM", "cost", "currency"),
             height=6,
             empty=NONE,
         ),

@@ -15,6 +15,7 @@ from monitoring.grafana.generator.panels import (
 )
 from monitoring.grafana.generator.processes import RUNTIME
 from monitoring.grafana.generator.promql import (
+    all_in_bars,
     in_bars,
     increase,
     largest,
@@ -144,7 +145,7 @@ _SCRAPES = Row(
     (
         graph(
             "Scrape time",
-            8,
+            12,
             "How long Prometheus waited for each instance.",
             "s",
             (largest(_SCRAPE, "instance"), "{{instance}}"),
@@ -153,7 +154,7 @@ _SCRAPES = Row(
         ),
         graph(
             "Time of each part of a scrape",
-            16,
+            12,
             "The counts of the database, and the files of the shared directory.",
             "s",
             (
@@ -161,6 +162,8 @@ _SCRAPES = Row(
                 "{{collector}}",
             ),
             bounds=(0, None),
+            # In a narrow window the legend is below, and has five.
+            height=13,
         ),
         events(
             "Parts left out by collector",
@@ -168,7 +171,7 @@ _SCRAPES = Row(
             "Parts of scrapes that could not be read; the rest of each scrape stands.",
             "short",
             (in_bars(_LEFT_OUT, by="collector"), "{{collector}}"),
-            whole=in_bars(_LEFT_OUT),
+            whole=all_in_bars(_LEFT_OUT, of="collector"),
         ),
         events(
             "Unexpected labels by family",
@@ -176,7 +179,7 @@ _SCRAPES = Row(
             "Events that were counted under `other`, for each family that has any.",
             "short",
             (in_bars(_OVERFLOW, by="family"), "{{family}}"),
-            whole=in_bars(_OVERFLOW),
+            whole=all_in_bars(_OVERFLOW, of="family"),
         ),
     ),
 )
@@ -206,7 +209,7 @@ _SHARED = Row(
             "Ended workers. WorkersDying warns of those that were given up, killed or crashed.",
             "short",
             (in_bars("vibebox_worker_exits_total", by="reason"), "{{reason}}"),
-            whole=in_bars("vibebox_worker_exits_total"),
+            whole=all_in_bars("vibebox_worker_exits_total", of="reason"),
         ),
     ),
 )

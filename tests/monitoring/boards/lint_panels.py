@@ -8,6 +8,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from grafana_foundation_sdk.models import units
 
+from monitoring.grafana.generator import palette
+
 Json = dict[str, Any]
 Complaints = Iterator[str]
 Rule = Callable[[Json], Complaints]
@@ -28,8 +30,6 @@ SNAPSHOTS = ("bargauge", "table", "stat")
 COURSES = ("timeseries", "state-timeline", "heatmap")
 """A stat too: of a course, Grafana shows the last value for as long as it is in the time shown."""
 ZEROS = {"id": "byValue", "options": {"reducer": "allIsZero", "op": "gte", "value": 0}}
-LISTS_ZEROS = {"Use that nobody read", "Lengths of queues"}
-"""Panels of few series, whose sum is drawn beside several alone: at 0 a line would have no name."""
 LEAST_DESCRIPTION = 15
 WORST_IS_LEAST = {"Error budget left"}
 """Panels whose largest value says nothing: of a budget it is what it began with."""
@@ -145,10 +145,10 @@ def curves_have_no_points(panel: Json) -> Complaints:
         for each in override["properties"]
         if each["id"] == "custom.hideFrom"
     ]
-    # Series that queries name themselves are few, and always the same.
-    of_labels = any("{{" in target["legendFormat"] for target in panel["targets"])
-    listed = panel["title"] in LISTS_ZEROS
-    if of_labels and not listed and hidden != [{"legend": True, "tooltip": True, "viz": False}]:
+    # Series that queries name themselves, or instances, are few, and always the same.
+    names = [target["legendFormat"].replace("{{instance}}", "") for target in panel["targets"]]
+    many = any("{{" in name or name == palette.WHOLE for name in names)
+    if many and hidden != [{"legend": True, "tooltip": True, "viz": True}]:
         yield "lists what was 0 all the time"
 
 

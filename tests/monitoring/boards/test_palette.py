@@ -43,8 +43,6 @@ UNWATCHED = {
     # Readiness, and what is either so or not.
     *("Readiness checks", "Readiness over time", "Service status", "Scraped", "Health checks"),
     *("An agent leads", "Docker answers", "Trouble with the directory of the metrics"),
-    # One is red, as in the stack of all; the alert is about many.
-    "Error",
     # Budgets: their alerts compare burn rates over two windows.
     *("Availability budget", "Latency budget", "Error budget left"),
     *(f"{each} burn rate (1 h)" for each in ("Latency", "Availability", "Synthetic user")),
@@ -57,8 +55,6 @@ UNWATCHED = {
     *("Kills (time shown)", "Kills by environment"),
     # A deadline, and what is refused beyond.
     *("Time of health checks", "Quota", "Quota by team", "Teams"),
-    # What ended by itself is red wherever it is shown.
-    "In error",
 }
 """Panels whose colours warn of something that no alert compares with that number."""
 
