@@ -266,9 +266,6 @@ _WAIT = "vibebox_http_queue_wait_seconds"
 _QUEUE, _SOCKET = "vibebox_worker_queue_depth", "vibebox_accept_queue_depth"
 _QUEUED = total(select(_QUEUE), "instance")
 _CONNECTED = largest(select(_SOCKET), "instance")
-_SEVERAL = (
-    f"on () ((count({_QUEUED} > 0) or vector(0)) + (count({_CONNECTED} > 0) or vector(0)) != 1)"
-)
 _QUEUES = Row(
     "Queues",
     (
@@ -287,8 +284,7 @@ _QUEUES = Row(
             "Whole requests that wait in the workers for a thread, and connections that wait in "
             "the kernel for a worker.",
             "none",
-            # Of one queue that is not empty, the sum would hide it.
-            (f"sum({_QUEUED}) + sum({_CONNECTED}) and {_SEVERAL}", WHOLE),
+            (f"sum({_QUEUED}) + sum({_CONNECTED})", WHOLE),
             (_QUEUED, "requests {{instance}}", BLUE),
             (_CONNECTED, "connections {{instance}}", MAUVE),
             bounds=(0, None),

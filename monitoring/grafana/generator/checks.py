@@ -143,12 +143,13 @@ LOOPS = Row(
     "Loops of the agent",
     (
         bars(
-            "How far loops are behind",
+            "Since each loop came round",
             24,
             f"sort_desc(topk(5, {_BEHIND}))",
             "{{task}}",
-            "How long ago a loop came round when the last one of all did: the five that are "
-            f"furthest behind. AgentTaskStuck warns at {t.TASK_SECONDS // 60} minutes.",
+            "How long ago a loop came round when the last one of all did, of the five for which it "
+            "is longest: some come round every few minutes by design. AgentTaskStuck warns at "
+            f"{t.TASK_SECONDS // 60} minutes.",
             "s",
             thresholds=steps("ok", warning=t.TASK_SECONDS),
             bounds=(0, t.TASK_SECONDS),

@@ -255,7 +255,8 @@ _DOCKER = Row(
             f"sort_desc(topk(10, {now(_OPERATION_P95)}))",
             "{{operation}}",
             "p95 of the last 5 minutes, of the ten kinds of call with the largest; without pulls, "
-            f"as SlowDockerOperations looks at it, which warns at {t.DOCKER_SECONDS} s.",
+            f"as SlowDockerOperations looks at it, which warns at {t.DOCKER_SECONDS} s. From 5 s "
+            "on one is worth a look.",
             "s",
             # A second is what any call takes; ten, what one does that waits for SIGTERM.
             thresholds=watched(notice=5, SlowDockerOperations=t.DOCKER_SECONDS),
@@ -358,7 +359,8 @@ _INSTALLED = Row(
             12,
             total(increase(_EXTENSIONS), "status"),
             "{{status}}",
-            "Finished installations of the time shown.",
+            "Finished installations of the time shown, by increase() of Prometheus: it estimates "
+            "what happened at its edges, so that the bars beside may have one more or less.",
             "locale",
             decimals=0,
         ),

@@ -10,7 +10,6 @@ What has no closed set (instances) is drawn in shades of one colour.
 """
 
 from collections.abc import Iterable, Mapping
-from itertools import cycle
 from typing import NamedTuple
 
 from app.core.errors import Limit
@@ -27,15 +26,15 @@ ALL = (OK, NOTICE, WARNING, CRITICAL, BLUE, CYAN, VIOLET, MAUVE, REST)
 
 TINTS: Mapping[str, tuple[str, ...]] = {
     OK: (OK, "#0F9210", "#027733", "#3B7069", "#41A554"),
-    NOTICE: (NOTICE, "#767050", "#88631A", "#99965A", "#736F37", "#9C7702", "#858937"),
+    NOTICE: (NOTICE, "#88631A", "#99965A", "#767050", "#736F37", "#9C7702", "#858937"),
     WARNING: (WARNING, "#E47614", "#C84506", "#A98667", "#895D3E", "#836760"),
     CRITICAL: (CRITICAL, "#E1608F", "#F21F1B", "#E07072", "#AE435E"),
 }
 """Several of a kind on one panel, each as legible as the kind itself. Grafana's own shades are not:
 it makes the last of them nearly black, or nearly white."""
 
-FILLS = {OK: "#027733", NOTICE: "#767050", WARNING: "#C84506", CRITICAL: CRITICAL, REST: REST}
-"""What these are where white text stands on them: tints that are dark enough."""
+FILLS = {OK: "#027733", NOTICE: "#664F19", WARNING: "#C24E0A", CRITICAL: CRITICAL, REST: REST}
+"""What these are where white text stands on them: dark enough for it."""
 
 BARE = "transparent"
 """The ground of a cell that has nothing to warn of: all that is filled is worth a look."""
@@ -148,9 +147,9 @@ _OUTCOMES = {
 NEED_DOCKER = (
     *(Loop.SWEEP, Loop.RECONCILE, Loop.EVENTS, Loop.DRIFT, Loop.EXITS, Loop.LOG_INTAKE),
     *(Loop.USAGE, Loop.USAGE_DISK, Loop.PULLS, Loop.SESSIONS, Loop.SESSIONS_ON_START),
-    *(Loop.EXTENSIONS, Loop.PROBE),
+    Loop.EXTENSIONS,
 )
-"""Loops of the agent that fail while Docker Engine does."""
+"""Loops of the agent that fail while Docker Engine does; as many as have a tint of their own."""
 
 OFTEN_CALLED = (
     *("ping", "exec", "inspect", "logs"),
@@ -170,7 +169,7 @@ MEANINGS: Mapping[str, Mapping[str, Look]] = {
     "type": _TYPES,
     "outcome": _OUTCOMES,
     "stream": looks(stdout=BLUE, stderr=NOTICE),
-    "slo": looks(availability=BLUE, latency=VIOLET, probe=CYAN),
+    "slo": looks(**{"availability": BLUE, "latency": VIOLET, "synthetic user": CYAN}),
     "phase": looks(receive=CYAN, send=VIOLET),
     "role": looks(web=BLUE, agent=VIOLET),
     "resource": looks(environments=BLUE, cpus=CYAN, memory_bytes=VIOLET),
@@ -183,18 +182,9 @@ MEANINGS: Mapping[str, Mapping[str, Look]] = {
         **kinds(dict.fromkeys((*OFTEN_CALLED, *_DOCKER_OPERATIONS))),
     },
     "check": kinds(catalogue.CHECKS),
-    # Drawn where they fail alone. Those that need Docker fail together, and come first.
-    "task": {
-        str(loop): Look(tint)
-        for loop, tint in zip(
-            sorted(catalogue.LOOPS, key=lambda loop: loop not in NEED_DOCKER),
-            cycle((*TINTS[WARNING], *TINTS[NOTICE])),
-        )
-    },
-    # Of the synthetic user, drawn where it failed: of each round one.
-    "step": {
-        str(step): Look(tint) for step, tint in zip(catalogue.PROBE_STEPS, cycle(TINTS[WARNING]))
-    },
+    # Those that need Docker fail together, and come first.
+    "task": kinds(sorted(catalogue.LOOPS, key=lambda loop: loop not in NEED_DOCKER)),
+    "step": kinds(catalogue.PROBE_STEPS),
     "collector": kinds(("files", "format", "runtime", "values", "inventory")),
     # What is paid for (`costs.KINDS`).
     "kind": looks(
@@ -215,8 +205,9 @@ MEANINGS: Mapping[str, Mapping[str, Look]] = {
     "way": kinds(way.replace("_", " ") for way in catalogue.SIGNUP_WAYS),
     "status_code": {
         **tints(OK, (200, 201, 202, 204, 206)),
-        **tints(NOTICE, (404, 409, 401, 400, 405, 429, 403)),  # the first is that of all others
-        **tints(CRITICAL, (500, 502, 503, 504)),
+        # Those that come often; all others have one tint together, by a pattern.
+        **tints(NOTICE, (404, 401, 409)),
+        **tints(CRITICAL, (503, 500, 502, 504)),
     },
     # Violet is the agent's.
     "worker": kinds((f"web-{slot}" for slot in range(8)), (KINDS[0], KINDS[1], KINDS[3])),
@@ -227,11 +218,12 @@ MEANINGS: Mapping[str, Mapping[str, Look]] = {
 """Looks by label and value, in the legends of graphs, and in bars."""
 
 PATTERNS: Mapping[str, tuple[tuple[str, Look], ...]] = {
-    "status_code": tuple(
-        (f"{number[0]}..", look)
-        for number, look in looks(
-            **{"1xx": REST, "2xx": OK, "3xx": BLUE, "4xx": NOTICE, "5xx": CRITICAL}
-        ).items()
+    "status_code": (
+        ("1..", Look(REST)),
+        ("2..", Look(OK)),
+        ("3..", Look(BLUE)),
+        ("4..", Look(TINTS[NOTICE][3])),
+        ("5..", Look(CRITICAL)),
     ),
     # As web server and agent are drawn everywhere.
     "worker": (
@@ -272,10 +264,13 @@ NAMES: Mapping[str, Look] = {
     "p99": Look(VIOLET),
     # What the expression of an alert looks at.
     "alert": Look(MAUVE),
-    # Burn rates: the longer the window, the further from blue.
+    # Burn rates: the longer the window, the further from blue; dashed, that beside which an alert
+    # looks at it.
     "5m": Look(CYAN, DASHES[1]),
     "1h": Look(CYAN),
+    "30m": Look(BLUE, DASHES[1]),
     "6h": Look(BLUE),
+    "2h": Look(VIOLET, DASHES[1]),
     "1d": Look(VIOLET),
     "3d": Look(MAUVE),
     "CPU": Look(CPU),

@@ -35,7 +35,7 @@ _FULL = Row(
             "none",
             # Long before it is full it is worth a look.
             (f"clamp_min({total(_of_each('depth'))}, 1)", "waiting"),
-            (total(_of_each("limit")), "limit"),
+            (f"{total(_of_each('limit'))} > 0", "limit"),
             bounds=(1, None),
             logarithmic=True,
         ),
@@ -121,6 +121,8 @@ _PROCESSES = Row(
                 "{{worker}}",
             ),
             bounds=(0, None),
+            # In a narrow window the legend is below, and has six.
+            height=14,
             thresholds=watched(HighFileDescriptorUsage=t.DESCRIPTOR_RATIO),
         ),
     ),

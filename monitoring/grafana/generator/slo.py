@@ -17,7 +17,7 @@ from monitoring.grafana.generator.golden import (
 )
 from monitoring.grafana.generator.leads import FAILED_REQUESTS
 from monitoring.grafana.generator.levels import Step, Thresholds, watched
-from monitoring.grafana.generator.palette import MEANINGS, SEVERITIES
+from monitoring.grafana.generator.palette import SEVERITIES, WHOLE
 from monitoring.grafana.generator.panels import (
     BLUE,
     NOTHING,
@@ -78,6 +78,8 @@ _LEFT, _BAD, _OF_LIMIT = "left 30d", "failed", "of limit"
 _LITTLE = 0.1
 """A burn rate that uses up a tenth of the budget in 30 days: smaller ones are drawn as it."""
 _WINDOWS = ("5m", "1h", "6h", "1d", "3d")
+"""Those of the tables. Beside each of 6 hours and more an alert looks at a shorter one."""
+_LONG_AND_SHORT = tuple(window for each in WINDOWS for window in (each.long, each.short))
 
 
 def _burn(window: str, objective: str = "") -> str:
@@ -98,27 +100,43 @@ def _burns(title: str, objective: str, levels: Thresholds, down: str) -> Panel:
     )
 
 
+def _at_foot(window: str, objective: str) -> str:
+    """Return a burn rate whose least value is that at the foot of the axis."""
+    return f"clamp_min({largest(_burn(window, objective))}, {_LITTLE})"
+
+
+def _rises(window: str, objective: str) -> str:
+    """Return something where a burn rate was above the foot in the time shown."""
+    return f"{largest(f'max_over_time({_burn(window, objective)}[{RANGE}] @ end())')} > {_LITTLE}"
+
+
+def _courses(objective: str) -> Iterator[tuple[str, str]]:
+    """Yield each burn rate that rose in the time shown, and where none did, that of all."""
+    windows = tuple(dict.fromkeys(_LONG_AND_SHORT))
+    for window in windows:
+        yield f"{_at_foot(window, objective)} and on () ({_rises(window, objective)})", window
+    none = " or ".join(f"({_rises(window, objective)})" for window in windows)
+    # On a good day it is at the foot of the axis, and can be seen to be there.
+    yield f"{_at_foot(windows[0], objective)} unless on () ({none})", WHOLE
+
+
 def _course(title: str, objective: str) -> Panel:
-    # On a good day all are at the foot of the axis, and can be seen to be there.
-    curves = (
-        (f"clamp_min({largest(_burn(window, objective))}, {_LITTLE})", window)
-        for window in _WINDOWS
-    )
     return graph(
         title,
         12,
         "Burn rate over windows of several lengths; at 1 the budget lasts for exactly 30 days. An "
         "alert needs a long window and a short one: 14.4 over 1 h and 5 min, 6 over 6 h and "
-        "30 min, 3 over 1 d and 2 h, 1 over 3 d and 6 h.",
+        "30 min, 3 over 1 d and 2 h, 1 over 3 d and 6 h. Those that were never above "
+        f"{_LITTLE} in the time shown are left out; all: none was.",
         "none",
-        *curves,
+        *_courses(objective),
         # To where every request fails.
         bounds=(_LITTLE, 1000),
         logarithmic=True,
         decimals=2,
         thresholds=_ALL_LINES,
-        # The legend has all five.
-        height=13,
+        # The legend has seven at most.
+        height=18,
         down="api-performance",
     )
 
@@ -126,6 +144,11 @@ def _course(title: str, objective: str) -> Panel:
 def _of(slos: str, name: str) -> str:
     """Return what a rule records of these objectives, of which a pattern says the names."""
     return f'{name}{{{JOB},slo=~"{slos}"}}'
+
+
+def _named(expression: str) -> str:
+    """Return the same by the name that the synthetic user has elsewhere."""
+    return f'label_replace({expression}, "slo", "synthetic user", "slo", "probe")'
 
 
 def _average(name: str, slos: str) -> str:
@@ -147,11 +170,11 @@ def _table(title: str, slos: str, description: str, paged: bool, height: int) ->
         24,
         description,
         (
-            Query(f"min by (slo) ({_of(slos, slo.BUDGET)})", "budget left"),
-            Query(bad, _BAD),
-            Query(f"({bad}) / on (slo) ({_ALLOWED})", _OF_LIMIT),
+            Query(_named(f"min by (slo) ({_of(slos, slo.BUDGET)})"), "budget left"),
+            Query(_named(bad), _BAD),
+            Query(_named(f"({bad}) / on (slo) ({_ALLOWED})"), _OF_LIMIT),
             *(
-                Query(largest(_of(slos, slo.burn_rate(window)), "slo"), f"burn {window}")
+                Query(_named(largest(_of(slos, slo.burn_rate(window)), "slo")), f"burn {window}")
                 for window in _WINDOWS
             ),
         ),
@@ -177,15 +200,6 @@ def _table(title: str, slos: str, description: str, paged: bool, height: int) ->
     )
 
 
-def _failed() -> Iterator[tuple[str, str, str]]:
-    """Yield what failed each objective that pages, by its own name: of few series, what is 0 is
-    drawn and named too."""
-    for objective in OBJECTIVES:
-        if objective.burns:
-            look = MEANINGS["slo"][objective.name]
-            yield total(recorded(slo.ERRORS, objective.name)), objective.name, look.color
-
-
 _SIGNALS = Row("Golden signals", (*signals("slo", 12), threads_busy(width=12)), added=True)
 _BUDGETS = Row(
     "Error budget",
@@ -201,7 +215,7 @@ _BUDGETS = Row(
             24,
             "The share that is left of 30 days, at each moment.",
             "percentunit",
-            (f"min by (slo) ({recorded(slo.BUDGET)})", "{{slo}}"),
+            (_named(f"min by (slo) ({recorded(slo.BUDGET)})"), "{{slo}}"),
             # Deeper it is lost either way, and the rest of the course would look flat.
             bounds=(-0.25, 1),
             thresholds=LINES_LEFT,
@@ -223,8 +237,8 @@ _OBJECTIVES = Row(
             "Objectives",
             _PAGED,
             "For each objective what is left of 30 days, the share of requests in the time "
-            "shown and how much that is of what it allows, and the burn rates that the alerts "
-            "look at.",
+            "shown and how much that is of what it allows, and the burn rates that alerts look at; "
+            "those of 30 min and 2 h are in the graphs.",
             paged=True,
             height=5,
         ),
@@ -241,7 +255,7 @@ _OBJECTIVES = Row(
             12,
             "A second, by objective. That of latency leaves out what waits for a container.",
             "reqps",
-            (total(_of(_PAGED, slo.REQUESTS), "slo"), "{{slo}}"),
+            (_named(total(_of(_PAGED, slo.REQUESTS), "slo")), "{{slo}}"),
             bounds=(0, None),
             down="api-performance",
         ),
@@ -250,7 +264,8 @@ _OBJECTIVES = Row(
             12,
             "A second, by objective: answers of 500 and above, and answers later than 0.5 s.",
             "reqps",
-            *_failed(),
+            (_named(total(_of(_PAGED, slo.ERRORS), "slo")), "{{slo}}"),
+            (total(_of(_PAGED, slo.ERRORS)), WHOLE),
             bounds=(0, None),
             down="api-performance",
             leads=FAILED_REQUESTS,
@@ -331,7 +346,8 @@ _PROBE = Row(
             16,
             f"sort_desc({now(_STEP_P95)})",
             "{{step}}",
-            "p95 over the time shown, of rounds that failed too.",
+            "p95 over the time shown, of rounds that failed too. Below 50 ms it is an estimate: "
+            "the first bucket has all that took no longer.",
             "s",
             thresholds=BLUE,
             height=8,

@@ -42,7 +42,6 @@ from monitoring.grafana.generator.team_promql import (
     killed_in_environments,
     of_environments,
     rises,
-    several,
     used,
 )
 
@@ -324,7 +323,7 @@ _FAILURES = Row(
             "no cost.",
             "percentunit",
             (
-                f"sum({_UNREAD}) / sum({used('running_seconds')} > 0) and {several(_UNREAD)}",
+                f"sum({_UNREAD}) / sum({used('running_seconds')} > 0)",
                 WHOLE,
             ),
             (f"{_UNREAD} / ({used('running_seconds')} > 0)", "{{team}}"),
@@ -349,7 +348,7 @@ _COST = Row(
             8,
             "What the stored lines of containers take, by team. Old ones go by age and by size.",
             "bytes",
-            (f"sum({_LOGS}) and {several(_LOGS)}", WHOLE),
+            (f"sum({_LOGS})", WHOLE),
             (_LOGS, "{{team}}"),
             bounds=(0, None),
         ),

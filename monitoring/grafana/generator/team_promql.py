@@ -7,11 +7,6 @@ looked at as it is; a total of the ledger rises when it books, every VIBEBOX_USA
 from monitoring.grafana.generator.promql import INTERVAL, RANGE, TEAM, in_time, since_a_bar
 
 
-def several(expression: str) -> str:
-    """Return a condition under which the sum of teams says more than the one that is not 0."""
-    return f"on () ((count({expression} > 0) or vector(0)) != 1)"
-
-
 def gauge(name: str, by: str, *matchers: str) -> str:
     """Return a gauge by these labels, of the chosen teams."""
     return f"max by ({by}) ({name}{{{','.join((TEAM, *matchers))}}})"

@@ -22,7 +22,7 @@ WRONG = (
 
 _COLORS = {
     *(*palette.ALL, palette.BARE, "dash"),
-    *chain(*palette.TINTS.values(), *palette.KINDS),
+    *chain(*palette.TINTS.values(), *palette.KINDS, palette.FILLS.values()),
 }
 
 

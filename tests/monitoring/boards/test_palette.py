@@ -50,7 +50,7 @@ UNWATCHED = {
     # The alert on the synthetic user compares its age with an interval of the settings.
     *("Synthetic user budget left", "Steps of the synthetic user", "Last round"),
     # The alert compares two times.
-    "How far loops are behind",
+    "Since each loop came round",
     # The alert on kills is about containers that ended by them.
     *("Kills (time shown)", "Kills by environment"),
     # A deadline, and what is refused beyond.
