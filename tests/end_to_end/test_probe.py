@@ -72,11 +72,12 @@ def test_agent_lets_it_go_and_it_is_counted_apart(it: Site) -> None:
 
 
 def test_command_makes_a_round_that_metrics_show(it: Site) -> None:
-    before = rounds(it, "success")
+    before, of_others = rounds(it, "success"), {*left_behind(it)}
     found = it.probe()
 
     assert found["outcome"] == "success" and list(found["seconds"]) == STEPS, found
-    assert left_behind(it) == []
+    # What a fault left behind just now may be swept by a later round.
+    assert {*left_behind(it)} <= of_others
     wait_until(lambda: rounds(it, "success") == before + 1, SOON, 0.2)
 
 
