@@ -101,8 +101,8 @@ _TRAFFIC = Row(
         graph(
             "Errors by type",
             12,
-            "Answers of 400 and above a second: the client's mistakes, ours, what nobody foresaw, "
-            "and what took too long. Of 5xx alone, HighAPIErrorRate warns at "
+            "Answers of 400 and above a second, to probes too: the client's mistakes, ours, what "
+            "nobody foresaw, and what took too long. Of 5xx alone, HighAPIErrorRate warns at "
             f"{t.ERRORS_WARNING} a second.",
             "reqps",
             (total(rate(ERRORS), "type"), "{{type}}"),

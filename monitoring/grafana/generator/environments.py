@@ -242,8 +242,8 @@ _DOCKER = Row(
             "Docker operation time",
             16,
             "How long calls of all kinds together took, failed ones too; which kinds are slow, and "
-            "the alert on them, are beside it. Dots are calls of single requests; those of the "
-            "agent have none.",
+            "the alert on them, are beside it. A percentile is estimated within its bucket: "
+            "above 10 s, roughly. Dots are calls of single requests; those of the agent have none.",
             "s",
             *((quantile(share / 100, DOCKER_TIME), f"p{share}") for share in (50, 95, 99)),
             exemplars=True,

@@ -113,7 +113,8 @@ _WHOLE = Row(
             while_up(total(increase(_OVERFLOW))),
             "values",
             "Counted under `other` in the time shown: clients' own methods, or a list in the code "
-            "that is not complete.",
+            "that is not complete. By increase() of Prometheus, which estimates what happened at "
+            "its edges: the bars below may have one more or less.",
             "none",
             decimals=0,
             thresholds=steps("ok", notice=1),
