@@ -42,15 +42,21 @@ def without_gaps(expression: str) -> str:
     return _BEFORE.sub(r"\1 offset $__interval", _MISSED.sub("", expression))
 
 
+_CONDITION = re.compile(r" (and on \(\) \(+(max\()?(count|max_over_time)|unless on \(\) ).*")
+
+
 def without_condition(expression: str) -> str:
     """Return the query as of now, and without what leaves out what would say nothing.
 
-    That is a sum of one series, a period that is not whole, a step that a round did not come to,
-    a bar of an environment in which nothing was killed, and a severity of which no alert fires.
+    That is a period that is not whole, a step that a round did not come to,
+    a bar of an environment in which nothing was killed, a severity of which no alert fires, and a
+    burn rate that was never above the foot of its axis.
     """
     expression = re.sub(r',severity="\w+"', "", expression)
     expression = expression.replace(" unless on () count(", " and on () group(")
-    whole = re.sub(r" (and on \(\) \(+(max\()?count|unless on \(\) ).*", "", expression)
+    whole = re.sub(
+        r" (and on \(\) \(+(max\()?(count|max_over_time)|unless on \(\) ).*", "", expression
+    )
     return re.sub(r" offset (\$__range|\d+d)| > 0(?=\)\)$)", "", whole)
 
 
