@@ -280,14 +280,17 @@ def _colored_cells(panel: Panel) -> Iterator[Json]:
         yield {"matcher": {"id": "byName", "options": name}, "properties": [mappings, colored]}
 
 
+def _has_sum(panel: Panel) -> bool:
+    return any(query.legend == palette.WHOLE for query in panel.queries)
+
+
 def _without_zeros(panel: Panel) -> list[Json]:
     """Return what leaves out series that were 0 all the time, of many or beside their sum.
 
     Few ones stay, in the legend too: at the foot of an empty panel, a line would have no name.
     """
     labels = {label for query in panel.queries for label in LABEL.findall(query.legend)}
-    has_sum = any(query.legend == palette.WHOLE for query in panel.queries)
-    if panel.kind != "timeseries" or not (has_sum or labels - {"instance"}):
+    if panel.kind != "timeseries" or not (_has_sum(panel) or labels - {"instance"}):
         return []
     hidden = {"legend": True, "tooltip": True, "viz": True}
     return [
@@ -303,7 +306,7 @@ def _without_zeros(panel: Panel) -> list[Json]:
 
 def _whole(panel: Panel) -> list[Json]:
     """Return what leaves a sum in the legend, though it be 0; that of events is nowhere else."""
-    if all(query.legend != palette.WHOLE for query in panel.queries):
+    if not _has_sum(panel):
         return []
     kept: Json = {"custom.hideFrom": {"legend": False, "tooltip": False, "viz": False}}
     if panel.sparse:

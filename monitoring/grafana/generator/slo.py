@@ -236,9 +236,9 @@ _OBJECTIVES = Row(
         _table(
             "Objectives",
             _PAGED,
-            "For each objective what is left of 30 days, the share of requests in the time "
-            "shown and how much that is of what it allows, and the burn rates that alerts look at; "
-            "those of 30 min and 2 h are in the graphs.",
+            "For each objective what is left of 30 days, the share of requests that failed it in "
+            "the time shown and how much that is of what it allows, and the burn rates that alerts "
+            "look at; those of 30 min and 2 h are in the graphs.",
             paged=True,
             height=5,
         ),
@@ -255,7 +255,7 @@ _OBJECTIVES = Row(
             12,
             "A second, by objective. That of latency leaves out what waits for a container.",
             "reqps",
-            (_named(total(_of(_PAGED, slo.REQUESTS), "slo")), "{{slo}}"),
+            (total(_of(_PAGED, slo.REQUESTS), "slo"), "{{slo}}"),
             bounds=(0, None),
             down="api-performance",
         ),
@@ -264,7 +264,7 @@ _OBJECTIVES = Row(
             12,
             "A second, by objective: answers of 500 and above, and answers later than 0.5 s.",
             "reqps",
-            (_named(total(_of(_PAGED, slo.ERRORS), "slo")), "{{slo}}"),
+            (total(_of(_PAGED, slo.ERRORS), "slo"), "{{slo}}"),
             (total(_of(_PAGED, slo.ERRORS)), WHOLE),
             bounds=(0, None),
             down="api-performance",

@@ -54,9 +54,7 @@ def without_condition(expression: str) -> str:
     """
     expression = re.sub(r',severity="\w+"', "", expression)
     expression = expression.replace(" unless on () count(", " and on () group(")
-    whole = re.sub(
-        r" (and on \(\) \(+(max\()?(count|max_over_time)|unless on \(\) ).*", "", expression
-    )
+    whole = _CONDITION.sub("", expression)
     return re.sub(r" offset (\$__range|\d+d)| > 0(?=\)\)$)", "", whole)
 
 
