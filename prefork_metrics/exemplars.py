@@ -31,13 +31,13 @@ class ExemplarFile:
         """Map the file. Raises: OSError."""
         self._path = path
         self._offsets: dict[Place, int] = {}
-        self._latest: dict[Place, float] = {}
+        self._latest: dict[Place, int] = {}
         self._map(_INITIAL_RECORDS * SIZE)
 
     def put(self, place: Place, exemplar: Exemplar) -> None:
-        """Keep the exemplar of the value at `place`; not where a clock that was set back makes it
-        older than the last. Raises: OSError."""
-        if exemplar.time < self._latest.get(place, 0.0):
+        """Keep the exemplar of the value at `place`; not where Prometheus would refuse it after the
+        last: in the same millisecond, or older by a clock that was set back. Raises: OSError."""
+        if exemplar.milliseconds <= self._latest.get(place, 0):
             return
         offset = self._offsets.get(place)
         if offset is None:
@@ -46,7 +46,7 @@ class ExemplarFile:
                 self._map(2 * len(self._bytes))
             self._offsets[place] = offset
         self._bytes[offset : offset + SIZE] = packed(place, exemplar)
-        self._latest[place] = exemplar.time
+        self._latest[place] = exemplar.milliseconds
 
     def _map(self, size: int) -> None:
         self._bytes: mmap.mmap = disk.mapped(self._path, size)

@@ -5,14 +5,13 @@ kept as a handle; a finished request then is one lock and a few additions. The l
 `with`, which costs twice as much.
 """
 
-import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from functools import cached_property
 
 from prefork_metrics.directory.native_records import BOUNDS
 from prefork_metrics.exchange import SWITCHING_PROTOCOLS, UNMATCHED, Exchange, Exchanges
-from prefork_metrics.exemplars import Exemplar, Pairs
+from prefork_metrics.exemplars import Pairs
 from prefork_metrics.native import of
 from prefork_metrics.registry import Registry
 from prefork_metrics.standard.requests import METHODS, OTHER_METHOD
@@ -196,7 +195,7 @@ class _Handle:
             # Also where there is none: of one kind of request all are logged, or none is.
             self._due[place] = exchange.started + EXEMPLAR_SECONDS
             if pairs := self._exemplar(exchange):
-                store.put_exemplar(bucket, Exemplar(pairs, seconds, time.time()))
+                store.put_exemplar(bucket, pairs, seconds)
 
 
 class _UpgradeHandle:

@@ -49,7 +49,7 @@ from prefork_metrics.directory.starts import TOTALS
 from prefork_metrics.directory.states import KIND as STATES
 from prefork_metrics.directory.states import State, States, encode
 from prefork_metrics.errors import MetricsDirectoryBusyError
-from prefork_metrics.exemplars import KIND, Exemplar, ExemplarFile
+from prefork_metrics.exemplars import KIND, Exemplar, ExemplarFile, Pairs
 
 _INITIAL_SIZE = 1 << 16
 _HEADER_SIZE = 8
@@ -201,8 +201,13 @@ class Store:
             troubles, self._troubles = self._troubles, 0
         return troubles
 
-    def put_exemplar(self, value: "Value", exemplar: Exemplar) -> None:
-        """Keep an exemplar beside a value, where a scrape can find both; never raises."""
+    def put_exemplar(self, value: "Value", labels: Pairs, observed: float) -> None:
+        """Keep an exemplar beside a value, where a scrape can find both; never raises.
+
+        Its time is that of the write: one that waited here would be older than what other processes
+        have shown meanwhile.
+        """
+        exemplar = Exemplar(labels, observed, 0.0)
         if not exemplar.fits:
             return
         with self.lock:
@@ -214,7 +219,8 @@ class Store:
                     directory = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
                     path = layout.side_path(directory, KIND, self._membership.name)
                     self._exemplars = ExemplarFile(path)
-                self._exemplars.put((value.kind, value.index * 8), exemplar)
+                place = (value.kind, value.index * 8)
+                self._exemplars.put(place, exemplar._replace(time=time.time()))
             except OSError as error:
                 # Values are what matters, and say so themselves when the directory fails.
                 _log.debug("exemplar not kept", extra={"why": str(error)})
@@ -460,8 +466,7 @@ class Value:
 
     def set_exemplar(self, exemplar: Any) -> None:
         """Keep the client library's exemplar, where it has room (see `Exemplar.fits`)."""
-        labels = tuple(exemplar.labels.items())
-        store.put_exemplar(self, Exemplar(labels, exemplar.value, exemplar.timestamp))
+        store.put_exemplar(self, tuple(exemplar.labels.items()), exemplar.value)
 
     def get_exemplar(self) -> None:
         """Return None: the scrape reads exemplars from the files, as it reads values."""

@@ -207,7 +207,7 @@ def exporter(starter: int | None) -> None:
 
     That is what OTEL_EXPORTER_OTLP_ENDPOINT names. Ctrl-C stops it.
 
-    `vibebox run`, the web server and the agent each start one; only one of them works at a time.
+    The web server and the agent each start one; only one of them works at a time.
     """
     from app.core.logging import configure
     from app.core.settings import read_settings

@@ -2,7 +2,6 @@
 
 import logging
 from bisect import bisect_left
-from time import time
 
 from app.core.context import context
 from app.core.trace_context import SpanKind, Trace
@@ -24,7 +23,7 @@ def of_trace(trace: Trace) -> None:
             continue
         bucket = histogram._buckets[bisect_left(histogram._upper_bounds, seconds)]
         pairs = (("trace_id", trace.trace_id),)
-        store.put_exemplar(bucket, Exemplar(pairs, seconds, time()))
+        store.put_exemplar(bucket, pairs, seconds)
 
 
 def of_request() -> dict[str, str] | None:

@@ -62,7 +62,8 @@ def _numbered(
 def _text(exemplar: Exemplar) -> str:
     value = floatToGoString(exemplar.value)
     labels = ",".join(f'{name}="{_escaped(text)}"' for name, text in exemplar.labels)
-    return f" # {{{labels}}} {value} {exemplar.time:.3f}"
+    seconds, rest = divmod(exemplar.milliseconds, 1000)
+    return f" # {{{labels}}} {value} {seconds}.{rest:03}"
 
 
 def _escaped(text: str) -> str:

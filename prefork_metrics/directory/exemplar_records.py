@@ -54,8 +54,9 @@ class Exemplar(NamedTuple):
 
     @property
     def milliseconds(self) -> int:
-        """The time as precisely as Prometheus keeps it."""
-        return round(self.time * 1000)
+        """The time as precisely as Prometheus keeps it; what is shown has no more, so that both
+        agree on which of two is newer."""
+        return int(self.time * 1000)
 
     def follows(self, other: "Exemplar | None") -> bool:
         """Whether it takes the place of another one: Prometheus would take it after that.

@@ -128,4 +128,4 @@ def _since(field: int, start: float) -> bytes:
 
 def _exemplar(exemplar: Exemplar) -> bytes:
     content = labels(exemplar.labels) + wire.double(_EXEMPLAR_VALUE, exemplar.value)
-    return content + wire.timestamp(_EXEMPLAR_TIME, exemplar.time)
+    return content + wire.timestamp(_EXEMPLAR_TIME, exemplar.milliseconds / 1000)

@@ -17,6 +17,8 @@ from tests.end_to_end.probe import ACCOUNT, FAULTS, ROUNDS, STEPS, Fault, Site, 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(180)]
 
 SOON = 20.0
+COUNTED = 45.0
+"""Seconds: on a busy machine its agent may lose the lead, and wait for a lease, before it counts."""
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +80,12 @@ def test_command_makes_a_round_that_metrics_show(it: Site) -> None:
     assert found["outcome"] == "success" and list(found["seconds"]) == STEPS, found
     # What a fault left behind just now may be swept by a later round.
     assert {*left_behind(it)} <= of_others
-    wait_until(lambda: rounds(it, "success") == before + 1, SOON, 0.2)
+    wait_until(
+        lambda: rounds(it, "success") == before + 1,
+        COUNTED,
+        0.2,
+        lambda: f"{rounds(it, 'success')} and not {before + 1}: {it.agent.log.read_text()[-4000:]}",
+    )
 
 
 def test_database_of_another_installation_is_named(it: Site, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The file of exemplars: what is put is read, what is torn is left out."""
 
+import itertools
 import multiprocessing
 from pathlib import Path
 
@@ -88,9 +89,9 @@ def _write_forever(path: Path, ready: object) -> None:
     long, short = named("l" * 118)._replace(value=1.0), named("s")._replace(value=2.0)
     file.put(("histogram", 8), long)
     ready.set()  # type: ignore[attr-defined]
-    while True:
-        file.put(("histogram", 8), long)
-        file.put(("histogram", 8), short)
+    for time in itertools.count(int(long.time) + 1, 2):
+        file.put(("histogram", 8), short._replace(time=time))
+        file.put(("histogram", 8), long._replace(time=time + 1))
 
 
 @pytest.mark.integration

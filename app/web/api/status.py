@@ -1,4 +1,4 @@
-"""/api/v1/environments/{id}/status/stream: HTTP only, up to the handshake."""
+"""/api/v1/environments/status/stream and /{id}/status/stream: HTTP only, up to the handshake."""
 
 from flask_openapi3 import APIBlueprint, Tag
 

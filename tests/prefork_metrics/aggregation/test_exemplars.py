@@ -75,8 +75,8 @@ def test_a_new_exemplar_shows_where_no_value_changed_and_goes_with_its_process(
     places = _process(tmp_path, "1")
     file = ExemplarFile(tmp_path / "exemplars_1.side")
     assert _render(aggregator, tmp_path) == {}
-    for id in ("one", "two"):
-        file.put(("histogram", places["/b", "1.0"]), _exemplar(id, 1.0))
+    for time, id in enumerate(("one", "two"), 1):
+        file.put(("histogram", places["/b", "1.0"]), _exemplar(id, time))
         assert _render(aggregator, tmp_path)["/b", "1.0"][0] == {"request_id": id}
 
     (tmp_path / "exemplars_1.side").unlink()
@@ -126,6 +126,8 @@ def test_of_two_in_one_millisecond_the_earlier_stays(tmp_path: Path) -> None:
     two.put(("histogram", second["/a", "0.5"]), _exemplar("shown", 10.0001))
     assert _render(Aggregator(), tmp_path)["/a", "0.5"][0] == {"request_id": "shown"}
     one.put(("histogram", first["/a", "0.5"]), _exemplar("later", 10.0004))
+    assert _render(Aggregator(), tmp_path)["/a", "0.5"][0] == {"request_id": "shown"}
+    two.put(("histogram", second["/a", "0.5"]), _exemplar("later", 10.0009))
     assert _render(Aggregator(), tmp_path)["/a", "0.5"][0] == {"request_id": "shown"}
     one.put(("histogram", first["/a", "0.5"]), _exemplar("newer", 10.002))
     assert _render(Aggregator(), tmp_path)["/a", "0.5"][0] == {"request_id": "newer"}
