@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(180)]
 
 SOON = 20.0
 COUNTED = 45.0
-"""Seconds: on a busy machine its agent may lose the lead, and wait for a lease, before it counts."""
+"""Seconds: where the machine is busy its agent may lose the lead, and has to win it before."""
 
 
 @pytest.fixture(scope="module")
