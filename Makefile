@@ -92,7 +92,7 @@ ledger: ## Run every test, and write down how long each file takes (tests/second
 quick: $(VENV)/.installed-dev ## The checks, and those unit tests of what changed since BASE (default: main) that fit into a minute
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/lint-imports >/dev/null
+	@told=$$($(BIN)/lint-imports --no-logo 2>&1) || { echo "$$told"; exit 1; }
 	@tests=$$($(BIN)/python scripts/changed-tests $(or $(BASE),main)) || exit 1; \
 	    [ -z "$$tests" ] || $(BIN)/pytest -q --numprocesses auto -m "$(UNIT)" $(ARGS) $$tests \
 	    || [ $$? -eq 5 ]  # all that changed need services
@@ -109,7 +109,7 @@ coverage: $(VENV)/.installed-coverage ## Run every test, and print how much of a
 test-unit: $(VENV)/.installed-dev ## Run the tests that need no service, on all cores
 	$(BIN)/pytest --numprocesses $(PROCESSES) -m "$(UNIT)" $(ARGS)
 
-test-full: test ## Run every test, and then the long ones at their full size (see tests/sizes.py)
+test-full: test smoke ## Run every test, and then the long ones at their full size (see tests/sizes.py)
 	FULL=true $(SIZED) $(ARGS) $(filter-out $(QUIET), $(shell grep -rlE $(HAVE_SIZES) tests --include='test_*.py'))
 	FULL=true $(SIZED) --dist load $(ARGS) $(QUIET)
 	FULL=true TEST_PROMETHEUS=3.16 $(SIZED) --dist load $(ARGS) $(QUIET) \

@@ -70,6 +70,7 @@ from app.storage.models import (
     new_id,
     utc_now,
 )
+from app.storage.transactions import end_when_idle, read_one_moment
 
 __all__ = [
     "AT_REST",
@@ -137,10 +138,12 @@ __all__ = [
     "User",
     "add_rows",
     "db_now",
+    "end_when_idle",
     "insert_missing",
     "new_id",
     "now",
     "put_rows",
+    "read_one_moment",
     "schema",
     "utc_now",
 ]

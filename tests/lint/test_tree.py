@@ -1,6 +1,8 @@
-"""The tree keeps what import-linter cannot see: a package's face imports nothing of others.
+"""The tree keeps what import-linter cannot see.
 
-Whoever imports a module imports the faces of its packages first, which no contract shows.
+A package's face imports nothing of others: whoever imports a module imports the faces of its packages
+first, which no contract shows. Only storage tells PostgreSQL from SQLite in what it asks. And of the
+command line, the client may be taken away alone: it knows the service by its API.
 """
 
 import ast
@@ -36,3 +38,39 @@ def test_face_is_empty_or_offers_names_of_its_own_package(face: Path) -> None:
 def test_every_folder_of_modules_is_a_package() -> None:
     folders = {path.parent for top in (ROOT, LIBRARY) for path in top.rglob("*.py")}
     assert [folder for folder in folders if not (folder / "__init__.py").exists()] == []
+
+
+def _names_a_dialect(module: Path) -> bool:
+    for node in ast.walk(ast.parse(module.read_text())):
+        imported = getattr(node, "module", None) or ""
+        if imported.startswith("sqlalchemy.dialects"):
+            return True
+        if isinstance(node, ast.Attribute) and node.attr == "dialect":
+            return True
+    return False
+
+
+def test_only_storage_knows_sql_dialects() -> None:
+    knowing = {module for module in ROOT.rglob("*.py") if _names_a_dialect(module)}
+    storage = ROOT / "storage"
+    assert storage / "inserting.py" in knowing
+    assert [module for module in knowing if not module.is_relative_to(storage)] == []
+
+
+def _imported(module: Path) -> set[str]:
+    """Return what a module imports of `app`, wherever in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{one.name}" for one in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {one.name for one in node.names}
+    return {name for name in found if f"{name}.".startswith("app.")}
+
+
+def test_client_knows_only_core_and_the_screen() -> None:
+    may = ("app.cli.client.", "app.cli.screen.", "app.core.", "app._version.")
+    modules = list((ROOT / "cli" / "client").glob("*.py"))
+    imported = {name for module in modules for name in _imported(module)}
+    assert any(name.startswith("app.core.") for name in imported)
+    assert [name for name in imported if not f"{name}.".startswith(may)] == []

@@ -7,11 +7,11 @@ the same transaction: it locks the row, so that nobody who was replaced can comm
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import ColumnElement, select, text, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
 from app.core.errors import LeadershipLostError
-from app.storage import Database, Lease, db_now, insert_missing
+from app.storage import Database, Lease, db_now, end_when_idle, insert_missing
 from app.storage.lease import NAME, TTL, holds
 
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -38,7 +38,7 @@ class Leases:
     def win(self) -> Held | None:
         """Take the lease if nobody holds it now."""
         with self._database.writing() as session:
-            _bound(session)
+            end_when_idle(session, _IDLE_SECONDS)
             _ensure_row(session)
             epoch = session.scalar(
                 update(Lease)
@@ -60,7 +60,7 @@ class Leases:
 
     def _move(self, held: Held, expires_at: ColumnElement[datetime] | datetime) -> bool:
         with self._database.writing() as session:
-            _bound(session)
+            end_when_idle(session, _IDLE_SECONDS)
             moved = session.scalar(
                 update(Lease)
                 .where(Lease.name == NAME, Lease.holder == held.holder, Lease.epoch == held.epoch)
@@ -72,7 +72,7 @@ class Leases:
 
 def fence(session: Session, held: Held) -> None:
     """Let the transaction commit only if the lease is still held. Raises: LeadershipLostError."""
-    _bound(session)
+    end_when_idle(session, _IDLE_SECONDS)
     if not is_held(session, held, lock=True):
         raise LeadershipLostError
 
@@ -82,13 +82,6 @@ def is_held(session: Session, held: Held, *, lock: bool = False) -> bool:
     lease = select(Lease.holder, Lease.epoch, holds()).where(Lease.name == NAME)
     found = session.execute(lease.with_for_update() if lock else lease).one_or_none()
     return found is not None and tuple(found) == (held.holder, held.epoch, True)
-
-
-def _bound(session: Session) -> None:
-    """Have PostgreSQL end the transaction of a process that is frozen in it."""
-    if session.get_bind().dialect.name == "postgresql":
-        seconds = f"SET LOCAL idle_in_transaction_session_timeout = '{_IDLE_SECONDS}s'"
-        session.execute(text(seconds))
 
 
 def _ensure_row(session: Session) -> None:

@@ -7,12 +7,11 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from sqlalchemy import delete, select, tuple_
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from app.core.errors import PortReservedError
 from app.domain.authorization import Identity, readable_projects
-from app.storage import Environment, PortReservation, Project
+from app.storage import Environment, PortReservation, Project, insert_missing
 
 Key = tuple[int, str]
 
@@ -55,10 +54,7 @@ def reserve(
         for port, protocol in keys
     ]
     # What is ours already stays; what is somebody else's is told, with its name, right below.
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(postgresql.insert(PortReservation).values(values).on_conflict_do_nothing())
-    else:
-        session.execute(sqlite.insert(PortReservation).values(values).on_conflict_do_nothing())
+    insert_missing(session, PortReservation, values)
     refuse_reserved(session, identity, environment_id, ports)
 
 

@@ -25,6 +25,7 @@ from app.storage import (
     UsageDisk,
     UsageRow,
     now,
+    read_one_moment,
 )
 
 # A sum of nanoseconds may have more than 64 bits: 500 environments run 292 years in seven months.
@@ -128,7 +129,8 @@ class Usage:
         """
         may_in(identity, Action.USAGE_READ)
         with self._database.reading() as session:
-            _hold_still(session)
+            # Items, count and sum.
+            read_one_moment(session)
             until = query.until or now(session)
             since = query.since or _before(until)
             if since >= until:
@@ -180,15 +182,6 @@ class Usage:
         sums |= {column: int(row[column] or 0) for column in _LARGEST}
         when = (row["starts_at"], row["period"]) if each_period else (None, None)
         return Used(row["id"], name, sums, cost(self._prices, sums), *when)
-
-
-def _hold_still(session: Session) -> None:
-    """Have all that is read be of one moment: items, count and sum, whatever is booked meanwhile.
-
-    SQLite's transactions are so by themselves.
-    """
-    if session.get_bind().dialect.name == "postgresql":
-        session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
 
 
 def _before(until: datetime) -> datetime:
