@@ -10,6 +10,7 @@ from app.core.setting_values import prices
 from app.core.settings import Settings
 from app.doctor.build import build as build_doctor
 from app.domain.accounts.build import build as build_accounts
+from app.domain.accounts.socket_tickets import Tickets
 from app.domain.alerts.build import build as build_alerts
 from app.domain.alerts.build import build_sources as build_alert_sources
 from app.domain.alerts.silences import Silences
@@ -47,7 +48,6 @@ from app.web.telemetry import Telemetry
 from app.web.user_telemetry import routes as user_telemetry
 from app.web.user_telemetry.intake import build as build_user_telemetry
 from app.web.websockets.sockets import Sockets
-from app.web.websockets.tickets import Tickets
 from app.wiring import open_database, open_engine
 from prefork_metrics.exchange import Exchanges
 from prefork_metrics.flask import observe

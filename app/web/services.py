@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from app.domain.accounts.own import Own
     from app.domain.accounts.registration import Registration
     from app.domain.accounts.service import Accounts
+    from app.domain.accounts.socket_tickets import Tickets
     from app.domain.alerts.service import Alerts
     from app.domain.alerts.silences import Silences
     from app.domain.alerts.sources import AlertSources
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
     from app.web.telemetry import Telemetry
     from app.web.user_telemetry.intake import Intake
     from app.web.websockets.sockets import Sockets
-    from app.web.websockets.tickets import Tickets
 
 EXTENSION = "vibebox"
 

@@ -15,6 +15,7 @@ _API_KEY = "vbx_ak_"
 _CONSOLE_COOKIE = "vbx_cc_"
 _CONSOLE_SECRET = "vbx_cs_"
 _INVITATION = "vbx_in_"
+_TICKET = "vbx_ws_"
 # Of an API key its owner sees so much again: enough to tell keys apart, too little to guess by.
 _SHOWN = len(_API_KEY) + 5
 
@@ -42,6 +43,11 @@ def new_console_secret() -> str:
 def new_invitation() -> str:
     """Return the secret of a new invitation."""
     return _INVITATION + secrets.token_urlsafe(32)
+
+
+def new_ticket() -> str:
+    """Return the secret of a new ticket."""
+    return _TICKET + secrets.token_urlsafe(32)
 
 
 def is_api_key(token: str) -> bool:

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.domain.environments.service import Environments
+from app.domain.environments.statuses import StatusRecords
 from app.domain.heartbeat import Heartbeat
+from app.domain.logs.following import FollowedLogs
 from app.engine import Engine
 from app.storage import Database
 from app.web.admission.admission import Admission
@@ -39,8 +41,8 @@ def build(
     hub = PollingHub()
     return Streams(
         events=Events(database, admission, stopping),
-        status=StatusStream(database, hub),
+        status=StatusStream(StatusRecords(database), hub),
         waiting=Waiting(database, environments, admission, stopping),
-        logs=LogStream(database, hub),
+        logs=LogStream(FollowedLogs(database), hub),
         terminals=Terminals(database, engine, heartbeat, hub),
     )

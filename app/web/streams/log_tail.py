@@ -1,13 +1,12 @@
 """The end of a log as it grows: read once, for all in this process who watch it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-
-from sqlalchemy import func, select
 
 from app.domain.authorization import Identity
 from app.domain.logs.cursors import Order, encode
-from app.storage import Database, LogEntry
+from app.domain.logs.following import FollowedLogs
+from app.storage import LogEntry
 from app.web.api.schemas.logs import LogStreamLine
 from app.web.websockets.polling_hub import Observation, Source
 
@@ -51,26 +50,25 @@ class Recent:
 class LogTail(Source[Recent]):
     """The log of an environment, from the first look on."""
 
-    def __init__(self, database: Database, environment_id: str) -> None:
-        self._database = database
+    def __init__(self, logs: FollowedLogs, environment_id: str) -> None:
+        self._logs = logs
         self._environment_id = environment_id
         self._recent: Recent | None = None
 
     def look(self, whos: Collection[Identity]) -> Observation[Recent]:
         """See `Source.look`."""
-        mine = LogEntry.environment_id == self._environment_id
-        with self._database.reading() as session:
-            if self._recent is None:
-                last = session.scalar(select(func.max(LogEntry.id)).where(mine))
-                self._recent = Recent(last or 0)
-                return Observation(self._recent)
-            behind = mine & (LogEntry.id > self._recent.ends_at)
-            query = select(LogEntry).where(behind).order_by(LogEntry.id).limit(BATCH)
-            found = [(entry.id, shown(entry)) for entry in session.scalars(query)]
-        self._recent = self._recent.followed_by(found)
+        if self._recent is None:
+            self._recent = Recent(self._logs.last_id(self._environment_id))
+            return Observation(self._recent)
+        found = self._logs.look(self._environment_id, self._recent.ends_at, limit=BATCH)
+        self._recent = self._recent.followed_by(shown(found))
         return Observation(self._recent, more=len(found) == BATCH)
 
 
-def shown(entry: LogEntry) -> str:
-    """Return the message that shows a line."""
+def shown(entries: Sequence[LogEntry]) -> list[tuple[int, str]]:
+    """Return lines by id, each as the message that shows it."""
+    return [(entry.id, _message(entry)) for entry in entries]
+
+
+def _message(entry: LogEntry) -> str:
     return LogStreamLine.of(entry, encode(Order.ASC, entry.id)).model_dump_json()

@@ -8,11 +8,10 @@ reads for himself what they have seen already; who takes nothing for long is cut
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
-
-from app.domain.authorization import Access, Action, Identity, environment_for
+from app.domain.authorization import Access, Action, Identity
 from app.domain.logs.cursors import Order, decode
-from app.storage import Database, LogEntry
+from app.domain.logs.following import FollowedLogs
+from app.storage import LogEntry
 from app.web.streams.log_tail import BATCH, LogTail, shown
 from app.web.websockets.channel import Channel
 from app.web.websockets.polling_hub import PollingHub
@@ -25,8 +24,8 @@ HISTORY = 100
 class LogStream:
     """Shows logs as they grow; `app.domain.authorization` decides whose."""
 
-    def __init__(self, database: Database, hub: PollingHub) -> None:
-        self._database = database
+    def __init__(self, logs: FollowedLogs, hub: PollingHub) -> None:
+        self._logs = logs
         self._hub = hub
 
     def open(self, identity: Identity, environment_id: str, cursor: str | None) -> Opening:
@@ -38,10 +37,10 @@ class LogStream:
         first = self._read(identity, environment_id, after)
 
         def show(channel: Channel) -> None:
-            tail = LogTail(self._database, environment_id)
+            tail = LogTail(self._logs, environment_id)
             # Watched before the rest is read: a line that comes meanwhile is seen by one of both.
             with self._hub.watching(("log", environment_id), identity, tail) as view:
-                last = _send(channel, _lines(first), after or 0)
+                last = _send(channel, shown(first), after or 0)
                 last = self._catch_up(channel, identity, environment_id, last)
                 while (recent := view.next(channel)) is not None:
                     if recent.begins_after > last:
@@ -56,7 +55,7 @@ class LogStream:
         """Send all that there is behind `last`, and return the last that was sent."""
         while channel.open:
             entries = self._read(identity, environment_id, last)
-            last = _send(channel, _lines(entries), last)
+            last = _send(channel, shown(entries), last)
             if len(entries) < BATCH:
                 break
             # Who reads as fast as we do gives no other chance to hear of an end.
@@ -67,20 +66,9 @@ class LogStream:
         self, identity: Identity, environment_id: str, after: int | None
     ) -> Sequence[LogEntry]:
         """Return the next lines, or the last ones where there is no place to go on from."""
-        query = select(LogEntry).where(LogEntry.environment_id == environment_id)
         if after is None:
-            query = query.order_by(LogEntry.id.desc()).limit(HISTORY)
-        else:
-            query = query.where(LogEntry.id > after).order_by(LogEntry.id).limit(BATCH)
-        with self._database.reading() as session:
-            environment_for(session, identity, environment_id, Action.ENVIRONMENT_READ)
-            found = list(session.scalars(query))
-            session.expunge_all()
-        return found[::-1] if after is None else found
-
-
-def _lines(entries: Sequence[LogEntry]) -> list[tuple[int, str]]:
-    return [(entry.id, shown(entry)) for entry in entries]
+            return self._logs.last(identity, environment_id, limit=HISTORY)
+        return self._logs.behind(identity, environment_id, after, limit=BATCH)
 
 
 def _send(channel: Channel, lines: Sequence[tuple[int, str]], last: int) -> int:

@@ -17,6 +17,7 @@ from app.domain.heartbeat import Heartbeat
 from app.domain.sessions import programs
 from app.domain.sessions.marked import NotEndedError
 from app.domain.sessions.records import Claimed, SessionRecords
+from app.domain.sessions.watched import WatchedSessions
 from app.engine import Engine, TerminalStream
 from app.storage import Database, EnvironmentSession, SessionType
 from app.web.streams.pasting import Paste
@@ -53,7 +54,7 @@ class Terminals:
     ) -> None:
         self._engine = engine
         self._records = SessionRecords(database, heartbeat)
-        self._watching = hub, SessionLooks(database)
+        self._watching = hub, SessionLooks(WatchedSessions(database))
 
     def open(
         self,

@@ -1,1 +1,1 @@
-"""WebSockets over gunicorn's own socket: handshake, tickets, and the channel that services use."""
+"""WebSockets over gunicorn's own socket: handshake, and the channel that services use."""

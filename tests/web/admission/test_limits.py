@@ -16,6 +16,7 @@ from flask_openapi3 import OpenAPI
 
 from app.core.errors import Limit, TooManyChangesError
 from app.domain.authorization import Identity
+from app.domain.environments.statuses import StatusRecords
 from app.domain.fields import MAX_VARIABLES_BYTES
 from app.domain.logs.service import MOST_CHARACTERS
 from app.domain.quotas import row_limits
@@ -312,7 +313,7 @@ def test_list_of_very_many_is_looked_at_soon(app: OpenAPI, user: User) -> None:
         )
     identity = parts(app).accounts.authenticate(user.tokens["access_token"])
     begun = time.process_time()
-    seen = _Statuses(database, identity).look([identity]).value
+    seen = _Statuses(StatusRecords(database), identity).look([identity]).value
     assert len(seen) == MOST and first not in seen
     assert time.process_time() - begun < 0.2
 

@@ -11,6 +11,7 @@ import pytest
 from app.core.errors import EnvironmentNotFoundError
 from app.domain.authorization import Access, Action, Identity
 from app.domain.logs.cursors import Order, encode
+from app.domain.logs.following import FollowedLogs
 from app.storage import Database, LogEntry, Project
 from app.storage import Environment as EnvironmentRow
 from app.storage import LogStream as LogKind
@@ -44,7 +45,7 @@ def identity(database: Database, environment: str) -> Identity:
 
 @pytest.fixture
 def stream(database: Database) -> LogStream:
-    return LogStream(database, PollingHub(0.02))
+    return LogStream(FollowedLogs(database), PollingHub(0.02))
 
 
 class Log:

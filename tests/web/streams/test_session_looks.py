@@ -7,6 +7,7 @@ from flask_openapi3 import OpenAPI
 from sqlalchemy import update
 
 from app.core.errors import SessionConflictError, StorageUnavailableError
+from app.domain.sessions.watched import WatchedSessions
 from app.storage import (
     Database,
     EnvironmentSession,
@@ -28,7 +29,7 @@ class House:
         self.database = database
         self.environment = user.new_environment()
         self.now = 100.0
-        self.looks = SessionLooks(database, lambda: self.now)
+        self.looks = SessionLooks(WatchedSessions(database), lambda: self.now)
 
     def add(self) -> str:
         made = EnvironmentSession(

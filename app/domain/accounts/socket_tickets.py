@@ -4,7 +4,6 @@ A ticket works once and for half a minute, with the scopes of the credential tha
 it may stand where an access token must not: in a subprotocol or a query, which proxies may log.
 """
 
-import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -14,14 +13,13 @@ from sqlalchemy.orm import Session
 
 from app.core import signals
 from app.core.errors import InvalidTokenError, Limit
-from app.domain.accounts.tokens import digest
+from app.domain.accounts.tokens import digest, new_ticket
 from app.domain.accounts.validity import Credential, ended
 from app.domain.authorization import Identity, Scope
 from app.domain.quotas.row_limits import refuse_more
 from app.storage import Database, SocketTicket, User, db_now, new_id, now
 
 LIFE = timedelta(seconds=30)
-_PREFIX = "vbx_ws_"
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class Tickets:
 
         Raises: LimitReachedError.
         """
-        secret = _PREFIX + secrets.token_urlsafe(32)
+        secret = new_ticket()
         with self._database.writing() as session:
             moment = now(session)
             old = (SocketTicket.user_id == identity.user_id) & (SocketTicket.expires_at <= moment)
