@@ -17,10 +17,8 @@ from werkzeug.routing import MapAdapter, RequestRedirect, Rule
 
 from app._version import __version__
 from app.core.errors import (
-    BodyTooLargeError,
     IncompleteBodyError,
     InvalidInputError,
-    MalformedBodyError,
     RequestTimeoutError,
     StorageUnavailableError,
     TooManyAttemptsError,
@@ -238,13 +236,6 @@ def _with_kinds(errors: Iterable[type[VibeBoxError]]) -> Iterator[type[VibeBoxEr
         yield error
         if error is StorageUnavailableError:
             yield from StorageUnavailableError.__subclasses__()
-
-
-def body_problems(*errors: type[VibeBoxError]) -> ResponseDict:
-    """Return `problems` of a route that reads a JSON body and uses the database."""
-    return problems(
-        MalformedBodyError, BodyTooLargeError, InvalidInputError, StorageUnavailableError, *errors
-    )
 
 
 def finish(app: OpenAPI) -> None:

@@ -8,16 +8,12 @@ from flask_openapi3 import APIBlueprint, Tag
 from app.core.errors import (
     AccountDisabledError,
     AccountInUseError,
-    AuthenticationError,
-    InvalidInputError,
-    InvalidTokenError,
     LastOperatorError,
-    PermissionDeniedError,
     ServerBusyError,
-    StorageUnavailableError,
     UserNotFoundError,
 )
 from app.web.api.answers import paged, shown
+from app.web.api.errors import BODY, PARAMETERS, SIGNED_IN
 from app.web.api.schemas.accounts import (
     AccountPage,
     AccountPath,
@@ -27,12 +23,11 @@ from app.web.api.schemas.accounts import (
     NewPassword,
 )
 from app.web.authentication import authenticate, identity
-from app.web.openapi import BEARER, Answer, body_problems, problems
+from app.web.openapi import BEARER, Answer, problems
 from app.web.services import components
 
-_GUARDED = (AuthenticationError, InvalidTokenError, PermissionDeniedError)
-_COMMON = (*_GUARDED, StorageUnavailableError, InvalidInputError)
-_ONE = (*_COMMON, UserNotFoundError)
+_ONE = (*PARAMETERS, UserNotFoundError)
+_REMOVE = (*_ONE, AccountInUseError, LastOperatorError, AccountDisabledError)
 
 api = APIBlueprint(
     "account_administration",
@@ -44,7 +39,11 @@ api = APIBlueprint(
 api.before_request(authenticate)
 
 
-@api.get("", summary="All accounts (operators)", responses={200: AccountPage, **problems(*_COMMON)})
+@api.get(
+    "",
+    summary="All accounts (operators)",
+    responses={200: AccountPage, **problems(*PARAMETERS)},
+)
 def index(query: AccountQuery) -> Answer:
     page = components().administration.list(
         identity(), search=query.search, limit=query.limit, offset=query.offset
@@ -82,7 +81,7 @@ def enable(path: AccountPath) -> Answer:
 @api.put(
     "/<account_id>/password",
     summary="Give an account another password, and end its logins (operators)",
-    responses={204: None, **body_problems(*_GUARDED, ServerBusyError, UserNotFoundError)},
+    responses={204: None, **problems(*BODY, *SIGNED_IN, ServerBusyError, UserNotFoundError)},
 )
 def set_password(path: AccountPath, body: NewPassword) -> Answer:
     components().administration.set_password(identity(), path.account_id, body.password)
@@ -92,10 +91,7 @@ def set_password(path: AccountPath, body: NewPassword) -> Answer:
 @api.delete(
     "/<account_id>",
     summary="Delete an account; environments and teams are handed over first (operators)",
-    responses={
-        204: None,
-        **problems(*_ONE, AccountInUseError, LastOperatorError, AccountDisabledError),
-    },
+    responses={204: None, **problems(*_REMOVE)},
 )
 def remove(path: AccountPath, query: Deletion) -> Answer:
     components().administration.delete(identity(), path.account_id, query.transfer_to)

@@ -10,7 +10,6 @@ from flask_openapi3 import APIBlueprint, Tag
 from app.core.errors import (
     AlertNotFoundError,
     AlertsNotReceivedError,
-    AuthenticationError,
     InvalidInputError,
     InvalidTokenError,
     PermissionDeniedError,
@@ -24,7 +23,8 @@ from app.domain.alerts.sources import NEITHER
 from app.explaining.answer import Explanation
 from app.explaining.readers import Account
 from app.stores.alertmanager import Silence
-from app.web.api.answers import paged
+from app.web.api.answers import paged, shown
+from app.web.api.errors import BODY, PARAMETERS, SIGNED_IN, TOKEN
 from app.web.api.lasting import takes_long
 from app.web.api.schemas.alerts import (
     AlertPage,
@@ -36,12 +36,20 @@ from app.web.api.schemas.alerts import (
     Webhook,
 )
 from app.web.authentication import authenticate, bearer_token, identity
-from app.web.openapi import BEARER, Answer, allow_body, body_problems, problems
+from app.web.openapi import BEARER, Answer, allow_body, problems
 from app.web.services import components
 
 MAX_NOTIFICATION_BYTES = 8 * 1024 * 1024
 """More than other bodies: it holds whatever fires, and what is refused is not sent again."""
 _WEBHOOK: list[dict[str, list[Any]]] = [{"alertmanager": []}]
+_RECEIVE = (*BODY, *TOKEN, AlertsNotReceivedError, TooManyAttemptsError)
+_EXPLANATION = (
+    *TOKEN,
+    PermissionDeniedError,
+    AlertNotFoundError,
+    StorageUnavailableError,
+    InvalidInputError,
+)
 
 api = APIBlueprint(
     "alerts",
@@ -65,34 +73,19 @@ def _guard() -> None:
     "",
     summary="Take in a notification of Alertmanager (its webhook, version 4)",
     security=_WEBHOOK,
-    responses={
-        200: ReceiptView,
-        **body_problems(
-            AuthenticationError, InvalidTokenError, AlertsNotReceivedError, TooManyAttemptsError
-        ),
-    },
+    responses={200: ReceiptView, **problems(*_RECEIVE)},
 )
 def receive(body: Webhook) -> Answer:
     notices = [alert.notice() for alert in body.alerts]
     receipt = components().alerts.receive(notices, body.truncated)
-    return jsonify(ReceiptView.model_validate(receipt).model_dump())
+    return jsonify(shown(ReceiptView, receipt))
 
 
 @api.get(
     "",
     summary="List the alerts that fire",
     security=BEARER,
-    responses={
-        200: AlertPage,
-        **problems(
-            AuthenticationError,
-            InvalidTokenError,
-            PermissionDeniedError,
-            StorageUnavailableError,
-            InvalidInputError,
-            StoreUnavailableError,
-        ),
-    },
+    responses={200: AlertPage, **problems(*PARAMETERS, StoreUnavailableError)},
 )
 @takes_long
 def index(query: AlertQuery) -> Answer:
@@ -100,50 +93,35 @@ def index(query: AlertQuery) -> Answer:
     page = sources.list(identity(), ended=query.ended, limit=query.limit, offset=query.offset)
     silences = _current_silences() if page.items else []
 
-    def shown(alert: Any) -> dict[str, Any]:
-        return AlertView.of(alert, muting(silences, alert.labels)).model_dump(mode="json")
+    def view(alert: Any) -> dict[str, Any]:
+        return shown(AlertView, AlertView.of(alert, muting(silences, alert.labels)))
 
     missing = NEITHER if sources.source is None else None
-    return paged(page, shown, query, source=sources.source, missing=missing)
+    return paged(page, view, query, source=sources.source, missing=missing)
 
 
 @api.get(
     "/heartbeat",
     summary="Whether alerts arrive: the heartbeat of alerting",
     security=BEARER,
-    responses={
-        200: HeartbeatView,
-        **problems(
-            AuthenticationError, InvalidTokenError, PermissionDeniedError, StorageUnavailableError
-        ),
-    },
+    responses={200: HeartbeatView, **problems(*SIGNED_IN)},
 )
 def heartbeat() -> Answer:
     found = components().alerts.heartbeat.read_for(identity())
-    return jsonify(HeartbeatView.of(found).model_dump(mode="json"))
+    return jsonify(shown(HeartbeatView, HeartbeatView.of(found)))
 
 
 @api.get(
     "/<alert_id>/explanation",
     summary="What an alert comes from: its culprit, and the evidence that you may read",
     security=BEARER,
-    responses={
-        200: Explanation,
-        **problems(
-            AuthenticationError,
-            InvalidTokenError,
-            PermissionDeniedError,
-            AlertNotFoundError,
-            StorageUnavailableError,
-            InvalidInputError,
-        ),
-    },
+    responses={200: Explanation, **problems(*_EXPLANATION)},
 )
 @takes_long
 def explanation(path: AlertPath) -> Answer:
     reader = Account(identity(), components().environments, components().logs)
     found = components().explanations.explain(reader, path.alert_id)
-    return jsonify(found.model_dump(mode="json"))
+    return jsonify(shown(Explanation, found))
 
 
 def _current_silences() -> Sequence[Silence]:

@@ -16,9 +16,13 @@ class Asked(Protocol):
     offset: int
 
 
-def shown(view: type[BaseModel], item: Any) -> dict[str, Any]:
-    """Return what an answer shows of an item, as `view` describes it."""
-    return view.model_validate(item).model_dump(mode="json")
+def shown(view: type[BaseModel], item: Any, /, **computed: Any) -> dict[str, Any]:
+    """Return what an answer shows of an item, as `view` describes it.
+
+    An item that is such a view already is shown as it is. `computed` are fields that the item does
+    not have itself, such as what the caller may do with it.
+    """
+    return view.model_validate(item).model_copy(update=computed).model_dump(mode="json")
 
 
 def paged(

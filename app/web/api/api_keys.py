@@ -5,23 +5,15 @@ from typing import Any
 from flask import jsonify
 from flask_openapi3 import APIBlueprint, Tag
 
-from app.core.errors import (
-    ApiKeyNameTakenError,
-    ApiKeyNotFoundError,
-    AuthenticationError,
-    InvalidInputError,
-    InvalidTokenError,
-    LimitReachedError,
-    PermissionDeniedError,
-    StorageUnavailableError,
-)
+from app.core.errors import ApiKeyNameTakenError, ApiKeyNotFoundError, LimitReachedError
 from app.web.api.answers import shown
+from app.web.api.errors import BODY, PARAMETERS, SIGNED_IN
 from app.web.api.schemas.auth import ApiKeyList, ApiKeyPath, ApiKeyView, CreatedApiKey, NewApiKey
 from app.web.authentication import authenticate, identity
-from app.web.openapi import BEARER, Answer, body_problems, problems
+from app.web.openapi import BEARER, Answer, problems
 from app.web.services import components
 
-_COMMON = (AuthenticationError, InvalidTokenError, PermissionDeniedError)
+_CREATE = (*BODY, *SIGNED_IN, ApiKeyNameTakenError, LimitReachedError)
 
 api = APIBlueprint(
     "api_keys",
@@ -36,10 +28,7 @@ api.before_request(authenticate)
 @api.post(
     "",
     summary="Make an API key; only this answer shows it",
-    responses={
-        201: CreatedApiKey,
-        **body_problems(*_COMMON, ApiKeyNameTakenError, LimitReachedError),
-    },
+    responses={201: CreatedApiKey, **problems(*_CREATE)},
 )
 def create(body: NewApiKey) -> Answer:
     made = components().api_keys.create(identity(), body.name, body.scopes, body.expires_at)
@@ -52,7 +41,7 @@ def create(body: NewApiKey) -> Answer:
 @api.get(
     "",
     summary="Your API keys, without those that were revoked",
-    responses={200: ApiKeyList, **problems(*_COMMON, StorageUnavailableError)},
+    responses={200: ApiKeyList, **problems(*SIGNED_IN)},
 )
 def index() -> Answer:
     return jsonify(items=[_view(key) for key in components().api_keys.list(identity())])
@@ -61,10 +50,7 @@ def index() -> Answer:
 @api.delete(
     "/<api_key_id>",
     summary="Revoke an API key",
-    responses={
-        204: None,
-        **problems(*_COMMON, StorageUnavailableError, InvalidInputError, ApiKeyNotFoundError),
-    },
+    responses={204: None, **problems(*PARAMETERS, ApiKeyNotFoundError)},
 )
 def revoke(path: ApiKeyPath) -> Answer:
     components().api_keys.revoke(identity(), path.api_key_id)

@@ -3,15 +3,9 @@
 from flask import jsonify
 from flask_openapi3 import APIBlueprint, Tag
 
-from app.core.errors import (
-    AuthenticationError,
-    InvalidInputError,
-    InvalidTokenError,
-    PermissionDeniedError,
-    StorageUnavailableError,
-)
 from app.domain.audit.service import Filters
 from app.web.api.answers import shown
+from app.web.api.errors import PARAMETERS
 from app.web.api.lasting import takes_long
 from app.web.api.schemas.audit import AuditPage, AuditQuery, AuditView
 from app.web.authentication import authenticate, identity
@@ -31,16 +25,7 @@ api.before_request(authenticate)
 @api.get(
     "",
     summary="The audit log: operators see all of it, others what concerns them",
-    responses={
-        200: AuditPage,
-        **problems(
-            AuthenticationError,
-            InvalidTokenError,
-            PermissionDeniedError,
-            StorageUnavailableError,
-            InvalidInputError,
-        ),
-    },
+    responses={200: AuditPage, **problems(*PARAMETERS)},
 )
 @takes_long
 def index(query: AuditQuery) -> Answer:

@@ -1,6 +1,5 @@
 """/api/v1/auth: registration, logins, tokens, and one's own account."""
 
-from dataclasses import asdict
 from functools import partial
 
 from flask import jsonify, request
@@ -8,10 +7,8 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from app.core.errors import (
     AccountDisabledError,
-    AuthenticationError,
     EmailTakenError,
     InvalidCredentialsError,
-    InvalidInputError,
     InvalidTokenError,
     InvitationInvalidError,
     LimitReachedError,
@@ -26,6 +23,7 @@ from app.domain.accounts.service import TokenPair
 from app.domain.authorization import may_anywhere
 from app.web import synthetic
 from app.web.api.answers import paged, shown
+from app.web.api.errors import BODY, PARAMETERS, SIGNED_IN, TOKEN
 from app.web.api.schemas.auth import (
     CallerView,
     Credentials,
@@ -41,7 +39,7 @@ from app.web.api.schemas.auth import (
 )
 from app.web.api.schemas.pages import PageQuery
 from app.web.authentication import authenticate, device, identity
-from app.web.openapi import BEARER, Answer, body_problems, problems
+from app.web.openapi import BEARER, Answer, problems
 from app.web.services import components
 
 api = APIBlueprint(
@@ -50,8 +48,24 @@ api = APIBlueprint(
     url_prefix="/api/v1/auth",
     abp_tags=[Tag(name="accounts", description="Registration, login and tokens")],
 )
-_GUARDED = problems(AuthenticationError, InvalidTokenError, StorageUnavailableError)
-_OWN = (AuthenticationError, InvalidTokenError, PermissionDeniedError)
+_REGISTER = (
+    *BODY,
+    EmailTakenError,
+    RegistrationClosedError,
+    InvitationInvalidError,
+    LimitReachedError,
+    ServerBusyError,
+    TooManyAttemptsError,
+)
+_LOGIN = (
+    *BODY,
+    InvalidCredentialsError,
+    AccountDisabledError,
+    ServerBusyError,
+    TooManyAttemptsError,
+)
+_LOGOUT = (*TOKEN, StorageUnavailableError, PermissionDeniedError)
+_CHANGE_PASSWORD = (*BODY, *SIGNED_IN, ServerBusyError, TooManyAttemptsError)
 _OPEN_ENDPOINTS = (
     "accounts.registration",
     "accounts.register",
@@ -78,17 +92,7 @@ def registration() -> Answer:
 @api.post(
     "/register",
     summary="Create an account",
-    responses={
-        201: UserView,
-        **body_problems(
-            EmailTakenError,
-            RegistrationClosedError,
-            InvitationInvalidError,
-            LimitReachedError,
-            ServerBusyError,
-            TooManyAttemptsError,
-        ),
-    },
+    responses={201: UserView, **problems(*_REGISTER)},
 )
 def register(body: Registration) -> Answer:
     if body.invitation is None:
@@ -101,12 +105,7 @@ def register(body: Registration) -> Answer:
 @api.post(
     "/login",
     summary="Log in with e-mail address and password",
-    responses={
-        200: Tokens,
-        **body_problems(
-            InvalidCredentialsError, AccountDisabledError, ServerBusyError, TooManyAttemptsError
-        ),
-    },
+    responses={200: Tokens, **problems(*_LOGIN)},
 )
 def login(body: Credentials) -> Answer:
     components().attempts.login(body.email)
@@ -119,7 +118,7 @@ def login(body: Credentials) -> Answer:
 @api.post(
     "/refresh",
     summary="Trade a refresh token for the next pair of tokens",
-    responses={200: Tokens, **body_problems(InvalidTokenError, TooManyAttemptsError)},
+    responses={200: Tokens, **problems(*BODY, InvalidTokenError, TooManyAttemptsError)},
 )
 def refresh(body: RefreshToken) -> Answer:
     with components().attempts.failures():
@@ -130,7 +129,7 @@ def refresh(body: RefreshToken) -> Answer:
     "/logout",
     summary="Revoke every token of this login",
     security=BEARER,
-    responses={204: None, **_GUARDED, **problems(PermissionDeniedError)},
+    responses={204: None, **problems(*_LOGOUT)},
 )
 def logout() -> Answer:
     components().accounts.logout(identity())
@@ -141,20 +140,20 @@ def logout() -> Answer:
     "/me",
     summary="The account that is logged in",
     security=BEARER,
-    responses={200: CallerView, **_GUARDED},
+    responses={200: CallerView, **problems(*TOKEN, StorageUnavailableError)},
 )
 def me() -> Answer:
-    account = CallerView.model_validate(components().accounts.account(identity()))
-    account.is_operator = identity().is_operator
-    account.may = may_anywhere(identity())
-    return jsonify(account.model_dump(mode="json"))
+    caller = identity()
+    account = components().accounts.account(caller)
+    computed = {"is_operator": caller.is_operator, "may": may_anywhere(caller)}
+    return jsonify(shown(CallerView, account, **computed))
 
 
 @api.post(
     "/password",
     summary="Change your password; this ends your other logins",
     security=BEARER,
-    responses={204: None, **body_problems(*_OWN, ServerBusyError, TooManyAttemptsError)},
+    responses={204: None, **problems(*_CHANGE_PASSWORD)},
 )
 def change_password(body: PasswordChange) -> Answer:
     # Whoever has got hold of a token may not try passwords for longer than who has none.
@@ -167,7 +166,7 @@ def change_password(body: PasswordChange) -> Answer:
     "/logins",
     summary="Your logins, last used first",
     security=BEARER,
-    responses={200: LoginPage, **problems(*_OWN, StorageUnavailableError, InvalidInputError)},
+    responses={200: LoginPage, **problems(*PARAMETERS)},
 )
 def logins(query: PageQuery) -> Answer:
     page = components().own.list_logins(identity(), limit=query.limit, offset=query.offset)
@@ -178,7 +177,7 @@ def logins(query: PageQuery) -> Answer:
     "/logins",
     summary="End your other logins, and what they opened",
     security=BEARER,
-    responses={204: None, **problems(*_OWN, StorageUnavailableError)},
+    responses={204: None, **problems(*SIGNED_IN)},
 )
 def end_other_logins() -> Answer:
     components().own.end_other_logins(identity())
@@ -189,10 +188,7 @@ def end_other_logins() -> Answer:
     "/logins/<login_id>",
     summary="End one of your logins, and what it opened",
     security=BEARER,
-    responses={
-        204: None,
-        **problems(*_OWN, StorageUnavailableError, InvalidInputError, LoginNotFoundError),
-    },
+    responses={204: None, **problems(*PARAMETERS, LoginNotFoundError)},
 )
 def end_login(path: LoginPath) -> Answer:
     components().own.end_login(identity(), path.login_id)
@@ -200,6 +196,6 @@ def end_login(path: LoginPath) -> Answer:
 
 
 def _tokens(pair: TokenPair) -> Answer:
-    response = jsonify(Tokens.model_validate(asdict(pair)).model_dump())
+    response = jsonify(shown(Tokens, pair))
     response.headers["Cache-Control"] = "no-store"
     return response

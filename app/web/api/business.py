@@ -3,14 +3,9 @@
 from flask import jsonify
 from flask_openapi3 import APIBlueprint, Tag
 
-from app.core.errors import (
-    AuthenticationError,
-    BusinessNotCountedError,
-    InvalidInputError,
-    InvalidTokenError,
-    PermissionDeniedError,
-    StorageUnavailableError,
-)
+from app.core.errors import BusinessNotCountedError
+from app.web.api.answers import shown
+from app.web.api.errors import PARAMETERS
 from app.web.api.schemas.business import BusinessQuery, BusinessView, CohortView, business_view
 from app.web.api.tables import csv_answer, wants_csv
 from app.web.authentication import authenticate, identity
@@ -31,21 +26,11 @@ api.before_request(authenticate)
     "",
     summary="Sign-ups, first steps and returns, of all accounts together (operators)",
     description="As CSV where `format` or the header Accept asks for it: the cohorts.",
-    responses={
-        200: BusinessView,
-        **problems(
-            AuthenticationError,
-            InvalidTokenError,
-            PermissionDeniedError,
-            StorageUnavailableError,
-            InvalidInputError,
-            BusinessNotCountedError,
-        ),
-    },
+    responses={200: BusinessView, **problems(*PARAMETERS, BusinessNotCountedError)},
 )
 def index(query: BusinessQuery) -> Answer:
     view = business_view(components().business.report(identity(), query.since, query.until))
     if wants_csv(query.format):
-        cohorts = (one.model_dump(mode="json") for one in view.cohorts)
+        cohorts = (shown(CohortView, one) for one in view.cohorts)
         return csv_answer(list(CohortView.model_fields), cohorts)
-    return jsonify(view.model_dump(mode="json"))
+    return jsonify(shown(BusinessView, view))

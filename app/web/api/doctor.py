@@ -3,13 +3,9 @@
 from flask import jsonify
 from flask_openapi3 import APIBlueprint, Tag
 
-from app.core.errors import (
-    AuthenticationError,
-    InvalidTokenError,
-    PermissionDeniedError,
-    StorageUnavailableError,
-)
 from app.doctor.answer import Examination
+from app.web.api.answers import shown
+from app.web.api.errors import SIGNED_IN
 from app.web.api.lasting import takes_long
 from app.web.authentication import authenticate, identity
 from app.web.openapi import BEARER, Answer, problems
@@ -28,14 +24,8 @@ api.before_request(authenticate)
 @api.get(
     "",
     summary="Examine the installation: what is wrong, and the next step",
-    responses={
-        200: Examination,
-        **problems(
-            AuthenticationError, InvalidTokenError, PermissionDeniedError, StorageUnavailableError
-        ),
-    },
+    responses={200: Examination, **problems(*SIGNED_IN)},
 )
 @takes_long
 def index() -> Answer:
-    found = components().doctor.examine_for(identity())
-    return jsonify(found.model_dump(mode="json"))
+    return jsonify(shown(Examination, components().doctor.examine_for(identity())))

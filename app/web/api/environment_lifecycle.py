@@ -8,12 +8,21 @@ from app.core.errors import (
     BodyTooLargeError,
     EngineConflictError,
     EnvironmentConflictError,
+    ExecutableMissingError,
+    ImageMissingError,
     ImagePullError,
+    LimitsRefusedError,
     MalformedBodyError,
+    PortReservedError,
+    PortTakenError,
+    QuotaExceededError,
+    SecretsUnavailableError,
+    SpecificationRefusedError,
     TooManyStreamsError,
 )
 from app.web.api.answers import shown
-from app.web.api.environments_blueprint import ENGINE, LAUNCH, ONE, api, view
+from app.web.api.environments_blueprint import api, view
+from app.web.api.errors import ENGINE, ENVIRONMENT
 from app.web.api.lasting import takes_long
 from app.web.api.schemas.environment_views import EnvironmentView, StartingView, StatsView
 from app.web.api.schemas.environments import EnvironmentPath, EventsQuery, StartOptions, StartQuery
@@ -23,7 +32,22 @@ from app.web.problems import refuse_malformed_body
 from app.web.services import components
 from prefork_metrics.exchange import exchange_of
 
-_STOP = (*ONE, *ENGINE, EnvironmentConflictError, EngineConflictError)
+_STOP = (*ENVIRONMENT, *ENGINE, EnvironmentConflictError, EngineConflictError)
+_LAUNCH = (
+    *ENVIRONMENT,
+    *ENGINE,
+    EnvironmentConflictError,
+    QuotaExceededError,
+    EngineConflictError,
+    LimitsRefusedError,
+    SpecificationRefusedError,
+    PortReservedError,
+    PortTakenError,
+    ImageMissingError,
+    ExecutableMissingError,
+    SecretsUnavailableError,
+)
+_START = (*_LAUNCH, ImagePullError, MalformedBodyError, BodyTooLargeError)
 # `itemSchema` is what OpenAPI 3.2 calls the schema of one event.
 _EVENT = {
     "type": "object",
@@ -44,11 +68,7 @@ _EVENT_STREAM = {
 @api.post(
     "/<environment_id>/start",
     summary="Start an environment; where its image is pulled first the start goes on alone",
-    responses={
-        200: EnvironmentView,
-        202: StartingView,
-        **problems(*LAUNCH, ImagePullError, MalformedBodyError, BodyTooLargeError),
-    },
+    responses={200: EnvironmentView, 202: StartingView, **problems(*_START)},
 )
 @takes_long
 def start(path: EnvironmentPath, query: StartQuery, body: StartOptions) -> Answer:
@@ -78,7 +98,7 @@ def stop(path: EnvironmentPath) -> Answer:
 @api.post(
     "/<environment_id>/restart",
     summary="Restart an environment",
-    responses={200: EnvironmentView, **problems(*LAUNCH)},
+    responses={200: EnvironmentView, **problems(*_LAUNCH)},
 )
 @takes_long
 def restart(path: EnvironmentPath) -> Answer:
@@ -108,7 +128,7 @@ def unpause(path: EnvironmentPath) -> Answer:
 @api.get(
     "/<environment_id>/stats",
     summary="What a running environment uses; takes about a second",
-    responses={200: StatsView, **problems(*ONE, *ENGINE, EnvironmentConflictError)},
+    responses={200: StatsView, **problems(*ENVIRONMENT, *ENGINE, EnvironmentConflictError)},
 )
 @takes_long
 def stats(path: EnvironmentPath) -> Answer:
@@ -119,7 +139,7 @@ def stats(path: EnvironmentPath) -> Answer:
 @api.get(
     "/<environment_id>/events",
     summary="What happens to an environment, as server-sent events",
-    responses={200: _EVENT_STREAM, **problems(*ONE, TooManyStreamsError)},
+    responses={200: _EVENT_STREAM, **problems(*ENVIRONMENT, TooManyStreamsError)},
 )
 def events(path: EnvironmentPath, query: EventsQuery) -> Answer:
     exchange_of(request.environ).lasts()

@@ -18,7 +18,8 @@ from app.web.api import environment_lifecycle
 from app.web.api.answers import paged
 
 # Imported for the routes that it adds to the blueprint.
-from app.web.api.environments_blueprint import BODY, COMMON, ENGINE, ONE, api, view
+from app.web.api.environments_blueprint import api, view
+from app.web.api.errors import BODY, ENGINE, ENVIRONMENT, PARAMETERS
 from app.web.api.lasting import takes_long
 from app.web.api.schemas.environment_views import EnvironmentPage, EnvironmentView
 from app.web.api.schemas.environments import (
@@ -33,22 +34,36 @@ from app.web.services import components
 
 __all__ = ["api", "environment_lifecycle"]
 
+_CREATE = (
+    *PARAMETERS,
+    *BODY,
+    ProjectNotFoundError,
+    TemplateNotFoundError,
+    EnvironmentNameTakenError,
+    QuotaExceededError,
+    PortReservedError,
+    SecretsNotSetUpError,
+)
+_CHANGE = (
+    *PARAMETERS,
+    *BODY,
+    *ENGINE,
+    EnvironmentNotFoundError,
+    EnvironmentConflictError,
+    EngineConflictError,
+    LimitsRefusedError,
+    EnvironmentNameTakenError,
+    QuotaExceededError,
+    PortReservedError,
+    SecretsNotSetUpError,
+)
+_REMOVE = (*ENVIRONMENT, *ENGINE, EnvironmentConflictError, EngineConflictError)
+
 
 @api.post(
     "",
     summary="Create an environment",
-    responses={
-        201: EnvironmentView,
-        **problems(
-            *BODY,
-            ProjectNotFoundError,
-            TemplateNotFoundError,
-            EnvironmentNameTakenError,
-            QuotaExceededError,
-            PortReservedError,
-            SecretsNotSetUpError,
-        ),
-    },
+    responses={201: EnvironmentView, **problems(*_CREATE)},
 )
 def create(body: NewEnvironment) -> Answer:
     fields = body.named()
@@ -66,7 +81,7 @@ def create(body: NewEnvironment) -> Answer:
 @api.get(
     "",
     summary="List the environments that you see",
-    responses={200: EnvironmentPage, **problems(*COMMON, ProjectNotFoundError)},
+    responses={200: EnvironmentPage, **problems(*PARAMETERS, ProjectNotFoundError)},
 )
 def index(query: EnvironmentQuery) -> Answer:
     page = components().environments.list(
@@ -82,7 +97,7 @@ def index(query: EnvironmentQuery) -> Answer:
 @api.get(
     "/<environment_id>",
     summary="One environment",
-    responses={200: EnvironmentView, **problems(*ONE)},
+    responses={200: EnvironmentView, **problems(*ENVIRONMENT)},
 )
 def show(path: EnvironmentPath) -> Answer:
     return jsonify(view(components().environments.get(identity(), path.environment_id)))
@@ -91,21 +106,7 @@ def show(path: EnvironmentPath) -> Answer:
 @api.patch(
     "/<environment_id>",
     summary="Change an environment: limits at once, what needs a new container while stopped",
-    responses={
-        200: EnvironmentView,
-        **problems(
-            *BODY,
-            *ENGINE,
-            EnvironmentNotFoundError,
-            EnvironmentConflictError,
-            EngineConflictError,
-            LimitsRefusedError,
-            EnvironmentNameTakenError,
-            QuotaExceededError,
-            PortReservedError,
-            SecretsNotSetUpError,
-        ),
-    },
+    responses={200: EnvironmentView, **problems(*_CHANGE)},
 )
 @takes_long
 def change(path: EnvironmentPath, body: EnvironmentChanges) -> Answer:
@@ -116,10 +117,7 @@ def change(path: EnvironmentPath, body: EnvironmentChanges) -> Answer:
 @api.delete(
     "/<environment_id>",
     summary="Delete an environment, its container and its volume",
-    responses={
-        204: None,
-        **problems(*ONE, *ENGINE, EnvironmentConflictError, EngineConflictError),
-    },
+    responses={204: None, **problems(*_REMOVE)},
 )
 @takes_long
 def remove(path: EnvironmentPath) -> Answer:

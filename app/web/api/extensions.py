@@ -14,7 +14,7 @@ from app.core.errors import (
 )
 from app.domain.authorization import Access, Action
 from app.web.api.answers import paged, shown
-from app.web.api.environments_blueprint import BODY, COMMON
+from app.web.api.errors import BODY, ENVIRONMENT, PARAMETERS
 from app.web.api.lasting import takes_long
 from app.web.api.schemas.environments import EnvironmentPath
 from app.web.api.schemas.extensions import (
@@ -38,13 +38,20 @@ api = APIBlueprint(
     abp_security=BEARER,
 )
 api.before_request(authenticate)
-_PROBLEMS = (*BODY, EnvironmentNotFoundError, ExtensionConflictError, LimitReachedError)
+_INSTALL = (
+    *PARAMETERS,
+    *BODY,
+    EnvironmentNotFoundError,
+    ExtensionConflictError,
+    LimitReachedError,
+)
+_ONE = (*ENVIRONMENT, ExtensionNotFoundError)
 
 
 @api.post(
     "/<environment_id>/extensions",
     summary="Install an extension of the gallery",
-    responses={202: ExtensionView, **problems(*_PROBLEMS)},
+    responses={202: ExtensionView, **problems(*_INSTALL)},
 )
 def install(path: EnvironmentPath, body: NewExtension) -> Answer:
     return _accepted(components().extensions.install(identity(), path.environment_id, body.id))
@@ -54,7 +61,7 @@ def install(path: EnvironmentPath, body: NewExtension) -> Answer:
     "/<environment_id>/extensions/upload",
     summary="Install the extension in a .vsix",
     # Larger bodies than others: they are read while the request is served.
-    responses={202: ExtensionView, **problems(*_PROBLEMS, *SLOW_BODY)},
+    responses={202: ExtensionView, **problems(*_INSTALL, *SLOW_BODY)},
 )
 @takes_long
 def upload(path: EnvironmentPath, raw: Package) -> Answer:
@@ -74,7 +81,7 @@ def upload(path: EnvironmentPath, raw: Package) -> Answer:
 @api.get(
     "/<environment_id>/extensions",
     summary="The extensions of an environment",
-    responses={200: ExtensionPageView, **problems(*COMMON, EnvironmentNotFoundError)},
+    responses={200: ExtensionPageView, **problems(*ENVIRONMENT)},
 )
 def index(path: EnvironmentPath, query: ExtensionQuery) -> Answer:
     page = components().extensions.list(
@@ -86,10 +93,7 @@ def index(path: EnvironmentPath, query: ExtensionQuery) -> Answer:
 @api.get(
     "/<environment_id>/extensions/<extension_id>",
     summary="One extension",
-    responses={
-        200: ExtensionView,
-        **problems(*COMMON, EnvironmentNotFoundError, ExtensionNotFoundError),
-    },
+    responses={200: ExtensionView, **problems(*_ONE)},
 )
 def show(path: ExtensionPath) -> Answer:
     found = components().extensions.get(identity(), path.environment_id, path.extension_id)
@@ -99,10 +103,7 @@ def show(path: ExtensionPath) -> Answer:
 @api.delete(
     "/<environment_id>/extensions/<extension_id>",
     summary="Remove an extension",
-    responses={
-        202: ExtensionView,
-        **problems(*COMMON, EnvironmentNotFoundError, ExtensionNotFoundError),
-    },
+    responses={202: ExtensionView, **problems(*_ONE)},
 )
 def remove(path: ExtensionPath) -> Answer:
     found = components().extensions.delete(identity(), path.environment_id, path.extension_id)

@@ -5,16 +5,9 @@ from functools import partial
 from flask import jsonify
 from flask_openapi3 import APIBlueprint, Tag
 
-from app.core.errors import (
-    AuthenticationError,
-    InvalidInputError,
-    InvalidTokenError,
-    InvitationNotFoundError,
-    PermissionDeniedError,
-    RegistrationClosedError,
-    StorageUnavailableError,
-)
+from app.core.errors import InvitationNotFoundError, RegistrationClosedError
 from app.web.api.answers import paged, shown
+from app.web.api.errors import BODY, PARAMETERS, SIGNED_IN
 from app.web.api.schemas.accounts import (
     CreatedInvitation,
     InvitationPage,
@@ -24,11 +17,8 @@ from app.web.api.schemas.accounts import (
 )
 from app.web.api.schemas.pages import PageQuery
 from app.web.authentication import authenticate, identity
-from app.web.openapi import BEARER, Answer, body_problems, problems
+from app.web.openapi import BEARER, Answer, problems
 from app.web.services import components
-
-_GUARDED = (AuthenticationError, InvalidTokenError, PermissionDeniedError)
-_COMMON = (*_GUARDED, StorageUnavailableError, InvalidInputError)
 
 api = APIBlueprint(
     "invitations",
@@ -43,14 +33,11 @@ api.before_request(authenticate)
 @api.post(
     "",
     summary="Invite somebody: a link that makes one account (operators)",
-    responses={201: CreatedInvitation, **body_problems(*_GUARDED, RegistrationClosedError)},
+    responses={201: CreatedInvitation, **problems(*BODY, *SIGNED_IN, RegistrationClosedError)},
 )
 def create(body: NewInvitation) -> Answer:
     made = components().invitations.create(identity(), body.email, body.expires_at)
-    view = CreatedInvitation(
-        id=made.id, token=made.token, path=made.path, expires_at=made.expires_at
-    )
-    response = jsonify(view.model_dump(mode="json"))
+    response = jsonify(shown(CreatedInvitation, made))
     response.headers["Cache-Control"] = "no-store"
     return response, 201
 
@@ -58,7 +45,7 @@ def create(body: NewInvitation) -> Answer:
 @api.get(
     "",
     summary="All invitations, newest first (operators)",
-    responses={200: InvitationPage, **problems(*_COMMON)},
+    responses={200: InvitationPage, **problems(*PARAMETERS)},
 )
 def index(query: PageQuery) -> Answer:
     page = components().invitations.list(identity(), limit=query.limit, offset=query.offset)
@@ -68,7 +55,7 @@ def index(query: PageQuery) -> Answer:
 @api.delete(
     "/<invitation_id>",
     summary="Revoke an invitation that nobody has used (operators)",
-    responses={204: None, **problems(*_COMMON, InvitationNotFoundError)},
+    responses={204: None, **problems(*PARAMETERS, InvitationNotFoundError)},
 )
 def revoke(path: InvitationPath) -> Answer:
     components().invitations.revoke(identity(), path.invitation_id)

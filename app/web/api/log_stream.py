@@ -3,14 +3,16 @@
 from flask_openapi3 import APIBlueprint, Tag
 
 from app.core.errors import EnvironmentNotFoundError
+from app.web.api.errors import SOCKET
 from app.web.api.schemas.logs import LogPath, LogStreamQuery
 from app.web.api.schemas.tickets import websocket
-from app.web.api.tickets import SOCKET
 from app.web.authentication import identity
 from app.web.openapi import BEARER, Answer, problems
 from app.web.services import components
 from app.web.websockets.guard import authenticate
 from app.web.websockets.upgrade import upgrade
+
+_LINES = websocket("Messages: {cursor, id, at, stream, line}, each line once and in order.")
 
 api = APIBlueprint(
     "log_streams",
@@ -25,11 +27,8 @@ api.before_request(authenticate)
 @api.get(
     "/<environment_id>/logs/stream",
     summary="The log of an environment as it grows, over a WebSocket",
-    responses={
-        101: websocket("Messages: {cursor, id, at, stream, line}, each line once and in order."),
-        **problems(*SOCKET, EnvironmentNotFoundError),
-    },
+    responses={101: _LINES, **problems(*SOCKET, EnvironmentNotFoundError)},
 )
 def index(path: LogPath, query: LogStreamQuery) -> Answer:
-    shown = components().streams.logs.open(identity(), path.environment_id, query.cursor)
-    return upgrade("logs", shown)
+    served = components().streams.logs.open(identity(), path.environment_id, query.cursor)
+    return upgrade("logs", served)

@@ -4,19 +4,27 @@ from flask import jsonify
 from flask_openapi3 import APIBlueprint, Tag
 
 from app.core.errors import (
-    AuthenticationError,
     EnvironmentNotFoundError,
     InvalidInputError,
-    InvalidTokenError,
     PermissionDeniedError,
     StorageUnavailableError,
 )
 from app.domain.logs.service import Search
+from app.web.api.answers import shown
+from app.web.api.errors import TOKEN
 from app.web.api.lasting import takes_long
 from app.web.api.schemas.logs import LogLineView, LogPageView, LogPath, LogQuery
 from app.web.authentication import authenticate, identity
 from app.web.openapi import BEARER, Answer, problems
 from app.web.services import components
+
+_ERRORS = (
+    *TOKEN,
+    PermissionDeniedError,
+    EnvironmentNotFoundError,
+    InvalidInputError,
+    StorageUnavailableError,
+)
 
 api = APIBlueprint(
     "logs",
@@ -31,17 +39,7 @@ api.before_request(authenticate)
 @api.get(
     "/<environment_id>/logs",
     summary="What an environment's containers wrote to stdout and stderr",
-    responses={
-        200: LogPageView,
-        **problems(
-            AuthenticationError,
-            InvalidTokenError,
-            PermissionDeniedError,
-            EnvironmentNotFoundError,
-            InvalidInputError,
-            StorageUnavailableError,
-        ),
-    },
+    responses={200: LogPageView, **problems(*_ERRORS)},
 )
 @takes_long
 def index(path: LogPath, query: LogQuery) -> Answer:
@@ -54,7 +52,7 @@ def index(path: LogPath, query: LogQuery) -> Answer:
         cursor=query.cursor,
     )
     return jsonify(
-        items=[LogLineView.of(entry).model_dump(mode="json") for entry in page.items],
+        items=[shown(LogLineView, LogLineView.of(entry)) for entry in page.items],
         next_cursor=page.next_cursor,
         end_cursor=page.end_cursor,
     )

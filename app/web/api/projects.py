@@ -6,18 +6,14 @@ from flask import jsonify
 from flask_openapi3 import APIBlueprint, Tag
 
 from app.core.errors import (
-    AuthenticationError,
-    InvalidInputError,
-    InvalidTokenError,
-    PermissionDeniedError,
     ProjectNameTakenError,
     ProjectNotEmptyError,
     ProjectNotFoundError,
-    StorageUnavailableError,
     TeamNotFoundError,
 )
 from app.domain.authorization import ON_PROJECTS, may
-from app.web.api.answers import paged
+from app.web.api.answers import paged, shown
+from app.web.api.errors import BODY, PARAMETERS, SIGNED_IN
 from app.web.api.schemas.projects import (
     NewProject,
     ProjectChanges,
@@ -27,12 +23,12 @@ from app.web.api.schemas.projects import (
     ProjectView,
 )
 from app.web.authentication import authenticate, identity
-from app.web.openapi import BEARER, Answer, body_problems, problems
+from app.web.openapi import BEARER, Answer, problems
 from app.web.services import components
 
-_GUARDED = (AuthenticationError, InvalidTokenError, PermissionDeniedError)
-_COMMON = (*_GUARDED, StorageUnavailableError, InvalidInputError)
-_ONE = (*_COMMON, ProjectNotFoundError)
+_ONE = (*PARAMETERS, ProjectNotFoundError)
+_CREATE = (*BODY, *SIGNED_IN, TeamNotFoundError, ProjectNameTakenError)
+_CHANGE = (*BODY, *SIGNED_IN, ProjectNotFoundError, ProjectNameTakenError)
 
 api = APIBlueprint(
     "projects",
@@ -47,10 +43,7 @@ api.before_request(authenticate)
 @api.post(
     "",
     summary="Make a project",
-    responses={
-        201: ProjectView,
-        **body_problems(*_GUARDED, TeamNotFoundError, ProjectNameTakenError),
-    },
+    responses={201: ProjectView, **problems(*_CREATE)},
 )
 def create(body: NewProject) -> Answer:
     project = components().projects.create(identity(), body.name, body.team_id)
@@ -62,7 +55,7 @@ def create(body: NewProject) -> Answer:
 @api.get(
     "",
     summary="List the projects that you see",
-    responses={200: ProjectPage, **problems(*_COMMON, TeamNotFoundError)},
+    responses={200: ProjectPage, **problems(*PARAMETERS, TeamNotFoundError)},
 )
 def index(query: ProjectQuery) -> Answer:
     page = components().projects.list(
@@ -79,10 +72,7 @@ def show(path: ProjectPath) -> Answer:
 @api.patch(
     "/<project_id>",
     summary="Rename a project",
-    responses={
-        200: ProjectView,
-        **body_problems(*_GUARDED, ProjectNotFoundError, ProjectNameTakenError),
-    },
+    responses={200: ProjectView, **problems(*_CHANGE)},
 )
 def change(path: ProjectPath, body: ProjectChanges) -> Answer:
     projects = components().projects
@@ -100,6 +90,4 @@ def remove(path: ProjectPath) -> Answer:
 
 
 def _view(project: Any) -> dict[str, Any]:
-    shown = ProjectView.model_validate(project)
-    shown.may = may(identity(), ON_PROJECTS, project.caller_role)
-    return shown.model_dump(mode="json")
+    return shown(ProjectView, project, may=may(identity(), ON_PROJECTS, project.caller_role))

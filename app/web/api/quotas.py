@@ -5,32 +5,14 @@ from typing import Any
 from flask import jsonify
 from flask_openapi3 import APIBlueprint, Tag
 
-from app.core.errors import (
-    AuthenticationError,
-    BodyTooLargeError,
-    InvalidInputError,
-    InvalidTokenError,
-    MalformedBodyError,
-    PermissionDeniedError,
-    StorageUnavailableError,
-    TeamNotFoundError,
-    UserNotFoundError,
-)
+from app.core.errors import TeamNotFoundError, UserNotFoundError
 from app.domain.quotas.service import OwnLimits
 from app.web.api.answers import shown
+from app.web.api.errors import BODY, PARAMETERS
 from app.web.api.schemas.quotas import NewQuota, QuotaQuery, QuotaView, TeamPath, UserPath
 from app.web.authentication import authenticate, identity
 from app.web.openapi import BEARER, Answer, problems
 from app.web.services import components
-
-_COMMON = (
-    AuthenticationError,
-    InvalidTokenError,
-    PermissionDeniedError,
-    StorageUnavailableError,
-    InvalidInputError,
-)
-_BODY = (*_COMMON, MalformedBodyError, BodyTooLargeError)
 
 api = APIBlueprint(
     "quotas",
@@ -45,7 +27,7 @@ api.before_request(authenticate)
 @api.get(
     "/quota",
     summary="Your quota, or a team's, and what is used of it",
-    responses={200: QuotaView, **problems(*_COMMON, TeamNotFoundError)},
+    responses={200: QuotaView, **problems(*PARAMETERS, TeamNotFoundError)},
 )
 def show(query: QuotaQuery) -> Answer:
     return jsonify(_view(components().quotas.get(identity(), query.team_id)))
@@ -54,7 +36,7 @@ def show(query: QuotaQuery) -> Answer:
 @api.put(
     "/users/<user_id>/quota",
     summary="Set the quota of an account (operators)",
-    responses={200: QuotaView, **problems(*_BODY, UserNotFoundError)},
+    responses={200: QuotaView, **problems(*PARAMETERS, *BODY, UserNotFoundError)},
 )
 def set_for_user(path: UserPath, body: NewQuota) -> Answer:
     limits = OwnLimits(**body.model_dump())
@@ -64,7 +46,7 @@ def set_for_user(path: UserPath, body: NewQuota) -> Answer:
 @api.put(
     "/teams/<team_id>/quota",
     summary="Set the quota of a team (operators)",
-    responses={200: QuotaView, **problems(*_BODY, TeamNotFoundError)},
+    responses={200: QuotaView, **problems(*PARAMETERS, *BODY, TeamNotFoundError)},
 )
 def set_for_team(path: TeamPath, body: NewQuota) -> Answer:
     limits = OwnLimits(**body.model_dump())

@@ -18,7 +18,7 @@ from app.core.errors import (
     SessionStartError,
 )
 from app.web.api.answers import paged, shown
-from app.web.api.environments_blueprint import BODY, COMMANDS, COMMON
+from app.web.api.errors import BODY, COMMANDS, ENVIRONMENT, PARAMETERS
 from app.web.api.lasting import takes_long
 from app.web.api.schemas.environments import EnvironmentPath
 from app.web.api.schemas.sessions import (
@@ -33,6 +33,30 @@ from app.web.authentication import authenticate, identity
 from app.web.openapi import BEARER, Answer, problems
 from app.web.services import components
 
+_CREATE = (
+    *PARAMETERS,
+    *BODY,
+    *COMMANDS,
+    EnvironmentNotFoundError,
+    ContainerNotFoundError,
+    EnvironmentConflictError,
+    EngineConflictError,
+    ExecutableMissingError,
+    SessionStartError,
+    SessionConflictError,
+    LimitReachedError,
+)
+_CONNECTION = (
+    *PARAMETERS,
+    *COMMANDS,
+    SessionNotFoundError,
+    ContainerNotFoundError,
+    SessionConflictError,
+    EngineConflictError,
+    ExecutableMissingError,
+)
+_REMOVE = (*PARAMETERS, *COMMANDS, SessionNotFoundError, SessionNotEndedError)
+
 api = APIBlueprint(
     "sessions",
     __name__,
@@ -46,21 +70,7 @@ api.before_request(authenticate)
 @api.post(
     "/environments/<environment_id>/sessions",
     summary="Start a session in a running environment",
-    responses={
-        201: SessionView,
-        **problems(
-            *BODY,
-            *COMMANDS,
-            EnvironmentNotFoundError,
-            ContainerNotFoundError,
-            EnvironmentConflictError,
-            EngineConflictError,
-            ExecutableMissingError,
-            SessionStartError,
-            SessionConflictError,
-            LimitReachedError,
-        ),
-    },
+    responses={201: SessionView, **problems(*_CREATE)},
 )
 @takes_long
 def create(path: EnvironmentPath, body: NewSession) -> Answer:
@@ -73,7 +83,7 @@ def create(path: EnvironmentPath, body: NewSession) -> Answer:
 @api.get(
     "/environments/<environment_id>/sessions",
     summary="The sessions of an environment, also those that have ended of late",
-    responses={200: SessionPageView, **problems(*COMMON, EnvironmentNotFoundError)},
+    responses={200: SessionPageView, **problems(*ENVIRONMENT)},
 )
 def index(path: EnvironmentPath, query: SessionQuery) -> Answer:
     page = components().sessions.list(
@@ -85,7 +95,7 @@ def index(path: EnvironmentPath, query: SessionQuery) -> Answer:
 @api.get(
     "/sessions/<session_id>",
     summary="One session",
-    responses={200: SessionView, **problems(*COMMON, SessionNotFoundError)},
+    responses={200: SessionView, **problems(*PARAMETERS, SessionNotFoundError)},
 )
 def show(path: SessionPath) -> Answer:
     return jsonify(_view(components().sessions.get(identity(), path.session_id)))
@@ -94,18 +104,7 @@ def show(path: SessionPath) -> Answer:
 @api.get(
     "/sessions/<session_id>/connection",
     summary="Address and password of a VS Code server",
-    responses={
-        200: ConnectionView,
-        **problems(
-            *COMMON,
-            *COMMANDS,
-            SessionNotFoundError,
-            ContainerNotFoundError,
-            SessionConflictError,
-            EngineConflictError,
-            ExecutableMissingError,
-        ),
-    },
+    responses={200: ConnectionView, **problems(*_CONNECTION)},
 )
 @takes_long
 def connection(path: SessionPath) -> Answer:
@@ -118,10 +117,7 @@ def connection(path: SessionPath) -> Answer:
 @api.delete(
     "/sessions/<session_id>",
     summary="End a session and what runs in it",
-    responses={
-        204: None,
-        **problems(*COMMON, *COMMANDS, SessionNotFoundError, SessionNotEndedError),
-    },
+    responses={204: None, **problems(*_REMOVE)},
 )
 @takes_long
 def remove(path: SessionPath) -> Answer:

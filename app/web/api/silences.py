@@ -5,30 +5,20 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from app.core.errors import (
     AlertNotFoundError,
-    AuthenticationError,
     InvalidInputError,
-    InvalidTokenError,
-    PermissionDeniedError,
     SilenceExistsError,
     SilenceNotFoundError,
-    StorageUnavailableError,
-    StoreNotSetError,
-    StoreUnavailableError,
 )
+from app.web.api.answers import shown
+from app.web.api.errors import BODY, SIGNED_IN, STORE
 from app.web.api.lasting import takes_long
 from app.web.api.schemas.silences import NewSilence, SilenceList, SilencePath, SilenceView
 from app.web.authentication import authenticate, identity
-from app.web.openapi import BEARER, Answer, body_problems, problems
+from app.web.openapi import BEARER, Answer, problems
 from app.web.services import components
 
-_COMMON = (
-    AuthenticationError,
-    InvalidTokenError,
-    PermissionDeniedError,
-    StorageUnavailableError,
-    StoreNotSetError,
-    StoreUnavailableError,
-)
+_CREATE = (*BODY, *SIGNED_IN, *STORE, AlertNotFoundError, SilenceExistsError)
+_END = (*SIGNED_IN, *STORE, InvalidInputError, SilenceNotFoundError)
 
 api = APIBlueprint(
     "silences",
@@ -43,30 +33,29 @@ api.before_request(authenticate)
 @api.get(
     "",
     summary="The silences of Alertmanager that are not over (operators)",
-    responses={200: SilenceList, **problems(*_COMMON)},
+    responses={200: SilenceList, **problems(*SIGNED_IN, *STORE)},
 )
 @takes_long
 def index() -> Answer:
     found = components().silences.list(identity())
-    view = SilenceList(items=[SilenceView.model_validate(one) for one in found])
-    return jsonify(view.model_dump(mode="json"))
+    return jsonify(items=[shown(SilenceView, one) for one in found])
 
 
 @api.post(
     "",
     summary="Silence an alert, or all of a name, for a while (operators)",
-    responses={201: SilenceView, **body_problems(*_COMMON, AlertNotFoundError, SilenceExistsError)},
+    responses={201: SilenceView, **problems(*_CREATE)},
 )
 @takes_long
 def create(body: NewSilence) -> Answer:
     made = components().silences.create(identity(), body.alert_id, body.duration, body.comment)
-    return jsonify(SilenceView.model_validate(made).model_dump(mode="json")), 201
+    return jsonify(shown(SilenceView, made)), 201
 
 
 @api.delete(
     "/<silence_id>",
     summary="End a silence (operators)",
-    responses={204: None, **problems(*_COMMON, InvalidInputError, SilenceNotFoundError)},
+    responses={204: None, **problems(*_END)},
 )
 @takes_long
 def end(path: SilencePath) -> Answer:

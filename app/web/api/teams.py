@@ -6,12 +6,7 @@ from flask import jsonify
 from flask_openapi3 import APIBlueprint, Tag
 
 from app.core.errors import (
-    AuthenticationError,
-    InvalidInputError,
-    InvalidTokenError,
     MemberNotFoundError,
-    PermissionDeniedError,
-    StorageUnavailableError,
     TeamConflictError,
     TeamNameTakenError,
     TeamNotFoundError,
@@ -19,6 +14,7 @@ from app.core.errors import (
 )
 from app.domain.authorization import ON_TEAMS, may
 from app.web.api.answers import paged, shown
+from app.web.api.errors import BODY, PARAMETERS, SIGNED_IN
 from app.web.api.schemas.pages import PageQuery
 from app.web.api.schemas.teams import (
     MemberPage,
@@ -32,12 +28,18 @@ from app.web.api.schemas.teams import (
     TeamView,
 )
 from app.web.authentication import authenticate, identity
-from app.web.openapi import BEARER, Answer, body_problems, problems
+from app.web.openapi import BEARER, Answer, problems
 from app.web.services import components
 
-_GUARDED = (AuthenticationError, InvalidTokenError, PermissionDeniedError)
-_COMMON = (*_GUARDED, StorageUnavailableError, InvalidInputError)
-_ONE = (*_COMMON, TeamNotFoundError)
+_ONE = (*PARAMETERS, TeamNotFoundError)
+_CHANGE = (*BODY, *SIGNED_IN, TeamNotFoundError, TeamNameTakenError)
+_CHANGE_MEMBER = (
+    *BODY,
+    *SIGNED_IN,
+    TeamNotFoundError,
+    UserNotFoundError,
+    TeamConflictError,
+)
 
 api = APIBlueprint(
     "teams",
@@ -52,7 +54,7 @@ api.before_request(authenticate)
 @api.post(
     "",
     summary="Make a team; you become its admin",
-    responses={201: TeamView, **body_problems(*_GUARDED, TeamNameTakenError)},
+    responses={201: TeamView, **problems(*BODY, *SIGNED_IN, TeamNameTakenError)},
 )
 def create(body: NewTeam) -> Answer:
     team = components().teams.create(identity(), body.name)
@@ -61,7 +63,7 @@ def create(body: NewTeam) -> Answer:
     return response, 201
 
 
-@api.get("", summary="List your teams", responses={200: TeamPage, **problems(*_COMMON)})
+@api.get("", summary="List your teams", responses={200: TeamPage, **problems(*PARAMETERS)})
 def index(query: PageQuery) -> Answer:
     page = components().teams.list(identity(), limit=query.limit, offset=query.offset)
     return paged(page, _view, query)
@@ -75,7 +77,7 @@ def show(path: TeamPath) -> Answer:
 @api.patch(
     "/<team_id>",
     summary="Rename a team",
-    responses={200: TeamView, **body_problems(*_GUARDED, TeamNotFoundError, TeamNameTakenError)},
+    responses={200: TeamView, **problems(*_CHANGE)},
 )
 def change(path: TeamPath, body: NewTeam) -> Answer:
     return jsonify(_view(components().teams.rename(identity(), path.team_id, body.name)))
@@ -106,10 +108,7 @@ def members(path: TeamPath, query: PageQuery) -> Answer:
 @api.post(
     "/<team_id>/members",
     summary="Add a member by e-mail address",
-    responses={
-        201: MemberView,
-        **body_problems(*_GUARDED, TeamNotFoundError, UserNotFoundError, TeamConflictError),
-    },
+    responses={201: MemberView, **problems(*_CHANGE_MEMBER)},
 )
 def invite(path: TeamPath, body: NewMember) -> Answer:
     member = components().teams.invite(identity(), path.team_id, body.email, body.role)
@@ -119,10 +118,7 @@ def invite(path: TeamPath, body: NewMember) -> Answer:
 @api.put(
     "/<team_id>/members/<user_id>",
     summary="Add a member, or change their role",
-    responses={
-        200: MemberView,
-        **body_problems(*_GUARDED, TeamNotFoundError, UserNotFoundError, TeamConflictError),
-    },
+    responses={200: MemberView, **problems(*_CHANGE_MEMBER)},
 )
 def put_member(path: MemberPath, body: MemberRole) -> Answer:
     teams = components().teams
@@ -140,9 +136,7 @@ def remove_member(path: MemberPath) -> Answer:
 
 
 def _view(team: Any) -> dict[str, Any]:
-    shown = TeamView.model_validate(team)
-    shown.may = may(identity(), ON_TEAMS, team.role)
-    return shown.model_dump(mode="json")
+    return shown(TeamView, team, may=may(identity(), ON_TEAMS, team.role))
 
 
 def _member(member: Any) -> dict[str, Any]:

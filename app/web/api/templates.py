@@ -4,13 +4,9 @@ from flask import jsonify
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel
 
-from app.core.errors import (
-    AuthenticationError,
-    InvalidTokenError,
-    PermissionDeniedError,
-    StorageUnavailableError,
-)
 from app.domain.environments.templates import Template
+from app.web.api.answers import shown
+from app.web.api.errors import SIGNED_IN
 from app.web.authentication import authenticate, identity
 from app.web.openapi import BEARER, Answer, problems
 from app.web.services import components
@@ -34,13 +30,8 @@ class TemplateList(BaseModel):
 @api.get(
     "",
     summary="List the templates of environments",
-    responses={
-        200: TemplateList,
-        **problems(
-            AuthenticationError, InvalidTokenError, PermissionDeniedError, StorageUnavailableError
-        ),
-    },
+    responses={200: TemplateList, **problems(*SIGNED_IN)},
 )
 def index() -> Answer:
-    listed = TemplateList(items=components().environments.templates(identity()))
-    return jsonify(listed.model_dump(mode="json"))
+    templates = components().environments.templates(identity())
+    return jsonify(items=[shown(Template, one) for one in templates])

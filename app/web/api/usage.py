@@ -3,14 +3,9 @@
 from flask import jsonify
 from flask_openapi3 import APIBlueprint, Tag
 
-from app.core.errors import (
-    AuthenticationError,
-    InvalidInputError,
-    InvalidTokenError,
-    PermissionDeniedError,
-    StorageUnavailableError,
-)
 from app.domain.usage.service import UsageQuery
+from app.web.api.answers import shown
+from app.web.api.errors import PARAMETERS
 from app.web.api.lasting import takes_long
 from app.web.api.schemas.usage import UsageQueryArgs, UsageView, UsedView, usage_view
 from app.web.api.tables import csv_answer, wants_csv
@@ -34,16 +29,7 @@ api.before_request(authenticate)
     "",
     summary="What was used, of what is yours and your teams' (operators: of all)",
     description="As CSV where `format` or the header Accept asks for it: the items of the page.",
-    responses={
-        200: UsageView,
-        **problems(
-            AuthenticationError,
-            InvalidTokenError,
-            PermissionDeniedError,
-            StorageUnavailableError,
-            InvalidInputError,
-        ),
-    },
+    responses={200: UsageView, **problems(*PARAMETERS)},
 )
 @takes_long
 def index(query: UsageQueryArgs) -> Answer:
@@ -51,6 +37,6 @@ def index(query: UsageQueryArgs) -> Answer:
     found = components().usage.report(identity(), asked, limit=query.limit, offset=query.offset)
     view = usage_view(found, query, components().settings.usage_currency)
     if wants_csv(query.format):
-        items = (item.model_dump(mode="json") for item in view.items)
+        items = (shown(UsedView, item) for item in view.items)
         return csv_answer(list(UsedView.model_fields), items)
-    return jsonify(view.model_dump(mode="json"))
+    return jsonify(shown(UsageView, view))

@@ -77,6 +77,8 @@ class NewInvitation(Body):
 class CreatedInvitation(BaseModel):
     """An invitation with its secret, which is not shown again."""
 
+    model_config = ConfigDict(from_attributes=True)
+
     id: str = Field(examples=["9d1f6c5e-8a2b-4f0d-9e7c-6b5a4d3c2b1a"])
     token: str = Field(examples=["vbx_in_…"])
     path: str = Field(

@@ -95,6 +95,8 @@ class PageSecret(Body):
 class Tokens(BaseModel):
     """A login: a short access token, and a refresh token that gives the next pair."""
 
+    model_config = ConfigDict(from_attributes=True)
+
     access_token: str = Field(examples=["vbx_at_…"])
     refresh_token: str = Field(examples=["vbx_rt_…"])
     token_type: str = "Bearer"

@@ -2,11 +2,13 @@
 
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class SocketTicketView(BaseModel):
     """A ticket that opens one WebSocket."""
+
+    model_config = ConfigDict(from_attributes=True)
 
     ticket: str = Field(examples=["vbx_ws_x5x0uQ0Yk1nN2bq3mXW1mA0l3sJH2n4fQ6w8e0r2t4y"])
     expires_in: int = Field(description="Seconds.", examples=[30])

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.domain.fields import NO_NUL, Moment
 from app.domain.usage.service import By, UsageReport, Used
+from app.web.api.schemas.pages import PageView
 
 _Id = Annotated[str, Field(max_length=36, pattern=NO_NUL)]
 _NS = 1_000_000_000
@@ -78,7 +79,15 @@ class DiskReadingView(BaseModel):
     )
 
 
-class UsageView(BaseModel):
+class _Period(BaseModel):
+    """From when to when."""
+
+    since: datetime
+    until: datetime
+
+
+# The fields of the last base stand first in the answer.
+class UsageView(PageView[UsedView], _Period):
     """Some of the items, and the sum of all: those that are not on this page too."""
 
     # What else the route answers with: flask-openapi3 reads it here.
@@ -86,12 +95,7 @@ class UsageView(BaseModel):
         ConfigDict, {"openapi_extra": {"content": {"text/csv": {"schema": {"type": "string"}}}}}
     )
 
-    since: datetime
-    until: datetime
-    items: list[UsedView]
     total: int = Field(description="How many items there are.")
-    limit: int
-    offset: int
     sum: UsedView
     synthetic: UsedView = Field(
         description="What environments of synthetic accounts have used besides: in no item, and "
