@@ -10,10 +10,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from app.core.errors import (
     AlertNotFoundError,
     AlertsNotReceivedError,
-    InvalidInputError,
     InvalidTokenError,
-    PermissionDeniedError,
-    StorageUnavailableError,
     StoreUnavailableError,
     TooManyAttemptsError,
     VibeBoxError,
@@ -43,14 +40,6 @@ MAX_NOTIFICATION_BYTES = 8 * 1024 * 1024
 """More than other bodies: it holds whatever fires, and what is refused is not sent again."""
 _WEBHOOK: list[dict[str, list[Any]]] = [{"alertmanager": []}]
 _RECEIVE = (*BODY, *TOKEN, AlertsNotReceivedError, TooManyAttemptsError)
-_EXPLANATION = (
-    *TOKEN,
-    PermissionDeniedError,
-    AlertNotFoundError,
-    StorageUnavailableError,
-    InvalidInputError,
-)
-
 api = APIBlueprint(
     "alerts",
     __name__,
@@ -115,7 +104,7 @@ def heartbeat() -> Answer:
     "/<alert_id>/explanation",
     summary="What an alert comes from: its culprit, and the evidence that you may read",
     security=BEARER,
-    responses={200: Explanation, **problems(*_EXPLANATION)},
+    responses={200: Explanation, **problems(*PARAMETERS, AlertNotFoundError)},
 )
 @takes_long
 def explanation(path: AlertPath) -> Answer:

@@ -13,7 +13,6 @@ from app.core.errors import (
     InvitationInvalidError,
     LimitReachedError,
     LoginNotFoundError,
-    PermissionDeniedError,
     RegistrationClosedError,
     ServerBusyError,
     StorageUnavailableError,
@@ -64,7 +63,6 @@ _LOGIN = (
     ServerBusyError,
     TooManyAttemptsError,
 )
-_LOGOUT = (*TOKEN, StorageUnavailableError, PermissionDeniedError)
 _CHANGE_PASSWORD = (*BODY, *SIGNED_IN, ServerBusyError, TooManyAttemptsError)
 _OPEN_ENDPOINTS = (
     "accounts.registration",
@@ -129,7 +127,7 @@ def refresh(body: RefreshToken) -> Answer:
     "/logout",
     summary="Revoke every token of this login",
     security=BEARER,
-    responses={204: None, **problems(*_LOGOUT)},
+    responses={204: None, **problems(*SIGNED_IN)},
 )
 def logout() -> Answer:
     components().accounts.logout(identity())

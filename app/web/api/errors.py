@@ -2,8 +2,6 @@
 
 A route names its errors in one line: these, its own behind them, all in one call of `problems`.
 Where they do not fit into the line, or several routes share them, a tuple of the module has them.
-The document lists answers in the order in which errors are named: a route that has another order
-than these names its errors one by one.
 """
 
 from app.core.errors import (

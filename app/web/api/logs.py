@@ -3,28 +3,14 @@
 from flask import jsonify
 from flask_openapi3 import APIBlueprint, Tag
 
-from app.core.errors import (
-    EnvironmentNotFoundError,
-    InvalidInputError,
-    PermissionDeniedError,
-    StorageUnavailableError,
-)
 from app.domain.logs.service import Search
 from app.web.api.answers import shown
-from app.web.api.errors import TOKEN
+from app.web.api.errors import ENVIRONMENT
 from app.web.api.lasting import takes_long
 from app.web.api.schemas.logs import LogLineView, LogPageView, LogPath, LogQuery
 from app.web.authentication import authenticate, identity
 from app.web.openapi import BEARER, Answer, problems
 from app.web.services import components
-
-_ERRORS = (
-    *TOKEN,
-    PermissionDeniedError,
-    EnvironmentNotFoundError,
-    InvalidInputError,
-    StorageUnavailableError,
-)
 
 api = APIBlueprint(
     "logs",
@@ -39,7 +25,7 @@ api.before_request(authenticate)
 @api.get(
     "/<environment_id>/logs",
     summary="What an environment's containers wrote to stdout and stderr",
-    responses={200: LogPageView, **problems(*_ERRORS)},
+    responses={200: LogPageView, **problems(*ENVIRONMENT)},
 )
 @takes_long
 def index(path: LogPath, query: LogQuery) -> Answer:

@@ -8,7 +8,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from app.core.errors import TeamNotFoundError, UserNotFoundError
 from app.domain.quotas.service import OwnLimits
 from app.web.api.answers import shown
-from app.web.api.errors import BODY, PARAMETERS
+from app.web.api.errors import BODY, PARAMETERS, SIGNED_IN
 from app.web.api.schemas.quotas import NewQuota, QuotaQuery, QuotaView, TeamPath, UserPath
 from app.web.authentication import authenticate, identity
 from app.web.openapi import BEARER, Answer, problems
@@ -36,7 +36,7 @@ def show(query: QuotaQuery) -> Answer:
 @api.put(
     "/users/<user_id>/quota",
     summary="Set the quota of an account (operators)",
-    responses={200: QuotaView, **problems(*PARAMETERS, *BODY, UserNotFoundError)},
+    responses={200: QuotaView, **problems(*BODY, *SIGNED_IN, UserNotFoundError)},
 )
 def set_for_user(path: UserPath, body: NewQuota) -> Answer:
     limits = OwnLimits(**body.model_dump())
@@ -46,7 +46,7 @@ def set_for_user(path: UserPath, body: NewQuota) -> Answer:
 @api.put(
     "/teams/<team_id>/quota",
     summary="Set the quota of a team (operators)",
-    responses={200: QuotaView, **problems(*PARAMETERS, *BODY, TeamNotFoundError)},
+    responses={200: QuotaView, **problems(*BODY, *SIGNED_IN, TeamNotFoundError)},
 )
 def set_for_team(path: TeamPath, body: NewQuota) -> Answer:
     limits = OwnLimits(**body.model_dump())

@@ -4,28 +4,16 @@ from flask import jsonify
 from flask_openapi3 import APIBlueprint, Tag
 
 from app.core.errors import (
-    InvalidInputError,
-    PermissionDeniedError,
     RequestNotFoundError,
-    StorageUnavailableError,
 )
 from app.explaining.answer import RequestLine
 from app.web.api.answers import shown
-from app.web.api.errors import STORE, TOKEN
+from app.web.api.errors import PARAMETERS, STORE
 from app.web.api.lasting import takes_long
 from app.web.api.schemas.request_lines import RequestLinesView, RequestPath, RequestQuery
 from app.web.authentication import authenticate, identity
 from app.web.openapi import BEARER, Answer, problems
 from app.web.services import components
-
-_ERRORS = (
-    *TOKEN,
-    PermissionDeniedError,
-    InvalidInputError,
-    RequestNotFoundError,
-    StorageUnavailableError,
-    *STORE,
-)
 
 api = APIBlueprint(
     "request_lines",
@@ -40,7 +28,7 @@ api.before_request(authenticate)
 @api.get(
     "/<request_id>/lines",
     summary="The service's own log lines of a request or trace",
-    responses={200: RequestLinesView, **problems(*_ERRORS)},
+    responses={200: RequestLinesView, **problems(*PARAMETERS, RequestNotFoundError, *STORE)},
 )
 @takes_long
 def index(path: RequestPath, query: RequestQuery) -> Answer:

@@ -1,4 +1,4 @@
-"""/api/v1/ws-tickets, and what the routes that become WebSockets have in common."""
+"""/api/v1/ws-tickets."""
 
 from flask import jsonify
 from flask_openapi3 import APIBlueprint, Tag
