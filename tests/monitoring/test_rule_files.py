@@ -20,7 +20,7 @@ from tests.conftest import require
 from tests.monitoring.alert_lint import ALWAYS
 from tests.monitoring.rules import ALERTS, FILES, PROMETHEUS
 
-SEED = {
+CATEGORIES = {
     "api-performance": 4,
     "application-health": 7,
     "database-performance": 3,
@@ -42,7 +42,7 @@ def test_rules_are_those_of_the_tables(name: str) -> None:
 def test_alerts_are_grouped_by_category() -> None:
     groups = yaml.safe_load((PROMETHEUS / "alerts.yml").read_text())["groups"]
     found = {group["name"]: len(group["rules"]) for group in groups}
-    assert {name: found[name] for name in SEED} == SEED
+    assert {name: found[name] for name in CATEGORIES} == CATEGORIES
 
 
 def test_links_lead_where_the_command_is_told(tmp_path: Path) -> None:

@@ -211,10 +211,10 @@ class SessionReconciler:
         if found.type is SessionType.TMUX:
             return found.name not in names, None
         if found.type is SessionType.VSCODE_SERVER:
-            sight = vscode.look(self._engine, found)
-            if sight.alive and sight.silent is not None:
-                self._note_use(found, timedelta(seconds=sight.silent))
-            return not sight.alive, None
+            state = vscode.look(self._engine, found)
+            if state.alive and state.silent is not None:
+                self._note_use(found, timedelta(seconds=state.silent))
+            return not state.alive, None
         if is_served:
             return False, None  # who serves it sees how it ends
         over, code = programs.shell_ended(self._engine, found)

@@ -104,8 +104,8 @@ class Server:
 
 
 @dataclass(frozen=True)
-class Sight:
-    """What was seen of a server; `silent`: seconds since somebody was at it, None: unknown."""
+class ServerState:
+    """How a server was found; `silent`: seconds since somebody was at it, None: unknown."""
 
     alive: bool
     silent: float | None
@@ -134,14 +134,14 @@ def start(
     raise SessionStartError(f"The VS Code server did not start: {said}")
 
 
-def look(engine: Engine, found: EnvironmentSession) -> Sight:
+def look(engine: Engine, found: EnvironmentSession) -> ServerState:
     """Look whether the server of a session lives, and since when nobody uses it.
 
     Raises: the errors of Docker.
     """
     variables = _ask(engine, found, _LOOK)
     silent = re.fullmatch(r"\d{1,9}", variables.get("VIBEBOX_SILENT", ""), re.ASCII)
-    return Sight("PASSWORD" in variables, float(silent[0]) if silent else None)
+    return ServerState("PASSWORD" in variables, float(silent[0]) if silent else None)
 
 
 def password(engine: Engine, found: EnvironmentSession) -> str:

@@ -37,7 +37,7 @@ class Held:
 
     @property
     def wakeup(self) -> Wakeup:
-        """Rings when there is an error; it is never hushed."""
+        """Set when there is an error, and not cleared from then on."""
         return self._view.wakeup
 
     @property

@@ -1,1 +1,1 @@
-"""The seed's four health routes and the checks behind readiness."""
+"""The four health routes and the checks behind readiness."""

@@ -1,4 +1,4 @@
-"""GET /health, /health/live, /health/ready and /health/metrics, as the seed names them."""
+"""GET /health, /health/live, /health/ready and /health/metrics."""
 
 from datetime import UTC, datetime
 

@@ -52,7 +52,7 @@ class Watched(typing.Protocol):
 
     @property
     def wakeup(self) -> Wakeup:
-        """Rings when it is not any more."""
+        """Set when it is not allowed any more."""
 
     @property
     def error(self) -> Exception | None:

@@ -1,8 +1,8 @@
 """One thread that looks at what changes, for all in this process who watch it.
 
 However many viewers a thing has here, it is looked at once in a while, and once for all of them.
-What was seen is put before each viewer as a whole, in place of what was there before: a viewer
-who is slow misses what was between, holds up nobody, and costs no memory but that of one sight.
+Each viewer is handed the whole of what was observed, in place of the observation before: a viewer
+who is slow misses those between, holds up nobody, and costs the memory of one observation only.
 
 A look that fails says nothing about what is looked at: a database that restarts must not end all
 that is open. So it is tried again for `GRACE` seconds, and only then ends what is watched by it.
@@ -41,10 +41,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Observation(Generic[Value]):
-    """What was seen; `refused` tells why, of those who look on it no more.
+    """What a look found: a viewer is handed `value` only where it differs from the last.
 
-    Of two sights that are equal, the second is put before nobody. `more` asks for the next look
-    without a pause.
+    Attributes: refused (viewers who may not see it any more, and the error that says why), more
+    (whether the next look is to follow without a pause).
     """
 
     value: Value
@@ -63,14 +63,14 @@ class Source(ABC, Generic[Value]):
 class View(Generic[Value]):
     """What a viewer sees, in the thread of the viewer.
 
-    With `seen` the viewer knows that already, and is told of what differs only.
+    With `seen`, a value that the viewer has already, it is handed only what differs from that.
     """
 
     def __init__(self, key: Hashable, who: Hashable, seen: Value | None = None) -> None:
         self.key = key
         self.who = who
         self.wakeup = Wakeup()
-        self._sight = seen
+        self._value = seen
         self._error: Exception | None = None
 
     @property
@@ -79,7 +79,7 @@ class View(Generic[Value]):
         return self._error
 
     def next(self, channel: Channel) -> Value | None:
-        """Wait for a sight that is new, and return it: None when the channel closes instead.
+        """Wait for a value that is new, and return it: None when the channel closes instead.
 
         What the peer says meanwhile is dropped. Raises: the error that a look ended in.
         """
@@ -91,16 +91,16 @@ class View(Generic[Value]):
         return None
 
     def take(self) -> Value | None:
-        """Return what is before the viewer, whose wakeup has rung. Raises: as `next`."""
+        """Return the latest value, and clear the wakeup. Raises: as `next`."""
         self.wakeup.clear()
         if self._error is not None:
             raise self._error
-        return self._sight
+        return self._value
 
     def put(self, value: Value) -> None:
-        """Put a sight before the viewer; in the hub's thread."""
-        if self._sight is None or value != self._sight:
-            self._sight = value
+        """Hand the viewer a value, unless it has an equal one; in the hub's thread."""
+        if self._value is None or value != self._value:
+            self._value = value
             self.wakeup.set()
 
     def end(self, error: Exception) -> None:
@@ -143,7 +143,7 @@ class PollingHub:
     ) -> Iterator[View[Value]]:
         """Watch what `key` names for the block, by `source` where nobody does so far.
 
-        What is put before the viewer was looked at after the block was entered.
+        The viewer is handed only what was observed after the block was entered.
         """
         view = self.watch(key, who, source)
         try:

@@ -20,7 +20,7 @@ from tests.monitoring.boards.promql import substituted
 
 ROOT = Path(__file__).parents[3]
 PROVISIONING = ROOT / "monitoring" / "grafana" / "provisioning"
-SEED: dict[str, tuple[str, dict[int, str]]] = {
+KNOWN: dict[str, tuple[str, dict[int, str]]] = {
     "vibebox-overview": (
         "VibeBox - Overview",
         {
@@ -126,11 +126,11 @@ def test_dashboards_with_traces_and_logs_differ_by_links_alone(name: str) -> Non
     assert "vibebox-loki" not in json.dumps(plain)
 
 
-@pytest.mark.parametrize("name", SEED)
-def test_dashboards_of_the_seed_keep_title_and_panels(name: str) -> None:
+@pytest.mark.parametrize("name", KNOWN)
+def test_dashboards_that_operators_know_keep_title_and_panels(name: str) -> None:
     board = json.loads((DASHBOARDS / f"{name}.json").read_text())
 
-    title, wanted = SEED[name]
+    title, wanted = KNOWN[name]
     found = {panel["id"]: panel["title"] for panel in panels(board)}
     assert board["title"] == title
     assert {number: found.get(number) for number in wanted} == wanted
