@@ -8,6 +8,7 @@ from types import ModuleType
 import pytest
 
 from app import create_app
+from app._version import __version__
 from app.core.settings import Settings, environment_name
 from tests.deploy.manifests import Object, containers, objects, the
 
@@ -108,6 +109,15 @@ def test_container_is_confined_and_limited(name: str) -> None:
     }
     assert {"cpu", "memory"} == set(container["resources"]["limits"])
     assert not container["image"].endswith(":latest")
+
+
+def test_job_and_images_are_those_of_this_release() -> None:
+    """An applied Job cannot be changed: each release has one of its own, named after it."""
+    name = f"vibebox-migrate-{__version__.replace('.', '-')}"
+    assert the("Job", "vibebox-migrate")["metadata"]["name"] == name
+    assert f" job/{name}\n" in (ROOT / "deploy" / "README.md").read_text()
+    images = [one["image"] for one in containers().values() if "vibebox" in one["image"]]
+    assert images == [f"vibebox:{__version__}"] * 3
 
 
 def test_pods_run_as_the_user_of_the_image() -> None:
