@@ -1,5 +1,6 @@
 """monitoring/README.md: its queries and its lists are those of what is shipped."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from app.metrics.catalogue import reference_table
 from tests.deploy.guide import DOCUMENT, commands, queries
 
 ROOT = Path(__file__).parents[2]
+_LINES = re.MULTILINE | re.DOTALL
+BOARDS = ROOT / "monitoring" / "grafana" / "dashboards"
 RULES = [ROOT / "monitoring" / "prometheus" / name for name in ("alerts.yml", "slo.yml")]
 SECTIONS = (
     "Quick start",
@@ -72,6 +75,27 @@ def labels_of(name: str) -> set[str]:
         return {"job", "slo"}
     known = families()
     return known[name if name in known else re.sub(r"_(bucket|count|sum)$", "", name)] | SERIES
+
+
+def titles(panels: list[dict[str, Any]]) -> set[str]:
+    """Return the titles of panels, and of those in rows that are folded."""
+    found = {panel["title"] for panel in panels}
+    return found.union(*(titles(panel.get("panels", [])) for panel in panels))
+
+
+def drawings() -> dict[str, str]:
+    """Return what is drawn of each dashboard that is drawn, by its file's name."""
+    found = re.findall(r"^\*\*VibeBox - [^(]*\(`([\w-]+)`\)(.*?)(?=^\*\*|^## )", DOCUMENT, _LINES)
+    return {name: said.partition("```\n")[2] for name, said in found if "```" in said}
+
+
+@pytest.mark.parametrize("name", drawings())
+def test_panels_that_are_drawn_have_the_titles_of_the_dashboard(name: str) -> None:
+    board = json.loads((BOARDS / f"{name}.json").read_text())
+    edges = re.findall("^[┌├].*$", drawings()[name], re.MULTILINE)
+    drawn = {title for edge in edges for title in re.findall(r" (.+?) [─┬┴┼┐┤]", edge)}
+    assert drawn
+    assert drawn <= titles(board["panels"])
 
 
 @pytest.mark.parametrize("query", queries())
