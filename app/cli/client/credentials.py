@@ -4,13 +4,11 @@ A refresh token works once, and a second use revokes the login. So it is used un
 store, by whoever finds there that nobody has used it yet, and nothing interrupts that.
 """
 
-import contextlib
-import signal
 import time
-from collections.abc import Iterator
 from typing import Any, Protocol
 
 from app.cli.client.errors import ProblemError, RefusedError
+from app.cli.client.interrupts import held_back
 from app.cli.client.store import Login, Store
 from app.cli.client.transport import Transport
 
@@ -70,7 +68,8 @@ class LoginBearer:
             login = self._login()
             if login.access_token != old:
                 return login.access_token
-            with _uninterrupted():
+            # An interrupt between the trade of tokens and their storing would cost the login.
+            with held_back():
                 pair = self._traded(login)
                 self._store.put(self._transport.url, login_of(login.email, pair))
             return str(pair["access_token"])
@@ -101,14 +100,3 @@ def login_of(email: str, pair: dict[str, Any]) -> Login:
     """Return what is stored of the tokens that the service gave just now."""
     ends_at = time.time() + float(pair["expires_in"])
     return Login(email, pair["access_token"], pair["refresh_token"], ends_at)
-
-
-@contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Hold back Ctrl-C: between a trade of tokens and their storing it would cost the login."""
-    held = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -6,10 +6,11 @@ import select
 import signal
 import termios
 import tty
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from types import FrameType
 from typing import Self
+
+from app.cli.client.interrupts import held_back
 
 _CHUNK = 16 * 1024
 _MODE = re.compile(rb"\x1b\[\?([0-9;]+)([hl])")
@@ -56,8 +57,8 @@ class RawTerminal:
         return self
 
     def __exit__(self, *_details: object) -> None:
-        # A window that is closed has nothing left to restore.
-        with _held(), suppress(OSError, termios.error):
+        # The terminal is restored whole. A window that is closed has nothing left to restore.
+        with held_back(), suppress(OSError, termios.error):
             termios.tcsetattr(self._keys, termios.TCSADRAIN, self._before)
             os.write(self._screen, self._undone())
         for number, handler in self._handlers.items():
@@ -128,14 +129,3 @@ class RawTerminal:
 
 def _leave(number: int, _frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
-
-
-@contextmanager
-def _held() -> Iterator[None]:
-    """Hold back signals: what is begun here has to be finished."""
-    held = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
