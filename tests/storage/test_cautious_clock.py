@@ -31,6 +31,12 @@ class Host:
 
 
 @pytest.fixture
+def database(sqlite: Database) -> Database:
+    """On SQLite, whose clock is the host's: a test cannot set that of a PostgreSQL server."""
+    return sqlite
+
+
+@pytest.fixture
 def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
     yield Host(monkeypatch)
 

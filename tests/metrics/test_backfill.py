@@ -1,4 +1,4 @@
-"""Counters are made up from the database: never too little after a kill, never twice."""
+"""Counters are backfilled from the database: never too little after a kill, never twice."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from tests.backends.web import ROOT
 
 FAMILY = "vibebox_environment_exits_total"
 # A process of its own, for the metrics client joins the directory when it is imported. It counts,
-# makes up, and dies like a killed one, or leaves.
+# backfills, and dies like a killed one, or leaves.
 PROGRAM = """
 import json, os, sys
 counted, numbers, dies = json.load(sys.stdin)
@@ -43,7 +43,7 @@ def directory(tmp_path: Path) -> Path:
 def agent(
     directory: Path, counted: dict[str, int], numbers: dict[str, int], dies: bool = True
 ) -> dict[str, int]:
-    """Let a process count, then make up what `numbers` say is missing; return that."""
+    """Let a process count, then backfill what `numbers` say is missing; return that."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
         input=json.dumps([counted, numbers, dies]),
@@ -58,7 +58,7 @@ def agent(
 
 
 @pytest.mark.integration
-def test_what_is_missing_is_made_up_once(directory: Path) -> None:
+def test_what_is_missing_is_backfilled_once(directory: Path) -> None:
     assert agent(directory, {"user": 2}, {"user": 2}) == {}
     # One more was stored by who died before it counted it.
     assert agent(directory, {}, {"user": 3, "oom": 1}) == {"user": 1, "oom": 1}

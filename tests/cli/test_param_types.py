@@ -1,4 +1,4 @@
-"""Values that people type."""
+"""Values that people type, and what they mean."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -6,7 +6,6 @@ from typing import Any
 import click
 import pytest
 
-from app.cli.client.options import normal_url
 from app.cli.client.param_types import Duration, Memory, Moment, Port, Variable
 
 
@@ -82,27 +81,3 @@ def test_moment_as_a_span_is_so_long_ago() -> None:
 @pytest.mark.parametrize("typed", ["2026-01-31T12:00:00Z", "2026-01-31T13:00:00+01:00"])
 def test_moment_as_a_time_is_that_time(typed: str) -> None:
     assert Moment().convert(typed, None, None) == "2026-01-31T12:00:00+00:00"
-
-
-@pytest.mark.parametrize(
-    ("typed", "meant"),
-    [
-        ("http://127.0.0.1:3000", "http://127.0.0.1:3000"),
-        ("http://127.0.0.1:3000/", "http://127.0.0.1:3000"),
-        ("HTTPS://VibeBox.Example.org", "https://vibebox.example.org"),
-        ("https://example.org/vibebox/", "https://example.org/vibebox"),
-        ("http://[::1]:3000", "http://[::1]:3000"),
-    ],
-)
-def test_addresses_of_one_service_are_one(typed: str, meant: str) -> None:
-    assert normal_url(typed) == meant
-
-
-@pytest.mark.parametrize(
-    "typed",
-    ["", "127.0.0.1:3000", "ftp://host", "http://", "http://host:port", "http://host?x=1",
-     "http://ada:secret@host"],
-)  # fmt: skip
-def test_what_is_no_address_is_refused(typed: str) -> None:
-    with pytest.raises(click.BadParameter):
-        normal_url(typed)

@@ -1,4 +1,4 @@
-"""A process that signs on from two threads at once stands in the table once."""
+"""The heartbeat of a process: who counts as alive, and two threads that sign on at once."""
 
 import threading
 from contextlib import closing
