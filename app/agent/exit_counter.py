@@ -1,7 +1,7 @@
 """Counts the exits that were recorded, each once, whatever is killed in between.
 
 In one transaction the rows are marked and the numbers of the database raised; the metric follows
-the commit. What a process that dies in between still owed the metric, the next term makes up.
+the commit. What a process that dies in between has not told the metric, the next term backfills.
 """
 
 from collections import Counter
@@ -37,7 +37,7 @@ class ExitCounter:
             except StorageError:
                 self._term.end()
                 raise
-            # Later than that the next leader may have made it up already.
+            # Later than that a backfill of the next leader may have counted it already.
             if not self._term.is_certain:
                 self._term.end()
                 return

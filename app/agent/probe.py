@@ -90,7 +90,7 @@ class Probe:
         except StorageError:
             self._term.end()
             raise
-        if not self._term.is_certain:  # the next leader may have made it up already
+        if not self._term.is_certain:  # the next leader may have backfilled it
             self._term.end()
             return False
         for one in rounds:

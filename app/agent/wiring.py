@@ -85,7 +85,7 @@ def new_logs(parts: Parts, term: Term, counts: DurableCounters) -> LogIntake:
 
 def _is_certain(term: Term) -> bool:
     if not term.is_certain:
-        term.end()  # the next one makes up what the metric was not told
+        term.end()  # the next one backfills what the metric was not told
     return term.is_certain
 
 

@@ -3,7 +3,7 @@
 Every error that a user or an operator can meet is a `VibeBoxError`. A class states the HTTP status
 it maps to, a stable `slug` that clients may switch on, and a title; the instance adds a `detail`
 that says what happened and what to do next. Third-party errors are translated at the boundary
-(`storage`, `engine`) and chained, so that driver text reaches the log and never a client.
+(`app.storage`, `app.engine`) and chained, so that driver text reaches the log and never a client.
 
 This module only declares; `app.web.problems` turns an error into a response (RFC 9457).
 """

@@ -16,7 +16,8 @@ from typing import Any
 
 from app.core.context import context
 
-# Our tokens carry a prefix of their own (see accounts.tokens) so that they are found anywhere.
+# Our tokens carry a prefix of their own (see app.domain.accounts.tokens), by which they are found
+# anywhere.
 _SECRETS = (
     (re.compile(r"vbx_[a-z]+_[A-Za-z0-9_-]+"), "vbx_[redacted]"),
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}"), r"\1 [redacted]"),

@@ -1,7 +1,7 @@
 """What a check finds, and the shape of a check.
 
-A new check is a function that returns a `Finding` and a row of `table.checks`; nothing else knows
-its name. It may raise: what it raises is told as a failure of its own.
+A new check is a function that returns a `Finding` and a row of `app.doctor.build.checks`; nothing
+else knows its name. It may raise: what it raises is told as a failure of its own.
 """
 
 from collections.abc import Callable

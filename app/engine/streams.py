@@ -2,8 +2,8 @@
 
 A stream has a connection of its own. The deadline of a call covers its establishment only; then
 silence is normal, and an engine that hangs looks the same as one that has nothing to say. So after
-some silence the engine is asked on another connection whether it still answers (`Pulse`). `close`
-shuts the socket down, which wakes whoever waits for it, whatever the engine does.
+some silence the engine is asked on another connection whether it still answers (`LivenessProbe`).
+`close` shuts the socket down, which wakes whoever waits for it, whatever the engine does.
 """
 
 import threading
@@ -53,7 +53,7 @@ class SilenceElapsed(Exception):
 
 
 class StreamIdlePolicy:
-    """Lets one stream be silent for as long as the engine's pulse can be felt.
+    """Lets one stream be silent for as long as the engine answers the probe.
 
     After `most` seconds, if given, SilenceElapsed ends it all the same.
     """

@@ -1,4 +1,4 @@
-"""What every process of the service measures, with or without requests: see `app.wiring`."""
+"""What every process of the service measures, whether or not it serves requests."""
 
 import platform
 from importlib.metadata import version

@@ -1,7 +1,7 @@
 """The application from its parts: the one place that knows them all.
 
 gunicorn's master imports this module before it forks, so that workers share its memory and only
-have to build (see gunicorn.conf.py).
+have to build (see `app.web.server`).
 """
 
 from flask_openapi3 import OpenAPI

@@ -113,8 +113,9 @@ def _refuse_taken_address(server: Any) -> None:
 def _import_application(*, again: bool = False) -> None:
     """Load all code once, so that workers share its memory and boot in a moment.
 
-    Each worker builds the application for itself. A reload loads our code anew (see the top of
-    this file); a new library needs a restart or a binary upgrade.
+    Each worker builds the application for itself. A reload loads our code anew,
+    which gunicorn.conf.py has removed from `sys.modules`; a new library needs a restart or a
+    binary upgrade.
     """
     with loading(again=again):
         importlib.import_module("app.web.app")

@@ -1,4 +1,4 @@
-"""Connects telemetry to an application; the only module here that the factory knows."""
+"""Connects telemetry to an application: what it measures, and the scrape that shows it."""
 
 from collections.abc import Iterable, Mapping
 

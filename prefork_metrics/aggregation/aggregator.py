@@ -42,7 +42,7 @@ class Rendered:
 
 @dataclass(frozen=True)
 class Beside:
-    """What VibeBox's own directory has more than the client library's.
+    """What a directory of this library holds beside the files of the client library.
 
     Attributes: archive (those of the files whose timestamps are rests, see directory.merging);
     sides (files of exemplars and of starts among them); removed (of each file what is not shown,

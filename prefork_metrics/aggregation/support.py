@@ -19,43 +19,43 @@ _log = logging.getLogger(__name__)
 
 # file, sample, labels, value, timestamp
 _ENTRIES: tuple[tuple[str, str, str, dict[str, str], float, float], ...] = (
-    ("counter_1.db", "vibebox_c", "vibebox_c_total", {}, 1.5, 0.0),
-    ("counter_2.db", "vibebox_c", "vibebox_c_total", {}, 2.0, 0.0),
-    ("histogram_1.db", "vibebox_h", "vibebox_h_bucket", {"a": 'ü"\\\n', "le": "0.5"}, 2.0, 0.0),
-    ("histogram_1.db", "vibebox_h", "vibebox_h_bucket", {"a": 'ü"\\\n', "le": "+Inf"}, 3.0, 0.0),
-    ("histogram_1.db", "vibebox_h", "vibebox_h_sum", {"a": 'ü"\\\n'}, 0.25, 0.0),
-    ("gauge_all_1.db", "vibebox_a", "vibebox_a", {"b": "c"}, -4.0, 0.0),
-    ("gauge_all_2.db", "vibebox_a", "vibebox_a", {"b": "c"}, float("inf"), 0.0),
-    ("gauge_livemax_1.db", "vibebox_m", "vibebox_m", {}, 5.0, 0.0),
-    ("gauge_livemax_2.db", "vibebox_m", "vibebox_m", {}, 6.0, 0.0),
-    ("gauge_mostrecent_1.db", "vibebox_r", "vibebox_r", {}, 7.0, 1.0),
-    ("gauge_mostrecent_2.db", "vibebox_r", "vibebox_r", {}, 8.0, 2.0),
+    ("counter_1.db", "test_c", "test_c_total", {}, 1.5, 0.0),
+    ("counter_2.db", "test_c", "test_c_total", {}, 2.0, 0.0),
+    ("histogram_1.db", "test_h", "test_h_bucket", {"a": 'ü"\\\n', "le": "0.5"}, 2.0, 0.0),
+    ("histogram_1.db", "test_h", "test_h_bucket", {"a": 'ü"\\\n', "le": "+Inf"}, 3.0, 0.0),
+    ("histogram_1.db", "test_h", "test_h_sum", {"a": 'ü"\\\n'}, 0.25, 0.0),
+    ("gauge_all_1.db", "test_a", "test_a", {"b": "c"}, -4.0, 0.0),
+    ("gauge_all_2.db", "test_a", "test_a", {"b": "c"}, float("inf"), 0.0),
+    ("gauge_livemax_1.db", "test_m", "test_m", {}, 5.0, 0.0),
+    ("gauge_livemax_2.db", "test_m", "test_m", {}, 6.0, 0.0),
+    ("gauge_mostrecent_1.db", "test_r", "test_r", {}, 7.0, 1.0),
+    ("gauge_mostrecent_2.db", "test_r", "test_r", {}, 8.0, 2.0),
 )
 _HELP = "Help ü."
 
 # What they come to: family, kind, and each sample with its labels and value.
 _MERGED: tuple[tuple[str, str, tuple[tuple[str, dict[str, str], float], ...]], ...] = (
-    ("vibebox_c", "counter", (("vibebox_c_total", {}, 3.5),)),
+    ("test_c", "counter", (("test_c_total", {}, 3.5),)),
     (
-        "vibebox_h",
+        "test_h",
         "histogram",
         (
-            ("vibebox_h_sum", {"a": 'ü"\\\n'}, 0.25),
-            ("vibebox_h_bucket", {"a": 'ü"\\\n', "le": "0.5"}, 2.0),
-            ("vibebox_h_bucket", {"a": 'ü"\\\n', "le": "+Inf"}, 5.0),
-            ("vibebox_h_count", {"a": 'ü"\\\n'}, 5.0),
+            ("test_h_sum", {"a": 'ü"\\\n'}, 0.25),
+            ("test_h_bucket", {"a": 'ü"\\\n', "le": "0.5"}, 2.0),
+            ("test_h_bucket", {"a": 'ü"\\\n', "le": "+Inf"}, 5.0),
+            ("test_h_count", {"a": 'ü"\\\n'}, 5.0),
         ),
     ),
     (
-        "vibebox_a",
+        "test_a",
         "gauge",
         (
-            ("vibebox_a", {"b": "c", "pid": "1"}, -4.0),
-            ("vibebox_a", {"b": "c", "pid": "2"}, float("inf")),
+            ("test_a", {"b": "c", "pid": "1"}, -4.0),
+            ("test_a", {"b": "c", "pid": "2"}, float("inf")),
         ),
     ),
-    ("vibebox_m", "gauge", (("vibebox_m", {}, 6.0),)),
-    ("vibebox_r", "gauge", (("vibebox_r", {}, 8.0),)),
+    ("test_m", "gauge", (("test_m", {}, 6.0),)),
+    ("test_r", "gauge", (("test_r", {}, 8.0),)),
 )
 
 
@@ -101,7 +101,7 @@ def _written() -> Iterator[dict[Path, str]]:
         files: dict[str, MmapedDict] = {}
         for name, family, sample, labels, value, timestamp in _ENTRIES:
             if name not in files:
-                descriptor = os.memfd_create(f"vibebox-{name}")
+                descriptor = os.memfd_create(f"prefork-metrics-{name}")
                 stack.callback(os.close, descriptor)
                 path = Path(f"/proc/self/fd/{descriptor}")
                 names[path] = name

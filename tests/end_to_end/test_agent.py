@@ -217,7 +217,7 @@ def test_exits_are_counted_once_whoever_dies(
         "INSERT INTO event_counts SELECT directory, family, 'oom', 1 FROM event_counts "
         "RETURNING value",
     )
-    agent.start()  # a term begins by making up
+    agent.start()  # a term begins with a backfill
     assert counted_exits(server) == recorded_exits(server) == {"killed": 4, "oom": 1}
 
 

@@ -5,10 +5,7 @@ row that is `installing` though nobody is at it was left behind by a process tha
 again. The count of an installation is stored with its end (see `app.domain.durable_counters`).
 """
 
-from collections.abc import Callable
-
 from sqlalchemy import ColumnElement, and_, delete, or_, select, update
-from sqlalchemy.orm import Session
 
 from app.agent.extensions.commands import Ended
 from app.domain.durable_counters import DurableCounters
@@ -22,14 +19,13 @@ from app.storage import (
     ExtensionState,
     utc_now,
 )
+from app.storage.fence import Fence
 
 
 class Work:
     """Reads and changes rows in a term; `fence` refuses what comes after its end."""
 
-    def __init__(
-        self, database: Database, counts: DurableCounters, fence: Callable[[Session], None]
-    ) -> None:
+    def __init__(self, database: Database, counts: DurableCounters, fence: Fence) -> None:
         self._database = database
         self._counts = counts
         self._fence = fence

@@ -54,7 +54,7 @@ class Term:
             raise LeadershipLostError
 
     def end(self) -> None:
-        """Give the lead up. The next term begins by making up what this one may have left."""
+        """Give the lead up. The next term begins with a backfill of what this one may have left."""
         self.over.set()
 
 

@@ -30,7 +30,7 @@ class Leader:
         self._threads: list[threading.Thread] = []
 
     def begin(self, term: Term) -> None:
-        """Make up what was not counted, then start the work. Raises: StorageError."""
+        """Backfill what was not counted, then start the work. Raises: StorageError."""
         counts = DurableCounters(_identity())
         self._backfill(counts)
         with deadline.within(_DATABASE_SECONDS):

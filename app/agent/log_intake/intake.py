@@ -50,7 +50,7 @@ class LogIntake:
             fence: Called first in the transaction of each batch; raises (anything but a
                 StorageError) when this process does not lead any more.
             is_certain: Asked after a commit, before the metric follows. False when another leader
-                may have begun, who then makes up what the metric lacks.
+                may have begun, who then backfills what the metric lacks.
         """
         self._engine = engine
         self._batches = Batches(database, counts, fence, is_certain)

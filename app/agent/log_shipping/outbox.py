@@ -166,7 +166,7 @@ class Outbox:
         return told
 
     def _tell(self, numbers: Counts) -> None:
-        """Let the metric follow, unless the next leader may already make up what it lacks."""
+        """Let the metric follow, unless the next leader may already backfill it."""
         if not self._is_certain():
             raise LeadershipLostError
         for result, number in numbers.items():

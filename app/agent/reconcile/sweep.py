@@ -1,7 +1,7 @@
 """Compares all records with Docker's list of containers; removes what nobody has a record of.
 
 The sweep finds what no event told of. It decides by the list what has to be looked at, and has it
-looked at by the same threads as the events (see `reconciling`).
+looked at by the same threads as the events (see `app.agent.reconcile.workers`).
 """
 
 import logging

@@ -84,8 +84,10 @@ class AgentReport(Base):
 
 
 class DurableCounter(StrEnum):
-    """Events that are counted where they are stored; the value is what the rows have held since
-    the first release."""
+    """Events that are counted in the transaction that stores them.
+
+    A value is the name of the family, which `EventCount` rows hold: renaming one takes a migration.
+    """
 
     ENVIRONMENT_EXITS = "vibebox_environment_exits_total"
     EXTENSION_INSTALLATIONS = "vibebox_extension_installations_total"
@@ -98,7 +100,7 @@ class DurableCounter(StrEnum):
 class EventCount(Base):
     """How often something happened, counted in the transaction that records it.
 
-    The metric follows; where the process died in between, the next agent makes it up. `directory`
+    The metric follows; where the process died in between, the next agent backfills it. `directory`
     is the identity of the metrics directory, whose counters begin at 0 when it is emptied.
     """
 

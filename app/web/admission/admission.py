@@ -1,8 +1,8 @@
 """What lasts is admitted here, and nowhere else: a place for it, and a watch over it.
 
 Each process has so many places for what takes long, and no account can take all of one kind (see
-`places`). What is admitted is a `Held`: sockets, streams and waiting requests can be made of
-nothing else, so that none lasts longer than the access that it was opened with (see `watch`).
+`app.core.places`). What is admitted is a `Held`: sockets, streams and waiting requests can be made
+of nothing else, so that none lasts longer than the access that it was opened with (see `watch`).
 """
 
 import threading

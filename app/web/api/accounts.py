@@ -1,4 +1,7 @@
-"""/api/v1/accounts, for operators: HTTP only; the rules are in `administration`."""
+"""/api/v1/accounts, for operators: HTTP only.
+
+The rules are in `app.domain.accounts.administration`.
+"""
 
 from typing import Any
 

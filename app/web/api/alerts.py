@@ -1,4 +1,4 @@
-"""/api/v1/alerts: HTTP only; the rules are in `service`."""
+"""/api/v1/alerts: HTTP only; the rules are in `app.domain.alerts.service`."""
 
 import hmac
 from collections.abc import Sequence

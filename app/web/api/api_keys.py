@@ -1,4 +1,4 @@
-"""/api/v1/api-keys: HTTP only; the rules are in `keys`."""
+"""/api/v1/api-keys: HTTP only; the rules are in `app.domain.accounts.keys`."""
 
 from typing import Any
 

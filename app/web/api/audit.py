@@ -1,4 +1,4 @@
-"""GET /api/v1/audit: HTTP only; the rules are in `service`."""
+"""GET /api/v1/audit: HTTP only; the rules are in `app.domain.audit.service`."""
 
 from flask import jsonify
 from flask_openapi3 import APIBlueprint, Tag

@@ -1,4 +1,4 @@
-"""GET /api/v1/business: HTTP only; the rules are in `service`."""
+"""GET /api/v1/business: HTTP only; the rules are in `app.domain.business.service`."""
 
 from flask import jsonify
 from flask_openapi3 import APIBlueprint, Tag

@@ -1,4 +1,4 @@
-"""/api/v1/environments: HTTP only; the rules are in `service`."""
+"""/api/v1/environments: HTTP only; the rules are in `app.domain.environments.service`."""
 
 from flask import jsonify
 

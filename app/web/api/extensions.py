@@ -1,4 +1,4 @@
-"""Extensions over HTTP; the rules are in `service`."""
+"""Extensions over HTTP; the rules are in `app.domain.extensions.service`."""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""/api/v1/invitations, for operators: HTTP only; the rules are in `invitations`."""
+"""/api/v1/invitations, for operators: HTTP only.
+
+The rules are in `app.domain.accounts.invitations`.
+"""
 
 from functools import partial
 

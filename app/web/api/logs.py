@@ -1,4 +1,4 @@
-"""/api/v1/environments/{id}/logs: HTTP only; the rules are in `service`."""
+"""/api/v1/environments/{id}/logs: HTTP only; the rules are in `app.domain.logs.service`."""
 
 from flask import jsonify
 from flask_openapi3 import APIBlueprint, Tag

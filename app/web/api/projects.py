@@ -1,4 +1,4 @@
-"""/api/v1/projects: HTTP only; the rules are in `service`."""
+"""/api/v1/projects: HTTP only; the rules are in `app.domain.projects.service`."""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""/api/v1/quota, and the quotas that operators set: HTTP only; the rules are in `service`."""
+"""/api/v1/quota, and the quotas that operators set: HTTP only.
+
+The rules are in `app.domain.quotas.service`.
+"""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Sessions over HTTP; the rules are in `service`."""
+"""Sessions over HTTP; the rules are in `app.domain.sessions.service`."""
 
 from typing import Any
 

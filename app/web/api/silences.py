@@ -1,4 +1,7 @@
-"""/api/v1/alerts/silences, for operators: HTTP only; the rules are in `silences`."""
+"""/api/v1/alerts/silences, for operators: HTTP only.
+
+The rules are in `app.domain.alerts.silences`.
+"""
 
 from flask import jsonify
 from flask_openapi3 import APIBlueprint, Tag

@@ -1,4 +1,4 @@
-"""/api/v1/teams: HTTP only; the rules are in `service`."""
+"""/api/v1/teams: HTTP only; the rules are in `app.domain.teams.service`."""
 
 from typing import Any
 

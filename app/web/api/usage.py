@@ -1,4 +1,4 @@
-"""GET /api/v1/usage: HTTP only; the rules are in `service`."""
+"""GET /api/v1/usage: HTTP only; the rules are in `app.domain.usage.service`."""
 
 from flask import jsonify
 from flask_openapi3 import APIBlueprint, Tag
