@@ -78,7 +78,7 @@ class Work:
     tasks: list[Task]
 
 
-def new_logs(parts: Parts, term: Term, counts: DurableCounters) -> LogIntake:
+def build_logs(parts: Parts, term: Term, counts: DurableCounters) -> LogIntake:
     """Return what takes in the logs in this term."""
     return LogIntake(parts.database, parts.engine, counts, term.fence, lambda: _is_certain(term))
 
@@ -89,11 +89,11 @@ def _is_certain(term: Term) -> bool:
     return term.is_certain
 
 
-def new_work(parts: Parts, term: Term, counts: DurableCounters) -> Work:
+def build_work(parts: Parts, term: Term, counts: DurableCounters) -> Work:
     """Return the work of a term; nothing of it runs yet."""
     database, engine = parts.database, parts.engine
     queue, drift, reports = WorkQueue(), Drift(), Reports(database, term)
-    logs = new_logs(parts, term, counts)
+    logs = build_logs(parts, term, counts)
     meter = Meter(
         database,
         engine,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from app.agent import tasks
 from app.agent.leader.election import Term
-from app.agent.wiring import Parts, Work, new_work
+from app.agent.wiring import Parts, Work, build_work
 from app.core import deadline
 from app.core.errors import VibeBoxError
 from app.domain.durable_counters import DurableCounters
@@ -35,7 +35,7 @@ class Leader:
         self._backfill(counts)
         with deadline.within(_DATABASE_SECONDS):
             self._parts.instance()
-        work = self._work = new_work(self._parts, term, counts)
+        work = self._work = build_work(self._parts, term, counts)
         self._threads = [work.follower.start(), *work.workers.start()]
         self._threads += [tasks.start(task, term) for task in work.tasks]
 

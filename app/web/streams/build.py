@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from app.domain.environments.progress import ProgressRecords
 from app.domain.environments.service import Environments
 from app.domain.environments.statuses import StatusRecords
 from app.domain.heartbeat import Heartbeat
@@ -38,11 +39,11 @@ def build(
     stopping: Callable[[], bool],
 ) -> Streams:
     """Return the streams; `stopping` tells when what lasts has to end."""
-    hub = PollingHub()
+    hub, progress = PollingHub(), ProgressRecords(database)
     return Streams(
-        events=Events(database, admission, stopping),
+        events=Events(progress, admission, stopping),
         status=StatusStream(StatusRecords(database), hub),
-        waiting=Waiting(database, environments, admission, stopping),
+        waiting=Waiting(progress, environments, admission, stopping),
         logs=LogStream(FollowedLogs(database), hub),
         terminals=Terminals(database, engine, heartbeat, hub),
     )

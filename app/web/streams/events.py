@@ -1,4 +1,4 @@
-"""What happens to an environment, as server-sent events, read from the database twice a second.
+"""What happens to an environment, as server-sent events, looked at twice a second.
 
 No connection is held between two looks. A stream takes a request thread for as long as it lasts,
 so that only a part of the threads may serve streams (`app.web.admission`). The last event says why
@@ -13,10 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from app.core.errors import StorageError, VibeBoxError
-from app.domain.authorization import Access, Action, Identity, environment_for
-from app.domain.environments import pull_records
-from app.domain.environments.transitions import OPEN_PULLS, TRANSITIONAL
-from app.storage import Database, EnvironmentStatus, ImagePull
+from app.domain.authorization import Access, Action, Identity
+from app.domain.environments.progress import Progress, ProgressRecords
 from app.web.admission.admission import Admission, Kind
 from app.web.admission.held import Held
 from app.web.streams.waiting import POLL_SECONDS
@@ -31,20 +29,6 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class _Look:
-    """What there was to tell at one moment."""
-
-    status: EnvironmentStatus
-    error: str | None
-    pull: dict[str, Any] | None
-    pull_id: str | None
-
-    @property
-    def over(self) -> bool:
-        return self.status not in TRANSITIONAL
-
-
-@dataclass(frozen=True)
 class _End:
     """Why a stream ends: as a WebSocket would say it."""
 
@@ -56,9 +40,9 @@ class Events:
     """The events of environments."""
 
     def __init__(
-        self, database: Database, admission: Admission, stopping: Callable[[], bool]
+        self, records: ProgressRecords, admission: Admission, stopping: Callable[[], bool]
     ) -> None:
-        self._database = database
+        self._records = records
         self._admission = admission
         self._stopping = stopping
 
@@ -68,14 +52,14 @@ class Events:
         Raises: EnvironmentNotFoundError, PermissionDeniedError, TooManyStreamsError,
         ShareExceededError.
         """
-        first = self._look(identity, environment_id, None)
+        first = self._records.get(identity, environment_id)
         access = Access(identity, Action.ENVIRONMENT_READ, environment_id)
         held = self._admission.open(Kind.STREAM, access)
         return EventStream(self._looks(held, environment_id, first, follow), held)
 
     def _looks(
-        self, held: Held, environment_id: str, first: _Look, follow: bool
-    ) -> Iterator[_Look | _End]:
+        self, held: Held, environment_id: str, first: Progress, follow: bool
+    ) -> Iterator[Progress | _End]:
         """Yield what there is at each moment, and at last why there is no more, if not told yet."""
         look, answered_at = first, time.monotonic()
         while True:
@@ -87,7 +71,7 @@ class Events:
                 return
             try:
                 held.wait(POLL_SECONDS)
-                look = self._look(held.access.identity, environment_id, look.pull_id)
+                look = self._records.get(held.access.identity, environment_id, look.pull_id)
                 answered_at = time.monotonic()
             except Exception as error:
                 # A database that is away for a moment ends nothing.
@@ -98,29 +82,11 @@ class Events:
                 yield _End(*closing(held.why(error)))
                 return
 
-    def _look(self, identity: Identity, environment_id: str, pull_id: str | None) -> _Look:
-        """Look at the environment, and at the pull it waits for or waited for in this stream."""
-        with self._database.reading() as session:
-            environment = environment_for(
-                session, identity, environment_id, Action.ENVIRONMENT_READ
-            )
-            pull = None
-            if pull_id is not None or environment.status is EnvironmentStatus.STARTING:
-                pull = pull_records.latest(session, environment_id)
-                if pull is not None and pull.id != pull_id and pull.status not in OPEN_PULLS:
-                    pull = None
-            return _Look(
-                environment.status,
-                environment.error,
-                _shown(pull) if pull is not None else None,
-                pull.id if pull is not None else None,
-            )
-
 
 class EventStream:
     """The bytes of a stream; `close` gives back its place, whether or not it was ever read."""
 
-    def __init__(self, looks: Iterator[_Look | _End], held: Held) -> None:
+    def __init__(self, looks: Iterator[Progress | _End], held: Held) -> None:
         self._chunks = _chunks(looks)
         self._held = held
 
@@ -135,7 +101,7 @@ class EventStream:
         self._held.close()
 
 
-def _chunks(looks: Iterator[_Look | _End]) -> Iterator[bytes]:
+def _chunks(looks: Iterator[Progress | _End]) -> Iterator[bytes]:
     """Tell what is new in each look, and a comment where nothing was for a while."""
     started = spoken = time.monotonic()
     status: dict[str, Any] | None = None
@@ -169,13 +135,3 @@ def _end(code: int, reason: str) -> bytes:
 
 def _event(name: str, data: dict[str, Any]) -> bytes:
     return f"event: {name}\ndata: {json.dumps(data)}\n\n".encode()
-
-
-def _shown(pull: ImagePull) -> dict[str, Any]:
-    return {
-        "image": pull.image,
-        "layers": pull.layers,
-        "bytes_done": pull.bytes_done,
-        "bytes_total": pull.bytes_total,
-        "percent": pull.percent,
-    }

@@ -11,9 +11,10 @@ from app.core.errors import (
     VibeBoxError,
 )
 from app.domain.authorization import Access, Action, Identity
+from app.domain.environments.progress import ProgressRecords
 from app.domain.environments.pull_records import CANCELLED
 from app.domain.environments.service import Environments, Started
-from app.storage import Database, Environment, EnvironmentStatus, ImagePull
+from app.storage import Environment, EnvironmentStatus
 from app.web.admission.admission import Admission, Kind
 from app.web.admission.held import Held
 
@@ -25,12 +26,12 @@ class Waiting:
 
     def __init__(
         self,
-        database: Database,
+        records: ProgressRecords,
         environments: Environments,
         admission: Admission,
         stopping: Callable[[], bool],
     ) -> None:
-        self._database = database
+        self._records = records
         self._environments = environments
         self._admission = admission
         self._stopping = stopping
@@ -69,13 +70,11 @@ class Waiting:
             raise held.why(error) from error
 
     def _raise_problem(self, environment: Environment, pull_id: str) -> None:
-        with self._database.reading() as session:
-            pull = session.get(ImagePull, pull_id)
-        if pull is None or pull.error is None:
-            return
-        if pull.error == CANCELLED:
+        slug = self._records.error_of(pull_id)
+        if slug == CANCELLED:
             raise EnvironmentConflictError("The start was stopped before its image was there.")
-        raise recalled(pull.error, environment.error)
+        if slug is not None:
+            raise recalled(slug, environment.error)
 
 
 def recalled(slug: str, detail: str | None) -> VibeBoxError:
