@@ -2,14 +2,19 @@
 
 import signal
 
+_INTERRUPTED = 128 + signal.SIGINT
+
 
 def run() -> None:
     """Carry out the command line of this process."""
     before = signal.signal(signal.SIGINT, signal.SIG_DFL)
     from app.cli.main import main
 
-    signal.signal(signal.SIGINT, before)
     try:
-        main(prog_name="vibebox")
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        try:
+            signal.signal(signal.SIGINT, before)
+            main(prog_name="vibebox")
+        finally:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+    except KeyboardInterrupt:  # before click handles it, or after
+        raise SystemExit(_INTERRUPTED) from None
