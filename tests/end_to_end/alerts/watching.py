@@ -40,8 +40,12 @@ class Watch:
         for name in sorted(firing):
             self.seconds.setdefault(name, time.monotonic() - self._began)
             self.on_firing(name)
-        self.suppressed |= self._stack.suppressed()
+        self.note_suppressed()
         return firing
+
+    def note_suppressed(self) -> None:
+        """Note what Alertmanager holds back now."""
+        self.suppressed |= self._stack.suppressed()
 
     def until(self, wanted: set[str], timeout: float) -> None:
         """Look until all of these have fired."""
@@ -122,6 +126,9 @@ def run(
         sent = fires - inhibited
         wait_until(lambda: sent <= stack.receiver.names("vibebox", "firing"), 30, POLL)
         wait_until(lambda: bool(watch.look()) and inhibited <= watch.suppressed, 30, POLL)
+        # Where that starts the service anew, ServiceDown may hold others back meanwhile.
+        with Load(watch.note_suppressed, pause=POLL):
+            made.close()
     watch.until_over({name for fault in faults for name in fault.resolves(patient)}, timeout)
     also = {name for fault in faults for name in fault.also} | MACHINE | LATE | before
     unexpected = set(watch.seconds) - fires - also
