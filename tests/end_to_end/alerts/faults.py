@@ -281,7 +281,7 @@ DATABASE = Fault(
     | burning("Availability"),
     alerts("HighAPIErrorRate", "AvailabilityBudgetBurnSlow"),
     # Callers without a pause, who are refused at once, may keep its threads and a core busy.
-    also=alerts("RequestThreadsSaturated", "HighCPUUsage"),
+    also=alerts("RequestThreadsSaturated", "RequestsWaitForThreads", "HighCPUUsage"),
     gone=("vibebox_environments", "vibebox_agent_leading", "vibebox_environment_drift"),
     source="database",
     culprit=POSTGRESQL,
