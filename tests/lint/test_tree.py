@@ -1,8 +1,8 @@
 """The tree keeps what import-linter cannot see.
 
-A package's face imports nothing of others: whoever imports a module imports the faces of its packages
-first, which no contract shows. Only storage tells PostgreSQL from SQLite in what it asks. And of the
-command line, the client may be taken away alone: it knows the service by its API.
+A package's face imports nothing of others: whoever imports a module imports the faces of its
+packages first, which no contract shows. Only storage tells PostgreSQL from SQLite in what it asks.
+And of the command line, the client may be taken away alone: it knows the service by its API.
 """
 
 import ast
