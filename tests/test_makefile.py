@@ -28,9 +28,7 @@ def test_old_python_is_refused_and_leaves_nothing_behind(tmp_path: Path) -> None
     command = ["make", "prepare", f"PYTHON={python}"]
     # Not as the make that may have started this test is told to run.
     env = {"PATH": os.environ["PATH"]}
-    ran = subprocess.run(
-        command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=30
-    )
+    ran = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=30)
 
     assert ran.returncode == 2
     assert f"needs Python 3.11 or later; {python} is 3.9.2" in ran.stdout
