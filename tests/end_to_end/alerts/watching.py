@@ -56,14 +56,23 @@ class Watch:
 
         wait_until(seen, timeout, POLL, lambda: f"missing {wanted - set(self.seconds)}: {self}")
 
-    def until_over(self, names: set[str], timeout: float) -> None:
-        """Look until none of these fires and the receiver knows."""
+    def downs(self) -> int:
+        """Return how often ServiceDown was told; it holds the others back."""
+        return self._stack.receiver.told.count(("vibebox", "firing", "ServiceDown"))
+
+    def until_over(self, names: set[str], timeout: float, downs: int) -> None:
+        """Look until none of these fires and the receiver knows.
+
+        downs: how often ServiceDown had been told before the faults were undone.
+        """
         receiver = self._stack.receiver
 
         def over() -> bool:
-            # The end of what is held back, if only at last, is told to nobody.
+            # The end of what is held back, if only at last, is told to nobody. What ends while the
+            # service is started anew is shown as held back nowhere, since it has ended.
             told = receiver.names("vibebox", "firing") & names - self.suppressed
-            return not self.look() & names and told <= receiver.names("vibebox", "resolved")
+            ends = receiver.names("vibebox", "resolved")
+            return not self.look() & names and (told <= ends or self.downs() > downs)
 
         wait_until(over, timeout, POLL, lambda: f"still {self.look() & names}; {receiver.told}")
 
@@ -126,10 +135,11 @@ def run(
         sent = fires - inhibited
         wait_until(lambda: sent <= stack.receiver.names("vibebox", "firing"), 30, POLL)
         wait_until(lambda: bool(watch.look()) and inhibited <= watch.suppressed, 30, POLL)
+        downs = watch.downs()
         # Where that starts the service anew, ServiceDown may hold others back meanwhile.
         with Load(watch.note_suppressed, pause=POLL):
             made.close()
-    watch.until_over({name for fault in faults for name in fault.resolves(patient)}, timeout)
+    watch.until_over({name for fault in faults for name in fault.resolves(patient)}, timeout, downs)
     also = {name for fault in faults for name in fault.also} | MACHINE | LATE | before
     unexpected = set(watch.seconds) - fires - also
     if unexpected:
