@@ -138,7 +138,7 @@ generate: $(VENV)/.installed-dev ## Write the files that are generated from the 
 	$(BIN)/python -m monitoring.grafana.generator
 	$(BIN)/python -m monitoring.rules
 
-dist: $(VENV)/.installed-dev ## Build the wheels of this commit into dist/, and list what is in them
+dist: $(VENV)/.installed-dev ## Build the wheels of this commit into dist/, and list what is in them (PROJECT_URL=URL names a public source)
 	@$(BIN)/python scripts/build-dist
 
 image: ## Build the Docker image of this commit, with its labels (IMAGE_SOURCE=URL names a public source)

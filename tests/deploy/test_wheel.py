@@ -100,8 +100,25 @@ def test_metadata_is_complete(wheels: dict[str, Path]) -> None:
         assert metadata["Version"] == __version__
         described = {"Summary", "Keywords", "Classifier", "Requires-Python"}
         assert {*described, "Description-Content-Type"} <= {*metadata.keys()}
+        assert "Project-URL" not in metadata  # nobody has named one
     metadata = metadata_of(wheels[VIBEBOX])
     assert {"redis"} <= set(metadata.get_all("Provides-Extra") or ())
+
+
+def test_metadata_names_the_published_source(tmp_path: Path) -> None:
+    url = "https://code.example/vibebox"
+    for wheel in build(tmp_path, PROJECT_URL=url).values():
+        assert metadata_of(wheel).get_all("Project-URL") == [f"Source, {url}"]
+
+
+@pytest.mark.parametrize(
+    "url", ["vibebox", "https://", "ftp://code.example", 'https://a/"x', "https://a/%(x)s"]
+)
+def test_source_that_is_no_address_is_refused(tmp_path: Path, url: str) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        build(tmp_path, PROJECT_URL=url)
+    assert b"is no address" in refused.value.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_same_commit_gives_the_same_bytes(wheels: dict[str, Path], tmp_path: Path) -> None:
