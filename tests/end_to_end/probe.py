@@ -184,6 +184,8 @@ class Fault:
     rare: bool = False
     or_at: str = ""
     """Another step that may be the one, by how busy the machine is."""
+    or_says: str = ""
+    """What may be said instead, where two deadlines pass in the same moment."""
 
 
 FAULTS = (
@@ -211,6 +213,7 @@ FAULTS = (
             "VIBEBOX_PROBE_URL": f"http://127.0.0.1:{it.slow.port}",
             "VIBEBOX_PROBE_STEP_TIMEOUT": "0.5",
         },
+        or_says="does not answer in time",
     ),
     Fault(
         "path of nothing", "sign_in", "Not Found", "Correct the path of VIBEBOX_PROBE_URL",

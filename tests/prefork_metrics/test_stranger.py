@@ -253,7 +253,8 @@ def test_flask_example(programs: Path, tmp_path: Path) -> None:
         assert shop.value("shop_api_errors_total", route="unmatched") == 1
         assert shop.value("shop_worker_threads", state="total") == 16
         assert shop.value("shop_worker_threads", state="busy") == 0
-        assert shop.value("shop_process_threads", worker="master") > 1
+        # The master learns from its workers under which names it tells of itself.
+        wait_until(lambda: shop.value("shop_process_threads", worker="master") > 1, 20)
         # No worker of gunicorn's own tells for how long a request waited.
         assert "shop_http_queue_wait_seconds" not in shop.fetch("/metrics")[1]
 
