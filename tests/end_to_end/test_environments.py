@@ -13,7 +13,7 @@ import requests
 
 from tests.backends.docker_engine import DockerEngine
 from tests.backends.postgresql import PostgreSQL
-from tests.backends.programs import wait_until
+from tests.backends.programs import free_port, wait_until
 from tests.backends.web import WebServer
 from tests.conftest import WebServerFactory
 from tests.end_to_end.api import Api
@@ -199,17 +199,22 @@ def test_missing_image_is_named(api: Api) -> None:
 
 
 def test_taken_port_is_a_conflict(api: Api, docker_engine: DockerEngine) -> None:
-    first = api.create("first", docker_engine.busybox, ports=[{"container_port": 80}])
-    taken = api.act(first, "start").json()["published_ports"][0]["host_port"]
-    ports = [{"container_port": 80, "host_port": taken}]
-    second = api.create("second", docker_engine.busybox, ports=ports)
+    # Below the ports that the kernel gives to connections: of those one is taken again at once.
+    port, raw = free_port(), docker_engine.client()
+    binds = raw.create_host_config(port_bindings={80: ("127.0.0.1", port)})
+    holder = raw.create_container(
+        docker_engine.busybox, ["sleep", "100"], ports=[80], host_config=binds
+    )
+    raw.start(holder)
+    ports = [{"container_port": 80, "host_port": port}]
+    environment = api.create("one", docker_engine.busybox, ports=ports)
 
-    answer = api.act(second, "start")
+    answer = api.act(environment, "start")
 
     assert answer.status_code == 409
     assert answer.json()["type"] == "urn:vibebox:problem:port-taken"
-    assert api.act(first, "stop").ok
-    assert api.act(second, "start").json()["status"] == "running"
+    raw.remove_container(holder, force=True)
+    assert api.act(environment, "start").json()["status"] == "running"
 
 
 @pytest.mark.parametrize("backend", [pytest.param("sqlite", marks=pytest.mark.full), "postgresql"])
