@@ -1,6 +1,7 @@
 """The terminal of a shell, as the console opens it: a WebSocket by the public address."""
 
 import secrets
+import socket
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,17 +29,22 @@ class Terminal:
         self._service = service
         self._seconds = seconds
         self._connection: ClientConnection | None = None
+        self._shut = False
 
     def shut(self) -> None:
-        """End what is under way."""
+        """End what is under way, and what comes."""
+        self._shut = True
         if (connection := self._connection) is not None:
+            # Closing it would not wake the thread that reads from it.
             with suppress(OSError):
-                connection.socket.close()
+                connection.socket.shutdown(socket.SHUT_RDWR)
 
     def run(self, session_id: str) -> None:
         """Have the shell print something random, and read it back. Raises: StepError."""
         with self._open(session_id) as connection:
             self._connection = connection
+            if self._shut:
+                raise StepError("The terminal opened too late.", _PROXY)
             first, second = secrets.token_hex(8), secrets.token_hex(8)
             # Typed in two halves: what the terminal echoes is not what the shell prints.
             try:

@@ -116,7 +116,13 @@ def test_what_a_round_left_behind_the_next_one_sweeps(it: Site) -> None:
     late = it.probe({"VIBEBOX_PROBE_TIMEOUT": "0.6", "VIBEBOX_PROBE_STEP_TIMEOUT": "0.3"})
     assert late["outcome"] == "failure"
 
-    wait_until(lambda: it.probe()["outcome"] == "success" and not left_behind(it), SOON, 0.5)
+    rounds = []
+
+    def swept() -> bool:
+        rounds.append(it.probe())
+        return rounds[-1]["outcome"] == "success" and not left_behind(it)
+
+    wait_until(swept, SOON, 0.5, lambda: f"{rounds}, left behind: {left_behind(it)}")
 
 
 def test_account_is_marked_and_nobody_elses_is_taken(it: Site) -> None:

@@ -36,6 +36,7 @@ _WRONG_ANSWERS = {
     Failure.FAULT: (500, b'{"message": "secret-driver-text"}'),
     Failure.FOREIGN_FAULT: (500, b'["secret-driver-text"]'),
 }
+_REQUEST_SECONDS = 10.0
 
 
 class _Joined(socketserver.ThreadingMixIn):
@@ -112,7 +113,9 @@ class _Handler(BaseHTTPRequestHandler):
                 continue
             except OSError:
                 return
+            self.connection.settimeout(_REQUEST_SECONDS)  # its body may come a moment later
             self.handle_one_request()
+            self.connection.settimeout(self.timeout)
             if self.close_connection:
                 return
 
