@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 def build(target: Path, **variables: str) -> dict[str, Path]:
     """Build the wheels as `make dist` does with those variables; return them by their names."""
     command = [sys.executable, "scripts/build-dist", str(target)]
-    env = {**os.environ, **variables}
+    env = {**os.environ, "PROJECT_URL": "", **variables}  # whatever who runs this has named
     subprocess.run(command, cwd=ROOT, env=env, check=True, capture_output=True, timeout=120)
     return {wheel.name: wheel for wheel in target.iterdir()}
 
